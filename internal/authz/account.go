@@ -1,0 +1,111 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"net/url"
+)
+
+// Identity returns an identity of the owner's account.
+//
+//	NotFound: there is none with this BAP id, or it is somebody else's
+func (s *Service) Identity(ctx context.Context, owner Owner, bapID string) (Identity, error) {
+	identity, err := s.store.Identity(ctx, bapID)
+	if err != nil {
+		return Identity{}, notFound(err, "this account has no such identity")
+	}
+	if identity.AccountID != owner.AccountID {
+		return Identity{}, refuse(NotFound, "this account has no such identity")
+	}
+	return identity, nil
+}
+
+// Identities returns the identities of the owner's account.
+func (s *Service) Identities(ctx context.Context, owner Owner) ([]Identity, error) {
+	return s.store.Identities(ctx, owner.AccountID)
+}
+
+// LinkIdentity adds to the owner's account the identity whose member key signed
+// the request. Both are proved: the account by the owner's session, the
+// identity by the signature.
+//
+//	Unauthorized: the signature is refused
+//	Forbidden: bapID is not the identity of the key that signed, or it belongs to another account
+func (s *Service) LinkIdentity(ctx context.Context, owner Owner, r SignedRequest, bapID, name string) (Identity, error) {
+	v, err := s.verifySigned(ctx, r)
+	if err != nil {
+		return Identity{}, unauthorizedBy(err)
+	}
+	proved, err := bapIDOfKey(v.PublicKey)
+	if err != nil {
+		return Identity{}, err
+	}
+	if bapID != proved {
+		return Identity{}, refuse(Forbidden, "bapId is not the identity of the key that signed: sign with that identity's member key")
+	}
+	identity := Identity{
+		BAPID: proved, AccountID: owner.AccountID, MemberKey: v.PublicKey, CreatedAt: s.now(),
+		Profile: Profile{Name: CleanText(name, maxNameGraphemes)},
+	}
+	err = s.store.LinkIdentity(ctx, identity)
+	if !errors.Is(err, ErrExists) {
+		return identity, err
+	}
+	existing, err := s.store.Identity(ctx, proved)
+	if err != nil {
+		return Identity{}, err
+	}
+	if existing.AccountID != owner.AccountID {
+		return Identity{}, refuse(Forbidden, "this identity belongs to another account here")
+	}
+	return existing, nil
+}
+
+const (
+	maxNameGraphemes        = 60
+	maxDescriptionGraphemes = 280
+	maxPictureURL           = 1024
+)
+
+// SetProfile replaces the profile of one of the owner's identities. The request
+// must be signed by that very identity, so that a stolen session cannot rename
+// its owner; audience must be the issuer, so that a request signed for another
+// server does nothing here (requirement N-07).
+//
+//	InvalidRequest: the audience is another server, or the picture is not an https URL
+//	Forbidden: bapID is not the identity that signed
+func (s *Service) SetProfile(ctx context.Context, signer Owner, audience, bapID string, p Profile) (Identity, error) {
+	if audience != s.settings.Issuer {
+		return Identity{}, refuse(InvalidRequest, "aud must be the issuer of this server: "+s.settings.Issuer)
+	}
+	if bapID != signer.BAPID {
+		return Identity{}, refuse(Forbidden, "bapId is not the identity that signed")
+	}
+	p.Name = CleanText(p.Name, maxNameGraphemes)
+	p.GivenName = CleanText(p.GivenName, maxNameGraphemes)
+	p.FamilyName = CleanText(p.FamilyName, maxNameGraphemes)
+	p.Description = CleanText(p.Description, maxDescriptionGraphemes)
+	if !validPicture(p.Picture) {
+		return Identity{}, refuse(InvalidRequest, "picture must be an https URL of at most 1024 characters")
+	}
+	if err := s.store.SetProfile(ctx, bapID, p); err != nil {
+		return Identity{}, err
+	}
+	return s.store.Identity(ctx, bapID)
+}
+
+func validPicture(picture string) bool {
+	if picture == "" {
+		return true
+	}
+	u, err := url.Parse(picture)
+	return err == nil && len(picture) <= maxPictureURL && u.Scheme == "https" && u.Host != "" && u.User == nil
+}
+
+// notFound turns a store's ErrNotFound into a refusal with words.
+func notFound(err error, description string) error {
+	if errors.Is(err, ErrNotFound) {
+		return refuse(NotFound, description)
+	}
+	return err
+}

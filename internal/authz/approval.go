@@ -1,0 +1,367 @@
+package authz
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"countersign.dev/receipt"
+)
+
+// NetworkDistance says how far the device is from its owner, as far as addresses
+// tell.
+type NetworkDistance string
+
+// The distances told apart; more is never guessed.
+const (
+	NetworkSame    NetworkDistance = "same"
+	NetworkOther   NetworkDistance = "other"
+	NetworkUnknown NetworkDistance = "unknown"
+)
+
+// Facts are everything an owner is shown before deciding.
+type Facts struct {
+	Request DeviceRequest
+	// UserCode is the code as it is shown, XXXX-XXXX.
+	UserCode string
+	Client   Client
+	// Scope is what will be granted: the requested scope, or what the owner left of it.
+	Scope    string
+	Identity Identity
+	Network  NetworkDistance
+	Match    MatchKind
+	// Numbers are the choices of MatchNumber.
+	Numbers []string
+}
+
+// DeviceStatus returns the state of the request that a user code belongs to, for
+// somebody who is not signed in: no more than that.
+//
+//	InvalidRequest: no such code
+//	ExpiredToken
+//	TooManyGuesses
+func (s *Service) DeviceStatus(ctx context.Context, asker Asker, typed string) (string, DeviceRequest, error) {
+	return s.byUserCode(ctx, asker, typed)
+}
+
+// OpenDevice gives a pending request to the owner who opens it first
+// (requirement D-37) and returns it. Without claim it only looks.
+//
+//	InvalidRequest: no such code
+//	ExpiredToken
+//	Forbidden: another account opened it first
+//	TooManyGuesses
+func (s *Service) OpenDevice(ctx context.Context, owner Owner, asker Asker, typed string, claim bool) (string, DeviceRequest, error) {
+	code, r, err := s.byUserCode(ctx, asker, typed)
+	if err != nil {
+		return "", DeviceRequest{}, err
+	}
+	if r.AccountID != "" && r.AccountID != owner.AccountID {
+		return "", DeviceRequest{}, errForeign
+	}
+	if claim && r.State == Pending && r.AccountID == "" {
+		if err := s.store.ClaimDeviceRequest(ctx, r.ID, owner.AccountID, s.now()); err != nil {
+			return "", DeviceRequest{}, decisionRefused(err, owner, s.now())
+		}
+		r.AccountID = owner.AccountID
+	}
+	return code, r, nil
+}
+
+// ReviewDevice returns the facts of a pending request for an owner, without
+// claiming it. scope narrows what would be granted; empty leaves all.
+//
+//	as OpenDevice, and InvalidRequest for a request that is decided
+//	InvalidScope: scope holds more than was asked for
+func (s *Service) ReviewDevice(ctx context.Context, owner Owner, asker Asker, typed, scope string) (Facts, error) {
+	code, r, err := s.OpenDevice(ctx, owner, asker, typed, false)
+	if err != nil {
+		return Facts{}, err
+	}
+	if r.State != Pending {
+		return Facts{}, errDecided
+	}
+	return s.facts(ctx, owner, asker, code, r, scope)
+}
+
+func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
+	c, err := s.client(ctx, r.ClientID)
+	if err != nil {
+		return Facts{}, notFound(err, "the client that asks is no longer admitted here")
+	}
+	granted, err := narrowScope(r.Scope, scope)
+	if err != nil {
+		return Facts{}, err
+	}
+	identity, err := s.store.Identity(ctx, owner.BAPID)
+	if err != nil {
+		return Facts{}, err
+	}
+	f := Facts{Request: r, UserCode: code, Client: c, Scope: granted, Identity: identity, Network: asker.distance(r)}
+	f.Match = matchKind(r, c, granted, f.Network)
+	if f.Match == MatchNumber {
+		f.Numbers = s.matchChoices(r)
+	}
+	return f, nil
+}
+
+// distance compares the network the device asked from with the owner's.
+func (a Asker) distance(r DeviceRequest) NetworkDistance {
+	mine := CoarseNetwork(a.Address)
+	switch {
+	case mine == "" || r.Seen.Network == "":
+		return NetworkUnknown
+	case mine == r.Seen.Network:
+		return NetworkSame
+	default:
+		return NetworkOther
+	}
+}
+
+// digest binds a decision to what was shown: if the client is renamed or its
+// registration changes in between, the decision does not count (attack B-03).
+func (f Facts) digest() (Hash, error) {
+	shown, err := json.Marshal(struct {
+		ID, UserCode, ClientID, ClientName, Scope, BAPID string
+		Registered                                       bool
+		Match                                            MatchKind
+	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Identity.BAPID, f.Client.Registered, f.Match})
+	return sha256.Sum256(shown), err
+}
+
+// statementLifetime is how long an owner has from seeing a statement to sending
+// it back signed.
+const statementLifetime = 5 * time.Minute
+
+// Statement is the text for the owner to sign (design D7): who asks, for what,
+// and which identity says yes.
+func (s *Service) Statement(f Facts) string {
+	now := s.now()
+	expires := now.Add(statementLifetime)
+	if f.Request.ExpiresAt.Before(expires) {
+		expires = f.Request.ExpiresAt
+	}
+	return s.statement(f, now.Unix(), expires.Unix()).Encode()
+}
+
+func (s *Service) statement(f Facts, issued, expires int64) receipt.Statement {
+	return receipt.Statement{
+		Version: receipt.StatementVersion, Issuer: s.settings.Issuer, Purpose: receipt.PurposeDeviceApproval,
+		UserCodeHash: receipt.UserCodeHash(f.UserCode), ClientID: f.Client.ID, Scope: f.Scope, BAPID: f.Identity.BAPID,
+		Nonce: f.Request.ID, IssuedAt: issued, ExpiresAt: expires,
+	}
+}
+
+// checkStatement verifies field by field that a signed statement is the one of
+// this request.
+func (s *Service) checkStatement(f Facts, text string) error {
+	given, err := receipt.ParseStatement(text)
+	if err != nil {
+		return refuseBecause(InvalidRequest, "statement cannot be read: sign and send exactly the text that this server gave", err)
+	}
+	now := s.now().Unix()
+	lifetime := int64(statementLifetime / time.Second)
+	if given.Encode() != s.statement(f, given.IssuedAt, given.ExpiresAt).Encode() ||
+		given.IssuedAt > now || given.ExpiresAt-given.IssuedAt > lifetime {
+		return refuse(Forbidden, "the signed statement is not the one of this request: fetch it again and sign that")
+	}
+	if now >= given.ExpiresAt {
+		return refuse(Forbidden, "the signed statement has expired: fetch it again and sign that")
+	}
+	return nil
+}
+
+// Decision is an owner's approval as it was received.
+type Decision struct {
+	UserCode string
+	// Scope is what the owner left of the requested scope; empty leaves all.
+	Scope string
+	// Match answers the number match. AskMatch is false for clients of the
+	// better-auth API, which know nothing of it.
+	Match    string
+	AskMatch bool
+	// Statement was signed by the request in Signed. Both are empty when a
+	// session approves.
+	Statement string
+	Signed    SignedRequest
+}
+
+// ApproveDevice approves a request: one conditional update that also stores the
+// grant, and the receipt of a signed approval. A signed approval needs no
+// earlier opening; it claims and decides in one step.
+//
+//	InvalidRequest: no such code, decided before, not opened yet, or a bad statement
+//	ExpiredToken
+//	Forbidden: another account's, a signature is required, or the match is wrong
+//	TooManyGuesses
+func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d Decision) (Grant, error) {
+	code, r, err := s.byUserCode(ctx, asker, d.UserCode)
+	if err != nil {
+		return Grant{}, err
+	}
+	signed := d.Statement != ""
+	if err := s.mayDecide(r, owner, signed); err != nil {
+		return Grant{}, err
+	}
+	scope := d.Scope
+	if signed {
+		given, err := receipt.ParseStatement(d.Statement)
+		if err != nil {
+			return Grant{}, refuseBecause(InvalidRequest, "statement cannot be read: sign and send exactly the text that this server gave", err)
+		}
+		scope = given.Scope
+	}
+	f, err := s.facts(ctx, owner, asker, code, r, scope)
+	if err != nil {
+		return Grant{}, err
+	}
+	if signed {
+		if err := s.checkStatement(f, d.Statement); err != nil {
+			return Grant{}, err
+		}
+	} else if r.SignatureRequired {
+		return Grant{}, refuse(Forbidden, "this request needs a signed approval: use the identity's key, for example `countersign approve`")
+	}
+	if (d.AskMatch || signed) && !matches(f.Match, r, code, d.Match) {
+		return Grant{}, s.wrongMatch(ctx, owner, r)
+	}
+	return s.approve(ctx, owner, f, d)
+}
+
+// mayDecide says early, and in words, what the store's condition will refuse.
+func (s *Service) mayDecide(r DeviceRequest, owner Owner, signed bool) error {
+	switch {
+	case r.AccountID != "" && r.AccountID != owner.AccountID:
+		return errForeign
+	case r.State != Pending:
+		return errDecided
+	case r.AccountID == "" && !signed:
+		return errNotOpened
+	default:
+		return nil
+	}
+}
+
+func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision) (Grant, error) {
+	now := s.now()
+	g := Grant{
+		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
+		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: ACRSession, Nonce: f.Request.Nonce,
+		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: f.Request.ExpiresAt.Add(s.settings.AccessTokenLifetime),
+	}
+	if f.Client.Allows(GrantRefresh) && hasScope(g.Scope, offline) {
+		g.ExpiresAt = now.Add(s.settings.RefreshLifetime)
+	}
+	a := Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now}
+	if d.Statement != "" {
+		g.ACR, a.Unclaimed = ACRSignature, true
+		a.Receipt = receipt.Receipt{
+			BAPID: owner.BAPID, Path: d.Signed.Path, Body: string(d.Signed.Body), Token: d.Signed.Token,
+		}.Encode()
+	}
+	a.Grant = g
+	if err := s.store.ApproveDeviceRequest(ctx, a); err != nil {
+		return Grant{}, decisionRefused(err, owner, now)
+	}
+	s.decided(f.Request.ID)
+	s.log.Info("device request approved", "grant", g.ID, "client_id", g.ClientID, "account", g.AccountID, "acr", g.ACR)
+	return g, nil
+}
+
+// DenyDevice denies a request. Anyone who could approve it may deny it; report
+// says that the owner did not start it.
+//
+//	as ApproveDevice
+func (s *Service) DenyDevice(ctx context.Context, owner Owner, asker Asker, typed string, signed, report bool) error {
+	_, r, err := s.byUserCode(ctx, asker, typed)
+	if err != nil {
+		return err
+	}
+	if err := s.mayDecide(r, owner, signed); err != nil {
+		return err
+	}
+	return s.deny(ctx, owner, r, signed, report)
+}
+
+func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclaimed, report bool) error {
+	now := s.now()
+	err := s.store.DenyDeviceRequest(ctx, Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now})
+	if err != nil {
+		return decisionRefused(err, owner, now)
+	}
+	s.decided(r.ID)
+	if report {
+		s.log.Warn("device request reported: its owner did not start it", "request", r.ID, "client_id", r.ClientID, "network", r.Seen.Network)
+	}
+	return nil
+}
+
+// wrongMatch denies a request whose owner picked another number: the device in
+// front of them is not the one that asks.
+func (s *Service) wrongMatch(ctx context.Context, owner Owner, r DeviceRequest) error {
+	if err := s.deny(ctx, owner, r, true, true); err != nil {
+		return err
+	}
+	return errWrongMatch
+}
+
+// decided lets waiting polls know.
+func (s *Service) decided(requestID string) {
+	s.pending.Add(-1)
+	s.waiting.decided(requestID)
+}
+
+var (
+	errNoSuchCode = refuse(InvalidRequest, "there is no such code: check it against the device, or start again there")
+	errDecided    = refuse(InvalidRequest, "this request is already decided")
+	errNotOpened  = refuse(InvalidRequest, "this request was not opened yet: look at it before deciding")
+	errForeign    = refuse(Forbidden, "this request was opened by somebody else")
+	errWrongMatch = refuse(Forbidden, "that is not what the device shows, so the request was denied")
+	errCodeOver   = refuse(ExpiredToken, "this code has expired: start again on the device")
+)
+
+// byUserCode finds the request of a typed user code and returns the code as it
+// is shown. A wrong code counts against whoever tried it.
+func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (string, DeviceRequest, error) {
+	if err := s.mayGuess(ctx, asker); err != nil {
+		return "", DeviceRequest{}, err
+	}
+	code, plausible := ParseUserCode(typed)
+	// A text that cannot be a code is looked up all the same: unknown and
+	// impossible codes cost the same (attack B-17).
+	r, err := s.store.DeviceRequestByUserCode(ctx, s.userCodeHash(code))
+	if errors.Is(err, ErrNotFound) || (err == nil && !plausible) {
+		if err := s.guessedWrong(ctx, asker); err != nil {
+			return "", DeviceRequest{}, err
+		}
+		return "", DeviceRequest{}, errNoSuchCode
+	}
+	if err != nil {
+		return "", DeviceRequest{}, err
+	}
+	if r.StateAt(s.now()) == Expired {
+		return "", DeviceRequest{}, errCodeOver
+	}
+	return code, r, nil
+}
+
+// decisionRefused says why the store did not take a claim or a decision.
+func decisionRefused(err error, owner Owner, now time.Time) error {
+	var state *StateError
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return errNoSuchCode
+	case !errors.As(err, &state):
+		return err
+	case state.Request.StateAt(now) == Expired:
+		return errCodeOver
+	case state.Request.AccountID != "" && state.Request.AccountID != owner.AccountID:
+		return errForeign
+	case state.Request.State != Pending:
+		return errDecided
+	default:
+		return errNotOpened
+	}
+}

@@ -1,0 +1,183 @@
+package authz
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Grant types a client may be registered for.
+const (
+	GrantDevice  = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantRefresh = "refresh_token"
+)
+
+// How clients authenticate at the token endpoint (RFC 7591 §2).
+const (
+	AuthNone       = "none"
+	AuthBasic      = "client_secret_basic"
+	AuthPost       = "client_secret_post"
+	ApprovalSigned = "signature"
+)
+
+// Client is an application that asks, with the metadata of RFC 7591 §2.
+type Client struct {
+	ID   string
+	Name string
+	// Secret is the SHA-256 of the client's secret, or zero for a public client.
+	Secret       Hash
+	RedirectURIs []string
+	GrantTypes   []string
+	// Scope is what the client may ask for, space-separated; empty means the
+	// basic scopes, and offline_access with the refresh grant.
+	Scope      string
+	AuthMethod string
+	// MemberKey is the key, compressed in hex, whose X-Auth-Token authenticates
+	// the client instead of a secret; OwnerBAPID names whose client it is.
+	MemberKey  string
+	OwnerBAPID string
+	// IDTokenAlg is the algorithm of its ID tokens: ES256 when empty.
+	IDTokenAlg string
+	// Approval is "signature" for a client whose requests a session alone must
+	// not approve.
+	Approval string
+	// Registered is false for an id that nobody registered; owners see such a
+	// client as not verified.
+	Registered bool
+}
+
+// Confidential reports whether the client has something to authenticate with.
+func (c Client) Confidential() bool { return c.Secret != Hash{} || c.MemberKey != "" }
+
+// Allows reports whether the client may use a grant type. A client registered
+// without grant types may use the device and refresh grants: they are what
+// clients of this server are for.
+func (c Client) Allows(grantType string) bool {
+	if len(c.GrantTypes) == 0 {
+		return grantType == GrantDevice || (grantType == GrantRefresh && c.Registered)
+	}
+	return slices.Contains(c.GrantTypes, grantType)
+}
+
+// DisplayName is the client's name as an owner may be shown it: cleaned, one
+// line, and the id where there is no name.
+func (c Client) DisplayName() string {
+	if name := CleanText(c.Name, 60); name != "" {
+		return name
+	}
+	return CleanText(c.ID, 60)
+}
+
+// CLIClient is always registered: what `countersign login` uses.
+func CLIClient() Client {
+	return Client{
+		ID: "countersign-cli", Name: "Countersign command line", AuthMethod: AuthNone,
+		GrantTypes: []string{GrantDevice, GrantRefresh},
+		Scope:      "openid profile email offline_access", Registered: true,
+	}
+}
+
+// Credentials are what a request says about the client that sent it.
+type Credentials struct {
+	ClientID string
+	// Secret was sent in the body or by HTTP Basic; Basic says which.
+	Secret    Secret
+	HasSecret bool
+	Basic     bool
+	// Signed is the request's X-Auth-Token, if it had one.
+	Signed *SignedRequest
+}
+
+// maxClientID bounds client ids, registered or not.
+const maxClientID = 255
+
+// IdentifyClient finds and authenticates the client of a request, the same way
+// at every endpoint (RFC 6749 §3.2.1, RFC 8628 §3.1).
+//
+//	InvalidRequest: no client id
+//	UnknownClient: an id nobody registered, where such clients are refused
+//	InvalidClient: authentication is missing or failed
+func (s *Service) IdentifyClient(ctx context.Context, c Credentials) (Client, error) {
+	if c.ClientID == "" {
+		return Client{}, refuse(InvalidRequest, "client_id is missing: send the id of your application")
+	}
+	if !validClientID(c.ClientID) {
+		return Client{}, s.unknownClient(c)
+	}
+	client, err := s.client(ctx, c.ClientID)
+	if errors.Is(err, ErrNotFound) {
+		return Client{}, s.unknownClient(c)
+	}
+	if err != nil {
+		return Client{}, err
+	}
+	switch {
+	case client.MemberKey != "":
+		return client, s.checkMemberKey(ctx, client, c.Signed)
+	case client.Secret != (Hash{}):
+		given := c.Secret.Hash()
+		if !c.HasSecret || subtle.ConstantTimeCompare(given[:], client.Secret[:]) != 1 {
+			return Client{}, errClientAuth
+		}
+	case c.HasSecret && c.Secret != "":
+		// A secret that nobody issued must look like a wrong one (T-16, D-38).
+		return Client{}, errClientAuth
+	}
+	return client, nil
+}
+
+var errClientAuth = refuse(InvalidClient,
+	"client authentication failed: check the client id and its secret (HTTP Basic or client_secret in the body)")
+
+// unknownClient refuses an id that is not there. With a secret it must not be
+// told from a wrong secret (T-16).
+func (s *Service) unknownClient(c Credentials) error {
+	if c.HasSecret {
+		return errClientAuth
+	}
+	return refuse(UnknownClient,
+		"this client_id is not registered here: ask the operator to add it, or check its spelling")
+}
+
+// checkMemberKey authenticates a client by the bitcoin-auth token of its
+// registered member key.
+func (s *Service) checkMemberKey(ctx context.Context, client Client, signed *SignedRequest) error {
+	if signed == nil {
+		return refuse(InvalidClient, "this client signs its requests: send the X-Auth-Token header made with its registered member key")
+	}
+	v, err := s.verifySigned(ctx, *signed)
+	if err != nil {
+		return refuseBecause(InvalidClient, signatureAdvice(err), err)
+	}
+	if subtle.ConstantTimeCompare([]byte(v.PublicKey), []byte(client.MemberKey)) != 1 {
+		return refuse(InvalidClient, "X-Auth-Token is signed by a key that is not this client's registered member key")
+	}
+	return nil
+}
+
+// client finds a client: configured, registered in the database, or, where the
+// operator admits them, open.
+//
+//	ErrNotFound: none of these
+func (s *Service) client(ctx context.Context, id string) (Client, error) {
+	if c, ok := s.configured[id]; ok {
+		return c, nil
+	}
+	c, err := s.store.Client(ctx, id)
+	switch {
+	case err == nil:
+		c.Registered = true
+		return c, nil
+	case errors.Is(err, ErrNotFound) && s.settings.OpenClients:
+		return Client{ID: id, AuthMethod: AuthNone, GrantTypes: []string{GrantDevice}}, nil
+	default:
+		return Client{}, err
+	}
+}
+
+// validClientID accepts what RFC 6749 appendix A.1 calls VSCHAR, bounded.
+func validClientID(id string) bool {
+	return len(id) <= maxClientID && !strings.ContainsFunc(id, func(r rune) bool { return r < 0x20 || r > 0x7e })
+}

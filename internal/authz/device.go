@@ -1,0 +1,229 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// DeviceAsk is what a device sends to the device authorization endpoint
+// (RFC 8628 §3.1), and what the server saw of it.
+type DeviceAsk struct {
+	Scope string
+	// NumberMatch: the device can show a number that its owner must pick out.
+	NumberMatch bool
+	// SignatureRequired: the client wants a signed approval, a session will not do.
+	SignatureRequired bool
+	// Nonce is echoed in the ID token.
+	Nonce string
+	Says  DeviceSays
+	Seen  Seen
+}
+
+// DeviceAuthorization is the answer to a device (RFC 8628 §3.2).
+type DeviceAuthorization struct {
+	DeviceCode Secret
+	// UserCode is as it is shown: XXXX-XXXX.
+	UserCode    string
+	ExpiresIn   time.Duration
+	Interval    time.Duration
+	MatchNumber int // 0: none was asked for
+}
+
+const (
+	// userCodeTries bounds the search for a user code that is not in use. Even
+	// with a million codes alive, ten collisions in a row mean a broken source of
+	// randomness.
+	userCodeTries = 10
+	maxNonce      = 255
+	maxUserAgent  = 200
+	maxOrigin     = 200
+	maxNetwork    = 64
+)
+
+// StartDevice opens a device request (RFC 8628 §3.1).
+//
+//	UnauthorizedClient: the client may not use the device grant
+//	InvalidScope, InvalidRequest
+//	Unavailable: too many requests are pending
+func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*DeviceAuthorization, error) {
+	if !c.Allows(GrantDevice) {
+		return nil, refuse(UnauthorizedClient, "this client is not registered for the device grant")
+	}
+	scope, err := requestedScope(c, ask.Scope)
+	if err != nil {
+		return nil, err
+	}
+	if len(ask.Nonce) > maxNonce {
+		return nil, refuse(InvalidRequest, "nonce is longer than 255 bytes")
+	}
+	if s.pending.Load() >= int64(s.settings.PendingLimit) {
+		return nil, refuse(Unavailable, "too many device requests are pending here: try again in a minute")
+	}
+	now := s.now()
+	r := DeviceRequest{
+		ClientID: c.ID, Scope: scope, State: Pending, Nonce: ask.Nonce,
+		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
+		SignatureRequired: ask.SignatureRequired || c.Approval == ApprovalSigned || s.settings.SignatureRequired,
+		Seen: Seen{
+			Network:   CleanText(ask.Seen.Network, maxNetwork),
+			UserAgent: CleanText(ask.Seen.UserAgent, maxUserAgent),
+			Origin:    CleanText(ask.Seen.Origin, maxOrigin),
+		},
+		Says: DeviceSays{Name: CleanText(ask.Says.Name, 60), Platform: CleanText(ask.Says.Platform, 60)},
+	}
+	if ask.NumberMatch {
+		if r.MatchNumber, err = s.newMatchNumber(); err != nil {
+			return nil, err
+		}
+	}
+	return s.createDeviceRequest(ctx, r)
+}
+
+// createDeviceRequest draws the codes and stores the request, again with other
+// codes if a user code is in use (requirement D-40).
+func (s *Service) createDeviceRequest(ctx context.Context, r DeviceRequest) (*DeviceAuthorization, error) {
+	for range userCodeTries {
+		deviceCode, err := s.newSecret(deviceCodePrefix)
+		if err != nil {
+			return nil, err
+		}
+		userCode, err := newUserCode(s.rand)
+		if err != nil {
+			return nil, err
+		}
+		if r.ID, err = s.newID(); err != nil {
+			return nil, err
+		}
+		r.DeviceCode, r.UserCode = deviceCode.Hash(), s.userCodeHash(userCode)
+		err = s.store.CreateDeviceRequest(ctx, r)
+		if errors.Is(err, ErrExists) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.pending.Add(1)
+		return &DeviceAuthorization{
+			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
+			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,
+		}, nil
+	}
+	return nil, errors.New("no free user code was found")
+}
+
+var (
+	errDeviceCode = refuse(InvalidGrant, "the device code is unknown, already redeemed or another client's: start again")
+	errPending    = refuse(AuthorizationPending, "the owner has not decided yet: poll again after the interval")
+	errExpired    = refuse(ExpiredToken, "the device code has expired: start again")
+	errDenied     = refuse(AccessDenied, "the owner denied the request")
+)
+
+// RedeemDevice answers a poll of the token endpoint (RFC 8628 §3.4, §3.5). A
+// poll that may wait is answered when the owner decides, when the code expires
+// or after the wait, whichever is first; at most MaxWait.
+//
+//	InvalidRequest: no device code
+//	InvalidGrant: unknown, redeemed, or another client's code
+//	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
+func (s *Service) RedeemDevice(ctx context.Context, c Client, deviceCode Secret, wait time.Duration) (*Tokens, error) {
+	if deviceCode == "" {
+		return nil, refuse(InvalidRequest, "device_code is missing")
+	}
+	if !c.Allows(GrantDevice) {
+		return nil, refuse(UnauthorizedClient, "this client is not registered for the device grant")
+	}
+	code, began := deviceCode.Hash(), s.now()
+	if interval, early := s.pace.early(code, began); early {
+		return nil, &Error{
+			Code: SlowDown, Interval: int(interval / time.Second),
+			Description: "polled too soon: wait for the new interval between polls",
+		}
+	}
+	r, err := s.deviceRequest(ctx, c, code)
+	if err != nil {
+		return nil, err
+	}
+	s.pace.accept(code, began, s.settings.PollInterval, r.ExpiresAt)
+	if wait > 0 && r.StateAt(began) == Pending {
+		if r, err = s.awaitDecision(ctx, c, r, min(wait, MaxWait)); err != nil {
+			return nil, err
+		}
+	}
+	switch r.StateAt(s.now()) {
+	case Pending:
+		return nil, errPending
+	case Denied:
+		return nil, errDenied
+	case Expired:
+		return nil, errExpired
+	case Approved:
+		return s.redeem(ctx, c, r)
+	default:
+		return nil, errDeviceCode
+	}
+}
+
+// deviceRequest finds a client's request by its device code; another client's
+// is not there (RFC 8628 §5.6, requirement D-24).
+func (s *Service) deviceRequest(ctx context.Context, c Client, code Hash) (DeviceRequest, error) {
+	r, err := s.store.DeviceRequest(ctx, code)
+	if errors.Is(err, ErrNotFound) || (err == nil && r.ClientID != c.ID) {
+		return DeviceRequest{}, errDeviceCode
+	}
+	return r, err
+}
+
+// awaitDecision holds a pending request until it is decided or the time is up,
+// and returns it as it is then.
+func (s *Service) awaitDecision(ctx context.Context, c Client, r DeviceRequest, atMost time.Duration) (DeviceRequest, error) {
+	mine, leave := s.waiting.subscribe(r.ID)
+	defer leave()
+	// Looked at again after subscribing: a decision in between woke nobody.
+	r, err := s.deviceRequest(ctx, c, r.DeviceCode)
+	if err != nil || r.StateAt(s.now()) != Pending {
+		return r, err
+	}
+	if left := r.ExpiresAt.Sub(s.now()); left < atMost {
+		atMost = left
+	}
+	if err := s.waiting.wait(ctx, mine, atMost); err != nil {
+		return r, err
+	}
+	return s.deviceRequest(ctx, c, r.DeviceCode)
+}
+
+// redeem trades an approved request for tokens. Every check that can still fail
+// comes before the store moves the request; the signing comes after it, so that
+// of many concurrent polls only the winner signs (attack B-09).
+func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Tokens, error) {
+	now := s.now()
+	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
+	if errors.Is(err, ErrNotFound) {
+		return nil, errDenied // revoked, or the account disabled, since the approval
+	}
+	if err != nil {
+		return nil, err
+	}
+	redemption := Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
+	var refresh Secret
+	if c.Allows(GrantRefresh) && hasScope(g.Scope, offline) {
+		if refresh, err = s.newSecret(refreshTokenPrefix); err != nil {
+			return nil, err
+		}
+		kept := s.refreshToken(g, refresh, now)
+		redemption.RefreshToken = &kept
+	}
+	var state *StateError
+	err = s.store.RedeemDeviceRequest(ctx, redemption)
+	switch {
+	case errors.As(err, &state) && state.Request.StateAt(now) == Expired:
+		return nil, errExpired
+	case errors.As(err, &state), errors.Is(err, ErrNotFound):
+		return nil, errDeviceCode
+	case err != nil:
+		return nil, err
+	}
+	s.pace.drop(r.DeviceCode)
+	return s.issue(c, g, g.Scope, refresh)
+}

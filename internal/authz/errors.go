@@ -1,0 +1,101 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code is the kind of a refusal. It is itself an error, so that
+// errors.Is(err, authz.SlowDown) reads as it should. Most codes are the wire
+// codes of the standards; where one wire code means two things with different
+// HTTP answers there are two codes here, and internal/server maps both.
+type Code string
+
+func (c Code) Error() string { return string(c) }
+
+// Codes of RFC 6749 §5.2, RFC 8628 §3.5, RFC 6750 §3.1 and OpenID Connect.
+const (
+	InvalidRequest       Code = "invalid_request"
+	InvalidClient        Code = "invalid_client" // authentication failed, RFC 6749 §5.2
+	InvalidGrant         Code = "invalid_grant"
+	InvalidScope         Code = "invalid_scope"
+	UnauthorizedClient   Code = "unauthorized_client"
+	UnsupportedGrantType Code = "unsupported_grant_type"
+	AuthorizationPending Code = "authorization_pending"
+	SlowDown             Code = "slow_down"
+	ExpiredToken         Code = "expired_token"
+	AccessDenied         Code = "access_denied"
+	InvalidToken         Code = "invalid_token"
+	InsufficientScope    Code = "insufficient_scope"
+	Unavailable          Code = "temporarily_unavailable"
+	ServerError          Code = "server_error"
+)
+
+// Codes of our own.
+const (
+	// UnknownClient is invalid_client on the wire for a client id that nobody
+	// registered: 400, because no authentication took place that could have failed.
+	UnknownClient Code = "unknown_client"
+	// Unauthorized: nobody is signed in.
+	Unauthorized Code = "unauthorized"
+	// Forbidden is access_denied on the wire, for a person who may not do this.
+	Forbidden Code = "forbidden"
+	// UserNotFound refuses a sign-in where accounts are not made implicitly.
+	UserNotFound Code = "user_not_found"
+	// NotFound: there is no such thing, or it is somebody else's.
+	NotFound Code = "not_found"
+	// TooManyGuesses: wrong user codes were tried too often (RFC 8628 §5.1).
+	TooManyGuesses Code = "too_many_guesses"
+)
+
+// Error is a refusal with words for the developer of the client that caused it.
+type Error struct {
+	Code Code
+	// Description says what to change. It never quotes input or secrets and
+	// stays inside the characters RFC 6749 §5.2 allows.
+	Description string
+	// Interval is the new polling interval in seconds, with SlowDown.
+	Interval int
+	// Scope is what an access token would have needed, with InsufficientScope.
+	Scope string
+	// Cause is for the log.
+	Cause error
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Description, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Description)
+}
+
+// Is reports whether target is the error's code.
+func (e *Error) Is(target error) bool { return target == error(e.Code) }
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+func refuse(code Code, description string) *Error {
+	return &Error{Code: code, Description: description}
+}
+
+func refuseBecause(code Code, description string, cause error) *Error {
+	return &Error{Code: code, Description: description, Cause: cause}
+}
+
+// Errors every Store returns for the outcomes its methods name. Anything else a
+// Store returns is a failure of the storage and becomes server_error.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("already exists")
+	// ErrReused: a refresh token was used again after its grace time; its grant
+	// has been revoked (RFC 9700 §4.14.2).
+	ErrReused = errors.New("refresh token reused")
+)
+
+// StateError says that a device request was not in the state that an operation
+// starts from. Request is the request as it was found.
+type StateError struct{ Request DeviceRequest }
+
+func (e *StateError) Error() string {
+	return "device request is " + string(e.Request.State)
+}

@@ -1,0 +1,244 @@
+package authz
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"countersign.dev/bap"
+	"countersign.dev/bitcoinauth"
+)
+
+// Owner is a person who has proved control of one identity, by a session or by
+// signing the very request.
+type Owner struct {
+	AccountID string
+	BAPID     string
+	MemberKey string
+	// AuthTime is when the identity was proved.
+	AuthTime time.Time
+	// Session is the session's token hash, zero for a signed request.
+	Session Hash
+}
+
+// SignedRequest is a request as it was received, with its X-Auth-Token.
+type SignedRequest struct {
+	Token string
+	// Path is the request target, query included.
+	Path string
+	Body []byte
+}
+
+// verifySigned checks a signed request under the strict profile (requirements
+// N-01 to N-06) and uses its token up.
+//
+//	*bitcoinauth.Error: the token is refused
+//	errTokenUsed
+func (s *Service) verifySigned(ctx context.Context, r SignedRequest) (*bitcoinauth.Verified, error) {
+	now := s.now()
+	v, err := bitcoinauth.Verify(r.Token, bitcoinauth.Check{Path: r.Path, Body: r.Body, Now: now})
+	if err != nil {
+		return nil, err
+	}
+	// The token is refused as too old long before its key is forgotten.
+	const remembered = 2 * bitcoinauth.DefaultWindow
+	err = s.store.UseOnce(ctx, Hash(v.ReplayKey), now, v.Time.Add(remembered))
+	if errors.Is(err, ErrExists) {
+		return nil, errTokenUsed
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+var errTokenUsed = errors.New("this X-Auth-Token was used before: sign a new one for each request")
+
+// signatureAdvice is the public part of why a signature was refused.
+func signatureAdvice(err error) string {
+	var refused *bitcoinauth.Error
+	if errors.As(err, &refused) || errors.Is(err, errTokenUsed) {
+		return err.Error()
+	}
+	return "X-Auth-Token could not be checked"
+}
+
+// SignedOwner returns the owner who signed a request. The first time a key is
+// seen its account is made (contract, section 3).
+//
+//	Unauthorized: the signature is refused
+//	UserNotFound: the key has no account and accounts are not made implicitly
+func (s *Service) SignedOwner(ctx context.Context, r SignedRequest) (Owner, error) {
+	v, err := s.verifySigned(ctx, r)
+	if err != nil {
+		return Owner{}, unauthorizedBy(err)
+	}
+	identity, err := s.identityOfKey(ctx, v.PublicKey)
+	if err != nil {
+		return Owner{}, err
+	}
+	return Owner{AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey, AuthTime: s.now()}, nil
+}
+
+// unauthorizedBy tells a refused signature from a store that failed.
+func unauthorizedBy(err error) error {
+	var refused *bitcoinauth.Error
+	if errors.As(err, &refused) || errors.Is(err, errTokenUsed) {
+		return refuseBecause(Unauthorized, signatureAdvice(err), err)
+	}
+	return err
+}
+
+// SessionOwner returns the owner whose session a token belongs to.
+//
+//	Unauthorized: there is no such session, or it is over
+func (s *Service) SessionOwner(ctx context.Context, token Secret) (Owner, error) {
+	session, err := s.session(ctx, token)
+	if err != nil {
+		return Owner{}, err
+	}
+	return Owner{
+		AccountID: session.AccountID, BAPID: session.BAPID, MemberKey: session.MemberKey,
+		AuthTime: session.CreatedAt, Session: session.Token,
+	}, nil
+}
+
+// identityOfKey returns the identity a member key controls, making its account
+// the first time. The BAP id is computed from the key, never taken from a
+// client (requirement N-09).
+func (s *Service) identityOfKey(ctx context.Context, memberKey string) (Identity, error) {
+	bapID, err := bapIDOfKey(memberKey)
+	if err != nil {
+		return Identity{}, err
+	}
+	identity, err := s.store.Identity(ctx, bapID)
+	if err == nil {
+		return s.enabled(ctx, identity)
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return Identity{}, err
+	}
+	if !s.settings.SignUp {
+		return Identity{}, refuse(UserNotFound, "this identity has no account here, and the operator makes accounts by hand")
+	}
+	id, err := s.newID()
+	if err != nil {
+		return Identity{}, err
+	}
+	now := s.now()
+	identity = Identity{BAPID: bapID, AccountID: id, MemberKey: memberKey, CreatedAt: now}
+	err = s.store.CreateAccount(ctx, Account{ID: id, CreatedAt: now}, identity)
+	if errors.Is(err, ErrExists) { // another request of the same key was first
+		return s.store.Identity(ctx, bapID)
+	}
+	return identity, err
+}
+
+// enabled refuses the identities of an account that was disabled.
+func (s *Service) enabled(ctx context.Context, identity Identity) (Identity, error) {
+	account, err := s.store.Account(ctx, identity.AccountID)
+	if err != nil {
+		return Identity{}, err
+	}
+	if account.Disabled {
+		return Identity{}, refuse(Forbidden, "this account is disabled: ask the operator")
+	}
+	return identity, nil
+}
+
+func bapIDOfKey(memberKey string) (string, error) {
+	public, err := bap.ParsePublicKey(memberKey)
+	if err != nil {
+		return "", err
+	}
+	return bap.ID(public)
+}
+
+// SignInRequest is a sign-in as it was received.
+type SignInRequest struct {
+	SignedRequest
+	// BAPID is the identity the body asks for, or empty.
+	BAPID string
+}
+
+// SignIn signs in the owner of a member key (contract, section 3) and returns
+// the session and its token.
+//
+//	Unauthorized: the signature is refused
+//	Forbidden: BAPID is not an identity of this key
+//	UserNotFound: no account, and none is made implicitly
+func (s *Service) SignIn(ctx context.Context, r SignInRequest) (Session, Secret, error) {
+	v, err := s.verifySigned(ctx, r.SignedRequest)
+	if err != nil && unsignedBodyAllowed(r.Body) {
+		// The browser plugin signs no body and sends {}.
+		unsigned := r.SignedRequest
+		unsigned.Body = nil
+		v, err = s.verifySigned(ctx, unsigned)
+	}
+	if err != nil {
+		return Session{}, "", unauthorizedBy(err)
+	}
+	identity, err := s.identityOfKey(ctx, v.PublicKey)
+	if err != nil {
+		return Session{}, "", err
+	}
+	if r.BAPID != "" && r.BAPID != identity.BAPID {
+		return Session{}, "", refuse(Forbidden, "bapId is not an identity of the key that signed: sign with that identity's member key")
+	}
+	return s.newSession(ctx, identity)
+}
+
+// unsignedBodyAllowed: a body that says nothing needs no signature.
+func unsignedBodyAllowed(body []byte) bool {
+	trimmed := bytes.TrimSpace(body)
+	return len(body) > 0 && (len(trimmed) == 0 || bytes.Equal(trimmed, []byte("{}")))
+}
+
+func (s *Service) newSession(ctx context.Context, identity Identity) (Session, Secret, error) {
+	token, err := s.newSecret(sessionTokenPrefix)
+	if err != nil {
+		return Session{}, "", err
+	}
+	id, err := s.newID()
+	if err != nil {
+		return Session{}, "", err
+	}
+	now := s.now()
+	session := Session{
+		ID: id, Token: token.Hash(), AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
+		CreatedAt: now, ExpiresAt: now.Add(s.settings.SessionLifetime),
+	}
+	return session, token, s.store.CreateSession(ctx, session)
+}
+
+// session finds a session by its token.
+func (s *Service) session(ctx context.Context, token Secret) (Session, error) {
+	if token == "" {
+		return Session{}, errNotSignedIn
+	}
+	session, err := s.store.Session(ctx, token.Hash(), s.now())
+	if errors.Is(err, ErrNotFound) {
+		return Session{}, errNotSignedIn
+	}
+	return session, err
+}
+
+var errNotSignedIn = refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
+
+// Session returns a session and its identity, for the person it belongs to.
+//
+//	Unauthorized
+func (s *Service) Session(ctx context.Context, token Secret) (Session, Identity, error) {
+	session, err := s.session(ctx, token)
+	if err != nil {
+		return Session{}, Identity{}, err
+	}
+	identity, err := s.store.Identity(ctx, session.BAPID)
+	return session, identity, err
+}
+
+// SignOut ends a session. One that is over is no error.
+func (s *Service) SignOut(ctx context.Context, token Secret) error {
+	return s.store.DeleteSession(ctx, token.Hash())
+}

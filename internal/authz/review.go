@@ -1,0 +1,129 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// reviewLifetime is how long a person may look at a request before deciding on
+// the page (attack B-03).
+const reviewLifetime = 5 * time.Minute
+
+// StartReview opens a request on the device page: it claims it for the session's
+// account and returns what to show, with the secret that one decision uses up.
+//
+//	as OpenDevice; InvalidRequest too for a request that is decided
+func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typed string) (Facts, Secret, error) {
+	code, r, err := s.OpenDevice(ctx, owner, asker, typed, true)
+	if err != nil {
+		return Facts{}, "", err
+	}
+	if r.State != Pending {
+		return Facts{}, "", errDecided
+	}
+	f, err := s.facts(ctx, owner, asker, code, r, "")
+	if err != nil {
+		return Facts{}, "", err
+	}
+	digest, err := f.digest()
+	if err != nil {
+		return Facts{}, "", err
+	}
+	transaction, err := s.newSecret("")
+	if err != nil {
+		return Facts{}, "", err
+	}
+	return f, transaction, s.store.CreateReview(ctx, Review{
+		ID: transaction.Hash(), Session: owner.Session, RequestID: r.ID, UserCode: code,
+		Facts: digest, ExpiresAt: s.now().Add(reviewLifetime),
+	})
+}
+
+// ReviewDecision is what a person decided on the device page.
+type ReviewDecision struct {
+	Transaction Secret
+	Approve     bool
+	// Report: the person did not start the request. It is denied.
+	Report bool
+	Scope  string
+	Match  string
+}
+
+// errReviewOver is for a decision that comes too late or twice.
+var errReviewOver = refuse(InvalidRequest, "this page is no longer current: enter the code again")
+
+// DecideReview carries out a decision of the device page and returns the id of
+// the request decided. It counts only for the session and the facts the review
+// was made for.
+//
+//	InvalidRequest: the review is over, was used, or what was shown has changed
+//	as ApproveDevice
+func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d ReviewDecision) (string, error) {
+	review, err := s.store.TakeReview(ctx, d.Transaction.Hash(), owner.Session, s.now())
+	if errors.Is(err, ErrNotFound) {
+		return "", errReviewOver
+	}
+	if err != nil {
+		return "", err
+	}
+	if !d.Approve || d.Report {
+		return review.RequestID, s.DenyDevice(ctx, owner, asker, review.UserCode, false, d.Report)
+	}
+	f, err := s.ReviewDevice(ctx, owner, asker, review.UserCode, "")
+	if err != nil {
+		return review.RequestID, err
+	}
+	digest, err := f.digest()
+	if err != nil {
+		return "", err
+	}
+	if digest != review.Facts {
+		return review.RequestID, errReviewOver
+	}
+	_, err = s.ApproveDevice(ctx, owner, asker, Decision{UserCode: review.UserCode, Scope: d.Scope, Match: d.Match, AskMatch: true})
+	return review.RequestID, err
+}
+
+// Outcome returns a decided request of the owner's, and its grant when it was
+// approved.
+//
+//	NotFound: no such request, somebody else's, or not decided
+func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (DeviceRequest, Grant, error) {
+	r, err := s.store.DeviceRequestByID(ctx, requestID)
+	if err != nil {
+		return DeviceRequest{}, Grant{}, notFound(err, noSuchRequest)
+	}
+	if r.AccountID != owner.AccountID || r.State == Pending {
+		return DeviceRequest{}, Grant{}, refuse(NotFound, noSuchRequest)
+	}
+	if r.State == Denied {
+		return r, Grant{}, nil
+	}
+	g, err := s.store.Grant(ctx, requestID)
+	return r, g, err
+}
+
+const noSuchRequest = "there is no such request of yours"
+
+// CoarseNetwork is the network of an address, /24 or /48, fit to be kept and
+// compared; all loopback addresses are one network. Empty for no address.
+func CoarseNetwork(addr netip.Addr) string {
+	addr = addr.Unmap()
+	if !addr.IsValid() {
+		return ""
+	}
+	if addr.IsLoopback() {
+		return "loopback"
+	}
+	bits := 24
+	if addr.Is6() {
+		bits = 48
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return prefix.String()
+}

@@ -1,0 +1,159 @@
+package authz
+
+import (
+	"slices"
+	"strings"
+)
+
+// ScopeText says what a scope allows, in words for an owner.
+type ScopeText struct {
+	Scope string
+	Text  string
+	// Weight is one word: reads, acts or spends.
+	Weight string
+	// Optional scopes may be taken out by the owner.
+	Optional bool
+}
+
+// scopeTexts are the scopes this server knows, in the order they are shown.
+var scopeTexts = []ScopeText{
+	{Scope: "openid", Text: "Know that it is you: your account's number on this server", Weight: "reads"},
+	{Scope: "profile", Text: "See your identity: name, picture, BAP id and public key", Weight: "reads", Optional: true},
+	{Scope: "email", Text: "See your e-mail address, if this server knows it", Weight: "reads", Optional: true},
+	{Scope: "offline_access", Text: "Stay signed in: renew its access by itself until you take it back", Weight: "acts", Optional: true},
+}
+
+const (
+	// basicScope is what a client may ask for that is registered without a scope,
+	// and all that an unregistered one gets.
+	basicScope = "openid profile email"
+	// defaultScope is what a client gets that asks for nothing and has no
+	// registered scope.
+	defaultScope = "openid profile"
+	offline      = "offline_access"
+	// maxScope bounds a scope parameter in bytes.
+	maxScope = 1024
+)
+
+// ScopesSupported are the scopes this server knows.
+func ScopesSupported() []string {
+	names := make([]string, len(scopeTexts))
+	for i, s := range scopeTexts {
+		names[i] = s.Scope
+	}
+	return names
+}
+
+// DescribeScopes says in words what a scope value allows.
+func DescribeScopes(scope string) []ScopeText {
+	var texts []ScopeText
+	for _, t := range scopeTexts {
+		if hasScope(scope, t.Scope) {
+			texts = append(texts, t)
+		}
+	}
+	return texts
+}
+
+// hasScope reports whether a space-separated scope value holds a scope.
+func hasScope(scope, wanted string) bool {
+	for s := range strings.SplitSeq(scope, " ") {
+		if s == wanted {
+			return true
+		}
+	}
+	return false
+}
+
+// allowedScope is what the client may ask for.
+func (c Client) allowedScope() string {
+	switch {
+	case !c.Registered:
+		return basicScope
+	case c.Scope != "":
+		return c.Scope
+	case c.Allows(GrantRefresh):
+		return basicScope + " " + offline
+	default:
+		return basicScope
+	}
+}
+
+// requestedScope decides what a device request asks for (RFC 6749 §3.3, and
+// section 6 of the contract): nothing asked means the registered scope; a
+// registered client that asks for what it may not have is refused; an
+// unregistered one is narrowed.
+//
+//	InvalidScope
+func requestedScope(c Client, asked string) (string, error) {
+	if len(asked) > maxScope {
+		return "", refuse(InvalidScope, "scope is too long")
+	}
+	wanted := strings.Fields(asked)
+	if len(wanted) == 0 {
+		if c.Registered && c.Scope != "" {
+			return c.Scope, nil
+		}
+		return defaultScope, nil
+	}
+	allowed := c.allowedScope()
+	var granted []string
+	for _, scope := range wanted {
+		ok := hasScope(allowed, scope)
+		if !ok && c.Registered {
+			return "", refuse(InvalidScope, "a scope was asked for that this client may not have; it may ask for: "+allowed)
+		}
+		if ok && !slices.Contains(granted, scope) {
+			granted = append(granted, scope)
+		}
+	}
+	if len(granted) == 0 {
+		return "", refuse(InvalidScope, "none of the scopes asked for is open to this client; it may ask for: "+allowed)
+	}
+	return strings.Join(granted, " "), nil
+}
+
+// narrowScope decides what an owner's choice leaves of a requested scope, in the
+// order requested. No choice leaves everything; scopes that are not optional
+// stay.
+//
+//	InvalidScope: the choice holds something that was not requested
+func narrowScope(requested, chosen string) (string, error) {
+	if strings.TrimSpace(chosen) == "" {
+		return requested, nil
+	}
+	if _, err := subsetScope(requested, chosen); err != nil {
+		return "", refuse(InvalidScope, "more was chosen than the device asked for")
+	}
+	var kept []string
+	for _, scope := range strings.Fields(requested) {
+		i := slices.IndexFunc(scopeTexts, func(t ScopeText) bool { return t.Scope == scope })
+		optional := i < 0 || scopeTexts[i].Optional
+		if !optional || hasScope(chosen, scope) {
+			kept = append(kept, scope)
+		}
+	}
+	return strings.Join(kept, " "), nil
+}
+
+// subsetScope returns what was asked, in the order granted.
+//
+//	InvalidScope: more was asked for than granted, or nothing
+func subsetScope(granted, asked string) (string, error) {
+	wanted := strings.Fields(asked)
+	for _, scope := range wanted {
+		if !hasScope(granted, scope) {
+			return "", refuse(InvalidScope, "more was asked for than there is")
+		}
+	}
+	var kept []string
+	for _, scope := range strings.Fields(granted) {
+		if slices.Contains(wanted, scope) {
+			kept = append(kept, scope)
+		}
+	}
+	if len(kept) == 0 {
+		return "", refuse(InvalidScope, "no scope is left")
+	}
+	return strings.Join(kept, " "), nil
+}

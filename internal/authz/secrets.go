@@ -1,0 +1,116 @@
+package authz
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// SecretLength is the least length of the operator's secret, in bytes.
+const SecretLength = 32
+
+// serverSecrets are the keys derived from the operator's secret. None of them
+// is in the database.
+type serverSecrets struct {
+	userCode []byte // HMAC of user codes
+	refresh  []byte // derives each refresh token's successor
+	match    []byte // draws the wrong numbers of a number match
+	seal     cipher.AEAD
+}
+
+func (serverSecrets) String() string       { return redacted }
+func (serverSecrets) GoString() string     { return redacted }
+func (serverSecrets) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+func deriveSecrets(master []byte) (serverSecrets, error) {
+	if len(master) < SecretLength {
+		return serverSecrets{}, fmt.Errorf("the server's secret is %d bytes long; it needs at least %d", len(master), SecretLength)
+	}
+	var s serverSecrets
+	var sealKey []byte
+	for purpose, key := range map[string]*[]byte{
+		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "signing-keys": &sealKey,
+	} {
+		k, err := hkdf.Key(sha256.New, master, nil, "countersign/v1/"+purpose, 32)
+		if err != nil {
+			return serverSecrets{}, err
+		}
+		*key = k
+	}
+	block, err := aes.NewCipher(sealKey)
+	if err != nil {
+		return serverSecrets{}, err
+	}
+	s.seal, err = cipher.NewGCM(block)
+	return s, err
+}
+
+// sealKeyFor encrypts a signing key; its id is authenticated with it.
+func (s serverSecrets) sealKeyFor(id string, plaintext []byte, random io.Reader) ([]byte, error) {
+	nonce := make([]byte, s.seal.NonceSize())
+	if _, err := io.ReadFull(random, nonce); err != nil {
+		return nil, err
+	}
+	return s.seal.Seal(nonce, nonce, plaintext, []byte(id)), nil
+}
+
+// errSealed is what an operator sees who changed or lost the secret.
+var errSealed = errors.New("a signing key in the database cannot be opened with this secret: start with the secret it was made with")
+
+func (s serverSecrets) openKeyFor(id string, sealed []byte) ([]byte, error) {
+	if len(sealed) < s.seal.NonceSize() {
+		return nil, errSealed
+	}
+	nonce, ciphertext := sealed[:s.seal.NonceSize()], sealed[s.seal.NonceSize():]
+	plaintext, err := s.seal.Open(nil, nonce, ciphertext, []byte(id))
+	if err != nil {
+		return nil, errSealed
+	}
+	return plaintext, nil
+}
+
+// successor derives the refresh token that follows another. Because it is
+// derived, two parallel uses of one token give the same successor without the
+// server ever storing a token (requirements ).
+func (s serverSecrets) successor(token Secret) Secret {
+	mac := hmac.New(sha256.New, s.refresh)
+	mac.Write([]byte(token.Reveal()))
+	return refreshTokenPrefix + Secret(base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
+}
+
+// Prefixes let secret scanners find codes and tokens that leaked.
+const (
+	deviceCodePrefix   Secret = "csd_"
+	refreshTokenPrefix Secret = "csr_"
+	sessionTokenPrefix Secret = "css_"
+)
+
+// newSecret draws a secret of 256 bits.
+func (s *Service) newSecret(prefix Secret) (Secret, error) {
+	b, err := s.random(32)
+	if err != nil {
+		return "", err
+	}
+	return prefix + Secret(base64.RawURLEncoding.EncodeToString(b)), nil
+}
+
+// newID draws an id of 128 bits, not secret but not guessable.
+func (s *Service) newID() (string, error) {
+	b, err := s.random(16)
+	if err != nil {
+		return "", err
+	}
+	return idEncoding.EncodeToString(b), nil
+}
+
+// idEncoding has neither upper case nor dashes, so that an id is one word in a
+// terminal and is never taken for a flag.
+var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

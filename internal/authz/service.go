@@ -1,0 +1,144 @@
+package authz
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Settings are the operator's decisions.
+type Settings struct {
+	// Issuer identifies this server, without a trailing slash. It comes from
+	// configuration and never from a request (design D8).
+	Issuer string
+	// DeviceCodeLifetime and PollInterval are expires_in and interval of RFC 8628 §3.2.
+	DeviceCodeLifetime time.Duration
+	PollInterval       time.Duration
+	// AccessTokenLifetime is also the ID token's.
+	AccessTokenLifetime time.Duration
+	// RefreshIdleLifetime ends a refresh token that is not used,
+	// RefreshLifetime ends the grant however often it is.
+	RefreshIdleLifetime time.Duration
+	RefreshLifetime     time.Duration
+	// RefreshGrace is how long a rotated refresh token still gives its successor.
+	RefreshGrace    time.Duration
+	SessionLifetime time.Duration
+	// OpenClients admits client ids that nobody registered.
+	OpenClients bool
+	// SignatureRequired: a session alone approves nothing.
+	SignatureRequired bool
+	// SignUp lets the first sign-in of a key make its account.
+	SignUp bool
+	// PendingLimit is the most device requests that may be pending at once.
+	PendingLimit int
+	// Clients are registered by configuration.
+	Clients []Client
+}
+
+// Service is the authorization server. Its methods may be called concurrently.
+type Service struct {
+	store    Store
+	settings Settings
+	now      func() time.Time
+	rand     io.Reader
+	log      *slog.Logger
+
+	configured map[string]Client // never written after New
+	secrets    serverSecrets     // never written after New
+	keys       *keyring          // never written after New
+
+	pace    *pace
+	waiting *waiting
+	// pending approximates the number of pending requests: raised by StartDevice,
+	// set right by each sweep.
+	pending atomic.Int64
+
+	stopSweep context.CancelFunc
+	swept     sync.WaitGroup
+}
+
+// Options are what a Service is made of. Secret, Clock and Rand are passed in so
+// that tests own them.
+type Options struct {
+	Store    Store
+	Settings Settings
+	// Secret is the operator's secret, at least 32 bytes: everything the server
+	// seals or derives comes from it.
+	Secret []byte
+	Clock  func() time.Time
+	Rand   io.Reader
+	Log    *slog.Logger
+}
+
+// New makes a Service: it opens (or, the first time, makes) the signing keys and
+// starts removing what is over. Close stops that.
+func New(ctx context.Context, o Options) (*Service, error) {
+	secrets, err := deriveSecrets(o.Secret)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		store: o.Store, settings: o.Settings, now: o.Clock, rand: o.Rand, log: o.Log,
+		configured: map[string]Client{},
+		secrets:    secrets,
+		pace:       newPace(),
+		waiting:    newWaiting(),
+	}
+	cli := CLIClient()
+	s.configured[cli.ID] = cli
+	for _, c := range o.Settings.Clients {
+		c.Registered = true
+		s.configured[c.ID] = c
+	}
+	if s.keys, err = openKeyring(ctx, o.Store, secrets, s.now(), s.rand); err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	if err := s.countPending(ctx); err != nil {
+		return nil, err
+	}
+	ctx, s.stopSweep = context.WithCancel(context.WithoutCancel(ctx))
+	s.swept.Go(func() { s.sweep(ctx) })
+	return s, nil
+}
+
+// Drain ends every waiting poll with an ordinary answer and makes later polls
+// not wait: the server is about to stop.
+func (s *Service) Drain() { s.waiting.drain() }
+
+// Close drains and stops what New started. The store stays open: it is the caller's.
+func (s *Service) Close() {
+	s.Drain()
+	s.stopSweep()
+	s.swept.Wait()
+}
+
+// Ready reports whether the server can do its work now.
+func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
+
+// Issuer is the configured issuer identifier.
+func (s *Service) Issuer() string { return s.settings.Issuer }
+
+// Client returns a client as owners and endpoints see it.
+//
+//	NotFound: there is none with this id
+func (s *Service) Client(ctx context.Context, id string) (Client, error) {
+	c, err := s.client(ctx, id)
+	if err != nil {
+		return Client{}, notFound(err, "there is no such client")
+	}
+	return c, nil
+}
+
+// random reads n random bytes. The only failure is a broken source of
+// randomness, after which nothing this server does is safe.
+func (s *Service) random(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.rand, b); err != nil {
+		return nil, fmt.Errorf("randomness: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,233 @@
+package authz
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps what the server knows. Each method is one whole operation: it
+// happens entirely or not at all, and when it returns nil the change is durable.
+// Times are parameters; a Store never reads a clock. It knows no rule: every
+// condition that decides is named in the comment of its method.
+//
+// Strings are kept byte for byte (no case folding, no truncation). Times are
+// kept to the millisecond.
+type Store interface {
+	ClientStore
+	DeviceStore
+	AccountStore
+	SessionStore
+	GrantStore
+	KeyStore
+	GuardStore
+
+	// Ping writes and reads a row, and fails when the database cannot be written.
+	Ping(ctx context.Context) error
+	// Close waits for operations under way and closes the database.
+	Close() error
+}
+
+// ClientStore keeps the clients that `countersign clients` registers.
+type ClientStore interface {
+	// Client returns the client with this id.
+	//	ErrNotFound: there is none
+	Client(ctx context.Context, id string) (Client, error)
+	// Clients returns all clients, ordered by id.
+	Clients(ctx context.Context) ([]Client, error)
+	// AddClient stores a new client.
+	//	ErrExists: its id is taken
+	AddClient(ctx context.Context, c Client) error
+	// RemoveClient deletes the client and, in the same transaction, revokes its
+	// grants that are alive at now.
+	//	ErrNotFound: there is no such client
+	RemoveClient(ctx context.Context, id string, now time.Time) error
+}
+
+// DeviceStore keeps device requests.
+type DeviceStore interface {
+	// CreateDeviceRequest stores a new, pending request.
+	//	ErrExists: its user code (or device code, or id) is in use
+	CreateDeviceRequest(ctx context.Context, r DeviceRequest) error
+	// DeviceRequest finds a request by the hash of its device code, whatever its state.
+	//	ErrNotFound
+	DeviceRequest(ctx context.Context, deviceCode Hash) (DeviceRequest, error)
+	// DeviceRequestByUserCode finds a request by the hash of its user code.
+	//	ErrNotFound
+	DeviceRequestByUserCode(ctx context.Context, userCode Hash) (DeviceRequest, error)
+	// DeviceRequestByID finds a request by its id.
+	//	ErrNotFound
+	DeviceRequestByID(ctx context.Context, id string) (DeviceRequest, error)
+	// ClaimDeviceRequest gives a pending, unexpired request to an account, if it
+	// is nobody's yet. Claiming again by the same account changes nothing and
+	// succeeds. Of concurrent claims by several accounts exactly one succeeds.
+	//	ErrNotFound
+	//	*StateError: not pending, expired at now, or another account's
+	ClaimDeviceRequest(ctx context.Context, id, accountID string, now time.Time) error
+	// ApproveDeviceRequest moves a pending, unexpired request to approved and
+	// stores its grant, and its receipt if it has one, in one transaction. The
+	// request must be a.AccountID's, or nobody's if a.Unclaimed allows it; it is
+	// that account's afterwards. Of concurrent decisions exactly one succeeds.
+	//	ErrNotFound
+	//	*StateError: not pending, expired at a.At, or not this account's
+	ApproveDeviceRequest(ctx context.Context, a Approval) error
+	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
+	// same conditions as ApproveDeviceRequest.
+	//	ErrNotFound
+	//	*StateError: as for ApproveDeviceRequest
+	DenyDeviceRequest(ctx context.Context, d Denial) error
+	// RedeemDeviceRequest moves an approved, unexpired request of this client to
+	// redeemed and stores what was issued, in one transaction; the grant's
+	// LastUsedAt becomes r.At. Of any number of concurrent calls one returns nil.
+	//	ErrNotFound: this client has no such code
+	//	*StateError: the request is in another state, or expired at r.At
+	RedeemDeviceRequest(ctx context.Context, r Redemption) error
+	// PendingDeviceRequests counts the pending requests that expire after now.
+	PendingDeviceRequests(ctx context.Context, now time.Time) (int, error)
+}
+
+// AccountStore keeps accounts and their identities.
+type AccountStore interface {
+	// CreateAccount stores a new account with its first identity.
+	//	ErrExists: the identity belongs to an account already
+	CreateAccount(ctx context.Context, a Account, first Identity) error
+	// Account returns the account with this id.
+	//	ErrNotFound
+	Account(ctx context.Context, id string) (Account, error)
+	// Identity returns the identity with this BAP id.
+	//	ErrNotFound
+	Identity(ctx context.Context, bapID string) (Identity, error)
+	// Identities returns an account's identities, oldest first.
+	Identities(ctx context.Context, accountID string) ([]Identity, error)
+	// LinkIdentity adds an identity to an existing account.
+	//	ErrExists: it belongs to an account already
+	//	ErrNotFound: there is no such account
+	LinkIdentity(ctx context.Context, i Identity) error
+	// SetProfile replaces the profile of an identity.
+	//	ErrNotFound
+	SetProfile(ctx context.Context, bapID string, p Profile) error
+}
+
+// SessionStore keeps the sessions of signed-in people, and what they are in
+// the middle of reviewing.
+type SessionStore interface {
+	// CreateSession stores a session.
+	//	ErrNotFound: there is no such account
+	CreateSession(ctx context.Context, s Session) error
+	// Session returns a session that expires after now and whose account is not
+	// disabled.
+	//	ErrNotFound
+	Session(ctx context.Context, token Hash, now time.Time) (Session, error)
+	// DeleteSession ends a session. Ending one that is not there succeeds.
+	DeleteSession(ctx context.Context, token Hash) error
+	// CreateReview stores a review.
+	CreateReview(ctx context.Context, r Review) error
+	// TakeReview returns and deletes a review of this session that expires after
+	// now. Of concurrent calls one gets it.
+	//	ErrNotFound: none, of another session, or expired
+	TakeReview(ctx context.Context, id, session Hash, now time.Time) (Review, error)
+}
+
+// GrantStore keeps grants, their receipts and refresh tokens.
+type GrantStore interface {
+	// Grant returns the grant with this id, dead or alive.
+	//	ErrNotFound
+	Grant(ctx context.Context, id string) (Grant, error)
+	// LiveGrant returns a grant that at now is neither revoked nor expired and
+	// whose account is not disabled, with its identity.
+	//	ErrNotFound
+	LiveGrant(ctx context.Context, id string, now time.Time) (Grant, Identity, error)
+	// Grants returns an account's grants, newest first.
+	Grants(ctx context.Context, accountID string) ([]Grant, error)
+	// RevokeGrant marks a grant revoked at now; one revoked before keeps its time.
+	//	ErrNotFound
+	RevokeGrant(ctx context.Context, id string, now time.Time) error
+	// Receipt returns the receipt of a signed approval.
+	//	ErrNotFound: no such grant, or it was approved without a signature
+	Receipt(ctx context.Context, grantID string) (string, error)
+	// RefreshToken returns a refresh token that expires after now, rotated or not.
+	//	ErrNotFound
+	RefreshToken(ctx context.Context, token Hash, now time.Time) (RefreshToken, error)
+	// RotateRefreshToken replaces the token r.Token by r.Successor in one
+	// transaction and sets the grant's LastUsedAt to r.At. If the token was
+	// rotated before, but at most r.Grace before r.At, to this same successor,
+	// and the successor has not been rotated itself, nothing changes and the call
+	// succeeds; so concurrent calls with one token end with one successor.
+	//	ErrNotFound: no such token, expired at r.At, or its grant is not alive
+	//	ErrReused: rotated before and outside the grace; the grant is now revoked
+	RotateRefreshToken(ctx context.Context, r Rotation) error
+}
+
+// KeyStore keeps the server's signing keys.
+type KeyStore interface {
+	// AddSigningKeys stores those of the candidates whose algorithm has no key
+	// yet, and returns all keys, oldest first. Several servers that start
+	// together on an empty database end with the same keys.
+	AddSigningKeys(ctx context.Context, candidates []SigningKey) ([]SigningKey, error)
+	// SigningKeys returns all keys, oldest first.
+	SigningKeys(ctx context.Context) ([]SigningKey, error)
+}
+
+// GuardStore keeps what stops replay and guessing, and removes what is over.
+type GuardStore interface {
+	// UseOnce records a key until a time.
+	//	ErrExists: it was recorded before and has not expired at now
+	UseOnce(ctx context.Context, key Hash, now, until time.Time) error
+	// CountGuesses adds one to the failures of each subject in the window that
+	// starts at window.
+	CountGuesses(ctx context.Context, subjects []string, window time.Time) error
+	// Guesses returns the failures of each subject in that window, in order.
+	Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error)
+	// Sweep deletes at most limit rows of each kind that were over before the
+	// times given, and returns how many it deleted in all.
+	Sweep(ctx context.Context, before SweepTimes, limit int) (int, error)
+}
+
+// Approval is what ApproveDeviceRequest stores.
+type Approval struct {
+	RequestID string
+	AccountID string
+	// Unclaimed allows a request that nobody has opened.
+	Unclaimed bool
+	At        time.Time
+	Grant     Grant
+	// Receipt is empty when no signature was given.
+	Receipt string
+}
+
+// Denial is what DenyDeviceRequest stores.
+type Denial struct {
+	RequestID string
+	AccountID string
+	// Unclaimed allows a request that nobody has opened.
+	Unclaimed bool
+	At        time.Time
+}
+
+// Redemption is what RedeemDeviceRequest stores.
+type Redemption struct {
+	DeviceCode Hash
+	ClientID   string
+	At         time.Time
+	// RefreshToken is nil when none is issued.
+	RefreshToken *RefreshToken
+}
+
+// Rotation is what RotateRefreshToken stores.
+type Rotation struct {
+	Token     Hash
+	Successor RefreshToken
+	At        time.Time
+	Grace     time.Duration
+}
+
+// SweepTimes says from when on rows are over. Each is compared with the row's
+// own end: expiry, or for grants the earlier of expiry and revocation.
+type SweepTimes struct {
+	// DeviceRequests is earlier than now, so that a device that polls late
+	// still hears expired_token.
+	DeviceRequests time.Time
+	// Grants is much earlier than now: owners look back at what they allowed.
+	Grants time.Time
+	// Rest is for sessions, reviews, replay keys, guess windows and refresh tokens.
+	Rest time.Time
+}

@@ -1,0 +1,48 @@
+package authz
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/rivo/uniseg"
+	"golang.org/x/text/unicode/norm"
+)
+
+// CleanText makes a text that a stranger chose fit to be shown: NFKC, one line,
+// without control, formatting, direction-changing, private-use or variation
+// characters, single spaces, at most limit graphemes, no piled-up accents
+// (attack B-07).
+func CleanText(s string, limit int) string {
+	const bytesPerGrapheme = 16
+	if len(s) > limit*64 {
+		s = strings.ToValidUTF8(s[:limit*64], "")
+	}
+	s = norm.NFKC.String(strings.ToValidUTF8(s, ""))
+	var b strings.Builder
+	marks := 0
+	for _, r := range s {
+		switch {
+		case unicode.IsSpace(r):
+			r, marks = ' ', 0
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Variation_Selector),
+			unicode.In(r, unicode.Zl, unicode.Zp), !unicode.IsGraphic(r):
+			continue
+		case unicode.IsMark(r):
+			if marks++; marks > 2 {
+				continue
+			}
+		default:
+			marks = 0
+		}
+		b.WriteRune(r)
+	}
+	words := strings.Join(strings.Fields(b.String()), " ")
+	var out strings.Builder
+	graphemes := uniseg.NewGraphemes(words)
+	for n := 0; n < limit && graphemes.Next(); n++ {
+		if len(graphemes.Bytes()) <= bytesPerGrapheme {
+			out.WriteString(graphemes.Str())
+		}
+	}
+	return strings.TrimSpace(out.String())
+}

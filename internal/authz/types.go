@@ -1,0 +1,193 @@
+package authz
+
+import (
+	"crypto/sha256"
+	"log/slog"
+	"time"
+)
+
+// Hash is how secrets are kept: SHA-256, or for user codes HMAC-SHA-256.
+type Hash [sha256.Size]byte
+
+// Secret is a code or token in the clear. It prints as [redacted].
+type Secret string
+
+const redacted = "[redacted]"
+
+func (Secret) String() string       { return redacted }
+func (Secret) GoString() string     { return redacted }
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText keeps a secret out of any encoding that was not meant for it.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Reveal returns the secret itself, for the one answer that hands it out.
+func (s Secret) Reveal() string { return string(s) }
+
+// Hash returns what is kept of the secret.
+func (s Secret) Hash() Hash { return sha256.Sum256([]byte(s)) }
+
+// State of a device request. The only edges are pending → approved, denied or
+// expired, and approved → redeemed or expired. Expiry is not written: a request
+// that was not redeemed in time is expired by its ExpiresAt.
+type State string
+
+// The states of a device request.
+const (
+	Pending  State = "pending"
+	Approved State = "approved"
+	Denied   State = "denied"
+	Redeemed State = "redeemed"
+	Expired  State = "expired"
+)
+
+// DeviceRequest is one run of RFC 8628.
+type DeviceRequest struct {
+	// ID is random and not secret. A grant that comes of the request has the same
+	// id, and it is the nonce of the approval statement.
+	ID         string
+	DeviceCode Hash
+	UserCode   Hash
+	ClientID   string
+	// Scope is what was asked and may be granted, space-separated.
+	Scope string
+	State State
+	// AccountID is the account that opened or decided the request, or empty.
+	AccountID string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	// SignatureRequired: a session alone may not approve this request.
+	SignatureRequired bool
+	// MatchNumber is the number that the device shows, 10 to 99, or 0 for none.
+	MatchNumber int
+	// Nonce is the OpenID Connect nonce the device sent, or empty.
+	Nonce string
+	Seen  Seen
+	Says  DeviceSays
+}
+
+// StateAt is the state of the request at a time.
+func (r DeviceRequest) StateAt(now time.Time) State {
+	if (r.State == Pending || r.State == Approved) && !now.Before(r.ExpiresAt) {
+		return Expired
+	}
+	return r.State
+}
+
+// Seen is what the server saw of the device when it asked.
+type Seen struct {
+	// Network is coarse: the /24 or /48 of the address.
+	Network   string
+	UserAgent string
+	// Origin is the web page the request was started from, if a browser sent it.
+	Origin string
+}
+
+// DeviceSays is what the device says of itself; nobody has checked it.
+type DeviceSays struct {
+	Name     string
+	Platform string
+}
+
+// How an approval was proved, the `acr` of tokens.
+const (
+	ACRSession   = "urn:countersign:acr:session"
+	ACRSignature = "urn:countersign:acr:signature"
+)
+
+// Grant is what an owner allowed a client. Every token belongs to one grant.
+type Grant struct {
+	// ID is the id of the device request it came from.
+	ID        string
+	AccountID string
+	ClientID  string
+	Scope     string
+	// BAPID and MemberKey name the identity whose control was proved in the
+	// sign-in or approval behind this grant. MemberKey is compressed, in hex.
+	BAPID     string
+	MemberKey string
+	ACR       string
+	// Nonce is the OpenID Connect nonce of the request.
+	Nonce string
+	// AuthTime is when the owner proved the identity.
+	AuthTime   time.Time
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	LastUsedAt time.Time // zero: never
+	RevokedAt  time.Time // zero: alive
+}
+
+// AliveAt reports whether the grant is neither revoked nor expired.
+func (g Grant) AliveAt(now time.Time) bool {
+	return g.RevokedAt.IsZero() && now.Before(g.ExpiresAt)
+}
+
+// RefreshToken is a refresh token as it is kept.
+type RefreshToken struct {
+	Token   Hash
+	GrantID string
+	// ExpiresAt is the idle expiry; the grant's ExpiresAt is the absolute one.
+	ExpiresAt time.Time
+}
+
+// Account is an owner. Its ID is the `sub` of tokens: opaque, never reassigned.
+type Account struct {
+	ID        string
+	CreatedAt time.Time
+	Disabled  bool
+}
+
+// Identity is a BAP identity of an account.
+type Identity struct {
+	BAPID     string
+	AccountID string
+	// MemberKey is the compressed public key, in hex, whose BAP id this is.
+	MemberKey string
+	CreatedAt time.Time
+	Profile   Profile
+}
+
+// Profile is what an identity's owner says of it. Empty members are unknown.
+type Profile struct {
+	Name        string `json:"name,omitempty"`
+	GivenName   string `json:"given_name,omitempty"`
+	FamilyName  string `json:"family_name,omitempty"`
+	Picture     string `json:"picture,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+// Session is a signed-in person: an account, and the identity proved at sign-in.
+type Session struct {
+	// ID is not secret; the token, of which only the hash is kept, is.
+	ID        string
+	Token     Hash
+	AccountID string
+	BAPID     string
+	MemberKey string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Review is a person in the middle of deciding about a device request, made
+// when the code was entered and used up by the decision.
+type Review struct {
+	ID        Hash
+	Session   Hash
+	RequestID string
+	// UserCode is the code as it was typed, to be shown again; it is kept for the
+	// minutes of the review only.
+	UserCode string
+	// Facts is a digest of everything the person was shown.
+	Facts     Hash
+	ExpiresAt time.Time
+}
+
+// SigningKey is a key of the server as it is kept: sealed.
+type SigningKey struct {
+	ID        string
+	Algorithm string
+	// Sealed is the PKCS #8 private key, encrypted with a key that is not in the
+	// database.
+	Sealed    []byte
+	CreatedAt time.Time
+}

@@ -1,0 +1,122 @@
+package authz
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"countersign.dev/bap"
+)
+
+// UserInfo are the claims about an owner (OpenID Connect Core §5.3, and ours).
+// Which members are there follows the scopes granted.
+type UserInfo struct {
+	Subject string `json:"sub"`
+	// With the profile scope:
+	Name       string `json:"name,omitempty"`
+	GivenName  string `json:"given_name,omitempty"`
+	FamilyName string `json:"family_name,omitempty"`
+	Picture    string `json:"picture,omitempty"`
+	BAPID      string `json:"bap_id,omitempty"`
+	Pubkey     string `json:"pubkey,omitempty"`
+	// BAP is the BAP profile as a JSON string; existing clients parse it themselves.
+	BAP string `json:"bap,omitempty"`
+}
+
+// bapProfile is the BAP profile as clients of Sigma Identity know it.
+type bapProfile struct {
+	IDKey          string       `json:"idKey"`
+	RootAddress    string       `json:"rootAddress"`
+	CurrentAddress string       `json:"currentAddress"`
+	Addresses      []bapAddress `json:"addresses"`
+	Identity       bapPerson    `json:"identity"`
+}
+
+type bapAddress struct {
+	Address string `json:"address"`
+	TxID    string `json:"txId"`
+	Block   int    `json:"block"`
+}
+
+type bapPerson struct {
+	Context       string `json:"@context"`
+	Type          string `json:"@type"`
+	AlternateName string `json:"alternateName"`
+	GivenName     string `json:"givenName,omitempty"`
+	FamilyName    string `json:"familyName,omitempty"`
+	Image         string `json:"image,omitempty"`
+	Description   string `json:"description,omitempty"`
+}
+
+// UserInfo returns the claims an access token gives access to. The token must
+// verify, and its grant, account and client must be alive: whatever ended them,
+// the answer is the same (requirements U-05, U-14).
+//
+//	InvalidToken
+//	InsufficientScope: the token lacks openid
+func (s *Service) UserInfo(ctx context.Context, token Secret) (UserInfo, error) {
+	claims, err := s.accessToken(token)
+	if err != nil {
+		return UserInfo{}, err
+	}
+	grant, identity, err := s.store.LiveGrant(ctx, claims.GrantID, s.now())
+	if errors.Is(err, ErrNotFound) {
+		return UserInfo{}, errInvalidToken
+	}
+	if err != nil {
+		return UserInfo{}, err
+	}
+	if _, err := s.client(ctx, grant.ClientID); errors.Is(err, ErrNotFound) {
+		return UserInfo{}, errInvalidToken
+	} else if err != nil {
+		return UserInfo{}, err
+	}
+	if !hasScope(claims.Scope, "openid") {
+		return UserInfo{}, &Error{Code: InsufficientScope, Description: "the access token was not granted the openid scope", Scope: "openid"}
+	}
+	info := UserInfo{Subject: grant.AccountID}
+	if !hasScope(claims.Scope, "profile") {
+		return info, nil
+	}
+	p := identity.Profile
+	info.Name, info.GivenName, info.FamilyName, info.Picture = identity.DisplayName(), p.GivenName, p.FamilyName, p.Picture
+	info.BAPID, info.Pubkey = grant.BAPID, grant.MemberKey
+	info.BAP, err = identity.bapProfile()
+	return info, err
+}
+
+// DisplayName is the identity's name, or a short form of its BAP id: clients
+// rely on there being one.
+func (i Identity) DisplayName() string {
+	if i.Profile.Name != "" {
+		return i.Profile.Name
+	}
+	const ends = 4
+	if len(i.BAPID) <= 2*ends {
+		return i.BAPID
+	}
+	return i.BAPID[:ends] + "…" + i.BAPID[len(i.BAPID)-ends:]
+}
+
+// bapProfile writes the identity's BAP profile. Without a rotation the member
+// key's address is the root and the current address at once.
+func (i Identity) bapProfile() (string, error) {
+	member, err := bap.ParsePublicKey(i.MemberKey)
+	if err != nil {
+		return "", err
+	}
+	address, err := bap.Address(member)
+	if err != nil {
+		return "", err
+	}
+	p := i.Profile
+	b, err := json.Marshal(bapProfile{
+		IDKey: i.BAPID, RootAddress: address, CurrentAddress: address,
+		Addresses: []bapAddress{{Address: address}},
+		Identity: bapPerson{
+			Context: "https://schema.org", Type: "Person", AlternateName: i.DisplayName(),
+			GivenName: p.GivenName, FamilyName: p.FamilyName, Image: p.Picture, Description: p.Description,
+		},
+	})
+	return string(b), err
+}

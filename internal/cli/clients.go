@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/storage/sqlite"
+)
+
+func newClientsCommand(env *Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "clients",
+		Short: "Register the clients that may ask",
+		Long: `Register clients in the server's database. It works while the server runs; the
+server notices at once. Clients of the configuration file are not shown here.`,
+	}
+	config.Bind(cmd.PersistentFlags())
+	cmd.AddCommand(newClientsAdd(env), newClientsList(env), newClientsShow(env), newClientsRemove(env))
+	return cmd
+}
+
+// withStore runs fn on the database of the settings in force.
+func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store *sqlite.Store) error) (err error) {
+	settings, err := config.Load(cmd.Flags(), env.Getenv)
+	if err != nil {
+		return &Failure{Code: ExitUsage, What: "a setting is wrong", Err: err}
+	}
+	store, err := sqlite.Open(cmd.Context(), filepath.Join(settings.Data, databaseFile))
+	if err != nil {
+		return fail(ExitFailed, "opening the database", err, "Start the server once, or name its directory with --data DIR")
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return fn(cmd.Context(), store)
+}
+
+func newClientsAdd(env *Env) *cobra.Command {
+	var c config.Client
+	var confidential bool
+	cmd := &cobra.Command{
+		Use:   "add CLIENT_ID",
+		Short: "Register a client",
+		Example: `  countersign clients add my-tv --name "My television" --scope "openid profile offline_access"
+  countersign clients add nightly --confidential`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.ID = args[0]
+			return addClient(cmd, env, c, confidential)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.Name, "name", "", "what owners are shown")
+	f.StringVar(&c.Scope, "scope", "", "what it may ask for, space-separated (default: openid profile email offline_access)")
+	f.StringSliceVar(&c.GrantTypes, "grant-type", nil, "a grant type it may use (default: the device grant and refresh_token)")
+	f.StringSliceVar(&c.RedirectURIs, "redirect-uri", nil, "where an authorization code may be sent")
+	f.StringVar(&c.MemberPubkey, "member-pubkey", "", "the key, compressed in hex, whose X-Auth-Token authenticates it")
+	f.StringVar(&c.OwnerBAPID, "owner-bap-id", "", "the identity that owns it")
+	f.StringVar(&c.IDTokenAlg, "id-token-alg", "", "ES256 (default), RS256 or EdDSA")
+	f.StringVar(&c.Approval, "require-approval", "", "signature: a session alone may not approve what it asks")
+	f.BoolVar(&confidential, "confidential", false, "draw a client secret, and print it once")
+	return cmd
+}
+
+func addClient(cmd *cobra.Command, env *Env, c config.Client, confidential bool) error {
+	var secret string
+	if confidential {
+		b := make([]byte, 32)
+		if _, err := io.ReadFull(env.Rand, b); err != nil {
+			return err
+		}
+		secret = base64.RawURLEncoding.EncodeToString(b)
+		c.Secret, c.TokenEndpointAuthMethod = secret, authz.AuthBasic
+	}
+	if member, err := c.Check(); err != nil {
+		return usage("%s %v", member, err)
+	}
+	return withStore(cmd, env, func(ctx context.Context, store *sqlite.Store) error {
+		if c.ID == authz.CLIClient().ID {
+			return fail(ExitFailed, "adding "+c.ID, authz.ErrExists, "This client is always there; choose another id")
+		}
+		err := store.AddClient(ctx, authzClient(c))
+		if errors.Is(err, authz.ErrExists) {
+			return fail(ExitFailed, "adding "+c.ID, err, "Choose another id, or remove the client first")
+		}
+		if err != nil {
+			return fail(ExitFailed, "adding "+c.ID, err, "")
+		}
+		fmt.Fprintf(env.Stderr, "Registered %s.\n", printable(c.ID))
+		if secret != "" {
+			fmt.Fprintln(env.Stderr, "Its secret, which is not shown again:")
+			fmt.Fprintln(env.Stdout, secret)
+		}
+		return nil
+	})
+}
+
+func newClientsList(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the clients in the database",
+		Example: `  countersign clients list
+  countersign clients list --data /var/lib/countersign`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd, env, func(ctx context.Context, store *sqlite.Store) error {
+				stored, err := store.Clients(ctx)
+				if err != nil {
+					return fail(ExitFailed, "listing clients", err, "")
+				}
+				w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "CLIENT ID\tNAME\tTYPE\tSCOPE")
+				for _, c := range append([]authz.Client{authz.CLIClient()}, stored...) {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(c.ID), printable(c.Name), clientType(c), firstText(c.Scope, "(basic)"))
+				}
+				return w.Flush()
+			})
+		},
+	}
+}
+
+func clientType(c authz.Client) string {
+	switch {
+	case c.MemberKey != "":
+		return "member key"
+	case c.Confidential():
+		return "confidential"
+	default:
+		return "public"
+	}
+}
+
+func newClientsShow(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show CLIENT_ID",
+		Short: "Show a client's metadata",
+		Example: `  countersign clients show my-tv
+  countersign clients show countersign-cli`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd, env, func(ctx context.Context, store *sqlite.Store) error {
+				c := authz.CLIClient()
+				if args[0] != c.ID {
+					var err error
+					if c, err = store.Client(ctx, args[0]); err != nil {
+						return clientFailure("showing", args[0], err)
+					}
+				}
+				for _, row := range [][2]string{
+					{"client_id", c.ID},
+					{"client_name", c.Name},
+					{"type", clientType(c)},
+					{"scope", c.Scope},
+					{"grant_types", strings.Join(c.GrantTypes, " ")},
+					{"redirect_uris", strings.Join(c.RedirectURIs, " ")},
+					{"member_pubkey", c.MemberKey},
+					{"owner_bap_id", c.OwnerBAPID},
+					{"id_token_signed_response_alg", c.IDTokenAlg},
+					{"approval", c.Approval},
+				} {
+					if row[1] != "" {
+						fmt.Fprintf(env.Stdout, "%-30s%s\n", row[0], printable(row[1]))
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func clientFailure(doing, id string, err error) error {
+	if errors.Is(err, authz.ErrNotFound) {
+		return fail(ExitFailed, doing+" "+id, errors.New("there is no such client"), `"countersign clients list" shows those there are`)
+	}
+	return fail(ExitFailed, doing+" "+id, err, "")
+}
+
+func newClientsRemove(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove CLIENT_ID",
+		Short: "Remove a client and end its grants",
+		Example: `  countersign clients remove my-tv
+  countersign clients remove nightly --data /var/lib/countersign`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd, env, func(ctx context.Context, store *sqlite.Store) error {
+				if err := store.RemoveClient(ctx, args[0], env.Now()); err != nil {
+					return clientFailure("removing", args[0], err)
+				}
+				fmt.Fprintf(env.Stderr, "Removed %s and ended its grants.\n", printable(args[0]))
+				return nil
+			})
+		},
+	}
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ExitCode is what a command ends with. The codes are documented and stable.
+type ExitCode int
+
+// The exit codes.
+const (
+	ExitDone         ExitCode = 0
+	ExitFailed       ExitCode = 1
+	ExitUsage        ExitCode = 2
+	ExitExpired      ExitCode = 3   // expired or timed out
+	ExitDenied       ExitCode = 4   // the owner said no
+	ExitNotSignedIn  ExitCode = 5   // not signed in, or the session is over
+	ExitNetwork      ExitCode = 6   // network, or the server cannot be reached
+	ExitRefused      ExitCode = 7   // the server refused (OAuth error)
+	ExitVerification ExitCode = 8   // a receipt, signature or chain is not good
+	ExitLocked       ExitCode = 9   // locked, or wrong password
+	ExitCancelled    ExitCode = 130 // Ctrl-C
+)
+
+// Failure is an error with everything that is said of it: what failed, why, what
+// to do next, and the exit code.
+type Failure struct {
+	Code ExitCode
+	// What failed, like "signing in".
+	What string
+	// Next is what the person can do, a sentence without its full stop.
+	Next string
+	// OAuth is the server's error code, with ExitRefused.
+	OAuth string
+	// Err is why.
+	Err error
+}
+
+func (f *Failure) Error() string {
+	if f.Err == nil {
+		return f.What
+	}
+	return f.What + ": " + f.Err.Error()
+}
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// fail makes a Failure.
+func fail(code ExitCode, what string, err error, next string) error {
+	return &Failure{Code: code, What: what, Err: err, Next: next}
+}
+
+// usage is a Failure of wrong usage.
+func usage(format string, args ...any) error {
+	return &Failure{Code: ExitUsage, What: fmt.Sprintf(format, args...), Next: "See --help for how it is used"}
+}
+
+// report says an error the one way there is, and returns the exit code.
+func report(env *Env, err error, asJSON bool) ExitCode {
+	var f *Failure
+	if !errors.As(err, &f) {
+		f = &Failure{Code: ExitFailed, What: err.Error()}
+	}
+	if asJSON {
+		writeEvent(env.Stdout, map[string]any{
+			"event": "error", "error": firstText(f.OAuth, "failed"), "error_description": printable(f.Error()), "hint": f.Next,
+		})
+		return f.Code
+	}
+	fmt.Fprintf(env.Stderr, "countersign: %s\n", printable(f.Error()))
+	if f.Next != "" {
+		fmt.Fprintln(env.Stderr, f.Next+".")
+	}
+	return f.Code
+}
+
+func firstText(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// writeEvent prints one JSON object on one line.
+func writeEvent(w io.Writer, event map[string]any) {
+	b, err := json.Marshal(event)
+	if err != nil {
+		return // events are made of texts and numbers
+	}
+	fmt.Fprintf(w, "%s\n", b)
+}
+
+// printable removes what would move a terminal's cursor or change its colours
+// from a text that came from elsewhere.
+func printable(s string) string {
+	out := make([]rune, 0, len(s))
+	for _, r := range s {
+		if r == '\t' || r == '\n' {
+			r = ' '
+		}
+		if r >= 0x20 && r != 0x7f && (r < 0x80 || r > 0x9f) && (r < 0x200b || r > 0x200f) && (r < 0x202a || r > 0x202e) && (r < 0x2066 || r > 0x2069) {
+			out = append(out, r)
+		}
+	}
+	return string(out)
+}

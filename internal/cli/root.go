@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Groups of commands, in the order readers look for theirs.
+const (
+	groupServer = "server"
+	groupDevice = "device"
+	groupOwner  = "owner"
+	groupLearn  = "learn"
+)
+
+// Main runs the command line and returns the process's exit code.
+func Main(args []string, env *Env) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	root := newRoot(env)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return int(ExitDone)
+	}
+	var f *Failure
+	if !errors.As(err, &f) {
+		// What cobra itself refuses is wrong usage: an unknown flag or command, a
+		// missing argument.
+		err = &Failure{Code: ExitUsage, What: strings.ReplaceAll(err.Error(), "\n", " "), Next: "See --help for how it is used"}
+	}
+	return int(report(env, err, wantsJSON(args)))
+}
+
+// wantsJSON looks for --json in the arguments themselves, because the error may
+// be in how they were given.
+func wantsJSON(args []string) bool {
+	for _, a := range args {
+		if a == "--json" || a == "--json=true" {
+			return true
+		}
+	}
+	return false
+}
+
+func newRoot(env *Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "countersign",
+		Short: "A device asks, its owner countersigns, the device has its tokens",
+		Long: `Countersign is an authorization server for everything that cannot show a login
+page (command-line tools, desktop apps, TVs, AI agents), and the tools on both
+sides of it.
+
+Try "countersign demo" for the whole story in three seconds.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       Version(),
+	}
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.AddGroup(
+		&cobra.Group{ID: groupServer, Title: "Server:"},
+		&cobra.Group{ID: groupDevice, Title: "Device:"},
+		&cobra.Group{ID: groupOwner, Title: "Owner:"},
+		&cobra.Group{ID: groupLearn, Title: "Learn:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(groupServer, newServeCommand(env), newClientsCommand(env))
+	root.SetHelpCommandGroupID(groupLearn)
+	root.SetCompletionCommandGroupID(groupLearn)
+	return root
+}

@@ -1,0 +1,283 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/server"
+	"countersign.dev/internal/storage/sqlite"
+)
+
+func newServeCommand(env *Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the authorization server",
+		Long: `Run the authorization server. Without any setting it listens on
+127.0.0.1:8628, keeps its data in the platform's data directory, and admits
+clients that nobody registered.`,
+		Example: `  countersign serve
+  countersign serve --issuer https://id.example.org --data /var/lib/countersign`,
+		Args: cobra.NoArgs,
+	}
+	config.Bind(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		settings, err := config.Load(cmd.Flags(), env.Getenv)
+		if err != nil {
+			return settingsFailure(err)
+		}
+		return serve(cmd.Context(), env, settings)
+	}
+	return cmd
+}
+
+func settingsFailure(err error) error {
+	return &Failure{Code: ExitUsage, What: "the server was not started", Err: err}
+}
+
+// serve runs the server until a signal stops it.
+func serve(ctx context.Context, env *Env, settings *config.Settings) error {
+	run, err := startServer(ctx, env, settings)
+	if err != nil {
+		return err
+	}
+	run.announce(env)
+	select {
+	case err := <-run.failed:
+		return errors.Join(fail(ExitFailed, "serving", err, ""), run.stop(ctx))
+	case <-env.Signals:
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	go func() {
+		<-env.Signals // a second signal stops at once
+		cancel()
+	}()
+	run.log.Info("stopping")
+	return run.stop(ctx)
+}
+
+// drainTime is how long requests in flight have to finish.
+const drainTime = 25 * time.Second
+
+// running is a server that listens.
+type running struct {
+	settings *config.Settings
+	log      *slog.Logger
+	listener net.Listener
+	http     *http.Server
+	service  *authz.Service
+	store    *sqlite.Store
+	release  func() error
+	failed   chan error
+}
+
+// startServer puts the rooms together: data directory, database, service,
+// endpoints, listener.
+func startServer(ctx context.Context, env *Env, settings *config.Settings) (*running, error) {
+	log := newLogger(env, settings)
+	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
+		return nil, fail(ExitFailed, "making the data directory", err, "Choose another with --data DIR")
+	}
+	release, err := sqlite.Lock(settings.Data)
+	if err != nil {
+		return nil, fail(ExitFailed, "starting on "+settings.Data, err, "Stop the other server, or choose another directory with --data DIR")
+	}
+	run := &running{settings: settings, log: log, release: release, failed: make(chan error, 1)}
+	if err := run.open(ctx, env); err != nil {
+		return nil, errors.Join(err, run.stop(ctx))
+	}
+	go func() {
+		if err := run.http.Serve(run.listener); !errors.Is(err, http.ErrServerClosed) {
+			run.failed <- err
+		}
+	}()
+	return run, nil
+}
+
+func (run *running) open(ctx context.Context, env *Env) (err error) {
+	settings := run.settings
+	secret, err := serverSecret(settings, env.Rand)
+	if err != nil {
+		return fail(ExitFailed, "reading the server's secret", err, "Check --secret-file")
+	}
+	if run.store, err = sqlite.Open(ctx, filepath.Join(settings.Data, databaseFile)); err != nil {
+		return fail(ExitFailed, "opening the database", err, "")
+	}
+	if run.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", settings.Listen); err != nil {
+		return fail(ExitFailed, "listening on "+settings.Listen, err, "Choose another address with --listen")
+	}
+	if err := settings.Resolve(run.listener.Addr()); err != nil {
+		return settingsFailure(err)
+	}
+	run.service, err = authz.New(ctx, authz.Options{
+		Store: run.store, Settings: authzSettings(settings), Secret: secret, Clock: env.Now, Rand: env.Rand, Log: run.log,
+	})
+	if err != nil {
+		return fail(ExitFailed, "starting", err, "")
+	}
+	issuer, err := url.Parse(settings.Issuer)
+	if err != nil {
+		return settingsFailure(err)
+	}
+	front, err := server.New(run.service, issuer, Version(), run.log)
+	if err != nil {
+		return fail(ExitFailed, "starting", err, "")
+	}
+	run.http = &http.Server{
+		Handler:           front.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      authz.MaxWait + 30*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(run.log.Handler(), slog.LevelDebug),
+	}
+	// Waiting polls must be answered for a shutdown to end.
+	run.http.RegisterOnShutdown(run.service.Drain)
+	return nil
+}
+
+// databaseFile is the name of the database in the data directory.
+const databaseFile = "countersign.db"
+
+// stop takes no new connections, lets requests in flight finish (until ctx ends),
+// and closes the database. It stops a server that only half started, too.
+func (run *running) stop(ctx context.Context) error {
+	var errs []error
+	if run.http != nil {
+		if err := run.http.Shutdown(ctx); err != nil {
+			errs = append(errs, run.http.Close())
+		}
+	} else if run.listener != nil {
+		errs = append(errs, run.listener.Close())
+	}
+	if run.service != nil {
+		run.service.Close()
+	}
+	if run.store != nil {
+		errs = append(errs, run.store.Close())
+	}
+	errs = append(errs, run.release())
+	if err := errors.Join(errs...); err != nil {
+		return fail(ExitFailed, "stopping", err, "")
+	}
+	return nil
+}
+
+// announce says in five lines, or one for machines, what now runs.
+func (run *running) announce(env *Env) {
+	s := run.settings
+	if !env.StderrTerminal || s.LogFormat == "json" {
+		run.log.Info("serving", "listen", run.listener.Addr().String(), "issuer", s.Issuer, "data", s.Data, "unregistered_clients", s.UnregisteredClients)
+		return
+	}
+	fmt.Fprintf(env.Stderr, "Countersign %s listens on %s\n  issuer   %s\n  data     %s\n  clients  %s\n  try      countersign login --server %s\n",
+		Version(), run.listener.Addr(), s.Issuer, s.Data, clientsInWords(s.UnregisteredClients), s.Issuer)
+}
+
+func clientsInWords(unregistered string) string {
+	if unregistered == "open" {
+		return "registered ones, and any other as not verified"
+	}
+	return "registered ones only"
+}
+
+// serverSecret reads the operator's secret, or the one in the data directory,
+// which is drawn the first time.
+func serverSecret(settings *config.Settings, random io.Reader) ([]byte, error) {
+	if settings.SecretFile != "" {
+		secret, err := os.ReadFile(settings.SecretFile)
+		if err == nil && len(secret) < authz.SecretLength {
+			err = fmt.Errorf("%s has %d bytes; it needs at least %d", settings.SecretFile, len(secret), authz.SecretLength)
+		}
+		return secret, err
+	}
+	path := filepath.Join(settings.Data, "secret")
+	secret, err := os.ReadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return secret, err
+	}
+	secret = make([]byte, authz.SecretLength)
+	if _, err := io.ReadFull(random, secret); err != nil {
+		return nil, err
+	}
+	return secret, writePrivate(path, secret)
+}
+
+// writePrivate writes a file that only its owner can read: all of it or nothing,
+// and on disk when it returns.
+func writePrivate(path string, content []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	if err := f.Chmod(0o600); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if _, err := f.Write(content); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func newLogger(env *Env, s *config.Settings) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "text" || (s.LogFormat == "auto" && env.StderrTerminal) {
+		return slog.New(slog.NewTextHandler(env.Stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(env.Stderr, options))
+}
+
+func authzSettings(s *config.Settings) authz.Settings {
+	out := authz.Settings{
+		Issuer: s.Issuer, DeviceCodeLifetime: s.DeviceCodeLifetime, PollInterval: s.DevicePollInterval,
+		AccessTokenLifetime: s.AccessTokenLifetime, RefreshIdleLifetime: s.RefreshIdleLifetime,
+		RefreshLifetime: s.RefreshTokenLifetime, RefreshGrace: s.RefreshTokenGrace, SessionLifetime: s.SessionLifetime,
+		OpenClients: s.UnregisteredClients == "open", SignatureRequired: s.Approval == authz.ApprovalSigned,
+		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit,
+	}
+	for _, c := range s.Clients {
+		out.Clients = append(out.Clients, authzClient(c))
+	}
+	return out
+}
+
+// authzClient is a client as the domain knows it; its secret is hashed here.
+func authzClient(c config.Client) authz.Client {
+	out := authz.Client{
+		ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURIs, GrantTypes: c.GrantTypes, Scope: c.Scope,
+		AuthMethod: c.TokenEndpointAuthMethod, MemberKey: c.MemberPubkey, OwnerBAPID: c.OwnerBAPID,
+		IDTokenAlg: c.IDTokenAlg, Approval: c.Approval, Registered: true,
+	}
+	if c.Secret != "" {
+		out.Secret = sha256.Sum256([]byte(c.Secret))
+	}
+	return out
+}

@@ -1,0 +1,161 @@
+package config_test
+
+import (
+	"errors"
+	"flag"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"countersign.dev/internal/config"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// load loads with a file's text, an environment and flags.
+func load(t *testing.T, file string, env map[string]string, args ...string) (*config.Settings, error) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if file != "" {
+		if err := os.WriteFile("countersign.toml", []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	config.Bind(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return config.Load(flags, func(name string) string { return env[name] })
+}
+
+func TestTheDefaultsAreAWorkingServer(t *testing.T) {
+	s, err := load(t, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Resolve(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8628}); err != nil {
+		t.Fatal(err)
+	}
+	if s.Listen != "127.0.0.1:8628" || s.Issuer != "http://localhost:8628" || s.DeviceCodeLifetime != 15*time.Minute ||
+		s.DevicePollInterval != 5*time.Second || s.AccessTokenLifetime != time.Hour || s.UnregisteredClients != "open" ||
+		s.Approval != "session" || filepath.Base(s.Data) != "countersign" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestFlagsWinOverEnvironmentOverFileOverDefault(t *testing.T) {
+	file := "log-level = \"warn\"\napproval = \"signature\"\nlog-format = \"json\"\n"
+	env := map[string]string{"COUNTERSIGN_LOG_LEVEL": "error", "COUNTERSIGN_APPROVAL": "session"}
+	s, err := load(t, file, env, "--log-level", "debug")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.LogLevel != "debug" || s.Approval != "session" || s.LogFormat != "json" || s.SignUp != "open" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) {
+	for _, c := range []struct {
+		file, wants string
+		args        []string
+	}{
+		{args: []string{"--device-poll-interval", "soon"}, wants: "device-poll-interval (from --device-poll-interval) must be a duration from 1s to 1m0s, like 5s"},
+		{args: []string{"--issuer", "http://id.example.org"}, wants: "issuer (from --issuer) must be https"},
+		{args: []string{"--issuer", "https://id.example.org/"}, wants: "without a trailing slash"},
+		{args: []string{"--listen", "8628"}, wants: "listen (from --listen) must be address:port"},
+		{args: []string{"--config", "none.toml"}, wants: "config (from none.toml) cannot be read"},
+		{file: "\n\nlisten = 5\n", wants: "listen (from countersign.toml:3) must be address:port"},
+		{file: "lisen = \"127.0.0.1:1\"", wants: "lisen (from countersign.toml:1) is not a setting; did you mean listen?"},
+		{file: "[server]\nlisten = \"x\"", wants: "server (from countersign.toml:1) is not a setting"},
+		{file: "listen = [", wants: "countersign.toml:1"},
+		{file: "\n[[clients]]\nclient_id = \"a\"\nsecret = \"x\"", wants: "secret (from countersign.toml:4) is not a member of [[clients]]"},
+		{file: "[[clients]]\nclient_id = \"a\"\n[[clients]]\nclient_id = \"a\"", wants: "client_id (from countersign.toml:3) is there twice"},
+		{file: "[[clients]]\nclient_id = \"a\"\nmember_pubkey = \"04\"", wants: "member_pubkey (from countersign.toml:1)"},
+		{file: "[[clients]]\nclient_id = \"a\"\nclient_secret = \"short\"", wants: "client_secret (from countersign.toml:1) must have at least 16"},
+		{file: "[[clients]]\nclient_id = \"a\"\ngrant_types = [\"password\"]", wants: "grant_types"},
+	} {
+		_, err := load(t, c.file, nil, c.args...)
+		var wrong *config.Error
+		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.wants) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q %v\n got %v\nwant %s", c.file, c.args, err, c.wants)
+		}
+	}
+}
+
+func TestD06_APublicIssuerIsHTTPSAndRefusesUnregisteredClients(t *testing.T) {
+	s, err := load(t, "", nil, "--issuer", "https://id.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Resolve(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if s.UnregisteredClients != "refuse" {
+		t.Errorf("unregistered clients: %s", s.UnregisteredClients)
+	}
+}
+
+func TestClientsOfTheFile(t *testing.T) {
+	s, err := load(t, `
+[[clients]]
+client_id = "tv"
+client_name = "Television"
+scope = "openid profile"
+grant_types = ["urn:ietf:params:oauth:grant-type:device_code"]
+[[clients]]
+client_id = "service"
+client_secret = "0123456789abcdef"
+token_endpoint_auth_method = "client_secret_basic"
+`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Clients) != 2 || s.Clients[0].Name != "Television" || s.Clients[1].Secret != "0123456789abcdef" {
+		t.Errorf("%+v", s.Clients)
+	}
+}
+
+func TestTheReferenceIsMadeFromTheTable(t *testing.T) {
+	const path = "../../docs/reference/configuration.md"
+	if *update {
+		if err := os.WriteFile(path, []byte(config.Reference()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != config.Reference() {
+		t.Error("docs/reference/configuration.md is out of date: run go test ./internal/config -update")
+	}
+}
+
+func FuzzParseFile(f *testing.F) {
+	f.Add("listen = \"127.0.0.1:1\"\n[[clients]]\nclient_id = \"a\"")
+	f.Add("[[clients]]\n[clients.x]\ny=1")
+	f.Add("a.b = 1\n\"listen\" = 2")
+	f.Fuzz(func(t *testing.T, text string) {
+		path := filepath.Join(t.TempDir(), "c.toml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+		config.Bind(flags)
+		if err := flags.Parse([]string{"--config", path}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := config.Load(flags, func(string) string { return "" })
+		var wrong *config.Error
+		if err != nil && !errors.As(err, &wrong) {
+			t.Errorf("an error of another kind: %v", err)
+		}
+	})
+}

@@ -1,0 +1,191 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// file is a configuration file that was read.
+type file struct {
+	path    string
+	values  map[string]value
+	clients []Client
+}
+
+type value struct{ text, origin string }
+
+// maxFile bounds a configuration file in bytes.
+const maxFile = 1 << 20
+
+// parseFile reads a configuration file. Unknown keys are errors, with their line.
+//
+//	*Error
+func parseFile(path string, text []byte) (*file, error) {
+	if len(text) > maxFile {
+		return nil, &Error{Setting: "config", Origin: path, Reason: "is larger than a configuration can be"}
+	}
+	var raw map[string]any
+	if err := toml.Unmarshal(text, &raw); err != nil {
+		return nil, tomlError(path, err)
+	}
+	lines, clientLines := keyLines(text)
+	f := &file{path: path, values: map[string]value{}}
+	for name, v := range raw {
+		origin := path + ":" + strconv.Itoa(lines[name])
+		if name == "clients" {
+			continue
+		}
+		if !known(name) {
+			return nil, &Error{Setting: name, Origin: origin, Reason: "is not a setting" + nearest(name)}
+		}
+		text, ok := plain(v)
+		if !ok {
+			return nil, &Error{Setting: name, Origin: origin, Reason: "must be a text or a number"}
+		}
+		f.values[name] = value{text, origin}
+	}
+	return f, f.readClients(path, text, clientLines)
+}
+
+// readClients decodes the [[clients]] strictly.
+func (f *file) readClients(path string, text []byte, lines []int) error {
+	var tables struct {
+		Clients []Client `toml:"clients"`
+	}
+	d := toml.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err := d.Decode(&tables)
+	var strict *toml.StrictMissingError
+	switch {
+	case errors.As(err, &strict):
+		for _, e := range strict.Errors {
+			if key := e.Key(); len(key) > 1 && key[0] == "clients" {
+				row, _ := e.Position()
+				return &Error{Setting: key[len(key)-1], Origin: path + ":" + strconv.Itoa(row), Reason: "is not a member of [[clients]]"}
+			}
+		}
+	case err != nil:
+		return tomlError(path, err)
+	}
+	seen := map[string]bool{}
+	for i, c := range tables.Clients {
+		origin := path
+		if i < len(lines) {
+			origin += ":" + strconv.Itoa(lines[i])
+		}
+		if seen[c.ID] {
+			return &Error{Setting: "client_id", Origin: origin, Reason: "is there twice"}
+		}
+		seen[c.ID] = true
+		if name, err := c.Check(); err != nil {
+			return &Error{Setting: name, Origin: origin, Reason: err.Error()}
+		}
+	}
+	f.clients = tables.Clients
+	return nil
+}
+
+func tomlError(path string, err error) error {
+	var decode *toml.DecodeError
+	if errors.As(err, &decode) {
+		row, _ := decode.Position()
+		key := strings.Join(decode.Key(), ".")
+		if key == "" {
+			key = "config"
+		}
+		return &Error{Setting: key, Origin: path + ":" + strconv.Itoa(row), Reason: strings.TrimPrefix(decode.Error(), "toml: ")}
+	}
+	return &Error{Setting: "config", Origin: path, Reason: err.Error()}
+}
+
+// keyLines finds the line of each top-level key and of each [[clients]].
+func keyLines(text []byte) (keys map[string]int, clients []int) {
+	keys = map[string]int{}
+	var p unstable.Parser
+	p.Reset(text)
+	top := true
+	for p.NextExpression() {
+		e := p.Expression()
+		it := e.Key()
+		if !it.Next() {
+			continue
+		}
+		name := string(it.Node().Data)
+		line := p.Shape(it.Node().Raw).Start.Line
+		switch e.Kind {
+		case unstable.ArrayTable, unstable.Table:
+			top = false
+			if name == "clients" {
+				clients = append(clients, line)
+			} else if keys[name] == 0 {
+				keys[name] = line
+			}
+		case unstable.KeyValue:
+			if top {
+				keys[name] = line
+			}
+		}
+	}
+	return keys, clients
+}
+
+func plain(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	default:
+		return "", false
+	}
+}
+
+func known(name string) bool {
+	for _, s := range settings {
+		if s.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// nearest suggests the setting that a misspelt one was meant to be.
+func nearest(name string) string {
+	const most = 64 // longer names are nobody's slip
+	best, least := "", len(name)/2+1
+	for _, s := range settings {
+		if d := distance(name, s.name); len(name) <= most && d < least {
+			best, least = s.name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// distance is the Levenshtein distance of two short texts.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(row[j]+1, row[j+1]+1, change)
+		}
+	}
+	return row[len(b)]
+}

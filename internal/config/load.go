@@ -1,0 +1,127 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Error is a setting that is wrong: which, where it was given, and what would be
+// right. It is one line.
+type Error struct {
+	Setting string
+	Origin  string // like --listen, COUNTERSIGN_LISTEN, countersign.toml:3
+	Reason  string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s (from %s) %s", e.Setting, e.Origin, e.Reason) }
+
+// Bind makes a flag of each setting, and --config.
+func Bind(flags *pflag.FlagSet) {
+	flags.String("config", "", "configuration `file` (default: countersign.toml here, else in the configuration directory)")
+	for _, s := range settings {
+		text := s.fallbackText
+		if s.fallback != "" {
+			text = s.fallback
+		}
+		flags.String(s.name, "", fmt.Sprintf("%s (`%s`; default: %s)", s.help, s.unit, strings.ReplaceAll(text, "`", "")))
+	}
+}
+
+// Load reads all settings.
+//
+//	*Error: one is wrong
+func Load(flags *pflag.FlagSet, getenv func(string) string) (*Settings, error) {
+	path, required := filePath(flags, getenv)
+	file, err := readFile(path, required)
+	if err != nil {
+		return nil, err
+	}
+	loaded := &Settings{File: file.path, Clients: file.clients}
+	for _, s := range settings {
+		text, origin := s.fallback, "the default"
+		if v, ok := file.values[s.name]; ok {
+			text, origin = v.text, v.origin
+		}
+		if v := getenv(s.env()); v != "" {
+			text, origin = v, s.env()
+		}
+		if f := flags.Lookup(s.name); f != nil && f.Changed {
+			text, origin = f.Value.String(), "--"+s.name
+		}
+		if err := s.set(loaded, text); err != nil {
+			return nil, &Error{Setting: s.name, Origin: origin, Reason: err.Error()}
+		}
+	}
+	if loaded.Data == "" {
+		if loaded.Data, err = DefaultData(getenv); err != nil {
+			return nil, &Error{Setting: "data", Origin: "the default", Reason: "cannot be found: give --data DIR"}
+		}
+	}
+	return loaded, nil
+}
+
+// filePath says which file to read, and whether it must be there.
+func filePath(flags *pflag.FlagSet, getenv func(string) string) (path string, required bool) {
+	if f := flags.Lookup("config"); f != nil && f.Changed {
+		return f.Value.String(), true
+	}
+	if v := getenv("COUNTERSIGN_CONFIG"); v != "" {
+		return v, true
+	}
+	const name = "countersign.toml"
+	if _, err := os.Stat(name); err == nil {
+		return name, true
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", false
+	}
+	return filepath.Join(dir, "countersign", name), false
+}
+
+func readFile(path string, required bool) (*file, error) {
+	if path == "" {
+		return &file{}, nil
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !required {
+		return &file{}, nil
+	}
+	if err != nil {
+		return nil, &Error{Setting: "config", Origin: path, Reason: "cannot be read: " + reason(err)}
+	}
+	return parseFile(path, text)
+}
+
+func reason(err error) string {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err.Error()
+	}
+	return err.Error()
+}
+
+// DefaultData is the platform's directory for data.
+func DefaultData(getenv func(string) string) (string, error) {
+	if dir := getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "countersign"), nil
+	}
+	if dir := getenv("LocalAppData"); runtime.GOOS == "windows" && dir != "" {
+		return filepath.Join(dir, "countersign"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", "Application Support", "countersign"), nil
+	}
+	return filepath.Join(home, ".local", "share", "countersign"), nil
+}

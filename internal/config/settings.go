@@ -1,0 +1,218 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Settings are the values in force.
+type Settings struct {
+	Listen               string
+	Issuer               string
+	Data                 string
+	SecretFile           string
+	DeviceCodeLifetime   time.Duration
+	DevicePollInterval   time.Duration
+	AccessTokenLifetime  time.Duration
+	RefreshIdleLifetime  time.Duration
+	RefreshTokenLifetime time.Duration
+	RefreshTokenGrace    time.Duration
+	SessionLifetime      time.Duration
+	UnregisteredClients  string // "open" or "refuse"
+	Approval             string // "session" or "signature"
+	SignUp               string // "open" or "closed"
+	PendingLimit         int
+	LogLevel             string // "debug", "info", "warn" or "error"
+	LogFormat            string // "text", "json" or "auto"
+
+	// Clients are the [[clients]] of the file.
+	Clients []Client
+	// File is the configuration file that was read, or empty.
+	File string
+}
+
+// setting is one row of the table.
+type setting struct {
+	name         string // flag and file key; the environment's name derives from it
+	fallback     string
+	fallbackText string // what the documents say when the default is computed
+	unit         string
+	help         string
+	set          func(s *Settings, text string) error
+}
+
+// env is the setting's environment variable.
+func (s setting) env() string {
+	return "COUNTERSIGN_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
+}
+
+// settings is the table.
+var settings = []setting{
+	{
+		name: "listen", fallback: "127.0.0.1:8628", unit: "address:port",
+		help: "where to listen; nothing but loopback unless you say so",
+		set:  func(s *Settings, text string) error { s.Listen = text; return checkListen(text) },
+	},
+	{
+		name: "issuer", fallbackText: "`http://localhost:` and the port listened on", unit: "URL",
+		help: "this server's public address: https, or http on a loopback name; no path",
+		set: func(s *Settings, text string) error {
+			s.Issuer = text
+			if text == "" {
+				return nil
+			}
+			return checkIssuer(text)
+		},
+	},
+	{
+		name: "data", fallbackText: "the platform's data directory", unit: "directory",
+		help: "where the database and the generated secret are",
+		set:  func(s *Settings, text string) error { s.Data = text; return nil },
+	},
+	{
+		name: "secret-file", fallbackText: "generated in the data directory", unit: "file",
+		help: "a file with the operator's secret, 32 bytes or more; signing keys are encrypted with it",
+		set:  func(s *Settings, text string) error { s.SecretFile = text; return nil },
+	},
+	durationSetting("device-code-lifetime", "15m", time.Second, 30*time.Minute,
+		"how long a device waits for its owner (expires_in of RFC 8628); 1m to 30m in practice", func(s *Settings) *time.Duration { return &s.DeviceCodeLifetime }),
+	durationSetting("device-poll-interval", "5s", time.Second, time.Minute,
+		"how often a device may poll (interval of RFC 8628)", func(s *Settings) *time.Duration { return &s.DevicePollInterval }),
+	durationSetting("access-token-lifetime", "1h", time.Second, 24*time.Hour,
+		"how long access and ID tokens are good", func(s *Settings) *time.Duration { return &s.AccessTokenLifetime }),
+	durationSetting("refresh-idle-lifetime", "720h", time.Second, 8760*time.Hour,
+		"how long a refresh token lasts that is not used", func(s *Settings) *time.Duration { return &s.RefreshIdleLifetime }),
+	durationSetting("refresh-token-lifetime", "4320h", time.Second, 8760*time.Hour,
+		"how long a grant lasts, however often it is renewed", func(s *Settings) *time.Duration { return &s.RefreshTokenLifetime }),
+	durationSetting("refresh-token-grace", "30s", 0, 5*time.Minute,
+		"how long a replaced refresh token still gives its successor, for answers that got lost", func(s *Settings) *time.Duration { return &s.RefreshTokenGrace }),
+	durationSetting("session-lifetime", "168h", time.Second, 8760*time.Hour,
+		"how long a person stays signed in", func(s *Settings) *time.Duration { return &s.SessionLifetime }),
+	choiceSetting("unregistered-clients", "", []string{"open", "refuse"},
+		"whether client ids that nobody registered may ask; they are shown as not verified", func(s *Settings) *string { return &s.UnregisteredClients },
+		"`open` on a loopback issuer, else `refuse`"),
+	choiceSetting("approval", "session", []string{"session", "signature"},
+		"whether a signed-in session may approve, or only a signature of the identity's key", func(s *Settings) *string { return &s.Approval }, ""),
+	choiceSetting("sign-up", "open", []string{"open", "closed"},
+		"whether the first sign-in of a key makes its account", func(s *Settings) *string { return &s.SignUp }, ""),
+	{
+		name: "pending-limit", fallback: "1000000", unit: "device requests",
+		help: "the most device requests that may wait for their owners at once",
+		set: func(s *Settings, text string) (err error) {
+			s.PendingLimit, err = strconv.Atoi(text)
+			if err != nil || s.PendingLimit < 1 {
+				return errors.New("must be a whole number from 1 up, like 1000000")
+			}
+			return nil
+		},
+	},
+	choiceSetting("log-level", "info", []string{"debug", "info", "warn", "error"},
+		"the least important lines to log", func(s *Settings) *string { return &s.LogLevel }, ""),
+	choiceSetting("log-format", "auto", []string{"text", "json", "auto"},
+		"how log lines look; auto is text on a terminal, else json", func(s *Settings) *string { return &s.LogFormat }, ""),
+}
+
+func durationSetting(name, fallback string, least, most time.Duration, help string, field func(*Settings) *time.Duration) setting {
+	return setting{
+		name: name, fallback: fallback, unit: "duration", help: help,
+		set: func(s *Settings, text string) error {
+			d, err := time.ParseDuration(text)
+			if err != nil || d < least || d > most {
+				return fmt.Errorf("must be a duration from %v to %v, like %s", least, most, fallback)
+			}
+			if d%time.Second != 0 {
+				return errors.New("must be whole seconds, which is all the protocol can say")
+			}
+			*field(s) = d
+			return nil
+		},
+	}
+}
+
+func choiceSetting(name, fallback string, choices []string, help string, field func(*Settings) *string, fallbackText string) setting {
+	return setting{
+		name: name, fallback: fallback, fallbackText: fallbackText, unit: strings.Join(choices, " or "), help: help,
+		set: func(s *Settings, text string) error {
+			if text != "" || fallback != "" {
+				if err := oneOf(text, choices); err != nil {
+					return err
+				}
+			}
+			*field(s) = text
+			return nil
+		},
+	}
+}
+
+func oneOf(text string, choices []string) error {
+	if slices.Contains(choices, text) {
+		return nil
+	}
+	return errors.New("must be " + strings.Join(choices, " or "))
+}
+
+func checkListen(text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return errors.New("must be address:port, like 127.0.0.1:8628")
+	}
+	return nil
+}
+
+// checkIssuer holds the issuer to RFC 8414 §2 and, because endpoints have fixed
+// paths under the origin, to no path at all.
+func checkIssuer(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return errors.New("must be a URL, like https://id.example.org")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "":
+		return errors.New("must be only scheme and host, without a trailing slash, like https://id.example.org")
+	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
+		return errors.New("must be https on a name that is not loopback")
+	}
+	return nil
+}
+
+// IsLoopback reports whether a host is this machine: localhost, a name under it,
+// or a loopback address.
+func IsLoopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+// Resolve fills in what depends on the address listened on, once it is known: the
+// default issuer, and whether unregistered clients may ask.
+func (s *Settings) Resolve(listening net.Addr) error {
+	if s.Issuer == "" {
+		_, port, err := net.SplitHostPort(listening.String())
+		if err != nil {
+			return err
+		}
+		s.Issuer = "http://localhost:" + port
+	}
+	u, err := url.Parse(s.Issuer)
+	if err != nil {
+		return err
+	}
+	if s.UnregisteredClients == "" {
+		s.UnregisteredClients = "refuse"
+		if IsLoopback(u.Hostname()) {
+			s.UnregisteredClients = "open"
+		}
+	}
+	return nil
+}

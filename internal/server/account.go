@@ -1,0 +1,202 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
+)
+
+// grantView is a grant as its owner sees it; times in Unix seconds.
+type grantView struct {
+	ID         string `json:"id"`
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+	Scope      string `json:"scope"`
+	BAPID      string `json:"bap_id"`
+	ACR        string `json:"acr"`
+	CreatedAt  int64  `json:"created_at"`
+	ExpiresAt  int64  `json:"expires_at"`
+	LastUsedAt int64  `json:"last_used_at,omitempty"`
+	RevokedAt  int64  `json:"revoked_at,omitempty"`
+}
+
+func unixOrZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// clientName is a client's name for an owner; a client that is gone is its id.
+func (s *Server) clientName(r *http.Request, id string) string {
+	c, err := s.authz.Client(r.Context(), id)
+	if err != nil {
+		c = authz.Client{ID: id}
+	}
+	return c.DisplayName()
+}
+
+// grants lists what the owner allowed.
+func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.owner(r, nil)
+	if err != nil {
+		return err
+	}
+	grants, err := s.authz.Grants(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	views := make([]grantView, len(grants))
+	for i, g := range grants {
+		views[i] = grantView{
+			ID: g.ID, ClientID: g.ClientID, ClientName: s.clientName(r, g.ClientID), Scope: g.Scope, BAPID: g.BAPID, ACR: g.ACR,
+			CreatedAt: g.CreatedAt.Unix(), ExpiresAt: g.ExpiresAt.Unix(),
+			LastUsedAt: unixOrZero(g.LastUsedAt), RevokedAt: unixOrZero(g.RevokedAt),
+		}
+	}
+	return writeJSON(w, map[string]any{"grants": views})
+}
+
+// grantReceipt gives the owner the signature over an approval, byte for byte.
+func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.owner(r, nil)
+	if err != nil {
+		return err
+	}
+	text, err := s.authz.Receipt(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Disposition", `attachment; filename="receipt.json"`)
+	_, _ = w.Write([]byte(text)) // a client that has gone reads no error either
+	return nil
+}
+
+// revokeGrant takes back what the owner allowed.
+func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	audience := p.text("aud")
+	if p.err != nil {
+		return p.err
+	}
+	who, signed, err := s.owner(r, p.raw)
+	if err != nil {
+		return err
+	}
+	if signed != nil && audience != s.authz.Issuer() {
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed request names the server it is for: aud must be " + s.authz.Issuer()}
+	}
+	if err := s.authz.RevokeGrant(r.Context(), who, r.PathValue("id")); err != nil {
+		return err
+	}
+	return writeJSON(w, success{Success: true})
+}
+
+// profileView is the profile of an identity.
+type profileView struct {
+	BAPID string `json:"bapId"`
+	authz.Profile
+}
+
+// profile gives the owner the profile of one of their identities.
+func (s *Server) profile(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.owner(r, nil)
+	if err != nil {
+		return err
+	}
+	identity, err := s.authz.Identity(r.Context(), who, r.URL.Query().Get("bapId"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, profileView{identity.BAPID, identity.Profile})
+}
+
+// setProfile replaces the profile of the identity that signed the request.
+func (s *Server) setProfile(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	bapID, audience := p.text("bapId"), p.text("aud")
+	given := authz.Profile{
+		Name: p.text("name"), GivenName: p.text("given_name"), FamilyName: p.text("family_name"),
+		Picture: p.text("picture"), Description: p.text("description"),
+	}
+	if p.err != nil {
+		return p.err
+	}
+	who, signed, err := s.owner(r, p.raw)
+	if err != nil {
+		return err
+	}
+	if signed == nil {
+		return &authz.Error{Code: authz.Unauthorized, Description: "a profile is set by a request signed with the identity's member key: send X-Auth-Token"}
+	}
+	identity, err := s.authz.SetProfile(r.Context(), who, audience, bapID, given)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, profileView{identity.BAPID, identity.Profile})
+}
+
+// identityView is an identity of an account, as clients of Sigma Identity know it.
+type identityView struct {
+	BAPID         string `json:"bap_id"`
+	UserID        string `json:"user_id"`
+	AccountPubkey string `json:"account_pubkey"`
+	Name          string `json:"name"`
+}
+
+func newIdentityView(i authz.Identity) identityView {
+	return identityView{i.BAPID, i.AccountID, i.MemberKey, i.DisplayName()}
+}
+
+// identities lists the identities of the owner's account.
+func (s *Server) identities(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.owner(r, nil)
+	if err != nil {
+		return err
+	}
+	list, err := s.authz.Identities(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	views := make([]identityView, len(list))
+	for i, identity := range list {
+		views[i] = newIdentityView(identity)
+	}
+	return writeJSON(w, map[string]any{"bapIds": views})
+}
+
+// linkIdentity adds an identity to the account of the session; the request is
+// signed by the new identity's key.
+func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	bapID, name := p.text("bapId"), p.text("name")
+	if p.err != nil {
+		return p.err
+	}
+	who, err := s.sessionOwner(r)
+	if err != nil {
+		return err
+	}
+	token := r.Header.Get(bitcoinauth.Header)
+	if token == "" {
+		return &authz.Error{Code: authz.Unauthorized, Description: "X-Auth-Token is missing: sign the request with the member key of the identity to be added"}
+	}
+	signed := authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw}
+	identity, err := s.authz.LinkIdentity(r.Context(), who, signed, bapID, name)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, map[string]any{"bapId": newIdentityView(identity)})
+}

@@ -1,0 +1,230 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"countersign.dev/internal/authz"
+)
+
+const (
+	// maxBody bounds a request body in bytes.
+	maxBody = 64 << 10
+	// maxDepth bounds the nesting of JSON that nobody asked for.
+	maxDepth = 16
+)
+
+// params are the members of a request body, form or JSON alike (ruling 0.1).
+// The URL's query never counts (requirement T-02).
+type params struct {
+	values map[string]string
+	// odd are members whose JSON value is not a text; asking for one is an error,
+	// ignoring it is not (RFC 6749 §3.2: unrecognised parameters are ignored).
+	odd map[string]bool
+	// raw is the body as it was received: what an X-Auth-Token covers.
+	raw []byte
+	err error
+}
+
+// text returns a member; an empty value counts as absent (RFC 6749 §3.2).
+func (p *params) text(name string) string {
+	if p.odd[name] && p.err == nil {
+		p.err = &authz.Error{Code: authz.InvalidRequest, Description: name + " must be a text"}
+	}
+	return p.values[name]
+}
+
+// flag returns a member that is true or "true".
+func (p *params) flag(name string) bool { return p.values[name] == "true" }
+
+// decode reads the body of a request once. Handlers that have asked for every
+// member they know return err.
+func decode(r *http.Request) (*params, error) {
+	raw, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	p := &params{raw: raw}
+	if len(raw) == 0 {
+		return p, nil
+	}
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case err != nil:
+		return nil, errMediaType
+	case mediaType == "application/json":
+		return p, p.readJSON()
+	case mediaType == "application/x-www-form-urlencoded":
+		return p, p.readForm()
+	default:
+		// text/plain with JSON in it would let a foreign page post without a
+		// preflight (ruling 0.1).
+		return nil, errMediaType
+	}
+}
+
+// decodeJSON reads a body that must be JSON: endpoints that a form of a foreign
+// page must not reach.
+func decodeJSON(r *http.Request) (*params, error) {
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.ContentLength != 0 && (err != nil || mediaType != "application/json") {
+		return nil, errMediaType
+	}
+	return decode(r)
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Header.Get("Content-Encoding") != "" {
+		return nil, errMediaType
+	}
+	if r.ContentLength > maxBody {
+		return nil, errTooLarge
+	}
+	var body []byte
+	var err error
+	if r.ContentLength > 0 {
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	}
+	if err != nil {
+		return nil, &authz.Error{Code: authz.InvalidRequest, Description: "the body ended early", Cause: err}
+	}
+	if len(body) > maxBody {
+		return nil, errTooLarge
+	}
+	return body, nil
+}
+
+func (p *params) readForm() error {
+	p.values = map[string]string{}
+	form, err := url.ParseQuery(string(p.raw))
+	if err != nil {
+		return &authz.Error{Code: authz.InvalidRequest, Description: "the form body cannot be read: encode it as application/x-www-form-urlencoded", Cause: err}
+	}
+	for name, values := range form {
+		if len(values) > 1 {
+			return errTwice
+		}
+		p.values[name] = values[0]
+	}
+	return nil
+}
+
+var (
+	errTwice    = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter was sent twice"}
+	errNotJSON  = &authz.Error{Code: authz.InvalidRequest, Description: "the body is not a JSON object"}
+	errTooDeep  = &authz.Error{Code: authz.InvalidRequest, Description: "the JSON is nested too deeply"}
+	errTrailing = &authz.Error{Code: authz.InvalidRequest, Description: "there is something after the JSON object"}
+)
+
+// readJSON reads one flat JSON object. A name that is there twice is refused
+// (requirement D-04): parsers differ in which they believe.
+func (p *params) readJSON() error {
+	p.values, p.odd = map[string]string{}, map[string]bool{}
+	d := json.NewDecoder(bytes.NewReader(p.raw))
+	d.UseNumber()
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errNotJSON
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		if err != nil || !ok {
+			return errNotJSON
+		}
+		if seen[name] {
+			return errTwice
+		}
+		seen[name] = true
+		if err := p.readMember(d, name); err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return errNotJSON
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errTrailing
+	}
+	return nil
+}
+
+func (p *params) readMember(d *json.Decoder, name string) error {
+	value, err := d.Token()
+	if err != nil {
+		return errNotJSON
+	}
+	switch v := value.(type) {
+	case string:
+		p.values[name] = v
+	case bool:
+		p.odd[name] = true
+		if v {
+			p.values[name] = "true"
+		}
+	case json.Number:
+		p.odd[name] = true
+	case json.Delim:
+		p.odd[name] = true
+		return skip(d)
+	}
+	return nil
+}
+
+// skip reads to the end of an array or object whose first delimiter was read.
+func skip(d *json.Decoder) error {
+	for depth := 1; depth > 0; {
+		t, err := d.Token()
+		if err != nil {
+			return errNotJSON
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			if depth++; depth > maxDepth {
+				return errTooDeep
+			}
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+	return nil
+}
+
+// preferredWait is the `wait` of the Prefer header in seconds (RFC 7240 §4.3),
+// or 0.
+func preferredWait(h http.Header) int {
+	for _, value := range h.Values("Prefer") {
+		for preference := range strings.SplitSeq(value, ",") {
+			preference, _, _ = strings.Cut(preference, ";")
+			name, seconds, _ := strings.Cut(preference, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			return boundedSeconds(strings.Trim(strings.TrimSpace(seconds), `"`))
+		}
+	}
+	return 0
+}
+
+// boundedSeconds reads digits; more than a day's worth is all the same.
+func boundedSeconds(digits string) int {
+	const aDay = 86400
+	n := 0
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return 0
+		}
+		if n = n*10 + int(d-'0'); n > aDay {
+			return aDay
+		}
+	}
+	return n
+}

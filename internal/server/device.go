@@ -1,0 +1,286 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+// deviceAuthorization is the device authorization response (RFC 8628 §3.2).
+type deviceAuthorization struct {
+	DeviceCode              string `json:"device_code"`
+	UserCode                string `json:"user_code"`
+	VerificationURI         string `json:"verification_uri"`
+	VerificationURIComplete string `json:"verification_uri_complete"`
+	ExpiresIn               int    `json:"expires_in"`
+	Interval                int    `json:"interval"`
+	MatchNumber             string `json:"match_number,omitempty"`
+}
+
+// deviceCode is the device authorization endpoint (RFC 8628 §3.1).
+func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
+	p, err := decode(r)
+	if err != nil {
+		return err
+	}
+	ask := authz.DeviceAsk{
+		Scope: p.text("scope"), NumberMatch: p.flag("number_match"), Nonce: p.text("nonce"),
+		SignatureRequired: p.text("approval") == authz.ApprovalSigned,
+		Says:              authz.DeviceSays{Name: p.text("device_name"), Platform: p.text("device_platform")},
+		Seen:              seen(r),
+	}
+	client, err := s.identifyClient(r, p)
+	if err != nil {
+		return err
+	}
+	d, err := s.authz.StartDevice(r.Context(), client, ask)
+	if err != nil {
+		return err
+	}
+	verificationURI := s.authz.Issuer() + "/device"
+	answer := deviceAuthorization{
+		DeviceCode: d.DeviceCode.Reveal(), UserCode: d.UserCode,
+		VerificationURI: verificationURI, VerificationURIComplete: verificationURI + "?code=" + url.QueryEscape(d.UserCode),
+		ExpiresIn: int(d.ExpiresIn / time.Second), Interval: int(d.Interval / time.Second),
+	}
+	if d.MatchNumber != 0 {
+		answer.MatchNumber = strconv.Itoa(d.MatchNumber)
+	}
+	w.Header().Set("Pragma", "no-cache")
+	return writeJSON(w, answer)
+}
+
+// seen is what a request shows of the device that sent it.
+func seen(r *http.Request) authz.Seen {
+	return authz.Seen{
+		Network:   authz.CoarseNetwork(remoteAddr(r)),
+		UserAgent: r.UserAgent(),
+		Origin:    r.Header.Get("Origin"),
+	}
+}
+
+// remoteAddr is the address a request came from. Forwarded headers are for
+// listed proxies only, and none can be listed yet, so they never count (B-22).
+func remoteAddr(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr()
+}
+
+// deviceToken is the token endpoint as clients of the device flow know it
+// (RFC 8628 §3.4).
+func (s *Server) deviceToken(w http.ResponseWriter, r *http.Request) error {
+	p, err := decode(r)
+	if err != nil {
+		return err
+	}
+	switch p.text("grant_type") {
+	case authz.GrantDevice:
+		return s.redeemDevice(w, r, p)
+	case "":
+		return errNoGrantType
+	default:
+		return errGrantType
+	}
+}
+
+// redeemDevice answers one poll (RFC 8628 §3.4), at either token endpoint.
+func (s *Server) redeemDevice(w http.ResponseWriter, r *http.Request, p *params) error {
+	code := authz.Secret(p.text("device_code"))
+	client, err := s.identifyClient(r, p)
+	if err != nil {
+		return err
+	}
+	wait := time.Duration(preferredWait(r.Header)) * time.Second
+	if wait > 0 {
+		wait = min(wait, authz.MaxWait)
+		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+	}
+	tokens, err := s.authz.RedeemDevice(r.Context(), client, code, wait)
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, tokens)
+}
+
+// deviceStatus is the page's own API (contract, section 1). It claims the request
+// only for a script of our own or a tool: a link in somebody else's page must
+// not (ruling 0.13).
+func (s *Server) deviceStatus(w http.ResponseWriter, r *http.Request) error {
+	typed := r.URL.Query().Get("user_code")
+	who, err := s.sessionOwner(r)
+	if isUnauthorized(err) {
+		code, request, err := s.authz.DeviceStatus(r.Context(), asker(r, authz.Owner{}), typed)
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, deviceState{UserCode: code, Status: status(request)})
+	}
+	if err != nil {
+		return err
+	}
+	code, request, err := s.authz.OpenDevice(r.Context(), who, asker(r, who), typed, ownScript(r))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, deviceState{UserCode: code, Status: status(request), ClientID: request.ClientID, Scope: request.Scope})
+}
+
+type deviceState struct {
+	UserCode string `json:"user_code"`
+	Status   string `json:"status"`
+	ClientID string `json:"client_id,omitempty"`
+	Scope    string `json:"scope,omitempty"`
+}
+
+// status is a state as better-auth clients know it: what became of an approval
+// afterwards is the device's business.
+func status(r authz.DeviceRequest) string {
+	if r.State == authz.Redeemed {
+		return string(authz.Approved)
+	}
+	return string(r.State)
+}
+
+func ownScript(r *http.Request) bool {
+	site, dest := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Dest")
+	return (site == "" || site == "same-origin") && (dest == "" || dest == "empty")
+}
+
+// asker is who tries a user code.
+func asker(r *http.Request, who authz.Owner) authz.Asker {
+	return authz.Asker{AccountID: who.AccountID, Address: remoteAddr(r)}
+}
+
+// deviceApproval gives an owner what the page shows, and the statement to sign
+// (design D7).
+func (s *Server) deviceApproval(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.owner(r, nil)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	facts, err := s.authz.ReviewDevice(r.Context(), who, asker(r, who), q.Get("user_code"), q.Get("scope"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, newApprovalFacts(facts, s.authz.Statement(facts)))
+}
+
+// approvalFacts is what an owner is shown, for tools.
+type approvalFacts struct {
+	UserCode string `json:"user_code"`
+	Status   string `json:"status"`
+	Client   struct {
+		ID       string `json:"client_id"`
+		Name     string `json:"client_name"`
+		Verified bool   `json:"verified"`
+	} `json:"client"`
+	Scopes      []scopeFact `json:"scopes"`
+	RequestedAt int64       `json:"requested_at"`
+	ExpiresAt   int64       `json:"expires_at"`
+	Seen        struct {
+		Network   string `json:"network"`
+		UserAgent string `json:"user_agent,omitempty"`
+		Origin    string `json:"origin,omitempty"`
+	} `json:"seen"`
+	Device struct {
+		Name     string `json:"name,omitempty"`
+		Platform string `json:"platform,omitempty"`
+	} `json:"device"`
+	Match struct {
+		Kind    string   `json:"kind"`
+		Numbers []string `json:"numbers,omitempty"`
+	} `json:"match"`
+	SignatureRequired bool `json:"signature_required"`
+	Identity          struct {
+		BAPID  string `json:"bap_id"`
+		Pubkey string `json:"pubkey"`
+		Name   string `json:"name"`
+	} `json:"identity"`
+	Statement string `json:"statement"`
+}
+
+type scopeFact struct {
+	Scope    string `json:"scope"`
+	Text     string `json:"text"`
+	Weight   string `json:"weight"`
+	Optional bool   `json:"optional"`
+}
+
+func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
+	out := approvalFacts{
+		UserCode: f.UserCode, Status: string(f.Request.State),
+		RequestedAt: f.Request.CreatedAt.Unix(), ExpiresAt: f.Request.ExpiresAt.Unix(),
+		SignatureRequired: f.Request.SignatureRequired, Statement: statement,
+	}
+	out.Client.ID, out.Client.Name, out.Client.Verified = f.Client.ID, f.Client.DisplayName(), f.Client.Registered
+	for _, t := range authz.DescribeScopes(f.Scope) {
+		out.Scopes = append(out.Scopes, scopeFact(t))
+	}
+	out.Seen.Network, out.Seen.UserAgent, out.Seen.Origin = string(f.Network), f.Request.Seen.UserAgent, f.Request.Seen.Origin
+	out.Device.Name, out.Device.Platform = f.Request.Says.Name, f.Request.Says.Platform
+	out.Match.Kind, out.Match.Numbers = string(f.Match), f.Numbers
+	out.Identity.BAPID, out.Identity.Pubkey, out.Identity.Name = f.Identity.BAPID, f.Identity.MemberKey, f.Identity.DisplayName()
+	return out
+}
+
+type success struct {
+	Success bool   `json:"success"`
+	GrantID string `json:"grant_id,omitempty"`
+}
+
+// approveDevice takes an approval: of a session, or signed by the identity's key.
+func (s *Server) approveDevice(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	d := authz.Decision{UserCode: p.text("userCode"), Scope: p.text("scope"), Statement: p.text("statement"), Match: p.text("match")}
+	if p.err != nil {
+		return p.err
+	}
+	who, signed, err := s.owner(r, p.raw)
+	if err != nil {
+		return err
+	}
+	switch {
+	case signed == nil && d.Statement != "":
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a statement counts only when the request is signed: send X-Auth-Token over exactly this body"}
+	case signed != nil && d.Statement == "":
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed approval carries the statement that GET /api/auth/device/approval gave"}
+	case signed != nil:
+		d.Signed = *signed
+	}
+	g, err := s.authz.ApproveDevice(r.Context(), who, asker(r, who), d)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, success{Success: true, GrantID: g.ID})
+}
+
+// denyDevice takes a denial.
+func (s *Server) denyDevice(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	code, report := p.text("userCode"), p.flag("report")
+	if p.err != nil {
+		return p.err
+	}
+	who, signed, err := s.owner(r, p.raw)
+	if err != nil {
+		return err
+	}
+	if err := s.authz.DenyDevice(r.Context(), who, asker(r, who), code, signed != nil, report); err != nil {
+		return err
+	}
+	return writeJSON(w, success{Success: true})
+}

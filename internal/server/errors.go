@@ -1,0 +1,178 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"countersign.dev/internal/authz"
+)
+
+// Refusals of the door itself.
+const (
+	codeMethod        authz.Code = "method_not_allowed"
+	codeMediaType     authz.Code = "unsupported_media_type"
+	codeTooLarge      authz.Code = "request_too_large"
+	codeCrossOrigin   authz.Code = "cross_origin"
+	codeNoCredentials authz.Code = "no_credentials"
+	codeNotReady      authz.Code = "not_ready"
+)
+
+var (
+	errNoEndpoint  = &authz.Error{Code: authz.NotFound, Description: "there is no such endpoint: the server's metadata lists those there are"}
+	errMethod      = &authz.Error{Code: codeMethod, Description: "this endpoint does not take this method: see the Allow header"}
+	errMediaType   = &authz.Error{Code: codeMediaType, Description: "send the body as application/json or application/x-www-form-urlencoded, without content encoding"}
+	errTooLarge    = &authz.Error{Code: codeTooLarge, Description: "the body is larger than 64 KiB"}
+	errCrossOrigin = &authz.Error{Code: codeCrossOrigin, Description: "a page of another origin may not do this"}
+)
+
+// answer is how a code is said over HTTP.
+type answer struct {
+	status int
+	// wire is the `error` member; empty means the code itself.
+	wire string
+	// code is the `code` member that better-auth clients switch on, or empty.
+	code string
+}
+
+// answers maps every code to its answer. A test wants a row for each.
+var answers = map[authz.Code]answer{
+	authz.InvalidRequest:       {status: http.StatusBadRequest},
+	authz.InvalidClient:        {status: http.StatusUnauthorized},
+	authz.UnknownClient:        {status: http.StatusBadRequest, wire: "invalid_client"},
+	authz.InvalidGrant:         {status: http.StatusBadRequest},
+	authz.InvalidScope:         {status: http.StatusBadRequest},
+	authz.UnauthorizedClient:   {status: http.StatusBadRequest},
+	authz.UnsupportedGrantType: {status: http.StatusBadRequest},
+	authz.AuthorizationPending: {status: http.StatusBadRequest},
+	authz.SlowDown:             {status: http.StatusBadRequest},
+	authz.ExpiredToken:         {status: http.StatusBadRequest},
+	authz.AccessDenied:         {status: http.StatusBadRequest},
+	authz.InvalidToken:         {status: http.StatusUnauthorized},
+	authz.InsufficientScope:    {status: http.StatusForbidden},
+	authz.Unavailable:          {status: http.StatusTooManyRequests},
+	authz.ServerError:          {status: http.StatusInternalServerError},
+	authz.Unauthorized:         {status: http.StatusUnauthorized},
+	authz.Forbidden:            {status: http.StatusForbidden, wire: "access_denied"},
+	authz.UserNotFound:         {status: http.StatusForbidden, wire: "access_denied", code: "USER_NOT_FOUND"},
+	authz.NotFound:             {status: http.StatusNotFound},
+	authz.TooManyGuesses:       {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
+	codeMethod:                 {status: http.StatusMethodNotAllowed, wire: "invalid_request"},
+	codeMediaType:              {status: http.StatusUnsupportedMediaType, wire: "invalid_request"},
+	codeTooLarge:               {status: http.StatusRequestEntityTooLarge, wire: "invalid_request"},
+	codeCrossOrigin:            {status: http.StatusForbidden, wire: "access_denied"},
+	codeNoCredentials:          {status: http.StatusUnauthorized, wire: "unauthorized"},
+	codeNotReady:               {status: http.StatusServiceUnavailable, wire: "temporarily_unavailable"},
+}
+
+// errorBody is every answer that is not a success (RFC 6749 §5.2, RFC 8628 §3.5).
+type errorBody struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+	// Interval is the new polling interval in seconds, with slow_down.
+	Interval int `json:"interval,omitempty"`
+	// Code and Message are what better-auth clients read.
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// retryAfter is what a client is told that should come back later, in seconds.
+const (
+	retryUnavailable = 60
+	retryGuesses     = 900
+)
+
+// writeError answers with an error. A failure of ours is logged with an id, and
+// the id is all a client learns of it.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, c class, err error) {
+	var refusal *authz.Error
+	switch {
+	case errors.As(err, &refusal):
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		return // the client has gone; nobody reads an answer
+	default:
+		id := requestID()
+		s.log.Error("request failed", "request", id, "route", r.Pattern, "error", err)
+		refusal = internalError(id)
+	}
+	s.writeRefusal(w, r, c, refusal)
+}
+
+func internalError(id string) *authz.Error {
+	return &authz.Error{Code: authz.ServerError, Description: "something failed here; the operator finds it in the log under " + id}
+}
+
+func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, refusal *authz.Error) {
+	a, known := answers[refusal.Code]
+	if !known {
+		a = answers[authz.ServerError]
+	}
+	h := w.Header()
+	switch refusal.Code {
+	case authz.InvalidClient:
+		if usedBasic(r) {
+			h.Set("WWW-Authenticate", `Basic realm="countersign", charset="UTF-8"`)
+		}
+	case codeNoCredentials:
+		h.Set("WWW-Authenticate", `Bearer realm="countersign"`)
+	case authz.InvalidToken:
+		h.Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="`+headerSafe(refusal.Description)+`"`)
+	case authz.InsufficientScope:
+		h.Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+headerSafe(refusal.Scope)+`"`)
+	case authz.Unavailable:
+		h.Set("Retry-After", strconv.Itoa(retryUnavailable))
+	case authz.TooManyGuesses:
+		h.Set("Retry-After", strconv.Itoa(retryGuesses))
+	}
+	if c == page {
+		s.errorPage(w, r, a.status, refusal)
+		return
+	}
+	body := errorBody{Error: a.wire, Description: errorText(refusal.Description), Interval: refusal.Interval, Code: a.code}
+	if body.Error == "" {
+		body.Error = string(refusal.Code)
+	}
+	if a.code != "" {
+		body.Message = body.Description
+	}
+	writeJSONStatus(w, a.status, body)
+}
+
+// errorText keeps a description inside the characters that RFC 6749 §5.2 allows.
+func errorText(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\', r < 0x20, r > 0x7e:
+			return -1
+		default:
+			return r
+		}
+	}, s)
+}
+
+func headerSafe(s string) string { return errorText(s) }
+
+// writeJSON answers 200 with a JSON body.
+func writeJSON(w http.ResponseWriter, v any) error {
+	return writeJSONStatus(w, http.StatusOK, v)
+}
+
+func writeJSONStatus(w http.ResponseWriter, status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(status)
+	_, err = w.Write(b)
+	if err != nil {
+		return nil //nolint:nilerr // the client has gone; there is nobody to tell
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+// metadata is the discovery document (RFC 8414 §2, OpenID Connect Discovery §3):
+// what is here works, what does not work is not here, and empty lists are left
+// out (RFC 8414 §3.2).
+type metadata struct {
+	Issuer                      string   `json:"issuer"`
+	TokenEndpoint               string   `json:"token_endpoint"`
+	DeviceAuthorizationEndpoint string   `json:"device_authorization_endpoint"`
+	UserInfoEndpoint            string   `json:"userinfo_endpoint"`
+	RevocationEndpoint          string   `json:"revocation_endpoint"`
+	JWKSURI                     string   `json:"jwks_uri"`
+	ScopesSupported             []string `json:"scopes_supported"`
+	GrantTypesSupported         []string `json:"grant_types_supported"`
+	TokenAuthMethods            []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationAuthMethods       []string `json:"revocation_endpoint_auth_methods_supported"`
+	SubjectTypesSupported       []string `json:"subject_types_supported"`
+	IDTokenAlgs                 []string `json:"id_token_signing_alg_values_supported"`
+	ACRValues                   []string `json:"acr_values_supported"`
+	ClaimsSupported             []string `json:"claims_supported"`
+	ClaimsParameter             bool     `json:"claims_parameter_supported"`
+	RequestParameter            bool     `json:"request_parameter_supported"`
+	RequestURIParameter         bool     `json:"request_uri_parameter_supported"`
+}
+
+// prepareDocuments encodes once what every client reads.
+func (s *Server) prepareDocuments() error {
+	issuer := s.authz.Issuer()
+	authMethods := []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost}
+	var err error
+	s.metadata, err = json.MarshalIndent(metadata{
+		Issuer:                      issuer,
+		TokenEndpoint:               issuer + "/api/auth/oauth2/token",
+		DeviceAuthorizationEndpoint: issuer + "/api/auth/device/code",
+		UserInfoEndpoint:            issuer + "/api/auth/oauth2/userinfo",
+		RevocationEndpoint:          issuer + "/api/auth/oauth2/revoke",
+		JWKSURI:                     issuer + "/api/auth/jwks",
+		ScopesSupported:             authz.ScopesSupported(),
+		GrantTypesSupported:         []string{authz.GrantDevice, authz.GrantRefresh},
+		TokenAuthMethods:            authMethods,
+		RevocationAuthMethods:       authMethods,
+		SubjectTypesSupported:       []string{"public"},
+		IDTokenAlgs:                 authz.SigningAlgs(),
+		ACRValues:                   []string{authz.ACRSignature, authz.ACRSession},
+		ClaimsSupported: []string{
+			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash",
+			"name", "given_name", "family_name", "picture", "bap_id", "pubkey", "bap",
+		},
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	s.jwks, err = json.MarshalIndent(s.authz.PublicKeys(), "", "  ")
+	return err
+}
+
+// publicDocument answers with a document that is the same for everybody. Caches
+// keep it a few minutes: shorter than a new key waits before it is used (B-20).
+func publicDocument(w http.ResponseWriter, document []byte) error {
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	return writeJSON(w, json.RawMessage(document))
+}
+
+func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) error {
+	return publicDocument(w, s.metadata)
+}
+
+func (s *Server) keySet(w http.ResponseWriter, _ *http.Request) error {
+	return publicDocument(w, s.jwks)
+}
+
+// home says what this is: to a machine as JSON, which set-up guides use as a
+// health check, to a person as a page.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		return s.pages.home.write(w, http.StatusOK, s.view(r, homeView{}))
+	}
+	issuer := s.authz.Issuer()
+	return writeJSON(w, map[string]any{
+		"name": "Countersign", "version": s.version, "issuer": issuer,
+		"links": map[string]string{
+			"metadata": issuer + "/.well-known/oauth-authorization-server",
+			"device":   issuer + "/device",
+			"health":   issuer + "/healthz",
+		},
+	})
+}
+
+// healthz says that the process answers.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, map[string]string{"status": "ok"})
+}
+
+// readyz says whether the server can do its work: keys are open by the time it
+// listens, so what is left to ask is whether the database can be written.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := s.authz.Ready(ctx); err != nil {
+		return &authz.Error{Code: codeNotReady, Description: "the database cannot be written", Cause: err}
+	}
+	return writeJSON(w, map[string]string{"status": "ready"})
+}

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// class says who may call an endpoint and how.
+type class int
+
+const (
+	// public: any origin, no cookie (ruling 0.11).
+	public class = iota
+	// owner: JSON for the owner's own tools and pages; a foreign web page is refused.
+	owner
+	// page: HTML for people; a foreign web page may link here, not post here.
+	page
+	// probe: for machines that watch this one.
+	probe
+)
+
+// handler answers one request. Its error is written by the one error writer.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// route is one row of the table below.
+type route struct {
+	method  string
+	path    string // a net/http pattern without the method
+	handler handler
+	class   class
+}
+
+// routes is every endpoint there is.
+func (s *Server) routes() []route {
+	return []route{
+		{"POST", "/api/auth/device/code", s.deviceCode, public},
+		{"POST", "/api/auth/device/token", s.deviceToken, public},
+		{"POST", "/api/auth/oauth2/token", s.token, public},
+		{"POST", "/api/auth/oauth2/revoke", s.revoke, public},
+		{"GET", "/api/auth/oauth2/userinfo", s.userInfo, public},
+		{"POST", "/api/auth/oauth2/userinfo", s.userInfo, public},
+		{"GET", "/api/auth/jwks", s.keySet, public},
+		{"GET", "/.well-known/oauth-authorization-server", s.discovery, public},
+		{"GET", "/.well-known/openid-configuration", s.discovery, public},
+		{"GET", "/api/auth/.well-known/openid-configuration", s.discovery, public},
+
+		{"POST", "/api/auth/sign-in/sigma", s.signIn, owner},
+		{"GET", "/api/auth/get-session", s.getSession, owner},
+		{"POST", "/api/auth/sign-out", s.signOut, owner},
+		{"GET", "/api/auth/device", s.deviceStatus, owner},
+		{"GET", "/api/auth/device/approval", s.deviceApproval, owner},
+		{"POST", "/api/auth/device/approve", s.approveDevice, owner},
+		{"POST", "/api/auth/device/deny", s.denyDevice, owner},
+		{"GET", "/api/grants", s.grants, owner},
+		{"GET", "/api/grants/{id}/receipt", s.grantReceipt, owner},
+		{"POST", "/api/grants/{id}/revoke", s.revokeGrant, owner},
+		{"GET", "/api/bap/profile", s.profile, owner},
+		{"PUT", "/api/bap/profile", s.setProfile, owner},
+		{"GET", "/api/user/bap-ids", s.identities, owner},
+		{"POST", "/api/user/bap-ids", s.linkIdentity, owner},
+
+		{"GET", "/device", s.enterPage, page},
+		{"POST", "/device", s.reviewPage, page},
+		{"POST", "/device/decide", s.decide, page},
+		{"GET", "/device/done/{id}", s.donePage, page},
+		{"POST", "/device/done/{id}/undo", s.undo, page},
+		{"GET", "/assets/{file}", s.asset, page},
+		{"GET", "/{$}", s.home, page},
+
+		{"GET", "/healthz", s.healthz, probe},
+		{"GET", "/readyz", s.readyz, probe},
+	}
+}
+
+// Handler is the whole server as one http.Handler.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	byPath := map[string][]route{}
+	for _, r := range s.routes() {
+		byPath[r.path] = append(byPath[r.path], r)
+	}
+	for path, routes := range byPath {
+		mux.Handle(path, s.dispatch(routes))
+	}
+	mux.Handle("/", s.adapt(owner, func(http.ResponseWriter, *http.Request) error { return errNoEndpoint }))
+	return mux
+}
+
+// dispatch picks the route of a method; GET answers HEAD too.
+func (s *Server) dispatch(routes []route) http.Handler {
+	c := routes[0].class
+	handlers := map[string]http.Handler{}
+	var allow []string
+	for _, r := range routes {
+		handlers[r.method] = s.adapt(c, r.handler)
+		allow = append(allow, r.method)
+		if r.method == http.MethodGet {
+			handlers[http.MethodHead] = handlers[r.method]
+			allow = append(allow, http.MethodHead)
+		}
+	}
+	slices.Sort(allow)
+	allowed := strings.Join(allow, ", ")
+	wrong := s.adapt(c, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Allow", allowed)
+		return errMethod
+	})
+	options := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", allowed+", OPTIONS")
+		w.WriteHeader(http.StatusNoContent)
+	})
+	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch h, ok := handlers[r.Method]; {
+		case ok:
+			h.ServeHTTP(w, r)
+		case r.Method == http.MethodOptions:
+			options.ServeHTTP(w, r)
+		default:
+			wrong.ServeHTTP(w, r)
+		}
+	}))
+	if c == public {
+		return s.cors.Wrap(h)
+	}
+	return h
+}
+
+// adapt makes an http.Handler of a handler: headers of its class before it, the
+// error writer and the log after it.
+func (s *Server) adapt(c class, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.headers(w.Header(), c)
+		rec := &recorder{ResponseWriter: w}
+		defer s.finish(rec, r, c)
+		if c == owner || c == page {
+			if err := s.crossOrigin.Check(r); err != nil {
+				s.writeError(rec, r, c, errCrossOrigin)
+				return
+			}
+		}
+		if err := h(rec, r); err != nil {
+			s.writeError(rec, r, c, err)
+		}
+	})
+}
+
+// headers sets what every answer of a class has, errors included.
+func (s *Server) headers(h http.Header, c class) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if c == public || c == probe {
+		return
+	}
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	if s.secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// contentSecurityPolicy allows our own style sheet and forms, and nothing else:
+// these pages have no script.
+const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data:; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -1,0 +1,70 @@
+// Package server is the door of the authorization server: it turns HTTP requests
+// into questions to internal/authz and answers into JSON and HTML.
+//
+// Here belong routes, decoding, encoding, headers, cookies, CORS and pages. No
+// rule is decided here: a handler decodes, identifies who asks, asks the domain
+// once, and encodes. Start reading at routes.go; every endpoint is a row there.
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/jub0bs/cors"
+
+	"countersign.dev/internal/authz"
+)
+
+// Server serves one issuer.
+type Server struct {
+	authz   *authz.Service
+	log     *slog.Logger
+	version string
+	issuer  *url.URL
+	started time.Time
+
+	secure      bool // the issuer is https
+	crossOrigin *http.CrossOriginProtection
+	cors        *cors.Middleware
+	pages       *pages
+	metadata    []byte // the discovery document
+	jwks        []byte
+}
+
+// New returns a Server for a service. issuer is the configured one, parsed.
+func New(service *authz.Service, issuer *url.URL, version string, log *slog.Logger) (*Server, error) {
+	s := &Server{
+		authz: service, log: log, version: version, issuer: issuer,
+		secure:      issuer.Scheme == "https",
+		crossOrigin: http.NewCrossOriginProtection(),
+	}
+	if err := s.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.cors, err = newCORS(); err != nil {
+		return nil, err
+	}
+	if s.pages, err = newPages(); err != nil {
+		return nil, err
+	}
+	if err := s.prepareDocuments(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// newCORS lets any web page call the open endpoints, without credentials
+// (ruling 0.11): ambient cookies never count there.
+func newCORS() (*cors.Middleware, error) {
+	const maxAge = 600 // seconds; ruling 0.14
+	return cors.NewMiddleware(cors.Config{
+		Origins:         []string{"*"},
+		Methods:         []string{http.MethodGet, http.MethodPost},
+		RequestHeaders:  []string{"Authorization", "Content-Type", "Prefer"},
+		ResponseHeaders: []string{"WWW-Authenticate", "Retry-After", "Preference-Applied"},
+		MaxAgeInSeconds: maxAge,
+	})
+}

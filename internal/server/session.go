@@ -1,0 +1,147 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
+)
+
+// sessionCookie is the name better-auth clients know.
+const sessionCookie = "better-auth.session_token"
+
+func (s *Server) cookieName() string {
+	if s.secure {
+		return "__Secure-" + sessionCookie
+	}
+	return sessionCookie
+}
+
+// setCookie sets the session cookie, or removes it when there is no token.
+func (s *Server) setCookie(w http.ResponseWriter, token authz.Secret, expires time.Time) {
+	cookie := &http.Cookie{
+		Name: s.cookieName(), Value: token.Reveal(), Path: "/", Expires: expires,
+		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
+	}
+	if token == "" {
+		cookie.MaxAge, cookie.Expires = -1, time.Time{}
+	}
+	http.SetCookie(w, cookie)
+}
+
+func (s *Server) sessionToken(r *http.Request) authz.Secret {
+	cookie, err := r.Cookie(s.cookieName())
+	if err != nil {
+		return ""
+	}
+	return authz.Secret(cookie.Value)
+}
+
+// sessionOwner returns the owner whose session cookie a request carries.
+func (s *Server) sessionOwner(r *http.Request) (authz.Owner, error) {
+	return s.authz.SessionOwner(r.Context(), s.sessionToken(r))
+}
+
+// owner returns who sent a request: whoever signed it, else whose session it
+// carries. The signed request is nil for a session.
+func (s *Server) owner(r *http.Request, body []byte) (authz.Owner, *authz.SignedRequest, error) {
+	token := r.Header.Get(bitcoinauth.Header)
+	if token == "" {
+		who, err := s.sessionOwner(r)
+		return who, nil, err
+	}
+	signed := authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: body}
+	who, err := s.authz.SignedOwner(r.Context(), signed)
+	return who, &signed, err
+}
+
+func isUnauthorized(err error) bool { return errors.Is(err, authz.Unauthorized) }
+
+// user is a signed-in person as better-auth clients know one.
+type user struct {
+	ID     string  `json:"id"`
+	Name   string  `json:"name"`
+	Email  *string `json:"email"` // never known to this server
+	Image  *string `json:"image"`
+	BAPID  string  `json:"bapId"`
+	Pubkey string  `json:"pubkey"`
+}
+
+func newUser(i authz.Identity) user {
+	u := user{ID: i.AccountID, Name: i.DisplayName(), BAPID: i.BAPID, Pubkey: i.MemberKey}
+	if i.Profile.Picture != "" {
+		u.Image = &i.Profile.Picture
+	}
+	return u
+}
+
+// signIn signs in with a member key (contract, section 3).
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	token := r.Header.Get(bitcoinauth.Header)
+	if token == "" {
+		return &authz.Error{Code: authz.Unauthorized, Description: "X-Auth-Token is missing: sign the request with your identity's member key"}
+	}
+	in := authz.SignInRequest{
+		SignedRequest: authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw},
+		BAPID:         p.text("bapId"),
+	}
+	if p.err != nil {
+		return p.err
+	}
+	session, secret, err := s.authz.SignIn(r.Context(), in)
+	if err != nil {
+		return err
+	}
+	_, identity, err := s.authz.Session(r.Context(), secret)
+	if err != nil {
+		return err
+	}
+	s.setCookie(w, secret, session.ExpiresAt)
+	return writeJSON(w, struct {
+		User  user   `json:"user"`
+		Token string `json:"token"`
+	}{newUser(identity), secret.Reveal()})
+}
+
+// getSession says who is signed in, or null.
+func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
+	token := s.sessionToken(r)
+	session, identity, err := s.authz.Session(r.Context(), token)
+	if isUnauthorized(err) {
+		return writeJSON(w, nil)
+	}
+	if err != nil {
+		return err
+	}
+	type sessionView struct {
+		ID        string    `json:"id"`
+		UserID    string    `json:"userId"`
+		Token     string    `json:"token"`
+		CreatedAt time.Time `json:"createdAt"`
+		ExpiresAt time.Time `json:"expiresAt"`
+	}
+	return writeJSON(w, struct {
+		Session sessionView `json:"session"`
+		User    user        `json:"user"`
+	}{
+		sessionView{session.ID, session.AccountID, token.Reveal(), session.CreatedAt.UTC(), session.ExpiresAt.UTC()},
+		newUser(identity),
+	})
+}
+
+// signOut ends the session.
+func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+	if token := s.sessionToken(r); token != "" {
+		if err := s.authz.SignOut(r.Context(), token); err != nil {
+			return err
+		}
+	}
+	s.setCookie(w, "", time.Time{})
+	return writeJSON(w, success{Success: true})
+}

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+var (
+	errNoGrantType = &authz.Error{Code: authz.InvalidRequest, Description: "grant_type is missing"}
+	errGrantType   = &authz.Error{Code: authz.UnsupportedGrantType, Description: "this endpoint does not know this grant_type: see grant_types_supported in the metadata"}
+)
+
+// token is the token endpoint (RFC 6749 §3.2).
+func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
+	p, err := decode(r)
+	if err != nil {
+		return err
+	}
+	switch p.text("grant_type") {
+	case authz.GrantDevice:
+		return s.redeemDevice(w, r, p)
+	case authz.GrantRefresh:
+		return s.refresh(w, r, p)
+	case "":
+		return errNoGrantType
+	default:
+		return errGrantType
+	}
+}
+
+// refresh is the refresh grant (RFC 6749 §6).
+func (s *Server) refresh(w http.ResponseWriter, r *http.Request, p *params) error {
+	token, scope := authz.Secret(p.text("refresh_token")), p.text("scope")
+	client, err := s.identifyClient(r, p)
+	if err != nil {
+		return err
+	}
+	tokens, err := s.authz.Refresh(r.Context(), client, token, scope)
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, tokens)
+}
+
+// tokenResponse is a successful token response (RFC 6749 §5.1).
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int    `json:"expires_in"`
+	Scope        string `json:"scope"`
+	IDToken      string `json:"id_token,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+func writeTokens(w http.ResponseWriter, t *authz.Tokens) error {
+	w.Header().Set("Pragma", "no-cache")
+	return writeJSON(w, tokenResponse{
+		AccessToken: t.AccessToken.Reveal(), TokenType: "Bearer", ExpiresIn: int(t.ExpiresIn / time.Second),
+		Scope: t.Scope, IDToken: t.IDToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
+	})
+}
+
+// revoke is the revocation endpoint (RFC 7009). token_type_hint is not needed:
+// whatever the token is, it is found.
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
+	p, err := decode(r)
+	if err != nil {
+		return err
+	}
+	token := authz.Secret(p.text("token"))
+	client, err := s.identifyClient(r, p)
+	if err != nil {
+		return err
+	}
+	if err := s.authz.RevokeToken(r.Context(), client, token); err != nil {
+		return err
+	}
+	return writeJSON(w, struct{}{})
+}
+
+var (
+	errNoBearer     = &authz.Error{Code: codeNoCredentials, Description: "send the access token as Authorization: Bearer"}
+	errTwoBearers   = &authz.Error{Code: authz.InvalidRequest, Description: "send the access token in one way only"}
+	errTokenInQuery = &authz.Error{Code: authz.InvalidRequest, Description: "an access token in the URL is not accepted: send it as Authorization: Bearer"}
+)
+
+// userInfo is the UserInfo endpoint (OpenID Connect Core §5.3).
+func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) error {
+	token, err := bearer(r)
+	if err != nil {
+		return err
+	}
+	info, err := s.authz.UserInfo(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, info)
+}
+
+// bearer finds the access token of a request (RFC 6750 §2): in the header, or in
+// a form body; never in the URL, never in two places.
+func bearer(r *http.Request) (authz.Secret, error) {
+	if r.URL.Query().Has("access_token") {
+		return "", errTokenInQuery
+	}
+	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
+	inHeader := found && strings.EqualFold(scheme, "Bearer")
+	if r.Method != http.MethodPost {
+		if !inHeader {
+			return "", errNoBearer
+		}
+		return authz.Secret(strings.TrimSpace(token)), nil
+	}
+	p, err := decodeIfForm(r)
+	if err != nil {
+		return "", err
+	}
+	inBody := p.text("access_token")
+	switch {
+	case inHeader && inBody != "":
+		return "", errTwoBearers
+	case inHeader:
+		return authz.Secret(strings.TrimSpace(token)), nil
+	case inBody != "":
+		return authz.Secret(inBody), nil
+	default:
+		return "", errNoBearer
+	}
+}
+
+// decodeIfForm reads a form body (RFC 6750 §2.2); other bodies say nothing here.
+func decodeIfForm(r *http.Request) (*params, error) {
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		return &params{}, nil
+	}
+	return decode(r)
+}

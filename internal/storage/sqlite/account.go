@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+// CreateAccount implements authz.AccountStore.
+func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
+	return s.insert(ctx, "creating an account", several, func(c *sqlite.Conn) error {
+		if _, err := exec(c, `INSERT INTO accounts (id, created_at, disabled) VALUES (?, ?, ?)`, a.ID, a.CreatedAt, a.Disabled); err != nil {
+			return err
+		}
+		return insertIdentity(c, first)
+	})
+}
+
+func insertIdentity(c *sqlite.Conn, i authz.Identity) error {
+	_, err := exec(c, `INSERT INTO identities (bap_id, account_id, member_key, created_at, profile) VALUES (?, ?, ?, ?, ?)`,
+		i.BAPID, i.AccountID, i.MemberKey, i.CreatedAt, toJSON(i.Profile))
+	return err
+}
+
+// Account implements authz.AccountStore.
+func (s *Store) Account(ctx context.Context, id string) (a authz.Account, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) {
+			a = authz.Account{ID: r.ColumnText(0), CreatedAt: columnTime(r, 1), Disabled: r.ColumnBool(2)}
+		}, `SELECT id, created_at, disabled FROM accounts WHERE id = ?`, id)
+	})
+	return a, wrap("reading an account", err)
+}
+
+const identityColumns = `i.bap_id, i.account_id, i.member_key, i.created_at, i.profile`
+
+// scanIdentity reads the identity columns that begin at a column.
+func scanIdentity(r *sqlite.Stmt, at int) authz.Identity {
+	i := authz.Identity{
+		BAPID: r.ColumnText(at), AccountID: r.ColumnText(at + 1), MemberKey: r.ColumnText(at + 2), CreatedAt: columnTime(r, at+3),
+	}
+	if profile := r.ColumnText(at + 4); profile != "{}" {
+		_ = json.Unmarshal([]byte(profile), &i.Profile) // we wrote it
+	}
+	return i
+}
+
+// Identity implements authz.AccountStore.
+func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) { i = scanIdentity(r, 0) },
+			`SELECT `+identityColumns+` FROM identities i WHERE i.bap_id = ?`, bapID)
+	})
+	return i, wrap("reading an identity", err)
+}
+
+// Identities implements authz.AccountStore.
+func (s *Store) Identities(ctx context.Context, accountID string) (all []authz.Identity, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanIdentity(r, 0)) },
+			`SELECT `+identityColumns+` FROM identities i WHERE i.account_id = ? ORDER BY i.created_at, i.bap_id`, accountID)
+		return err
+	})
+	return all, wrap("listing identities", err)
+}
+
+// LinkIdentity implements authz.AccountStore.
+func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity) error {
+	return s.insert(ctx, "linking an identity", single, func(c *sqlite.Conn) error { return insertIdentity(c, i) })
+}
+
+// SetProfile implements authz.AccountStore.
+func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile) error {
+	return wrap("setting a profile", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+		n, err := exec(c, `UPDATE identities SET profile = ? WHERE bap_id = ?`, toJSON(p), bapID)
+		if err == nil && n == 0 {
+			return authz.ErrNotFound
+		}
+		return err
+	}))
+}

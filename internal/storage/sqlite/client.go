@@ -1,0 +1,86 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+// Client implements authz.ClientStore.
+func (s *Store) Client(ctx context.Context, id string) (authz.Client, error) {
+	var metadata string
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) { metadata = r.ColumnText(0) }, `SELECT metadata FROM clients WHERE id = ?`, id)
+	})
+	if err != nil {
+		return authz.Client{}, wrap("reading a client", err)
+	}
+	return parseClient(metadata)
+}
+
+func parseClient(metadata string) (authz.Client, error) {
+	var c authz.Client
+	err := json.Unmarshal([]byte(metadata), &c)
+	return c, wrap("reading a client", err)
+}
+
+// Clients implements authz.ClientStore.
+func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
+	var all []string
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, r.ColumnText(0)) }, `SELECT metadata FROM clients ORDER BY id`)
+		return err
+	})
+	if err != nil {
+		return nil, wrap("listing clients", err)
+	}
+	clients := make([]authz.Client, len(all))
+	for i, metadata := range all {
+		if clients[i], err = parseClient(metadata); err != nil {
+			return nil, err
+		}
+	}
+	return clients, nil
+}
+
+// AddClient implements authz.ClientStore.
+func (s *Store) AddClient(ctx context.Context, client authz.Client) error {
+	metadata := toJSON(client)
+	return s.insert(ctx, "adding a client", single, func(c *sqlite.Conn) error {
+		_, err := exec(c, `INSERT INTO clients (id, metadata) VALUES (?, ?)`, client.ID, metadata)
+		return err
+	})
+}
+
+// RemoveClient implements authz.ClientStore.
+func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) error {
+	return wrap("removing a client", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		n, err := exec(c, `DELETE FROM clients WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return authz.ErrNotFound
+		}
+		_, err = exec(c, `UPDATE grants SET revoked_at = ?1 WHERE client_id = ?2 AND revoked_at = 0 AND expires_at > ?1`, now, id)
+		return err
+	}))
+}
+
+// insert is a write whose taken key means authz.ErrExists and whose missing
+// parent means authz.ErrNotFound.
+func (s *Store) insert(ctx context.Context, operation string, shape shape, run func(c *sqlite.Conn) error) error {
+	err := s.writer.do(ctx, shape, run)
+	switch {
+	case taken(err):
+		return authz.ErrExists
+	case missing(err):
+		return authz.ErrNotFound
+	default:
+		return wrap(operation, err)
+	}
+}

@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+const insertDeviceRequest = `
+INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// CreateDeviceRequest implements authz.DeviceStore.
+func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
+	return s.insert(ctx, "storing a device request", single, func(c *sqlite.Conn) error {
+		_, err := exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
+			r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
+			r.Seen.Network, r.Seen.UserAgent, r.Seen.Origin, r.Says.Name, r.Says.Platform)
+		return err
+	})
+}
+
+const selectDeviceRequest = `
+SELECT id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform
+FROM device_requests WHERE `
+
+func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
+	return func(r *sqlite.Stmt) {
+		*into = authz.DeviceRequest{
+			ID: r.ColumnText(0), DeviceCode: columnHash(r, 1), UserCode: columnHash(r, 2), ClientID: r.ColumnText(3),
+			Scope: r.ColumnText(4), State: authz.State(r.ColumnText(5)), AccountID: r.ColumnText(6),
+			CreatedAt: columnTime(r, 7), ExpiresAt: columnTime(r, 8),
+			SignatureRequired: r.ColumnBool(9), MatchNumber: r.ColumnInt(10), Nonce: r.ColumnText(11),
+			Seen: authz.Seen{Network: r.ColumnText(12), UserAgent: r.ColumnText(13), Origin: r.ColumnText(14)},
+			Says: authz.DeviceSays{Name: r.ColumnText(15), Platform: r.ColumnText(16)},
+		}
+	}
+}
+
+// DeviceRequest implements authz.DeviceStore.
+func (s *Store) DeviceRequest(ctx context.Context, deviceCode authz.Hash) (authz.DeviceRequest, error) {
+	return s.deviceRequest(ctx, selectDeviceRequest+`device_code = ?`, deviceCode)
+}
+
+// DeviceRequestByUserCode implements authz.DeviceStore.
+func (s *Store) DeviceRequestByUserCode(ctx context.Context, userCode authz.Hash) (authz.DeviceRequest, error) {
+	return s.deviceRequest(ctx, selectDeviceRequest+`user_code = ?`, userCode)
+}
+
+const deviceRequestByID = selectDeviceRequest + `id = ?`
+
+// DeviceRequestByID implements authz.DeviceStore.
+func (s *Store) DeviceRequestByID(ctx context.Context, id string) (authz.DeviceRequest, error) {
+	return s.deviceRequest(ctx, deviceRequestByID, id)
+}
+
+func (s *Store) deviceRequest(ctx context.Context, statement string, key any) (found authz.DeviceRequest, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error { return one(c, scanDeviceRequest(&found), statement, key) })
+	return found, wrap("reading a device request", err)
+}
+
+// ClaimDeviceRequest implements authz.DeviceStore.
+func (s *Store) ClaimDeviceRequest(ctx context.Context, id, accountID string, now time.Time) error {
+	return wrap("claiming a device request", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		n, err := exec(c, `UPDATE device_requests SET account_id = ?1
+			WHERE id = ?2 AND state = 'pending' AND expires_at > ?3 AND account_id IN ('', ?1)`, accountID, id, now)
+		return changedOr(c, n, err, deviceRequestByID, id)
+	}))
+}
+
+// changedOr explains why a conditional update of a device request changed
+// nothing.
+func changedOr(c *sqlite.Conn, changed int, err error, statement string, args ...any) error {
+	if err != nil || changed == 1 {
+		return err
+	}
+	var found authz.DeviceRequest
+	if err := one(c, scanDeviceRequest(&found), statement, args...); err != nil {
+		return err
+	}
+	return &authz.StateError{Request: found}
+}
+
+// The account that decides must have opened the request, or nobody has and ?5
+// allows that.
+const decideDeviceRequest = `
+UPDATE device_requests SET state = ?1, account_id = ?2
+WHERE id = ?3 AND state = 'pending' AND expires_at > ?4 AND (account_id = ?2 OR (?5 AND account_id = ''))`
+
+// ApproveDeviceRequest implements authz.DeviceStore.
+func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
+	return wrap("approving a device request", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		n, err := exec(c, decideDeviceRequest, authz.Approved, a.AccountID, a.RequestID, a.At, a.Unclaimed)
+		if err := changedOr(c, n, err, deviceRequestByID, a.RequestID); err != nil {
+			return err
+		}
+		return insertGrant(c, a.Grant, a.Receipt)
+	}))
+}
+
+// DenyDeviceRequest implements authz.DeviceStore.
+func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
+	return wrap("denying a device request", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		n, err := exec(c, decideDeviceRequest, authz.Denied, d.AccountID, d.RequestID, d.At, d.Unclaimed)
+		return changedOr(c, n, err, deviceRequestByID, d.RequestID)
+	}))
+}
+
+// RedeemDeviceRequest implements authz.DeviceStore.
+func (s *Store) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) error {
+	return wrap("redeeming a device request", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		n, err := exec(c, `UPDATE device_requests SET state = 'redeemed'
+			WHERE device_code = ? AND client_id = ? AND state = 'approved' AND expires_at > ?`, r.DeviceCode, r.ClientID, r.At)
+		if err := changedOr(c, n, err, selectDeviceRequest+`device_code = ? AND client_id = ?`, r.DeviceCode, r.ClientID); err != nil {
+			return err
+		}
+		_, err = exec(c, `UPDATE grants SET last_used_at = ?1
+			WHERE id = (SELECT id FROM device_requests WHERE device_code = ?2)`, r.At, r.DeviceCode)
+		if err != nil || r.RefreshToken == nil {
+			return err
+		}
+		return insertRefreshToken(c, *r.RefreshToken)
+	}))
+}
+
+// PendingDeviceRequests implements authz.DeviceStore.
+func (s *Store) PendingDeviceRequests(ctx context.Context, now time.Time) (n int, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) { n = r.ColumnInt(0) },
+			`SELECT count(*) FROM device_requests WHERE state = 'pending' AND expires_at > ?`, now)
+	})
+	return n, wrap("counting device requests", err)
+}

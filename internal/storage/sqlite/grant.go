@@ -1,0 +1,157 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
+	_, err := exec(c, `INSERT INTO grants (id, account_id, client_id, scope, bap_id, member_key, acr, nonce, auth_time,
+			created_at, expires_at, last_used_at, revoked_at, receipt)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, g.AuthTime,
+		g.CreatedAt, g.ExpiresAt, g.LastUsedAt, g.RevokedAt, receipt)
+	return err
+}
+
+const grantColumns = `g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
+	g.created_at, g.expires_at, g.last_used_at, g.revoked_at`
+
+// grantWidth is the number of grantColumns.
+const grantWidth = 13
+
+func scanGrant(r *sqlite.Stmt) authz.Grant {
+	return authz.Grant{
+		ID: r.ColumnText(0), AccountID: r.ColumnText(1), ClientID: r.ColumnText(2), Scope: r.ColumnText(3),
+		BAPID: r.ColumnText(4), MemberKey: r.ColumnText(5), ACR: r.ColumnText(6), Nonce: r.ColumnText(7),
+		AuthTime: columnTime(r, 8), CreatedAt: columnTime(r, 9), ExpiresAt: columnTime(r, 10),
+		LastUsedAt: columnTime(r, 11), RevokedAt: columnTime(r, 12),
+	}
+}
+
+// Grant implements authz.GrantStore.
+func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) { g = scanGrant(r) }, `SELECT `+grantColumns+` FROM grants g WHERE g.id = ?`, id)
+	})
+	return g, wrap("reading a grant", err)
+}
+
+// LiveGrant implements authz.GrantStore.
+func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g authz.Grant, i authz.Identity, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) { g, i = scanGrant(r), scanIdentity(r, grantWidth) },
+			`SELECT `+grantColumns+`, `+identityColumns+`
+			FROM grants g JOIN accounts a ON a.id = g.account_id JOIN identities i ON i.bap_id = g.bap_id
+			WHERE g.id = ? AND g.revoked_at = 0 AND g.expires_at > ? AND NOT a.disabled`, id, now)
+	})
+	return g, i, wrap("reading a grant", err)
+}
+
+// Grants implements authz.GrantStore.
+func (s *Store) Grants(ctx context.Context, accountID string) (all []authz.Grant, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanGrant(r)) },
+			`SELECT `+grantColumns+` FROM grants g WHERE g.account_id = ? ORDER BY g.created_at DESC, g.id`, accountID)
+		return err
+	})
+	return all, wrap("listing grants", err)
+}
+
+// RevokeGrant implements authz.GrantStore.
+func (s *Store) RevokeGrant(ctx context.Context, id string, now time.Time) error {
+	return wrap("revoking a grant", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+		return revokeGrant(c, id, now)
+	}))
+}
+
+func revokeGrant(c *sqlite.Conn, id string, now time.Time) error {
+	n, err := exec(c, `UPDATE grants SET revoked_at = CASE WHEN revoked_at = 0 THEN ?1 ELSE revoked_at END WHERE id = ?2`, now, id)
+	if err == nil && n == 0 {
+		return authz.ErrNotFound
+	}
+	return err
+}
+
+// Receipt implements authz.GrantStore.
+func (s *Store) Receipt(ctx context.Context, grantID string) (receipt string, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) { receipt = r.ColumnText(0) },
+			`SELECT receipt FROM grants WHERE id = ? AND receipt <> ''`, grantID)
+	})
+	return receipt, wrap("reading a receipt", err)
+}
+
+func insertRefreshToken(c *sqlite.Conn, t authz.RefreshToken) error {
+	_, err := exec(c, `INSERT INTO refresh_tokens (token, grant_id, expires_at, successor, rotated_at) VALUES (?, ?, ?, NULL, 0)`,
+		t.Token, t.GrantID, t.ExpiresAt)
+	return err
+}
+
+// RefreshToken implements authz.GrantStore.
+func (s *Store) RefreshToken(ctx context.Context, token authz.Hash, now time.Time) (t authz.RefreshToken, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) {
+			t = authz.RefreshToken{Token: token, GrantID: r.ColumnText(0), ExpiresAt: columnTime(r, 1)}
+		}, `SELECT grant_id, expires_at FROM refresh_tokens WHERE token = ? AND expires_at > ?`, token, now)
+	})
+	return t, wrap("reading a refresh token", err)
+}
+
+// The latest token of a living grant becomes a rotated one.
+const rotateRefreshToken = `
+UPDATE refresh_tokens SET successor = ?1, rotated_at = ?2
+WHERE token = ?3 AND rotated_at = 0 AND expires_at > ?2
+	AND EXISTS (SELECT 1 FROM grants g WHERE g.id = refresh_tokens.grant_id AND g.revoked_at = 0 AND g.expires_at > ?2)`
+
+// Why it did not: no row means not found; again says that this very rotation was
+// done within the grace and its successor is still the latest.
+const whyNotRotated = `
+SELECT t.grant_id, t.rotated_at > 0, t.successor = ?1 AND t.rotated_at >= ?4 AND s.rotated_at = 0
+FROM refresh_tokens t LEFT JOIN refresh_tokens s ON s.token = t.successor
+	JOIN grants g ON g.id = t.grant_id
+WHERE t.token = ?3 AND t.expires_at > ?2 AND g.revoked_at = 0 AND g.expires_at > ?2`
+
+// RotateRefreshToken implements authz.GrantStore.
+func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error {
+	return wrap("rotating a refresh token", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		n, err := exec(c, rotateRefreshToken, r.Successor.Token, r.At, r.Token)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return notRotated(c, r)
+		}
+		if err := insertRefreshToken(c, r.Successor); err != nil {
+			return err
+		}
+		_, err = exec(c, `UPDATE grants SET last_used_at = ? WHERE id = ?`, r.At, r.Successor.GrantID)
+		return err
+	}))
+}
+
+// notRotated tells a repeated rotation from a reused token, and ends the grant
+// of the latter.
+func notRotated(c *sqlite.Conn, r authz.Rotation) error {
+	var grantID string
+	var rotated, again bool
+	err := one(c, func(row *sqlite.Stmt) {
+		grantID, rotated, again = row.ColumnText(0), row.ColumnBool(1), row.ColumnBool(2)
+	}, whyNotRotated, r.Successor.Token, r.At, r.Token, r.At.Add(-r.Grace))
+	switch {
+	case err != nil:
+		return err
+	case again:
+		return nil
+	case !rotated:
+		return authz.ErrNotFound
+	}
+	if err := revokeGrant(c, grantID, r.At); err != nil {
+		return err
+	}
+	return authz.ErrReused
+}

@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+// UseOnce implements authz.GuardStore.
+func (s *Store) UseOnce(ctx context.Context, key authz.Hash, now, until time.Time) error {
+	return wrap("recording a used key", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+		n, err := exec(c, `INSERT INTO used_once (key, expires_at) VALUES (?1, ?2)
+			ON CONFLICT (key) DO UPDATE SET expires_at = ?2 WHERE expires_at <= ?3`, key, until, now)
+		if err == nil && n == 0 {
+			return authz.ErrExists
+		}
+		return err
+	}))
+}
+
+// CountGuesses implements authz.GuardStore.
+func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time.Time) error {
+	return wrap("counting guesses", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		for _, subject := range subjects {
+			_, err := exec(c, `INSERT INTO guesses (subject, opens_at, failures) VALUES (?, ?, 1)
+				ON CONFLICT (subject, opens_at) DO UPDATE SET failures = failures + 1`, subject, window)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// Guesses implements authz.GuardStore.
+func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
+	failures := make([]int, len(subjects))
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		for i, subject := range subjects {
+			_, err := query(c, func(r *sqlite.Stmt) { failures[i] = r.ColumnInt(0) },
+				`SELECT failures FROM guesses WHERE subject = ? AND opens_at = ?`, subject, window)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return failures, wrap("reading guesses", err)
+}
+
+// guessesKept is how long a window of guesses is kept after it opened; windows
+// are shorter.
+const guessesKept = 24 * time.Hour
+
+// Device requests have no index on their expiry: rows are stored in the order of
+// creation, which is nearly that of expiry, so the oldest are looked at.
+const sweepDeviceRequests = `
+DELETE FROM device_requests WHERE rowid IN (SELECT rowid FROM device_requests ORDER BY rowid LIMIT ?2) AND expires_at < ?1`
+
+// Sweep implements authz.GuardStore.
+func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (int, error) {
+	total := 0
+	for _, kind := range []struct {
+		statement string
+		before    time.Time
+	}{
+		{sweepDeviceRequests, before.DeviceRequests},
+		{`DELETE FROM grants WHERE rowid IN (SELECT rowid FROM grants WHERE ended_at < ?1 LIMIT ?2)`, before.Grants},
+		{`DELETE FROM refresh_tokens WHERE token IN (SELECT token FROM refresh_tokens WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
+		{`DELETE FROM sessions WHERE token IN (SELECT token FROM sessions WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
+		{`DELETE FROM reviews WHERE id IN (SELECT id FROM reviews WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
+		{`DELETE FROM used_once WHERE key IN (SELECT key FROM used_once WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
+		{`DELETE FROM guesses WHERE (subject, opens_at) IN (SELECT subject, opens_at FROM guesses WHERE opens_at < ?1 LIMIT ?2)`, before.Rest.Add(-guessesKept)},
+	} {
+		err := s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+			n, err := exec(c, kind.statement, kind.before, limit)
+			total += n
+			return err
+		})
+		if err != nil {
+			return total, wrap("sweeping", err)
+		}
+	}
+	return total, nil
+}

@@ -1,0 +1,157 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+// exec runs a statement that returns no rows and says how many it changed.
+// Statements are constants: each connection prepares each once.
+func exec(c *sqlite.Conn, statement string, args ...any) (int, error) {
+	s, err := prepare(c, statement, args)
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.Step()
+	if err := errors.Join(err, reset(s, err)); err != nil {
+		return 0, err
+	}
+	return c.Changes(), nil
+}
+
+// query runs a statement and calls row for each row of its result.
+func query(c *sqlite.Conn, row func(s *sqlite.Stmt), statement string, args ...any) (found bool, err error) {
+	s, err := prepare(c, statement, args)
+	if err != nil {
+		return false, err
+	}
+	for {
+		more, err := s.Step()
+		if err != nil {
+			return false, errors.Join(err, reset(s, err))
+		}
+		if !more {
+			return found, s.Reset()
+		}
+		found = true
+		row(s)
+	}
+}
+
+// one is query for a statement that finds at most one row.
+//
+//	authz.ErrNotFound
+func one(c *sqlite.Conn, row func(s *sqlite.Stmt), statement string, args ...any) error {
+	found, err := query(c, row, statement, args...)
+	if err == nil && !found {
+		return authz.ErrNotFound
+	}
+	return err
+}
+
+// reset makes a statement ready again; it repeats the error of the step before.
+func reset(s *sqlite.Stmt, stepped error) error {
+	if err := s.Reset(); err != nil && stepped == nil {
+		return err
+	}
+	return nil
+}
+
+func prepare(c *sqlite.Conn, statement string, args []any) (*sqlite.Stmt, error) {
+	s, err := c.Prepare(statement)
+	if err != nil {
+		return nil, fmt.Errorf("preparing: %w", err)
+	}
+	for i, arg := range args {
+		bind(s, i+1, arg)
+	}
+	return s, nil
+}
+
+// bind sets a parameter; the types are those the statements here use.
+func bind(s *sqlite.Stmt, i int, arg any) {
+	switch v := arg.(type) {
+	case string:
+		s.BindText(i, v)
+	case authz.Hash:
+		s.BindBytes(i, v[:])
+	case []byte:
+		s.BindBytes(i, v)
+	case time.Time:
+		s.BindInt64(i, milliseconds(v))
+	case int64:
+		s.BindInt64(i, v)
+	case int:
+		s.BindInt64(i, int64(v))
+	case bool:
+		s.BindBool(i, v)
+	case authz.State:
+		s.BindText(i, string(v))
+	default:
+		panic(fmt.Sprintf("sqlite: cannot bind %T", arg)) // a mistake in this package
+	}
+}
+
+// milliseconds is how a time is kept; the zero time is 0.
+func milliseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func columnTime(s *sqlite.Stmt, i int) time.Time {
+	ms := s.ColumnInt64(i)
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+func columnHash(s *sqlite.Stmt, i int) (h authz.Hash) {
+	s.ColumnBytes(i, h[:])
+	return h
+}
+
+func columnBytes(s *sqlite.Stmt, i int) []byte {
+	b := make([]byte, s.ColumnLen(i))
+	s.ColumnBytes(i, b)
+	return b
+}
+
+// taken reports whether a statement failed because a key is in use.
+func taken(err error) bool {
+	code := sqlite.ErrCode(err)
+	return code == sqlite.ResultConstraintUnique || code == sqlite.ResultConstraintPrimaryKey
+}
+
+// missing reports whether a statement failed because the row it belongs to is
+// not there.
+func missing(err error) bool { return sqlite.ErrCode(err) == sqlite.ResultConstraintForeignKey }
+
+// keepsWork is the one refusal that does something all the same: a reused
+// refresh token revokes its grant.
+func keepsWork(err error) bool { return errors.Is(err, authz.ErrReused) }
+
+// wrap names the operation that failed, unless the error is a promised outcome.
+func wrap(operation string, err error) error {
+	var state *authz.StateError
+	if err == nil || errors.Is(err, authz.ErrNotFound) || errors.Is(err, authz.ErrExists) || errors.Is(err, authz.ErrReused) || errors.As(err, &state) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}
+
+func toJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // the types kept as JSON hold nothing that cannot be encoded
+	}
+	return string(b)
+}

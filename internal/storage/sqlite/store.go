@@ -1,0 +1,133 @@
+// Package sqlite keeps what internal/authz knows in an SQLite file.
+//
+// Here belong SQL, migrations, and how writes reach the disk; no rule does: each
+// condition in a statement is named in the comment of the authz.Store method it
+// belongs to. Start reading at writer.go for how a write becomes durable, then
+// at any noun's file.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"countersign.dev/internal/authz"
+)
+
+const (
+	// readers is the number of connections that read. The server's work is bound
+	// by its processors, and a read takes microseconds.
+	readers = 4
+	// busyTimeout is how long to wait for another process that writes, such as
+	// `countersign clients add`.
+	busyTimeout = 10 * time.Second
+)
+
+// pragmas are set on each connection. A commit is on disk when it is
+// acknowledged (synchronous = FULL), and the log is folded back every few
+// thousand pages, before it gets long.
+var pragmas = []string{
+	`PRAGMA journal_mode = WAL`,
+	`PRAGMA synchronous = FULL`,
+	`PRAGMA foreign_keys = ON`,
+	`PRAGMA cache_size = -8192`, // KiB
+	`PRAGMA temp_store = MEMORY`,
+	`PRAGMA wal_autocheckpoint = 2000`,
+	`PRAGMA journal_size_limit = 67108864`,
+}
+
+// Store is an authz.Store in one SQLite file.
+type Store struct {
+	pool   chan *sqlite.Conn // connections that read
+	writer *writer
+}
+
+var _ authz.Store = (*Store)(nil)
+
+// Open opens the database, making it (readable by its owner alone) and bringing
+// it up to date as needed.
+func Open(ctx context.Context, path string) (*Store, error) {
+	// SQLite gives its other files the mode of this one.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	conn, err := connect(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(conn); err != nil {
+		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), conn.Close())
+	}
+	s := &Store{pool: make(chan *sqlite.Conn, readers), writer: newWriter(conn)}
+	for range readers {
+		reader, err := connect(path)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		s.pool <- reader
+	}
+	return s, ctx.Err()
+}
+
+func connect(path string) (*sqlite.Conn, error) {
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	conn.SetBusyTimeout(busyTimeout)
+	for _, pragma := range pragmas {
+		if err := sqlitex.ExecuteTransient(conn, pragma, nil); err != nil {
+			return nil, errors.Join(fmt.Errorf("setting up the database: %w", err), conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// Close lets the writes that were handed in finish, and closes the database.
+func (s *Store) Close() error {
+	err := s.writer.close()
+	for range cap(s.pool) {
+		select {
+		case conn := <-s.pool:
+			err = errors.Join(err, conn.Close())
+		case <-time.After(busyTimeout):
+			return errors.Join(err, errors.New("closing the database: a read does not end"))
+		}
+	}
+	return err
+}
+
+// read runs fn on a connection of its own. What was acknowledged before is seen.
+func (s *Store) read(ctx context.Context, fn func(c *sqlite.Conn) error) error {
+	select {
+	case conn := <-s.pool:
+		defer func() { s.pool <- conn }()
+		return fn(conn)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Ping writes and reads a row.
+func (s *Store) Ping(ctx context.Context) error {
+	err := s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+		_, err := exec(c, `INSERT INTO pings (id, at) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET at = at + 1`)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("pinging the database: %w", err)
+	}
+	return s.read(ctx, func(c *sqlite.Conn) error {
+		_, err := query(c, func(*sqlite.Stmt) {}, `SELECT at FROM pings WHERE id = 1`)
+		return err
+	})
+}

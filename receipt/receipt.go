@@ -1,0 +1,168 @@
+package receipt
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"countersign.dev/bap"
+	"countersign.dev/bitcoinauth"
+)
+
+const (
+	receiptVersion = 1
+	maxReceipt     = 64 << 10
+	// clockSkew is how far the signing time may lie outside the statement's own
+	// times: the window of bitcoin-auth tokens.
+	clockSkew = bitcoinauth.DefaultWindow
+)
+
+// Receipt is a signed approval: the request that was sent, whole.
+type Receipt struct {
+	// BAPID is the identity that approved.
+	BAPID string
+	// Path is the path the request was sent to.
+	Path string
+	// Body is its exact body; it carries the statement.
+	Body string
+	// Token is its X-Auth-Token.
+	Token string
+}
+
+// file is a receipt as it is written.
+type file struct {
+	Version int    `json:"v"`
+	Kind    string `json:"kind"`
+	BAPID   string `json:"bap_id"`
+	Path    string `json:"path"`
+	Body    string `json:"body"`
+	Token   string `json:"token"`
+}
+
+// Encode writes the receipt in its one encoding: one line of JSON and a newline.
+func (r Receipt) Encode() string {
+	return encode(file{receiptVersion, PurposeDeviceApproval, r.BAPID, r.Path, r.Body, r.Token}) + "\n"
+}
+
+// Check names one of the checks a receipt goes through.
+type Check string
+
+// The checks, in their order.
+const (
+	CheckFormat    Check = "format"    // a receipt, in its one encoding
+	CheckSignature Check = "signature" // the token covers path and body
+	CheckStatement Check = "statement" // the body carries a statement, in its one encoding
+	CheckIdentity  Check = "identity"  // the key that signed is the identity's
+	CheckTime      Check = "time"      // signed while the statement was valid
+)
+
+// CheckError says which check failed, and why.
+type CheckError struct {
+	Check Check
+	Err   error
+}
+
+func (e *CheckError) Error() string { return fmt.Sprintf("check %q failed: %v", e.Check, e.Err) }
+
+func (e *CheckError) Unwrap() error { return e.Err }
+
+// Verified is what a good receipt proves.
+type Verified struct {
+	Statement Statement
+	// PublicKey signed; compressed, hex. Its BAP id is Statement.BAPID.
+	PublicKey string
+	SignedAt  time.Time
+	// Passed are the checks, in the order they were made.
+	Passed []Check
+}
+
+// Verify checks a receipt with nothing but the receipt itself.
+//
+//	*CheckError: the first check that failed
+func Verify(text []byte) (*Verified, error) {
+	v := &Verified{}
+	var r file
+	var token *bitcoinauth.Verified
+	steps := []struct {
+		check Check
+		run   func() error
+	}{
+		{CheckFormat, func() (err error) { r, err = parseFile(text); return err }},
+		{CheckSignature, func() (err error) { token, err = verifyToken(r); return err }},
+		{CheckStatement, func() (err error) { v.Statement, err = bodyStatement(r.Body); return err }},
+		{CheckIdentity, func() error { return checkIdentity(r, v.Statement, token.PublicKey) }},
+		{CheckTime, func() error { return checkTime(v.Statement, token.Time) }},
+	}
+	for _, step := range steps {
+		if err := step.run(); err != nil {
+			return nil, &CheckError{step.check, err}
+		}
+		v.Passed = append(v.Passed, step.check)
+	}
+	v.PublicKey, v.SignedAt = token.PublicKey, token.Time
+	return v, nil
+}
+
+func parseFile(text []byte) (file, error) {
+	if len(text) > maxReceipt {
+		return file{}, errors.New("larger than a receipt can be")
+	}
+	var f file
+	if err := decodeStrictly(text, &f); err != nil {
+		return file{}, errors.New("not the JSON of a receipt")
+	}
+	if (Receipt{f.BAPID, f.Path, f.Body, f.Token}).Encode() != string(text) {
+		return file{}, errors.New("not exactly as a receipt is written: it was changed, or saved by a program that reformats")
+	}
+	return f, nil
+}
+
+// verifyToken checks the signature as of the time it was made.
+func verifyToken(r file) (*bitcoinauth.Verified, error) {
+	t, err := bitcoinauth.Parse(r.Token)
+	if err != nil {
+		return nil, err
+	}
+	return bitcoinauth.Verify(r.Token, bitcoinauth.Check{Path: r.Path, Body: []byte(r.Body), Now: t.Time})
+}
+
+// bodyStatement finds the statement in the body of an approve request.
+func bodyStatement(body string) (Statement, error) {
+	var request struct {
+		Statement string `json:"statement"`
+	}
+	if err := json.Unmarshal([]byte(body), &request); err != nil {
+		return Statement{}, errors.New("the body is not JSON")
+	}
+	if strings.Count(body, `"statement"`) != 1 {
+		return Statement{}, errors.New("the body does not carry exactly one statement")
+	}
+	return ParseStatement(request.Statement)
+}
+
+func checkIdentity(r file, s Statement, publicKey string) error {
+	key, err := bap.ParsePublicKey(publicKey)
+	if err != nil {
+		return err
+	}
+	id, err := bap.ID(key)
+	if err != nil {
+		return err
+	}
+	if r.BAPID != id || s.BAPID != id {
+		return errors.New("the key that signed is not the member key of the identity named")
+	}
+	return nil
+}
+
+func checkTime(s Statement, signedAt time.Time) error {
+	if s.ExpiresAt < s.IssuedAt {
+		return errors.New("the statement ends before it begins")
+	}
+	if signedAt.Before(time.Unix(s.IssuedAt, 0).Add(-clockSkew)) || signedAt.After(time.Unix(s.ExpiresAt, 0).Add(clockSkew)) {
+		return errors.New("signed outside the time the statement was valid for")
+	}
+	return nil
+}
