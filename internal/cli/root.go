@@ -75,6 +75,9 @@ Try "countersign demo" for the whole story in three seconds.`,
 		}
 	}
 	add(groupServer, newServeCommand(env), newClientsCommand(env))
+	add(groupDevice, newLoginCommand(env), newWhoamiCommand(env), newTokenCommand(env), newLogoutCommand(env), newAccountsCommand(env))
+	add(groupOwner, newIdentityCommand(env), newApproveCommand(env), newDenyCommand(env), newGrantsCommand(env), newReceiptCommand(env))
+	add(groupLearn, newDemoCommand(env), newVersionCommand(env))
 	root.SetHelpCommandGroupID(groupLearn)
 	root.SetCompletionCommandGroupID(groupLearn)
 	return root

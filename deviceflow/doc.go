@@ -1,0 +1,13 @@
+// Package deviceflow is what a device does to get tokens without a browser of its
+// own: the OAuth 2.0 Device Authorization Grant (RFC 8628), for any server that
+// follows it, and with what Countersign adds (a poll that waits for the owner, a
+// number to match).
+//
+//	config := &deviceflow.Config{ClientID: "my-app", Scopes: []string{"openid", "profile"}, Endpoint: endpoint}
+//	request, err := config.Request(ctx)
+//	fmt.Println("Open", request.VerificationURI, "and enter", request.UserCode)
+//	token, err := config.Wait(ctx, request)
+//
+// It depends on the standard library and golang.org/x/oauth2. Storing tokens and
+// showing codes is the program's business.
+package deviceflow

@@ -1,0 +1,51 @@
+package deviceflow
+
+import "time"
+
+// Code is an error code of RFC 8628 §3.5, for errors.Is.
+type Code string
+
+func (c Code) Error() string { return string(c) }
+
+// What a wait can end with, or a poll be told.
+const (
+	ErrPending  Code = "authorization_pending"
+	ErrSlowDown Code = "slow_down"
+	ErrDenied   Code = "access_denied"
+	ErrExpired  Code = "expired_token"
+)
+
+// Error is a refusal of the server, in its own words.
+type Error struct {
+	Code        string
+	Description string
+	// Status is the HTTP status.
+	Status int
+	// Interval is the new interval that came with slow_down, or zero.
+	Interval time.Duration
+}
+
+func (e *Error) Error() string {
+	if e.Description == "" {
+		return e.Code
+	}
+	return e.Code + ": " + e.Description
+}
+
+// Is reports whether target is the error's code.
+func (e *Error) Is(target error) bool {
+	code, ok := target.(Code) //nolint:errorlint // a code is what is asked for, not wrapped
+	return ok && string(code) == e.Code
+}
+
+// TransportError says that the server could not be asked, or that its answer was
+// none that RFC 8628 knows. Trying again may help.
+type TransportError struct {
+	// Status is the HTTP status, or 0.
+	Status int
+	Err    error
+}
+
+func (e *TransportError) Error() string { return e.Err.Error() }
+
+func (e *TransportError) Unwrap() error { return e.Err }

@@ -1,0 +1,85 @@
+package deviceflow
+
+import (
+	"context"
+	"net/url"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// Refresh trades a refresh token for a new token (RFC 6749 §6). If the server
+// sends no new refresh token, the old one is kept.
+//
+//	*Error, *TransportError
+func (c *Config) Refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}, "client_id": {c.ClientID}}
+	answer, err := c.post(ctx, c.Endpoint.TokenURL, form, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := answer.failure(); err != nil {
+		return nil, err
+	}
+	token, err := answer.token(time.Now())
+	if err == nil && token.RefreshToken == "" {
+		token.RefreshToken = refreshToken
+	}
+	return token, err
+}
+
+// Revoke takes a token back (RFC 7009). A server that cannot is no error.
+//
+//	*Error, *TransportError
+func (c *Config) Revoke(ctx context.Context, token string) error {
+	if c.Endpoint.RevocationURL == "" {
+		return nil
+	}
+	answer, err := c.post(ctx, c.Endpoint.RevocationURL, url.Values{"token": {token}, "client_id": {c.ClientID}}, nil)
+	if err != nil {
+		return err
+	}
+	return answer.failure()
+}
+
+// TokenSource returns a source that gives the token as long as it is good and
+// then refreshes it. save, when set, is called with each new token before it is
+// used: a refresh token usually works once, so it must not get lost. ctx is used
+// for every refresh.
+func (c *Config) TokenSource(ctx context.Context, token *oauth2.Token, save func(*oauth2.Token) error) oauth2.TokenSource {
+	return &source{ctx: ctx, config: c, token: token, save: save}
+}
+
+// source refreshes one token; its fields are guarded by mu.
+type source struct {
+	ctx    context.Context //nolint:containedctx // oauth2.TokenSource has no place for one
+	config *Config
+	save   func(*oauth2.Token) error
+
+	mu    sync.Mutex
+	token *oauth2.Token
+}
+
+// Token implements oauth2.TokenSource.
+func (s *source) Token() (*oauth2.Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.token.Valid() {
+		return s.token, nil
+	}
+	if s.token == nil || s.token.RefreshToken == "" {
+		return nil, &Error{Code: "invalid_grant", Description: "the token has expired and cannot be refreshed: ask again"}
+	}
+	fresh, err := s.config.Refresh(s.ctx, s.token.RefreshToken)
+	if err != nil {
+		return nil, err
+	}
+	if s.save != nil {
+		if err := s.save(fresh); err != nil {
+			return nil, err
+		}
+	}
+	s.token = fresh
+	return fresh, nil
+}

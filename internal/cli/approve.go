@@ -1,0 +1,301 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"countersign.dev/receipt"
+)
+
+type approveOptions struct {
+	server, identity string
+	password         passwordSource
+	scope            string
+	match            string
+	yes              bool
+	expectClient     string
+	expectScope      string
+}
+
+func newApproveCommand(env *Env) *cobra.Command {
+	var o approveOptions
+	cmd := &cobra.Command{
+		Use:   "approve CODE",
+		Short: "Approve what a device asks, with your signature",
+		Long: `Show what a device asks, ask you, and sign the approval with your identity's
+key. The signature is kept as a receipt that anyone can check.
+
+--yes answers for you, and only together with --expect-client and
+--expect-scope: if anything else is asked for, it refuses.`,
+		Example: `  countersign approve BCDF-GHJK
+  countersign approve BCDF-GHJK --yes --expect-client my-app --expect-scope "openid profile"`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return approve(cmd.Context(), env, args[0], o) },
+	}
+	serverFlag(cmd, &o.server)
+	identityFlag(cmd, &o.identity)
+	passwordFlag(cmd, &o.password)
+	f := cmd.Flags()
+	f.StringVar(&o.scope, "scope", "", "allow only these of the scopes asked for")
+	f.StringVar(&o.match, "match", "", "the number, or the last four letters, that the device shows")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask; needs --expect-client and --expect-scope")
+	f.StringVar(&o.expectClient, "expect-client", "", "the client id that must be the one asking")
+	f.StringVar(&o.expectScope, "expect-scope", "", "the scopes that must be the ones asked for")
+	return cmd
+}
+
+// facts is what a server says of a device request; see the page for the same.
+type facts struct {
+	UserCode string `json:"user_code"`
+	Client   struct {
+		ID       string `json:"client_id"`
+		Name     string `json:"client_name"`
+		Verified bool   `json:"verified"`
+	} `json:"client"`
+	Scopes []struct {
+		Scope  string `json:"scope"`
+		Text   string `json:"text"`
+		Weight string `json:"weight"`
+	} `json:"scopes"`
+	RequestedAt int64 `json:"requested_at"`
+	Seen        struct {
+		Network   string `json:"network"`
+		UserAgent string `json:"user_agent"`
+		Origin    string `json:"origin"`
+	} `json:"seen"`
+	Device struct {
+		Name     string `json:"name"`
+		Platform string `json:"platform"`
+	} `json:"device"`
+	Match struct {
+		Kind    string   `json:"kind"`
+		Numbers []string `json:"numbers"`
+	} `json:"match"`
+	Statement string `json:"statement"`
+}
+
+func (f facts) scope() string {
+	var names []string
+	for _, s := range f.Scopes {
+		names = append(names, s.Scope)
+	}
+	return strings.Join(names, " ")
+}
+
+func approve(ctx context.Context, env *Env, code string, o approveOptions) error {
+	if o.yes && (o.expectClient == "" || o.expectScope == "") {
+		return usage("--yes needs --expect-client and --expect-scope, so that nothing else can be approved")
+	}
+	c, err := openOwner(env, o.server, o.identity, o.password)
+	if err != nil {
+		return err
+	}
+	query := url.Values{"user_code": {code}}
+	if o.scope != "" {
+		query.Set("scope", o.scope)
+	}
+	raw, err := c.send(ctx, "GET", "/api/auth/device/approval?"+query.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	var f facts
+	if err := decodeInto(raw, &f); err != nil {
+		return err
+	}
+	if err := f.checkStatement(c, code, env.Now()); err != nil {
+		return err
+	}
+	f.show(env, c)
+	if err := f.expect(o); err != nil {
+		return err
+	}
+	match, err := f.askMatch(env, o)
+	if err != nil {
+		return err
+	}
+	if !o.yes {
+		yes, err := confirm(env, "Approve as "+c.entry.Name+"?")
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return fail(ExitCancelled, "not approved", nil, "To refuse it for good: countersign deny "+f.UserCode)
+		}
+	}
+	return f.sign(ctx, env, c, match)
+}
+
+// checkStatement makes sure that what is to be signed is what was shown: the
+// server is not trusted with that.
+func (f facts) checkStatement(c *owner, typed string, now time.Time) error {
+	s, err := receipt.ParseStatement(f.Statement)
+	if err != nil {
+		return fail(ExitVerification, "checking what is to be signed", err, "Do not approve this; tell the operator of the server")
+	}
+	letters := strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return -1
+	}, strings.ToUpper(f.UserCode))
+	switch {
+	case s.Issuer != c.server:
+		return mismatch("server", c.server, s.Issuer)
+	case s.ClientID != f.Client.ID:
+		return mismatch("client", f.Client.ID, s.ClientID)
+	case s.Scope != f.scope():
+		return mismatch("scope", f.scope(), s.Scope)
+	case s.BAPID != c.identity.BAPID():
+		return mismatch("identity", c.identity.BAPID(), s.BAPID)
+	case s.UserCodeHash != receipt.UserCodeHash(letters) || !strings.Contains(plainCode(typed), letters):
+		return mismatch("code", typed, f.UserCode)
+	case s.ExpiresAt <= now.Unix():
+		return fail(ExitExpired, "checking what is to be signed", errors.New("it has expired"), "Start again on the device, and check this machine's clock")
+	}
+	return nil
+}
+
+// plainCode is what was typed, with only its letters.
+func plainCode(typed string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z':
+			return r
+		case r >= 'Ａ' && r <= 'Ｚ': // full-width letters
+			return r - 'Ａ' + 'A'
+		case r >= 'ａ' && r <= 'ｚ':
+			return r - 'ａ' + 'A'
+		default:
+			return -1
+		}
+	}, typed)
+}
+
+// show prints what the page shows, in the page's order.
+func (f facts) show(env *Env, c *owner) {
+	w := env.Stderr
+	verified := "not verified: anyone can use this name"
+	if f.Client.Verified {
+		verified = "registered here"
+	}
+	fmt.Fprintf(w, "%q wants to act as %s at %s\n", printable(f.Client.Name), c.entry.Name, c.server)
+	fmt.Fprintf(w, "  client   %s (%s)\n  code     %s  (is this what your device shows?)\n", printable(f.Client.ID), verified, printable(f.UserCode))
+	fmt.Fprintln(w, "  It may:")
+	for _, s := range f.Scopes {
+		fmt.Fprintf(w, "    - %s (%s, %s)\n", printable(s.Text), printable(s.Scope), printable(s.Weight))
+	}
+	fmt.Fprintf(w, "  We saw:  asked %s ago, from %s\n", env.Now().Sub(time.Unix(f.RequestedAt, 0)).Round(time.Second), networkInWords(f.Seen.Network))
+	if f.Seen.UserAgent != "" {
+		fmt.Fprintf(w, "           by the program %s\n", printable(f.Seen.UserAgent))
+	}
+	if f.Seen.Origin != "" {
+		fmt.Fprintf(w, "           started from the web page %s\n", printable(f.Seen.Origin))
+	}
+	if f.Device.Name != "" || f.Device.Platform != "" {
+		fmt.Fprintf(w, "  It says of itself: %q %q\n", printable(f.Device.Name), printable(f.Device.Platform))
+	}
+}
+
+func networkInWords(network string) string {
+	switch network {
+	case "same":
+		return "the same network as you"
+	case "other":
+		return "another network than yours"
+	default:
+		return "an unknown network"
+	}
+}
+
+// expect refuses whatever is not exactly what was expected.
+func (f facts) expect(o approveOptions) error {
+	if o.expectClient != "" && o.expectClient != f.Client.ID {
+		return fail(ExitVerification, "not approved", fmt.Errorf("the client is %s, not %s", printable(f.Client.ID), o.expectClient), "")
+	}
+	if o.expectScope != "" {
+		want, got := strings.Fields(o.expectScope), strings.Fields(f.scope())
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(want, got) {
+			return fail(ExitVerification, "not approved", fmt.Errorf("the scope is %q, not %q", printable(f.scope()), o.expectScope), "")
+		}
+	}
+	return nil
+}
+
+// askMatch has the owner show that the device is in front of them.
+func (f facts) askMatch(env *Env, o approveOptions) (string, error) {
+	switch {
+	case f.Match.Kind == "none":
+		return "", nil
+	case o.match != "":
+		return o.match, nil
+	case o.yes && f.Match.Kind == "letters":
+		return f.UserCode[len(f.UserCode)-4:], nil // the whole code was given
+	case f.Match.Kind == "number":
+		return ask(env, fmt.Sprintf("Which number does your device show: %s? ", printable(strings.Join(f.Match.Numbers, ", "))))
+	default:
+		return ask(env, "The last four letters of the code, as your device shows it: ")
+	}
+}
+
+func (f facts) sign(ctx context.Context, env *Env, c *owner, match string) error {
+	body := map[string]string{"userCode": f.UserCode, "statement": f.Statement}
+	if match != "" {
+		body["match"] = match
+	}
+	raw, err := c.send(ctx, "POST", "/api/auth/device/approve", body)
+	if err != nil {
+		return err
+	}
+	var done struct {
+		GrantID string `json:"grant_id"`
+	}
+	if err := decodeInto(raw, &done); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stderr, "Approved. Go back to your device.\nTo take it back: countersign grants revoke %s\n", printable(done.GrantID))
+	return nil
+}
+
+func newDenyCommand(env *Env) *cobra.Command {
+	var server, identity string
+	var p passwordSource
+	var report bool
+	cmd := &cobra.Command{
+		Use:   "deny CODE",
+		Short: "Deny what a device asks",
+		Example: `  countersign deny BCDF-GHJK
+  countersign deny BCDF-GHJK --report`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := openOwner(env, server, identity, p)
+			if err != nil {
+				return err
+			}
+			body := map[string]any{"userCode": args[0]}
+			if report {
+				body["report"] = true
+			}
+			if _, err := c.send(cmd.Context(), "POST", "/api/auth/device/deny", body); err != nil {
+				return err
+			}
+			fmt.Fprintln(env.Stderr, "Denied. The device gets nothing.")
+			return nil
+		},
+	}
+	serverFlag(cmd, &server)
+	identityFlag(cmd, &identity)
+	passwordFlag(cmd, &p)
+	cmd.Flags().BoolVar(&report, "report", false, "you did not start this: tell the operator")
+	return cmd
+}

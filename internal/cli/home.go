@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/rogpeppe/go-internal/lockedfile"
+	"github.com/spf13/cobra"
+)
+
+// defaultServer is asked when nobody says which.
+const defaultServer = "http://localhost:8628"
+
+// account is one person signed in at one server, as config.toml lists it. It
+// holds no secret.
+type account struct {
+	Server   string `toml:"server"`
+	ClientID string `toml:"client_id"`
+	Subject  string `toml:"sub"`
+	BAPID    string `toml:"bap_id,omitempty"`
+	Name     string `toml:"name,omitempty"`
+	Scope    string `toml:"scope,omitempty"`
+}
+
+// key names the account in the token store and as the current one.
+func (a account) key() string { return a.Server + "#" + a.Subject }
+
+// home is the configuration directory and what config.toml in it says.
+type home struct {
+	dir string
+
+	Current  string    `toml:"current,omitempty"`
+	Identity string    `toml:"identity,omitempty"` // used when --identity is not given
+	Accounts []account `toml:"accounts,omitempty"`
+}
+
+const (
+	privateDir  fs.FileMode = 0o700
+	privateFile fs.FileMode = 0o600
+	othersBits  fs.FileMode = 0o077
+)
+
+// openHome finds the configuration directory and reads config.toml.
+func openHome(env *Env) (*home, error) {
+	dir := env.Getenv("COUNTERSIGN_CONFIG_DIR")
+	if dir == "" {
+		base := env.Getenv("XDG_CONFIG_HOME")
+		if base == "" {
+			var err error
+			if base, err = os.UserConfigDir(); err != nil {
+				return nil, fail(ExitFailed, "finding the configuration directory", err, "Set COUNTERSIGN_CONFIG_DIR")
+			}
+		}
+		dir = filepath.Join(base, "countersign")
+	}
+	h := &home{dir: dir}
+	text, err := os.ReadFile(h.path("config.toml"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return h, nil
+	}
+	if err == nil {
+		err = toml.Unmarshal(text, h)
+	}
+	if err != nil {
+		return nil, fail(ExitFailed, "reading "+h.path("config.toml"), err, "Mend the file, or move it away and sign in again")
+	}
+	return h, nil
+}
+
+func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
+
+// save writes config.toml.
+func (h *home) save() error {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(h); err != nil {
+		return err
+	}
+	return h.write("config.toml", b.Bytes())
+}
+
+// write writes a file of the configuration directory, all or nothing.
+func (h *home) write(name string, content []byte) error {
+	path := h.path(name)
+	if err := os.MkdirAll(filepath.Dir(path), privateDir); err != nil {
+		return fail(ExitFailed, "making the configuration directory", err, "Set COUNTERSIGN_CONFIG_DIR to another")
+	}
+	if err := writePrivate(path, content); err != nil {
+		return fail(ExitFailed, "writing "+path, err, "")
+	}
+	return nil
+}
+
+// readSecretFile reads a file that holds secrets, and refuses one that others on
+// this machine can read.
+func (h *home) readSecretFile(name string) ([]byte, error) {
+	path := h.path(name)
+	if runtime.GOOS != "windows" {
+		for _, p := range []string{path, filepath.Dir(path)} {
+			info, err := os.Stat(p)
+			if err != nil {
+				return nil, err
+			}
+			if info.Mode().Perm()&othersBits != 0 {
+				return nil, fail(ExitFailed, "reading "+path, fmt.Errorf("others on this machine may read %s (mode %o)", p, info.Mode().Perm()),
+					fmt.Sprintf("Run: chmod go= %s", p))
+			}
+		}
+	}
+	return os.ReadFile(path)
+}
+
+// lock keeps other processes from changing the tokens at the same time.
+func (h *home) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(h.dir, privateDir); err != nil {
+		return nil, err
+	}
+	return lockedfile.MutexAt(h.path("tokens.lock")).Lock()
+}
+
+// put stores an account and makes it the current one.
+func (h *home) put(a account) {
+	h.remove(a.key())
+	h.Accounts = append(h.Accounts, a)
+	h.Current = a.key()
+}
+
+// remove forgets an account; the first of those left becomes current.
+func (h *home) remove(key string) {
+	h.Accounts = slices.DeleteFunc(h.Accounts, func(a account) bool { return a.key() == key })
+	if h.Current == key {
+		h.Current = ""
+		if len(h.Accounts) > 0 {
+			h.Current = h.Accounts[0].key()
+		}
+	}
+}
+
+// find returns the account that a command is about: of the server named, else the
+// current one.
+func (h *home) find(server string) (account, error) {
+	for _, a := range h.Accounts {
+		if (server == "" && a.key() == h.Current) || (server != "" && a.Server == server && (a.key() == h.Current || h.only(server))) {
+			return a, nil
+		}
+	}
+	for _, a := range h.Accounts { // several at that server, none current: the latest
+		if server != "" && a.Server == server {
+			return a, nil
+		}
+	}
+	return account{}, fail(ExitNotSignedIn, "not signed in"+at(server), nil, `Sign in with "countersign login"`)
+}
+
+func (h *home) only(server string) bool {
+	n := 0
+	for _, a := range h.Accounts {
+		if a.Server == server {
+			n++
+		}
+	}
+	return n == 1
+}
+
+func at(server string) string {
+	if server == "" {
+		return ""
+	}
+	return " at " + server
+}
+
+// serverFlag adds --server.
+func serverFlag(cmd *cobra.Command, server *string) {
+	cmd.Flags().StringVar(server, "server", "", "issuer `URL` of the server (default: COUNTERSIGN_SERVER, the current account's, "+defaultServer+")")
+}
+
+// chooseServer says which server a command asks.
+func chooseServer(env *Env, h *home, flag string) string {
+	current := ""
+	if a, err := h.find(""); err == nil {
+		current = a.Server
+	}
+	return strings.TrimSuffix(firstText(flag, env.Getenv("COUNTERSIGN_SERVER"), current, defaultServer), "/")
+}

@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"countersign.dev/bap"
+)
+
+// identityEntry is an identity on this machine, as far as it is known without its
+// password.
+type identityEntry struct {
+	Name  string
+	BAPID string
+	file  string // in the configuration directory
+}
+
+const identitiesDir = "identities"
+
+// identityFile names the file of an identity: what it is called, and which it is.
+// Both can be read without the password.
+func identityFile(name, bapID string) string {
+	return filepath.Join(identitiesDir, safeName(name)+"."+bapID+".bep")
+}
+
+// safeName keeps what every file system takes.
+func safeName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
+			return r
+		default:
+			return '-'
+		}
+	}, name)
+	const most = 60
+	if len(name) > most {
+		name = name[:most]
+	}
+	return firstText(strings.Trim(name, "-"), "identity")
+}
+
+// identities lists the identities on this machine, by name.
+func (h *home) identities() ([]identityEntry, error) {
+	files, err := filepath.Glob(h.path(filepath.Join(identitiesDir, "*.bep")))
+	if err != nil {
+		return nil, err
+	}
+	var all []identityEntry
+	for _, f := range files {
+		part := strings.Split(strings.TrimSuffix(filepath.Base(f), ".bep"), ".")
+		if len(part) == 2 {
+			all = append(all, identityEntry{Name: part[0], BAPID: part[1], file: filepath.Join(identitiesDir, filepath.Base(f))})
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	return all, nil
+}
+
+// identity finds the identity a command is about: by name or BAP id, else the
+// default one, else the only one.
+func (h *home) identity(wanted string) (identityEntry, error) {
+	all, err := h.identities()
+	if err != nil {
+		return identityEntry{}, err
+	}
+	if len(all) == 0 {
+		return identityEntry{}, fail(ExitFailed, "there is no identity on this machine", nil, `Make one with "countersign identity create NAME"`)
+	}
+	name := firstText(wanted, h.Identity)
+	if name == "" && len(all) == 1 {
+		return all[0], nil
+	}
+	var found []identityEntry
+	for _, e := range all {
+		if e.Name == name || e.BAPID == name {
+			found = append(found, e)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case name == "":
+		return identityEntry{}, fail(ExitUsage, "there are several identities on this machine", nil, "Choose one with --identity NAME")
+	case len(found) > 1:
+		return identityEntry{}, fail(ExitUsage, "several identities are called "+name, nil, "Choose one by its BAP id")
+	default:
+		return identityEntry{}, fail(ExitFailed, "there is no identity called "+name, nil, `"countersign identity list" shows those there are`)
+	}
+}
+
+// unlock opens an identity with its password.
+func (h *home) unlock(env *Env, e identityEntry, p passwordSource) (*bap.Identity, error) {
+	text, err := h.readSecretFile(e.file)
+	if err != nil {
+		return nil, err
+	}
+	password, err := p.read(env, "identity "+e.Name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := bap.DecryptBackup(string(text), password)
+	if errors.Is(err, bap.ErrWrongPassword) {
+		return nil, fail(ExitLocked, "unlocking "+e.Name, err, "Try again")
+	}
+	if err != nil {
+		return nil, fail(ExitFailed, "reading "+e.Name, err, "")
+	}
+	for _, i := range b.Identities {
+		if i.BAPID() == e.BAPID {
+			return i, nil
+		}
+	}
+	return nil, fail(ExitVerification, "reading "+e.Name, errors.New("the file holds another identity than its name says"), "Import the backup again")
+}
+
+// store keeps an identity under a password.
+func (h *home) store(env *Env, i *bap.Identity, password string) (identityEntry, error) {
+	e := identityEntry{Name: safeName(i.Name), BAPID: i.BAPID(), file: identityFile(i.Name, i.BAPID())}
+	all, err := h.identities()
+	if err != nil {
+		return e, err
+	}
+	for _, other := range all {
+		if other.BAPID == e.BAPID {
+			return e, fail(ExitFailed, "this identity is on this machine already", nil, "It is called "+other.Name)
+		}
+	}
+	b, err := bap.NewMemberBackup(i, env.Now())
+	if err != nil {
+		return e, err
+	}
+	text, err := b.Encrypt(env.Rand, password, bap.Iterations)
+	if err != nil {
+		return e, err
+	}
+	return e, h.write(e.file, []byte(text))
+}
+
+// identityFlag adds --identity.
+func identityFlag(cmd *cobra.Command, name *string) {
+	cmd.Flags().StringVar(name, "identity", "", "`name` or BAP id of the identity to act as")
+	_ = cmd.RegisterFlagCompletionFunc("identity", completeIdentities)
+}
+
+// completeIdentities completes the names of identities.
+func completeIdentities(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	h, err := openHome(SystemEnv())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	all, err := h.identities()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, e := range all {
+		names = append(names, e.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// readInput reads a file, or standard input for -.
+func readInput(env *Env, path string) ([]byte, error) {
+	const most = 4 << 20
+	if path == "-" {
+		return readAll(env.Stdin, most)
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(ExitFailed, "reading "+path, errors.New("there is no such file"), "Check the name")
+	}
+	if err != nil {
+		return nil, fail(ExitFailed, "reading "+path, err, "")
+	}
+	defer f.Close()
+	text, err := readAll(f, most)
+	if err != nil {
+		return nil, fail(ExitFailed, "reading "+path, err, "")
+	}
+	return text, nil
+}
+
+func mismatch(what, shown, signed string) error {
+	return fail(ExitVerification, "checking what is to be signed", fmt.Errorf("the %s is %q in the statement and was shown as %q", what, signed, shown),
+		"Do not approve this; tell the operator of the server")
+}

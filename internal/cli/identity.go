@@ -1,0 +1,399 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/mdp/qrterminal/v3"
+	"github.com/spf13/cobra"
+
+	"countersign.dev/bap"
+	"countersign.dev/bitcoinauth"
+)
+
+func readAll(r io.Reader, most int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = errors.New("it is too large")
+	}
+	return b, err
+}
+
+func newIdentityCommand(env *Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "identity",
+		Short: "Make and keep Bitcoin identities",
+		Long: `Make and keep the BAP identities you sign with. Each is one encrypted backup
+file (.bep) in the configuration directory. Whoever loses the file or its
+password loses the identity: keep a copy.`,
+	}
+	cmd.AddCommand(newIdentityCreate(env), newIdentityList(env), newIdentityShow(env), newIdentityImport(env),
+		newIdentityExport(env), newIdentitySign(env), newIdentityProfile(env))
+	return cmd
+}
+
+func newIdentityCreate(env *Env) *cobra.Command {
+	var p passwordSource
+	cmd := &cobra.Command{
+		Use:   "create [NAME]",
+		Short: "Make a new identity",
+		Example: `  countersign identity create satoshi
+  countersign identity create build-server --password-file /run/secrets/identity`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := strings.Join(args, "")
+			if name == "" {
+				var err error
+				if name, err = ask(env, "What shall it be called? "); err != nil {
+					return err
+				}
+			}
+			return createIdentity(env, name, p)
+		},
+	}
+	passwordFlag(cmd, &p)
+	return cmd
+}
+
+func createIdentity(env *Env, name string, p passwordSource) error {
+	h, err := openHome(env)
+	if err != nil {
+		return err
+	}
+	password, err := p.choose(env, "identity "+safeName(name))
+	if err != nil {
+		return err
+	}
+	key, err := bap.NewKey(env.Rand)
+	if err != nil {
+		return err
+	}
+	i, err := bap.NewIdentity(name, key)
+	if err != nil {
+		return err
+	}
+	e, err := h.store(env, i, password)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stdout, "%s\n", e.BAPID)
+	fmt.Fprintf(env.Stderr, "Made identity %s.\nIt is in %s: keep a copy of that file, and the password. Nobody can bring either back.\n", e.Name, h.path(e.file))
+	return nil
+}
+
+func newIdentityList(env *Env) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the identities on this machine",
+		Example: `  countersign identity list
+  countersign identity list --json`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			h, err := openHome(env)
+			if err != nil {
+				return err
+			}
+			all, err := h.identities()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				for _, e := range all {
+					writeEvent(env.Stdout, map[string]any{"name": e.Name, "bap_id": e.BAPID})
+				}
+				return nil
+			}
+			w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+			for _, e := range all {
+				fmt.Fprintf(w, "%s\t%s\n", e.Name, e.BAPID)
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	return cmd
+}
+
+func newIdentityShow(env *Env) *cobra.Command {
+	var p passwordSource
+	var qr bool
+	cmd := &cobra.Command{
+		Use:   "show [NAME]",
+		Short: "Show an identity's id, member key and address",
+		Example: `  countersign identity show satoshi
+  countersign identity show --qr`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeIdentities,
+		RunE: func(_ *cobra.Command, args []string) error {
+			h, e, err := namedIdentity(env, args)
+			if err != nil {
+				return err
+			}
+			i, err := h.unlock(env, e, p)
+			if err != nil {
+				return err
+			}
+			address, err := i.RootAddress()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(env.Stdout, "name        %s\nbap_id      %s\nmember key  %s\naddress     %s\n", e.Name, e.BAPID, i.MemberPublicKey(), address)
+			for _, a := range h.Accounts {
+				if a.BAPID == e.BAPID {
+					fmt.Fprintf(env.Stdout, "used at     %s\n", printable(a.Server))
+				}
+			}
+			if qr {
+				qrterminal.GenerateHalfBlock(e.BAPID, qrterminal.M, env.Stdout)
+			}
+			return nil
+		},
+	}
+	passwordFlag(cmd, &p)
+	cmd.Flags().BoolVar(&qr, "qr", false, "show the BAP id as a QR code")
+	return cmd
+}
+
+func namedIdentity(env *Env, args []string) (*home, identityEntry, error) {
+	h, err := openHome(env)
+	if err != nil {
+		return nil, identityEntry{}, err
+	}
+	e, err := h.identity(strings.Join(args, ""))
+	return h, e, err
+}
+
+func newIdentityImport(env *Env) *cobra.Command {
+	var p passwordSource
+	var name, choice string
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Import an identity from a backup",
+		Long: `Import an identity from a backup of any kind: an encrypted .bep of a Type-42
+master, a member or one key, or the same in the clear, or a bare WIF. - reads
+standard input. The identity is kept under the backup's password.`,
+		Example: `  countersign identity import satoshi.bep
+  countersign identity import master.bep --choose bap:1 --name work`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return importIdentity(env, args[0], name, choice, p) },
+	}
+	passwordFlag(cmd, &p)
+	cmd.Flags().StringVar(&name, "name", "", "what to call it here (default: the name in the backup)")
+	cmd.Flags().StringVar(&choice, "choose", "", "which identity of a master: its path (bap:1) or BAP id")
+	return cmd
+}
+
+func importIdentity(env *Env, path, name, choice string, p passwordSource) error {
+	h, err := openHome(env)
+	if err != nil {
+		return err
+	}
+	text, err := readInput(env, path)
+	if err != nil {
+		return err
+	}
+	var password string
+	var b *bap.Backup
+	if bap.IsEncrypted(string(text)) {
+		if password, err = p.read(env, "the backup"); err != nil {
+			return err
+		}
+		b, err = bap.DecryptBackup(string(text), password)
+	} else {
+		b, err = bap.ParseBackup(text)
+	}
+	switch {
+	case errors.Is(err, bap.ErrWrongPassword):
+		return fail(ExitLocked, "opening the backup", err, "Try again")
+	case err != nil:
+		return fail(ExitFailed, "reading the backup", err, "")
+	}
+	i, err := chooseIdentity(b, choice)
+	if err != nil {
+		return err
+	}
+	i.Name = firstText(name, i.Name, b.Label, "imported")
+	if len([]rune(password)) < leastPassword {
+		if password, err = p.choose(env, "identity "+safeName(i.Name)); err != nil {
+			return err
+		}
+	}
+	e, err := h.store(env, i, password)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stdout, "%s\n", e.BAPID)
+	fmt.Fprintf(env.Stderr, "Imported identity %s.\n", e.Name)
+	return nil
+}
+
+func chooseIdentity(b *bap.Backup, choice string) (*bap.Identity, error) {
+	if len(b.Identities) == 1 && choice == "" {
+		return b.Identities[0], nil
+	}
+	var there []string
+	for _, i := range b.Identities {
+		if choice != "" && (i.Path == choice || i.BAPID() == choice) {
+			return i, nil
+		}
+		there = append(there, firstText(i.Path, i.BAPID())+" ("+printable(i.Name)+")")
+	}
+	if choice == "" {
+		return nil, fail(ExitUsage, "the backup holds several identities: "+strings.Join(there, ", "), nil, "Choose one with --choose")
+	}
+	return nil, fail(ExitUsage, "the backup does not hold that identity", nil, "It holds "+strings.Join(there, ", "))
+}
+
+func newIdentityExport(env *Env) *cobra.Command {
+	var p passwordSource
+	var out string
+	cmd := &cobra.Command{
+		Use:   "export [NAME]",
+		Short: "Write an identity's encrypted backup",
+		Example: `  countersign identity export satoshi --out satoshi.bep
+  countersign identity export > backup.bep`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeIdentities,
+		RunE: func(_ *cobra.Command, args []string) error {
+			h, e, err := namedIdentity(env, args)
+			if err != nil {
+				return err
+			}
+			if _, err := h.unlock(env, e, p); err != nil {
+				return err // a backup nobody can open is no backup
+			}
+			text, err := h.readSecretFile(e.file)
+			if err != nil {
+				return err
+			}
+			if out == "" {
+				_, err = fmt.Fprintln(env.Stdout, string(text))
+				return err
+			}
+			if err := writePrivate(out, text); err != nil {
+				return fail(ExitFailed, "writing "+out, err, "")
+			}
+			fmt.Fprintf(env.Stderr, "Wrote %s. It opens with the identity's password.\n", out)
+			return nil
+		},
+	}
+	passwordFlag(cmd, &p)
+	cmd.Flags().StringVar(&out, "out", "", "`file` to write (default: standard output)")
+	return cmd
+}
+
+func newIdentitySign(env *Env) *cobra.Command {
+	var p passwordSource
+	var name, path, data, scheme string
+	cmd := &cobra.Command{
+		Use:   "sign",
+		Short: "Make an X-Auth-Token for one request",
+		Long: `Make an X-Auth-Token, which signs one HTTP request: its path with query, the
+time, and its body. It is good for five minutes, once.`,
+		Example: `  curl -H "X-Auth-Token: $(countersign identity sign --path /api/grants)" http://localhost:8628/api/grants
+  countersign identity sign --path /api/auth/sign-in/sigma --data @login.json`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			h, err := openHome(env)
+			if err != nil {
+				return err
+			}
+			e, err := h.identity(name)
+			if err != nil {
+				return err
+			}
+			body := []byte(data)
+			if file, ok := strings.CutPrefix(data, "@"); ok {
+				if body, err = readInput(env, file); err != nil {
+					return err
+				}
+			}
+			i, err := h.unlock(env, e, p)
+			if err != nil {
+				return err
+			}
+			token, err := bitcoinauth.Sign(i.MemberKey(), bitcoinauth.Signing{Path: path, Body: body, Time: env.Now(), Scheme: bitcoinauth.Scheme(scheme)})
+			if err != nil {
+				return fail(ExitUsage, "signing", err, "")
+			}
+			_, err = fmt.Fprintln(env.Stdout, token)
+			return err
+		},
+	}
+	identityFlag(cmd, &name)
+	passwordFlag(cmd, &p)
+	f := cmd.Flags()
+	f.StringVar(&path, "path", "", "the request's path, with its query and without the origin")
+	f.StringVar(&data, "data", "", "the exact body, or @FILE")
+	f.StringVar(&scheme, "scheme", "brc77", "brc77 or bsm")
+	_ = cmd.MarkFlagRequired("path")
+	return cmd
+}
+
+// profileBody is what is signed to set a profile.
+type profileBody struct {
+	Audience    string `json:"aud"`
+	BAPID       string `json:"bapId"`
+	Name        string `json:"name,omitempty"`
+	GivenName   string `json:"given_name,omitempty"`
+	FamilyName  string `json:"family_name,omitempty"`
+	Picture     string `json:"picture,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+func newIdentityProfile(env *Env) *cobra.Command {
+	var p passwordSource
+	var server, name string
+	var body profileBody
+	cmd := &cobra.Command{
+		Use:   "profile",
+		Short: "Set what a server knows of an identity",
+		Long: `Set the profile of an identity at a server: the name, picture and so on that
+devices with the profile scope can read. The whole profile is replaced.`,
+		Example: `  countersign identity profile --name "Satoshi Nakamoto" --given-name Satoshi
+  countersign identity profile --identity work --picture https://example.org/me.png`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := openOwner(env, server, name, p)
+			if err != nil {
+				return err
+			}
+			body.Audience, body.BAPID = c.server, c.identity.BAPID()
+			raw, err := c.send(cmd.Context(), "PUT", "/api/bap/profile", body)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(env.Stderr, "Set the profile of %s at %s.\n", c.entry.Name, c.server)
+			_, err = fmt.Fprintln(env.Stdout, string(raw))
+			return err
+		},
+	}
+	serverFlag(cmd, &server)
+	identityFlag(cmd, &name)
+	passwordFlag(cmd, &p)
+	f := cmd.Flags()
+	f.StringVar(&body.Name, "name", "", "the name others see")
+	f.StringVar(&body.GivenName, "given-name", "", "given name")
+	f.StringVar(&body.FamilyName, "family-name", "", "family name")
+	f.StringVar(&body.Picture, "picture", "", "https `URL` of a picture")
+	f.StringVar(&body.Description, "description", "", "a few words")
+	return cmd
+}
+
+// unixTime prints a time of a server for a person.
+func unixTime(seconds int64) string {
+	return time.Unix(seconds, 0).Local().Format("2 Jan 2006 15:04")
+}
+
+func decodeInto(raw []byte, v any) error {
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fail(ExitNetwork, "reading the server's answer", errors.New("it is not what was expected"), "Check that --server names a Countersign server")
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/oauth2"
+
+	"countersign.dev/deviceflow"
+)
+
+type loginOptions struct {
+	server, clientID, scope string
+	password                passwordSource
+	browser, noBrowser      bool
+	device                  bool
+	asJSON, quiet           bool
+	timeout                 time.Duration
+}
+
+func newLoginCommand(env *Env) *cobra.Command {
+	var o loginOptions
+	cmd := &cobra.Command{
+		Use:   "login",
+		Short: "Sign this machine in, with your approval",
+		Long: `Ask a server for a token and wait for your approval, given on another device,
+in a browser, or with "countersign approve". Several servers and accounts can be
+signed in side by side.
+
+Exit codes: 0 signed in, 3 expired or timed out, 4 denied, 6 server not
+reachable, 7 refused, 130 cancelled.`,
+		Example: `  countersign login
+  countersign login --server https://id.example.org --scope "openid profile" --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return login(cmd.Context(), env, o) },
+	}
+	serverFlag(cmd, &o.server)
+	passwordFlag(cmd, &o.password)
+	f := cmd.Flags()
+	f.StringVar(&o.clientID, "client-id", "", "`id` of the client to sign in as (default: COUNTERSIGN_CLIENT_ID, countersign-cli)")
+	f.StringVar(&o.scope, "scope", "openid profile offline_access", "what to ask for, space-separated")
+	f.BoolVar(&o.browser, "browser", false, "open the browser without asking")
+	f.BoolVar(&o.noBrowser, "no-browser", false, "never open a browser")
+	f.BoolVar(&o.device, "device", false, "use the device flow (it is the only one yet)")
+	f.BoolVar(&o.asJSON, "json", false, "one JSON object a line on standard output")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "say only what is needed")
+	f.DurationVar(&o.timeout, "timeout", 0, "give up after this long (default: when the code expires)")
+	return cmd
+}
+
+func login(ctx context.Context, env *Env, o loginOptions) error {
+	h, err := openHome(env)
+	if err != nil {
+		return err
+	}
+	server := chooseServer(env, h, o.server)
+	clientID := firstText(o.clientID, env.Getenv("COUNTERSIGN_CLIENT_ID"), "countersign-cli")
+	config, err := clientConfig(ctx, server, clientID)
+	if err != nil {
+		return err
+	}
+	config.Scopes = strings.Fields(o.scope)
+	config.NumberMatch = true
+	config.DeviceName, _ = os.Hostname() // a device without a name says none
+	config.DevicePlatform = runtime.GOOS
+	tokens := openTokens(env, h, o.password)
+	// Asked for now, not after the approval: a password prompt must not stand
+	// between the owner's yes and the token.
+	if err := prepareTokens(tokens); err != nil {
+		return err
+	}
+	token, err := requestAndWait(ctx, env, config, o)
+	if err != nil {
+		return err
+	}
+	return signedIn(ctx, env, h, tokens, config, token, o)
+}
+
+// prepareTokens opens the token store, which may ask for its password.
+func prepareTokens(tokens tokenStore) error {
+	if _, err := tokens.get("probe"); err != nil && !errors.Is(err, errNoToken) {
+		return err
+	}
+	return nil
+}
+
+// requestAndWait asks for a code and waits; an expired code is followed by
+// another, if the person at the terminal wants that.
+func requestAndWait(ctx context.Context, env *Env, config *deviceflow.Config, o loginOptions) (*oauth2.Token, error) {
+	if o.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+	}
+	for {
+		request, err := config.Request(ctx)
+		if err != nil {
+			return nil, serverFailure("asking for a code", config.Endpoint.Issuer, err)
+		}
+		screen := newLoginScreen(env, config, request, o)
+		token, err := screen.wait(ctx)
+		if err == nil {
+			return token, nil
+		}
+		failure := serverFailure("signing in", config.Endpoint.Issuer, err)
+		if !errors.Is(err, deviceflow.ErrExpired) || !env.StdinTerminal || o.asJSON {
+			screen.ended(err)
+			return nil, failure
+		}
+		again, askErr := confirm(env, "The code has expired. Get a new one?")
+		if askErr != nil || !again {
+			return nil, failure
+		}
+	}
+}
+
+// signedIn keeps the token and says who is signed in.
+func signedIn(ctx context.Context, env *Env, h *home, tokens tokenStore, config *deviceflow.Config, token *oauth2.Token, o loginOptions) error {
+	info, err := userInfo(ctx, config.Endpoint, token.AccessToken)
+	if err != nil {
+		return err
+	}
+	scope, _ := token.Extra("scope").(string)
+	a := account{
+		Server: config.Endpoint.Issuer, ClientID: config.ClientID, Subject: info.text("sub"),
+		BAPID: info.text("bap_id"), Name: info.text("name"), Scope: scope,
+	}
+	unlock, err := h.lock()
+	if err != nil {
+		return fail(ExitFailed, "locking the tokens", err, "")
+	}
+	defer unlock()
+	if err := tokens.put(a.key(), keep(token)); err != nil {
+		return fail(ExitFailed, "keeping the token", err, "")
+	}
+	h.put(a)
+	if err := h.save(); err != nil {
+		return err
+	}
+	if o.asJSON {
+		writeEvent(env.Stdout, map[string]any{
+			"event": "approved", "server": a.Server, "sub": a.Subject, "bap_id": a.BAPID, "name": a.Name, "scope": a.Scope, "expires_at": token.Expiry.Unix(),
+		})
+		return nil
+	}
+	renewed := ""
+	if token.RefreshToken != "" {
+		renewed = ", renewed by itself"
+	}
+	fmt.Fprintf(env.Stderr, "✓ Signed in as %s\n", a.describe())
+	if !o.quiet {
+		fmt.Fprintf(env.Stderr, "  Allowed: %s · until %s%s\n", printable(strings.Join(strings.Fields(scope), ", ")), token.Expiry.Local().Format("15:04"), renewed)
+	}
+	return nil
+}
+
+// describe is an account in words.
+func (a account) describe() string {
+	host := a.Server
+	if u, err := url.Parse(a.Server); err == nil {
+		host = u.Host
+	}
+	name := firstText(a.Name, a.Subject)
+	if a.BAPID != "" {
+		return fmt.Sprintf("%s (bap_id %s) on %s", printable(name), printable(a.BAPID), printable(host))
+	}
+	return fmt.Sprintf("%s on %s", printable(name), printable(host))
+}
+
+// claims are what a userinfo endpoint answers.
+type claims map[string]any
+
+func (c claims) text(name string) string {
+	s, _ := c[name].(string)
+	return s
+}
+
+// userInfo reads the userinfo endpoint with an access token.
+func userInfo(ctx context.Context, e deviceflow.Endpoint, accessToken string) (claims, error) {
+	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.UserInfoURL, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+accessToken)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, serverFailure("asking who you are", e.Issuer, err)
+	}
+	defer resp.Body.Close()
+	const most = 1 << 20
+	body, err := readAll(resp.Body, most)
+	if err != nil {
+		return nil, serverFailure("asking who you are", e.Issuer, err)
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		return nil, fail(ExitNotSignedIn, "the sign-in at "+e.Issuer+" is over", nil, `Sign in again with "countersign login"`)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, refusal(resp.StatusCode, body)
+	}
+	var c claims
+	if err := json.Unmarshal(body, &c); err != nil {
+		return nil, fail(ExitNetwork, "asking who you are", errors.New("the server's answer cannot be read"), "")
+	}
+	return c, nil
+}

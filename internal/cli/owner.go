@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"countersign.dev/bap"
+	"countersign.dev/bitcoinauth"
+)
+
+// owner talks to a server as an identity: every request is signed.
+type owner struct {
+	env      *Env
+	home     *home
+	server   string
+	entry    identityEntry
+	identity *bap.Identity
+}
+
+// ownerTimeout bounds a request of an owner: none of them waits for anybody.
+const ownerTimeout = 30 * time.Second
+
+// openOwner chooses server and identity and unlocks the identity.
+func openOwner(env *Env, server, name string, p passwordSource) (*owner, error) {
+	h, err := openHome(env)
+	if err != nil {
+		return nil, err
+	}
+	e, err := h.identity(name)
+	if err != nil {
+		return nil, err
+	}
+	i, err := h.unlock(env, e, p)
+	if err != nil {
+		return nil, err
+	}
+	return &owner{env: env, home: h, server: chooseServer(env, h, server), entry: e, identity: i}, nil
+}
+
+// send signs and sends a request and returns the body of its success. body, when
+// not nil, is sent as JSON, exactly as it is signed.
+func (o *owner) send(ctx context.Context, method, path string, body any) ([]byte, error) {
+	var raw []byte
+	if body != nil {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	return o.sendRaw(ctx, method, path, raw)
+}
+
+func (o *owner) sendRaw(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	token, err := bitcoinauth.Sign(o.identity.MemberKey(), bitcoinauth.Signing{Path: path, Body: body, Time: o.env.Now()})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, o.server+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, usage("--server is not a web address")
+	}
+	req.Header.Set(bitcoinauth.Header, token)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, serverFailure("asking", o.server, err)
+	}
+	defer resp.Body.Close()
+	const most = 1 << 20
+	answer, err := readAll(resp.Body, most)
+	if err != nil {
+		return nil, serverFailure("asking", o.server, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, refusal(resp.StatusCode, answer)
+	}
+	return answer, nil
+}
+
+// refusal is what a server says no with.
+func refusal(status int, body []byte) error {
+	var e struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if json.Unmarshal(body, &e) != nil || e.Error == "" {
+		return fail(ExitNetwork, fmt.Sprintf("the server answered %d without saying why", status), nil, "Check that --server names a Countersign server")
+	}
+	code := ExitRefused
+	if e.Error == "expired_token" {
+		code = ExitExpired
+	}
+	what, next, _ := strings.Cut(e.Description, ": ")
+	if next != "" {
+		next = strings.ToUpper(next[:1]) + next[1:]
+	}
+	return &Failure{Code: code, What: "the server refused: " + firstText(what, e.Error), Next: printable(next), OAuth: e.Error}
+}

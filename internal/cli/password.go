@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// passwordSource says where a password comes from. It is never an argument.
+type passwordSource struct{ file string }
+
+func passwordFlag(cmd *cobra.Command, p *passwordSource) {
+	cmd.Flags().StringVar(&p.file, "password-file", "", "`file` with the password, - for standard input (default: COUNTERSIGN_PASSWORD_FILE, COUNTERSIGN_PASSWORD, a prompt)")
+}
+
+// leastPassword is the shortest password for a new file.
+const leastPassword = 10
+
+// read returns the password for something that exists.
+func (p passwordSource) read(env *Env, what string) (string, error) {
+	if password, ok, err := p.given(env); ok || err != nil {
+		return password, err
+	}
+	return prompt(env, "Password for "+what+": ")
+}
+
+// choose returns the password for something new, asked twice at a terminal.
+func (p passwordSource) choose(env *Env, what string) (string, error) {
+	password, ok, err := p.given(env)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		if password, err = prompt(env, "New password for "+what+": "); err != nil {
+			return "", err
+		}
+		again, err := prompt(env, "The same again: ")
+		if err != nil {
+			return "", err
+		}
+		if again != password {
+			return "", fail(ExitUsage, "the two passwords differ", nil, "Start again")
+		}
+		fmt.Fprintln(env.Stderr, "Strength:", strength(password))
+	}
+	if len([]rune(password)) < leastPassword {
+		return "", fail(ExitUsage, fmt.Sprintf("the password is shorter than %d characters", leastPassword), nil,
+			"Choose a longer one; four random words are good")
+	}
+	return password, nil
+}
+
+func (p passwordSource) given(env *Env) (string, bool, error) {
+	path := firstText(p.file, env.Getenv("COUNTERSIGN_PASSWORD_FILE"))
+	switch {
+	case path == "-":
+		line, err := bufio.NewReader(env.Stdin).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", false, fail(ExitFailed, "reading the password", err, "")
+		}
+		return strings.TrimRight(line, "\r\n"), true, nil
+	case path != "":
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", false, fail(ExitFailed, "reading the password", err, "Check --password-file")
+		}
+		return strings.TrimRight(string(text), "\r\n"), true, nil
+	}
+	password := env.Getenv("COUNTERSIGN_PASSWORD")
+	return password, password != "", nil
+}
+
+func prompt(env *Env, text string) (string, error) {
+	if !env.StdinTerminal {
+		return "", fail(ExitLocked, "a password is needed and there is no terminal to ask at", nil,
+			"Set COUNTERSIGN_PASSWORD_FILE or COUNTERSIGN_PASSWORD, or give --password-file")
+	}
+	fmt.Fprint(env.Stderr, text)
+	password, err := env.ReadPassword()
+	fmt.Fprintln(env.Stderr)
+	if err != nil {
+		return "", fail(ExitCancelled, "no password was given", err, "")
+	}
+	return password, nil
+}
+
+// strength says in a word how long a guesser needs, by length and variety alone.
+func strength(password string) string {
+	const weak, fair = 12, 18
+	kinds := 0
+	for _, set := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"} {
+		if strings.ContainsAny(password, set) {
+			kinds++
+		}
+	}
+	switch n := len([]rune(password)) + kinds; {
+	case n < weak:
+		return "weak"
+	case n < fair:
+		return "fair"
+	default:
+		return "good"
+	}
+}
+
+// confirm asks a yes-or-no question at the terminal; anything but yes is no.
+func confirm(env *Env, question string) (bool, error) {
+	answer, err := ask(env, question+" [y/N] ")
+	if err != nil {
+		return false, err
+	}
+	answer = strings.ToLower(answer)
+	return answer == "y" || answer == "yes", nil
+}
+
+// ask reads one line from the terminal.
+func ask(env *Env, question string) (string, error) {
+	if !env.StdinTerminal {
+		return "", fail(ExitUsage, "there is no terminal to ask at", nil, "See --help for how to answer beforehand")
+	}
+	fmt.Fprint(env.Stderr, question)
+	line, err := bufio.NewReader(env.Stdin).ReadString('\n')
+	if err != nil {
+		return "", fail(ExitCancelled, "no answer was given", err, "")
+	}
+	return strings.TrimSpace(line), nil
+}

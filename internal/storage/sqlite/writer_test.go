@@ -1,0 +1,262 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"countersign.dev/internal/authz"
+)
+
+func open(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "countersign.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// numbered is the device request number n.
+func numbered(n int) authz.DeviceRequest {
+	return authz.DeviceRequest{
+		ID: fmt.Sprintf("request-%d", n), ClientID: "my-app", Scope: "openid profile", State: authz.Pending,
+		DeviceCode: sha256.Sum256(fmt.Appendf(nil, "device %d", n)), UserCode: sha256.Sum256(fmt.Appendf(nil, "user %d", n)),
+		CreatedAt: time.UnixMilli(1_790_000_000_000), ExpiresAt: time.UnixMilli(1_790_000_900_000),
+		Seen: authz.Seen{Network: "127.0.0.0/24", UserAgent: "Go-http-client/1.1"},
+	}
+}
+
+// thawed holds the writer until its function is called, so that the writes
+// handed in meanwhile form one group.
+func thawed(t *testing.T, s *Store) (thaw func()) {
+	t.Helper()
+	held, gate, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- s.writer.do(t.Context(), single, func(*sqlite.Conn) error {
+			close(held)
+			<-gate
+			return nil
+		})
+	}()
+	<-held
+	return func() {
+		close(gate)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// group hands in writes in this order, lets them run as one group, and returns
+// their errors.
+func group(t *testing.T, s *Store, writes ...func() error) []error {
+	t.Helper()
+	thaw := thawed(t, s)
+	errs := make([]error, len(writes))
+	var running sync.WaitGroup
+	for i, write := range writes {
+		running.Go(func() { errs[i] = write() })
+		awaitQueue(t, s, i+1)
+	}
+	thaw()
+	running.Wait()
+	return errs
+}
+
+// awaitQueue waits until so many writes are queued.
+func awaitQueue(t *testing.T, s *Store, n int) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Microsecond)
+	defer tick.Stop()
+	for len(s.writer.queue) < n {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("a write was never queued")
+		}
+	}
+}
+
+func (s *Store) has(t *testing.T, n int) bool {
+	t.Helper()
+	_, err := s.DeviceRequest(t.Context(), numbered(n).DeviceCode)
+	if err != nil && !errors.Is(err, authz.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestAGroupIsOneTransaction(t *testing.T) {
+	s := open(t)
+	seenBefore := true
+	errs := group(t, s,
+		func() error { return s.CreateDeviceRequest(t.Context(), numbered(1)) },
+		func() error {
+			return s.writer.do(t.Context(), single, func(*sqlite.Conn) error {
+				seenBefore = s.has(t, 1) // a reader looks while the group is open
+				return nil
+			})
+		})
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	if seenBefore {
+		t.Error("a write was committed before its group")
+	}
+	if !s.has(t, 1) {
+		t.Error("an acknowledged write is not seen")
+	}
+}
+
+func TestAFailureLeavesTheNeighboursInItsGroupAlone(t *testing.T) {
+	s := open(t)
+	twice := func() error { return s.CreateDeviceRequest(t.Context(), numbered(1)) }
+	errs := group(t, s,
+		twice,
+		twice, // refused: a single statement undoes itself
+		func() error { // fails in its second statement
+			return s.writer.do(t.Context(), several, func(c *sqlite.Conn) error {
+				if _, err := exec(c, `INSERT INTO accounts (id, created_at, disabled) VALUES ('half', 1, 0)`); err != nil {
+					return err
+				}
+				_, err := exec(c, `INSERT INTO accounts (id, created_at, disabled) VALUES (NULL, NULL, NULL)`)
+				return err
+			})
+		},
+		func() error { return s.CreateDeviceRequest(t.Context(), numbered(2)) },
+	)
+	if errs[0] != nil || !errors.Is(errs[1], authz.ErrExists) || errs[2] == nil || errs[3] != nil {
+		t.Fatalf("got errors %v", errs)
+	}
+	if !s.has(t, 1) || !s.has(t, 2) {
+		t.Error("a neighbour's write is missing")
+	}
+	if _, err := s.Account(t.Context(), "half"); !errors.Is(err, authz.ErrNotFound) {
+		t.Errorf("half of a failed operation was kept: %v", err)
+	}
+}
+
+func TestAWriteWhoseCallerLeftTheQueueDoesNotRun(t *testing.T) {
+	s := open(t)
+	ctx, leave := context.WithCancel(t.Context())
+	errs := group(t, s,
+		func() error { return s.CreateDeviceRequest(ctx, numbered(1)) },
+		func() error { leave(); return s.CreateDeviceRequest(t.Context(), numbered(2)) },
+	)
+	if !errors.Is(errs[0], context.Canceled) || errs[1] != nil {
+		t.Fatalf("got errors %v", errs)
+	}
+	if s.has(t, 1) || !s.has(t, 2) {
+		t.Error("the wrong write was dropped")
+	}
+}
+
+func TestAFailedCommitFailsTheWholeGroup(t *testing.T) {
+	s := open(t)
+	orphan := func() error {
+		return s.writer.do(t.Context(), several, func(c *sqlite.Conn) error {
+			// With the check put off, it is the COMMIT that fails.
+			if _, err := exec(c, `PRAGMA defer_foreign_keys = ON`); err != nil {
+				return err
+			}
+			return insertIdentity(c, authz.Identity{BAPID: "orphan", AccountID: "nobody"})
+		})
+	}
+	errs := group(t, s, func() error { return s.CreateDeviceRequest(t.Context(), numbered(1)) }, orphan)
+	if slices.Contains(errs, nil) {
+		t.Fatalf("a write of a failed transaction was acknowledged: %v", errs)
+	}
+	if s.has(t, 1) {
+		t.Error("a failed transaction left a row")
+	}
+	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); err != nil {
+		t.Errorf("after a failed commit: %v", err)
+	}
+}
+
+// TestAFullDiskIsToldTheTruth fills the database up: what was acknowledged is
+// there, what was refused is not, and writing works again when there is room.
+func TestAFullDiskIsToldTheTruth(t *testing.T) {
+	s := open(t)
+	limit := func(pages string) {
+		t.Helper()
+		err := s.read(t.Context(), func(*sqlite.Conn) error { return nil })
+		if err == nil {
+			err = s.writer.do(t.Context(), single, func(c *sqlite.Conn) error {
+				return sqlitex.ExecuteTransient(c, `PRAGMA max_page_count = `+pages, nil)
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit("80")
+	const rows = 120
+	writes := make([]func() error, rows)
+	for i := range writes {
+		writes[i] = func() error {
+			if i%2 == 0 {
+				return s.CreateDeviceRequest(t.Context(), wide(i))
+			}
+			return s.writer.do(t.Context(), several, func(c *sqlite.Conn) error {
+				_, err := exec(c, insertDeviceRequest, wideRow(wide(i))...)
+				return err
+			})
+		}
+	}
+	errs := group(t, s, writes...)
+	if !slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+		t.Fatal("the database never filled up")
+	}
+	for i, err := range errs {
+		if s.has(t, i) != (err == nil) {
+			t.Fatalf("write %d of %d returned %v, and is kept: %v", i, rows, err, s.has(t, i))
+		}
+	}
+	limit("1000000")
+	if err := s.CreateDeviceRequest(t.Context(), numbered(rows)); err != nil || !s.has(t, rows) {
+		t.Errorf("with room again: %v", err)
+	}
+}
+
+func wide(n int) authz.DeviceRequest {
+	r := numbered(n)
+	r.Nonce = strings.Repeat("x", 6000)
+	return r
+}
+
+func wideRow(r authz.DeviceRequest) []any {
+	return []any{
+		r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID, r.CreatedAt, r.ExpiresAt,
+		r.SignatureRequired, r.MatchNumber, r.Nonce, r.Seen.Network, r.Seen.UserAgent, r.Seen.Origin, r.Says.Name, r.Says.Platform,
+	}
+}
+
+func TestAWriteAfterCloseIsRefused(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "countersign.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, errClosed) {
+		t.Errorf("got %v, want errClosed", err)
+	}
+}

@@ -1,0 +1,115 @@
+package storagetest
+
+import (
+	"slices"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+// grant makes the grant of a request, with every member set but the last use
+// and the revocation.
+func (b *bench) grant(r authz.DeviceRequest, i authz.Identity) authz.Grant {
+	return authz.Grant{
+		ID: r.ID, AccountID: i.AccountID, ClientID: r.ClientID, Scope: r.Scope, BAPID: i.BAPID, MemberKey: i.MemberKey,
+		ACR: authz.ACRSignature, Nonce: r.Nonce, AuthTime: at(5), CreatedAt: at(10), ExpiresAt: at(5000),
+	}
+}
+
+var grantCases = []testCase{
+	{"a grant and its receipt are kept byte for byte", func(b *bench) {
+		_, i := b.account()
+		for _, s := range awkward {
+			r := b.pending()
+			a := b.approval(r, i)
+			a.Receipt, a.Grant.Scope, a.Grant.Nonce, a.Grant.MemberKey, a.Grant.ACR = s, s, s, s, s
+			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+			got, err := b.store.Grant(b.Context(), r.ID)
+			b.ok(err)
+			b.same(got, a.Grant)
+			receipt, err := b.store.Receipt(b.Context(), r.ID)
+			b.ok(err)
+			b.same(receipt, s)
+		}
+	}},
+	{"a grant that is not there is not found", func(b *bench) {
+		pending := b.pending()
+		b.noGrant(pending)
+		_, _, err := b.store.LiveGrant(b.Context(), pending.ID, at(0))
+		b.refused(err, authz.ErrNotFound)
+		b.refused(b.store.RevokeGrant(b.Context(), pending.ID, at(0)), authz.ErrNotFound)
+	}},
+	{"a grant without a signature has no receipt", func(b *bench) {
+		_, i := b.account()
+		r := b.pending()
+		a := b.approval(r, i)
+		a.Receipt = ""
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+		_, err := b.store.Receipt(b.Context(), r.ID)
+		b.refused(err, authz.ErrNotFound)
+	}},
+	{"a living grant comes with its identity", func(b *bench) {
+		a := b.approved()
+		second := b.newIdentity(a.identity.AccountID)
+		b.ok(b.store.LinkIdentity(b.Context(), second))
+		g, i, err := b.store.LiveGrant(b.Context(), a.grant.ID, at(20))
+		b.ok(err)
+		b.same(g, a.grant)
+		b.same(i, a.identity)
+	}},
+	{"a grant lives until it expires", func(b *bench) {
+		a := b.approved()
+		_, _, err := b.store.LiveGrant(b.Context(), a.grant.ID, a.grant.ExpiresAt.Add(-time.Millisecond))
+		b.ok(err)
+		_, _, err = b.store.LiveGrant(b.Context(), a.grant.ID, a.grant.ExpiresAt)
+		b.refused(err, authz.ErrNotFound)
+		_, err = b.store.Grant(b.Context(), a.grant.ID)
+		b.ok(err)
+	}},
+	{"a grant of a disabled account does not live", func(b *bench) {
+		_, i := b.accountWith(func(a *authz.Account) { a.Disabled = true })
+		r := b.pending()
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), b.approval(r, i)))
+		_, _, err := b.store.LiveGrant(b.Context(), r.ID, at(20))
+		b.refused(err, authz.ErrNotFound)
+		_, err = b.store.Grant(b.Context(), r.ID)
+		b.ok(err)
+	}},
+	{"a revoked grant does not live, and keeps the time of its first revocation", func(b *bench) {
+		a := b.approved()
+		other := b.approved()
+		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(30)))
+		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(40)))
+		_, _, err := b.store.LiveGrant(b.Context(), a.grant.ID, at(20))
+		b.refused(err, authz.ErrNotFound)
+		got, err := b.store.Grant(b.Context(), a.grant.ID)
+		b.ok(err)
+		a.grant.RevokedAt = at(30)
+		b.same(got, a.grant)
+		_, err = b.store.Receipt(b.Context(), a.grant.ID)
+		b.ok(err)
+		_, _, err = b.store.LiveGrant(b.Context(), other.grant.ID, at(40))
+		b.ok(err)
+	}},
+	{"an account's grants are listed, newest first, dead or alive", func(b *bench) {
+		_, i := b.account()
+		b.approved()
+		var want []authz.Grant
+		for _, created := range []int{12, 10, 11} {
+			r := b.pending()
+			a := b.approval(r, i)
+			a.Grant.CreatedAt = at(created)
+			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+			want = append(want, a.Grant)
+		}
+		b.ok(b.store.RevokeGrant(b.Context(), want[0].ID, at(20)))
+		want[0].RevokedAt = at(20)
+		slices.SortFunc(want, func(x, y authz.Grant) int { return y.CreatedAt.Compare(x.CreatedAt) })
+		got, err := b.store.Grants(b.Context(), i.AccountID)
+		b.ok(err)
+		b.same(got, want)
+		none, err := b.store.Grants(b.Context(), "nobody")
+		b.ok(err)
+		b.same(len(none), 0)
+	}},
+}
