@@ -1,0 +1,323 @@
+package authz_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
+	"pgregory.net/rapid"
+
+	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/sqlite"
+)
+
+// clock is the test's own.
+type clock struct{ ns atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.ns.Store(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).UnixNano())
+	return c
+}
+
+func (c *clock) Now() time.Time          { return time.Unix(0, c.ns.Load()) }
+func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
+
+const (
+	issuer       = "http://localhost:8628"
+	codeLifetime = 60 * time.Second
+	pollInterval = 5 * time.Second
+)
+
+// world is a service on a real database, with owners.
+type world struct {
+	service *authz.Service
+	clock   *clock
+	owners  []authz.Owner
+	keys    []*ec.PrivateKey
+}
+
+func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world {
+	tb.Helper()
+	store, err := sqlite.Open(context.Background(), filepath.Join(dir, "countersign.db"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := &world{clock: newClock()}
+	settings := authz.Settings{
+		Issuer: issuer, DeviceCodeLifetime: codeLifetime, PollInterval: pollInterval, AccessTokenLifetime: time.Hour,
+		RefreshIdleLifetime: 24 * time.Hour, RefreshLifetime: 240 * time.Hour, RefreshGrace: 30 * time.Second,
+		SessionLifetime: 24 * time.Hour, OpenClients: true, SignUp: true, PendingLimit: 1000,
+	}
+	for _, c := range change {
+		c(&settings)
+	}
+	w.service, err = authz.New(context.Background(), authz.Options{
+		Store: store, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: w.clock.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		w.service.Close()
+		if err := store.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	for seed := range 3 {
+		key, _ := ec.PrivateKeyFromBytes([]byte{31: byte(seed + 1)})
+		token, err := bitcoinauth.Sign(key, bitcoinauth.Signing{Path: "/sign-in", Time: w.clock.Now()})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		_, secret, err := w.service.SignIn(context.Background(), authz.SignInRequest{SignedRequest: authz.SignedRequest{Token: token, Path: "/sign-in"}})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		owner, err := w.service.SessionOwner(context.Background(), secret)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		w.owners, w.keys = append(w.owners, owner), append(w.keys, key)
+	}
+	return w
+}
+
+var asker = authz.Asker{Address: netip.MustParseAddr("127.0.0.1")}
+
+func client(id string) authz.Client {
+	return authz.Client{ID: id, AuthMethod: authz.AuthNone, GrantTypes: []string{authz.GrantDevice}}
+}
+
+// signedApproval approves with a signature, as the command line does.
+func (w *world) signedApproval(owner int, userCode string) (authz.Grant, error) {
+	ctx := context.Background()
+	facts, err := w.service.ReviewDevice(ctx, w.owners[owner], asker, userCode, "")
+	if err != nil {
+		return authz.Grant{}, err
+	}
+	statement := w.service.Statement(facts)
+	match := userCode[len(userCode)-4:]
+	body, err := json.Marshal(map[string]string{"userCode": userCode, "statement": statement, "match": match})
+	if err != nil {
+		return authz.Grant{}, err
+	}
+	token, err := bitcoinauth.Sign(w.keys[owner], bitcoinauth.Signing{Path: "/approve", Body: body, Time: w.clock.Now()})
+	if err != nil {
+		return authz.Grant{}, err
+	}
+	signed := authz.SignedRequest{Token: token, Path: "/approve", Body: body}
+	return w.service.ApproveDevice(ctx, w.owners[owner], asker, authz.Decision{UserCode: userCode, Match: match, Statement: statement, Signed: signed})
+}
+
+// history is what was promised about one device request. The invariants of the
+// design are checked against it as answers come in, and at the end.
+type history struct {
+	mu        sync.Mutex
+	claimed   map[string]bool // accounts whose opening succeeded
+	approved  []string        // accounts whose approval was acknowledged
+	denied    []string
+	tokens    int
+	expiredAt time.Time
+	faults    []string
+}
+
+func (h *history) fault(format string, args ...any) {
+	h.faults = append(h.faults, fmt.Sprintf(format, args...))
+}
+
+// promised are the refusals a state machine may answer with. Anything else is a
+// failure of ours.
+func promised(err error) bool {
+	for _, code := range []authz.Code{
+		authz.AuthorizationPending, authz.SlowDown, authz.AccessDenied, authz.ExpiredToken, authz.InvalidGrant,
+		authz.InvalidRequest, authz.Forbidden, authz.TooManyGuesses,
+	} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+// act does one random thing to the request and notes what was answered.
+func (h *history) act(w *world, what string, who int, d *authz.DeviceAuthorization) {
+	ctx := context.Background()
+	owner := w.owners[who]
+	var err error
+	switch what {
+	case "open":
+		_, _, err = w.service.OpenDevice(ctx, owner, asker, d.UserCode, true)
+	case "approve":
+		_, err = w.service.ApproveDevice(ctx, owner, asker, authz.Decision{UserCode: d.UserCode})
+	case "sign":
+		_, err = w.signedApproval(who, d.UserCode)
+	case "deny":
+		err = w.service.DenyDevice(ctx, owner, asker, d.UserCode, false, false)
+	case "poll":
+		_, err = w.service.RedeemDevice(ctx, client("my-app"), d.DeviceCode, 0)
+	case "steal":
+		_, err = w.service.RedeemDevice(ctx, client("other-app"), d.DeviceCode, 0)
+	case "later":
+		w.clock.advance(pollInterval)
+	case "expire":
+		w.clock.advance(codeLifetime)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		if !promised(err) {
+			h.fault("%s answered %v", what, err)
+		}
+		return
+	}
+	switch what {
+	case "open":
+		h.claimed[owner.AccountID] = true
+	case "approve", "sign":
+		h.approved = append(h.approved, owner.AccountID)
+	case "deny":
+		h.denied = append(h.denied, owner.AccountID)
+	case "poll":
+		h.tokens++
+	case "steal":
+		h.fault("another client redeemed the code (RFC 8628 §5.6)")
+	}
+}
+
+// check holds the history to the invariants.
+func (h *history) check(t *rapid.T) {
+	if len(h.approved)+len(h.denied) > 1 {
+		h.fault("%d decisions were acknowledged", len(h.approved)+len(h.denied))
+	}
+	if h.tokens > 1 {
+		h.fault("%d polls got tokens", h.tokens)
+	}
+	if h.tokens == 1 && len(h.approved) == 0 {
+		h.fault("tokens without an approval")
+	}
+	if len(h.claimed) > 1 {
+		h.fault("%d accounts opened the request", len(h.claimed))
+	}
+	for _, who := range append(h.approved, h.denied...) {
+		for other := range h.claimed {
+			if other != who {
+				h.fault("decided by one account and opened by another")
+			}
+		}
+	}
+	for _, f := range h.faults {
+		t.Error(f)
+	}
+}
+
+// TestTheStateMachineKeepsItsInvariants runs random interleavings of everything
+// that can happen to a device request, on several goroutines at once: no order
+// of events gives two decisions, two token responses, tokens without approval,
+// or a request to two owners.
+func TestTheStateMachineKeepsItsInvariants(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	rapid.Check(t, func(rt *rapid.T) {
+		d, err := w.service.StartDevice(context.Background(), client("my-app"), authz.DeviceAsk{})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		h := &history{claimed: map[string]bool{}}
+		things := rapid.SampledFrom([]string{"open", "open", "approve", "sign", "deny", "poll", "poll", "steal", "later", "later", "expire"})
+		plans := rapid.SliceOfN(rapid.SliceOfN(things, 1, 8), 1, 4).Draw(rt, "plans")
+		who := rapid.SliceOfN(rapid.IntRange(0, len(w.owners)-1), len(plans), len(plans)).Draw(rt, "who")
+		var together sync.WaitGroup
+		for i, plan := range plans {
+			together.Go(func() {
+				for _, what := range plan {
+					h.act(w, what, who[i], d)
+				}
+			})
+		}
+		together.Wait()
+
+		// Whatever happened, the end is certain: an approval that was acknowledged is
+		// redeemable exactly once while the code lives, and nothing is after it.
+		w.clock.advance(2 * time.Minute)
+		h.act(w, "poll", 0, d)
+		before := h.tokens
+		h.act(w, "poll", 0, d)
+		if h.tokens != before {
+			h.fault("tokens after the end")
+		}
+		h.check(rt)
+	})
+}
+
+// TestAnAcknowledgedApprovalIsRedeemable: the approval of any owner, in any way,
+// leads to tokens at the next poll in time.
+func TestAnAcknowledgedApprovalIsRedeemable(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	for _, way := range []string{"session", "signature"} {
+		t.Run(way, func(t *testing.T) {
+			d, err := w.service.StartDevice(t.Context(), client("my-app"), authz.DeviceAsk{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if way == "session" {
+				if _, _, err := w.service.OpenDevice(t.Context(), w.owners[0], asker, d.UserCode, true); err != nil {
+					t.Fatal(err)
+				}
+				_, err = w.service.ApproveDevice(t.Context(), w.owners[0], asker, authz.Decision{UserCode: d.UserCode})
+			} else {
+				_, err = w.signedApproval(1, d.UserCode)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens, err := w.service.RedeemDevice(t.Context(), client("my-app"), d.DeviceCode, 0)
+			if err != nil || tokens.AccessToken == "" {
+				t.Fatalf("%v", err)
+			}
+		})
+	}
+}
+
+// TestD32_OfManyParallelPollsExactlyOneGetsTokens is the race RFC 6749 §10.5
+// worries about, a few times over.
+func TestD32_OfManyParallelPollsExactlyOneGetsTokens(t *testing.T) {
+	const polls = 64
+	w := newWorld(t, t.TempDir())
+	for range 10 {
+		d, err := w.service.StartDevice(t.Context(), client("my-app"), authz.DeviceAsk{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.signedApproval(0, d.UserCode); err != nil {
+			t.Fatal(err)
+		}
+		var won atomic.Int64
+		var together sync.WaitGroup
+		for range polls {
+			together.Go(func() {
+				_, err := w.service.RedeemDevice(t.Context(), client("my-app"), d.DeviceCode, 0)
+				switch {
+				case err == nil:
+					won.Add(1)
+				case !promised(err):
+					t.Errorf("a poll failed: %v", err)
+				}
+			})
+		}
+		together.Wait()
+		if won.Load() != 1 {
+			t.Fatalf("%d of %d polls got tokens", won.Load(), polls)
+		}
+	}
+}
