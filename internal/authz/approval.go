@@ -34,6 +34,12 @@ type Facts struct {
 	Match    MatchKind
 	// Numbers are the choices of MatchNumber.
 	Numbers []string
+	// Age is how long ago the device asked.
+	Age time.Duration
+	// Lasts is how long the permission lasts; Renewed is whether the device renews
+	// its tokens by itself meanwhile.
+	Lasts   time.Duration
+	Renewed bool
 }
 
 // DeviceStatus returns the state of the request that a user code belongs to, for
@@ -73,7 +79,7 @@ func (s *Service) OpenDevice(ctx context.Context, owner Owner, asker Asker, type
 // ReviewDevice returns the facts of a pending request for an owner, without
 // claiming it. scope narrows what would be granted; empty leaves all.
 //
-//	as OpenDevice, and InvalidRequest for a request that is decided
+//	as OpenDevice, and AlreadyDecided
 //	InvalidScope: scope holds more than was asked for
 func (s *Service) ReviewDevice(ctx context.Context, owner Owner, asker Asker, typed, scope string) (Facts, error) {
 	code, r, err := s.OpenDevice(ctx, owner, asker, typed, false)
@@ -99,12 +105,25 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 	if err != nil {
 		return Facts{}, err
 	}
-	f := Facts{Request: r, UserCode: code, Client: c, Scope: granted, Identity: identity, Network: asker.distance(r)}
+	f := Facts{
+		Request: r, UserCode: code, Client: c, Scope: granted, Identity: identity,
+		Network: asker.distance(r), Age: s.now().Sub(r.CreatedAt),
+	}
 	f.Match = matchKind(r, c, granted, f.Network)
 	if f.Match == MatchNumber {
 		f.Numbers = s.matchChoices(r)
 	}
+	f.Lasts, f.Renewed = s.lasts(c, granted)
 	return f, nil
+}
+
+// lasts is how long a grant of a scope to a client lasts, and whether the client
+// renews its tokens by itself meanwhile.
+func (s *Service) lasts(c Client, scope string) (d time.Duration, renewed bool) {
+	if c.Allows(GrantRefresh) && hasScope(scope, offline) {
+		return s.settings.RefreshLifetime, true
+	}
+	return s.settings.AccessTokenLifetime, false
 }
 
 // distance compares the network the device asked from with the owner's.
@@ -192,7 +211,8 @@ type Decision struct {
 // grant, and the receipt of a signed approval. A signed approval needs no
 // earlier opening; it claims and decides in one step.
 //
-//	InvalidRequest: no such code, decided before, not opened yet, or a bad statement
+//	InvalidRequest: no such code, not opened yet, or a bad statement
+//	AlreadyDecided
 //	ExpiredToken
 //	Forbidden: another account's, a signature is required, or the match is wrong
 //	TooManyGuesses
@@ -249,10 +269,10 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision)
 	g := Grant{
 		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
 		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: ACRSession, Nonce: f.Request.Nonce,
-		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: f.Request.ExpiresAt.Add(s.settings.AccessTokenLifetime),
+		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts),
 	}
-	if f.Client.Allows(GrantRefresh) && hasScope(g.Scope, offline) {
-		g.ExpiresAt = now.Add(s.settings.RefreshLifetime)
+	if !f.Renewed { // the device may fetch its one token until its code expires
+		g.ExpiresAt = f.Request.ExpiresAt.Add(f.Lasts)
 	}
 	a := Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now}
 	if d.Statement != "" {
@@ -315,7 +335,7 @@ func (s *Service) decided(requestID string) {
 
 var (
 	errNoSuchCode = refuse(InvalidRequest, "there is no such code: check it against the device, or start again there")
-	errDecided    = refuse(InvalidRequest, "this request is already decided")
+	errDecided    = refuse(AlreadyDecided, "this request is already decided")
 	errNotOpened  = refuse(InvalidRequest, "this request was not opened yet: look at it before deciding")
 	errForeign    = refuse(Forbidden, "this request was opened by somebody else")
 	errWrongMatch = refuse(Forbidden, "that is not what the device shows, so the request was denied")

@@ -121,8 +121,10 @@ func (s *Service) IdentifyClient(ctx context.Context, c Credentials) (Client, er
 		if !c.HasSecret || subtle.ConstantTimeCompare(given[:], client.Secret[:]) != 1 {
 			return Client{}, errClientAuth
 		}
-	case c.HasSecret && c.Secret != "":
-		// A secret that nobody issued must look like a wrong one (T-16, D-38).
+	case c.HasSecret:
+		// A secret that nobody issued must look like a wrong one (T-16, D-38). An
+		// empty one in HTTP Basic too: golang.org/x/oauth2 tries that first, and
+		// must not have used up a poll when it tries again without.
 		return Client{}, errClientAuth
 	}
 	return client, nil

@@ -44,6 +44,9 @@ const (
 	UserNotFound Code = "user_not_found"
 	// NotFound: there is no such thing, or it is somebody else's.
 	NotFound Code = "not_found"
+	// AlreadyDecided is invalid_request on the wire: the request was approved or
+	// denied before.
+	AlreadyDecided Code = "already_decided"
 	// TooManyGuesses: wrong user codes were tried too often (RFC 8628 §5.1).
 	TooManyGuesses Code = "too_many_guesses"
 )

@@ -14,14 +14,15 @@ const reviewLifetime = 5 * time.Minute
 // StartReview opens a request on the device page: it claims it for the session's
 // account and returns what to show, with the secret that one decision uses up.
 //
-//	as OpenDevice; InvalidRequest too for a request that is decided
+//	as OpenDevice
+//	AlreadyDecided: the facts hold the request all the same
 func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typed string) (Facts, Secret, error) {
 	code, r, err := s.OpenDevice(ctx, owner, asker, typed, true)
 	if err != nil {
 		return Facts{}, "", err
 	}
 	if r.State != Pending {
-		return Facts{}, "", errDecided
+		return Facts{Request: r}, "", errDecided
 	}
 	f, err := s.facts(ctx, owner, asker, code, r, "")
 	if err != nil {
@@ -86,23 +87,36 @@ func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d 
 	return review.RequestID, err
 }
 
-// Outcome returns a decided request of the owner's, and its grant when it was
-// approved.
+// Outcome is what became of a device request.
+type Outcome struct {
+	ID       string
+	ClientID string
+	Approved bool
+	// Grant is what was allowed, when Approved; Alive is whether it still is.
+	Grant Grant
+	Alive bool
+}
+
+// Outcome returns what the owner decided about a request, for as long as the
+// request or its grant is kept.
 //
 //	NotFound: no such request, somebody else's, or not decided
-func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (DeviceRequest, Grant, error) {
+func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (Outcome, error) {
+	g, err := s.store.Grant(ctx, requestID)
+	if err == nil && g.AccountID == owner.AccountID {
+		return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Alive: g.AliveAt(s.now())}, nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Outcome{}, err
+	}
 	r, err := s.store.DeviceRequestByID(ctx, requestID)
 	if err != nil {
-		return DeviceRequest{}, Grant{}, notFound(err, noSuchRequest)
+		return Outcome{}, notFound(err, noSuchRequest)
 	}
-	if r.AccountID != owner.AccountID || r.State == Pending {
-		return DeviceRequest{}, Grant{}, refuse(NotFound, noSuchRequest)
+	if r.AccountID != owner.AccountID || r.State != Denied {
+		return Outcome{}, refuse(NotFound, noSuchRequest)
 	}
-	if r.State == Denied {
-		return r, Grant{}, nil
-	}
-	g, err := s.store.Grant(ctx, requestID)
-	return r, g, err
+	return Outcome{ID: requestID, ClientID: r.ClientID}, nil
 }
 
 const noSuchRequest = "there is no such request of yours"

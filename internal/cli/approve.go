@@ -78,6 +78,8 @@ type facts struct {
 		Kind    string   `json:"kind"`
 		Numbers []string `json:"numbers"`
 	} `json:"match"`
+	Lasts     int64  `json:"lasts"` // seconds
+	Renewed   bool   `json:"renewed"`
 	Statement string `json:"statement"`
 }
 
@@ -203,6 +205,20 @@ func (f facts) show(env *Env, c *owner) {
 	if f.Device.Name != "" || f.Device.Platform != "" {
 		fmt.Fprintf(w, "  It says of itself: %q %q\n", printable(f.Device.Name), printable(f.Device.Platform))
 	}
+	fmt.Fprintf(w, "  Lasts:   %s\n", f.lasts())
+}
+
+// lasts says how long the permission lasts.
+func (f facts) lasts() string {
+	d := time.Duration(f.Lasts) * time.Second
+	words := d.String()
+	if days := int(d / (24 * time.Hour)); days > 1 {
+		words = fmt.Sprintf("%d days", days)
+	}
+	if f.Renewed {
+		return "until you take it back, " + words + " at most"
+	}
+	return words + ", then it has to ask again"
 }
 
 func networkInWords(network string) string {

@@ -199,7 +199,10 @@ type approvalFacts struct {
 		Numbers []string `json:"numbers,omitempty"`
 	} `json:"match"`
 	SignatureRequired bool `json:"signature_required"`
-	Identity          struct {
+	// Lasts is in seconds.
+	Lasts    int64 `json:"lasts"`
+	Renewed  bool  `json:"renewed"`
+	Identity struct {
 		BAPID  string `json:"bap_id"`
 		Pubkey string `json:"pubkey"`
 		Name   string `json:"name"`
@@ -219,6 +222,7 @@ func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
 		UserCode: f.UserCode, Status: string(f.Request.State),
 		RequestedAt: f.Request.CreatedAt.Unix(), ExpiresAt: f.Request.ExpiresAt.Unix(),
 		SignatureRequired: f.Request.SignatureRequired, Statement: statement,
+		Lasts: int64(f.Lasts / time.Second), Renewed: f.Renewed,
 	}
 	out.Client.ID, out.Client.Name, out.Client.Verified = f.Client.ID, f.Client.DisplayName(), f.Client.Registered
 	for _, t := range authz.DescribeScopes(f.Scope) {

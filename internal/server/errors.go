@@ -59,6 +59,7 @@ var answers = map[authz.Code]answer{
 	authz.Forbidden:            {status: http.StatusForbidden, wire: "access_denied"},
 	authz.UserNotFound:         {status: http.StatusForbidden, wire: "access_denied", code: "USER_NOT_FOUND"},
 	authz.NotFound:             {status: http.StatusNotFound},
+	authz.AlreadyDecided:       {status: http.StatusBadRequest, wire: "invalid_request"},
 	authz.TooManyGuesses:       {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	codeMethod:                 {status: http.StatusMethodNotAllowed, wire: "invalid_request"},
 	codeMediaType:              {status: http.StatusUnsupportedMediaType, wire: "invalid_request"},

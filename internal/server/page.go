@@ -134,10 +134,14 @@ func (s *Server) reviewPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	facts, transaction, err := s.authz.StartReview(r.Context(), who, asker(r, who), typed)
+	if errors.Is(err, authz.AlreadyDecided) { // by this very person: somebody else's is foreign
+		http.Redirect(w, r, "/device/done/"+facts.Request.ID, http.StatusSeeOther)
+		return nil
+	}
 	if err != nil {
 		return samePageForEveryCode(err)
 	}
-	return s.pages.review.write(w, http.StatusOK, s.view(r, newReviewView(facts, transaction, time.Now())))
+	return s.pages.review.write(w, http.StatusOK, s.view(r, newReviewView(facts, transaction)))
 }
 
 // defaultIssuer is where the command line looks when it is told nothing.
@@ -146,7 +150,7 @@ const defaultIssuer = "http://localhost:8628"
 // samePageForEveryCode hides what is wrong with a code: unknown, expired, used
 // and somebody else's codes look alike (attack B-17).
 func samePageForEveryCode(err error) error {
-	for _, code := range []authz.Code{authz.InvalidRequest, authz.ExpiredToken, authz.Forbidden} {
+	for _, code := range []authz.Code{authz.InvalidRequest, authz.ExpiredToken, authz.Forbidden, authz.AlreadyDecided} {
 		if errors.Is(err, code) {
 			return &authz.Error{Code: authz.InvalidRequest, Description: noUse, Cause: err}
 		}
@@ -178,21 +182,19 @@ type reviewView struct {
 	SignedOnly  bool
 }
 
-func newReviewView(f authz.Facts, transaction authz.Secret, now time.Time) reviewView {
+func newReviewView(f authz.Facts, transaction authz.Secret) reviewView {
 	v := reviewView{
 		Code: f.UserCode, Transaction: transaction.Reveal(),
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Verified: f.Client.Registered,
 		Identity: f.Identity.DisplayName(), BAPID: f.Identity.BAPID,
-		Scopes: authz.DescribeScopes(f.Request.Scope), Asked: ago(now.Sub(f.Request.CreatedAt)),
+		Scopes: authz.DescribeScopes(f.Request.Scope), Asked: ago(f.Age),
 		UserAgent: f.Request.Seen.UserAgent, Origin: f.Request.Seen.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
 		Numbers: f.Numbers, Letters: f.Match == authz.MatchLetters, SignedOnly: f.Request.SignatureRequired,
-		Lasts: "one hour at most, then it has to ask again",
+		Lasts: inWords(f.Lasts) + ", then it has to ask again",
 	}
-	for _, scope := range v.Scopes {
-		if scope.Scope == "offline_access" {
-			v.Lasts = "until you take it back, half a year at most"
-		}
+	if f.Renewed {
+		v.Lasts = "until you take it back, " + inWords(f.Lasts) + " at most"
 	}
 	switch f.Network {
 	case authz.NetworkSame:
@@ -203,6 +205,23 @@ func newReviewView(f authz.Facts, transaction authz.Secret, now time.Time) revie
 		v.Network = "an unknown network"
 	}
 	return v
+}
+
+// inWords is a length of time in words, in the largest unit that fits.
+func inWords(d time.Duration) string {
+	const day = 24 * time.Hour
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		switch n := int(d / unit.length); {
+		case n == 1:
+			return "1 " + unit.name
+		case n > 1:
+			return fmt.Sprintf("%d %ss", n, unit.name)
+		}
+	}
+	return "no time"
 }
 
 // ago is a length of time in words, coarse.
@@ -242,7 +261,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 // isOutcome reports whether a request was decided after all: by this very
 // decision when the number did not match, or in another tab before.
 func (s *Server) isOutcome(r *http.Request, who authz.Owner, requestID string) bool {
-	_, _, err := s.authz.Outcome(r.Context(), who, requestID)
+	_, err := s.authz.Outcome(r.Context(), who, requestID)
 	return err == nil
 }
 
@@ -252,16 +271,14 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	request, grant, err := s.authz.Outcome(r.Context(), who, r.PathValue("id"))
+	outcome, err := s.authz.Outcome(r.Context(), who, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	v := doneView{
-		ID: request.ID, ClientName: s.clientName(r, request.ClientID), Approved: request.State != authz.Denied,
-	}
-	if v.Approved {
+	v := doneView{ID: outcome.ID, ClientName: s.clientName(r, outcome.ClientID), Approved: outcome.Approved}
+	if grant := outcome.Grant; v.Approved {
 		v.Revoked = !grant.RevokedAt.IsZero()
-		v.Alive = grant.AliveAt(time.Now())
+		v.Alive = outcome.Alive
 		v.Scopes = authz.DescribeScopes(grant.Scope)
 		v.Until = grant.ExpiresAt.UTC().Format("2 January 2006, 15:04 UTC")
 	}

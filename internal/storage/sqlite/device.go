@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -17,9 +18,20 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 // CreateDeviceRequest implements authz.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
 	return s.insert(ctx, "storing a device request", single, func(c *sqlite.Conn) error {
-		_, err := exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
+		keys := s.index.hashes(r.DeviceCode, r.UserCode, r.ID)
+		taken, err := s.index.taken(c, keys)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return authz.ErrExists
+		}
+		_, err = exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
 			r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
 			r.Seen.Network, r.Seen.UserAgent, r.Seen.Origin, r.Says.Name, r.Says.Platform)
+		if err == nil {
+			s.index.add(keys, c.LastInsertRowID())
+		}
 		return err
 	})
 }
@@ -44,32 +56,64 @@ func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
 
 // DeviceRequest implements authz.DeviceStore.
 func (s *Store) DeviceRequest(ctx context.Context, deviceCode authz.Hash) (authz.DeviceRequest, error) {
-	return s.deviceRequest(ctx, selectDeviceRequest+`device_code = ?`, deviceCode)
+	return s.deviceRequest(ctx, s.index.hash(byDeviceCode, deviceCode[:]), deviceRequestByCode, deviceCode)
 }
 
 // DeviceRequestByUserCode implements authz.DeviceStore.
 func (s *Store) DeviceRequestByUserCode(ctx context.Context, userCode authz.Hash) (authz.DeviceRequest, error) {
-	return s.deviceRequest(ctx, selectDeviceRequest+`user_code = ?`, userCode)
+	return s.deviceRequest(ctx, s.index.hash(byUserCode, userCode[:]), selectDeviceRequest+`seq = ? AND user_code = ?`, userCode)
 }
 
-const deviceRequestByID = selectDeviceRequest + `id = ?`
+const (
+	deviceRequestByCode = selectDeviceRequest + `seq = ? AND device_code = ?`
+	deviceRequestByID   = selectDeviceRequest + `seq = ? AND id = ?`
+)
 
 // DeviceRequestByID implements authz.DeviceStore.
 func (s *Store) DeviceRequestByID(ctx context.Context, id string) (authz.DeviceRequest, error) {
-	return s.deviceRequest(ctx, deviceRequestByID, id)
+	return s.deviceRequest(ctx, s.index.hash(byID, []byte(id)), deviceRequestByID, id)
 }
 
-func (s *Store) deviceRequest(ctx context.Context, statement string, key any) (found authz.DeviceRequest, err error) {
-	err = s.read(ctx, func(c *sqlite.Conn) error { return one(c, scanDeviceRequest(&found), statement, key) })
+func (s *Store) deviceRequest(ctx context.Context, h uint64, statement string, key any) (found authz.DeviceRequest, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		for row := int64(0); ; {
+			if row, err = s.index.find(c, h, row); err != nil {
+				return err
+			}
+			if row == 0 {
+				return authz.ErrNotFound
+			}
+			// Not there: it was swept, or the entry is another key's.
+			if err := one(c, scanDeviceRequest(&found), statement, row, key); !errors.Is(err, authz.ErrNotFound) {
+				return err
+			}
+		}
+	})
 	return found, wrap("reading a device request", err)
+}
+
+// withRequest is a write of several statements about the request that may be
+// found in a row; the row is 0 where there is none.
+func (s *Store) withRequest(ctx context.Context, h uint64, run func(c *sqlite.Conn, row int64) error) error {
+	return s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		row, err := s.index.findToWrite(c, h)
+		if err != nil {
+			return err
+		}
+		return run(c, row)
+	})
+}
+
+func (s *Store) withRequestID(ctx context.Context, id string, run func(c *sqlite.Conn, row int64) error) error {
+	return s.withRequest(ctx, s.index.hash(byID, []byte(id)), run)
 }
 
 // ClaimDeviceRequest implements authz.DeviceStore.
 func (s *Store) ClaimDeviceRequest(ctx context.Context, id, accountID string, now time.Time) error {
-	return wrap("claiming a device request", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+	return wrap("claiming a device request", s.withRequestID(ctx, id, func(c *sqlite.Conn, row int64) error {
 		n, err := exec(c, `UPDATE device_requests SET account_id = ?1
-			WHERE id = ?2 AND state = 'pending' AND expires_at > ?3 AND account_id IN ('', ?1)`, accountID, id, now)
-		return changedOr(c, n, err, deviceRequestByID, id)
+			WHERE seq = ?4 AND id = ?2 AND state = 'pending' AND expires_at > ?3 AND account_id IN ('', ?1)`, accountID, id, now, row)
+		return changedOr(c, n, err, deviceRequestByID, row, id)
 	}))
 }
 
@@ -90,13 +134,13 @@ func changedOr(c *sqlite.Conn, changed int, err error, statement string, args ..
 // allows that.
 const decideDeviceRequest = `
 UPDATE device_requests SET state = ?1, account_id = ?2
-WHERE id = ?3 AND state = 'pending' AND expires_at > ?4 AND (account_id = ?2 OR (?5 AND account_id = ''))`
+WHERE seq = ?6 AND id = ?3 AND state = 'pending' AND expires_at > ?4 AND (account_id = ?2 OR (?5 AND account_id = ''))`
 
 // ApproveDeviceRequest implements authz.DeviceStore.
 func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
-	return wrap("approving a device request", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
-		n, err := exec(c, decideDeviceRequest, authz.Approved, a.AccountID, a.RequestID, a.At, a.Unclaimed)
-		if err := changedOr(c, n, err, deviceRequestByID, a.RequestID); err != nil {
+	return wrap("approving a device request", s.withRequestID(ctx, a.RequestID, func(c *sqlite.Conn, row int64) error {
+		n, err := exec(c, decideDeviceRequest, authz.Approved, a.AccountID, a.RequestID, a.At, a.Unclaimed, row)
+		if err := changedOr(c, n, err, deviceRequestByID, row, a.RequestID); err != nil {
 			return err
 		}
 		return insertGrant(c, a.Grant, a.Receipt)
@@ -105,22 +149,22 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) erro
 
 // DenyDeviceRequest implements authz.DeviceStore.
 func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
-	return wrap("denying a device request", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
-		n, err := exec(c, decideDeviceRequest, authz.Denied, d.AccountID, d.RequestID, d.At, d.Unclaimed)
-		return changedOr(c, n, err, deviceRequestByID, d.RequestID)
+	return wrap("denying a device request", s.withRequestID(ctx, d.RequestID, func(c *sqlite.Conn, row int64) error {
+		n, err := exec(c, decideDeviceRequest, authz.Denied, d.AccountID, d.RequestID, d.At, d.Unclaimed, row)
+		return changedOr(c, n, err, deviceRequestByID, row, d.RequestID)
 	}))
 }
 
 // RedeemDeviceRequest implements authz.DeviceStore.
 func (s *Store) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) error {
-	return wrap("redeeming a device request", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+	h := s.index.hash(byDeviceCode, r.DeviceCode[:])
+	return wrap("redeeming a device request", s.withRequest(ctx, h, func(c *sqlite.Conn, row int64) error {
 		n, err := exec(c, `UPDATE device_requests SET state = 'redeemed'
-			WHERE device_code = ? AND client_id = ? AND state = 'approved' AND expires_at > ?`, r.DeviceCode, r.ClientID, r.At)
-		if err := changedOr(c, n, err, selectDeviceRequest+`device_code = ? AND client_id = ?`, r.DeviceCode, r.ClientID); err != nil {
+			WHERE seq = ? AND device_code = ? AND client_id = ? AND state = 'approved' AND expires_at > ?`, row, r.DeviceCode, r.ClientID, r.At)
+		if err := changedOr(c, n, err, deviceRequestByCode+` AND client_id = ?`, row, r.DeviceCode, r.ClientID); err != nil {
 			return err
 		}
-		_, err = exec(c, `UPDATE grants SET last_used_at = ?1
-			WHERE id = (SELECT id FROM device_requests WHERE device_code = ?2)`, r.At, r.DeviceCode)
+		_, err = exec(c, `UPDATE grants SET last_used_at = ?1 WHERE id = (SELECT id FROM device_requests WHERE seq = ?2)`, r.At, row)
 		if err != nil || r.RefreshToken == nil {
 			return err
 		}

@@ -51,23 +51,40 @@ func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time
 	return failures, wrap("reading guesses", err)
 }
 
+// sweepDeviceRequests deletes rows, and then what the index has of them.
+func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	gone := map[uint64]int64{}
+	err = s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+		_, err := query(c, func(r *sqlite.Stmt) {
+			n++
+			for _, h := range s.index.hashes(columnHash(r, 1), columnHash(r, 2), r.ColumnText(3)) {
+				gone[h] = r.ColumnInt64(0)
+			}
+		}, `DELETE FROM device_requests WHERE seq IN (SELECT seq FROM device_requests WHERE expires_at < ?1 LIMIT ?2)
+			RETURNING seq, device_code, user_code, id`, before, limit)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.index.remove(gone)
+	return n, nil
+}
+
 // guessesKept is how long a window of guesses is kept after it opened; windows
 // are shorter.
 const guessesKept = 24 * time.Hour
 
-// Device requests have no index on their expiry: rows are stored in the order of
-// creation, which is nearly that of expiry, so the oldest are looked at.
-const sweepDeviceRequests = `
-DELETE FROM device_requests WHERE rowid IN (SELECT rowid FROM device_requests ORDER BY rowid LIMIT ?2) AND expires_at < ?1`
-
 // Sweep implements authz.GuardStore.
 func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (int, error) {
-	total := 0
+	total, err := s.sweepDeviceRequests(ctx, before.DeviceRequests, limit)
+	if err != nil {
+		return 0, wrap("sweeping", err)
+	}
 	for _, kind := range []struct {
 		statement string
 		before    time.Time
 	}{
-		{sweepDeviceRequests, before.DeviceRequests},
 		{`DELETE FROM grants WHERE rowid IN (SELECT rowid FROM grants WHERE ended_at < ?1 LIMIT ?2)`, before.Grants},
 		{`DELETE FROM refresh_tokens WHERE token IN (SELECT token FROM refresh_tokens WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
 		{`DELETE FROM sessions WHERE token IN (SELECT token FROM sessions WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},

@@ -44,7 +44,10 @@ var pragmas = []string{
 // Store is an authz.Store in one SQLite file.
 type Store struct {
 	pool   chan *sqlite.Conn // connections that read
+	opened int               // how many there are; written by Open and Close only
+	closed chan struct{}     // closed by Close
 	writer *writer
+	index  *requestIndex
 }
 
 var _ authz.Store = (*Store)(nil)
@@ -67,15 +70,20 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := migrate(conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), conn.Close())
 	}
-	s := &Store{pool: make(chan *sqlite.Conn, readers), writer: newWriter(conn)}
+	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex()}
+	s.writer = newWriter(conn, s.index)
 	for range readers {
 		reader, err := connect(path)
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 		s.pool <- reader
+		s.opened++
 	}
-	return s, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 func connect(path string) (*sqlite.Conn, error) {
@@ -95,7 +103,11 @@ func connect(path string) (*sqlite.Conn, error) {
 // Close lets the writes that were handed in finish, and closes the database.
 func (s *Store) Close() error {
 	err := s.writer.close()
-	for range cap(s.pool) {
+	if s.opened == 0 {
+		return err
+	}
+	close(s.closed)
+	for ; s.opened > 0; s.opened-- {
 		select {
 		case conn := <-s.pool:
 			err = errors.Join(err, conn.Close())
@@ -112,6 +124,8 @@ func (s *Store) read(ctx context.Context, fn func(c *sqlite.Conn) error) error {
 	case conn := <-s.pool:
 		defer func() { s.pool <- conn }()
 		return fn(conn)
+	case <-s.closed:
+		return errClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -34,6 +34,7 @@ var errClosed = errors.New("the database is closed")
 // callers when the transaction is committed.
 type writer struct {
 	conn  *sqlite.Conn // only the writer's goroutine uses it
+	index *requestIndex
 	queue chan *write
 	ended chan struct{} // closed when the goroutine has returned
 
@@ -50,8 +51,8 @@ type write struct {
 	done  chan struct{}
 }
 
-func newWriter(conn *sqlite.Conn) *writer {
-	w := &writer{conn: conn, queue: make(chan *write, queued), ended: make(chan struct{})}
+func newWriter(conn *sqlite.Conn, index *requestIndex) *writer {
+	w := &writer{conn: conn, index: index, queue: make(chan *write, queued), ended: make(chan struct{})}
 	go w.loop()
 	return w
 }
@@ -96,7 +97,7 @@ func (w *writer) loop() {
 	group := make([]*write, 0, groupLimit)
 	for first := range w.queue {
 		group = w.collect(append(group[:0], first))
-		w.commit(group)
+		w.index.end(w.commit(group))
 		for _, write := range group {
 			close(write.done)
 		}
@@ -120,22 +121,40 @@ func (w *writer) collect(group []*write) []*write {
 	return group
 }
 
-// commit runs a group in one transaction and leaves each write's outcome in it.
-func (w *writer) commit(group []*write) {
+// commit runs a group in one transaction, leaves each write's outcome in it, and
+// reports whether the transaction was committed.
+func (w *writer) commit(group []*write) bool {
 	if _, err := exec(w.conn, `BEGIN IMMEDIATE`); err != nil {
 		failAll(group, fmt.Errorf("beginning a transaction: %w", err))
-		return
+		return false
+	}
+	if err := w.index.begin(w.conn); err != nil {
+		failAll(group, fmt.Errorf("beginning a transaction: %w", err))
+		w.rollback()
+		return false
 	}
 	for _, write := range group {
 		if write.err = write.ctx.Err(); write.err == nil {
 			write.err = w.run(write)
 		}
+		// On a full disk or an I/O error SQLite may end the transaction by itself.
+		// What followed would run outside of any, and stay.
+		if w.conn.AutocommitEnabled() {
+			failAll(group, fmt.Errorf("the transaction was rolled back: %w", write.err))
+			return false
+		}
 	}
 	if _, err := exec(w.conn, `COMMIT`); err != nil {
 		failAll(group, fmt.Errorf("committing: %w", err))
-		if !w.conn.AutocommitEnabled() {
-			_, _ = exec(w.conn, `ROLLBACK`) // nothing was promised to anyone
-		}
+		w.rollback()
+		return false
+	}
+	return true
+}
+
+func (w *writer) rollback() {
+	if !w.conn.AutocommitEnabled() {
+		_, _ = exec(w.conn, `ROLLBACK`) // nothing was promised to anyone
 	}
 }
 

@@ -260,3 +260,16 @@ func TestAWriteAfterCloseIsRefused(t *testing.T) {
 		t.Errorf("got %v, want errClosed", err)
 	}
 }
+
+func TestAReadAfterCloseIsRefused(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "countersign.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DeviceRequest(t.Context(), numbered(1).DeviceCode); !errors.Is(err, errClosed) {
+		t.Errorf("got %v, want errClosed", err)
+	}
+}

@@ -3,9 +3,11 @@ CREATE TABLE clients (
     metadata TEXT NOT NULL -- JSON; nothing is looked up by its members
 ) WITHOUT ROWID;
 
--- Rows are appended by rowid and go in nearly the same order, so the table stays
--- dense however random its keys are; only the small index entries are scattered.
+-- Rows are only appended. Their random keys have no index here, because each
+-- would scatter every group of rows over the file: index.go keeps it in memory,
+-- for which no seq may be used twice.
 CREATE TABLE device_requests (
+    seq          INTEGER PRIMARY KEY AUTOINCREMENT,
     id           TEXT    NOT NULL,
     device_code  BLOB    NOT NULL,
     user_code    BLOB    NOT NULL,
@@ -24,9 +26,8 @@ CREATE TABLE device_requests (
     device_name  TEXT    NOT NULL,
     platform     TEXT    NOT NULL
 );
-CREATE UNIQUE INDEX device_requests_device_code ON device_requests (device_code);
-CREATE UNIQUE INDEX device_requests_user_code ON device_requests (user_code);
-CREATE UNIQUE INDEX device_requests_id ON device_requests (id);
+-- Nearly every row goes to its end, which keeps it cheap.
+CREATE INDEX device_requests_expiry ON device_requests (expires_at);
 
 CREATE TABLE accounts (
     id         TEXT PRIMARY KEY,

@@ -1,0 +1,108 @@
+# Countersign. `make demo` and `make test` do all their own set-up.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X countersign.dev/internal/cli.version=$(VERSION)
+BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)"
+TOOL    := go tool -modfile=tools/go.mod
+
+# What has goroutines that meet: these run once more under the race detector.
+RACED := ./internal/authz/... ./internal/storage/... ./internal/server/... ./deviceflow/...
+
+# Seconds of fuzzing for each target in `make test`, and in `make fuzz`.
+FUZZ_SHORT := 3
+FUZZ_LONG  := 60
+
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.PHONY: help
+help: ## List what there is to make
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+.PHONY: build
+build: ## Build bin/countersign
+	$(BUILD) -o bin/countersign ./cmd/countersign
+
+.PHONY: run
+run: build ## Build and run the server
+	bin/countersign serve
+
+.PHONY: demo
+demo: build ## Show the whole story: a device asks, its owner countersigns
+	bin/countersign demo
+
+.PHONY: test
+test: setup vet test-unit test-race test-fuzz test-e2e lint ## Check everything
+
+.PHONY: test-fast
+test-fast: vet test-unit ## Check the Go code only, in under a minute
+
+.PHONY: vet
+vet:
+	go vet -tags e2e ./...
+
+.PHONY: test-unit
+test-unit:
+	go test ./...
+
+# The race detector needs a C compiler; setup installs one where it can.
+.PHONY: test-race
+test-race:
+	CGO_ENABLED=1 go test -race -short -count=1 $$(go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' $(RACED))
+
+.PHONY: test-fuzz
+test-fuzz:
+	./tools/fuzz $(FUZZ_SHORT)
+
+.PHONY: test-e2e
+test-e2e: build clients
+	go test -tags e2e -count=1 -parallel 8 -timeout 8m ./e2e/...
+
+# The clients that others wrote, at the versions of the lock file.
+.PHONY: clients
+clients: e2e/clients/node_modules/.installed
+e2e/clients/node_modules/.installed: e2e/clients/package.json e2e/clients/package-lock.json
+	@echo "installing the npm clients of e2e/clients"
+	cd e2e/clients && npm ci --no-audit --no-fund
+	touch $@
+
+.PHONY: setup
+setup:
+	@./tools/setup
+
+.PHONY: lint
+lint: ## Check style and common mistakes
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: format
+format: ## Format the Go code
+	$(TOOL) golangci-lint fmt ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for a minute
+	./tools/fuzz $(FUZZ_LONG)
+
+.PHONY: bench
+bench: build ## Measure the server beside a bare handler, and each step in Go
+	./bench/run.sh
+	go test -bench . -benchmem -run '^$$' ./...
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities (fetches the database of them)
+	$(TOOL) govulncheck ./...
+
+.PHONY: build-all
+build-all: ## Build for every platform into dist/
+	@for p in $(PLATFORMS); do \
+		os=$${p%/*}; arch=$${p#*/}; out=dist/countersign-$$os-$$arch; \
+		if [ $$os = windows ]; then out=$$out.exe; fi; \
+		echo "$$out"; \
+		GOOS=$$os GOARCH=$$arch $(BUILD) -o $$out ./cmd/countersign; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin dist e2e/clients/node_modules

@@ -1,0 +1,8 @@
+// Package e2e runs the built program as its users do: a real process, real HTTP,
+// a real database file, and clients that others wrote, unmodified.
+//
+// The tests have the build tag e2e; `make test` runs them. clients holds the
+// clients from npm at fixed versions, and one small script for each that says
+// what it saw. What can be shown without a process of its own is tested in the
+// rooms themselves.
+package e2e

@@ -1,0 +1,177 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
+
+	"countersign.dev/bap"
+	"countersign.dev/bitcoinauth"
+)
+
+// owner is a person with an identity key and, once signed in, a session.
+type owner struct {
+	key    *ec.PrivateKey
+	bapID  string
+	pubkey string
+	cookie string
+}
+
+func newOwner(t *testing.T) *owner {
+	t.Helper()
+	key, err := bap.NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := bap.ID(key.PubKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &owner{key: key, bapID: id, pubkey: bap.FormatPublicKey(key.PubKey())}
+}
+
+// errStatus is an answer that is no success.
+type errStatus struct {
+	status int
+	body   string
+}
+
+func (e *errStatus) Error() string { return fmt.Sprintf("status %d: %.300s", e.status, e.body) }
+
+// signIn signs in at the server that listens at base.
+func (o *owner) signIn(t *testing.T, base string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"bapId": o.bapID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, _, err := o.send(t.Context(), http.MethodPost, base, "/api/auth/sign-in/sigma", body, true)
+	if err != nil {
+		t.Fatal("signing in:", err)
+	}
+	cookies := resp.Cookies()
+	if len(cookies) != 1 || cookies[0].Value == "" {
+		t.Fatalf("signing in: cookies %v", cookies)
+	}
+	o.cookie = cookies[0].Name + "=" + cookies[0].Value
+}
+
+// send sends a request with the session, or signed by the key. An answer that is
+// no success is an *errStatus.
+func (o *owner) send(ctx context.Context, method, base, target string, body []byte, signed bool) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, base+target, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if signed {
+		token, err := bitcoinauth.Sign(o.key, bitcoinauth.Signing{Path: target, Body: body, Time: time.Now()})
+		if err != nil {
+			return nil, nil, err
+		}
+		req.Header.Set(bitcoinauth.Header, token)
+	} else {
+		req.Header.Set("Cookie", o.cookie)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = &errStatus{status: resp.StatusCode, body: string(answer)}
+	}
+	return resp, answer, err
+}
+
+// decide opens a request and approves or denies it, as a page with a session
+// does. It is safe to call from any goroutine.
+func (o *owner) decide(ctx context.Context, base, userCode, decision string) error {
+	if _, _, err := o.send(ctx, http.MethodGet, base, "/api/auth/device?user_code="+url.QueryEscape(userCode), nil, false); err != nil {
+		return fmt.Errorf("opening %s: %w", userCode, err)
+	}
+	body, err := json.Marshal(map[string]string{"userCode": userCode})
+	if err != nil {
+		return err
+	}
+	_, answer, err := o.send(ctx, http.MethodPost, base, "/api/auth/device/"+decision, body, false)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", decision, userCode, err)
+	}
+	var done struct{ Success bool }
+	if err := json.Unmarshal(answer, &done); err != nil || !done.Success {
+		return fmt.Errorf("%s %s: answered %.300s", decision, userCode, answer)
+	}
+	return nil
+}
+
+// approveSigned approves with a signature over the statement, and no session.
+func (o *owner) approveSigned(t *testing.T, base, userCode string) (grantID string) {
+	t.Helper()
+	_, answer, err := o.send(t.Context(), http.MethodGet, base, "/api/auth/device/approval?user_code="+url.QueryEscape(userCode), nil, true)
+	if err != nil {
+		t.Fatal("asking what to sign:", err)
+	}
+	var review struct {
+		Statement string                `json:"statement"`
+		Match     struct{ Kind string } `json:"match"`
+	}
+	if err := json.Unmarshal(answer, &review); err != nil || review.Statement == "" {
+		t.Fatalf("asking what to sign: %v: %s", err, answer)
+	}
+	decision := map[string]string{"userCode": userCode, "statement": review.Statement}
+	if review.Match.Kind == "letters" {
+		_, decision["match"], _ = strings.Cut(userCode, "-") // the last four letters
+	}
+	body, err := json.Marshal(decision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, answer, err = o.send(t.Context(), http.MethodPost, base, "/api/auth/device/approve", body, true)
+	if err != nil {
+		t.Fatal("approving:", err)
+	}
+	var done struct {
+		GrantID string `json:"grant_id"`
+	}
+	if err := json.Unmarshal(answer, &done); err != nil || done.GrantID == "" {
+		t.Fatalf("approving: %v: %s", err, answer)
+	}
+	return done.GrantID
+}
+
+// checkClaims checks what userinfo says of this owner (requirement U-10).
+func (o *owner) checkClaims(claims map[string]any) error {
+	if claims["sub"] == nil || claims["sub"] == "" || claims["sub"] == o.pubkey || claims["sub"] == o.bapID {
+		return fmt.Errorf("sub is %v", claims["sub"])
+	}
+	if claims["bap_id"] != o.bapID || claims["pubkey"] != o.pubkey {
+		return fmt.Errorf("bap_id %v and pubkey %v, not %s and %s", claims["bap_id"], claims["pubkey"], o.bapID, o.pubkey)
+	}
+	text, ok := claims["bap"].(string)
+	if !ok {
+		return errors.New("bap is not a string")
+	}
+	var profile struct{ IDKey string }
+	if err := json.Unmarshal([]byte(text), &profile); err != nil {
+		return fmt.Errorf("bap is not JSON: %w", err)
+	}
+	if profile.IDKey != o.bapID {
+		return fmt.Errorf("bap.idKey is %q, not %s", profile.IDKey, o.bapID)
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "countersign-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+		binary = filepath.Join(dir, "countersign")
+		build := exec.Command("go", "build", "-o", binary, "countersign.dev/cmd/countersign")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "building: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// process is a running `countersign serve`.
+type process struct {
+	// url is where it listens.
+	url  string
+	cmd  *exec.Cmd
+	log  *logBook
+	done chan struct{} // closed when the process has ended; err is set before
+	err  error
+}
+
+// startProcess starts a server on a data directory, on a port of the system's
+// choice, and waits until it is ready.
+func startProcess(t *testing.T, data string, flags ...string) *process {
+	t.Helper()
+	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--log-format", "json"}, flags...)
+	p := &process{cmd: exec.Command(binary, args...), log: &logBook{}, done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	listening := make(chan string, 1)
+	go func() {
+		p.log.read(stderr, listening)
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("the server's last lines:\n%s", p.log.tail())
+		}
+	})
+	select {
+	case address := <-listening:
+		p.url = "http://" + address
+	case <-p.done:
+		t.Fatalf("the server ended at once: %v\n%s", p.err, p.log.tail())
+	case <-time.After(20 * time.Second):
+		t.Fatalf("the server says nothing of where it listens:\n%s", p.log.tail())
+	}
+	p.waitReady(t)
+	return p
+}
+
+// waitReady asks /readyz until it is.
+func (p *process) waitReady(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("the server does not get ready")
+		}
+	}
+}
+
+// stop ends the server as an operator does, and expects a clean end.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+		if p.err != nil {
+			t.Errorf("SIGTERM: the server ended with %v", p.err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("SIGTERM: the server does not end")
+	}
+}
+
+// kill ends the server as a power cut does.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended already
+	<-p.done
+}
+
+// logBook keeps the last lines of a server's log.
+type logBook struct {
+	mu    sync.Mutex
+	lines []string // guarded by mu
+}
+
+// read takes the log in and reports the address that the server listens on.
+func (b *logBook) read(from io.Reader, listening chan<- string) {
+	lines := bufio.NewScanner(from)
+	for lines.Scan() {
+		b.mu.Lock()
+		b.lines = append(b.lines[max(0, len(b.lines)-30):], lines.Text())
+		b.mu.Unlock()
+		var line struct {
+			Msg    string `json:"msg"`
+			Listen string `json:"listen"`
+		}
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
+			listening <- line.Listen
+		}
+	}
+}
+
+func (b *logBook) tail() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.lines, "\n")
+}
