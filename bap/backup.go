@@ -31,9 +31,9 @@ const (
 )
 
 var (
-	// ErrNotABackup: the text is no backup of a kind known here.
+	// ErrNotABackup says that a text is no backup of a kind known here.
 	ErrNotABackup = errors.New("not a backup")
-	// ErrWrongPassword: the password is wrong, or the file is damaged; the
+	// ErrWrongPassword says that the password is wrong or the file is damaged; the
 	// encryption cannot tell which.
 	ErrWrongPassword = errors.New("wrong password, or a damaged backup")
 )

@@ -34,7 +34,7 @@ func (e *Error) Error() string {
 
 // Is reports whether target is the error's code.
 func (e *Error) Is(target error) bool {
-	code, ok := target.(Code) //nolint:errorlint // a code is what is asked for, not wrapped
+	code, ok := target.(Code)
 	return ok && string(code) == e.Code
 }
 

@@ -56,39 +56,46 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if poll != nil && g.hurry && len(poll.polls) == 0 {
 		early := r.Clone(r.Context())
 		early.Header.Del("Prefer")
-		if _, _, err := g.forward(early, body); err != nil {
+		if _, err := g.forward(early, body); err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
 	}
-	resp, answer, err := g.forward(r, body)
+	got, err := g.forward(r, body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	g.answered(r, poll, answer)
-	for name, values := range resp.Header {
+	g.answered(r, poll, got.body)
+	for name, values := range got.header {
 		w.Header()[name] = values
 	}
-	w.WriteHeader(resp.StatusCode)
-	w.Write(answer) //nolint:errcheck // a client that has gone
+	w.WriteHeader(got.status)
+	w.Write(got.body) // a client that has gone hears nothing
+}
+
+// reply is an answer of the server.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
 }
 
 // forward sends a request on and reads the whole answer.
-func (g *gate) forward(r *http.Request, body []byte) (*http.Response, []byte, error) {
+func (g *gate) forward(r *http.Request, body []byte) (reply, error) {
 	out, err := http.NewRequestWithContext(r.Context(), r.Method, g.process.url+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	out.Header, out.Host = r.Header.Clone(), r.Host
 	out.Header.Del("Accept-Encoding")
 	resp, err := http.DefaultTransport.RoundTrip(out)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	return resp, answer, err
+	return reply{status: resp.StatusCode, header: resp.Header, body: answer}, err
 }
 
 // arrived returns the device that a request polls for, or nil.

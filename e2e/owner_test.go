@@ -58,20 +58,20 @@ func (o *owner) signIn(t *testing.T, base string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, _, err := o.send(t.Context(), http.MethodPost, base, "/api/auth/sign-in/sigma", body, true)
+	cookies, _, err := o.send(t.Context(), http.MethodPost, base, "/api/auth/sign-in/sigma", body, true)
 	if err != nil {
 		t.Fatal("signing in:", err)
 	}
-	cookies := resp.Cookies()
 	if len(cookies) != 1 || cookies[0].Value == "" {
 		t.Fatalf("signing in: cookies %v", cookies)
 	}
 	o.cookie = cookies[0].Name + "=" + cookies[0].Value
 }
 
-// send sends a request with the session, or signed by the key. An answer that is
-// no success is an *errStatus.
-func (o *owner) send(ctx context.Context, method, base, target string, body []byte, signed bool) (*http.Response, []byte, error) {
+// send sends a request with the session, or signed by the key, and returns the
+// cookies that were set and the body. An answer that is no success is an
+// *errStatus.
+func (o *owner) send(ctx context.Context, method, base, target string, body []byte, signed bool) ([]*http.Cookie, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, base+target, bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, err
@@ -95,7 +95,7 @@ func (o *owner) send(ctx context.Context, method, base, target string, body []by
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = &errStatus{status: resp.StatusCode, body: string(answer)}
 	}
-	return resp, answer, err
+	return resp.Cookies(), answer, err
 }
 
 // decide opens a request and approves or denies it, as a page with a session

@@ -285,7 +285,7 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision)
 	if err := s.store.ApproveDeviceRequest(ctx, a); err != nil {
 		return Grant{}, decisionRefused(err, owner, now)
 	}
-	s.decided(f.Request.ID)
+	s.decided(f.Request)
 	s.log.Info("device request approved", "grant", g.ID, "client_id", g.ClientID, "account", g.AccountID, "acr", g.ACR)
 	return g, nil
 }
@@ -311,7 +311,7 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclai
 	if err != nil {
 		return decisionRefused(err, owner, now)
 	}
-	s.decided(r.ID)
+	s.decided(r)
 	if report {
 		s.log.Warn("device request reported: its owner did not start it", "request", r.ID, "client_id", r.ClientID, "network", r.Seen.Network)
 	}
@@ -327,10 +327,11 @@ func (s *Service) wrongMatch(ctx context.Context, owner Owner, r DeviceRequest) 
 	return errWrongMatch
 }
 
-// decided lets waiting polls know.
-func (s *Service) decided(requestID string) {
+// decided lets polls know, those that wait and those to come.
+func (s *Service) decided(r DeviceRequest) {
 	s.pending.Add(-1)
-	s.waiting.decided(requestID)
+	s.pace.decided(r.DeviceCode)
+	s.waiting.decided(r.ID)
 }
 
 var (

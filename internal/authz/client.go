@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 )
 
 // Grant types a client may be registered for.
@@ -167,16 +169,57 @@ func (s *Service) client(ctx context.Context, id string) (Client, error) {
 	if c, ok := s.configured[id]; ok {
 		return c, nil
 	}
+	now := s.now()
+	if c, ok := s.clients.get(id, now); ok {
+		return c.Client, c.err
+	}
 	c, err := s.store.Client(ctx, id)
 	switch {
 	case err == nil:
 		c.Registered = true
-		return c, nil
 	case errors.Is(err, ErrNotFound) && s.settings.OpenClients:
-		return Client{ID: id, AuthMethod: AuthNone, GrantTypes: []string{GrantDevice}}, nil
-	default:
+		c, err = Client{ID: id, AuthMethod: AuthNone, GrantTypes: []string{GrantDevice}}, nil
+	case !errors.Is(err, ErrNotFound):
 		return Client{}, err
 	}
+	s.clients.put(id, knownClient{c, err, now.Add(clientsKnown)})
+	return c, err
+}
+
+const (
+	// clientsKnown is how long a client is used without asking the store again: one
+	// that was removed is refused within that time.
+	clientsKnown = 500 * time.Millisecond
+	// clientsRemembered bounds how many are; beyond it all are forgotten.
+	clientsRemembered = 4096
+)
+
+// clientCache remembers clients for a moment.
+type clientCache struct {
+	mu   sync.Mutex
+	byID map[string]knownClient // guarded by mu
+}
+
+type knownClient struct {
+	Client
+	err   error
+	until time.Time
+}
+
+func (c *clientCache) get(id string, now time.Time) (knownClient, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.byID[id]
+	return k, ok && now.Before(k.until)
+}
+
+func (c *clientCache) put(id string, k knownClient) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID == nil || len(c.byID) >= clientsRemembered {
+		c.byID = map[string]knownClient{}
+	}
+	c.byID[id] = k
 }
 
 // validClientID accepts what RFC 6749 appendix A.1 calls VSCHAR, bounded.

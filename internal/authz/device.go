@@ -140,11 +140,19 @@ func (s *Service) RedeemDevice(ctx context.Context, c Client, deviceCode Secret,
 			Description: "polled too soon: wait for the new interval between polls",
 		}
 	}
+	pending, epoch := s.pace.known(code, c.ID, began)
+	if pending && wait <= 0 {
+		s.pace.accept(code, began, s.settings.PollInterval, time.Time{})
+		return nil, errPending
+	}
 	r, err := s.deviceRequest(ctx, c, code)
 	if err != nil {
 		return nil, err
 	}
 	s.pace.accept(code, began, s.settings.PollInterval, r.ExpiresAt)
+	if r.StateAt(began) == Pending {
+		s.pace.remember(r, epoch)
+	}
 	if wait > 0 && r.StateAt(began) == Pending {
 		if r, err = s.awaitDecision(ctx, c, r, min(wait, MaxWait)); err != nil {
 			return nil, err

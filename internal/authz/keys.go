@@ -35,9 +35,15 @@ func SigningAlgs() []string {
 
 // keyring holds the server's signing keys, opened.
 type keyring struct {
-	byAlg map[jose.SignatureAlgorithm]jose.JSONWebKey
-	byID  map[string]jose.JSONWebKey
-	order []string
+	signers map[signs]jose.Signer
+	byID    map[string]jose.JSONWebKey
+	order   []string
+}
+
+// signs is what a signer is for: an algorithm and a `typ`.
+type signs struct {
+	alg jose.SignatureAlgorithm
+	typ jose.ContentType
 }
 
 // openKeyring reads the signing keys, making those that are missing. Servers
@@ -63,7 +69,7 @@ func openKeyring(ctx context.Context, store KeyStore, secrets serverSecrets, now
 			return nil, err
 		}
 	}
-	ring := &keyring{byAlg: map[jose.SignatureAlgorithm]jose.JSONWebKey{}, byID: map[string]jose.JSONWebKey{}}
+	ring := &keyring{signers: map[signs]jose.Signer{}, byID: map[string]jose.JSONWebKey{}}
 	for _, k := range stored {
 		pkcs8, err := secrets.openKeyFor(k.ID, k.Sealed)
 		if err != nil {
@@ -74,9 +80,9 @@ func openKeyring(ctx context.Context, store KeyStore, secrets serverSecrets, now
 			return nil, fmt.Errorf("key %s: %w", k.ID, err)
 		}
 		jwk := jose.JSONWebKey{Key: private, KeyID: k.ID, Algorithm: k.Algorithm, Use: "sig"}
-		ring.byAlg[jose.SignatureAlgorithm(k.Algorithm)] = jwk
-		ring.byID[k.ID] = jwk
-		ring.order = append(ring.order, k.ID)
+		if err := ring.add(jwk); err != nil {
+			return nil, fmt.Errorf("key %s: %w", k.ID, err)
+		}
 	}
 	return ring, nil
 }
@@ -143,16 +149,28 @@ func (s *Service) PublicKeys() jose.JSONWebKeySet {
 	return set
 }
 
+// add makes the signers of a key; of several keys of one algorithm the latest
+// signs.
+func (k *keyring) add(key jose.JSONWebKey) error {
+	alg := jose.SignatureAlgorithm(key.Algorithm)
+	for _, typ := range []jose.ContentType{accessTokenType, idTokenType} {
+		options := (&jose.SignerOptions{}).WithType(typ)
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: key.Key, KeyID: key.KeyID}}, options)
+		if err != nil {
+			return err
+		}
+		k.signers[signs{alg, typ}] = signer
+	}
+	k.byID[key.KeyID] = key
+	k.order = append(k.order, key.KeyID)
+	return nil
+}
+
 // sign makes a JWS in compact form.
 func (k *keyring) sign(alg jose.SignatureAlgorithm, typ jose.ContentType, payload []byte) (string, error) {
-	key, ok := k.byAlg[alg]
+	signer, ok := k.signers[signs{alg, typ}]
 	if !ok {
 		return "", fmt.Errorf("no %s key", alg)
-	}
-	options := (&jose.SignerOptions{}).WithType(typ)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: key.Key, KeyID: key.KeyID}}, options)
-	if err != nil {
-		return "", err
 	}
 	jws, err := signer.Sign(payload)
 	if err != nil {

@@ -124,13 +124,12 @@ func (w *world) signedApproval(owner int, userCode string) (authz.Grant, error) 
 // history is what was promised about one device request. The invariants of the
 // design are checked against it as answers come in, and at the end.
 type history struct {
-	mu        sync.Mutex
-	claimed   map[string]bool // accounts whose opening succeeded
-	approved  []string        // accounts whose approval was acknowledged
-	denied    []string
-	tokens    int
-	expiredAt time.Time
-	faults    []string
+	mu       sync.Mutex
+	claimed  map[string]bool // accounts whose opening succeeded
+	approved []string        // accounts whose approval was acknowledged
+	denied   []string
+	tokens   int
+	faults   []string
 }
 
 func (h *history) fault(format string, args ...any) {

@@ -53,6 +53,7 @@ type Service struct {
 
 	pace    *pace
 	waiting *waiting
+	clients clientCache
 	// pending approximates the number of pending requests: raised by StartDevice,
 	// set right by each sweep.
 	pending atomic.Int64

@@ -13,6 +13,9 @@ import (
 // characters, single spaces, at most limit graphemes, no piled-up accents
 // (attack B-07).
 func CleanText(s string, limit int) string {
+	if isPlain(s, limit) {
+		return s
+	}
 	const bytesPerGrapheme = 16
 	if len(s) > limit*64 {
 		s = strings.ToValidUTF8(s[:limit*64], "")
@@ -45,4 +48,21 @@ func CleanText(s string, limit int) string {
 		}
 	}
 	return strings.TrimSpace(out.String())
+}
+
+// isPlain reports whether a text is clean as it is: short, printable ASCII,
+// single spaces inside. Nearly all are.
+func isPlain(s string, limit int) bool {
+	if len(s) > limit {
+		return false
+	}
+	before := byte(' ')
+	for i := range len(s) {
+		c := s[i]
+		if c < ' ' || c > '~' || (c == ' ' && before == ' ') {
+			return false
+		}
+		before = c
+	}
+	return s == "" || before != ' '
 }

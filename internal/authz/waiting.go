@@ -74,14 +74,3 @@ func (w *waiting) wait(ctx context.Context, mine *waiter, atMost time.Duration) 
 		return ctx.Err()
 	}
 }
-
-// count is how many polls wait now.
-func (w *waiting) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := 0
-	for _, waiters := range w.waiters {
-		n += len(waiters)
-	}
-	return n
-}

@@ -22,7 +22,7 @@ func newClientsCommand(env *Env) *cobra.Command {
 		Use:   "clients",
 		Short: "Register the clients that may ask",
 		Long: `Register clients in the server's database. It works while the server runs; the
-server notices at once. Clients of the configuration file are not shown here.`,
+server notices within a second. Clients of the configuration file are not shown here.`,
 	}
 	config.Bind(cmd.PersistentFlags())
 	cmd.AddCommand(newClientsAdd(env), newClientsList(env), newClientsShow(env), newClientsRemove(env))

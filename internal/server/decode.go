@@ -2,13 +2,14 @@ package server
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"countersign.dev/internal/authz"
 )
@@ -125,77 +126,82 @@ var (
 )
 
 // readJSON reads one flat JSON object. A name that is there twice is refused
-// (requirement D-04): parsers differ in which they believe.
+// (requirement D-04), because parsers differ in which they believe; so is text
+// that is not UTF-8.
 func (p *params) readJSON() error {
-	p.values, p.odd = map[string]string{}, map[string]bool{}
-	d := json.NewDecoder(bytes.NewReader(p.raw))
-	d.UseNumber()
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	p.values = map[string]string{}
+	d := jsontext.NewDecoder(bytes.NewReader(p.raw))
+	if d.PeekKind() != '{' {
 		return errNotJSON
 	}
-	seen := map[string]bool{}
-	for d.More() {
-		t, err := d.Token()
-		name, ok := t.(string)
-		if err != nil || !ok {
-			return errNotJSON
+	if _, err := d.ReadToken(); err != nil {
+		return notJSON(err)
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return notJSON(err)
 		}
-		if seen[name] {
-			return errTwice
-		}
-		seen[name] = true
-		if err := p.readMember(d, name); err != nil {
+		if err := p.readMember(d, name.String()); err != nil {
 			return err
 		}
 	}
-	if _, err := d.Token(); err != nil {
-		return errNotJSON
+	if _, err := d.ReadToken(); err != nil {
+		return notJSON(err)
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return errTrailing
 	}
 	return nil
 }
 
-func (p *params) readMember(d *json.Decoder, name string) error {
-	value, err := d.Token()
-	if err != nil {
-		return errNotJSON
+func notJSON(err error) error {
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return errTwice
 	}
-	switch v := value.(type) {
-	case string:
-		p.values[name] = v
-	case bool:
-		p.odd[name] = true
-		if v {
-			p.values[name] = "true"
-		}
-	case json.Number:
-		p.odd[name] = true
-	case json.Delim:
-		p.odd[name] = true
-		return skip(d)
-	}
-	return nil
+	return errNotJSON
 }
 
-// skip reads to the end of an array or object whose first delimiter was read.
-func skip(d *json.Decoder) error {
-	for depth := 1; depth > 0; {
-		t, err := d.Token()
+func (p *params) readMember(d *jsontext.Decoder, name string) error {
+	switch d.PeekKind() {
+	case '"':
+		value, err := d.ReadToken()
 		if err != nil {
-			return errNotJSON
+			return notJSON(err)
 		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			if depth++; depth > maxDepth {
-				return errTooDeep
-			}
-		case json.Delim('}'), json.Delim(']'):
-			depth--
+		p.values[name] = value.String()
+		return nil
+	case 't':
+		p.values[name] = "true"
+		p.isOdd(name)
+	case 'n': // null is how some say that a member is absent
+	default:
+		p.isOdd(name)
+	}
+	return skip(d)
+}
+
+// isOdd remembers a member whose value is not a text.
+func (p *params) isOdd(name string) {
+	if p.odd == nil {
+		p.odd = map[string]bool{}
+	}
+	p.odd[name] = true
+}
+
+// skip reads one value of any kind, not too deep.
+func skip(d *jsontext.Decoder) error {
+	for level := d.StackDepth(); ; {
+		if _, err := d.ReadToken(); err != nil {
+			return notJSON(err)
+		}
+		switch depth := d.StackDepth(); {
+		case depth > maxDepth:
+			return errTooDeep
+		case depth <= level:
+			return nil
 		}
 	}
-	return nil
 }
 
 // preferredWait is the `wait` of the Prefer header in seconds (RFC 7240 §4.3),

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/jub0bs/cors"
 
@@ -23,7 +22,6 @@ type Server struct {
 	log     *slog.Logger
 	version string
 	issuer  *url.URL
-	started time.Time
 
 	secure      bool // the issuer is https
 	crossOrigin *http.CrossOriginProtection

@@ -71,6 +71,15 @@ func (x *requestIndex) row(h uint64) (row int64, found bool) {
 	return row, found
 }
 
+// entry is one row's number under one of its keys.
+type entry struct {
+	hash uint64
+	row  int64
+}
+
+// batch is how many rows are read before the index is locked to take them in.
+const batch = 4096
+
 // catchUp adds what other processes stored, or at first what is in the file.
 func (x *requestIndex) catchUp(c *sqlite.Conn) error {
 	x.catching <- struct{}{} // one scan does for all who wait for it
@@ -78,26 +87,36 @@ func (x *requestIndex) catchUp(c *sqlite.Conn) error {
 	x.mu.RLock()
 	last := x.last
 	x.mu.RUnlock()
-	found := map[uint64]int64{}
-	_, err := query(c, func(r *sqlite.Stmt) {
-		last = r.ColumnInt64(0)
-		for _, h := range x.hashes(columnHash(r, 1), columnHash(r, 2), r.ColumnText(3)) {
-			found[h] = last
+	var entries []entry
+	for {
+		entries = entries[:0]
+		_, err := query(c, func(r *sqlite.Stmt) {
+			last = r.ColumnInt64(0)
+			for _, h := range x.hashes(columnHash(r, 1), columnHash(r, 2), r.ColumnText(3)) {
+				entries = append(entries, entry{h, last})
+			}
+		}, `SELECT seq, device_code, user_code, id FROM device_requests WHERE seq > ? ORDER BY seq LIMIT ?`, last, batch)
+		if err != nil {
+			return err
 		}
-	}, `SELECT seq, device_code, user_code, id FROM device_requests WHERE seq > ? ORDER BY seq`, last)
-	if err != nil || len(found) == 0 {
-		return err
+		x.takeIn(entries, last)
+		if len(entries) < batch*int(keyKinds) {
+			return nil
+		}
 	}
+}
+
+// takeIn adds entries of committed rows, of which last is the highest.
+func (x *requestIndex) takeIn(entries []entry, last int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for h, row := range found {
+	for _, e := range entries {
 		// The writer may have been faster with a later row of the same key.
-		if x.rows[h] < row {
-			x.rows[h] = row
+		if x.rows[e.hash] < e.row {
+			x.rows[e.hash] = e.row
 		}
 	}
 	x.last = max(x.last, last)
-	return nil
 }
 
 // find returns the number of the row that may have a key, or 0. A reader passes

@@ -1,0 +1,157 @@
+package server_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
+
+	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server"
+	"countersign.dev/internal/storage/sqlite"
+)
+
+// benchServer is the whole server without a network, with somebody signed in.
+type benchServer struct {
+	handler http.Handler
+	cookie  string
+}
+
+func newBenchServer(b *testing.B) *benchServer {
+	b.Helper()
+	const issuer = "http://localhost:8628"
+	store, err := sqlite.Open(context.Background(), filepath.Join(b.TempDir(), "countersign.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	service, err := authz.New(context.Background(), authz.Options{
+		Store: store, Clock: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Secret: make([]byte, authz.SecretLength),
+		Settings: authz.Settings{
+			Issuer: issuer, DeviceCodeLifetime: time.Hour, PollInterval: time.Nanosecond, AccessTokenLifetime: time.Hour,
+			RefreshIdleLifetime: time.Hour, RefreshLifetime: time.Hour, SessionLifetime: time.Hour, OpenClients: true, SignUp: true, PendingLimit: 1 << 30,
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		service.Close()
+		if err := store.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	u, err := url.Parse(issuer)
+	if err != nil {
+		b.Fatal(err)
+	}
+	front, err := server.New(service, u, "bench", slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := &benchServer{handler: front.Handler()}
+	s.signIn(b)
+	return s
+}
+
+func (s *benchServer) signIn(b *testing.B) {
+	b.Helper()
+	const path = "/api/auth/sign-in/sigma"
+	key, _ := ec.PrivateKeyFromBytes([]byte{31: 9})
+	token, err := bitcoinauth.Sign(key, bitcoinauth.Signing{Path: path, Time: time.Now()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, path, nil)
+	r.Header.Set(bitcoinauth.Header, token)
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	s.cookie, _, _ = strings.Cut(w.Header().Get("Set-Cookie"), ";")
+	if w.Code != http.StatusOK || s.cookie == "" {
+		b.Fatalf("sign-in answered %d", w.Code)
+	}
+}
+
+// do sends a request and wants a status.
+func (s *benchServer) do(b *testing.B, method, path, body string, want int, header ...string) []byte {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	answer, _ := io.ReadAll(w.Body)
+	if w.Code != want {
+		b.Fatalf("%s %s answered %d: %s", method, path, w.Code, answer)
+	}
+	return answer
+}
+
+type benchCode struct {
+	DeviceCode string `json:"device_code"`
+	UserCode   string `json:"user_code"`
+}
+
+func (s *benchServer) code(b *testing.B) (c benchCode) {
+	answer := s.do(b, "POST", "/api/auth/device/code", `{"client_id":"my-app","scope":"openid profile"}`, http.StatusOK)
+	if err := json.Unmarshal(answer, &c); err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+func (c benchCode) poll() string {
+	return `{"grant_type":"urn:ietf:params:oauth:grant-type:device_code","client_id":"my-app","device_code":"` + c.DeviceCode + `"}`
+}
+
+func BenchmarkDeviceCode(b *testing.B) {
+	s := newBenchServer(b)
+	b.SetParallelism(32) // group commit is for callers that come together
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			s.code(b)
+		}
+	})
+}
+
+func BenchmarkPendingPoll(b *testing.B) {
+	s := newBenchServer(b)
+	body := s.code(b).poll()
+	for b.Loop() {
+		s.do(b, "POST", "/api/auth/device/token", body, http.StatusBadRequest)
+	}
+}
+
+// BenchmarkFlow is one device from code to userinfo: code, open, approve, token,
+// userinfo.
+func BenchmarkFlow(b *testing.B) {
+	s := newBenchServer(b)
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			c := s.code(b)
+			s.do(b, "GET", "/api/auth/device?user_code="+c.UserCode, "", http.StatusOK, "Cookie", s.cookie)
+			s.do(b, "POST", "/api/auth/device/approve", `{"userCode":"`+c.UserCode+`"}`, http.StatusOK, "Cookie", s.cookie)
+			var t struct {
+				AccessToken string `json:"access_token"`
+			}
+			if err := json.Unmarshal(s.do(b, "POST", "/api/auth/device/token", c.poll(), http.StatusOK), &t); err != nil {
+				b.Fatal(err)
+			}
+			s.do(b, "GET", "/api/auth/oauth2/userinfo", "", http.StatusOK, "Authorization", "Bearer "+t.AccessToken)
+		}
+	})
+}
