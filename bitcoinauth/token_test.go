@@ -123,15 +123,14 @@ const path = "/api/auth/sign-in/sigma"
 
 func now() time.Time { return time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC) }
 
-func key(tb testing.TB, seed byte) *ec.PrivateKey {
-	tb.Helper()
-	k, _ := ec.PrivateKeyFromBytes([]byte{31: seed})
+func key() *ec.PrivateKey {
+	k, _ := ec.PrivateKeyFromBytes([]byte{31: 7})
 	return k
 }
 
 func sign(tb testing.TB, s bitcoinauth.Signing) string {
 	tb.Helper()
-	token, err := bitcoinauth.Sign(key(tb, 7), s)
+	token, err := bitcoinauth.Sign(key(), s)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -192,7 +191,7 @@ func TestN03_NoReencodingOfATokenPasses(t *testing.T) {
 		encode := base64.StdEncoding.EncodeToString
 		changed := map[string]string{
 			"upper-case key":   with(0, strings.ToUpper(part[0])),
-			"uncompressed key": with(0, hex.EncodeToString(key(t, 7).PubKey().Uncompressed())),
+			"uncompressed key": with(0, hex.EncodeToString(key().PubKey().Uncompressed())),
 			"trailing byte":    with(4, encode(append(append([]byte(nil), raw...), 0))),
 			"other padding":    with(4, part[4]+"="),
 			"url-safe base64":  with(4, strings.NewReplacer("+", "-", "/", "_").Replace(part[4])+"-"),
@@ -282,11 +281,11 @@ func TestReplayKeyNamesWhatWasSignedAndByWhom(t *testing.T) {
 
 func TestSignRefusesWhatNoVerifierCouldRead(t *testing.T) {
 	for _, bad := range []string{"", "no-slash", "/a|b", "/a b", "/a\nb"} {
-		if _, err := bitcoinauth.Sign(key(t, 7), bitcoinauth.Signing{Path: bad, Time: now()}); reason(err) != bitcoinauth.BadPath {
+		if _, err := bitcoinauth.Sign(key(), bitcoinauth.Signing{Path: bad, Time: now()}); reason(err) != bitcoinauth.BadPath {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if _, err := bitcoinauth.Sign(key(t, 7), bitcoinauth.Signing{Path: "/", Time: now(), Scheme: "x"}); reason(err) != bitcoinauth.UnknownScheme {
+	if _, err := bitcoinauth.Sign(key(), bitcoinauth.Signing{Path: "/", Time: now(), Scheme: "x"}); reason(err) != bitcoinauth.UnknownScheme {
 		t.Error(err)
 	}
 }

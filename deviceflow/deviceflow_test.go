@@ -163,8 +163,11 @@ func TestAServerThatIsGoneEndsWithTheCode(t *testing.T) {
 
 func TestTheContextEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &deviceflow.Config{HTTPClient: &http.Client{Transport: inMemory{&script{steps: []func(http.ResponseWriter, *http.Request){refuse("authorization_pending")}}}},
-			Endpoint: deviceflow.Endpoint{DeviceAuthorizationURL: "http://localhost/code", TokenURL: "http://localhost/token"}}
+		s := &script{steps: []func(http.ResponseWriter, *http.Request){refuse("authorization_pending")}}
+		c := &deviceflow.Config{
+			HTTPClient: &http.Client{Transport: inMemory{s}},
+			Endpoint:   deviceflow.Endpoint{DeviceAuthorizationURL: "http://localhost/code", TokenURL: "http://localhost/token"},
+		}
 		request, err := c.Request(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -263,10 +266,9 @@ func FuzzAnswers(f *testing.F) {
 }
 
 func Example() {
-	polls := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch polls++; {
-		case r.URL.Path == "/code":
+		switch r.URL.Path {
+		case "/code":
 			writeJSON(w, 200, map[string]any{
 				"device_code": "secret", "user_code": "BCDF-GHJK", "verification_uri": "http://localhost:8628/device", "expires_in": 900, "interval": 1,
 			})

@@ -101,24 +101,25 @@ func client(id string) authz.Client {
 }
 
 // signedApproval approves with a signature, as the command line does.
-func (w *world) signedApproval(owner int, userCode string) (authz.Grant, error) {
+func (w *world) signedApproval(owner int, userCode string) error {
 	ctx := context.Background()
 	facts, err := w.service.ReviewDevice(ctx, w.owners[owner], asker, userCode, "")
 	if err != nil {
-		return authz.Grant{}, err
+		return err
 	}
 	statement := w.service.Statement(facts)
 	match := userCode[len(userCode)-4:]
 	body, err := json.Marshal(map[string]string{"userCode": userCode, "statement": statement, "match": match})
 	if err != nil {
-		return authz.Grant{}, err
+		return err
 	}
 	token, err := bitcoinauth.Sign(w.keys[owner], bitcoinauth.Signing{Path: "/approve", Body: body, Time: w.clock.Now()})
 	if err != nil {
-		return authz.Grant{}, err
+		return err
 	}
 	signed := authz.SignedRequest{Token: token, Path: "/approve", Body: body}
-	return w.service.ApproveDevice(ctx, w.owners[owner], asker, authz.Decision{UserCode: userCode, Match: match, Statement: statement, Signed: signed})
+	_, err = w.service.ApproveDevice(ctx, w.owners[owner], asker, authz.Decision{UserCode: userCode, Match: match, Statement: statement, Signed: signed})
+	return err
 }
 
 // history is what was promised about one device request. The invariants of the
@@ -161,7 +162,7 @@ func (h *history) act(w *world, what string, who int, d *authz.DeviceAuthorizati
 	case "approve":
 		_, err = w.service.ApproveDevice(ctx, owner, asker, authz.Decision{UserCode: d.UserCode})
 	case "sign":
-		_, err = w.signedApproval(who, d.UserCode)
+		err = w.signedApproval(who, d.UserCode)
 	case "deny":
 		err = w.service.DenyDevice(ctx, owner, asker, d.UserCode, false, false)
 	case "poll":
@@ -275,7 +276,7 @@ func TestAnAcknowledgedApprovalIsRedeemable(t *testing.T) {
 				}
 				_, err = w.service.ApproveDevice(t.Context(), w.owners[0], asker, authz.Decision{UserCode: d.UserCode})
 			} else {
-				_, err = w.signedApproval(1, d.UserCode)
+				err = w.signedApproval(1, d.UserCode)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -298,7 +299,7 @@ func TestD32_OfManyParallelPollsExactlyOneGetsTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.signedApproval(0, d.UserCode); err != nil {
+		if err := w.signedApproval(0, d.UserCode); err != nil {
 			t.Fatal(err)
 		}
 		var won atomic.Int64

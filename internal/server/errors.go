@@ -139,7 +139,11 @@ func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, r
 	if a.code != "" {
 		body.Message = body.Description
 	}
-	writeJSONStatus(w, a.status, body)
+	encoded, err := json.Marshal(body)
+	if err != nil { // three texts and a number
+		encoded = []byte(`{"error":"server_error"}`)
+	}
+	writeBody(w, a.status, encoded)
 }
 
 // errorText keeps a description inside the characters that RFC 6749 §5.2 allows.
@@ -160,20 +164,18 @@ func headerSafe(s string) string { return errorText(s) }
 
 // writeJSON answers 200 with a JSON body.
 func writeJSON(w http.ResponseWriter, v any) error {
-	return writeJSONStatus(w, http.StatusOK, v)
-}
-
-func writeJSONStatus(w http.ResponseWriter, status int, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	w.WriteHeader(status)
-	_, err = w.Write(b)
-	if err != nil {
-		return nil //nolint:nilerr // the client has gone; there is nobody to tell
-	}
+	writeBody(w, http.StatusOK, b)
 	return nil
+}
+
+// writeBody answers with JSON. A client that has gone is told nothing.
+func writeBody(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
 }

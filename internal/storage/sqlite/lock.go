@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// ErrLocked: another server runs on the same data directory.
+// ErrLocked says that another server runs on the same data directory.
 var ErrLocked = errors.New("another server is running on this data directory")
 
 // Lock takes the data directory for one server. The operating system lets go of
