@@ -107,7 +107,7 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 	}
 	f := Facts{
 		Request: r, UserCode: code, Client: c, Scope: granted, Identity: identity,
-		Network: asker.distance(r), Age: s.now().Sub(r.CreatedAt),
+		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt),
 	}
 	f.Match = matchKind(r, c, granted, f.Network)
 	if f.Match == MatchNumber {
@@ -126,11 +126,14 @@ func (s *Service) lasts(c Client, scope string) (d time.Duration, renewed bool) 
 	return s.settings.AccessTokenLifetime, false
 }
 
-// distance compares the network the device asked from with the owner's.
-func (a Asker) distance(r DeviceRequest) NetworkDistance {
-	mine := CoarseNetwork(a.Address)
+// distance compares the network the device asked from with the owner's. On a
+// public server, requests from loopback or a private network come through a
+// proxy: its address says nothing of where anybody is.
+func (s *Service) distance(a Asker, r DeviceRequest) NetworkDistance {
+	addr := a.Address.Unmap()
+	mine := CoarseNetwork(addr)
 	switch {
-	case mine == "" || r.Seen.Network == "":
+	case mine == "" || r.Seen.Network == "", !s.local && (addr.IsLoopback() || addr.IsPrivate()):
 		return NetworkUnknown
 	case mine == r.Seen.Network:
 		return NetworkSame
@@ -312,6 +315,7 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclai
 		return decisionRefused(err, owner, now)
 	}
 	s.decided(r)
+	s.log.Info("device request denied", "request", r.ID, "client_id", r.ClientID, "account", owner.AccountID)
 	if report {
 		s.log.Warn("device request reported: its owner did not start it", "request", r.ID, "client_id", r.ClientID, "network", r.Seen.Network)
 	}

@@ -1,8 +1,6 @@
 package authz
 
-import (
-	"context"
-)
+import "context"
 
 // Grants returns what the owner allowed, newest first, dead or alive.
 func (s *Service) Grants(ctx context.Context, owner Owner) ([]Grant, error) {
@@ -33,7 +31,11 @@ func (s *Service) RevokeGrant(ctx context.Context, owner Owner, id string) error
 	if _, err := s.Grant(ctx, owner, id); err != nil {
 		return err
 	}
-	return s.store.RevokeGrant(ctx, id, s.now())
+	if err := s.store.RevokeGrant(ctx, id, s.now()); err != nil {
+		return err
+	}
+	s.log.Info("grant revoked by its owner", "grant", id, "account", owner.AccountID)
+	return nil
 }
 
 // Receipt returns the owner's signature over an approval, as it was given.

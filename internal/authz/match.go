@@ -44,12 +44,12 @@ func (s *Service) newMatchNumber() (int, error) {
 }
 
 // matchKind decides whether a match is asked for: for more than the basic
-// scopes, for clients nobody registered, and when the device is on another
-// network than its owner (attack B-01).
+// scopes, for clients nobody registered, and when the device is not known to be
+// on its owner's network (attack B-01).
 func matchKind(r DeviceRequest, c Client, scope string, network NetworkDistance) MatchKind {
 	beyondBasic := slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return !hasScope(basicScope, s) })
 	switch {
-	case !beyondBasic && c.Registered && network != NetworkOther:
+	case !beyondBasic && c.Registered && network == NetworkSame:
 		return MatchNone
 	case r.MatchNumber != 0:
 		return MatchNumber

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +49,7 @@ type Service struct {
 	now      func() time.Time
 	rand     io.Reader
 	log      *slog.Logger
+	local    bool // the issuer is a loopback name: no proxy stands before it
 
 	configured map[string]Client // never written after New
 	secrets    serverSecrets     // never written after New
@@ -88,6 +92,10 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		secrets:    secrets,
 		pace:       newPace(),
 		waiting:    newWaiting(),
+	}
+	if u, err := url.Parse(o.Settings.Issuer); err == nil {
+		addr, _ := netip.ParseAddr(u.Hostname())
+		s.local = u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost") || addr.IsLoopback()
 	}
 	cli := CLIClient()
 	s.configured[cli.ID] = cli

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 
@@ -140,10 +141,12 @@ func logout(ctx context.Context, env *Env, server string, p passwordSource) erro
 	defer unlock()
 	tokens := openTokens(env, h, p)
 	t, err := tokens.get(a.key())
+	if err != nil && !errors.Is(err, errNoToken) {
+		return err // nothing is forgotten that could not be read
+	}
+	var revoked error
 	if err == nil {
-		if err = revokeAt(ctx, a, t); err != nil {
-			fmt.Fprintf(env.Stderr, "The token could not be revoked at %s: %s\n", a.Server, printable(err.Error()))
-		}
+		revoked = revokeAt(ctx, a, t)
 		if err := tokens.remove(a.key()); err != nil {
 			return fail(ExitFailed, "forgetting the token", err, "")
 		}
@@ -152,10 +155,11 @@ func logout(ctx context.Context, env *Env, server string, p passwordSource) erro
 	if err := h.save(); err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Stderr, "Signed out of %s.\n", a.Server)
-	if err != nil {
-		return fail(ExitNetwork, "signed out here, but not at the server", nil, `The tokens end by themselves; "countersign grants revoke" ends them at once`)
+	if revoked != nil {
+		return fail(ExitNetwork, "signed out here, but the token could not be revoked at "+a.Server, revoked,
+			`It ends by itself; "countersign grants revoke" ends it at once`)
 	}
+	fmt.Fprintf(env.Stderr, "Signed out of %s.\n", a.Server)
 	return nil
 }
 

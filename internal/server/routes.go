@@ -121,7 +121,7 @@ func (s *Server) dispatch(routes []route) http.Handler {
 		}
 	}))
 	if c == public {
-		return s.cors.Wrap(h)
+		return s.cors.Handler(h)
 	}
 	return h
 }

@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/jub0bs/cors"
+	"github.com/rs/cors"
 
 	"countersign.dev/internal/authz"
 )
@@ -25,7 +25,7 @@ type Server struct {
 
 	secure      bool // the issuer is https
 	crossOrigin *http.CrossOriginProtection
-	cors        *cors.Middleware
+	cors        *cors.Cors
 	pages       *pages
 	metadata    []byte // the discovery document
 	jwks        []byte
@@ -41,10 +41,8 @@ func New(service *authz.Service, issuer *url.URL, version string, log *slog.Logg
 	if err := s.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
 		return nil, err
 	}
+	s.cors = newCORS()
 	var err error
-	if s.cors, err = newCORS(); err != nil {
-		return nil, err
-	}
 	if s.pages, err = newPages(); err != nil {
 		return nil, err
 	}
@@ -54,15 +52,16 @@ func New(service *authz.Service, issuer *url.URL, version string, log *slog.Logg
 	return s, nil
 }
 
-// newCORS lets any web page call the open endpoints, without credentials
-// (ruling 0.11): ambient cookies never count there.
-func newCORS() (*cors.Middleware, error) {
+// newCORS lets any web page call the open endpoints, `null` origins among them
+// (desktop apps have no better one), without credentials: ambient cookies never
+// count there (ruling 0.11).
+func newCORS() *cors.Cors {
 	const maxAge = 600 // seconds; ruling 0.14
-	return cors.NewMiddleware(cors.Config{
-		Origins:         []string{"*"},
-		Methods:         []string{http.MethodGet, http.MethodPost},
-		RequestHeaders:  []string{"Authorization", "Content-Type", "Prefer"},
-		ResponseHeaders: []string{"WWW-Authenticate", "Retry-After", "Preference-Applied"},
-		MaxAgeInSeconds: maxAge,
+	return cors.New(cors.Options{
+		AllowedOrigins: []string{"*"},
+		AllowedMethods: []string{http.MethodGet, http.MethodPost},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "Prefer"},
+		ExposedHeaders: []string{"WWW-Authenticate", "Retry-After", "Preference-Applied"},
+		MaxAge:         maxAge,
 	})
 }

@@ -35,14 +35,16 @@ func (s *Store) Account(ctx context.Context, id string) (a authz.Account, err er
 	return a, wrap("reading an account", err)
 }
 
-const identityColumns = `i.bap_id, i.account_id, i.member_key, i.created_at, i.profile`
+const (
+	identityColumns = `i.bap_id, i.account_id, i.member_key, i.created_at, i.profile`
+	selectIdentity  = `SELECT ` + identityColumns + ` FROM identities i WHERE i.bap_id = ?`
+)
 
-// scanIdentity reads the identity columns that begin at a column.
-func scanIdentity(r *sqlite.Stmt, at int) authz.Identity {
+func scanIdentity(r *sqlite.Stmt) authz.Identity {
 	i := authz.Identity{
-		BAPID: r.ColumnText(at), AccountID: r.ColumnText(at + 1), MemberKey: r.ColumnText(at + 2), CreatedAt: columnTime(r, at+3),
+		BAPID: r.ColumnText(0), AccountID: r.ColumnText(1), MemberKey: r.ColumnText(2), CreatedAt: columnTime(r, 3),
 	}
-	if profile := r.ColumnText(at + 4); profile != "{}" {
+	if profile := r.ColumnText(4); profile != "{}" {
 		_ = json.Unmarshal([]byte(profile), &i.Profile) // we wrote it
 	}
 	return i
@@ -51,8 +53,7 @@ func scanIdentity(r *sqlite.Stmt, at int) authz.Identity {
 // Identity implements authz.AccountStore.
 func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return one(c, func(r *sqlite.Stmt) { i = scanIdentity(r, 0) },
-			`SELECT `+identityColumns+` FROM identities i WHERE i.bap_id = ?`, bapID)
+		return one(c, func(r *sqlite.Stmt) { i = scanIdentity(r) }, selectIdentity, bapID)
 	})
 	return i, wrap("reading an identity", err)
 }
@@ -60,7 +61,7 @@ func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, e
 // Identities implements authz.AccountStore.
 func (s *Store) Identities(ctx context.Context, accountID string) (all []authz.Identity, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanIdentity(r, 0)) },
+		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanIdentity(r)) },
 			`SELECT `+identityColumns+` FROM identities i WHERE i.account_id = ? ORDER BY i.created_at, i.bap_id`, accountID)
 		return err
 	})

@@ -21,9 +21,6 @@ func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 const grantColumns = `g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
 	g.created_at, g.expires_at, g.last_used_at, g.revoked_at`
 
-// grantWidth is the number of grantColumns.
-const grantWidth = 13
-
 func scanGrant(r *sqlite.Stmt) authz.Grant {
 	return authz.Grant{
 		ID: r.ColumnText(0), AccountID: r.ColumnText(1), ClientID: r.ColumnText(2), Scope: r.ColumnText(3),
@@ -41,15 +38,23 @@ func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error)
 	return g, wrap("reading a grant", err)
 }
 
+// No JOIN: SQLite as it is built here compiles a statement that has one anew at
+// each execution, which costs ten times the reading (decision 0003).
+const liveGrant = `SELECT ` + grantColumns + ` FROM grants g
+	WHERE g.id = ? AND g.revoked_at = 0 AND g.expires_at > ? AND NOT (SELECT a.disabled FROM accounts a WHERE a.id = g.account_id)`
+
 // LiveGrant implements authz.GrantStore.
 func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g authz.Grant, i authz.Identity, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return one(c, func(r *sqlite.Stmt) { g, i = scanGrant(r), scanIdentity(r, grantWidth) },
-			`SELECT `+grantColumns+`, `+identityColumns+`
-			FROM grants g JOIN accounts a ON a.id = g.account_id JOIN identities i ON i.bap_id = g.bap_id
-			WHERE g.id = ? AND g.revoked_at = 0 AND g.expires_at > ? AND NOT a.disabled`, id, now)
+		if err := one(c, func(r *sqlite.Stmt) { g = scanGrant(r) }, liveGrant, id, now); err != nil {
+			return err
+		}
+		return one(c, func(r *sqlite.Stmt) { i = scanIdentity(r) }, selectIdentity, g.BAPID)
 	})
-	return g, i, wrap("reading a grant", err)
+	if err != nil {
+		return authz.Grant{}, authz.Identity{}, wrap("reading a grant", err)
+	}
+	return g, i, nil
 }
 
 // Grants implements authz.GrantStore.

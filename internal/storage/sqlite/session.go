@@ -27,8 +27,8 @@ func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (f
 				CreatedAt: columnTime(r, 4), ExpiresAt: columnTime(r, 5),
 			}
 		}, `SELECT s.id, s.account_id, s.bap_id, s.member_key, s.created_at, s.expires_at
-			FROM sessions s JOIN accounts a ON a.id = s.account_id
-			WHERE s.token = ? AND s.expires_at > ? AND NOT a.disabled`, token, now)
+			FROM sessions s WHERE s.token = ? AND s.expires_at > ?
+				AND NOT (SELECT a.disabled FROM accounts a WHERE a.id = s.account_id)`, token, now) // no JOIN: see liveGrant
 	})
 	return found, wrap("reading a session", err)
 }

@@ -63,7 +63,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
-	conn, err := connect(path)
+	conn, err := connect(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex()}
 	s.writer = newWriter(conn, s.index)
 	for range readers {
-		reader, err := connect(path)
+		reader, err := connect(ctx, path)
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -86,18 +86,39 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-func connect(path string) (*sqlite.Conn, error) {
+func connect(ctx context.Context, path string) (*sqlite.Conn, error) {
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
 	conn.SetBusyTimeout(busyTimeout)
 	for _, pragma := range pragmas {
-		if err := sqlitex.ExecuteTransient(conn, pragma, nil); err != nil {
+		if err := setUp(ctx, conn, pragma); err != nil {
 			return nil, errors.Join(fmt.Errorf("setting up the database: %w", err), conn.Close())
 		}
 	}
 	return conn, nil
+}
+
+// setUp runs a pragma. Where two processes turn to write-ahead logging at once,
+// SQLite tells one that the database is locked without the wait that every
+// other statement has, so the wait is here.
+func setUp(ctx context.Context, conn *sqlite.Conn, pragma string) error {
+	ctx, cancel := context.WithTimeout(ctx, busyTimeout)
+	defer cancel()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := sqlitex.ExecuteTransient(conn, pragma, nil)
+		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		}
+	}
 }
 
 // Close lets the writes that were handed in finish, and closes the database.

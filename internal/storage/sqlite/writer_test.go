@@ -185,6 +185,9 @@ func TestAFailedCommitFailsTheWholeGroup(t *testing.T) {
 	if s.has(t, 1) {
 		t.Error("a failed transaction left a row")
 	}
+	if n := s.index.entries(); n != 0 {
+		t.Errorf("a failed transaction left %d entries in the index", n)
+	}
 	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); err != nil {
 		t.Errorf("after a failed commit: %v", err)
 	}

@@ -1,0 +1,295 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
+
+	"countersign.dev/bap"
+	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server"
+	"countersign.dev/internal/storage/sqlite"
+)
+
+const (
+	testIssuer   = "http://localhost:8628"
+	deviceGrant  = "urn:ietf:params:oauth:grant-type:device_code"
+	confSecret   = "a:b%c d and more of it"
+	codePath     = "/api/auth/device/code"
+	pollPath     = "/api/auth/device/token"
+	tokenPath    = "/api/auth/oauth2/token"
+	revokePath   = "/api/auth/oauth2/revoke"
+	userinfoPath = "/api/auth/oauth2/userinfo"
+	signInPath   = "/api/auth/sign-in/sigma"
+	approvePath  = "/api/auth/device/approve"
+	denyPath     = "/api/auth/device/deny"
+)
+
+// house is the whole server on a real database, with the clients and people that
+// the requirements name, and a clock of the test's own.
+type house struct {
+	t       testing.TB
+	handler http.Handler
+	service *authz.Service
+	store   *sqlite.Store
+	path    string // of the database
+	log     *logBuffer
+	ns      atomic.Int64
+}
+
+// logBuffer collects the log.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (h *house) now() time.Time          { return time.Unix(0, h.ns.Load()) }
+func (h *house) advance(d time.Duration) { h.ns.Add(int64(d)) }
+
+// newHouse opens a server; change alters the settings first.
+func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
+	t.Helper()
+	h := &house{t: t, log: &logBuffer{}, path: filepath.Join(t.TempDir(), "countersign.db")}
+	h.ns.Store(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).UnixNano())
+	var err error
+	if h.store, err = sqlite.Open(context.Background(), h.path); err != nil {
+		t.Fatal(err)
+	}
+	settings := authz.Settings{
+		Issuer: testIssuer, DeviceCodeLifetime: 15 * time.Minute, PollInterval: 5 * time.Second, AccessTokenLifetime: time.Hour,
+		RefreshIdleLifetime: 30 * 24 * time.Hour, RefreshLifetime: 180 * 24 * time.Hour, RefreshGrace: 30 * time.Second,
+		SessionLifetime: 7 * 24 * time.Hour, OpenClients: true, SignUp: true, PendingLimit: 100_000,
+		Clients: []authz.Client{
+			{ID: "pub-a", Name: "Public A", GrantTypes: []string{deviceGrant, "refresh_token"}, Scope: "openid profile email offline_access"},
+			{ID: "pub-b", Name: "Public B", GrantTypes: []string{deviceGrant, "refresh_token"}, Scope: "openid profile email offline_access"},
+			{ID: "pub-nodev", GrantTypes: []string{"refresh_token"}},
+			{ID: "conf-a", Secret: sha256.Sum256([]byte(confSecret)), AuthMethod: authz.AuthBasic},
+			{ID: "member-a", MemberKey: bap.FormatPublicKey(person("client").PubKey())},
+			{ID: "rsa-a", IDTokenAlg: "RS256"},
+		},
+	}
+	for _, c := range change {
+		c(&settings)
+	}
+	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h.service, err = authz.New(context.Background(), authz.Options{
+		Store: h.store, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: rand.Reader, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		h.service.Close()
+		if err := h.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := url.Parse(settings.Issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, err := server.New(h.service, u, "test", log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.handler = front.Handler()
+	return h
+}
+
+// person is the member key of somebody the requirements name.
+func person(name string) *ec.PrivateKey {
+	seed := sha256.Sum256([]byte(name))
+	key, _ := ec.PrivateKeyFromBytes(seed[:])
+	return key
+}
+
+// bapIDOf is a person's BAP id.
+func bapIDOf(t testing.TB, name string) string {
+	t.Helper()
+	id, err := bap.ID(person(name).PubKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// reply is an answer, read.
+type reply struct {
+	t      testing.TB
+	status int
+	header http.Header
+	body   string
+}
+
+// send sends one request; headers come in pairs.
+func (h *house) send(method, target, body string, header ...string) reply {
+	h.t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.RemoteAddr = "127.0.0.1:50000"
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.handler.ServeHTTP(w, r)
+	return reply{h.t, w.Code, w.Header(), w.Body.String()}
+}
+
+// postJSON and postForm send the same members in either body.
+func (h *house) postJSON(target string, members map[string]any, header ...string) reply {
+	h.t.Helper()
+	b, err := json.Marshal(members)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return h.send(http.MethodPost, target, string(b), append([]string{"Content-Type", "application/json"}, header...)...)
+}
+
+func (h *house) postForm(target string, form url.Values, header ...string) reply {
+	h.t.Helper()
+	return h.send(http.MethodPost, target, form.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
+}
+
+// text is a member of a JSON answer.
+func (r reply) text(name string) string {
+	r.t.Helper()
+	s, _ := r.members()[name].(string)
+	return s
+}
+
+func (r reply) members() map[string]any {
+	r.t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(r.body), &m); err != nil {
+		r.t.Fatalf("not a JSON object: %d %q", r.status, r.body)
+	}
+	return m
+}
+
+// wantOK fails unless the answer is a success.
+func (r reply) wantOK() reply {
+	r.t.Helper()
+	if r.status != http.StatusOK {
+		r.t.Fatalf("answered %d %s", r.status, r.body)
+	}
+	return r
+}
+
+// wantError is E(status, code) of the requirements.
+func (r reply) wantError(status int, code string) {
+	r.t.Helper()
+	if r.status != status || r.text("error") != code {
+		r.t.Errorf("answered %d %s, want %d %s", r.status, r.body, status, code)
+	}
+	if ct := r.header.Get("Content-Type"); ct != "application/json" {
+		r.t.Errorf("Content-Type: %q", ct)
+	}
+	if cc := r.header.Get("Cache-Control"); cc != "no-store" {
+		r.t.Errorf("Cache-Control: %q", cc)
+	}
+}
+
+// device is a device request as its device knows it.
+type device struct{ deviceCode, userCode, client string }
+
+// ask starts a device request.
+func (h *house) ask(client, scope string) device {
+	h.t.Helper()
+	r := h.postForm(codePath, url.Values{"client_id": {client}, "scope": {scope}}).wantOK()
+	return device{r.text("device_code"), r.text("user_code"), client}
+}
+
+// poll polls as the device.
+func (h *house) poll(d device, header ...string) reply {
+	h.t.Helper()
+	return h.postForm(pollPath, url.Values{"grant_type": {deviceGrant}, "device_code": {d.deviceCode}, "client_id": {d.client}}, header...)
+}
+
+// sign makes an X-Auth-Token of a person. The clock moves on a little, so that no
+// two are alike.
+func (h *house) sign(name, target, body string) string {
+	h.t.Helper()
+	h.advance(time.Millisecond)
+	token, err := bitcoinauth.Sign(person(name), bitcoinauth.Signing{Path: target, Body: []byte(body), Time: h.now()})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return token
+}
+
+// signIn signs a person in and returns the Cookie header.
+func (h *house) signIn(name string) string {
+	h.t.Helper()
+	r := h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign(name, signInPath, "")).wantOK()
+	cookie, _, _ := strings.Cut(r.header.Get("Set-Cookie"), ";")
+	return cookie
+}
+
+// open opens a request as the browser of a signed-in person.
+func (h *house) open(cookie, userCode string) reply {
+	h.t.Helper()
+	return h.send(http.MethodGet, "/api/auth/device?user_code="+url.QueryEscape(userCode), "", "Cookie", cookie)
+}
+
+// approve opens and approves a request by session.
+func (h *house) approve(cookie, userCode string) {
+	h.t.Helper()
+	h.open(cookie, userCode).wantOK()
+	h.postJSON(approvePath, map[string]any{"userCode": userCode}, "Cookie", cookie).wantOK()
+}
+
+// approveSigned approves with a signature, as the command line does, and returns
+// the grant's id.
+func (h *house) approveSigned(name, userCode string) string {
+	h.t.Helper()
+	target := "/api/auth/device/approval?user_code=" + url.QueryEscape(userCode)
+	facts := h.send(http.MethodGet, target, "", bitcoinauth.Header, h.sign(name, target, "")).wantOK()
+	body, err := json.Marshal(map[string]string{
+		"userCode": userCode, "statement": facts.text("statement"), "match": userCode[len(userCode)-4:],
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r := h.send(http.MethodPost, approvePath, string(body), "Content-Type", "application/json", bitcoinauth.Header, h.sign(name, approvePath, string(body)))
+	return r.wantOK().text("grant_id")
+}
+
+// tokens runs a whole flow for a client and returns the token response.
+func (h *house) tokens(client, scope, owner string) reply {
+	h.t.Helper()
+	d := h.ask(client, scope)
+	h.approve(h.signIn(owner), d.userCode)
+	return h.poll(d).wantOK()
+}
+
+// userInfo asks with an access token.
+func (h *house) userInfo(accessToken string) reply {
+	h.t.Helper()
+	return h.send(http.MethodGet, userinfoPath, "", "Authorization", "Bearer "+accessToken)
+}

@@ -1,0 +1,83 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+func (x *requestIndex) entries() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.rows)
+}
+
+func TestTheIndexHoldsWhatTheTableHolds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rows = batch + 100 // read in two batches after the restart
+	thaw := thawed(t, s)
+	errs := make(chan error, rows)
+	for i := range rows {
+		go func() { errs <- s.CreateDeviceRequest(t.Context(), numbered(i)) }()
+	}
+	thaw()
+	for range rows {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.index.entries(); got != rows*int(keyKinds) {
+		t.Fatalf("after %d writes the index has %d entries", rows, got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if !s.has(t, 0) || !s.has(t, rows-1) || s.has(t, rows) {
+		t.Error("after a restart the wrong rows are found")
+	}
+	if got := s.index.entries(); got != rows*int(keyKinds) {
+		t.Errorf("after a restart the index has %d entries", got)
+	}
+	over := authz.SweepTimes{DeviceRequests: numbered(0).ExpiresAt.Add(time.Millisecond)}
+	if n, err := s.Sweep(t.Context(), over, rows); n != rows || err != nil {
+		t.Fatalf("swept %d rows: %v", n, err)
+	}
+	if got := s.index.entries(); got != 0 {
+		t.Errorf("after all rows were swept the index has %d entries", got)
+	}
+}
+
+// TestEveryConnectionFlushes is about the one setting whose loss no test of a
+// killed process can see: only a power cut shows it.
+func TestEveryConnectionFlushes(t *testing.T) {
+	s := open(t)
+	full := func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) {
+			if level := r.ColumnInt(0); level != 2 {
+				t.Errorf("PRAGMA synchronous is %d, want 2 (FULL)", level)
+			}
+		}, `PRAGMA synchronous`)
+	}
+	if err := s.writer.do(t.Context(), single, full); err != nil {
+		t.Fatal(err)
+	}
+	for range readers {
+		c := <-s.pool
+		defer func() { s.pool <- c }()
+		if err := full(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

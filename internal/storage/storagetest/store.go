@@ -1,0 +1,201 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+
+	"countersign.dev/internal/authz"
+)
+
+var storeCases = []testCase{
+	{"a ping succeeds on a new database, twice", func(b *bench) {
+		b.ok(b.store.Ping(b.Context()))
+		b.ok(b.store.Ping(b.Context()))
+	}},
+	{"a write whose caller has gone does not happen", func(b *bench) {
+		gone, cancel := context.WithCancel(b.Context())
+		cancel()
+		r := b.request()
+		b.refused(b.store.CreateDeviceRequest(gone, r), context.Canceled)
+		_, err := b.store.DeviceRequest(b.Context(), r.DeviceCode)
+		b.refused(err, authz.ErrNotFound)
+		b.ok(b.store.CreateDeviceRequest(b.Context(), r))
+	}},
+	{"a call that is cancelled on the way happened or did not, as it says", cancelledOnTheWay},
+	{"close waits for the writes under way, and what it let through is kept", closeWaits},
+	{"what was acknowledged survives a restart", everythingSurvives},
+	{"another server sees what was acknowledged, at once", func(b *bench) {
+		other := b.connect()
+		for range 20 {
+			r := b.pending()
+			got, err := other.DeviceRequest(b.Context(), r.DeviceCode)
+			b.ok(err)
+			b.same(got, r)
+			b.ok(other.ClaimDeviceRequest(b.Context(), r.ID, "account", at(1)))
+			got, err = b.store.DeviceRequestByID(b.Context(), r.ID)
+			b.ok(err)
+			b.same(got.AccountID, "account")
+		}
+	}},
+	{"what another server stored is in use, can be claimed, decided and redeemed", func(b *bench) {
+		other := b.connect()
+		b.kept(b.pending()) // this server has looked at the table already
+		_, identity := b.account()
+		r := b.request()
+		b.ok(other.CreateDeviceRequest(b.Context(), r))
+		thief := b.request()
+		thief.UserCode = r.UserCode
+		b.refused(b.store.CreateDeviceRequest(b.Context(), thief), authz.ErrExists)
+		b.kept(r)
+		for i, step := range []func(authz.DeviceRequest) error{
+			func(r authz.DeviceRequest) error {
+				return b.store.ClaimDeviceRequest(b.Context(), r.ID, identity.AccountID, at(1))
+			},
+			func(r authz.DeviceRequest) error {
+				return b.store.ApproveDeviceRequest(b.Context(), b.approval(r, identity))
+			},
+			func(r authz.DeviceRequest) error {
+				return b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: "a", Unclaimed: true, At: at(1)})
+			},
+			func(r authz.DeviceRequest) error {
+				b.ok(approve(b, r, identity.AccountID, true, at(2)))
+				return b.store.RedeemDeviceRequest(b.Context(), authz.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(3)})
+			},
+		} {
+			fresh := b.request()
+			b.ok(other.CreateDeviceRequest(b.Context(), fresh))
+			if err := step(fresh); err != nil {
+				b.Fatalf("step %d: %v", i, err)
+			}
+		}
+	}},
+	{"D-40 of concurrent requests with one user code on two servers one succeeds", func(b *bench) {
+		stores := []authz.Store{b.store, b.connect()}
+		requests := make([]authz.DeviceRequest, 32)
+		for i := range requests {
+			requests[i] = b.request()
+			requests[i].UserCode = requests[0].UserCode
+		}
+		errs := race(len(requests), func(i int) error { return stores[i%2].CreateDeviceRequest(b.Context(), requests[i]) })
+		b.count(errs, 1, is(authz.ErrExists))
+	}},
+	{"two servers that write at once do not disturb each other", func(b *bench) {
+		stores := []authz.Store{b.store, b.connect()}
+		requests := make([]authz.DeviceRequest, 64)
+		for i := range requests {
+			requests[i] = b.request()
+		}
+		errs := race(len(requests), func(i int) error { return stores[i%2].CreateDeviceRequest(b.Context(), requests[i]) })
+		b.count(errs, len(requests), func(error) bool { return false })
+		for i, r := range requests {
+			got, err := stores[(i+1)%2].DeviceRequestByUserCode(b.Context(), r.UserCode)
+			b.ok(err)
+			b.same(got, r)
+		}
+	}},
+}
+
+// cancelledOnTheWay cancels many calls while they are queued or running. Each
+// answer must be the truth.
+func cancelledOnTheWay(b *bench) {
+	requests := make([]authz.DeviceRequest, 100)
+	for i := range requests {
+		requests[i] = b.request()
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	errs := race(len(requests), func(i int) error {
+		if i == len(requests)/2 {
+			cancel()
+		}
+		return b.store.CreateDeviceRequest(ctx, requests[i])
+	})
+	for i, r := range requests {
+		_, err := b.store.DeviceRequest(b.Context(), r.DeviceCode)
+		switch {
+		case errs[i] == nil:
+			b.ok(err)
+		case errors.Is(errs[i], context.Canceled):
+			b.refused(err, authz.ErrNotFound)
+		default:
+			b.Fatalf("got error %v, want none or context.Canceled", errs[i])
+		}
+	}
+}
+
+// closeWaits closes a storage under load: a write is refused or kept.
+func closeWaits(b *bench) {
+	requests := make([]authz.DeviceRequest, 64)
+	for i := range requests {
+		requests[i] = b.request()
+	}
+	store := b.store
+	errs := race(len(requests)+1, func(i int) error {
+		if i == len(requests) {
+			return store.Close()
+		}
+		return store.CreateDeviceRequest(b.Context(), requests[i])
+	})
+	b.ok(errs[len(requests)])
+	b.store = b.connect()
+	for i, r := range requests {
+		_, err := b.store.DeviceRequest(b.Context(), r.DeviceCode)
+		if errs[i] == nil {
+			b.ok(err)
+		} else {
+			b.refused(err, authz.ErrNotFound)
+		}
+	}
+}
+
+// everythingSurvives stores one of each kind and restarts.
+func everythingSurvives(b *bench) {
+	ctx := b.Context()
+	client := b.client()
+	b.ok(b.store.AddClient(ctx, client))
+	a := b.approved()
+	token := authz.RefreshToken{Token: b.hash(), GrantID: a.grant.ID, ExpiresAt: at(600)}
+	b.ok(b.store.RedeemDeviceRequest(ctx, authz.Redemption{
+		DeviceCode: a.request.DeviceCode, ClientID: a.request.ClientID, At: at(20), RefreshToken: &token,
+	}))
+	session, review := b.session(a.identity), b.review()
+	b.ok(b.store.CreateSession(ctx, session))
+	b.ok(b.store.CreateReview(ctx, review))
+	keys, err := b.store.AddSigningKeys(ctx, []authz.SigningKey{b.key("ES256")})
+	b.ok(err)
+	used := b.hash()
+	b.ok(b.store.UseOnce(ctx, used, at(0), at(60)))
+	b.ok(b.store.CountGuesses(ctx, []string{"subject"}, at(0)))
+
+	b.reopen()
+
+	gotClient, err := b.store.Client(ctx, client.ID)
+	b.ok(err)
+	b.same(gotClient, client)
+	gotRequest, err := b.store.DeviceRequest(ctx, a.request.DeviceCode)
+	b.ok(err)
+	b.same(gotRequest.State, authz.Redeemed)
+	gotGrant, gotIdentity, err := b.store.LiveGrant(ctx, a.grant.ID, at(21))
+	b.ok(err)
+	b.same(gotGrant.LastUsedAt, at(20))
+	b.same(gotIdentity, a.identity)
+	gotReceipt, err := b.store.Receipt(ctx, a.grant.ID)
+	b.ok(err)
+	b.same(gotReceipt, a.receipt)
+	gotToken, err := b.store.RefreshToken(ctx, token.Token, at(21))
+	b.ok(err)
+	b.same(gotToken, token)
+	gotSession, err := b.store.Session(ctx, session.Token, at(21))
+	b.ok(err)
+	b.same(gotSession, session)
+	gotReview, err := b.store.TakeReview(ctx, review.ID, review.Session, at(21))
+	b.ok(err)
+	b.same(gotReview, review)
+	gotKeys, err := b.store.SigningKeys(ctx)
+	b.ok(err)
+	b.same(gotKeys, keys)
+	b.refused(b.store.UseOnce(ctx, used, at(21), at(90)), authz.ErrExists)
+	failures, err := b.store.Guesses(ctx, []string{"subject"}, at(0))
+	b.ok(err)
+	b.same(failures, []int{1})
+}
