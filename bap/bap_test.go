@@ -65,6 +65,9 @@ func TestKeysAddressesAndBAPIDsOfOtherLibraries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if again, err := bap.AddressOfHex(v.Pubkey); err != nil || again != address {
+			t.Errorf("AddressOfHex: %s %v", again, err)
+		}
 		got := []string{key.Hex(), key.Wif(), bap.FormatPublicKey(key.PubKey()), address, id}
 		want := []string{v.Hex, v.WIF, v.Pubkey, v.Address, v.BAPID}
 		if strings.Join(got, " ") != strings.Join(want, " ") {

@@ -104,6 +104,19 @@ func Address(key *ec.PublicKey) (string, error) {
 	return address.AddressString, nil
 }
 
+// AddressOfHex is Address for a compressed public key in hex that is known to be
+// one: nothing is checked but its length.
+func AddressOfHex(key string) (string, error) {
+	if len(key) != 2*publicKeyLength {
+		return "", fmt.Errorf("%w: a compressed public key is 66 hex characters", ErrKey)
+	}
+	address, err := script.NewAddressFromPublicKeyString(key, true)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return address.AddressString, nil
+}
+
 // ID is the BAP id of a member key: base58(ripemd160(sha256(address))).
 func ID(key *ec.PublicKey) (string, error) {
 	address, err := Address(key)

@@ -69,15 +69,11 @@ const (
 
 // SetProfile replaces the profile of one of the owner's identities. The request
 // must be signed by that very identity, so that a stolen session cannot rename
-// its owner; audience must be the issuer, so that a request signed for another
-// server does nothing here (requirement N-07).
+// its owner.
 //
-//	InvalidRequest: the audience is another server, or the picture is not an https URL
+//	InvalidRequest: the picture is not an https URL
 //	Forbidden: bapID is not the identity that signed
-func (s *Service) SetProfile(ctx context.Context, signer Owner, audience, bapID string, p Profile) (Identity, error) {
-	if audience != s.settings.Issuer {
-		return Identity{}, refuse(InvalidRequest, "aud must be the issuer of this server: "+s.settings.Issuer)
-	}
+func (s *Service) SetProfile(ctx context.Context, signer Owner, bapID string, p Profile) (Identity, error) {
 	if bapID != signer.BAPID {
 		return Identity{}, refuse(Forbidden, "bapId is not the identity that signed")
 	}

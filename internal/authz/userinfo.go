@@ -101,11 +101,7 @@ func (i Identity) DisplayName() string {
 // bapProfile writes the identity's BAP profile. Without a rotation the member
 // key's address is the root and the current address at once.
 func (i Identity) bapProfile() (string, error) {
-	member, err := bap.ParsePublicKey(i.MemberKey)
-	if err != nil {
-		return "", err
-	}
-	address, err := bap.Address(member)
+	address, err := bap.AddressOfHex(i.MemberKey)
 	if err != nil {
 		return "", err
 	}

@@ -212,6 +212,9 @@ func serverSecret(settings *config.Settings, random io.Reader) ([]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return secret, err
 	}
+	if _, err := os.Stat(filepath.Join(settings.Data, databaseFile)); err == nil {
+		return nil, errors.New("the database has no secret beside it: put back the file \"secret\" that it was made with")
+	}
 	secret = make([]byte, authz.SecretLength)
 	if _, err := io.ReadFull(random, secret); err != nil {
 		return nil, err

@@ -89,13 +89,24 @@ func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if signed != nil && audience != s.authz.Issuer() {
-		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed request names the server it is for: aud must be " + s.authz.Issuer()}
+	if signed != nil {
+		if err := s.checkAudience(audience); err != nil {
+			return err
+		}
 	}
 	if err := s.authz.RevokeGrant(r.Context(), who, r.PathValue("id")); err != nil {
 		return err
 	}
 	return writeJSON(w, success{Success: true})
+}
+
+// checkAudience: a signed request that changes something names the server it is
+// for, so that a request signed for another does nothing here (requirement N-07).
+func (s *Server) checkAudience(audience string) error {
+	if audience != s.authz.Issuer() {
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed request names the server it is for: aud must be " + s.authz.Issuer()}
+	}
+	return nil
 }
 
 // profileView is the profile of an identity.
@@ -138,7 +149,10 @@ func (s *Server) setProfile(w http.ResponseWriter, r *http.Request) error {
 	if signed == nil {
 		return &authz.Error{Code: authz.Unauthorized, Description: "a profile is set by a request signed with the identity's member key: send X-Auth-Token"}
 	}
-	identity, err := s.authz.SetProfile(r.Context(), who, audience, bapID, given)
+	if err := s.checkAudience(audience); err != nil {
+		return err
+	}
+	identity, err := s.authz.SetProfile(r.Context(), who, bapID, given)
 	if err != nil {
 		return err
 	}
@@ -181,7 +195,7 @@ func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	bapID, name := p.text("bapId"), p.text("name")
+	bapID, name, audience := p.text("bapId"), p.text("name"), p.text("aud")
 	if p.err != nil {
 		return p.err
 	}
@@ -194,6 +208,9 @@ func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
 		return &authz.Error{Code: authz.Unauthorized, Description: "X-Auth-Token is missing: sign the request with the member key of the identity to be added"}
 	}
 	signed := authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw}
+	if err := s.checkAudience(audience); err != nil {
+		return err
+	}
 	identity, err := s.authz.LinkIdentity(r.Context(), who, signed, bapID, name)
 	if err != nil {
 		return err

@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -73,12 +75,45 @@ func (l *logBuffer) String() string {
 func (h *house) now() time.Time          { return time.Unix(0, h.ns.Load()) }
 func (h *house) advance(d time.Duration) { h.ns.Add(int64(d)) }
 
+// emptyDatabase is a database in which there are only signing keys: drawing an
+// RSA key takes longer than most tests.
+var emptyDatabase = sync.OnceValues(func() (content []byte, err error) {
+	dir, err := os.MkdirTemp("", "countersign-test-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "countersign.db")
+	store, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		return nil, err
+	}
+	service, err := authz.New(context.Background(), authz.Options{
+		Store: store, Settings: authz.Settings{Issuer: testIssuer}, Secret: make([]byte, authz.SecretLength), Clock: time.Now, Rand: rand.Reader,
+		Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	service.Close()
+	if err := store.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 // newHouse opens a server; change alters the settings first.
 func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 	t.Helper()
 	h := &house{t: t, log: &logBuffer{}, path: filepath.Join(t.TempDir(), "countersign.db")}
 	h.ns.Store(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).UnixNano())
-	var err error
+	empty, err := emptyDatabase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.path, empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if h.store, err = sqlite.Open(context.Background(), h.path); err != nil {
 		t.Fatal(err)
 	}

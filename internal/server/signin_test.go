@@ -108,11 +108,11 @@ func TestGetSessionAndSignOut(t *testing.T) {
 	}
 }
 
-func TestAnAccountMayHoldSeveralIdentities(t *testing.T) {
+func TestN07_AnAccountMayHoldSeveralIdentities(t *testing.T) {
 	h := newHouse(t)
 	const path = "/api/user/bap-ids"
 	cookie := h.signIn("alice")
-	body := `{"bapId":"` + bapIDOf(t, "alice-work") + `","name":"work"}`
+	body := `{"aud":"` + testIssuer + `","bapId":"` + bapIDOf(t, "alice-work") + `","name":"work"}`
 	link := func(signer string) reply {
 		return h.send(http.MethodPost, path, body, append(jsonBody, "Cookie", cookie, bitcoinauth.Header, h.sign(signer, path, body))...)
 	}
@@ -137,12 +137,15 @@ func TestAnAccountMayHoldSeveralIdentities(t *testing.T) {
 		t.Error("one account has two subs")
 	}
 	h.signIn("bob")
-	bobs := `{"bapId":"` + bapIDOf(t, "bob") + `"}`
+	elsewhere := strings.Replace(body, testIssuer, "https://other.example", 1) // N-07
+	h.send(http.MethodPost, path, elsewhere, append(jsonBody, "Cookie", cookie, bitcoinauth.Header, h.sign("alice-work", path, elsewhere))...).
+		wantError(http.StatusBadRequest, "invalid_request")
+	bobs := `{"aud":"` + testIssuer + `","bapId":"` + bapIDOf(t, "bob") + `"}`
 	h.send(http.MethodPost, path, bobs, append(jsonBody, "Cookie", cookie, bitcoinauth.Header, h.sign("bob", path, bobs))...).
 		wantError(http.StatusForbidden, "access_denied")
 }
 
-func TestAProfileIsSetByASignedRequest(t *testing.T) {
+func TestN07_AProfileIsSetByASignedRequest(t *testing.T) {
 	h := newHouse(t)
 	const path = "/api/bap/profile"
 	id := bapIDOf(t, "alice")
