@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"zombiezen.com/go/sqlite"
@@ -96,6 +97,7 @@ func (w *writer) loop() {
 	defer close(w.ended)
 	group := make([]*write, 0, groupLimit)
 	for first := range w.queue {
+		runtime.Gosched()
 		group = w.collect(append(group[:0], first))
 		w.index.end(w.commit(group))
 		for _, write := range group {
@@ -104,9 +106,21 @@ func (w *writer) loop() {
 	}
 }
 
-// collect adds the writes that wait already. It does not wait for more: while
-// this group is flushed the next one gathers by itself.
+// collect adds the writes that wait, and those that callers who can run at once
+// hand in: it lets them run while that brings more. Without that a writer woken
+// by the first of many callers on one processor would flush one write at a time.
 func (w *writer) collect(group []*write) []*write {
+	for {
+		before := len(group)
+		group = w.takeWaiting(group)
+		if len(group) == before || len(group) >= groupLimit {
+			return group
+		}
+		runtime.Gosched()
+	}
+}
+
+func (w *writer) takeWaiting(group []*write) []*write {
 	for len(group) < groupLimit {
 		select {
 		case next, open := <-w.queue:
