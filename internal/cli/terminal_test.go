@@ -1,0 +1,154 @@
+//go:build unix
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"countersign.dev/bap"
+)
+
+// terminal runs countersign with a terminal of its own.
+type terminal struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	tty  *os.File
+	mu   sync.Mutex
+	seen bytes.Buffer // guarded by mu
+}
+
+func openTerminal(t *testing.T, env []string, args ...string) *terminal {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The test binary is countersign when it is called so (testscript.Main).
+	link := t.TempDir() + "/countersign"
+	if err := os.Symlink(exe, link); err != nil {
+		t.Fatal(err)
+	}
+	term := &terminal{t: t, cmd: exec.CommandContext(t.Context(), link, args...)}
+	term.cmd.Env = append(os.Environ(), env...)
+	if term.tty, err = pty.StartWithSize(term.cmd, &pty.Winsize{Rows: 40, Cols: 100}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = term.tty.Close() })
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, err := term.tty.Read(b)
+			term.mu.Lock()
+			term.seen.Write(b[:n])
+			term.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return term
+}
+
+func (term *terminal) screen() string {
+	term.mu.Lock()
+	defer term.mu.Unlock()
+	return term.seen.String()
+}
+
+// await waits until a pattern is on the screen.
+func (term *terminal) await(pattern string) []string {
+	term.t.Helper()
+	re := regexp.MustCompile(pattern)
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		if found := re.FindStringSubmatch(term.screen()); found != nil {
+			return found
+		}
+		<-time.After(10 * time.Millisecond) // nothing tells when a screen changes
+	}
+	term.t.Fatalf("%q never came:\n%s", pattern, term.screen())
+	return nil
+}
+
+func (term *terminal) end() int {
+	term.t.Helper()
+	err := term.cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		term.t.Fatal(err)
+	}
+	return term.cmd.ProcessState.ExitCode()
+}
+
+// terminalServer runs a server in this process and returns the environment of
+// somebody who uses it.
+func terminalServer(t *testing.T) (issuer string, env []string) {
+	t.Helper()
+	run, err := startServer(t.Context(), &Env{Stderr: &bytes.Buffer{}, Now: time.Now, Rand: SystemEnv().Rand}, demoSettings(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := run.stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return run.settings.Issuer, []string{
+		"COUNTERSIGN_CONFIG_DIR=" + t.TempDir(), "COUNTERSIGN_KEYRING=off", "COUNTERSIGN_PASSWORD=correct horse battery staple",
+		"COUNTERSIGN_SERVER=" + run.settings.Issuer, "CI=1",
+	}
+}
+
+func TestAtATerminalTheCodeIsShownAndQCancels(t *testing.T) {
+	_, env := terminalServer(t)
+	term := openTerminal(t, env, "login")
+	term.await(`First, compare this code:   \x1b\[1m[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}\x1b\[0m     number to match: \x1b\[1m\d\d`)
+	term.await(`\d\d:\d\d left`)
+	if _, err := term.tty.WriteString("q"); err != nil {
+		t.Fatal(err)
+	}
+	if code := term.end(); code != int(ExitCancelled) {
+		t.Errorf("exit code %d:\n%s", code, term.screen())
+	}
+}
+
+func TestAtATerminalAnApprovalEndsTheWait(t *testing.T) {
+	issuer, env := terminalServer(t)
+	term := openTerminal(t, env, "login", "--scope", "openid profile")
+	shown := term.await(`code:   \x1b\[1m(\S{9})\x1b\[0m     number to match: \x1b\[1m(\d\d)`)
+	term.await(`left`)
+	key, err := bap.NewKey(SystemEnv().Rand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity, err := bap.NewIdentity("owner", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &owner{env: SystemEnv(), server: issuer, identity: identity}
+	raw, err := o.send(t.Context(), "GET", "/api/auth/device/approval?user_code="+shown[1], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f facts
+	if err := json.Unmarshal(raw, &f); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.send(t.Context(), "POST", "/api/auth/device/approve", map[string]string{"userCode": shown[1], "statement": f.Statement, "match": shown[2]}); err != nil {
+		t.Fatal(err)
+	}
+	if code := term.end(); code != 0 || !strings.Contains(term.screen(), "Signed in as") {
+		t.Errorf("exit code %d:\n%s", code, term.screen())
+	}
+}
