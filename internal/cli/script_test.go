@@ -164,9 +164,9 @@ func mustEndScript(ts *testscript.TestScript, _ bool, args []string) {
 	if !ok {
 		ts.Fatalf("no login runs")
 	}
-	<-b.ended
+	err := <-b.ended
 	if got := fmt.Sprint(b.cmd.ProcessState.ExitCode()); got != args[0] {
-		ts.Fatalf("login ended with %s, want %s: %s", got, args[0], b.output())
+		ts.Fatalf("login ended with %s (%v), want %s: %s", got, err, args[0], b.output())
 	}
 	if len(args) > 1 && !strings.Contains(b.output(), args[1]) {
 		ts.Fatalf("login printed %s", b.output())
