@@ -12,9 +12,9 @@ TOOL    := go tool -modfile=tools/go.mod
 # What has goroutines that meet: these run once more under the race detector.
 RACED := ./internal/authz/... ./internal/storage/... ./internal/server/... ./deviceflow/...
 
-# Seconds of fuzzing for each target in `make test`, and in `make fuzz`.
-FUZZ_SHORT := 3
-FUZZ_LONG  := 60
+# How long each target is fuzzed in `make test` (inputs), and in `make fuzz`.
+FUZZ_SHORT := 3000x
+FUZZ_LONG  := 60s
 
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
