@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -182,7 +181,7 @@ func (s *Service) client(ctx context.Context, id string) (Client, error) {
 	case !errors.Is(err, ErrNotFound):
 		return Client{}, err
 	}
-	s.clients.put(id, knownClient{c, err, now.Add(clientsKnown)})
+	s.clients.put(id, knownClient{c, err}, now.Add(clientsKnown))
 	return c, err
 }
 
@@ -190,36 +189,14 @@ const (
 	// clientsKnown is how long a client is used without asking the store again: one
 	// that was removed is refused within that time.
 	clientsKnown = 500 * time.Millisecond
-	// clientsRemembered bounds how many are; beyond it all are forgotten.
+	// clientsRemembered bounds how many are.
 	clientsRemembered = 4096
 )
 
-// clientCache remembers clients for a moment.
-type clientCache struct {
-	mu   sync.Mutex
-	byID map[string]knownClient // guarded by mu
-}
-
+// knownClient is what the store said of a client id.
 type knownClient struct {
 	Client
-	err   error
-	until time.Time
-}
-
-func (c *clientCache) get(id string, now time.Time) (knownClient, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k, ok := c.byID[id]
-	return k, ok && now.Before(k.until)
-}
-
-func (c *clientCache) put(id string, k knownClient) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.byID == nil || len(c.byID) >= clientsRemembered {
-		c.byID = map[string]knownClient{}
-	}
-	c.byID[id] = k
+	err error
 }
 
 // validClientID accepts what RFC 6749 appendix A.1 calls VSCHAR, bounded.

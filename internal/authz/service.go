@@ -57,7 +57,10 @@ type Service struct {
 
 	pace    *pace
 	waiting *waiting
-	clients clientCache
+	clients *remembered[string, knownClient]
+	// tokens are access tokens whose signature is known to be ours; whether their
+	// grant is alive is asked each time.
+	tokens *remembered[Hash, accessClaims]
 	// pending approximates the number of pending requests: raised by StartDevice,
 	// set right by each sweep.
 	pending atomic.Int64
@@ -92,6 +95,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		secrets:    secrets,
 		pace:       newPace(),
 		waiting:    newWaiting(),
+		clients:    newRemembered[string, knownClient](clientsRemembered),
+		tokens:     newRemembered[Hash, accessClaims](tokensRemembered),
 	}
 	if u, err := url.Parse(o.Settings.Issuer); err == nil {
 		addr, _ := netip.ParseAddr(u.Hostname())

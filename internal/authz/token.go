@@ -18,6 +18,9 @@ const (
 	idTokenType     jose.ContentType = "JWT"
 	// maxToken bounds a presented access token in bytes, before any parsing.
 	maxToken = 4096
+	// tokensRemembered bounds how many access tokens are known without verifying
+	// their signature again.
+	tokensRemembered = 4096
 )
 
 // Tokens is a successful token response (RFC 6749 §5.1).
@@ -74,12 +77,13 @@ func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Token
 		return nil, err
 	}
 	lifetime := s.settings.AccessTokenLifetime
-	payload, err := json.Marshal(accessClaims{
+	claims := accessClaims{
 		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: s.settings.Issuer,
 		ClientID: g.ClientID, Scope: scope, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
 		ID: id, GrantID: g.ID, AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amrBAP,
 		BAPID: g.BAPID, Pubkey: g.MemberKey,
-	})
+	}
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +91,7 @@ func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Token
 	if err != nil {
 		return nil, err
 	}
+	s.tokens.put(Secret(access).Hash(), claims, now.Add(lifetime))
 	t := &Tokens{AccessToken: Secret(access), ExpiresIn: lifetime, Scope: scope, RefreshToken: refresh}
 	if hasScope(scope, "openid") {
 		if t.IDToken, err = s.idToken(c, g, scope, access, now); err != nil {
@@ -125,8 +130,26 @@ var errInvalidToken = refuse(InvalidToken, "the access token is malformed, expir
 //
 //	InvalidToken
 func (s *Service) accessToken(presented Secret) (accessClaims, error) {
-	raw := presented.Reveal()
-	if len(raw) > maxToken || !canonicalJWS(raw) {
+	if len(presented) > maxToken {
+		return accessClaims{}, errInvalidToken
+	}
+	now := s.now()
+	if claims, ok := s.tokens.get(presented.Hash(), now); ok && now.Unix() < claims.Expires {
+		return claims, nil
+	}
+	claims, err := s.verifyAccessToken(presented.Reveal())
+	if err != nil || now.Unix() >= claims.Expires {
+		return accessClaims{}, errInvalidToken
+	}
+	s.tokens.put(presented.Hash(), claims, time.Unix(claims.Expires, 0))
+	return claims, nil
+}
+
+// verifyAccessToken verifies signature, type, issuer and audience.
+//
+//	InvalidToken
+func (s *Service) verifyAccessToken(raw string) (accessClaims, error) {
+	if !canonicalJWS(raw) {
 		return accessClaims{}, errInvalidToken
 	}
 	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{accessTokenAlg})
@@ -146,7 +169,7 @@ func (s *Service) accessToken(presented Secret) (accessClaims, error) {
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return accessClaims{}, errInvalidToken
 	}
-	if claims.Issuer != s.settings.Issuer || claims.Audience != s.settings.Issuer || s.now().Unix() >= claims.Expires {
+	if claims.Issuer != s.settings.Issuer || claims.Audience != s.settings.Issuer {
 		return accessClaims{}, errInvalidToken
 	}
 	return claims, nil

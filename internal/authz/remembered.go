@@ -1,0 +1,41 @@
+package authz
+
+import (
+	"sync"
+	"time"
+)
+
+// remembered keeps answers for a while, so that the same question need not be
+// worked out again. It holds at most limit answers; beyond that it forgets all,
+// which costs no more than working them out once.
+type remembered[K comparable, V any] struct {
+	limit int
+
+	mu      sync.Mutex
+	answers map[K]answer[V] // guarded by mu
+}
+
+type answer[V any] struct {
+	value V
+	until time.Time
+}
+
+func newRemembered[K comparable, V any](limit int) *remembered[K, V] {
+	return &remembered[K, V]{limit: limit, answers: map[K]answer[V]{}}
+}
+
+func (r *remembered[K, V]) get(key K, now time.Time) (V, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.answers[key]
+	return a.value, ok && now.Before(a.until)
+}
+
+func (r *remembered[K, V]) put(key K, value V, until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.answers) >= r.limit {
+		r.answers = map[K]answer[V]{}
+	}
+	r.answers[key] = answer[V]{value, until}
+}
