@@ -178,11 +178,7 @@ func (s *Service) statement(f Facts, issued, expires int64) receipt.Statement {
 
 // checkStatement verifies field by field that a signed statement is the one of
 // this request.
-func (s *Service) checkStatement(f Facts, text string) error {
-	given, err := receipt.ParseStatement(text)
-	if err != nil {
-		return refuseBecause(InvalidRequest, "statement cannot be read: sign and send exactly the text that this server gave", err)
-	}
+func (s *Service) checkStatement(f Facts, given receipt.Statement) error {
 	now := s.now().Unix()
 	lifetime := int64(statementLifetime / time.Second)
 	if given.Encode() != s.statement(f, given.IssuedAt, given.ExpiresAt).Encode() ||
@@ -229,9 +225,9 @@ func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d
 		return Grant{}, err
 	}
 	scope := d.Scope
+	var given receipt.Statement
 	if signed {
-		given, err := receipt.ParseStatement(d.Statement)
-		if err != nil {
+		if given, err = receipt.ParseStatement(d.Statement); err != nil {
 			return Grant{}, refuseBecause(InvalidRequest, "statement cannot be read: sign and send exactly the text that this server gave", err)
 		}
 		scope = given.Scope
@@ -241,7 +237,7 @@ func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d
 		return Grant{}, err
 	}
 	if signed {
-		if err := s.checkStatement(f, d.Statement); err != nil {
+		if err := s.checkStatement(f, given); err != nil {
 			return Grant{}, err
 		}
 	} else if r.SignatureRequired {

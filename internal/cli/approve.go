@@ -15,13 +15,10 @@ import (
 )
 
 type approveOptions struct {
-	server, identity string
-	password         passwordSource
-	scope            string
-	match            string
-	yes              bool
-	expectClient     string
-	expectScope      string
+	ownerFlags
+	scope, match              string
+	yes                       bool
+	expectClient, expectScope string
 }
 
 func newApproveCommand(env *Env) *cobra.Command {
@@ -39,9 +36,7 @@ key. The signature is kept as a receipt that anyone can check.
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return approve(cmd.Context(), env, args[0], o) },
 	}
-	serverFlag(cmd, &o.server)
-	identityFlag(cmd, &o.identity)
-	passwordFlag(cmd, &o.password)
+	o.bind(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.scope, "scope", "", "allow only these of the scopes asked for")
 	f.StringVar(&o.match, "match", "", "the number, or the last four letters, that the device shows")
@@ -95,7 +90,7 @@ func approve(ctx context.Context, env *Env, code string, o approveOptions) error
 	if o.yes && (o.expectClient == "" || o.expectScope == "") {
 		return usage("--yes needs --expect-client and --expect-scope, so that nothing else can be approved")
 	}
-	c, err := openOwner(env, o.server, o.identity, o.password)
+	c, err := o.open(env)
 	if err != nil {
 		return err
 	}
@@ -284,8 +279,7 @@ func (f facts) sign(ctx context.Context, env *Env, c *owner, match string) error
 }
 
 func newDenyCommand(env *Env) *cobra.Command {
-	var server, identity string
-	var p passwordSource
+	var o ownerFlags
 	var report bool
 	cmd := &cobra.Command{
 		Use:   "deny CODE",
@@ -294,7 +288,7 @@ func newDenyCommand(env *Env) *cobra.Command {
   countersign deny BCDF-GHJK --report`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := openOwner(env, server, identity, p)
+			c, err := o.open(env)
 			if err != nil {
 				return err
 			}
@@ -309,9 +303,7 @@ func newDenyCommand(env *Env) *cobra.Command {
 			return nil
 		},
 	}
-	serverFlag(cmd, &server)
-	identityFlag(cmd, &identity)
-	passwordFlag(cmd, &p)
+	o.bind(cmd)
 	cmd.Flags().BoolVar(&report, "report", false, "you did not start this: tell the operator")
 	return cmd
 }

@@ -18,8 +18,7 @@ func newGrantsCommand(env *Env) *cobra.Command {
 }
 
 func newGrantsList(env *Env) *cobra.Command {
-	var server, identity string
-	var p passwordSource
+	var o ownerFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -28,7 +27,7 @@ func newGrantsList(env *Env) *cobra.Command {
   countersign grants list --server https://id.example.org --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := openOwner(env, server, identity, p)
+			c, err := o.open(env)
 			if err != nil {
 				return err
 			}
@@ -43,9 +42,7 @@ func newGrantsList(env *Env) *cobra.Command {
 			return listGrants(env, raw)
 		},
 	}
-	serverFlag(cmd, &server)
-	identityFlag(cmd, &identity)
-	passwordFlag(cmd, &p)
+	o.bind(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the server's answer as it is")
 	return cmd
 }
@@ -80,8 +77,7 @@ func listGrants(env *Env, raw []byte) error {
 }
 
 func newGrantsRevoke(env *Env) *cobra.Command {
-	var server, identity string
-	var p passwordSource
+	var o ownerFlags
 	cmd := &cobra.Command{
 		Use:   "revoke GRANT",
 		Short: "Take back what you allowed",
@@ -89,7 +85,7 @@ func newGrantsRevoke(env *Env) *cobra.Command {
   countersign grants revoke mzxw6ytboi4dcmzvgq2tgobzgu --server https://id.example.org`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := openOwner(env, server, identity, p)
+			c, err := o.open(env)
 			if err != nil {
 				return err
 			}
@@ -101,9 +97,7 @@ func newGrantsRevoke(env *Env) *cobra.Command {
 			return nil
 		},
 	}
-	serverFlag(cmd, &server)
-	identityFlag(cmd, &identity)
-	passwordFlag(cmd, &p)
+	o.bind(cmd)
 	return cmd
 }
 
@@ -114,8 +108,8 @@ func newReceiptCommand(env *Env) *cobra.Command {
 }
 
 func newReceiptShow(env *Env) *cobra.Command {
-	var server, identity, out string
-	var p passwordSource
+	var o ownerFlags
+	var out string
 	cmd := &cobra.Command{
 		Use:   "show GRANT",
 		Short: "Fetch the receipt of a signed approval",
@@ -123,7 +117,7 @@ func newReceiptShow(env *Env) *cobra.Command {
   countersign receipt show mzxw6ytboi4dcmzvgq2tgobzgu | countersign receipt verify -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := openOwner(env, server, identity, p)
+			c, err := o.open(env)
 			if err != nil {
 				return err
 			}
@@ -141,9 +135,7 @@ func newReceiptShow(env *Env) *cobra.Command {
 			return nil
 		},
 	}
-	serverFlag(cmd, &server)
-	identityFlag(cmd, &identity)
-	passwordFlag(cmd, &p)
+	o.bind(cmd)
 	cmd.Flags().StringVar(&out, "out", "", "`file` to write (default: standard output)")
 	return cmd
 }

@@ -348,8 +348,7 @@ type profileBody struct {
 }
 
 func newIdentityProfile(env *Env) *cobra.Command {
-	var p passwordSource
-	var server, name string
+	var o ownerFlags
 	var body profileBody
 	cmd := &cobra.Command{
 		Use:   "profile",
@@ -360,7 +359,7 @@ devices with the profile scope can read. The whole profile is replaced.`,
   countersign identity profile --identity work --picture https://example.org/me.png`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := openOwner(env, server, name, p)
+			c, err := o.open(env)
 			if err != nil {
 				return err
 			}
@@ -374,9 +373,7 @@ devices with the profile scope can read. The whole profile is replaced.`,
 			return err
 		},
 	}
-	serverFlag(cmd, &server)
-	identityFlag(cmd, &name)
-	passwordFlag(cmd, &p)
+	o.bind(cmd)
 	f := cmd.Flags()
 	f.StringVar(&body.Name, "name", "", "the name others see")
 	f.StringVar(&body.GivenName, "given-name", "", "given name")

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"countersign.dev/bap"
 	"countersign.dev/bitcoinauth"
 )
@@ -25,21 +27,33 @@ type owner struct {
 // ownerTimeout bounds a request of an owner: none of them waits for anybody.
 const ownerTimeout = 30 * time.Second
 
-// openOwner chooses server and identity and unlocks the identity.
-func openOwner(env *Env, server, name string, p passwordSource) (*owner, error) {
+// ownerFlags say as whom, and at which server, an owner's command acts.
+type ownerFlags struct {
+	server, identity string
+	password         passwordSource
+}
+
+func (f *ownerFlags) bind(cmd *cobra.Command) {
+	serverFlag(cmd, &f.server)
+	identityFlag(cmd, &f.identity)
+	passwordFlag(cmd, &f.password)
+}
+
+// open chooses server and identity and unlocks the identity.
+func (f ownerFlags) open(env *Env) (*owner, error) {
 	h, err := openHome(env)
 	if err != nil {
 		return nil, err
 	}
-	e, err := h.identity(name)
+	e, err := h.identity(f.identity)
 	if err != nil {
 		return nil, err
 	}
-	i, err := h.unlock(env, e, p)
+	i, err := h.unlock(env, e, f.password)
 	if err != nil {
 		return nil, err
 	}
-	return &owner{env: env, home: h, server: chooseServer(env, h, server), entry: e, identity: i}, nil
+	return &owner{env: env, home: h, server: chooseServer(env, h, f.server), entry: e, identity: i}, nil
 }
 
 // send signs and sends a request and returns the body of its success. body, when
