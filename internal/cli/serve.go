@@ -134,7 +134,7 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 	if err != nil {
 		return settingsFailure(err)
 	}
-	front, err := server.New(run.service, issuer, Version(), run.log)
+	front, err := server.New(server.Options{Service: run.service, Issuer: issuer, Version: Version(), Log: run.log})
 	if err != nil {
 		return fail(ExitFailed, "starting", err, "")
 	}

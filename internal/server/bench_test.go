@@ -55,7 +55,7 @@ func newBenchServer(b *testing.B) *benchServer {
 	if err != nil {
 		b.Fatal(err)
 	}
-	front, err := server.New(service, u, "bench", slog.New(slog.DiscardHandler))
+	front, err := server.New(server.Options{Service: service, Issuer: u, Version: "bench", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 		Scope: p.text("scope"), NumberMatch: p.flag("number_match"), Nonce: p.text("nonce"),
 		SignatureRequired: p.text("approval") == authz.ApprovalSigned,
 		Says:              authz.DeviceSays{Name: p.text("device_name"), Platform: p.text("device_platform")},
-		Seen:              seen(r),
+		Seen:              s.seen(r),
 	}
 	client, err := s.identifyClient(r, p)
 	if err != nil {
@@ -55,9 +55,9 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 }
 
 // seen is what a request shows of the device that sent it.
-func seen(r *http.Request) authz.Seen {
+func (s *Server) seen(r *http.Request) authz.Seen {
 	return authz.Seen{
-		Network:   authz.CoarseNetwork(remoteAddr(r)),
+		Network:   authz.CoarseNetwork(s.remoteAddr(r)),
 		UserAgent: r.UserAgent(),
 		Origin:    r.Header.Get("Origin"),
 	}
@@ -65,7 +65,7 @@ func seen(r *http.Request) authz.Seen {
 
 // remoteAddr is the address a request came from. Forwarded headers are for
 // listed proxies only, and none can be listed yet, so they never count (B-22).
-func remoteAddr(r *http.Request) netip.Addr {
+func (s *Server) remoteAddr(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -116,7 +116,7 @@ func (s *Server) deviceStatus(w http.ResponseWriter, r *http.Request) error {
 	typed := r.URL.Query().Get("user_code")
 	who, err := s.sessionOwner(r)
 	if isUnauthorized(err) {
-		code, request, err := s.authz.DeviceStatus(r.Context(), asker(r, authz.Owner{}), typed)
+		code, request, err := s.authz.DeviceStatus(r.Context(), s.asker(r, authz.Owner{}), typed)
 		if err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func (s *Server) deviceStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	code, request, err := s.authz.OpenDevice(r.Context(), who, asker(r, who), typed, ownScript(r))
+	code, request, err := s.authz.OpenDevice(r.Context(), who, s.asker(r, who), typed, ownScript(r))
 	if err != nil {
 		return err
 	}
@@ -154,8 +154,8 @@ func ownScript(r *http.Request) bool {
 }
 
 // asker is who tries a user code.
-func asker(r *http.Request, who authz.Owner) authz.Asker {
-	return authz.Asker{AccountID: who.AccountID, Address: remoteAddr(r)}
+func (s *Server) asker(r *http.Request, who authz.Owner) authz.Asker {
+	return authz.Asker{AccountID: who.AccountID, Address: s.remoteAddr(r)}
 }
 
 // deviceApproval gives an owner what the page shows, and the statement to sign
@@ -166,7 +166,7 @@ func (s *Server) deviceApproval(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
-	facts, err := s.authz.ReviewDevice(r.Context(), who, asker(r, who), q.Get("user_code"), q.Get("scope"))
+	facts, err := s.authz.ReviewDevice(r.Context(), who, s.asker(r, who), q.Get("user_code"), q.Get("scope"))
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func (s *Server) approveDevice(w http.ResponseWriter, r *http.Request) error {
 	case signed != nil:
 		d.Signed = *signed
 	}
-	g, err := s.authz.ApproveDevice(r.Context(), who, asker(r, who), d)
+	g, err := s.authz.ApproveDevice(r.Context(), who, s.asker(r, who), d)
 	if err != nil {
 		return err
 	}
@@ -283,7 +283,7 @@ func (s *Server) denyDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.authz.DenyDevice(r.Context(), who, asker(r, who), code, signed != nil, report); err != nil {
+	if err := s.authz.DenyDevice(r.Context(), who, s.asker(r, who), code, signed != nil, report); err != nil {
 		return err
 	}
 	return writeJSON(w, success{Success: true})

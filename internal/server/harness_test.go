@@ -150,7 +150,7 @@ func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front, err := server.New(h.service, u, "test", log)
+	front, err := server.New(server.Options{Service: h.service, Issuer: u, Version: "test", Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

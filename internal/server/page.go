@@ -133,7 +133,7 @@ func (s *Server) reviewPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	facts, transaction, err := s.authz.StartReview(r.Context(), who, asker(r, who), typed)
+	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.asker(r, who), typed)
 	if errors.Is(err, authz.AlreadyDecided) { // by this very person: somebody else's is foreign
 		http.Redirect(w, r, "/device/done/"+facts.Request.ID, http.StatusSeeOther)
 		return nil
@@ -246,7 +246,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	requestID, err := s.authz.DecideReview(r.Context(), who, asker(r, who), authz.ReviewDecision{
+	requestID, err := s.authz.DecideReview(r.Context(), who, s.asker(r, who), authz.ReviewDecision{
 		Transaction: authz.Secret(p.text("transaction")),
 		Approve:     p.text("decision") == "approve", Report: p.text("decision") == "report",
 		Scope: p.text("scope"), Match: p.text("match"),

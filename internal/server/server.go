@@ -31,10 +31,20 @@ type Server struct {
 	jwks        []byte
 }
 
-// New returns a Server for a service. issuer is the configured one, parsed.
-func New(service *authz.Service, issuer *url.URL, version string, log *slog.Logger) (*Server, error) {
+// Options are what a Server is made of.
+type Options struct {
+	Service *authz.Service
+	// Issuer is the configured issuer, parsed.
+	Issuer  *url.URL
+	Version string
+	Log     *slog.Logger
+}
+
+// New returns a Server.
+func New(o Options) (*Server, error) {
+	issuer := o.Issuer
 	s := &Server{
-		authz: service, log: log, version: version, issuer: issuer,
+		authz: o.Service, log: o.Log, version: o.Version, issuer: issuer,
 		secure:      issuer.Scheme == "https",
 		crossOrigin: http.NewCrossOriginProtection(),
 	}
