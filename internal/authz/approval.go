@@ -34,8 +34,8 @@ type Facts struct {
 	Match    MatchKind
 	// Numbers are the choices of MatchNumber.
 	Numbers []string
-	// Age is how long ago the device asked.
-	Age time.Duration
+	// Age is how long ago the device asked, Left how long its code still lives.
+	Age, Left time.Duration
 	// Lasts is how long the permission lasts; Renewed is whether the device renews
 	// its tokens by itself meanwhile.
 	Lasts   time.Duration
@@ -107,7 +107,7 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 	}
 	f := Facts{
 		Request: r, UserCode: code, Client: c, Scope: granted, Identity: identity,
-		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt),
+		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt), Left: r.ExpiresAt.Sub(s.now()),
 	}
 	f.Match = matchKind(r, c, granted, f.Network)
 	if f.Match == MatchNumber {
@@ -210,10 +210,10 @@ type Decision struct {
 // grant, and the receipt of a signed approval. A signed approval needs no
 // earlier opening; it claims and decides in one step.
 //
-//	InvalidRequest: no such code, not opened yet, or a bad statement
-//	AlreadyDecided
-//	ExpiredToken
-//	Forbidden: another account's, a signature is required, or the match is wrong
+//	InvalidRequest: no such code, or a bad statement
+//	NotOpened, AlreadyDecided, ExpiredToken
+//	Forbidden: another account's, or a signature is required
+//	WrongMatch: the request is denied now
 //	TooManyGuesses
 func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d Decision) (Grant, error) {
 	code, r, err := s.byUserCode(ctx, asker, d.UserCode)
@@ -337,9 +337,9 @@ func (s *Service) decided(r DeviceRequest) {
 var (
 	errNoSuchCode = refuse(InvalidRequest, "there is no such code: check it against the device, or start again there")
 	errDecided    = refuse(AlreadyDecided, "this request is already decided")
-	errNotOpened  = refuse(InvalidRequest, "this request was not opened yet: look at it before deciding")
+	errNotOpened  = refuse(NotOpened, "this request was not opened yet: look at it before deciding")
 	errForeign    = refuse(Forbidden, "this request was opened by somebody else")
-	errWrongMatch = refuse(Forbidden, "that is not what the device shows, so the request was denied")
+	errWrongMatch = refuse(WrongMatch, "that is not what the device shows, so the request was denied")
 	errCodeOver   = refuse(ExpiredToken, "this code has expired: start again on the device")
 )
 

@@ -23,7 +23,9 @@ type serverSecrets struct {
 	userCode []byte // HMAC of user codes
 	refresh  []byte // derives each refresh token's successor
 	match    []byte // draws the wrong numbers of a number match
+	form     []byte // binds forms to sessions
 	seal     cipher.AEAD
+	visit    cipher.AEAD // hides a code in an address
 }
 
 func (serverSecrets) String() string       { return redacted }
@@ -35,9 +37,11 @@ func deriveSecrets(master []byte) (serverSecrets, error) {
 		return serverSecrets{}, fmt.Errorf("the server's secret is %d bytes long; it needs at least %d", len(master), SecretLength)
 	}
 	var s serverSecrets
-	var sealKey []byte
+	var err error
+	var sealKey, visitKey []byte
 	for purpose, key := range map[string]*[]byte{
 		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "signing-keys": &sealKey,
+		"forms": &s.form, "visits": &visitKey,
 	} {
 		k, err := hkdf.Key(sha256.New, master, nil, "countersign/v1/"+purpose, 32)
 		if err != nil {
@@ -45,12 +49,19 @@ func deriveSecrets(master []byte) (serverSecrets, error) {
 		}
 		*key = k
 	}
-	block, err := aes.NewCipher(sealKey)
-	if err != nil {
+	if s.seal, err = newAEAD(sealKey); err != nil {
 		return serverSecrets{}, err
 	}
-	s.seal, err = cipher.NewGCM(block)
+	s.visit, err = newAEAD(visitKey)
 	return s, err
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
 }
 
 // sealKeyFor encrypts a signing key; its id is authenticated with it.
