@@ -6,8 +6,8 @@ import (
 	"image/color"
 	"math"
 	"net/http"
-	"regexp"
 	"strconv"
+	"strings"
 )
 
 // Brand is how the operator wants the pages to look.
@@ -37,13 +37,8 @@ var (
 	black      = color.RGBA{0x00, 0x00, 0x00, 0xff}
 )
 
-var hexColor = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
-
-// CheckAccent reports why a colour cannot be the accent.
+// CheckAccent reports why a colour, #rrggbb, cannot be the accent.
 func CheckAccent(text string) error {
-	if !hexColor.MatchString(text) {
-		return errors.New("must be a colour like #1f5f4a")
-	}
 	if got := contrast(parseColor(text), lightPaper); got < leastContrast {
 		return fmt.Errorf("has a contrast of %.1f to the light page; it needs %.1f: choose a darker colour", got, leastContrast)
 	}
@@ -89,8 +84,8 @@ func lighter(c color.RGBA) color.RGBA {
 }
 
 func parseColor(text string) color.RGBA {
-	n, err := strconv.ParseUint(text[1:], 16, 24)
-	if err != nil { // the pattern has been checked
+	n, err := strconv.ParseUint(strings.TrimPrefix(text, "#"), 16, 24)
+	if err != nil { // configuration has checked it
 		return black
 	}
 	return color.RGBA{uint8(n >> 16), uint8(n >> 8), uint8(n), 0xff} //nolint:gosec // each is one byte of three

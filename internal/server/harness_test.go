@@ -47,6 +47,7 @@ const (
 type house struct {
 	t       testing.TB
 	handler http.Handler
+	options server.Options
 	service *authz.Service
 	store   *sqlite.Store
 	path    string // of the database
@@ -146,16 +147,23 @@ func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 			t.Error(err)
 		}
 	})
-	u, err := url.Parse(settings.Issuer)
-	if err != nil {
+	h.options = server.Options{Service: h.service, Version: "test", Log: log}
+	if h.options.Issuer, err = url.Parse(settings.Issuer); err != nil {
 		t.Fatal(err)
 	}
-	front, err := server.New(server.Options{Service: h.service, Issuer: u, Version: "test", Log: log})
+	h.brand(server.Brand{})
+	return h
+}
+
+// brand makes the front anew, with another look.
+func (h *house) brand(b server.Brand) {
+	h.t.Helper()
+	h.options.Brand = b
+	front, err := server.New(h.options)
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	h.handler = front.Handler()
-	return h
 }
 
 // person is the member key of somebody the requirements name.
