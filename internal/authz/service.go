@@ -57,7 +57,7 @@ type Service struct {
 
 	pace    *pace
 	waiting *waiting
-	clients *remembered[string, knownClient]
+	clients *remembered[string, Client]
 	// tokens are access tokens whose signature is known to be ours; whether their
 	// grant is alive is asked each time.
 	tokens *remembered[Hash, accessClaims]
@@ -95,7 +95,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		secrets:    secrets,
 		pace:       newPace(),
 		waiting:    newWaiting(),
-		clients:    newRemembered[string, knownClient](clientsRemembered),
+		clients:    newRemembered[string, Client](clientsRemembered),
 		tokens:     newRemembered[Hash, accessClaims](tokensRemembered),
 	}
 	if u, err := url.Parse(o.Settings.Issuer); err == nil {
