@@ -35,7 +35,7 @@ demo: build ## Show the whole story: a device asks, its owner countersigns
 	bin/countersign demo
 
 .PHONY: test
-test: setup vet test-unit test-race test-fuzz test-e2e lint ## Check everything
+test: setup vet test-unit test-race test-fuzz test-web test-e2e lint ## Check everything
 
 .PHONY: test-fast
 test-fast: vet test-unit ## Check the Go code only, in under a minute
@@ -56,6 +56,27 @@ test-race:
 .PHONY: test-fuzz
 test-fuzz:
 	./tools/fuzz $(FUZZ_SHORT)
+
+# The scripts of the device page: types, unit tests, and that the bundle in
+# internal/server/assets is the one that web/ gives.
+.PHONY: test-web
+test-web: web/node_modules/.installed
+	cd web && node_modules/.bin/tsc --project .
+	./tools/web unit
+	@$(MAKE) --no-print-directory web-check
+
+.PHONY: web
+web: web/node_modules/.installed ## Bundle the device page's scripts into internal/server/assets
+	./tools/web build
+
+.PHONY: web-check
+web-check: web/node_modules/.installed
+	./tools/web check
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@echo "installing the npm packages of web"
+	cd web && npm ci --no-audit --no-fund
+	touch $@
 
 .PHONY: test-e2e
 test-e2e: build clients
@@ -105,4 +126,4 @@ build-all: ## Build for every platform into dist/
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin dist e2e/clients/node_modules
+	rm -rf bin dist e2e/clients/node_modules web/node_modules
