@@ -136,6 +136,9 @@ func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
 // Issuer is the configured issuer identifier.
 func (s *Service) Issuer() string { return s.settings.Issuer }
 
+// Now is the server's clock.
+func (s *Service) Now() time.Time { return s.now() }
+
 // Client returns a client as owners and endpoints see it.
 //
 //	NotFound: there is none with this id

@@ -43,7 +43,10 @@ type view struct {
 	words
 	Brand Brand
 	// Host is printed so that a person can compare it with the address bar.
-	Host          string
+	Host   string
+	Issuer string
+	// Now is the server's clock in Unix milliseconds: the script signs by it.
+	Now           int64
 	Style         string
 	ScriptAddress string
 	Languages     []languageLink
@@ -63,6 +66,7 @@ type view struct {
 func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pageTemplate, v view) error {
 	v.words = s.catalogue.words(r)
 	v.Brand, v.Host, v.Screen = s.brand, s.issuer.Host, p.name
+	v.Issuer, v.Now = s.authz.Issuer(), s.authz.Now().UnixMilli()
 	v.Style, v.ScriptAddress = s.assets.address(styleSheet), s.assets.address(script)
 	here := v.Address
 	if here == "" {

@@ -120,6 +120,19 @@ export async function deny(api: Api, signer: Signer, userCode: string, report = 
   await send(api, "POST", "/api/auth/device/deny", { userCode, ...(report && { report }) }, signer);
 }
 
+/** A passkey as the browser made it, for the identity's key to vouch for. */
+export interface NewPasskey {
+  ceremony: string;
+  /** The credential's JSON. */
+  credential: string;
+  name: string;
+}
+
+/** Adds a passkey to the account that is signed in. The identity's key vouches for it. */
+export async function addPasskey(api: Api, signer: Signer, passkey: NewPasskey): Promise<void> {
+  await send(api, "POST", "/api/passkeys", { ...passkey, aud: api.issuer }, signer);
+}
+
 /** Keeps an encrypted backup at the server, for the account that is signed in. */
 export async function saveBackup(api: Api, bapId: string, encryptedBackup: string): Promise<void> {
   await send(api, "POST", "/api/backup", { encryptedBackup, bapId });

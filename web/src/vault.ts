@@ -72,6 +72,12 @@ export class Vault {
     return identity && this.#signer(identity);
   }
 
+  /** Whether any key is unlocked. */
+  get unlocked(): boolean {
+    this.#lockIfIdle();
+    return this.#held.size > 0;
+  }
+
   /** Says that the person is there: ten minutes begin anew. */
   touch(): void {
     this.#lockIfIdle();

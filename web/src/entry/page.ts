@@ -1,18 +1,48 @@
-// The script of the device page. It is small: whatever a first view does not need
-// is imported when it is.
+// The script of the device page. It is small: what has to do with keys is imported
+// by the screens that need it, so that no first view carries the curve.
 
-import { systemRandom } from "../crypto/bytes";
+import { App } from "../page/app";
+import { readMessages } from "../page/dom";
+import { mountEnter } from "../page/enter";
+import { startSoft } from "../page/soft";
+import { localiseTimes } from "../page/times";
 
-export { Keystore, type KeyRecord, StorageError } from "../keystore";
-export { leastLength, strength, type Strength } from "../strength";
+const app = new App();
+let end: () => void = () => undefined;
 
-/** What has to do with keys: the curve comes with it. */
-export function identity(): Promise<typeof import("../identity")> {
-  return import("../identity");
+/** Brings a page to life that was put in place. */
+function mount(main: HTMLElement): void {
+  end();
+  end = () => undefined;
+  const { address, now } = main.dataset;
+  // A code that came by a link is taken out of the address bar (attack B-16).
+  if (address && location.search) history.replaceState(null, "", address);
+  if (now) app.setClock(Number(now));
+  localiseTimes(main);
+  app.showLock();
+  mountEnter(main);
+  void mountScreen(main);
 }
 
-/** Draws a passphrase; the list of words comes with it. */
-export async function passphrase(): Promise<string> {
-  const { drawPassphrase } = await import("../passphrase");
-  return drawPassphrase(systemRandom);
+async function mountScreen(main: HTMLElement): Promise<void> {
+  let ends: (() => void) | undefined;
+  switch (main.dataset["screen"]) {
+    case "signin":
+      ends = (await import("../page/ways")).mountWays(app, main);
+      break;
+    case "review":
+      ends = (await import("../page/decision")).mountDecision(app, main);
+      break;
+    case "account":
+      await (await import("../page/account")).mountAccount(app, main);
+      break;
+  }
+  if (!ends) return;
+  if (main.isConnected) end = ends;
+  else ends(); // another page came meanwhile
 }
+
+readMessages(document);
+startSoft(mount);
+const first = document.querySelector("main");
+if (first) mount(first);
