@@ -20,7 +20,7 @@ var messageFiles embed.FS
 
 // languages are those of the message catalogue, the first one when nothing fits.
 // Every text of every page stands there, so that a translator needs no template.
-var languages = []language.Tag{language.English}
+var languages = []language.Tag{language.English, language.German, language.Spanish, language.Japanese, language.Arabic}
 
 // rightToLeft are the languages written from right to left.
 var rightToLeft = map[language.Tag]bool{language.Arabic: true}
