@@ -59,6 +59,7 @@ export class Vault {
 
   /** Holds an identity that was made or imported just now. */
   hold(identity: Identity): Signer {
+    this.touch(); // before it is held: what was idle too long is dropped without it
     if (this.#held.get(identity.bapId) !== identity) this.#held.get(identity.bapId)?.forget();
     this.#held.set(identity.bapId, identity);
     this.touch();

@@ -14,7 +14,7 @@ import { identityVectors, now } from "./vectors";
 
 /** A clock that goes when it is told to, and whose timers may sleep. */
 class TestClock implements Clock {
-  time = 0;
+  time = now.getTime();
   timers: { at: number; then: () => void }[] = [];
   now = () => this.time;
   after = (milliseconds: number, then: () => void) => {
@@ -99,6 +99,17 @@ test("a machine that slept does not wake with an unlocked key", async () => {
     if (wake === "touch") vault.touch();
     assert.equal(lockings(), 1, wake);
   }
+});
+
+test("a key that is unlocked after others were idle too long is held alone", async () => {
+  const { vault, clock, lockings } = make();
+  const first = await createIdentity("first", password, systemRandom, now);
+  vault.hold(first.identity);
+  clock.advance(idleMilliseconds, { asleep: true });
+  const signer = await vault.unlock(enrolled.record, password);
+  assert.equal(lockings(), 1);
+  assert.equal(vault.signer(first.record.bapId), undefined);
+  assert.equal(verify(message, await signer.sign(message)), enrolled.record.pubkey);
 });
 
 test("lock drops every key at once and overwrites it", async () => {
