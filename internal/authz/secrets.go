@@ -23,6 +23,7 @@ type serverSecrets struct {
 	userCode []byte // HMAC of user codes
 	refresh  []byte // derives each refresh token's successor
 	match    []byte // draws the wrong numbers of a number match
+	ceremony []byte // seals the state of passkey ceremonies
 	seal     cipher.AEAD
 }
 
@@ -37,7 +38,7 @@ func deriveSecrets(master []byte) (serverSecrets, error) {
 	var s serverSecrets
 	var sealKey []byte
 	for purpose, key := range map[string]*[]byte{
-		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "signing-keys": &sealKey,
+		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "passkey-ceremony": &s.ceremony, "signing-keys": &sealKey,
 	} {
 		k, err := hkdf.Key(sha256.New, master, nil, "countersign/v1/"+purpose, 32)
 		if err != nil {
@@ -45,12 +46,17 @@ func deriveSecrets(master []byte) (serverSecrets, error) {
 		}
 		*key = k
 	}
-	block, err := aes.NewCipher(sealKey)
-	if err != nil {
-		return serverSecrets{}, err
-	}
-	s.seal, err = cipher.NewGCM(block)
+	var err error
+	s.seal, err = newAEAD(sealKey)
 	return s, err
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
 }
 
 // sealKeyFor encrypts a signing key; its id is authenticated with it.
@@ -75,6 +81,53 @@ func (s serverSecrets) openKeyFor(id string, sealed []byte) ([]byte, error) {
 		return nil, errSealed
 	}
 	return plaintext, nil
+}
+
+// ceremonySalt is the length of what makes a ceremony's key its own. Anybody may
+// begin as many ceremonies as they like, and random nonces of AES-GCM under one
+// key are safe for 2^32 of them only (NIST SP 800-38D §8.3).
+const ceremonySalt = 32
+
+// ceremonyAEAD is the cipher of one ceremony; its nonce is zero, for the key
+// encrypts nothing else.
+func (s serverSecrets) ceremonyAEAD(salt []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, s.ceremony, salt, "countersign/v1/passkey-ceremony/state", 32)
+	if err != nil {
+		return nil, err
+	}
+	return newAEAD(key)
+}
+
+// sealCeremony makes of a ceremony's state what a browser keeps for the server.
+func (s serverSecrets) sealCeremony(state []byte, random io.Reader) (Secret, error) {
+	salt := make([]byte, ceremonySalt)
+	if _, err := io.ReadFull(random, salt); err != nil {
+		return "", err
+	}
+	aead, err := s.ceremonyAEAD(salt)
+	if err != nil {
+		return "", err
+	}
+	sealed := aead.Seal(salt, make([]byte, aead.NonceSize()), state, nil)
+	return Secret(base64.RawURLEncoding.EncodeToString(sealed)), nil
+}
+
+var errCeremonySeal = errors.New("not a ceremony of this server")
+
+func (s serverSecrets) openCeremony(sealed Secret) ([]byte, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed.Reveal())
+	if err != nil || len(raw) < ceremonySalt {
+		return nil, errCeremonySeal
+	}
+	aead, err := s.ceremonyAEAD(raw[:ceremonySalt])
+	if err != nil {
+		return nil, err
+	}
+	state, err := aead.Open(nil, make([]byte, aead.NonceSize()), raw[ceremonySalt:], nil)
+	if err != nil {
+		return nil, errCeremonySeal
+	}
+	return state, nil
 }
 
 // successor derives the refresh token that follows another. Because it is
