@@ -268,10 +268,14 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision)
 	g := Grant{
 		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
 		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: ACRSession, Nonce: f.Request.Nonce,
+		Seen: f.Request.Seen, Says: f.Request.Says,
 		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts),
 	}
 	if !f.Renewed { // the device may fetch its one token until its code expires
 		g.ExpiresAt = f.Request.ExpiresAt.Add(f.Lasts)
+	}
+	if owner.Method == MethodPasskey {
+		g.ACR = ACRPasskey
 	}
 	a := Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now}
 	if d.Statement != "" {
@@ -281,6 +285,11 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision)
 		}.Encode()
 	}
 	a.Grant = g
+	var err error
+	if a.Event, err = s.decision(owner, EventApproved, f.Request); err != nil {
+		return Grant{}, err
+	}
+	a.Event.GrantID, a.Event.ACR = g.ID, g.ACR
 	if err := s.store.ApproveDeviceRequest(ctx, a); err != nil {
 		return Grant{}, decisionRefused(err, owner, now)
 	}
@@ -306,7 +315,15 @@ func (s *Service) DenyDevice(ctx context.Context, owner Owner, asker Asker, type
 
 func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclaimed, report bool) error {
 	now := s.now()
-	err := s.store.DenyDeviceRequest(ctx, Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now})
+	kind := EventDenied
+	if report {
+		kind = EventReported
+	}
+	event, err := s.decision(owner, kind, r)
+	if err != nil {
+		return err
+	}
+	err = s.store.DenyDeviceRequest(ctx, Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now, Event: event})
 	if err != nil {
 		return decisionRefused(err, owner, now)
 	}
@@ -316,6 +333,13 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclai
 		s.log.Warn("device request reported: its owner did not start it", "request", r.ID, "client_id", r.ClientID, "network", r.Seen.Network)
 	}
 	return nil
+}
+
+// decision is the event of a decision about a device request.
+func (s *Service) decision(owner Owner, kind EventKind, r DeviceRequest) (Event, error) {
+	event, err := s.newEventOf(owner, kind, r.Says.Name)
+	event.ClientID = r.ClientID
+	return event, err
 }
 
 // wrongMatch denies a request whose owner picked another number: the device in

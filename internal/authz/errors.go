@@ -104,6 +104,11 @@ var (
 	// ErrReused: a refresh token was used again after its grace time; its grant
 	// has been revoked (RFC 9700 §4.14.2).
 	ErrReused = errors.New("refresh token reused")
+	// ErrCounter: a passkey's signature counter did not grow, so there may be two
+	// of it (WebAuthn §6.1.1).
+	ErrCounter = errors.New("signature counter did not grow")
+	// ErrFull: there are as many as there may be.
+	ErrFull = errors.New("no more may be added")
 )
 
 // StateError says that a device request was not in the state that an operation

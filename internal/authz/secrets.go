@@ -24,8 +24,8 @@ type serverSecrets struct {
 	refresh  []byte // derives each refresh token's successor
 	match    []byte // draws the wrong numbers of a number match
 	form     []byte // binds forms to sessions
+	handed   []byte // seals what browsers keep for the server
 	seal     cipher.AEAD
-	visit    cipher.AEAD // hides a code in an address
 }
 
 func (serverSecrets) String() string       { return redacted }
@@ -37,11 +37,10 @@ func deriveSecrets(master []byte) (serverSecrets, error) {
 		return serverSecrets{}, fmt.Errorf("the server's secret is %d bytes long; it needs at least %d", len(master), SecretLength)
 	}
 	var s serverSecrets
-	var err error
-	var sealKey, visitKey []byte
+	var sealKey []byte
 	for purpose, key := range map[string]*[]byte{
 		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "signing-keys": &sealKey,
-		"forms": &s.form, "visits": &visitKey,
+		"forms": &s.form, "handed-out": &s.handed,
 	} {
 		k, err := hkdf.Key(sha256.New, master, nil, "countersign/v1/"+purpose, 32)
 		if err != nil {
@@ -49,10 +48,8 @@ func deriveSecrets(master []byte) (serverSecrets, error) {
 		}
 		*key = k
 	}
-	if s.seal, err = newAEAD(sealKey); err != nil {
-		return serverSecrets{}, err
-	}
-	s.visit, err = newAEAD(visitKey)
+	var err error
+	s.seal, err = newAEAD(sealKey)
 	return s, err
 }
 
@@ -86,6 +83,55 @@ func (s serverSecrets) openKeyFor(id string, sealed []byte) ([]byte, error) {
 		return nil, errSealed
 	}
 	return plaintext, nil
+}
+
+// handedSalt is the length of what makes each sealing's key its own. Anybody may
+// ask for as many as they like, and random nonces of AES-GCM under one key are
+// safe for 2^32 of them only (NIST SP 800-38D §8.3).
+const handedSalt = 32
+
+// handedAEAD is the cipher of one sealing; its nonce is zero, for the key
+// encrypts nothing else. purpose keeps one kind from passing as another.
+func (s serverSecrets) handedAEAD(purpose string, salt []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, s.handed, salt, "countersign/v1/handed-out/"+purpose, 32)
+	if err != nil {
+		return nil, err
+	}
+	return newAEAD(key)
+}
+
+// handOut makes of some bytes what a browser keeps for the server.
+func (s serverSecrets) handOut(purpose string, plain []byte, random io.Reader) (string, error) {
+	salt := make([]byte, handedSalt)
+	if _, err := io.ReadFull(random, salt); err != nil {
+		return "", err
+	}
+	aead, err := s.handedAEAD(purpose, salt)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(salt, make([]byte, aead.NonceSize()), plain, nil)), nil
+}
+
+var errNotHandedOut = errors.New("not sealed by this server for this purpose")
+
+// takeBack opens what was handed out.
+//
+//	errNotHandedOut
+func (s serverSecrets) takeBack(purpose, sealed string) ([]byte, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
+	if err != nil || len(raw) < handedSalt {
+		return nil, errNotHandedOut
+	}
+	aead, err := s.handedAEAD(purpose, raw[:handedSalt])
+	if err != nil {
+		return nil, err
+	}
+	plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), raw[handedSalt:], nil)
+	if err != nil {
+		return nil, errNotHandedOut
+	}
+	return plain, nil
 }
 
 // successor derives the refresh token that follows another. Because it is

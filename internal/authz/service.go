@@ -54,6 +54,7 @@ type Service struct {
 	configured map[string]Client // never written after New
 	secrets    serverSecrets     // never written after New
 	keys       *keyring          // never written after New
+	passkeys   *relyingParty     // never written after New
 
 	pace    *pace
 	waiting *waiting
@@ -107,6 +108,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	for _, c := range o.Settings.Clients {
 		c.Registered = true
 		s.configured[c.ID] = c
+	}
+	if s.passkeys, err = newRelyingParty(o.Settings.Issuer, s.rand); err != nil {
+		return nil, fmt.Errorf("passkeys: %w", err)
 	}
 	if s.keys, err = openKeyring(ctx, o.Store, secrets, s.now(), s.rand); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)

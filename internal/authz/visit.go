@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"time"
 )
 
@@ -13,42 +14,34 @@ import (
 // life a code may have.
 const visitLifetime = 30 * time.Minute
 
-// visitPurpose is authenticated with every visit, so that nothing else that is
-// sealed with the key passes for one.
-var visitPurpose = []byte("visit")
+const visitPurpose = "visit"
 
 // StartVisit keeps a typed user code over a sign-in under an opaque id: nobody but
 // this server can read the code out of it, so that it may stand in an address.
 // Nothing is stored, and nothing is said of whether the code exists.
 //
-//	InvalidRequest: the text cannot be a code
+//	NotACode: the text cannot be a code
 func (s *Service) StartVisit(typed string) (id, code string, err error) {
 	code, plausible := ParseUserCode(typed)
 	if !plausible {
 		return "", "", errNotACode
 	}
-	nonce, err := s.random(s.secrets.visit.NonceSize())
-	if err != nil {
-		return "", "", err
-	}
 	expires := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(visitLifetime).Unix()))
-	sealed := s.secrets.visit.Seal(nonce, nonce, append(expires, code...), visitPurpose)
-	return base64.RawURLEncoding.EncodeToString(sealed), code, nil
+	id, err = s.secrets.handOut(visitPurpose, append(expires, code...), s.rand)
+	return id, code, err
 }
 
 // VisitCode returns the user code of a visit.
 //
-//	InvalidRequest: not a visit of this server, or over
+//	ReviewOver: not a visit of this server, or over
 func (s *Service) VisitCode(id string) (string, error) {
 	const expiryLength = 8
-	sealed, err := base64.RawURLEncoding.DecodeString(id)
-	size := s.secrets.visit.NonceSize()
-	if err != nil || len(sealed) < size {
+	plain, err := s.secrets.takeBack(visitPurpose, id)
+	if errors.Is(err, errNotHandedOut) {
 		return "", errReviewOver
 	}
-	plain, err := s.secrets.visit.Open(nil, sealed[:size], sealed[size:], visitPurpose)
-	if err != nil || len(plain) < expiryLength {
-		return "", errReviewOver
+	if err != nil {
+		return "", err
 	}
 	if uint64(s.now().Unix()) >= binary.BigEndian.Uint64(plain) {
 		return "", errReviewOver
@@ -69,7 +62,7 @@ func (s *Service) FormToken(owner Owner) string {
 
 // CheckForm refuses a form that was not made for the owner's session.
 //
-//	InvalidRequest
+//	ReviewOver
 func (s *Service) CheckForm(owner Owner, token string) error {
 	if subtle.ConstantTimeCompare([]byte(token), []byte(s.FormToken(owner))) != 1 {
 		return errReviewOver

@@ -57,7 +57,7 @@ func (s *Server) enterAgain(w http.ResponseWriter, r *http.Request, status int, 
 	if err != nil {
 		return err
 	}
-	v, err := s.signedIn(r, who, page)
+	v, err := s.viewOf(r, who, page)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func visitAddress(visit string) string { return "/device/request/" + visit }
 
 // proceedPage shows a code that came by a link to somebody who is signed in.
 func (s *Server) proceedPage(w http.ResponseWriter, r *http.Request, who authz.Owner, visit, code string) error {
-	v, err := s.signedIn(r, who, visitView{Code: code, Visit: visit})
+	v, err := s.viewOf(r, who, visitView{Code: code, Visit: visit})
 	if err != nil {
 		return err
 	}

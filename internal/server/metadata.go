@@ -51,7 +51,7 @@ func (s *Server) prepareDocuments() error {
 		RevocationAuthMethods:       authMethods,
 		SubjectTypesSupported:       []string{"public"},
 		IDTokenAlgs:                 authz.SigningAlgs(),
-		ACRValues:                   []string{authz.ACRSignature, authz.ACRSession},
+		ACRValues:                   []string{authz.ACRSignature, authz.ACRPasskey, authz.ACRSession},
 		ClaimsSupported: []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash",
 			"name", "given_name", "family_name", "picture", "bap_id", "pubkey", "bap",

@@ -99,8 +99,8 @@ func pathToRead(r *http.Request) string {
 	}
 }
 
-// signedIn is view for the page of somebody who is signed in.
-func (s *Server) signedIn(r *http.Request, who authz.Owner, page any) (view, error) {
+// viewOf is a view for the page of somebody who is signed in.
+func (s *Server) viewOf(r *http.Request, who authz.Owner, page any) (view, error) {
 	identity, err := s.authz.Identity(r.Context(), who, who.BAPID)
 	return view{Who: &identity, Form: s.authz.FormToken(who), Page: page}, err
 }
@@ -146,7 +146,7 @@ func (s *Server) signOutForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.endSession(w, r); err != nil {
+	if err := s.forgetSession(w, r); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -162,7 +162,7 @@ func (s *Server) homePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.signedIn(r, who, nil)
+	v, err := s.viewOf(r, who, nil)
 	if err != nil {
 		return err
 	}

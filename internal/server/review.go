@@ -38,7 +38,7 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := newReviewView(s.catalogue.words(r), facts, transaction)
+	page, err := newReviewView(s.catalogue.words(r), facts, transaction, who.Method)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 		page.Identities = append(page.Identities, identityChoice{i.BAPID, i.DisplayName(), i.BAPID == who.BAPID})
 	}
 	page.Issuer, page.Local = s.authz.Issuer(), s.authz.Issuer() == defaultIssuer
-	v, err := s.signedIn(r, who, page)
+	v, err := s.viewOf(r, who, page)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func scopeViews(scope string, verified bool) []scopeView {
 	return views
 }
 
-func newReviewView(say words, f authz.Facts, transaction authz.Secret) (v reviewView, err error) {
+func newReviewView(say words, f authz.Facts, transaction authz.Secret, method string) (v reviewView, err error) {
 	v = reviewView{
 		Code: f.UserCode, Transaction: transaction.Reveal(),
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Verified: f.Client.Registered,
@@ -135,8 +135,11 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret) (v review
 		return v, err
 	}
 	how := "review.by-session"
-	if v.SignedOnly {
+	switch {
+	case v.SignedOnly:
 		how = "review.signed-what"
+	case method == authz.MethodPasskey:
+		how = "review.by-passkey"
 	}
 	v.How, err = say.A(how)
 	return v, err
@@ -242,7 +245,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 			page.Title = "done.allowed"
 		}
 	}
-	v, err := s.signedIn(r, who, page)
+	v, err := s.viewOf(r, who, page)
 	if err != nil {
 		return err
 	}
@@ -265,10 +268,14 @@ type doneView struct {
 
 // howMessage says how an approval was proved.
 func howMessage(acr string) string {
-	if acr == authz.ACRSignature {
+	switch acr {
+	case authz.ACRSignature:
 		return "how.signature"
+	case authz.ACRPasskey:
+		return "how.passkey"
+	default:
+		return "how.session"
 	}
-	return "how.session"
 }
 
 // undo is POST /device/done/{id}/undo: one click takes the grant back.
