@@ -126,9 +126,9 @@ func notCiphertext(text string) string {
 		return reasonNotBackup
 	}
 	switch {
-	case json.Valid(raw) || isBackupInTheClear(raw):
+	case json.Valid(raw):
 		return reasonJSON
-	case isText(raw):
+	case isBackupInTheClear(raw) || isText(raw):
 		return reasonEncoded
 	case bytes.HasPrefix(raw, []byte("BIE1")):
 		return reasonMember
@@ -220,7 +220,7 @@ func areWords(text []byte) bool {
 		return false
 	}
 	for _, word := range words {
-		if !utf8.Valid(word) || bytes.ContainsAny(word, "0123456789+/=") {
+		if !utf8.Valid(word) || bytes.ContainsAny(word, "0123456789+/=-") {
 			return false
 		}
 	}
