@@ -61,6 +61,7 @@ var answers = map[authz.Code]answer{
 	authz.NotFound:             {status: http.StatusNotFound},
 	authz.AlreadyDecided:       {status: http.StatusBadRequest, wire: "invalid_request"},
 	authz.TooManyGuesses:       {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
+	authz.ProofRequired:        {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	codeMethod:                 {status: http.StatusMethodNotAllowed, wire: "invalid_request"},
 	codeMediaType:              {status: http.StatusUnsupportedMediaType, wire: "invalid_request"},
 	codeTooLarge:               {status: http.StatusRequestEntityTooLarge, wire: "invalid_request"},
@@ -125,7 +126,7 @@ func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, r
 		h.Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+headerSafe(refusal.Scope)+`"`)
 	case authz.Unavailable:
 		h.Set("Retry-After", strconv.Itoa(retryUnavailable))
-	case authz.TooManyGuesses:
+	case authz.TooManyGuesses, authz.ProofRequired:
 		h.Set("Retry-After", strconv.Itoa(retryGuesses))
 	}
 	if c == page {

@@ -133,7 +133,11 @@ func (s *Server) reviewPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.asker(r, who), typed)
+	asker, err := s.provedAsker(r, who, p.text("proof"), typed)
+	if err != nil {
+		return err
+	}
+	facts, transaction, err := s.authz.StartReview(r.Context(), who, asker, typed)
 	if errors.Is(err, authz.AlreadyDecided) { // by this very person: somebody else's is foreign
 		http.Redirect(w, r, "/device/done/"+facts.Request.ID, http.StatusSeeOther)
 		return nil

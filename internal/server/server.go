@@ -9,6 +9,7 @@ package server
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 
 	"github.com/rs/cors"
@@ -23,7 +24,10 @@ type Server struct {
 	version string
 	issuer  *url.URL
 
-	secure      bool // the issuer is https
+	secure bool // the issuer is https
+	// trustedProxies are believed when they say whom they heard.
+	trustedProxies []netip.Prefix
+
 	crossOrigin *http.CrossOriginProtection
 	cors        *cors.Cors
 	pages       *pages
@@ -38,6 +42,8 @@ type Options struct {
 	Issuer  *url.URL
 	Version string
 	Log     *slog.Logger
+	// TrustedProxies are the proxies whose forwarded headers count (attack B-22).
+	TrustedProxies []netip.Prefix
 }
 
 // New returns a Server.
@@ -46,7 +52,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		authz: o.Service, log: o.Log, version: o.Version, issuer: issuer,
 		secure:      issuer.Scheme == "https",
-		crossOrigin: http.NewCrossOriginProtection(),
+		crossOrigin: http.NewCrossOriginProtection(), trustedProxies: o.TrustedProxies,
 	}
 	if err := s.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
 		return nil, err
