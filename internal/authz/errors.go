@@ -58,6 +58,9 @@ const (
 	WrongMatch Code = "wrong_match"
 	// TooManyGuesses: wrong user codes were tried too often (RFC 8628 §5.1).
 	TooManyGuesses Code = "too_many_guesses"
+	// ProofRequired: so many wrong user codes are being tried by everybody together
+	// that a code is looked up only for who signs it.
+	ProofRequired Code = "proof_required"
 )
 
 // Error is a refusal with words for the developer of the client that caused it.

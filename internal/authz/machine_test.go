@@ -58,7 +58,7 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 	settings := authz.Settings{
 		Issuer: issuer, DeviceCodeLifetime: codeLifetime, PollInterval: pollInterval, AccessTokenLifetime: time.Hour,
 		RefreshIdleLifetime: 24 * time.Hour, RefreshLifetime: 240 * time.Hour, RefreshGrace: 30 * time.Second,
-		SessionLifetime: 24 * time.Hour, OpenClients: true, SignUp: true, PendingLimit: 1000,
+		SessionLifetime: 24 * time.Hour, OpenClients: true, SignUp: true, PendingLimit: 1_000_000,
 	}
 	for _, c := range change {
 		c(&settings)
@@ -94,7 +94,7 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 	return w
 }
 
-var asker = authz.Asker{Address: netip.MustParseAddr("127.0.0.1")}
+var asker = authz.Asker{From: authz.Source{Address: netip.MustParseAddr("127.0.0.1")}}
 
 func client(id string) authz.Client {
 	return authz.Client{ID: id, AuthMethod: authz.AuthNone, GrantTypes: []string{authz.GrantDevice}}

@@ -20,7 +20,7 @@ const reviewLifetime = 5 * time.Minute
 func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typed string) (Facts, Secret, error) {
 	code, r, err := s.OpenDevice(ctx, owner, asker, typed, false)
 	if err != nil {
-		return Facts{}, "", err
+		return Facts{}, "", s.alike(ctx, asker, err)
 	}
 	if r.State == Pending && r.AccountID == "" {
 		return Facts{}, "", errNotOpened
@@ -44,6 +44,19 @@ func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typ
 		ID: transaction.Hash(), Session: owner.Session, RequestID: r.ID, UserCode: code,
 		Facts: digest, ExpiresAt: s.now().Add(reviewLifetime),
 	})
+}
+
+// alike makes the codes that the page says the same of cost the same: unknown,
+// expired, foreign and cancelled ones (attack B-17). It returns the refusal that
+// it was given.
+func (s *Service) alike(ctx context.Context, asker Asker, refusal error) error {
+	if !errors.Is(refusal, ExpiredToken) && !errors.Is(refusal, Forbidden) {
+		return refusal
+	}
+	if err := s.failedAlike(ctx, asker); err != nil {
+		return err
+	}
+	return refusal
 }
 
 // ReviewDecision is what a person decided on the device page.

@@ -30,6 +30,10 @@ var scopeTexts = []ScopeText{
 	{Scope: "offline_access", Text: "Stay signed in: renew its access by itself until you take it back", Weight: WeightActs, Optional: true},
 }
 
+// notByDevice are scopes too sensitive for a grant that a person approves from
+// afar (requirement K-04). None is yet.
+var notByDevice = map[string]bool{}
+
 const (
 	// basicScope is what a client may ask for that is registered without a scope,
 	// and all that an unregistered one gets.
@@ -97,13 +101,14 @@ func requestedScope(c Client, asked string) (string, error) {
 		return "", refuse(InvalidScope, "scope is too long")
 	}
 	wanted := strings.Fields(asked)
-	if len(wanted) == 0 {
-		if c.Registered && c.Scope != "" {
-			return c.Scope, nil
-		}
+	allowed := withoutBarred(c.allowedScope())
+	switch {
+	case len(wanted) > 0:
+	case c.Registered && c.Scope != "":
+		wanted = strings.Fields(allowed)
+	default:
 		return defaultScope, nil
 	}
-	allowed := c.allowedScope()
 	var granted []string
 	for _, scope := range wanted {
 		ok := hasScope(allowed, scope)
@@ -118,6 +123,14 @@ func requestedScope(c Client, asked string) (string, error) {
 		return "", refuse(InvalidScope, "none of the scopes asked for is open to this client; it may ask for: "+allowed)
 	}
 	return strings.Join(granted, " "), nil
+}
+
+// withoutBarred takes out what the device grant never gives.
+func withoutBarred(scope string) string {
+	if len(notByDevice) == 0 {
+		return scope
+	}
+	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return notByDevice[s] }), " ")
 }
 
 // narrowScope decides what an owner's choice leaves of a requested scope, in the

@@ -138,7 +138,9 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 	if err != nil {
 		return settingsFailure(err)
 	}
-	front, err := server.New(server.Options{Service: run.service, Issuer: issuer, Version: Version(), Log: run.log, Brand: look})
+	front, err := server.New(server.Options{
+		Service: run.service, Issuer: issuer, Version: Version(), Log: run.log, Brand: look, TrustedProxies: settings.TrustedProxies,
+	})
 	if err != nil {
 		return fail(ExitFailed, "starting", err, "")
 	}
@@ -289,7 +291,7 @@ func authzSettings(s *config.Settings) authz.Settings {
 		AccessTokenLifetime: s.AccessTokenLifetime, RefreshIdleLifetime: s.RefreshIdleLifetime,
 		RefreshLifetime: s.RefreshTokenLifetime, RefreshGrace: s.RefreshTokenGrace, SessionLifetime: s.SessionLifetime,
 		OpenClients: s.UnregisteredClients == "open", SignatureRequired: s.Approval == authz.ApprovalSigned,
-		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit,
+		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit, DeviceRequestsPerNetwork: s.DeviceRequestsPerNetwork,
 	}
 	for _, c := range s.Clients {
 		out.Clients = append(out.Clients, authzClient(c))

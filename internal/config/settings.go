@@ -31,11 +31,14 @@ type Settings struct {
 	Approval             string // "session" or "signature"
 	SignUp               string // "open" or "closed"
 	PendingLimit         int
-	LogLevel             string // "debug", "info", "warn" or "error"
-	LogFormat            string // "text", "json" or "auto"
-	Name                 string
-	Logo                 string // a file
-	Accent               string // #rrggbb
+	// DeviceRequestsPerNetwork is a minute's worth; 0 is no limit.
+	DeviceRequestsPerNetwork int
+	TrustedProxies           []netip.Prefix
+	LogLevel                 string // "debug", "info", "warn" or "error"
+	LogFormat                string // "text", "json" or "auto"
+	Name                     string
+	Logo                     string // a file
+	Accent                   string // #rrggbb
 
 	// Clients are the [[clients]] of the file.
 	Clients []Client
@@ -49,6 +52,7 @@ type setting struct {
 	fallback     string
 	fallbackText string // what the documents say when the default is computed
 	unit         string
+	list         bool // in the file it may be an array
 	help         string
 	set          func(s *Settings, text string) error
 }
@@ -119,6 +123,25 @@ var settings = []setting{
 		},
 	},
 	{
+		name: "device-requests-per-network", fallback: "30", unit: "requests a minute",
+		help: "how many device requests an IPv4 address or IPv6 /64 may start, twice that at once; a /24 or /48 four times that; 0 for any number",
+		set: func(s *Settings, text string) (err error) {
+			s.DeviceRequestsPerNetwork, err = strconv.Atoi(text)
+			if err != nil || s.DeviceRequestsPerNetwork < 0 {
+				return errors.New("must be a whole number from 0 up, like 30")
+			}
+			return nil
+		},
+	},
+	{
+		name: "trusted-proxies", fallbackText: "none", unit: "addresses or prefixes", list: true,
+		help: "the reverse proxies whose X-Forwarded-For (or Forwarded) is believed, like 127.0.0.1,10.0.7.0/24; list proxies only, never the networks of people",
+		set: func(s *Settings, text string) (err error) {
+			s.TrustedProxies, err = parseProxies(text)
+			return err
+		},
+	},
+	{
 		name: "name", fallback: "Countersign", unit: "text",
 		help: "what the pages call this server: the name of whoever runs it",
 		set: func(s *Settings, text string) error {
@@ -186,6 +209,29 @@ func choiceSetting(name, fallback string, choices []string, help string, field f
 			return nil
 		},
 	}
+}
+
+// parseProxies reads addresses and CIDR prefixes, separated by commas.
+func parseProxies(text string) ([]netip.Prefix, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	var proxies []netip.Prefix
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.TrimSpace(item)
+		prefix, err := netip.ParsePrefix(item)
+		if addr, notPrefix := netip.ParseAddr(item); notPrefix == nil && addr.Zone() == "" {
+			prefix, err = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
+		}
+		switch {
+		case err != nil || prefix.Addr().Is4In6():
+			return nil, errors.New("must be addresses or prefixes with commas between, like 127.0.0.1,10.0.7.0/24")
+		case prefix.Bits() == 0:
+			return nil, errors.New("must not trust every address: list the proxies only")
+		}
+		proxies = append(proxies, prefix.Masked())
+	}
+	return proxies, nil
 }
 
 func oneOf(text string, choices []string) error {

@@ -157,8 +157,11 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err == nil {
-		_, _, err = s.authz.OpenDevice(r.Context(), who, s.asker(r, who), code, true)
+		asker, err := s.provedAsker(r, who, p.text("proof"), code)
 		if err != nil {
+			return err
+		}
+		if _, _, err := s.authz.OpenDevice(r.Context(), who, asker, code, true); err != nil {
 			return s.notOpened(w, r, code, err)
 		}
 	}
@@ -194,6 +197,7 @@ var codeProblems = map[authz.Code]string{
 	authz.ExpiredToken:   "enter.no-use",
 	authz.Forbidden:      "enter.no-use",
 	authz.TooManyGuesses: "enter.too-many",
+	authz.ProofRequired:  "enter.proof",
 }
 
 // typedShown is how much of what was typed is shown again, in characters.

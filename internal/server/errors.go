@@ -66,6 +66,7 @@ var answers = map[authz.Code]answer{
 	authz.ReviewOver:           {status: http.StatusBadRequest, wire: "invalid_request"},
 	authz.WrongMatch:           {status: http.StatusForbidden, wire: "access_denied"},
 	authz.TooManyGuesses:       {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
+	authz.ProofRequired:        {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	codeMethod:                 {status: http.StatusMethodNotAllowed, wire: "invalid_request"},
 	codeMediaType:              {status: http.StatusUnsupportedMediaType, wire: "invalid_request"},
 	codeTooLarge:               {status: http.StatusRequestEntityTooLarge, wire: "invalid_request"},
@@ -131,7 +132,7 @@ func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, r
 		h.Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+headerSafe(refusal.Scope)+`"`)
 	case authz.Unavailable:
 		h.Set("Retry-After", retryUnavailable)
-	case authz.TooManyGuesses:
+	case authz.TooManyGuesses, authz.ProofRequired:
 		h.Set("Retry-After", retryGuesses)
 	}
 	if c == page {

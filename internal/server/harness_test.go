@@ -53,6 +53,7 @@ type house struct {
 	path    string // of the database
 	log     *logBuffer
 	ns      atomic.Int64
+	peer    string // where requests come from, address and port
 }
 
 // logBuffer collects the log.
@@ -106,7 +107,7 @@ var emptyDatabase = sync.OnceValues(func() (content []byte, err error) {
 // newHouse opens a server; change alters the settings first.
 func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 	t.Helper()
-	h := &house{t: t, log: &logBuffer{}, path: filepath.Join(t.TempDir(), "countersign.db")}
+	h := &house{t: t, log: &logBuffer{}, peer: "127.0.0.1:50000", path: filepath.Join(t.TempDir(), "countersign.db")}
 	h.ns.Store(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).UnixNano())
 	empty, err := emptyDatabase()
 	if err != nil {
@@ -195,7 +196,7 @@ type reply struct {
 func (h *house) send(method, target, body string, header ...string) reply {
 	h.t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.RemoteAddr = "127.0.0.1:50000"
+	r.RemoteAddr = h.peer
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}

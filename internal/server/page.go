@@ -78,6 +78,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pag
 		return err
 	}
 	s.rememberLanguage(w, r, v.words)
+	s.nameBrowser(w, r)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", v.Lang())
 	w.Header().Add("Vary", "Accept-Language, Cookie")

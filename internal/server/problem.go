@@ -27,6 +27,7 @@ var problems = map[authz.Code]problem{
 	authz.ReviewOver:     {"problem.what-over", "problem.enter-again"},
 	authz.WrongMatch:     {"problem.what-match", "problem.start-again"},
 	authz.TooManyGuesses: {"enter.too-many", "problem.enter-again"},
+	authz.ProofRequired:  {"enter.proof", "problem.enter-again"},
 	authz.Forbidden:      {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.UserNotFound:   {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.Unauthorized:   {"problem.what-unauthorized", "problem.next-unauthorized"},

@@ -134,6 +134,9 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 	if v.Lasts, err = say.lasts(f.Lasts, f.Renewed); err != nil {
 		return v, err
 	}
+	if v.Warnings, err = say.warnings(f.Reports); err != nil {
+		return v, err
+	}
 	how := "review.by-session"
 	switch {
 	case v.SignedOnly:
@@ -143,6 +146,24 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 	}
 	v.How, err = say.A(how)
 	return v, err
+}
+
+// warnings tell what others reported today.
+func (w words) warnings(r authz.Reports) (said []string, err error) {
+	for _, about := range []struct {
+		message string
+		n       int
+	}{{"review.reported-client", r.Client}, {"review.reported-network", r.Network}} {
+		if about.n == 0 {
+			continue
+		}
+		text, err := w.N(about.message, about.n)
+		if err != nil {
+			return nil, err
+		}
+		said = append(said, text)
+	}
+	return said, nil
 }
 
 var networkMessages = map[authz.NetworkDistance]string{

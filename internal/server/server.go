@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 
 	"github.com/rs/cors"
@@ -24,7 +25,10 @@ type Server struct {
 	version string
 	issuer  *url.URL
 
-	secure      bool // the issuer is https
+	secure bool // the issuer is https
+	// trustedProxies are believed when they say whom they heard.
+	trustedProxies []netip.Prefix
+
 	crossOrigin *http.CrossOriginProtection
 	cors        *cors.Cors
 	pages       *pages
@@ -44,6 +48,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Brand is how the operator wants the pages to look; what is empty is ours.
 	Brand Brand
+	// TrustedProxies are the proxies whose forwarded headers count (attack B-22).
+	TrustedProxies []netip.Prefix
 }
 
 // New returns a Server.
@@ -52,7 +58,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		authz: o.Service, log: o.Log, version: o.Version, issuer: issuer,
 		secure:      issuer.Scheme == "https",
-		crossOrigin: http.NewCrossOriginProtection(),
+		crossOrigin: http.NewCrossOriginProtection(), trustedProxies: o.TrustedProxies,
 	}
 	if err := s.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ var storeCases = []testCase{
 			got, err := other.DeviceRequest(b.Context(), r.DeviceCode)
 			b.ok(err)
 			b.same(got, r)
-			b.ok(other.ClaimDeviceRequest(b.Context(), r.ID, "account", at(1)))
+			b.ok(claim(b, other, r.ID, "account", at(1)))
 			got, err = b.store.DeviceRequestByID(b.Context(), r.ID)
 			b.ok(err)
 			b.same(got.AccountID, "account")
@@ -49,7 +49,7 @@ var storeCases = []testCase{
 		b.kept(r)
 		for i, step := range []func(authz.DeviceRequest) error{
 			func(r authz.DeviceRequest) error {
-				return b.store.ClaimDeviceRequest(b.Context(), r.ID, identity.AccountID, at(1))
+				return claim(b, b.store, r.ID, identity.AccountID, at(1))
 			},
 			func(r authz.DeviceRequest) error {
 				return b.store.ApproveDeviceRequest(b.Context(), b.approval(r, identity))
