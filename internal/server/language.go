@@ -6,6 +6,7 @@ import (
 	"html"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,10 @@ var rightToLeft = map[language.Tag]bool{language.Arabic: true}
 const languageCookie = "countersign.language"
 
 const languageRemembered = 365 * 24 * time.Hour
+
+// longestLanguages is a list of languages that is still read, in bytes. Browsers
+// send some dozens; ten thousand would cost more time than the page itself.
+const longestLanguages = 1024
 
 // catalogue is every message in every language.
 type catalogue struct {
@@ -133,6 +138,7 @@ func (c *catalogue) words(r *http.Request) words {
 	if chosen := r.URL.Query().Get("lang"); chosen != "" {
 		wanted = append([]string{chosen}, wanted...)
 	}
+	wanted = slices.DeleteFunc(wanted, func(list string) bool { return len(list) > longestLanguages })
 	_, index := language.MatchStrings(c.matcher, wanted...)
 	tag := languages[index]
 	return words{tag: tag, localizer: c.localizer[tag], script: c.script[tag]}
