@@ -156,7 +156,7 @@ func (a *accountReader) grants() error {
 		}
 		a.view.Grants = append(a.view.Grants, accountGrant{
 			Grant: g, ClientName: a.clientName(a.r, g.ClientID), Identity: a.names[g.BAPID], Scopes: scopeViews(g.Scope, true),
-			How: howMessage(g.ACR), Receipt: g.ACR == authz.ACRSignature,
+			How: "how." + proof(g.ACR), Receipt: g.ACR == authz.ACRSignature,
 			DeviceName: g.Says.Name, Program: program, Network: g.Seen.Network,
 		})
 	}
@@ -194,9 +194,9 @@ func (a *accountReader) sessions() error {
 		if err != nil {
 			return err
 		}
-		how := "how.bap"
+		how := "signed-in.key"
 		if n.Method == authz.MethodPasskey {
-			how = "how.by-passkey"
+			how = "signed-in.passkey"
 		}
 		a.view.Sessions = append(a.view.Sessions, accountSession{n, a.names[n.BAPID], program, how, n.ID == a.who.SessionID})
 	}

@@ -96,9 +96,9 @@ func TestALanguageThatWasChosenIsRemembered(t *testing.T) {
 	}
 	cookie, _, _ := strings.Cut(set, ";")
 	h.send(http.MethodGet, "/device", "", "Accept-Language", "de", "Cookie", cookie).wantLanguage("ja")
-	h.page("/device", cookie, url.Values{"code": {"x"}}).wantLanguage("ja")                       // an answer to a form too
-	h.send(http.MethodGet, "/device/done/x", "", "Cookie", cookie).wantLanguage("ja")             // and an error
-	h.send(http.MethodGet, "/device?lang=ar", "", "Cookie", cookie).wantLanguage("ar")            // until another is chosen
+	h.page("/device", cookie, url.Values{"code": {"x"}}).wantLanguage("ja")                        // an answer to a form too
+	h.send(http.MethodGet, "/device/done/x", "", "Cookie", cookie).wantLanguage("ja")              // and an error
+	h.send(http.MethodGet, "/device?lang=ar", "", "Cookie", cookie).wantLanguage("ar")             // until another is chosen
 	h.send(http.MethodGet, "/device", "", "Cookie", languageCookie+"=nonsense").wantLanguage("en") // which must be one
 	if set := newHouse(t, secureIssuer).send(http.MethodGet, "/device?lang=de", "").languageSet(); !strings.Contains(set, "Secure") {
 		t.Errorf("on https: %q", set)

@@ -45,6 +45,7 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	for _, i := range identities {
 		page.Identities = append(page.Identities, identityChoice{i.BAPID, i.DisplayName(), i.BAPID == who.BAPID})
 	}
+	page.Visit = visit
 	page.Issuer, page.Local = s.authz.Issuer(), s.authz.Issuer() == defaultIssuer
 	v, err := s.viewOf(r, who, page)
 	if err != nil {
@@ -57,6 +58,8 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 type reviewView struct {
 	Code        string
 	Transaction string
+	// Visit leads back here when the session has ended meanwhile.
+	Visit       string
 	ClientName  string
 	ClientID    string
 	Verified    bool
@@ -215,6 +218,13 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	who, err := s.sessionOwner(r)
+	if isUnauthorized(err) && p.text("visit") != "" {
+		if _, err := s.authz.VisitCode(p.text("visit")); err != nil {
+			return err
+		}
+		http.Redirect(w, r, visitAddress(p.text("visit")), http.StatusSeeOther)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -251,7 +261,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 	if grant := outcome.Grant; page.Approved {
 		page.Revoked, page.Alive = !grant.RevokedAt.IsZero(), outcome.Alive
 		page.Scopes, page.Until = scopeViews(grant.Scope, true), grant.ExpiresAt
-		page.How, page.Receipt = howMessage(grant.ACR), grant.ACR == authz.ACRSignature
+		page.How, page.Receipt = "proved."+proof(grant.ACR), grant.ACR == authz.ACRSignature
 		identity, err := s.authz.Identity(r.Context(), who, grant.BAPID)
 		if err != nil {
 			return err
@@ -287,15 +297,15 @@ type doneView struct {
 	Receipt    bool
 }
 
-// howMessage says how an approval was proved.
-func howMessage(acr string) string {
+// proof is how an approval was proved, in the words of the messages.
+func proof(acr string) string {
 	switch acr {
 	case authz.ACRSignature:
-		return "how.signature"
+		return "signature"
 	case authz.ACRPasskey:
-		return "how.passkey"
+		return "passkey"
 	default:
-		return "how.session"
+		return "session"
 	}
 }
 

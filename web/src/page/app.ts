@@ -10,6 +10,9 @@ import { say } from "./dom";
 /** The ways to prove an identity, in the order of the page. */
 export type Way = "browser" | "new" | "import" | "wallet" | "passkey" | "command";
 
+/** The event on the document that says that keys were dropped. */
+export const locked = "countersign-locked";
+
 const lastWay = "countersign.way";
 
 export class App {
@@ -28,8 +31,13 @@ export class App {
     const { Vault } = await this.identity();
     if (!this.#vault) {
       this.#vault = new Vault();
-      this.#vault.lockOnPageHide(window);
-      this.#vault.onLock(() => this.showLock());
+      const vault = this.#vault;
+      vault.lockOnPageHide(window);
+      vault.onLock(() => {
+        this.showLock();
+        document.dispatchEvent(new Event(locked));
+      });
+      for (const sign of ["keydown", "pointerdown"]) addEventListener(sign, () => vault.touch(), { passive: true });
     }
     return this.#vault;
   }

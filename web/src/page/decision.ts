@@ -4,7 +4,7 @@
 
 import type { Signer } from "../crypto/signer";
 import type { KeyRecord } from "../keystore";
-import type { App } from "./app";
+import { type App, locked } from "./app";
 import { busy, fail, need, say } from "./dom";
 import { follow } from "./follow";
 import { go, submit } from "./soft";
@@ -21,6 +21,7 @@ export function mountDecision(app: App, main: HTMLElement): () => void {
   const ends = [
     review.arm(),
     review.countDown(),
+    review.watchLock(),
     follow(review.code, () => void go({ method: "GET", address: location.href }, "stay")),
   ];
   void review.mount();
@@ -138,6 +139,13 @@ class Review {
     return () => clearInterval(timer);
   }
 
+  /** A key that was dropped has to be unlocked again. */
+  watchLock(): () => void {
+    const choose = () => this.#choose();
+    document.addEventListener(locked, choose);
+    return () => document.removeEventListener(locked, choose);
+  }
+
   /** The scopes that are left, as a scope is written. */
   get #scope(): string {
     return new FormData(this.form).getAll("scope").join(" ");
@@ -167,10 +175,17 @@ class Review {
       this.#checkShown(facts.client.client_id, facts.scopes.map((s) => s.scope));
       const match = new FormData(this.form).get("match");
       const grant = await approve(this.app.api, signer, facts, typeof match === "string" ? match : "");
-      await go({ method: "GET", address: `/device/done/${encodeURIComponent(grant)}` });
+      await this.#showOutcome(signer, `/device/done/${encodeURIComponent(grant)}`);
     } catch (error) {
       await this.#explain(error);
     }
+  }
+
+  /** A signed approval needs no session, but its page does: it may have ended meanwhile. */
+  async #showOutcome(signer: Signer, address: string): Promise<void> {
+    const { signIn } = await this.app.identity();
+    if (!(await signedIn())) await signIn(this.app.api, signer);
+    await go({ method: "GET", address });
   }
 
   /** Nothing is signed that differs from what was read on the page. */
@@ -207,3 +222,8 @@ class Review {
 
 /** What the server would have signed differs from the page. */
 class ChangedError extends Error {}
+
+async function signedIn(): Promise<boolean> {
+  const answer = await fetch("/api/auth/get-session", { cache: "no-store" });
+  return answer.ok && (await answer.json()) !== null;
+}

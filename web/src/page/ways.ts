@@ -68,6 +68,7 @@ class Screen {
     const command = this.#way("command");
     if (command) need(command, "[data-part=following]").hidden = false;
     for (const way of this.main.querySelectorAll<HTMLDetailsElement>("details.way")) way.open = false;
+    need(this.main, "#ways").dataset["ready"] = "";
     const opened = this.#way(first);
     if (!opened) return;
     opened.parentElement?.prepend(opened);
