@@ -160,10 +160,11 @@ async function send<T>(api: Api, method: string, path: string, body?: object, si
     referrerPolicy: "no-referrer",
     ...(text !== undefined && { body: text }),
   };
+  const { fetch } = api; // a browser's own refuses to be called as somebody's method
   let response: Response;
   let answer: unknown;
   try {
-    response = await api.fetch(path, request);
+    response = await fetch(path, request);
     answer = await response.json().catch(() => undefined);
   } catch (cause) {
     throw new ApiError(0, "unreachable", "the server could not be reached: check the connection and try again", { cause });

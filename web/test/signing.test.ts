@@ -24,7 +24,8 @@ interface Sent {
 /** A server that gives one answer and remembers what it was sent. */
 function server(answer: unknown, status = 200): { api: Api; sent: Sent[] } {
   const sent: Sent[] = [];
-  const fetch: typeof globalThis.fetch = (input, init = {}) => {
+  const fetch: typeof globalThis.fetch = function (this: unknown, input, init = {}) {
+    assert.equal(this, undefined, "a browser's fetch may not be called as a method");
     sent.push({
       method: init.method ?? "", path: input as string, body: (init.body as string | undefined) ?? "",
       token: new Headers(init.headers).get("X-Auth-Token"), init,

@@ -8,7 +8,7 @@ import { base64, type Bytes, concat, fromBase64, fromHex, systemRandom, utf8 } f
 import { Identity } from "../src/crypto/identity";
 import { parseWIF } from "../src/crypto/keys";
 import { authToken, PathError, signedText } from "../src/crypto/token";
-import { counting, keyOne, keyVectors, now, testIdentity, type TokenVectors, tokenVectors } from "./vectors";
+import { counting, highS, keyOne, keyVectors, now, testIdentity, type TokenVectors, tokenVectors } from "./vectors";
 
 type Case = TokenVectors["cases"][number];
 
@@ -89,17 +89,6 @@ test("no changed byte of an envelope passes", () => {
   }
   assert.throws(() => verify(utf8("hellp"), envelope), EnvelopeError);
 });
-
-const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
-
-/** Replaces s by n - s, which an undemanding verifier takes too. */
-function highS(der: Bytes): Bytes {
-  const rLength = der[3]!;
-  const r = der.slice(4, 4 + rLength);
-  const s = order - BigInt("0x" + Buffer.from(der.slice(6 + rLength)).toString("hex"));
-  const digits = fromHex("00" + s.toString(16).padStart(64, "0")); // n - s is above n/2: its first bit is set
-  return Uint8Array.of(0x30, 4 + r.length + digits.length, 2, r.length, ...r, 2, digits.length, ...digits);
-}
 
 test("a high s is refused, and a wallet's is put right", () => {
   const message = utf8("hello");

@@ -75,3 +75,14 @@ export function testIdentity(name = "satoshi"): Identity {
 }
 
 export const now = new Date("2026-11-23T09:00:00.000Z");
+
+const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+
+/** Replaces s by n - s, which an undemanding verifier takes too. */
+export function highS(der: Bytes): Bytes {
+  const rLength = der[3]!;
+  const r = der.slice(4, 4 + rLength);
+  const s = order - BigInt("0x" + Buffer.from(der.slice(6 + rLength)).toString("hex"));
+  const digits = fromHex("00" + s.toString(16).padStart(64, "0")); // n - s is above n/2: its first bit is set
+  return Uint8Array.of(0x30, 4 + r.length + digits.length, 2, r.length, ...r, 2, digits.length, ...digits);
+}

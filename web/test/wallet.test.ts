@@ -7,7 +7,7 @@ import { verify } from "../src/crypto/brc77";
 import { fromBase64, systemRandom, utf8 } from "../src/crypto/bytes";
 import { authToken, signedText } from "../src/crypto/token";
 import { type CWI, findWallet, WalletError, walletSigner } from "../src/crypto/wallet";
-import { keyVectors, now } from "./vectors";
+import { highS, keyVectors, now } from "./vectors";
 
 const [mine, other] = keyVectors().keys as [KeyOf, KeyOf];
 type KeyOf = ReturnType<typeof keyVectors>["keys"][number];
@@ -30,6 +30,16 @@ test("a wallet's signatures are good to us and to @bsv/sdk", async () => {
     assert.equal(verify(message, envelope), mine.pubkey);
     assert.equal(SignedMessage.verify(Array.from(message), Array.from(envelope)), true);
   }
+});
+
+test("a wallet that signs with a high s is put right", async () => {
+  const real = wallet(mine.hex);
+  const cwi: CWI = {
+    getPublicKey: (args) => real.getPublicKey(args),
+    createSignature: async (args) => ({ signature: Array.from(highS(Uint8Array.from((await real.createSignature(args)).signature))) }),
+  };
+  const signer = await walletSigner(cwi, systemRandom);
+  assert.equal(verify(utf8("hi"), await signer.sign(utf8("hi"))), mine.pubkey);
 });
 
 test("a wallet makes the tokens that an unlocked key makes", async () => {
