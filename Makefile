@@ -35,7 +35,7 @@ demo: build ## Show the whole story: a device asks, its owner countersigns
 	bin/countersign demo
 
 .PHONY: test
-test: setup vet test-unit test-race test-fuzz test-web test-e2e lint ## Check everything
+test: setup vet test-unit test-race test-fuzz test-web test-e2e test-browser lint ## Check everything
 
 .PHONY: test-fast
 test-fast: vet test-unit ## Check the Go code only, in under a minute
@@ -80,7 +80,18 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 
 .PHONY: test-e2e
 test-e2e: build clients
-	go test -tags e2e -count=1 -parallel 8 -timeout 8m ./e2e/...
+	go test -tags e2e -count=1 -parallel 8 -timeout 8m -skip '^TestPage' ./e2e
+
+# The pages in a real Chromium: the tests whose names begin with TestPage, and
+# those of what drives it.
+.PHONY: test-browser
+test-browser: clients ## Test the pages in Chromium
+	go test -tags e2e -count=1 -p 1 -parallel 4 -timeout 4m -run '^TestPage' ./e2e ./e2e/browser
+
+.PHONY: screenshots
+screenshots: clients ## Take the pictures of e2e/screenshots anew
+	rm -rf e2e/screenshots
+	SCREENSHOTS=1 go test -tags e2e -count=1 -parallel 4 -timeout 4m -run '^TestPage' ./e2e
 
 # The clients that others wrote, at the versions of the lock file.
 .PHONY: clients
