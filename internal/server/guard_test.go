@@ -191,7 +191,7 @@ func (h *house) fill(n int) {
 	const others = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
 		INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
 			signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
-		SELECT 'filled ' || i, randomblob(32), randomblob(32), 'pub-' || (i % 7), 'openid', 'pending', '', ?2, ?3, 0, 0, '', '', '', '', '', '' FROM n`
+		SELECT 'filled ' || i, randomblob(32) AS device_code, randomblob(32) AS user_code, 'pub-' || (i % 7), 'openid', 'pending', '', ?2, ?3, 0, 0, '', '', '', '', '', '' FROM n`
 	err = sqlitex.Execute(c, others, &sqlitex.ExecOptions{Args: []any{n, h.now().UnixMilli(), h.now().Add(time.Hour).UnixMilli()}})
 	if err != nil {
 		h.t.Fatal(err)
