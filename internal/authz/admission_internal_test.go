@@ -46,7 +46,7 @@ func TestB10_ABlockStartsFourTimesWhatItsAddressesDo(t *testing.T) {
 	l, now := newCreationLimit(30), time.Unix(1_800_000_000, 0)
 	spread := func(i int) Source {
 		a := netip.MustParseAddr("2001:db8:1::").As16()
-		binary.BigEndian.PutUint16(a[6:], uint16(i)) //nolint:gosec // G115: i is small
+		binary.BigEndian.PutUint16(a[6:], uint16(i))
 		return Source{Address: netip.AddrFrom16(a)}
 	}
 	if n := l.allowed(1000, now, spread); n != 240 {
@@ -63,7 +63,7 @@ func TestB10_TheLimitRemembersNoMoreThanItMay(t *testing.T) {
 	l.allowed(60, now, busy)
 	for i := range 3 * creationRemembered {
 		var a [4]byte
-		binary.BigEndian.PutUint32(a[:], uint32(i)<<8) //nolint:gosec // G115: i is small
+		binary.BigEndian.PutUint32(a[:], uint32(i)<<8)
 		l.allow(Source{Address: netip.AddrFrom4(a), Forwarded: true}, now)
 		if i%1000 == 0 && l.allow(busy(0), now.Add(time.Duration(i)*time.Microsecond)) {
 			t.Fatalf("who asks all the time was forgotten after %d networks", i)
@@ -175,7 +175,8 @@ func TestK12_ReportsMakeAMatchNecessary(t *testing.T) {
 		reports Reports
 		want    MatchKind
 	}{
-		{Reports{}, MatchNone}, {Reports{Client: 99}, MatchNone}, // a registered client is not at the mercy of reports
+		{Reports{}, MatchNone},
+		{Reports{Client: 99}, MatchNone}, // a registered client is not at the mercy of reports
 		{Reports{Network: warnedReports - 1}, MatchNone},
 		{Reports{Network: warnedReports}, MatchLetters},
 	} {

@@ -12,9 +12,17 @@ import (
 
 func TestB02_TheSiteBudgetKeepsExpectedHitsUnderATenthAYear(t *testing.T) {
 	for _, c := range []struct{ pending, shortest, want int }{
-		{0, 0, mostSiteGuesses}, {1, 0, mostSiteGuesses}, {48, 0, mostSiteGuesses},
-		{100, 0, 730}, {1000, 0, 73}, {10_000, 0, 7}, {99_999, 0, leastSiteGuesses}, // 48.7, 4.9 and 0.5 a minute
-		{100_000, 1, 14}, {1_000_000, 1, 1}, {2_000_000, 2, 14}, {20_000_000, 2, 1},
+		{0, 0, mostSiteGuesses},
+		{1, 0, mostSiteGuesses},
+		{48, 0, mostSiteGuesses},
+		{100, 0, 730},
+		{1000, 0, 73},
+		{10_000, 0, 7},
+		{99_999, 0, leastSiteGuesses}, // 48.7, 4.9 and 0.5 a minute
+		{100_000, 1, 14},
+		{1_000_000, 1, 1},
+		{2_000_000, 2, 14},
+		{20_000_000, 2, 1},
 		{100_000, 0, leastSiteGuesses}, // while codes of eight letters may still be live
 		{5_000_000, 0, leastSiteGuesses},
 	} {

@@ -88,8 +88,18 @@ func TestD39_NothingThatPeopleAddChangesACode(t *testing.T) {
 		"\u3000", "\u00a0", "\u200b", "\u2060", "_", ".", "\t",
 	})
 	around := rapid.SampledFrom([][2]string{
-		{"", ""}, {`"`, `".`}, {"\u201c", "\u201d"}, {"\u00ab", "\u00bb"}, {"'", "'"}, {"(", ")"}, {"", "."}, {"", "\u3002"}, {"`", "`"},
-		{"https://other.example/device?code=", ""}, {"http://localhost:8628/device?a=b&user_code=", "#x"}, {"id.example/device?code=", "&lang=ar"},
+		{"", ""},
+		{`"`, `".`},
+		{"\u201c", "\u201d"},
+		{"\u00ab", "\u00bb"},
+		{"'", "'"},
+		{"(", ")"},
+		{"", "."},
+		{"", "\u3002"},
+		{"`", "`"},
+		{"https://other.example/device?code=", ""},
+		{"http://localhost:8628/device?a=b&user_code=", "#x"},
+		{"id.example/device?code=", "&lang=ar"},
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		letters := rapid.StringOfN(rapid.SampledFrom([]rune(alphabet)), 8, 10, -1).Draw(t, "letters")

@@ -45,8 +45,8 @@ func parseFile(path string, text []byte) (*file, error) {
 			return nil, &Error{Setting: name, Origin: origin, Reason: "is not a setting" + nearest(name)}
 		}
 		text, ok := plain(v)
-		if list, isList := v.([]any); isList && s.list {
-			text, ok = joined(list)
+		if array, isArray := v.([]any); isArray && s.list {
+			text, ok = joined(array)
 		}
 		if !ok {
 			return nil, &Error{Setting: name, Origin: origin, Reason: "must be a text or a number"}

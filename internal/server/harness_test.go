@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -54,6 +55,9 @@ type house struct {
 	log     *logBuffer
 	ns      atomic.Int64
 	peer    string // where requests come from, address and port
+	proxies []netip.Prefix
+
+	settings authz.Settings
 }
 
 // logBuffer collects the log.
@@ -135,25 +139,33 @@ func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 	for _, c := range change {
 		c(&settings)
 	}
-	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.service, err = authz.New(context.Background(), authz.Options{
-		Store: h.store, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: rand.Reader, Log: log,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h.start(settings)
 	t.Cleanup(func() {
 		h.service.Close()
 		if err := h.store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	h.options = server.Options{Service: h.service, Version: "test", Log: log}
-	if h.options.Issuer, err = url.Parse(settings.Issuer); err != nil {
-		t.Fatal(err)
-	}
-	h.brand(server.Brand{})
 	return h
+}
+
+// start serves what is in the database.
+func (h *house) start(settings authz.Settings) {
+	h.t.Helper()
+	h.settings = settings
+	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	h.service, err = authz.New(context.Background(), authz.Options{
+		Store: h.store, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: rand.Reader, Log: log,
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.options = server.Options{Service: h.service, Version: "test", Log: log, TrustedProxies: h.proxies, Brand: h.options.Brand}
+	if h.options.Issuer, err = url.Parse(settings.Issuer); err != nil {
+		h.t.Fatal(err)
+	}
+	h.brand(h.options.Brand)
 }
 
 // brand makes the front anew, with another look.
@@ -165,6 +177,13 @@ func (h *house) brand(b server.Brand) {
 		h.t.Fatal(err)
 	}
 	h.handler = front.Handler()
+}
+
+// restart stops the server and starts it on the same database.
+func (h *house) restart() {
+	h.t.Helper()
+	h.service.Close()
+	h.start(h.settings)
 }
 
 // person is the member key of somebody the requirements name.

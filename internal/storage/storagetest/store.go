@@ -166,8 +166,14 @@ func everythingSurvives(b *bench) {
 	used := b.hash()
 	b.ok(b.store.UseOnce(ctx, used, at(0), at(60)))
 	b.ok(b.store.CountGuesses(ctx, []string{"subject"}, at(0)))
+	opened := b.pending()
+	b.opened(opened, "alice", b.hash(), 1, 1)
+	b.report("alice", at(1), "client:a")
 
 	b.reopen()
+
+	b.opened(opened, "bob", b.hash(), 2, 2)
+	b.reports(at(0), map[string]int{"client:a": 1})
 
 	gotClient, err := b.store.Client(ctx, client.ID)
 	b.ok(err)
