@@ -86,10 +86,12 @@ func (s serverSecrets) openKeyFor(id string, sealed []byte) ([]byte, error) {
 // ceremonySalt is the length of what makes a ceremony's key its own. Anybody may
 // begin as many ceremonies as they like, and random nonces of AES-GCM under one
 // key are safe for 2^32 of them only (NIST SP 800-38D §8.3).
-const ceremonySalt = 32
+const (
+	ceremonySalt = 32
+	ceremonyHead = ceremonySalt + 12 // and the nonce
+)
 
-// ceremonyAEAD is the cipher of one ceremony; its nonce is zero, for the key
-// encrypts nothing else.
+// ceremonyAEAD is the cipher of one ceremony.
 func (s serverSecrets) ceremonyAEAD(salt []byte) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, s.ceremony, salt, "countersign/v1/passkey-ceremony/state", 32)
 	if err != nil {
@@ -100,15 +102,15 @@ func (s serverSecrets) ceremonyAEAD(salt []byte) (cipher.AEAD, error) {
 
 // sealCeremony makes of a ceremony's state what a browser keeps for the server.
 func (s serverSecrets) sealCeremony(state []byte, random io.Reader) (Secret, error) {
-	salt := make([]byte, ceremonySalt)
-	if _, err := io.ReadFull(random, salt); err != nil {
+	head := make([]byte, ceremonyHead)
+	if _, err := io.ReadFull(random, head); err != nil {
 		return "", err
 	}
-	aead, err := s.ceremonyAEAD(salt)
+	aead, err := s.ceremonyAEAD(head[:ceremonySalt])
 	if err != nil {
 		return "", err
 	}
-	sealed := aead.Seal(salt, make([]byte, aead.NonceSize()), state, nil)
+	sealed := aead.Seal(head, head[ceremonySalt:], state, nil)
 	return Secret(base64.RawURLEncoding.EncodeToString(sealed)), nil
 }
 
@@ -116,14 +118,14 @@ var errCeremonySeal = errors.New("not a ceremony of this server")
 
 func (s serverSecrets) openCeremony(sealed Secret) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed.Reveal())
-	if err != nil || len(raw) < ceremonySalt {
+	if err != nil || len(raw) < ceremonyHead {
 		return nil, errCeremonySeal
 	}
 	aead, err := s.ceremonyAEAD(raw[:ceremonySalt])
 	if err != nil {
 		return nil, err
 	}
-	state, err := aead.Open(nil, make([]byte, aead.NonceSize()), raw[ceremonySalt:], nil)
+	state, err := aead.Open(nil, raw[ceremonySalt:ceremonyHead], raw[ceremonyHead:], nil)
 	if err != nil {
 		return nil, errCeremonySeal
 	}
