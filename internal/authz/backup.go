@@ -126,7 +126,7 @@ func notCiphertext(text string) string {
 		return reasonNotBackup
 	}
 	switch {
-	case json.Valid(raw):
+	case json.Valid(bytes.TrimSpace(raw)):
 		return reasonJSON
 	case isBackupInTheClear(raw) || isText(raw):
 		return reasonEncoded
@@ -165,14 +165,26 @@ func isBackupInTheClear(text []byte) bool {
 	return err == nil
 }
 
-// isText reports whether bytes are text in UTF-8 or, for the most part, in
-// another encoding: of 45 bytes that are encrypted well, three quarters are
-// printable once in millions of backups, and of a real backup's never.
+// textRun is how many printable characters in a row are no accident: every key
+// that is written as text is as long, and 36 KiB of ciphertext hold such a run
+// less than once in a billion backups.
+const textRun = 32
+
+// isText reports whether bytes are text in UTF-8, for the most part text in
+// another encoding, or hold a run of it. Of 45 bytes that are encrypted well,
+// three quarters are printable once in millions of backups, and of a real
+// backup's never.
 func isText(raw []byte) bool {
-	n := 0
+	n, run := 0, 0
 	for _, c := range raw {
-		if c == 0 || c == '\t' || c == '\n' || c == '\r' || (c >= ' ' && c <= '~') {
+		printable := c >= ' ' && c <= '~'
+		if printable || c == 0 || c == '\t' || c == '\n' || c == '\r' {
 			n++
+		}
+		if !printable {
+			run = 0
+		} else if run++; run >= textRun {
+			return true
 		}
 	}
 	return utf8.Valid(raw) || 4*n >= 3*len(raw)

@@ -35,7 +35,7 @@ func newRelyingParty(issuer string, random io.Reader) (*relyingParty, error) {
 	if err != nil {
 		return nil, err
 	}
-	if protocol.ValidateRPID(u.Hostname()) != nil {
+	if possible := protocol.ValidateRPID(u.Hostname()) == nil; !possible {
 		return nil, nil
 	}
 	w, err := webauthn.New(&webauthn.Config{

@@ -88,10 +88,12 @@ func (s serverSecrets) openKeyFor(id string, sealed []byte) ([]byte, error) {
 // handedSalt is the length of what makes each sealing's key its own. Anybody may
 // ask for as many as they like, and random nonces of AES-GCM under one key are
 // safe for 2^32 of them only (NIST SP 800-38D §8.3).
-const handedSalt = 32
+const (
+	handedSalt = 32
+	handedHead = handedSalt + 12 // and the nonce
+)
 
-// handedAEAD is the cipher of one sealing; its nonce is zero, for the key
-// encrypts nothing else. purpose keeps one kind from passing as another.
+// handedAEAD is the cipher of one sealing. purpose keeps one kind from passing as another.
 func (s serverSecrets) handedAEAD(purpose string, salt []byte) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, s.handed, salt, "countersign/v1/handed-out/"+purpose, 32)
 	if err != nil {
@@ -102,15 +104,15 @@ func (s serverSecrets) handedAEAD(purpose string, salt []byte) (cipher.AEAD, err
 
 // handOut makes of some bytes what a browser keeps for the server.
 func (s serverSecrets) handOut(purpose string, plain []byte, random io.Reader) (string, error) {
-	salt := make([]byte, handedSalt)
-	if _, err := io.ReadFull(random, salt); err != nil {
+	head := make([]byte, handedHead)
+	if _, err := io.ReadFull(random, head); err != nil {
 		return "", err
 	}
-	aead, err := s.handedAEAD(purpose, salt)
+	aead, err := s.handedAEAD(purpose, head[:handedSalt])
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(aead.Seal(salt, make([]byte, aead.NonceSize()), plain, nil)), nil
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(head, head[handedSalt:], plain, nil)), nil
 }
 
 var errNotHandedOut = errors.New("not sealed by this server for this purpose")
@@ -120,14 +122,14 @@ var errNotHandedOut = errors.New("not sealed by this server for this purpose")
 //	errNotHandedOut
 func (s serverSecrets) takeBack(purpose, sealed string) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
-	if err != nil || len(raw) < handedSalt {
+	if err != nil || len(raw) < handedHead {
 		return nil, errNotHandedOut
 	}
 	aead, err := s.handedAEAD(purpose, raw[:handedSalt])
 	if err != nil {
 		return nil, err
 	}
-	plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), raw[handedSalt:], nil)
+	plain, err := aead.Open(nil, raw[handedSalt:handedHead], raw[handedHead:], nil)
 	if err != nil {
 		return nil, errNotHandedOut
 	}

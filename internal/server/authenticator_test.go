@@ -113,6 +113,22 @@ func (a *authenticator) data(flags byte) []byte {
 	return binary.BigEndian.AppendUint32(append(hash[:], flags), a.count)
 }
 
+// attested is the authenticator data of a new credential: with its id and public
+// key (COSE, ES256).
+func (a *authenticator) attested() []byte {
+	a.t.Helper()
+	point, err := a.key.PublicKey.Bytes()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	public, err := webauthncbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	about := binary.BigEndian.AppendUint16(make([]byte, 16), uint16(len(a.id)))
+	return slices.Concat(a.data(a.flags|attestedData), about, a.id, public)
+}
+
 // create answers navigator.credentials.create with the JSON of a credential.
 func (a *authenticator) create(o publicKeyOptions) string {
 	a.t.Helper()
@@ -120,21 +136,15 @@ func (a *authenticator) create(o publicKeyOptions) string {
 	if a.handle, err = base64.RawURLEncoding.DecodeString(o.PublicKey.User.ID); err != nil {
 		a.t.Fatal(err)
 	}
-	point, err := a.key.PublicKey.Bytes()
+	object, err := webauthncbor.Marshal(map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": a.attested()})
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	public, err := webauthncbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]}) // COSE, ES256
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	attested := binary.BigEndian.AppendUint16(make([]byte, 16), uint16(len(a.id)))
-	object, err := webauthncbor.Marshal(map[string]any{
-		"fmt": "none", "attStmt": map[string]any{}, "authData": slices.Concat(a.data(a.flags|attestedData), attested, a.id, public),
-	})
-	if err != nil {
-		a.t.Fatal(err)
-	}
+	return a.attestation(o, object)
+}
+
+// attestation is the JSON of a new credential with an attestation object.
+func (a *authenticator) attestation(o publicKeyOptions, object []byte) string {
 	return string(a.marshal(map[string]any{
 		"id": b64(a.id), "rawId": b64(a.id), "type": "public-key", "clientExtensionResults": map[string]any{"credProps": map[string]any{"rk": true}},
 		"response": map[string]any{
@@ -155,6 +165,11 @@ func (a *authenticator) get(o publicKeyOptions) string {
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	return a.assertion(client, data, signature)
+}
+
+// assertion is the JSON of a credential that signed something.
+func (a *authenticator) assertion(client, data, signature []byte) string {
 	return string(a.marshal(map[string]any{
 		"id": b64(a.id), "rawId": b64(a.id), "type": "public-key", "clientExtensionResults": map[string]any{},
 		"response": map[string]any{

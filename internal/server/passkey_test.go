@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
 	driver "zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -365,5 +366,32 @@ func FuzzPasskeys(f *testing.F) {
 		}
 		signIn.Ceremony = sealed
 		answersInJSON(t, h.assert(signIn, credential))
+	})
+}
+
+// FuzzAuthenticators gets past the client's data to what an authenticator made:
+// the attestation object, the authenticator data and the signature.
+func FuzzAuthenticators(f *testing.F) {
+	h := newHouse(f)
+	a := h.registered("alice")
+	cookie := h.signIn("alice")
+	for _, format := range []string{"none", "packed", "fido-u2f", "tpm", "android-key", "android-safetynet", "apple", "compound"} {
+		object, err := webauthncbor.Marshal(map[string]any{
+			"fmt": format, "authData": a.attested(), "attStmt": map[string]any{"alg": -7, "sig": []byte{0x30}, "x5c": []any{[]byte{0x30}}, "ver": "2.0"},
+		})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(object, a.data(a.flags), []byte{0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x01})
+	}
+	f.Fuzz(func(t *testing.T, object, data, signature []byte) {
+		h.t, a.t = t, t
+		add, signIn := h.passkeyOptions(cookie), h.passkeySignInOptions()
+		answersInJSON(t, h.addPasskey(cookie, "alice", add, a.attestation(add.Options, object)))
+		r := h.assert(signIn, a.assertion(a.clientData("webauthn.get", signIn.Options.PublicKey.Challenge), data, signature))
+		answersInJSON(t, r)
+		if r.status == http.StatusOK {
+			t.Errorf("a made-up signature signed in: %x %x", data, signature)
+		}
 	})
 }

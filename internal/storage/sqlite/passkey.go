@@ -26,19 +26,20 @@ func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e au
 	})
 }
 
-const selectPasskeys = `SELECT id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential FROM passkeys `
+const selectWebAuthn = `SELECT id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential FROM passkeys `
 
 func scanPasskey(r *sqlite.Stmt) authz.Passkey {
 	return authz.Passkey{
 		ID: r.ColumnText(0), AccountID: r.ColumnText(1), BAPID: r.ColumnText(2), MemberKey: r.ColumnText(3), Name: r.ColumnText(4),
-		CreatedAt: columnTime(r, 5), LastUsedAt: columnTime(r, 6), SignCount: uint32(r.ColumnInt64(7)), Credential: columnBytes(r, 8),
+		CreatedAt: columnTime(r, 5), LastUsedAt: columnTime(r, 6), Credential: columnBytes(r, 8),
+		SignCount: uint32(r.ColumnInt64(7)), //nolint:gosec // it was one when it was stored
 	}
 }
 
 // Passkey implements authz.PasskeyStore.
 func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return one(c, func(r *sqlite.Stmt) { p = scanPasskey(r) }, selectPasskeys+`WHERE id = ?`, id)
+		return one(c, func(r *sqlite.Stmt) { p = scanPasskey(r) }, selectWebAuthn+`WHERE id = ?`, id)
 	})
 	return p, wrap("reading a passkey", err)
 }
@@ -47,7 +48,7 @@ func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err er
 func (s *Store) Passkeys(ctx context.Context, accountID string) (all []authz.Passkey, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanPasskey(r)) },
-			selectPasskeys+`WHERE account_id = ? ORDER BY created_at, id`, accountID)
+			selectWebAuthn+`WHERE account_id = ? ORDER BY created_at, id`, accountID)
 		return err
 	})
 	return all, wrap("listing passkeys", err)
