@@ -17,7 +17,7 @@ import (
 )
 
 // axePath is where npm puts axe-core, seen from the root of the module.
-const axePath = "e2e/clients/node_modules/axe-core/axe.min.js"
+const axePath = "web/node_modules/axe-core/axe.min.js"
 
 var axeSource = sync.OnceValues(func() (string, error) {
 	root, err := moduleRoot()
@@ -26,7 +26,7 @@ var axeSource = sync.OnceValues(func() (string, error) {
 	}
 	source, err := os.ReadFile(filepath.Join(root, axePath))
 	if err != nil {
-		return "", fmt.Errorf("there is no axe-core: `make clients` installs it: %w", err)
+		return "", fmt.Errorf("there is no axe-core: `make web` installs it: %w", err)
 	}
 	return string(source), nil
 })
