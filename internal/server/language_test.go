@@ -120,7 +120,7 @@ func secureIssuer(s *authz.Settings) { s.Issuer = "https://id.example" }
 func TestNonsenseForALanguageIsHarmless(t *testing.T) {
 	h := newHouse(t)
 	for _, nonsense := range []string{
-		"klingon", "-", ",,,;;;", "de;q=", "de;q=9", "en\x00de", "\xff\xfe", "../../etc/passwd", "<script>", `"; drop`, "x-y-z", "i-default", "und", "de de de", "🏴",
+		"klingon", "-", ",,,;;;", "de;q=", "de;q=9", "en\x00de", "\xff\xfe", "../../etc/passwd", "<script>", `"; drop`, "x-y-z", "i-default", "und", "de es ja", "🏴",
 		strings.Repeat("de,", 100_000), strings.Repeat("a-", 100_000), strings.Repeat("q", 100_000), strings.Repeat("zh-Hant-", 400), strings.Repeat("fr-u-co-phonebk,", 20_000),
 	} {
 		for name, r := range map[string]reply{
