@@ -175,7 +175,7 @@ func (s *Server) rememberLanguage(w http.ResponseWriter, r *http.Request, chosen
 	if r.URL.Query().Get("lang") != chosen.Lang() {
 		return
 	}
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is for an https issuer; on http a browser would drop it
 		Name: languageCookie, Value: chosen.Lang(), Path: "/", MaxAge: int(languageRemembered / time.Second),
 		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
 	})
