@@ -43,9 +43,6 @@ type catalogue struct {
 	script map[language.Tag]map[string]string
 }
 
-// scriptMessages is the table of the catalogue that is handed to the script.
-const scriptMessages = "script"
-
 func newCatalogue() (*catalogue, error) {
 	bundle := i18n.NewBundle(languages[0])
 	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)

@@ -120,7 +120,7 @@ func secureIssuer(s *authz.Settings) { s.Issuer = "https://id.example" }
 func TestNonsenseForALanguageIsHarmless(t *testing.T) {
 	h := newHouse(t)
 	for _, nonsense := range []string{
-		"klingon", "-", ",,,;;;", "de;q=", "de;q=9", "en\x00de", "\xff\xfe", "../../etc/passwd", "<script>", `"; drop`, "x-y-z", "i-default", "und", "de de de", "🏴",
+		"klingon", "-", ",,,;;;", "de;q=", "de;q=9", "en\x00de", "\xff\xfe", "../../etc/passwd", "<script>", `"; drop`, "x-y-z", "i-default", "und", "de es ja", "🏴",
 		strings.Repeat("de,", 100_000), strings.Repeat("a-", 100_000), strings.Repeat("q", 100_000), strings.Repeat("zh-Hant-", 400), strings.Repeat("fr-u-co-phonebk,", 20_000),
 	} {
 		for name, r := range map[string]reply{
@@ -196,6 +196,7 @@ func TestEveryPageBeforeTheDecisionIsSaidInEveryLanguage(t *testing.T) {
 		}
 		d := h.ask("pub-a", "openid")
 		get("/", cookie).wantSpoken(tag, "home.what")
+		get("/account", cookie).wantSpoken(tag, "signin.noscript-account")
 		get("/device", cookie).wantSpoken(tag, "enter.warning")
 		get("/device?code=AEIO", cookie).wantSpoken(tag, "enter.not-a-code")
 		get("/device?code=BBBB-BBBB&user_code=CCCC-CCCC", cookie).wantSpoken(tag, "enter.two-codes")
@@ -251,14 +252,18 @@ func TestEveryReviewAndOutcomeIsSaidInEveryLanguage(t *testing.T) {
 		_, denied := outcome(url.Values{"transaction": {wrong}, "decision": {"deny"}})
 		denied.wantSpoken(tag, "done.denied")
 		at, allowed := outcome(url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}, "match": {registered[5:]}})
-		for _, id := range []string{"done.allowed", "done.until", "done.undo", "how.session"} {
+		for _, id := range []string{"done.allowed", "done.until", "done.undo", "proved.session"} {
 			allowed.wantSpoken(tag, id)
 		}
 		h.page(at+"/undo", both, url.Values{"form": {h.formToken(both)}})
 		h.send(http.MethodGet, at, "", "Cookie", both).wantSpoken(tag, "done.revoked")
 
 		signed := h.approveSigned("alice", signedOnly)
-		h.send(http.MethodGet, "/device/done/"+signed, "", "Cookie", both).wantSpoken(tag, "how.signature")
+		h.send(http.MethodGet, "/device/done/"+signed, "", "Cookie", both).wantSpoken(tag, "proved.signature")
+		account := h.send(http.MethodGet, "/account", "", "Cookie", both)
+		for _, id := range []string{"account.link-what", "account.grants", "account.grant-used", "how.signature", "account.keys-what", "signed-in.key"} {
+			account.wantSpoken(tag, id)
+		}
 		h.advance(3 * time.Hour) // past the code and the one access token
 		h.send(http.MethodGet, "/device/done/"+signed, "", "Cookie", both).wantSpoken(tag, "done.over")
 	})

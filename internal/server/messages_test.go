@@ -1,12 +1,14 @@
 package server_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -26,24 +28,33 @@ func formsOf(m *i18n.Message) forms {
 	return all
 }
 
-// messages reads every file of the catalogue as go-i18n does: language, id, forms.
+// messages is every file of the catalogue: language, id, forms.
 func messages(t testing.TB) map[string]map[string]forms {
 	t.Helper()
+	all, err := readMessages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// readMessages reads the files as go-i18n does. It keeps some keys for itself:
+// id, description, hash, leftdelim, rightdelim, translation and the plural forms
+// name no message; beside others in one table they are an error.
+var readMessages = sync.OnceValues(func() (map[string]map[string]forms, error) {
 	files, err := filepath.Glob("messages/*.toml")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no messages", err)
+	if err != nil {
+		return nil, err
 	}
 	all := map[string]map[string]forms{}
 	for _, name := range files {
 		content, err := os.ReadFile(name)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		file, err := i18n.ParseMessageFileBytes(content, name, map[string]i18n.UnmarshalFunc{"toml": toml.Unmarshal})
 		if err != nil {
-			// go-i18n keeps some keys for itself: id, description, hash, leftdelim,
-			// rightdelim, translation and the plural forms name no message.
-			t.Fatalf("%s: %v", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		ids := map[string]forms{}
 		for _, m := range file.Messages {
@@ -51,8 +62,8 @@ func messages(t testing.TB) map[string]map[string]forms {
 		}
 		all[file.Tag.String()] = ids
 	}
-	return all
-}
+	return all, nil
+})
 
 // pluralForms asks the library which forms a language uses for whole numbers,
 // and for how many of those tried.
