@@ -34,11 +34,10 @@ func (h *house) views(t *testing.T, look func(tab *browser.Tab)) []view {
 	return []view{
 		{"home", func() *browser.Tab { return at(guest, "/") }},
 		{"enter", func() *browser.Tab { return at(guest, "/device") }},
-		{"filled-in", func() *browser.Tab { return at(guest, "/device?code="+ask().code) }},
+		{"continue", func() *browser.Tab { return at(resident, "/device?code="+ask().code) }},
 		{"two-codes", func() *browser.Tab { return at(guest, "/device?code=BBBB-BBBB&user_code=CCCC-CCCC") }},
 		{"sign-in", func() *browser.Tab {
-			guest.Open(h.base + "/device?code=" + ask().code)
-			guest.Leads(func() { guest.Click("form:has([name=code]) button") })
+			at(guest, "/device?code="+ask().code).WaitFor("[data-way=new][open]")
 			return guest
 		}},
 		{"wrong-code", func() *browser.Tab {

@@ -86,7 +86,7 @@ class Screen {
   }
 
   /** Runs what a form does, and says what went wrong. */
-  #attempt(form: HTMLFormElement, work: () => Promise<void>): Promise<void> {
+  #attempt(form: HTMLElement, work: () => Promise<void>): Promise<void> {
     return busy(form, async () => {
       fail(form, "");
       try {
@@ -193,30 +193,26 @@ class Screen {
     });
   }
 
-  /** Nobody goes on before the backup is saved or the loss accepted. */
+  /**
+   * Nobody goes on before the backup is saved or the loss accepted. The identity
+   * is kept from then on: one that a reload takes away here was never used.
+   */
   async #keep({ identity, record }: Enrolled): Promise<void> {
-    await this.app.keystore.put(record);
-    need(this.main, "#ways").hidden = true;
     const step = need(this.main, "#save");
-    step.hidden = false;
-    need(step, "h2").focus();
     const save = need<HTMLAnchorElement>(step, "[data-do=save]");
     offer(save, record.bep, backupName(record.name, record.bapId));
-    const goOn = async (saved: boolean) => {
-      const form = this.#form("new");
-      await this.#attempt(form, async () => {
+    need(this.main, "#ways").hidden = true;
+    step.hidden = false;
+    need(step, "h2").focus();
+    const goOn = (saved: boolean) =>
+      this.#attempt(step, async () => {
         const { setProfile } = await this.app.identity();
-        if (saved) await this.app.keystore.markSaved(record.bapId);
+        await this.app.keystore.put({ ...record, saved });
         await this.#signIn(identity);
         await setProfile(this.app.api, identity, { name: record.name });
         this.app.lastWay = "browser";
-        await this.#goOn();
+        await this.#goOn(identity);
       });
-      if (!need(form, ".error").hidden) {
-        step.hidden = true;
-        need(this.main, "#ways").hidden = false;
-      }
-    };
     save.addEventListener("click", () => setTimeout(() => void goOn(true))); // the download begins first
     need(step, "[data-do=accept-loss]").addEventListener("click", () => void goOn(false));
   }
