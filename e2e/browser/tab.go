@@ -275,3 +275,9 @@ func quote(text string) string {
 	}
 	return string(quoted)
 }
+
+// Eval evaluates a JavaScript expression for what it does.
+func (p *Tab) Eval(expression string) {
+	p.t.Helper()
+	Eval[bool](p, "(("+expression+"), true)")
+}

@@ -55,9 +55,13 @@ class Screen {
     addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true });
   }
 
+  /** Nothing is left to sign in for: the page says so, and offers nothing. */
   decidedElsewhere(status: string): void {
-    const place = this.main.querySelector<HTMLElement>("[data-part=following]");
-    if (place) place.textContent = say(status === "approved" ? "approved-elsewhere" : "denied-elsewhere");
+    const outcome = need(this.main, "h1");
+    outcome.textContent = say(status === "approved" ? "approved-elsewhere" : "denied-elsewhere");
+    this.main.replaceChildren(outcome, need(this.main, "#user-code"));
+    this.main.dataset["screen"] = "decided";
+    this.main.focus();
   }
 
   /** Shows the ways that are there, the one used last on top and open. */
