@@ -83,14 +83,16 @@ func (p *Tab) Downloaded(action func()) (name, content string) {
 	return name, string(all)
 }
 
-// files lists what has been saved to its end.
+// files lists what has been saved to its end. An empty file only keeps the name
+// for what is on its way.
 func (p *Tab) files() (names []string) {
 	entries, err := os.ReadDir(p.downloads)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".crdownload") && !strings.HasPrefix(e.Name(), ".") {
+		info, err := e.Info()
+		if err == nil && info.Size() > 0 && !strings.HasSuffix(e.Name(), ".crdownload") && !strings.HasPrefix(e.Name(), ".") {
 			names = append(names, e.Name())
 		}
 	}
