@@ -135,7 +135,9 @@ func TestPageSessionsElsewhereAreEnded(t *testing.T) {
 		}
 	}
 	here.Reload()
-	here.Leads(func() { here.Click("form[action^='/account/sessions/'][action$='/end']:not([action='/account/sessions/end']) button") })
+	here.Leads(func() {
+		here.Click("form[action^='/account/sessions/'][action$='/end']:not([action='/account/sessions/end']) button")
+	})
 	if a, b := signedIn(there), signedIn(further); a == b {
 		t.Errorf("after one was ended: %v and %v are signed in", a, b)
 	}

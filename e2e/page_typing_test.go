@@ -41,7 +41,7 @@ func TestPageD39_CodesAreTakenHoweverTheyAreTyped(t *testing.T) {
 			tab.Press("Enter")
 			tab.WaitFor("#decision, #problem")
 			if tab.Shows("#problem") {
-				t.Errorf("%s, %s: refused", how, way)
+				t.Errorf("%s, %s: %q is refused", how, way, browser.Eval[string](tab, `document.querySelector("input[name=code]").value`))
 				continue
 			}
 			if got := tab.Text("#user-code"); got != device.code {

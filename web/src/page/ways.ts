@@ -5,6 +5,7 @@ import { systemRandom } from "../crypto/bytes";
 import type { Signer } from "../crypto/signer";
 import type { Enrolled } from "../identity";
 import type { KeyRecord } from "../keystore";
+import { strength } from "../strength";
 import type { App, Way } from "./app";
 import { backupName, busy, fail, need, offer, say } from "./dom";
 import { mountImport } from "./enrolling";
@@ -51,6 +52,8 @@ class Screen {
       wallet: "CWI" in window, passkey: passkeysThere(), command: true,
     };
     this.#open(there);
+    // Who begins to type will need the curve: it comes meanwhile.
+    need(this.main, "#ways").addEventListener("input", () => void this.app.identity(), { once: true });
     // Wallets put themselves into the page when they are ready.
     addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true });
   }
@@ -169,25 +172,24 @@ class Screen {
       reveal.setAttribute("aria-pressed", String(shown));
       reveal.textContent = say(shown ? "hide" : "show");
     };
-    const judge = async () => {
-      const { strength } = await import("../strength");
+    const judge = () => {
       worth.textContent = password.value ? say(strength(password.value, [name.value])) : "";
     };
-    password.addEventListener("input", () => void judge());
+    password.addEventListener("input", judge);
     reveal.addEventListener("click", () => show(password.type === "password"));
     need(form, "[data-do=suggest]").addEventListener("click", () => {
       void (async () => {
         const { drawPassphrase } = await import("../passphrase");
         password.value = await drawPassphrase(systemRandom);
         show(true);
-        await judge();
+        judge();
       })();
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#attempt(form, async () => {
-        const [{ createIdentity }, { strength }] = await Promise.all([this.app.identity(), import("../strength")]);
         if (strength(password.value) === "short") return fail(form, say("too-short"));
+        const { createIdentity } = await this.app.identity();
         const made = await createIdentity(name.value.trim(), password.value, systemRandom, new Date());
         (await this.app.vault()).hold(made.identity);
         password.value = "";
