@@ -321,10 +321,14 @@ func TestB08_NothingAStrangerWritesBecomesMarkup(t *testing.T) {
 		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `javascript:alert(1)`, `</title><svg onload=alert(1)>`,
 		"\u202e<b>", "{{.}}", "&lt;script&gt;", "<!--", "]]>",
 	} {
-		h := newHouse(t, func(s *authz.Settings) { s.Clients[0].Name = evil })
-		cookie := h.signIn("alice")
 		ask := url.Values{"scope": {"openid"}, "device_name": {evil}, "device_platform": {evil}}
 		for _, client := range []string{"pub-a", evil} {
+			h := newHouse(t, func(s *authz.Settings) {
+				if client == "pub-a" {
+					s.Clients[0].Name = evil
+				}
+			})
+			cookie := h.signIn("alice")
 			ask.Set("client_id", client)
 			answer := h.postForm(codePath, ask, "User-Agent", evil, "Origin", evil)
 			if answer.status != http.StatusOK {
@@ -348,3 +352,20 @@ var anyTag = regexp.MustCompile(`<[a-zA-Z!/][a-zA-Z]*`)
 
 // tags are the elements of a page, in their order.
 func tags(body string) string { return strings.Join(anyTag.FindAllString(body, -1), " ") }
+
+func TestB07_AClientThatLooksLikeAnotherIsToldFromIt(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	for client, warning := range map[string]string{
+		"Pub1ic A": "This is not “Public A”", "countersign-c1i": "This is not “Countersign command line”", "Security Team": "poses as a part of this server", "my-app": "",
+	} {
+		d := h.ask(client, "openid")
+		page, _ := h.review(cookie, d.userCode)
+		if warning != "" {
+			page.wantPage(200, warning)
+		}
+		if warned := strings.Contains(page.body, "This is not") || strings.Contains(page.body, "poses as"); warned != (warning != "") {
+			t.Errorf("%s: warned %v", client, warned)
+		}
+	}
+}

@@ -137,7 +137,7 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 	if v.Lasts, err = say.lasts(f.Lasts, f.Renewed); err != nil {
 		return v, err
 	}
-	if v.Warnings, err = say.warnings(f.Reports); err != nil {
+	if v.Warnings, err = say.warnings(f); err != nil {
 		return v, err
 	}
 	how := "review.by-session"
@@ -151,12 +151,25 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 	return v, err
 }
 
-// warnings tell what others reported today.
-func (w words) warnings(r authz.Reports) (said []string, err error) {
+// warnings tell what a client could be taken for, and what others reported today.
+func (w words) warnings(f authz.Facts) (said []string, err error) {
+	imitation := ""
+	switch {
+	case f.Imitates.Name != "":
+		imitation, err = w.A("review.imitates", "name", f.Imitates.Name)
+	case f.Imitates.Server:
+		imitation, err = w.A("review.imitates-server")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if imitation != "" {
+		said = append(said, imitation)
+	}
 	for _, about := range []struct {
 		message string
 		n       int
-	}{{"review.reported-client", r.Client}, {"review.reported-network", r.Network}} {
+	}{{"review.reported-client", f.Reports.Client}, {"review.reported-network", f.Reports.Network}} {
 		if about.n == 0 {
 			continue
 		}
