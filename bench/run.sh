@@ -57,7 +57,8 @@ start_server() {
   local data=$1
   shift
   : >"$dir/serve.out"
-  GOMAXPROCS=1 taskset -c 0 "$dir/countersign" serve --listen 127.0.0.1:0 --data "$data" --device-poll-interval 1s "$@" \
+  # The load's client is not registered: of the pending requests it has a tenth.
+  GOMAXPROCS=1 taskset -c 0 "$dir/countersign" serve --listen 127.0.0.1:0 --data "$data" --device-poll-interval 1s --pending-limit 20000000 "$@" \
     >"$dir/serve.out" 2>&1 &
   server=$!
   pids+=("$server")

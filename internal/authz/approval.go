@@ -24,18 +24,20 @@ const (
 // Facts are everything an owner is shown before deciding.
 type Facts struct {
 	Request DeviceRequest
-	// UserCode is the code as it is shown, XXXX-XXXX.
+	// UserCode is the code as it is shown.
 	UserCode string
 	Client   Client
 	// Scope is what will be granted: the requested scope, or what the owner left of it.
 	Scope    string
 	Identity Identity
 	Network  NetworkDistance
-	Match    MatchKind
+	// Reports warn of the client and of the network the device asked from.
+	Reports Reports
+	Match   MatchKind
 	// Numbers are the choices of MatchNumber.
 	Numbers []string
-	// Age is how long ago the device asked.
-	Age time.Duration
+	// Age is how long ago the device asked, Left how long its code still lives.
+	Age, Left time.Duration
 	// Lasts is how long the permission lasts; Renewed is whether the device renews
 	// its tokens by itself meanwhile.
 	Lasts   time.Duration
@@ -47,33 +49,37 @@ type Facts struct {
 //
 //	InvalidRequest: no such code
 //	ExpiredToken
-//	TooManyGuesses
+//	TooManyGuesses, ProofRequired
 func (s *Service) DeviceStatus(ctx context.Context, asker Asker, typed string) (string, DeviceRequest, error) {
 	return s.byUserCode(ctx, asker, typed)
 }
 
 // OpenDevice gives a pending request to the owner who opens it first
-// (requirement D-37) and returns it. Without claim it only looks.
+// (requirement D-37) and returns it. Without claim it only looks. Either way who
+// opened it is remembered, and a code that goes round is cancelled (K-03).
 //
 //	InvalidRequest: no such code
 //	ExpiredToken
-//	Forbidden: another account opened it first
-//	TooManyGuesses
+//	Forbidden: another account opened it first, or too many have
+//	TooManyGuesses, ProofRequired
 func (s *Service) OpenDevice(ctx context.Context, owner Owner, asker Asker, typed string, claim bool) (string, DeviceRequest, error) {
 	code, r, err := s.byUserCode(ctx, asker, typed)
 	if err != nil {
 		return "", DeviceRequest{}, err
 	}
-	if r.AccountID != "" && r.AccountID != owner.AccountID {
-		return "", DeviceRequest{}, errForeign
-	}
-	if claim && r.State == Pending && r.AccountID == "" {
-		if err := s.store.ClaimDeviceRequest(ctx, r.ID, owner.AccountID, s.now()); err != nil {
-			return "", DeviceRequest{}, decisionRefused(err, owner, s.now())
+	if r.State == Pending {
+		if r, err = s.open(ctx, owner, asker, r, claim); err != nil {
+			return "", DeviceRequest{}, err
 		}
-		r.AccountID = owner.AccountID
 	}
-	return code, r, nil
+	switch {
+	case r.AccountID != "" && r.AccountID != owner.AccountID:
+		return "", DeviceRequest{}, errForeign
+	case cancelled(r):
+		return "", DeviceRequest{}, errCancelled
+	default:
+		return code, r, nil
+	}
 }
 
 // ReviewDevice returns the facts of a pending request for an owner, without
@@ -82,12 +88,12 @@ func (s *Service) OpenDevice(ctx context.Context, owner Owner, asker Asker, type
 //	as OpenDevice, and AlreadyDecided
 //	InvalidScope: scope holds more than was asked for
 func (s *Service) ReviewDevice(ctx context.Context, owner Owner, asker Asker, typed, scope string) (Facts, error) {
-	code, r, err := s.OpenDevice(ctx, owner, asker, typed, false)
+	code, r, err := s.byUserCode(ctx, asker, typed)
 	if err != nil {
 		return Facts{}, err
 	}
-	if r.State != Pending {
-		return Facts{}, errDecided
+	if err := s.mayDecide(r, owner, true); err != nil {
+		return Facts{}, err
 	}
 	return s.facts(ctx, owner, asker, code, r, scope)
 }
@@ -107,9 +113,12 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 	}
 	f := Facts{
 		Request: r, UserCode: code, Client: c, Scope: granted, Identity: identity,
-		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt),
+		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt), Left: r.ExpiresAt.Sub(s.now()),
 	}
-	f.Match = matchKind(r, c, granted, f.Network)
+	if f.Reports, err = s.reports(ctx, r); err != nil {
+		return Facts{}, err
+	}
+	f.Match = matchKind(r, c, granted, f.Network, f.Reports)
 	if f.Match == MatchNumber {
 		f.Numbers = s.matchChoices(r)
 	}
@@ -126,14 +135,11 @@ func (s *Service) lasts(c Client, scope string) (d time.Duration, renewed bool) 
 	return s.settings.AccessTokenLifetime, false
 }
 
-// distance compares the network the device asked from with the owner's. On a
-// public server, requests from loopback or a private network come through a
-// proxy: its address says nothing of where anybody is.
+// distance compares the network the device asked from with the owner's.
 func (s *Service) distance(a Asker, r DeviceRequest) NetworkDistance {
-	addr := a.Address.Unmap()
-	mine := CoarseNetwork(addr)
+	mine := s.NetworkOf(a.From)
 	switch {
-	case mine == "" || r.Seen.Network == "", !s.local && (addr.IsLoopback() || addr.IsPrivate()):
+	case mine == "" || r.Seen.Network == "":
 		return NetworkUnknown
 	case mine == r.Seen.Network:
 		return NetworkSame
@@ -210,11 +216,11 @@ type Decision struct {
 // grant, and the receipt of a signed approval. A signed approval needs no
 // earlier opening; it claims and decides in one step.
 //
-//	InvalidRequest: no such code, not opened yet, or a bad statement
-//	AlreadyDecided
-//	ExpiredToken
-//	Forbidden: another account's, a signature is required, or the match is wrong
-//	TooManyGuesses
+//	InvalidRequest: no such code, or a bad statement
+//	NotOpened, AlreadyDecided, ExpiredToken
+//	Forbidden: another account's, cancelled, or a signature is required
+//	WrongMatch: the request is denied now
+//	TooManyGuesses, ProofRequired
 func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d Decision) (Grant, error) {
 	code, r, err := s.byUserCode(ctx, asker, d.UserCode)
 	if err != nil {
@@ -254,6 +260,8 @@ func (s *Service) mayDecide(r DeviceRequest, owner Owner, signed bool) error {
 	switch {
 	case r.AccountID != "" && r.AccountID != owner.AccountID:
 		return errForeign
+	case cancelled(r):
+		return errCancelled
 	case r.State != Pending:
 		return errDecided
 	case r.AccountID == "" && !signed:
@@ -323,14 +331,21 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclai
 	if err != nil {
 		return err
 	}
-	err = s.store.DenyDeviceRequest(ctx, Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now, Event: event})
-	if err != nil {
+	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now, Event: event}
+	if report {
+		d.Reported = s.reportSubjects(r)
+	}
+	if err := s.store.DenyDeviceRequest(ctx, d); err != nil {
 		return decisionRefused(err, owner, now)
 	}
 	s.decided(r)
 	s.log.Info("device request denied", "request", r.ID, "client_id", r.ClientID, "account", owner.AccountID)
-	if report {
-		s.log.Warn("device request reported: its owner did not start it", "request", r.ID, "client_id", r.ClientID, "network", r.Seen.Network)
+	if !report {
+		return nil
+	}
+	s.log.Warn("device request reported: its owner did not start it", "request", r.ID, "client_id", r.ClientID, "network", r.Seen.Network)
+	if err := s.readShunned(ctx); err != nil { // the next sweep reads it too
+		s.log.Error("reading the reported networks failed", "error", err)
 	}
 	return nil
 }
@@ -353,7 +368,7 @@ func (s *Service) wrongMatch(ctx context.Context, owner Owner, r DeviceRequest) 
 
 // decided lets polls know, those that wait and those to come.
 func (s *Service) decided(r DeviceRequest) {
-	s.pending.Add(-1)
+	s.pending.leave(r.ClientID)
 	s.pace.decided(r.DeviceCode)
 	s.waiting.decided(r.ID)
 }
@@ -361,35 +376,49 @@ func (s *Service) decided(r DeviceRequest) {
 var (
 	errNoSuchCode = refuse(InvalidRequest, "there is no such code: check it against the device, or start again there")
 	errDecided    = refuse(AlreadyDecided, "this request is already decided")
-	errNotOpened  = refuse(InvalidRequest, "this request was not opened yet: look at it before deciding")
+	errNotOpened  = refuse(NotOpened, "this request was not opened yet: look at it before deciding")
 	errForeign    = refuse(Forbidden, "this request was opened by somebody else")
-	errWrongMatch = refuse(Forbidden, "that is not what the device shows, so the request was denied")
+	errWrongMatch = refuse(WrongMatch, "that is not what the device shows, so the request was denied")
 	errCodeOver   = refuse(ExpiredToken, "this code has expired: start again on the device")
+	errCancelled  = refuse(Forbidden, "too many people opened this code, so it was cancelled: start again on the device, and give the code to nobody")
 )
 
 // byUserCode finds the request of a typed user code and returns the code as it
 // is shown. A wrong code counts against whoever tried it.
 func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (string, DeviceRequest, error) {
-	if err := s.mayGuess(ctx, asker); err != nil {
+	done, err := s.turns.take(ctx, asker.turns())
+	if err != nil {
+		return "", DeviceRequest{}, err
+	}
+	defer done()
+	try, err := s.mayTry(ctx, asker)
+	if err != nil {
 		return "", DeviceRequest{}, err
 	}
 	code, plausible := ParseUserCode(typed)
 	// A text that cannot be a code is looked up all the same: unknown and
 	// impossible codes cost the same (attack B-17).
 	r, err := s.store.DeviceRequestByUserCode(ctx, s.userCodeHash(code))
-	if errors.Is(err, ErrNotFound) || (err == nil && !plausible) {
-		if err := s.guessedWrong(ctx, asker); err != nil {
+	missed := errors.Is(err, ErrNotFound) || (err == nil && !plausible)
+	if err != nil && !missed {
+		return "", DeviceRequest{}, err
+	}
+	// Who opened a request before the budget was spent goes on; to everybody else
+	// right and wrong codes look the same now.
+	mine := !missed && r.AccountID != "" && r.AccountID == asker.AccountID
+	switch {
+	case try.spent() && !asker.Proved && !mine:
+		return "", DeviceRequest{}, errProofRequired
+	case missed:
+		if err := s.failed(ctx, try); err != nil {
 			return "", DeviceRequest{}, err
 		}
 		return "", DeviceRequest{}, errNoSuchCode
-	}
-	if err != nil {
-		return "", DeviceRequest{}, err
-	}
-	if r.StateAt(s.now()) == Expired {
+	case r.StateAt(s.now()) == Expired:
 		return "", DeviceRequest{}, errCodeOver
+	default:
+		return code, r, nil
 	}
-	return code, r, nil
 }
 
 // decisionRefused says why the store did not take a claim or a decision.
@@ -404,6 +433,8 @@ func decisionRefused(err error, owner Owner, now time.Time) error {
 		return errCodeOver
 	case state.Request.AccountID != "" && state.Request.AccountID != owner.AccountID:
 		return errForeign
+	case cancelled(state.Request):
+		return errCancelled
 	case state.Request.State != Pending:
 		return errDecided
 	default:

@@ -86,6 +86,9 @@ const (
 	challengeLength  = 32
 )
 
+// ceremonyPurpose keeps what else is handed out from passing as a ceremony.
+const ceremonyPurpose = "passkey-ceremony"
+
 // Ceremony is the beginning of adding a passkey or signing in with one.
 type Ceremony struct {
 	// Options is what navigator.credentials takes, as JSON: an object with the
@@ -111,10 +114,11 @@ func (s *Service) begin(accountID string, options any, session *webauthn.Session
 	if err != nil {
 		return Ceremony{}, err
 	}
-	c := Ceremony{}
-	if c.State, err = s.secrets.sealCeremony(state, s.rand); err != nil {
+	sealed, err := s.secrets.handOut(ceremonyPurpose, state, s.rand)
+	if err != nil {
 		return Ceremony{}, err
 	}
+	c := Ceremony{State: Secret(sealed)}
 	c.Options, err = json.Marshal(options)
 	return c, err
 }
@@ -127,8 +131,8 @@ var errCeremonyOver = refuse(InvalidRequest, "this took too long or was done bef
 //
 //	InvalidRequest: it is over, or not this account's
 func (s *Service) resume(sealed Secret, accountID string) (ceremonyState, error) {
-	raw, err := s.secrets.openCeremony(sealed)
-	if errors.Is(err, errCeremonySeal) {
+	raw, err := s.secrets.takeBack(ceremonyPurpose, sealed.Reveal())
+	if errors.Is(err, errNotHandedOut) {
 		return ceremonyState{}, errCeremonyOver
 	}
 	if err != nil {

@@ -23,7 +23,7 @@ type DeviceAsk struct {
 // DeviceAuthorization is the answer to a device (RFC 8628 §3.2).
 type DeviceAuthorization struct {
 	DeviceCode Secret
-	// UserCode is as it is shown: XXXX-XXXX.
+	// UserCode is as it is shown: XXXX-XXXX, or with one or two letters more.
 	UserCode    string
 	ExpiresIn   time.Duration
 	Interval    time.Duration
@@ -45,7 +45,7 @@ const (
 //
 //	UnauthorizedClient: the client may not use the device grant
 //	InvalidScope, InvalidRequest
-//	Unavailable: too many requests are pending
+//	Unavailable: too many requests are pending, in all or of such clients
 func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*DeviceAuthorization, error) {
 	if !c.Allows(GrantDevice) {
 		return nil, refuse(UnauthorizedClient, "this client is not registered for the device grant")
@@ -56,9 +56,6 @@ func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*De
 	}
 	if len(ask.Nonce) > maxNonce {
 		return nil, refuse(InvalidRequest, "nonce is longer than 255 bytes")
-	}
-	if s.pending.Load() >= int64(s.settings.PendingLimit) {
-		return nil, refuse(Unavailable, "too many device requests are pending here: try again in a minute")
 	}
 	now := s.now()
 	r := DeviceRequest{
@@ -73,18 +70,26 @@ func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*De
 			return nil, err
 		}
 	}
-	return s.createDeviceRequest(ctx, r)
+	if err := s.pending.enter(c, s.settings.PendingLimit); err != nil {
+		return nil, err
+	}
+	d, err := s.createDeviceRequest(ctx, r)
+	if err != nil {
+		s.pending.leave(c.ID)
+	}
+	return d, err
 }
 
 // createDeviceRequest draws the codes and stores the request, again with other
 // codes if a user code is in use (requirement D-40).
 func (s *Service) createDeviceRequest(ctx context.Context, r DeviceRequest) (*DeviceAuthorization, error) {
+	length := lengthFor(s.pending.all())
 	for range userCodeTries {
 		deviceCode, err := s.newSecret(deviceCodePrefix)
 		if err != nil {
 			return nil, err
 		}
-		userCode, err := newUserCode(s.rand)
+		userCode, err := newUserCode(s.rand, codeLengths[length].letters)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +104,7 @@ func (s *Service) createDeviceRequest(ctx context.Context, r DeviceRequest) (*De
 		if err != nil {
 			return nil, err
 		}
-		s.pending.Add(1)
+		s.drawn.drew(length, r.ExpiresAt)
 		return &DeviceAuthorization{
 			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
 			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,

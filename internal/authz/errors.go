@@ -47,8 +47,20 @@ const (
 	// AlreadyDecided is invalid_request on the wire: the request was approved or
 	// denied before.
 	AlreadyDecided Code = "already_decided"
+	// NotOpened is invalid_request on the wire: nobody has looked at the request.
+	NotOpened Code = "not_opened"
+	// NotACode is invalid_request on the wire: a text that cannot be a user code.
+	NotACode Code = "not_a_code"
+	// ReviewOver is invalid_request on the wire: what a person saw is not current.
+	ReviewOver Code = "review_over"
+	// WrongMatch is access_denied on the wire: the number or letters are not the
+	// device's, and the request was denied.
+	WrongMatch Code = "wrong_match"
 	// TooManyGuesses: wrong user codes were tried too often (RFC 8628 §5.1).
 	TooManyGuesses Code = "too_many_guesses"
+	// ProofRequired: so many wrong user codes are being tried by everybody together
+	// that a code is looked up only for who signs it.
+	ProofRequired Code = "proof_required"
 )
 
 // Error is a refusal with words for the developer of the client that caused it.
@@ -61,6 +73,8 @@ type Error struct {
 	Interval int
 	// Scope is what an access token would have needed, with InsufficientScope.
 	Scope string
+	// RequestID is what a failure is found under in the log, with ServerError.
+	RequestID string
 	// Cause is for the log.
 	Cause error
 }

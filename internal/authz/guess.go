@@ -2,74 +2,179 @@ package authz
 
 import (
 	"context"
-	"net/netip"
 	"time"
 )
 
 // Wrong user codes are counted (RFC 8628 §5.1, attack B-02): a hit would let a
 // guesser approve somebody's device with an account of their own.
 const (
-	guessWindow     = 15 * time.Minute
-	accountGuesses  = 5
-	networkGuesses  = 10
-	tooManyGuesses  = "too many wrong codes: wait a quarter of an hour, then enter the code your device shows"
+	guessWindow = 15 * time.Minute
+	// accountGuesses and narrowGuesses are what requirement D-34 and B-02 give one
+	// person and one address.
+	accountGuesses = 5
+	narrowGuesses  = 10
+	// wideGuesses is for a whole /24 or /48. Whoever holds one gets four addresses'
+	// worth of guesses instead of 256 or 65 536, while four clumsy neighbours in
+	// one window do not lock an office or a village.
+	wideGuesses = 4 * narrowGuesses
+)
+
+// What is counted against; the block is written with its length, so that the two
+// tiers have different names.
+const (
 	guessAccountTag = "account:"
 	guessNetworkTag = "network:"
+	guessSite       = "site"
 )
+
+// The site's budget keeps the expected number of hits by everybody together at
+// hitsAYear or less, however many accounts and networks they have. With M codes
+// pending among N possible ones a failure was a try that would have hit with
+// probability M/N, and a year has windowsAYear windows, so a budget of B failures
+// a window means B·windowsAYear·M/N hits a year. Solved for B:
+//
+//	B = hitsAYear · N / (windowsAYear · M)
+//
+// which for eight letters is 730 a window (48.7 a minute) at M = 100, 73 at
+// 1 000 and 7.3 at 10 000.
+const (
+	hitsAYear    = 0.1
+	windowsAYear = 365 * 24 * 4
+	// mostSiteGuesses bounds it where few codes are pending: a hundred failures a
+	// minute are no longer people who mistype, and each costs a write.
+	mostSiteGuesses = 1500
+	// leastSiteGuesses: the first failure of a window is free, or nobody could ever
+	// type a code without a key at hand. At the densest that codes can lie (see
+	// codeLengths) that alone is 0.14 hits a year.
+	leastSiteGuesses = 1
+)
+
+// siteGuesses is how many failures of all together a window may have, when so
+// many requests are pending and the shortest of their codes have the length with
+// this index in codeLengths.
+func siteGuesses(pending, shortest int) int {
+	density := 0.0
+	for i := shortest; i <= lengthFor(pending); i++ {
+		density = max(density, float64(min(pending, codeLengths[i].most))/codeLengths[i].space())
+	}
+	if density == 0 {
+		return mostSiteGuesses
+	}
+	budget := hitsAYear / (windowsAYear * density)
+	return int(min(max(budget, leastSiteGuesses), mostSiteGuesses))
+}
 
 // Asker is who tries a user code.
 type Asker struct {
 	// AccountID is empty for somebody who is not signed in.
 	AccountID string
-	// Address is where the request came from.
-	Address netip.Addr
+	From      Source
+	// Browser tells one browser from another, by the hash of a cookie of ours; zero
+	// for what is no browser.
+	Browser Hash
+	// Proved: a key of the account has signed this very code, by ProveCode or by
+	// signing the request that carries it.
+	Proved bool
 }
 
-// subjects are what a failure is counted against, and how many each may have.
-// Loopback and private addresses are not counted: behind a proxy everybody has
-// the same one, and a lock would be everybody's.
-func (a Asker) subjects() (names []string, limits []int) {
+// counted are what a failure is counted against, and how many each may have.
+func (a Asker) counted() (names []string, limits []int) {
 	if a.AccountID != "" {
 		names, limits = append(names, guessAccountTag+a.AccountID), append(limits, accountGuesses)
 	}
-	if addr := a.Address.Unmap(); addr.IsValid() && !addr.IsLoopback() && !addr.IsPrivate() && !addr.IsLinkLocalUnicast() {
-		bits := 32
-		if addr.Is6() {
-			bits = 64
-		}
-		if prefix, err := addr.Prefix(bits); err == nil {
-			names, limits = append(names, guessNetworkTag+prefix.String()), append(limits, networkGuesses)
-		}
+	if a.From.own() {
+		narrow, wide := a.From.blocks()
+		names = append(names, guessNetworkTag+narrow.String(), guessNetworkTag+wide.String())
+		limits = append(limits, narrowGuesses, wideGuesses)
 	}
 	return names, limits
 }
 
-// mayGuess refuses an asker who has failed too often in this window, even with a
+// try is one attempt to find a request by its user code.
+type try struct {
+	names  []string // what its failure is counted against; the site is the last
+	window time.Time
+	site   int // failures of all in this window
+	budget int
+}
+
+// spent reports whether the site's budget for this window is used up: then a
+// code is looked up for nobody without a proof.
+func (t try) spent() bool { return t.site >= t.budget }
+
+// mayTry refuses an asker who has failed too often in this window, even with a
 // right code (requirement D-34).
 //
 //	TooManyGuesses
-func (s *Service) mayGuess(ctx context.Context, a Asker) error {
-	names, limits := a.subjects()
-	if len(names) == 0 {
-		return nil
-	}
-	failures, err := s.store.Guesses(ctx, names, s.now().Truncate(guessWindow))
+func (s *Service) mayTry(ctx context.Context, a Asker) (try, error) {
+	now := s.now()
+	names, limits := a.counted()
+	t := try{names: append(names, guessSite), window: now.Truncate(guessWindow), budget: s.siteBudget(now)}
+	failures, err := s.store.Guesses(ctx, t.names, t.window)
 	if err != nil {
-		return err
+		return try{}, err
 	}
-	for i, n := range failures {
-		if n >= limits[i] {
-			return refuse(TooManyGuesses, tooManyGuesses)
+	for i, limit := range limits {
+		if failures[i] >= limit {
+			return try{}, errTooManyGuesses
 		}
 	}
+	t.site = failures[len(limits)]
+	s.noteSpent(t)
+	return t, nil
+}
+
+// failed counts a failure. Success never resets a counter.
+func (s *Service) failed(ctx context.Context, t try) error {
+	if err := s.store.CountGuesses(ctx, t.names, t.window); err != nil {
+		return err
+	}
+	t.site++
+	s.noteSpent(t)
 	return nil
 }
 
-// guessedWrong counts a failure. Success never resets a counter.
-func (s *Service) guessedWrong(ctx context.Context, a Asker) error {
-	names, _ := a.subjects()
-	if len(names) == 0 {
-		return nil
+// failedAlike does the work of failed without its consequence: a code that was
+// good once costs what an unknown one costs (attack B-17), but a person who
+// reloads an expired page must not be locked out for it.
+func (s *Service) failedAlike(ctx context.Context, a Asker) error {
+	names, _ := a.counted()
+	names = append(names, guessSite)
+	for i := range names {
+		names[i] = "no failure:" + names[i]
 	}
 	return s.store.CountGuesses(ctx, names, s.now().Truncate(guessWindow))
+}
+
+// noteSpent tells the operator once a window that the budget is used up.
+func (s *Service) noteSpent(t try) {
+	window := t.window.Unix()
+	if before := s.spentIn.Load(); t.spent() && before < window && s.spentIn.CompareAndSwap(before, window) {
+		s.log.Warn("wrong user codes have used up the site's budget: codes are looked up only with a proof for now",
+			"failures", t.site, "budget", t.budget, "pending", s.pending.all(), "until", t.window.Add(guessWindow).UTC())
+	}
+}
+
+var (
+	errTooManyGuesses = refuse(TooManyGuesses, "too many wrong codes: wait a quarter of an hour, then enter the code your device shows")
+	errProofRequired  = refuse(ProofRequired,
+		"too many wrong codes are being tried at this server: use the command line (countersign approve), or unlock your key in this browser, and enter the code again")
+)
+
+// turns are what an asker's tries are put in a row by, so that many at once count
+// like one after the other. Those who have a proof do not share the site's budget
+// and need not wait for each other.
+func (a Asker) turns() []string {
+	var names []string
+	if a.AccountID != "" {
+		names = append(names, guessAccountTag+a.AccountID)
+	}
+	if a.From.own() {
+		_, wide := a.From.blocks()
+		names = append(names, guessNetworkTag+wide.String())
+	}
+	if !a.Proved {
+		names = append(names, guessSite)
+	}
+	return names
 }

@@ -58,7 +58,7 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 	settings := authz.Settings{
 		Issuer: issuer, DeviceCodeLifetime: codeLifetime, PollInterval: pollInterval, AccessTokenLifetime: time.Hour,
 		RefreshIdleLifetime: 24 * time.Hour, RefreshLifetime: 240 * time.Hour, RefreshGrace: 30 * time.Second,
-		SessionLifetime: 24 * time.Hour, OpenClients: true, SignUp: true, PendingLimit: 1000,
+		SessionLifetime: 24 * time.Hour, OpenClients: true, SignUp: true, PendingLimit: 1_000_000,
 	}
 	for _, c := range change {
 		c(&settings)
@@ -94,7 +94,7 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 	return w
 }
 
-var asker = authz.Asker{Address: netip.MustParseAddr("127.0.0.1")}
+var asker = authz.Asker{From: authz.Source{Address: netip.MustParseAddr("127.0.0.1")}}
 
 func client(id string) authz.Client {
 	return authz.Client{ID: id, AuthMethod: authz.AuthNone, GrantTypes: []string{authz.GrantDevice}}
@@ -142,7 +142,7 @@ func (h *history) fault(format string, args ...any) {
 func promised(err error) bool {
 	for _, code := range []authz.Code{
 		authz.AuthorizationPending, authz.SlowDown, authz.AccessDenied, authz.ExpiredToken, authz.InvalidGrant,
-		authz.InvalidRequest, authz.AlreadyDecided, authz.Forbidden, authz.TooManyGuesses,
+		authz.InvalidRequest, authz.NotOpened, authz.AlreadyDecided, authz.Forbidden, authz.WrongMatch, authz.TooManyGuesses,
 	} {
 		if errors.Is(err, code) {
 			return true

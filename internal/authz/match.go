@@ -44,12 +44,13 @@ func (s *Service) newMatchNumber() (int, error) {
 }
 
 // matchKind decides whether a match is asked for: for more than the basic
-// scopes, for clients nobody registered, and when the device is not known to be
-// on its owner's network (attack B-01).
-func matchKind(r DeviceRequest, c Client, scope string, network NetworkDistance) MatchKind {
+// scopes, for clients nobody registered (reported ones among them), when the
+// device is not known to be on its owner's network (attack B-01), and when
+// several people reported what came from there (requirement K-12).
+func matchKind(r DeviceRequest, c Client, scope string, network NetworkDistance, reports Reports) MatchKind {
 	beyondBasic := slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return !hasScope(basicScope, s) })
 	switch {
-	case !beyondBasic && c.Registered && network == NetworkSame:
+	case !beyondBasic && c.Registered && network == NetworkSame && reports.Network < warnedReports:
 		return MatchNone
 	case r.MatchNumber != 0:
 		return MatchNumber
@@ -89,7 +90,7 @@ func matches(kind MatchKind, r DeviceRequest, userCode, answer string) bool {
 	case MatchNumber:
 		want = strconv.Itoa(r.MatchNumber)
 	default:
-		want = userCode[len(userCode)-userCodeGroup:]
+		want = userCode[len(userCode)-lastLetters:]
 	}
 	answer = strings.ToUpper(strings.TrimSpace(answer))
 	return subtle.ConstantTimeCompare([]byte(answer), []byte(want)) == 1

@@ -11,15 +11,19 @@ import (
 // the page (attack B-03).
 const reviewLifetime = 5 * time.Minute
 
-// StartReview opens a request on the device page: it claims it for the session's
-// account and returns what to show, with the secret that one decision uses up.
+// StartReview returns what to show of a request that the session's account has
+// opened, with the secret that one decision uses up.
 //
 //	as OpenDevice
+//	NotOpened: nobody has opened it yet; claiming takes a POST (attack B-04)
 //	AlreadyDecided: the facts hold the request all the same
 func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typed string) (Facts, Secret, error) {
-	code, r, err := s.OpenDevice(ctx, owner, asker, typed, true)
+	code, r, err := s.OpenDevice(ctx, owner, asker, typed, false)
 	if err != nil {
-		return Facts{}, "", err
+		return Facts{}, "", s.alike(ctx, asker, err)
+	}
+	if r.State == Pending && r.AccountID == "" {
+		return Facts{}, "", errNotOpened
 	}
 	if r.State != Pending {
 		return Facts{Request: r}, "", errDecided
@@ -42,6 +46,19 @@ func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typ
 	})
 }
 
+// alike makes the codes that the page says the same of cost the same: unknown,
+// expired, foreign and cancelled ones (attack B-17). It returns the refusal that
+// it was given.
+func (s *Service) alike(ctx context.Context, asker Asker, refusal error) error {
+	if !errors.Is(refusal, ExpiredToken) && !errors.Is(refusal, Forbidden) {
+		return refusal
+	}
+	if err := s.failedAlike(ctx, asker); err != nil {
+		return err
+	}
+	return refusal
+}
+
 // ReviewDecision is what a person decided on the device page.
 type ReviewDecision struct {
 	Transaction Secret
@@ -53,13 +70,13 @@ type ReviewDecision struct {
 }
 
 // errReviewOver is for a decision that comes too late or twice.
-var errReviewOver = refuse(InvalidRequest, "this page is no longer current: enter the code again")
+var errReviewOver = refuse(ReviewOver, "this page is no longer current: enter the code again")
 
 // DecideReview carries out a decision of the device page and returns the id of
 // the request decided. It counts only for the session and the facts the review
 // was made for.
 //
-//	InvalidRequest: the review is over, was used, or what was shown has changed
+//	ReviewOver: the review is over, was used, or what was shown has changed
 //	as ApproveDevice
 func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d ReviewDecision) (string, error) {
 	review, err := s.store.TakeReview(ctx, d.Transaction.Hash(), owner.Session, s.now())

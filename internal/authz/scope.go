@@ -15,13 +15,24 @@ type ScopeText struct {
 	Optional bool
 }
 
+// How much a scope lets a client do.
+const (
+	WeightReads  = "reads"
+	WeightActs   = "acts"
+	WeightSpends = "spends"
+)
+
 // scopeTexts are the scopes this server knows, in the order they are shown.
 var scopeTexts = []ScopeText{
-	{Scope: "openid", Text: "Know that it is you: your account's number on this server", Weight: "reads"},
-	{Scope: "profile", Text: "See your identity: name, picture, BAP id and public key", Weight: "reads", Optional: true},
-	{Scope: "email", Text: "See your e-mail address, if this server knows it", Weight: "reads", Optional: true},
-	{Scope: "offline_access", Text: "Stay signed in: renew its access by itself until you take it back", Weight: "acts", Optional: true},
+	{Scope: "openid", Text: "Know that it is you: your account's number on this server", Weight: WeightReads},
+	{Scope: "profile", Text: "See your identity: name, picture, BAP id and public key", Weight: WeightReads, Optional: true},
+	{Scope: "email", Text: "See your e-mail address, if this server knows it", Weight: WeightReads, Optional: true},
+	{Scope: "offline_access", Text: "Stay signed in: renew its access by itself until you take it back", Weight: WeightActs, Optional: true},
 }
+
+// notByDevice are scopes too sensitive for a grant that a person approves from
+// afar (requirement K-04). None is yet.
+var notByDevice = map[string]bool{}
 
 const (
 	// basicScope is what a client may ask for that is registered without a scope,
@@ -90,13 +101,14 @@ func requestedScope(c Client, asked string) (string, error) {
 		return "", refuse(InvalidScope, "scope is too long")
 	}
 	wanted := strings.Fields(asked)
-	if len(wanted) == 0 {
-		if c.Registered && c.Scope != "" {
-			return c.Scope, nil
-		}
+	allowed := withoutBarred(c.allowedScope())
+	switch {
+	case len(wanted) > 0:
+	case c.Registered && c.Scope != "":
+		wanted = strings.Fields(allowed)
+	default:
 		return defaultScope, nil
 	}
-	allowed := c.allowedScope()
 	var granted []string
 	for _, scope := range wanted {
 		ok := hasScope(allowed, scope)
@@ -111,6 +123,14 @@ func requestedScope(c Client, asked string) (string, error) {
 		return "", refuse(InvalidScope, "none of the scopes asked for is open to this client; it may ask for: "+allowed)
 	}
 	return strings.Join(granted, " "), nil
+}
+
+// withoutBarred takes out what the device grant never gives.
+func withoutBarred(scope string) string {
+	if len(notByDevice) == 0 {
+		return scope
+	}
+	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return notByDevice[s] }), " ")
 }
 
 // narrowScope decides what an owner's choice leaves of a requested scope, in the

@@ -23,7 +23,8 @@ type serverSecrets struct {
 	userCode []byte // HMAC of user codes
 	refresh  []byte // derives each refresh token's successor
 	match    []byte // draws the wrong numbers of a number match
-	ceremony []byte // seals the state of passkey ceremonies
+	form     []byte // binds forms to sessions
+	handed   []byte // seals what browsers keep for the server
 	seal     cipher.AEAD
 }
 
@@ -38,7 +39,8 @@ func deriveSecrets(master []byte) (serverSecrets, error) {
 	var s serverSecrets
 	var sealKey []byte
 	for purpose, key := range map[string]*[]byte{
-		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "passkey-ceremony": &s.ceremony, "signing-keys": &sealKey,
+		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "signing-keys": &sealKey,
+		"forms": &s.form, "handed-out": &s.handed,
 	} {
 		k, err := hkdf.Key(sha256.New, master, nil, "countersign/v1/"+purpose, 32)
 		if err != nil {
@@ -83,53 +85,55 @@ func (s serverSecrets) openKeyFor(id string, sealed []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// ceremonySalt is the length of what makes a ceremony's key its own. Anybody may
-// begin as many ceremonies as they like, and random nonces of AES-GCM under one
-// key are safe for 2^32 of them only (NIST SP 800-38D §8.3).
+// handedSalt is the length of what makes each sealing's key its own. Anybody may
+// ask for as many as they like, and random nonces of AES-GCM under one key are
+// safe for 2^32 of them only (NIST SP 800-38D §8.3).
 const (
-	ceremonySalt = 32
-	ceremonyHead = ceremonySalt + 12 // and the nonce
+	handedSalt = 32
+	handedHead = handedSalt + 12 // and the nonce
 )
 
-// ceremonyAEAD is the cipher of one ceremony.
-func (s serverSecrets) ceremonyAEAD(salt []byte) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, s.ceremony, salt, "countersign/v1/passkey-ceremony/state", 32)
+// handedAEAD is the cipher of one sealing. purpose keeps one kind from passing as another.
+func (s serverSecrets) handedAEAD(purpose string, salt []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, s.handed, salt, "countersign/v1/handed-out/"+purpose, 32)
 	if err != nil {
 		return nil, err
 	}
 	return newAEAD(key)
 }
 
-// sealCeremony makes of a ceremony's state what a browser keeps for the server.
-func (s serverSecrets) sealCeremony(state []byte, random io.Reader) (Secret, error) {
-	head := make([]byte, ceremonyHead)
+// handOut makes of some bytes what a browser keeps for the server.
+func (s serverSecrets) handOut(purpose string, plain []byte, random io.Reader) (string, error) {
+	head := make([]byte, handedHead)
 	if _, err := io.ReadFull(random, head); err != nil {
 		return "", err
 	}
-	aead, err := s.ceremonyAEAD(head[:ceremonySalt])
+	aead, err := s.handedAEAD(purpose, head[:handedSalt])
 	if err != nil {
 		return "", err
 	}
-	sealed := aead.Seal(head, head[ceremonySalt:], state, nil)
-	return Secret(base64.RawURLEncoding.EncodeToString(sealed)), nil
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(head, head[handedSalt:], plain, nil)), nil
 }
 
-var errCeremonySeal = errors.New("not a ceremony of this server")
+var errNotHandedOut = errors.New("not sealed by this server for this purpose")
 
-func (s serverSecrets) openCeremony(sealed Secret) ([]byte, error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed.Reveal())
-	if err != nil || len(raw) < ceremonyHead {
-		return nil, errCeremonySeal
+// takeBack opens what was handed out.
+//
+//	errNotHandedOut
+func (s serverSecrets) takeBack(purpose, sealed string) ([]byte, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
+	if err != nil || len(raw) < handedHead {
+		return nil, errNotHandedOut
 	}
-	aead, err := s.ceremonyAEAD(raw[:ceremonySalt])
+	aead, err := s.handedAEAD(purpose, raw[:handedSalt])
 	if err != nil {
 		return nil, err
 	}
-	state, err := aead.Open(nil, raw[ceremonySalt:ceremonyHead], raw[ceremonyHead:], nil)
+	plain, err := aead.Open(nil, raw[handedSalt:handedHead], raw[handedHead:], nil)
 	if err != nil {
-		return nil, errCeremonySeal
+		return nil, errNotHandedOut
 	}
-	return state, nil
+	return plain, nil
 }
 
 // successor derives the refresh token that follows another. Because it is

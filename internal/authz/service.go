@@ -38,6 +38,9 @@ type Settings struct {
 	SignUp bool
 	// PendingLimit is the most device requests that may be pending at once.
 	PendingLimit int
+	// DeviceRequestsPerNetwork is how many device requests an IPv4 address or IPv6
+	// /64 may start a minute; 0: any number.
+	DeviceRequestsPerNetwork int
 	// Clients are registered by configuration.
 	Clients []Client
 }
@@ -58,13 +61,17 @@ type Service struct {
 
 	pace    *pace
 	waiting *waiting
-	clients *remembered[string, knownClient]
+	clients *remembered[string, Client]
 	// tokens are access tokens whose signature is known to be ours; whether their
 	// grant is alive is asked each time.
 	tokens *remembered[Hash, accessClaims]
-	// pending approximates the number of pending requests: raised by StartDevice,
-	// set right by each sweep.
-	pending atomic.Int64
+
+	pending  pendingCount
+	creation *creationLimit
+	drawn    codesDrawn
+	shunned  shunned
+	turns    *turns
+	spentIn  atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 
 	stopSweep context.CancelFunc
 	swept     sync.WaitGroup
@@ -96,8 +103,14 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		secrets:    secrets,
 		pace:       newPace(),
 		waiting:    newWaiting(),
-		clients:    newRemembered[string, knownClient](clientsRemembered),
+		clients:    newRemembered[string, Client](clientsRemembered),
 		tokens:     newRemembered[Hash, accessClaims](tokensRemembered),
+		creation:   newCreationLimit(o.Settings.DeviceRequestsPerNetwork),
+		turns:      newTurns(),
+	}
+	// What was drawn before this start is not known: codes of any length may live.
+	for length := range codeLengths {
+		s.drawn.drew(length, s.now().Add(s.settings.DeviceCodeLifetime))
 	}
 	if u, err := url.Parse(o.Settings.Issuer); err == nil {
 		addr, _ := netip.ParseAddr(u.Hostname())
@@ -116,6 +129,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
 	if err := s.countPending(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.readShunned(ctx); err != nil {
 		return nil, err
 	}
 	ctx, s.stopSweep = context.WithCancel(context.WithoutCancel(ctx))
@@ -139,6 +155,9 @@ func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
 
 // Issuer is the configured issuer identifier.
 func (s *Service) Issuer() string { return s.settings.Issuer }
+
+// Now is the server's clock.
+func (s *Service) Now() time.Time { return s.now() }
 
 // Client returns a client as owners and endpoints see it.
 //

@@ -61,12 +61,20 @@ type DeviceStore interface {
 	// DeviceRequestByID finds a request by its id.
 	//	ErrNotFound
 	DeviceRequestByID(ctx context.Context, id string) (DeviceRequest, error)
-	// ClaimDeviceRequest gives a pending, unexpired request to an account, if it
-	// is nobody's yet. Claiming again by the same account changes nothing and
-	// succeeds. Of concurrent claims by several accounts exactly one succeeds.
+	// OpenDeviceRequest notes who opens a pending, unexpired request, and with
+	// o.Claim gives it to that account if it is nobody's yet. It returns the
+	// request as it is afterwards, which may be another account's, and by how many
+	// different accounts and browsers it has been opened; the same ones again
+	// change nothing. Of concurrent claims by several accounts exactly one gets
+	// the request.
 	//	ErrNotFound
-	//	*StateError: not pending, expired at now, or another account's
-	ClaimDeviceRequest(ctx context.Context, id, accountID string, now time.Time) error
+	//	*StateError: not pending, or expired at o.At; nothing is noted
+	OpenDeviceRequest(ctx context.Context, o Opening) (Opened, error)
+	// CancelDeviceRequest moves a pending, unexpired request to denied, whoever
+	// opened it; it is nobody's afterwards.
+	//	ErrNotFound
+	//	*StateError: not pending, or expired at now
+	CancelDeviceRequest(ctx context.Context, id string, now time.Time) error
 	// ApproveDeviceRequest moves a pending, unexpired request to approved and
 	// stores its grant, its receipt if it has one, and its event, in one transaction. The
 	// request must be a.AccountID's, or nobody's if a.Unclaimed allows it; it is
@@ -75,7 +83,9 @@ type DeviceStore interface {
 	//	*StateError: not pending, expired at a.At, or not this account's
 	ApproveDeviceRequest(ctx context.Context, a Approval) error
 	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
-	// same conditions as ApproveDeviceRequest, and stores its event.
+	// same conditions as ApproveDeviceRequest, and in the same transaction stores
+	// its event and notes d.AccountID's report of each subject in d.Reported; a
+	// report by the same account before is replaced.
 	//	ErrNotFound
 	//	*StateError: as for ApproveDeviceRequest
 	DenyDeviceRequest(ctx context.Context, d Denial) error
@@ -85,8 +95,9 @@ type DeviceStore interface {
 	//	ErrNotFound: this client has no such code
 	//	*StateError: the request is in another state, or expired at r.At
 	RedeemDeviceRequest(ctx context.Context, r Redemption) error
-	// PendingDeviceRequests counts the pending requests that expire after now.
-	PendingDeviceRequests(ctx context.Context, now time.Time) (int, error)
+	// PendingDeviceRequests counts the pending requests that expire after now, in
+	// all and for those of these clients that have any.
+	PendingDeviceRequests(ctx context.Context, clientIDs []string, now time.Time) (total int, of map[string]int, err error)
 }
 
 // AccountStore keeps accounts and their identities.
@@ -199,6 +210,12 @@ type GuardStore interface {
 	CountGuesses(ctx context.Context, subjects []string, window time.Time) error
 	// Guesses returns the failures of each subject in that window, in order.
 	Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error)
+	// Reports returns how many different accounts reported each subject after a
+	// time, in order.
+	Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error)
+	// Reported returns the subjects beginning with prefix that at least so many
+	// different accounts reported after a time, in order.
+	Reported(ctx context.Context, prefix string, atLeast int, after time.Time) ([]string, error)
 	// Sweep deletes at most limit rows of each kind that were over before the
 	// times given, and returns how many it deleted in all.
 	Sweep(ctx context.Context, before SweepTimes, limit int) (int, error)
@@ -242,6 +259,26 @@ type BackupStore interface {
 	RemoveBackup(ctx context.Context, accountID, bapID string, e Event) error
 }
 
+// Opening is somebody who opens a device request.
+type Opening struct {
+	RequestID string
+	// AccountID is empty for somebody who is not signed in, Browser zero for what
+	// is no browser; neither counts then.
+	AccountID string
+	Browser   Hash
+	// Claim: the request becomes this account's if it is nobody's.
+	Claim bool
+	At    time.Time
+}
+
+// Opened is a device request that was opened, and by how many different accounts
+// and browsers.
+type Opened struct {
+	Request  DeviceRequest
+	Accounts int
+	Browsers int
+}
+
 // Approval is what ApproveDeviceRequest stores.
 type Approval struct {
 	RequestID string
@@ -262,7 +299,9 @@ type Denial struct {
 	// Unclaimed allows a request that nobody has opened.
 	Unclaimed bool
 	At        time.Time
-	Event     Event
+	// Reported are the subjects that the denial counts against as a report.
+	Reported []string
+	Event    Event
 }
 
 // NewSession is what CreateSession stores.
@@ -313,6 +352,7 @@ type SweepTimes struct {
 	Grants time.Time
 	// Events is compared with the time of the event.
 	Events time.Time
-	// Rest is for sessions, reviews, replay keys, guess windows and refresh tokens.
+	// Rest is for sessions, reviews, replay keys, guess windows, reports and
+	// refresh tokens.
 	Rest time.Time
 }

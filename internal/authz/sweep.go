@@ -2,7 +2,7 @@ package authz
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 )
 
@@ -57,14 +57,5 @@ func (s *Service) sweepOnce(ctx context.Context) error {
 		}
 	}
 	s.pace.forget(s.now())
-	return s.countPending(ctx)
-}
-
-func (s *Service) countPending(ctx context.Context) error {
-	n, err := s.store.PendingDeviceRequests(ctx, s.now())
-	if err != nil {
-		return fmt.Errorf("counting pending device requests: %w", err)
-	}
-	s.pending.Store(int64(n))
-	return nil
+	return errors.Join(s.countPending(ctx), s.readShunned(ctx))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"strings"
 	"unicode"
@@ -16,20 +17,48 @@ const (
 	// userCodeAlphabet is RFC 8628 §6.1's: consonants, so that no words appear
 	// and nothing is mistaken for something else.
 	userCodeAlphabet = "BCDFGHJKLMNPQRSTVWXZ"
-	userCodeLetters  = 8
-	userCodeGroup    = 4
+	// lastLetters are what an owner types where the device shows no number; every
+	// code ends in a group of at least as many.
+	lastLetters = 4
 	// maxTypedCode bounds what may be typed or pasted in place of a code.
 	maxTypedCode = 512
 )
 
-// newUserCode draws a user code as it is shown, XXXX-XXXX, every letter equally
-// likely (requirement D-12).
-func newUserCode(random io.Reader) (string, error) {
+// codeLength is a length of user codes.
+type codeLength struct {
+	letters int
+	most    int // so many pending requests or more have longer codes
+}
+
+// space is how many codes of this length there are.
+func (l codeLength) space() float64 {
+	return math.Pow(float64(len(userCodeAlphabet)), float64(l.letters))
+}
+
+// codeLengths keep codes rare in their space (attack B-02): at most one of
+// 256 000 is in use, so that even a site with millions of devices waiting gives
+// a guesser no more than that.
+var codeLengths = [...]codeLength{{8, 100_000}, {9, 2_000_000}, {10, math.MaxInt}}
+
+// lengthFor is the index of the length that new codes have when so many requests
+// are pending.
+func lengthFor(pending int) int {
+	for i, l := range codeLengths {
+		if pending < l.most {
+			return i
+		}
+	}
+	return len(codeLengths) - 1
+}
+
+// newUserCode draws a user code as it is shown, every letter equally likely
+// (requirement D-12).
+func newUserCode(random io.Reader, letters int) (string, error) {
 	// 240 is the largest multiple of 20 in a byte: bytes from there on would make
 	// the first letters likelier.
 	const unbiased = 256 / len(userCodeAlphabet) * len(userCodeAlphabet)
-	code := make([]byte, 0, userCodeLetters+1)
-	var buf [2 * userCodeLetters]byte
+	code := make([]byte, 0, letters)
+	var buf [16]byte
 	for {
 		if _, err := io.ReadFull(random, buf[:]); err != nil {
 			return "", fmt.Errorf("randomness: %w", err)
@@ -38,45 +67,81 @@ func newUserCode(random io.Reader) (string, error) {
 			if int(b) >= unbiased {
 				continue
 			}
-			if len(code) == userCodeGroup {
-				code = append(code, '-')
-			}
-			code = append(code, userCodeAlphabet[int(b)%len(userCodeAlphabet)])
-			if len(code) == userCodeLetters+1 {
-				return string(code), nil
+			if code = append(code, userCodeAlphabet[int(b)%len(userCodeAlphabet)]); len(code) == letters {
+				return groupCode(code), nil
 			}
 		}
 	}
 }
 
-// ParseUserCode reads a user code as people type it: any case, spaces, dashes,
-// full-width letters, or the whole link pasted (requirement D-39). It returns
-// the code as it is shown, XXXX-XXXX, and false for what cannot be one.
+// groupCode writes a code's letters as they are shown: XXXX-XXXX, XXXX-XXXXX or
+// XXXXX-XXXXX.
+func groupCode(letters []byte) string {
+	half := len(letters) / 2
+	return string(letters[:half]) + "-" + string(letters[half:])
+}
+
+// ParseUserCode reads a user code as people type it: any case, spaces, dashes of
+// every script, full-width letters, quotes or a full stop around it, or a whole
+// link pasted (requirement D-39). Which site a link names does not matter: what
+// counts is the code. It returns the code as it is shown, and false for what
+// cannot be one.
 func ParseUserCode(typed string) (string, bool) {
 	if len(typed) > maxTypedCode {
 		return "", false
 	}
-	if u, err := url.Parse(strings.TrimSpace(typed)); err == nil && u.Scheme != "" && u.RawQuery != "" {
-		q := u.Query()
-		if typed = q.Get("code"); typed == "" {
-			typed = q.Get("user_code")
-		}
+	if typed = codeOfLink(typed); typed == "" {
+		return "", false
 	}
-	letters := make([]byte, 0, userCodeLetters)
+	shortest, longest := codeLengths[0].letters, codeLengths[len(codeLengths)-1].letters
+	letters := make([]byte, 0, longest)
 	for _, r := range norm.NFKC.String(typed) {
-		if unicode.IsSpace(r) || unicode.In(r, unicode.Pd, unicode.Cf) || r == '_' || r == '.' || r == '\u2212' {
+		if isDecoration(r) {
 			continue
 		}
 		r = unicode.ToUpper(r)
-		if r > unicode.MaxASCII || !strings.ContainsRune(userCodeAlphabet, r) || len(letters) == userCodeLetters {
+		if r > unicode.MaxASCII || !strings.ContainsRune(userCodeAlphabet, r) || len(letters) == longest {
 			return "", false
 		}
 		letters = append(letters, byte(r))
 	}
-	if len(letters) != userCodeLetters {
+	if len(letters) < shortest {
 		return "", false
 	}
-	return string(letters[:userCodeGroup]) + "-" + string(letters[userCodeGroup:]), true
+	return groupCode(letters), true
+}
+
+// codeOfLink returns the code that a link carries, or what was typed where it is
+// no link. A link with two different codes has none.
+func codeOfLink(typed string) string {
+	_, query, found := strings.Cut(typed, "?")
+	if !found {
+		return typed
+	}
+	query, _, _ = strings.Cut(query, "#")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return typed
+	}
+	code, other := values.Get("code"), values.Get("user_code")
+	switch {
+	case code == "" && other == "":
+		return typed
+	case code == "":
+		return other
+	case other == "" || other == code:
+		return code
+	default:
+		return ""
+	}
+}
+
+// isDecoration reports what stands in and around codes in people's messages: all
+// spaces, dashes, invisible characters, quotes, brackets and full stops, and the
+// long-vowel mark, which is where a Japanese keyboard has its dash.
+func isDecoration(r rune) bool {
+	return unicode.IsSpace(r) || r == 'ー' || strings.ContainsRune("_*`´<>", r) ||
+		unicode.In(r, unicode.Dash, unicode.Pd, unicode.Cf, unicode.Quotation_Mark, unicode.Terminal_Punctuation, unicode.Ps, unicode.Pe, unicode.Pi, unicode.Pf)
 }
 
 // userCodeHash is how a user code is kept. User codes are short: with a plain

@@ -73,6 +73,10 @@ type facts struct {
 		Kind    string   `json:"kind"`
 		Numbers []string `json:"numbers"`
 	} `json:"match"`
+	Reports struct {
+		Client  int `json:"client"`
+		Network int `json:"network"`
+	} `json:"reports"`
 	Lasts     int64  `json:"lasts"` // seconds
 	Renewed   bool   `json:"renewed"`
 	Statement string `json:"statement"`
@@ -197,10 +201,23 @@ func (f facts) show(env *Env, c *owner) {
 	if f.Seen.Origin != "" {
 		fmt.Fprintf(w, "           started from the web page %s\n", printable(f.Seen.Origin))
 	}
+	if n := f.Reports.Client; n > 0 {
+		fmt.Fprintf(w, "  Warning: today %s reported this client: they had not started what it asked\n", people(n))
+	}
+	if n := f.Reports.Network; n > 0 {
+		fmt.Fprintf(w, "  Warning: today %s reported what devices of that network asked\n", people(n))
+	}
 	if f.Device.Name != "" || f.Device.Platform != "" {
 		fmt.Fprintf(w, "  It says of itself: %q %q\n", printable(f.Device.Name), printable(f.Device.Platform))
 	}
 	fmt.Fprintf(w, "  Lasts:   %s\n", f.lasts())
+}
+
+func people(n int) string {
+	if n == 1 {
+		return "one person"
+	}
+	return fmt.Sprintf("%d people", n)
 }
 
 // lasts says how long the permission lasts.

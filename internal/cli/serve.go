@@ -134,7 +134,13 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 	if err != nil {
 		return settingsFailure(err)
 	}
-	front, err := server.New(server.Options{Service: run.service, Issuer: issuer, Version: Version(), Log: run.log})
+	look, err := brand(settings)
+	if err != nil {
+		return settingsFailure(err)
+	}
+	front, err := server.New(server.Options{
+		Service: run.service, Issuer: issuer, Version: Version(), Log: run.log, Brand: look, TrustedProxies: settings.TrustedProxies,
+	})
 	if err != nil {
 		return fail(ExitFailed, "starting", err, "")
 	}
@@ -258,13 +264,34 @@ func newLogger(env *Env, s *config.Settings) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(env.Stderr, options))
 }
 
+// brand is how the operator wants the pages to look.
+func brand(s *config.Settings) (server.Brand, error) {
+	b := server.Brand{Name: s.Name, Accent: s.Accent}
+	if s.Accent != "" {
+		if err := server.CheckAccent(s.Accent); err != nil {
+			return b, fmt.Errorf("accent-color %w", err)
+		}
+	}
+	if s.Logo == "" {
+		return b, nil
+	}
+	var err error
+	if b.Logo, err = os.ReadFile(s.Logo); err != nil {
+		return b, fmt.Errorf("logo: %w", err)
+	}
+	if b.LogoType, err = server.LogoType(b.Logo); err != nil {
+		return b, fmt.Errorf("logo %w", err)
+	}
+	return b, nil
+}
+
 func authzSettings(s *config.Settings) authz.Settings {
 	out := authz.Settings{
 		Issuer: s.Issuer, DeviceCodeLifetime: s.DeviceCodeLifetime, PollInterval: s.DevicePollInterval,
 		AccessTokenLifetime: s.AccessTokenLifetime, RefreshIdleLifetime: s.RefreshIdleLifetime,
 		RefreshLifetime: s.RefreshTokenLifetime, RefreshGrace: s.RefreshTokenGrace, SessionLifetime: s.SessionLifetime,
 		OpenClients: s.UnregisteredClients == "open", SignatureRequired: s.Approval == authz.ApprovalSigned,
-		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit,
+		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit, DeviceRequestsPerNetwork: s.DeviceRequestsPerNetwork,
 	}
 	for _, c := range s.Clients {
 		out.Clients = append(out.Clients, authzClient(c))

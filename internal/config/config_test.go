@@ -4,8 +4,10 @@ import (
 	"errors"
 	"flag"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +72,14 @@ func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) 
 		{args: []string{"--issuer", "http://id.example.org"}, wants: "issuer (from --issuer) must be https"},
 		{args: []string{"--issuer", "https://id.example.org/"}, wants: "without a trailing slash"},
 		{args: []string{"--listen", "8628"}, wants: "listen (from --listen) must be address:port"},
+		{args: []string{"--device-requests-per-network", "-1"}, wants: "device-requests-per-network (from --device-requests-per-network) must be a whole number from 0 up"},
+		{args: []string{"--trusted-proxies", "127.0.0.1,proxy"}, wants: "trusted-proxies (from --trusted-proxies) must be addresses or prefixes with commas between"},
+		{args: []string{"--trusted-proxies", "10.0.0.0/33"}, wants: "trusted-proxies (from --trusted-proxies) must be addresses or prefixes"},
+		{args: []string{"--trusted-proxies", "fe80::1%eth0"}, wants: "trusted-proxies (from --trusted-proxies) must be addresses or prefixes"},
+		{args: []string{"--trusted-proxies", "0.0.0.0/0"}, wants: "must not trust every address"},
+		{args: []string{"--trusted-proxies", "10.0.0.1,,"}, wants: "trusted-proxies (from --trusted-proxies) must be addresses"},
+		{file: "\ntrusted-proxies = [\"127.0.0.1\", 5]\n", wants: "trusted-proxies (from countersign.toml:2) must be a text or a number"},
+		{file: "listen = [\"127.0.0.1:1\"]\n", wants: "listen (from countersign.toml:1) must be a text or a number"},
 		{args: []string{"--config", "none.toml"}, wants: "config (from none.toml) cannot be read"},
 		{file: "\n\nlisten = 5\n", wants: "listen (from countersign.toml:3) must be address:port"},
 		{file: "lisen = \"127.0.0.1:1\"", wants: "lisen (from countersign.toml:1) is not a setting; did you mean listen?"},
@@ -86,6 +96,29 @@ func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) 
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.wants) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q %v\n got %v\nwant %s", c.file, c.args, err, c.wants)
 		}
+	}
+}
+
+func TestB22_TrustedProxiesAreAddressesAndPrefixes(t *testing.T) {
+	want := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.7.0/24"), netip.MustParsePrefix("2001:db8::/48"), netip.MustParsePrefix("::1/128")}
+	const text = "127.0.0.1, 10.0.7.9/24 ,2001:db8::/48,::1"
+	for _, c := range []struct {
+		file string
+		env  map[string]string
+		args []string
+	}{
+		{args: []string{"--trusted-proxies", text}},
+		{env: map[string]string{"COUNTERSIGN_TRUSTED_PROXIES": text}},
+		{file: "trusted-proxies = \"" + text + "\""},
+		{file: "trusted-proxies = [\"::ffff:127.0.0.1\", \"10.0.7.0/24\", \"2001:db8::/48\", \"::1\"]"},
+	} {
+		s, err := load(t, c.file, c.env, c.args...)
+		if err != nil || !slices.Equal(s.TrustedProxies, want) {
+			t.Errorf("%+v: %v %v", c, s, err)
+		}
+	}
+	if s, err := load(t, "", nil); err != nil || s.TrustedProxies != nil || s.DeviceRequestsPerNetwork != 30 {
+		t.Errorf("by default: %+v %v", s, err)
 	}
 }
 

@@ -40,10 +40,14 @@ func parseFile(path string, text []byte) (*file, error) {
 		if name == "clients" {
 			continue
 		}
-		if !known(name) {
+		s := named(name)
+		if s == nil {
 			return nil, &Error{Setting: name, Origin: origin, Reason: "is not a setting" + nearest(name)}
 		}
 		text, ok := plain(v)
+		if array, isArray := v.([]any); isArray && s.list {
+			text, ok = joined(array)
+		}
 		if !ok {
 			return nil, &Error{Setting: name, Origin: origin, Reason: "must be a text or a number"}
 		}
@@ -145,13 +149,26 @@ func plain(v any) (string, bool) {
 	}
 }
 
-func known(name string) bool {
-	for _, s := range settings {
-		if s.name == name {
-			return true
+// joined is an array of texts as flags and environment write it.
+func joined(list []any) (string, bool) {
+	texts := make([]string, len(list))
+	for i, v := range list {
+		var ok bool
+		if texts[i], ok = v.(string); !ok {
+			return "", false
 		}
 	}
-	return false
+	return strings.Join(texts, ","), true
+}
+
+// named finds a setting, or nil.
+func named(name string) *setting {
+	for i := range settings {
+		if settings[i].name == name {
+			return &settings[i]
+		}
+	}
+	return nil
 }
 
 // nearest suggests the setting that a misspelt one was meant to be.

@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Settings are the values in force.
@@ -29,8 +31,14 @@ type Settings struct {
 	Approval             string // "session" or "signature"
 	SignUp               string // "open" or "closed"
 	PendingLimit         int
-	LogLevel             string // "debug", "info", "warn" or "error"
-	LogFormat            string // "text", "json" or "auto"
+	// DeviceRequestsPerNetwork is a minute's worth; 0 is no limit.
+	DeviceRequestsPerNetwork int
+	TrustedProxies           []netip.Prefix
+	LogLevel                 string // "debug", "info", "warn" or "error"
+	LogFormat                string // "text", "json" or "auto"
+	Name                     string
+	Logo                     string // a file
+	Accent                   string // #rrggbb
 
 	// Clients are the [[clients]] of the file.
 	Clients []Client
@@ -44,6 +52,7 @@ type setting struct {
 	fallback     string
 	fallbackText string // what the documents say when the default is computed
 	unit         string
+	list         bool // in the file it may be an array
 	help         string
 	set          func(s *Settings, text string) error
 }
@@ -113,11 +122,62 @@ var settings = []setting{
 			return nil
 		},
 	},
+	{
+		name: "device-requests-per-network", fallback: "30", unit: "requests a minute",
+		help: "how many device requests an IPv4 address or IPv6 /64 may start, twice that at once; a /24 or /48 four times that; 0 for any number",
+		set: func(s *Settings, text string) (err error) {
+			s.DeviceRequestsPerNetwork, err = strconv.Atoi(text)
+			if err != nil || s.DeviceRequestsPerNetwork < 0 {
+				return errors.New("must be a whole number from 0 up, like 30")
+			}
+			return nil
+		},
+	},
+	{
+		name: "trusted-proxies", fallbackText: "none", unit: "addresses or prefixes", list: true,
+		help: "the reverse proxies whose X-Forwarded-For (or Forwarded) is believed, like 127.0.0.1,10.0.7.0/24; list proxies only, never the networks of people",
+		set: func(s *Settings, text string) (err error) {
+			s.TrustedProxies, err = parseProxies(text)
+			return err
+		},
+	},
+	{
+		name: "name", fallback: "Countersign", unit: "text",
+		help: "what the pages call this server: the name of whoever runs it",
+		set: func(s *Settings, text string) error {
+			s.Name = text
+			if text == "" || utf8.RuneCountInString(text) > maxName {
+				return errors.New("must have 1 to 40 characters")
+			}
+			return nil
+		},
+	},
+	{
+		name: "logo", fallbackText: "none", unit: "file",
+		help: "an image for the pages: PNG, JPEG, WebP or GIF, at most 64 KiB",
+		set:  func(s *Settings, text string) error { s.Logo = text; return nil },
+	},
+	{
+		name: "accent-color", fallback: "#1f5f4a", unit: "#rrggbb",
+		help: "the colour of buttons and links; it must be readable on the light page, and is lightened for the dark one",
+		set: func(s *Settings, text string) error {
+			s.Accent = text
+			if !hexColor.MatchString(text) {
+				return errors.New("must be a colour like #1f5f4a")
+			}
+			return nil
+		},
+	},
 	choiceSetting("log-level", "info", []string{"debug", "info", "warn", "error"},
 		"the least important lines to log", func(s *Settings) *string { return &s.LogLevel }, ""),
 	choiceSetting("log-format", "auto", []string{"text", "json", "auto"},
 		"how log lines look; auto is text on a terminal, else json", func(s *Settings) *string { return &s.LogFormat }, ""),
 }
+
+// maxName keeps the operator's name to one line of a telephone.
+const maxName = 40
+
+var hexColor = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
 func durationSetting(name, fallback string, least, most time.Duration, help string, field func(*Settings) *time.Duration) setting {
 	return setting{
@@ -149,6 +209,29 @@ func choiceSetting(name, fallback string, choices []string, help string, field f
 			return nil
 		},
 	}
+}
+
+// parseProxies reads addresses and CIDR prefixes, separated by commas.
+func parseProxies(text string) ([]netip.Prefix, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	var proxies []netip.Prefix
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.TrimSpace(item)
+		prefix, err := netip.ParsePrefix(item)
+		if addr, notPrefix := netip.ParseAddr(item); notPrefix == nil && addr.Zone() == "" {
+			prefix, err = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
+		}
+		switch {
+		case err != nil || prefix.Addr().Is4In6():
+			return nil, errors.New("must be addresses or prefixes with commas between, like 127.0.0.1,10.0.7.0/24")
+		case prefix.Bits() == 0:
+			return nil, errors.New("must not trust every address: list the proxies only")
+		}
+		proxies = append(proxies, prefix.Masked())
+	}
+	return proxies, nil
 }
 
 func oneOf(text string, choices []string) error {

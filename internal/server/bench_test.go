@@ -39,7 +39,8 @@ func newBenchServer(b *testing.B) *benchServer {
 		Store: store, Clock: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Secret: make([]byte, authz.SecretLength),
 		Settings: authz.Settings{
 			Issuer: issuer, DeviceCodeLifetime: time.Hour, PollInterval: time.Nanosecond, AccessTokenLifetime: time.Hour,
-			RefreshIdleLifetime: time.Hour, RefreshLifetime: time.Hour, SessionLifetime: time.Hour, OpenClients: true, SignUp: true, PendingLimit: 1 << 30,
+			RefreshIdleLifetime: time.Hour, RefreshLifetime: time.Hour, SessionLifetime: time.Hour, OpenClients: true, SignUp: true,
+			PendingLimit: 1 << 40, DeviceRequestsPerNetwork: 1 << 30,
 		},
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -23,6 +22,10 @@ type deviceAuthorization struct {
 
 // deviceCode is the device authorization endpoint (RFC 8628 §3.1).
 func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
+	// Before anything that costs (attack B-10).
+	if err := s.authz.AdmitDeviceRequest(s.source(r)); err != nil {
+		return err
+	}
 	p, err := decode(r)
 	if err != nil {
 		return err
@@ -57,20 +60,10 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 // seen is what a request shows of the device that sent it.
 func (s *Server) seen(r *http.Request) authz.Seen {
 	return authz.Seen{
-		Network:   authz.CoarseNetwork(s.remoteAddr(r)),
+		Network:   s.authz.NetworkOf(s.source(r)),
 		UserAgent: r.UserAgent(),
 		Origin:    r.Header.Get("Origin"),
 	}
-}
-
-// remoteAddr is the address a request came from. Forwarded headers are for
-// listed proxies only, and none can be listed yet, so they never count (B-22).
-func (s *Server) remoteAddr(r *http.Request) netip.Addr {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return at.Addr()
 }
 
 // deviceToken is the token endpoint as clients of the device flow know it
@@ -153,20 +146,17 @@ func ownScript(r *http.Request) bool {
 	return (site == "" || site == "same-origin") && (dest == "" || dest == "empty")
 }
 
-// asker is who tries a user code.
-func (s *Server) asker(r *http.Request, who authz.Owner) authz.Asker {
-	return authz.Asker{AccountID: who.AccountID, Address: s.remoteAddr(r)}
-}
-
 // deviceApproval gives an owner what the page shows, and the statement to sign
 // (design D7).
 func (s *Server) deviceApproval(w http.ResponseWriter, r *http.Request) error {
-	who, _, err := s.owner(r, nil)
+	who, signed, err := s.owner(r, nil)
 	if err != nil {
 		return err
 	}
 	q := r.URL.Query()
-	facts, err := s.authz.ReviewDevice(r.Context(), who, s.asker(r, who), q.Get("user_code"), q.Get("scope"))
+	asker := s.asker(r, who)
+	asker.Proved = signed != nil // the query, which holds the code, is signed
+	facts, err := s.authz.ReviewDevice(r.Context(), who, asker, q.Get("user_code"), q.Get("scope"))
 	if err != nil {
 		return err
 	}
@@ -198,6 +188,12 @@ type approvalFacts struct {
 		Kind    string   `json:"kind"`
 		Numbers []string `json:"numbers,omitempty"`
 	} `json:"match"`
+	// Reports are how many accounts reported the client, and the network the device
+	// asked from, in the last day.
+	Reports struct {
+		Client  int `json:"client"`
+		Network int `json:"network"`
+	} `json:"reports"`
 	SignatureRequired bool `json:"signature_required"`
 	// Lasts is in seconds.
 	Lasts    int64 `json:"lasts"`
@@ -230,6 +226,7 @@ func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
 	}
 	out.Seen.Network, out.Seen.UserAgent, out.Seen.Origin = string(f.Network), f.Request.Seen.UserAgent, f.Request.Seen.Origin
 	out.Device.Name, out.Device.Platform = f.Request.Says.Name, f.Request.Says.Platform
+	out.Reports.Client, out.Reports.Network = f.Reports.Client, f.Reports.Network
 	out.Match.Kind, out.Match.Numbers = string(f.Match), f.Numbers
 	out.Identity.BAPID, out.Identity.Pubkey, out.Identity.Name = f.Identity.BAPID, f.Identity.MemberKey, f.Identity.DisplayName()
 	return out
@@ -262,7 +259,9 @@ func (s *Server) approveDevice(w http.ResponseWriter, r *http.Request) error {
 	case signed != nil:
 		d.Signed = *signed
 	}
-	g, err := s.authz.ApproveDevice(r.Context(), who, s.asker(r, who), d)
+	asker := s.asker(r, who)
+	asker.Proved = signed != nil
+	g, err := s.authz.ApproveDevice(r.Context(), who, asker, d)
 	if err != nil {
 		return err
 	}
@@ -283,7 +282,9 @@ func (s *Server) denyDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.authz.DenyDevice(r.Context(), who, s.asker(r, who), code, signed != nil, report); err != nil {
+	asker := s.asker(r, who)
+	asker.Proved = signed != nil
+	if err := s.authz.DenyDevice(r.Context(), who, asker, code, signed != nil, report); err != nil {
 		return err
 	}
 	return writeJSON(w, success{Success: true})

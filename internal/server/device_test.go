@@ -364,9 +364,9 @@ func TestD41_NoSecretIsKeptInTheClearOrLogged(t *testing.T) {
 
 func TestB10_TheNumberOfPendingRequestsHasACeiling(t *testing.T) {
 	h := newHouse(t, func(s *authz.Settings) { s.PendingLimit = 2 })
-	h.ask("pub-a", "openid")
+	h.ask("pub-b", "openid")
 	d := h.ask("pub-a", "openid")
-	r := h.postForm(codePath, url.Values{"client_id": {"pub-a"}})
+	r := h.postForm(codePath, url.Values{"client_id": {"rsa-a"}})
 	r.wantError(http.StatusTooManyRequests, "temporarily_unavailable")
 	if r.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -47,11 +48,16 @@ const (
 type house struct {
 	t       testing.TB
 	handler http.Handler
+	options server.Options
 	service *authz.Service
 	store   *sqlite.Store
 	path    string // of the database
 	log     *logBuffer
 	ns      atomic.Int64
+	peer    string // where requests come from, address and port
+	proxies []netip.Prefix
+
+	settings authz.Settings
 }
 
 // logBuffer collects the log.
@@ -105,7 +111,7 @@ var emptyDatabase = sync.OnceValues(func() (content []byte, err error) {
 // newHouse opens a server; change alters the settings first.
 func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 	t.Helper()
-	h := &house{t: t, log: &logBuffer{}, path: filepath.Join(t.TempDir(), "countersign.db")}
+	h := &house{t: t, log: &logBuffer{}, peer: "127.0.0.1:50000", path: filepath.Join(t.TempDir(), "countersign.db")}
 	h.ns.Store(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).UnixNano())
 	empty, err := emptyDatabase()
 	if err != nil {
@@ -133,29 +139,51 @@ func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 	for _, c := range change {
 		c(&settings)
 	}
-	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.service, err = authz.New(context.Background(), authz.Options{
-		Store: h.store, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: rand.Reader, Log: log,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h.start(settings)
 	t.Cleanup(func() {
 		h.service.Close()
 		if err := h.store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	u, err := url.Parse(settings.Issuer)
+	return h
+}
+
+// start serves what is in the database.
+func (h *house) start(settings authz.Settings) {
+	h.t.Helper()
+	h.settings = settings
+	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	h.service, err = authz.New(context.Background(), authz.Options{
+		Store: h.store, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: rand.Reader, Log: log,
+	})
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	front, err := server.New(server.Options{Service: h.service, Issuer: u, Version: "test", Log: log})
+	h.options = server.Options{Service: h.service, Version: "test", Log: log, TrustedProxies: h.proxies, Brand: h.options.Brand}
+	if h.options.Issuer, err = url.Parse(settings.Issuer); err != nil {
+		h.t.Fatal(err)
+	}
+	h.brand(h.options.Brand)
+}
+
+// brand makes the front anew, with another look.
+func (h *house) brand(b server.Brand) {
+	h.t.Helper()
+	h.options.Brand = b
+	front, err := server.New(h.options)
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	h.handler = front.Handler()
-	return h
+}
+
+// restart stops the server and starts it on the same database.
+func (h *house) restart() {
+	h.t.Helper()
+	h.service.Close()
+	h.start(h.settings)
 }
 
 // person is the member key of somebody the requirements name.
@@ -187,7 +215,7 @@ type reply struct {
 func (h *house) send(method, target, body string, header ...string) reply {
 	h.t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.RemoteAddr = "127.0.0.1:50000"
+	r.RemoteAddr = h.peer
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}

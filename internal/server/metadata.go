@@ -84,7 +84,7 @@ func (s *Server) keySet(w http.ResponseWriter, _ *http.Request) error {
 // health check, to a person as a page.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
-		return s.pages.home.write(w, http.StatusOK, s.view(r, homeView{}))
+		return s.homePage(w, r)
 	}
 	issuer := s.authz.Issuer()
 	return writeJSON(w, map[string]any{

@@ -76,10 +76,19 @@ func (s *Server) routes() []route {
 		{"POST", "/api/user/bap-ids", s.linkIdentity, owner},
 
 		{"GET", "/device", s.enterPage, page},
-		{"POST", "/device", s.reviewPage, page},
+		{"POST", "/device", s.openRequest, page},
+		{"GET", "/device/request/{visit}", s.requestPage, page},
 		{"POST", "/device/decide", s.decide, page},
 		{"GET", "/device/done/{id}", s.donePage, page},
 		{"POST", "/device/done/{id}/undo", s.undo, page},
+		{"GET", "/account", s.accountPage, page},
+		{"POST", "/account/grants/revoke", s.accountForm(s.revokeAll), page},
+		{"POST", "/account/grants/{id}/revoke", s.accountForm(s.authz.RevokeGrant), page},
+		{"POST", "/account/sessions/end", s.accountForm(s.endOthers), page},
+		{"POST", "/account/sessions/{id}/end", s.accountForm(s.authz.EndSession), page},
+		{"POST", "/account/passkeys/{id}/remove", s.accountForm(s.authz.RemovePasskey), page},
+		{"POST", "/account/backups/{id}/remove", s.accountForm(s.authz.RemoveBackup), page},
+		{"POST", "/sign-out", s.signOutForm, page},
 		{"GET", "/assets/{file}", s.asset, page},
 		{"GET", "/{$}", s.home, page},
 
@@ -169,16 +178,23 @@ func (s *Server) headers(h http.Header, c class) {
 	}
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Content-Security-Policy", contentSecurityPolicy(false))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=(), publickey-credentials-create=(self), publickey-credentials-get=(self)")
 	if s.secure {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 }
 
-// contentSecurityPolicy allows our own style sheet and forms, and nothing else:
-// these pages have no script.
-const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data:; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// contentSecurityPolicy allows our own style sheet, script and forms, and nothing
+// of anybody else's. The signer on the person's own machine may be called only
+// from the screens that sign.
+func contentSecurityPolicy(signs bool) string {
+	signer := ""
+	if signs {
+		signer = " http://localhost:21000 http://127.0.0.1:21000"
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'" + signer + "; " +
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+}

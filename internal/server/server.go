@@ -7,8 +7,10 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 
 	"github.com/rs/cors"
@@ -23,10 +25,16 @@ type Server struct {
 	version string
 	issuer  *url.URL
 
-	secure      bool // the issuer is https
+	secure bool // the issuer is https
+	// trustedProxies are believed when they say whom they heard.
+	trustedProxies []netip.Prefix
+
 	crossOrigin *http.CrossOriginProtection
 	cors        *cors.Cors
 	pages       *pages
+	brand       Brand
+	assets      assets
+	catalogue   *catalogue
 	metadata    []byte // the discovery document
 	jwks        []byte
 }
@@ -38,6 +46,10 @@ type Options struct {
 	Issuer  *url.URL
 	Version string
 	Log     *slog.Logger
+	// Brand is how the operator wants the pages to look; what is empty is ours.
+	Brand Brand
+	// TrustedProxies are the proxies whose forwarded headers count (attack B-22).
+	TrustedProxies []netip.Prefix
 }
 
 // New returns a Server.
@@ -46,13 +58,21 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		authz: o.Service, log: o.Log, version: o.Version, issuer: issuer,
 		secure:      issuer.Scheme == "https",
-		crossOrigin: http.NewCrossOriginProtection(),
+		crossOrigin: http.NewCrossOriginProtection(), trustedProxies: o.TrustedProxies,
 	}
 	if err := s.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
 		return nil, err
 	}
 	s.cors = newCORS()
+	s.brand = o.Brand
+	s.brand.Name, s.brand.Accent = cmp.Or(s.brand.Name, defaultName), cmp.Or(s.brand.Accent, defaultAccent)
 	var err error
+	if s.assets, err = newAssets(s.brand); err != nil {
+		return nil, err
+	}
+	if s.catalogue, err = newCatalogue(); err != nil {
+		return nil, err
+	}
 	if s.pages, err = newPages(); err != nil {
 		return nil, err
 	}

@@ -188,13 +188,21 @@ func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// signOut ends the session.
+// signOut is sign-out for scripts.
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+	if err := s.forgetSession(w, r); err != nil {
+		return err
+	}
+	return writeJSON(w, success{Success: true})
+}
+
+// forgetSession ends the session of a request, if it has one, and takes its cookie.
+func (s *Server) forgetSession(w http.ResponseWriter, r *http.Request) error {
 	if token := s.sessionToken(r); token != "" {
 		if err := s.authz.SignOut(r.Context(), token); err != nil {
 			return err
 		}
 	}
 	s.setCookie(w, "", time.Time{})
-	return writeJSON(w, success{Success: true})
+	return nil
 }

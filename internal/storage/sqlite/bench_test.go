@@ -105,7 +105,7 @@ func (s *Store) wholeFlow(b *testing.B, r authz.DeviceRequest, i authz.Identity)
 	if _, err := s.DeviceRequest(ctx, r.DeviceCode); err != nil {
 		return err
 	}
-	if err := s.ClaimDeviceRequest(ctx, r.ID, i.AccountID, now); err != nil {
+	if _, err := s.OpenDeviceRequest(ctx, authz.Opening{RequestID: r.ID, AccountID: i.AccountID, Claim: true, At: now}); err != nil {
 		return err
 	}
 	err := s.ApproveDeviceRequest(ctx, authz.Approval{

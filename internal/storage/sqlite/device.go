@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -108,11 +109,64 @@ func (s *Store) withRequestID(ctx context.Context, id string, run func(c *sqlite
 	return s.withRequest(ctx, s.index.hash(byID, []byte(id)), run)
 }
 
-// ClaimDeviceRequest implements authz.DeviceStore.
-func (s *Store) ClaimDeviceRequest(ctx context.Context, id, accountID string, now time.Time) error {
-	return wrap("claiming a device request", s.withRequestID(ctx, id, func(c *sqlite.Conn, row int64) error {
-		n, err := exec(c, `UPDATE device_requests SET account_id = ?1
-			WHERE seq = ?4 AND id = ?2 AND state = 'pending' AND expires_at > ?3 AND account_id IN ('', ?1)`, accountID, id, now, row)
+// OpenDeviceRequest implements authz.DeviceStore.
+func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened authz.Opened, err error) {
+	err = s.withRequestID(ctx, o.RequestID, func(c *sqlite.Conn, row int64) error {
+		if err := one(c, scanDeviceRequest(&opened.Request), deviceRequestByID, row, o.RequestID); err != nil {
+			return err
+		}
+		if opened.Request.StateAt(o.At) != authz.Pending {
+			return &authz.StateError{Request: opened.Request}
+		}
+		if o.Claim && opened.Request.AccountID == "" {
+			if _, err := exec(c, `UPDATE device_requests SET account_id = ? WHERE seq = ?`, o.AccountID, row); err != nil {
+				return err
+			}
+			opened.Request.AccountID = o.AccountID
+		}
+		return noteOpening(c, row, o, &opened)
+	})
+	if err != nil {
+		return authz.Opened{}, wrap("opening a device request", err)
+	}
+	return opened, nil
+}
+
+// noteOpening stores the openers of a request's row and counts them all.
+func noteOpening(c *sqlite.Conn, row int64, o authz.Opening, into *authz.Opened) error {
+	const note = `INSERT OR IGNORE INTO device_openings (request, kind, opener) VALUES (?, ?, ?)`
+	if o.AccountID != "" {
+		if _, err := exec(c, note, row, openedByAccount, []byte(o.AccountID)); err != nil {
+			return err
+		}
+	}
+	if o.Browser != (authz.Hash{}) {
+		if _, err := exec(c, note, row, openedByBrowser, o.Browser); err != nil {
+			return err
+		}
+	}
+	_, err := query(c, func(r *sqlite.Stmt) {
+		switch r.ColumnInt(0) {
+		case openedByAccount:
+			into.Accounts = r.ColumnInt(1)
+		case openedByBrowser:
+			into.Browsers = r.ColumnInt(1)
+		}
+	}, `SELECT kind, count(*) FROM device_openings WHERE request = ? GROUP BY kind`, row)
+	return err
+}
+
+// Kinds of openers, as they are kept.
+const (
+	openedByAccount = 1
+	openedByBrowser = 2
+)
+
+// CancelDeviceRequest implements authz.DeviceStore.
+func (s *Store) CancelDeviceRequest(ctx context.Context, id string, now time.Time) error {
+	return wrap("cancelling a device request", s.withRequestID(ctx, id, func(c *sqlite.Conn, row int64) error {
+		n, err := exec(c, `UPDATE device_requests SET state = 'denied', account_id = ''
+			WHERE seq = ?3 AND id = ?1 AND state = 'pending' AND expires_at > ?2`, id, now, row)
 		return changedOr(c, n, err, deviceRequestByID, row, id)
 	}))
 }
@@ -157,7 +211,10 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 		if err := changedOr(c, n, err, deviceRequestByID, row, d.RequestID); err != nil {
 			return err
 		}
-		return insertEvent(c, d.Event)
+		if err := insertEvent(c, d.Event); err != nil {
+			return err
+		}
+		return noteReports(c, d)
 	}))
 }
 
@@ -179,10 +236,33 @@ func (s *Store) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) err
 }
 
 // PendingDeviceRequests implements authz.DeviceStore.
-func (s *Store) PendingDeviceRequests(ctx context.Context, now time.Time) (n int, err error) {
+//
+// The rows are grouped here: SQLite would sort all of them first.
+func (s *Store) PendingDeviceRequests(ctx context.Context, clientIDs []string, now time.Time) (total int, of map[string]int, err error) {
+	counts := make(map[string]*int, len(clientIDs))
+	for _, id := range clientIDs {
+		counts[id] = new(int)
+	}
+	var id []byte
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return one(c, func(r *sqlite.Stmt) { n = r.ColumnInt(0) },
-			`SELECT count(*) FROM device_requests WHERE state = 'pending' AND expires_at > ?`, now)
+		_, err := query(c, func(r *sqlite.Stmt) {
+			total++
+			id = slices.Grow(id[:0], r.ColumnLen(0))
+			id = id[:r.ColumnBytes(0, id[:r.ColumnLen(0)])]
+			if n := counts[string(id)]; n != nil { // without making a string of each
+				*n++
+			}
+		}, `SELECT client_id FROM device_requests WHERE state = 'pending' AND expires_at > ?`, now)
+		return err
 	})
-	return n, wrap("counting device requests", err)
+	if err != nil {
+		return 0, nil, wrap("counting device requests", err)
+	}
+	of = map[string]int{}
+	for id, n := range counts {
+		if *n > 0 {
+			of[id] = *n
+		}
+	}
+	return total, of, nil
 }

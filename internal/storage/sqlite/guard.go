@@ -51,17 +51,64 @@ func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time
 	return failures, wrap("reading guesses", err)
 }
 
-// sweepDeviceRequests deletes rows, and then what the index has of them.
+// noteReports stores what a denial reports.
+func noteReports(c *sqlite.Conn, d authz.Denial) error {
+	for _, subject := range d.Reported {
+		_, err := exec(c, `INSERT INTO reports (subject, account_id, reported_at) VALUES (?1, ?2, ?3)
+			ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = ?3`, subject, d.AccountID, d.At)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reports implements authz.GuardStore.
+func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error) {
+	accounts := make([]int, len(subjects))
+	err := s.read(ctx, func(c *sqlite.Conn) error {
+		for i, subject := range subjects {
+			err := one(c, func(r *sqlite.Stmt) { accounts[i] = r.ColumnInt(0) },
+				`SELECT count(*) FROM reports WHERE subject = ? AND reported_at > ?`, subject, after)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return accounts, wrap("reading reports", err)
+}
+
+// Reported implements authz.GuardStore.
+func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after time.Time) (subjects []string, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		_, err := query(c, func(r *sqlite.Stmt) { subjects = append(subjects, r.ColumnText(0)) },
+			`SELECT subject FROM reports WHERE reported_at > ?1 AND substr(subject, 1, length(?2)) = ?2
+			GROUP BY subject HAVING count(*) >= ?3 ORDER BY subject`, after, prefix, atLeast)
+		return err
+	})
+	return subjects, wrap("reading reports", err)
+}
+
+// sweepDeviceRequests deletes rows with what is kept of their opening, and then
+// what the index has of them.
 func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	gone := map[uint64]int64{}
-	err = s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		var rows []int64
 		_, err := query(c, func(r *sqlite.Stmt) {
 			n++
+			rows = append(rows, r.ColumnInt64(0))
 			for _, h := range s.index.hashes(columnHash(r, 1), columnHash(r, 2), r.ColumnText(3)) {
 				gone[h] = r.ColumnInt64(0)
 			}
 		}, `DELETE FROM device_requests WHERE seq IN (SELECT seq FROM device_requests WHERE expires_at < ?1 LIMIT ?2)
 			RETURNING seq, device_code, user_code, id`, before, limit)
+		for _, row := range rows {
+			if err == nil {
+				_, err = exec(c, `DELETE FROM device_openings WHERE request = ?`, row)
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -71,9 +118,9 @@ func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit
 	return n, nil
 }
 
-// guessesKept is how long a window of guesses is kept after it opened; windows
-// are shorter.
-const guessesKept = 24 * time.Hour
+// dayKept is how long a window of guesses is kept after it opened, and a report
+// after it was made; neither counts longer.
+const dayKept = 24 * time.Hour
 
 // Sweep implements authz.GuardStore.
 func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (int, error) {
@@ -91,7 +138,8 @@ func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (
 		{`DELETE FROM sessions WHERE token IN (SELECT token FROM sessions WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
 		{`DELETE FROM reviews WHERE id IN (SELECT id FROM reviews WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
 		{`DELETE FROM used_once WHERE key IN (SELECT key FROM used_once WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
-		{`DELETE FROM guesses WHERE (subject, opens_at) IN (SELECT subject, opens_at FROM guesses WHERE opens_at < ?1 LIMIT ?2)`, before.Rest.Add(-guessesKept)},
+		{`DELETE FROM guesses WHERE (subject, opens_at) IN (SELECT subject, opens_at FROM guesses WHERE opens_at < ?1 LIMIT ?2)`, before.Rest.Add(-dayKept)},
+		{`DELETE FROM reports WHERE (subject, account_id) IN (SELECT subject, account_id FROM reports WHERE reported_at < ?1 LIMIT ?2)`, before.Rest.Add(-dayKept)},
 	} {
 		err := s.writer.do(ctx, single, func(c *sqlite.Conn) error {
 			n, err := exec(c, kind.statement, kind.before, limit)

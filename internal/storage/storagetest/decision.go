@@ -200,14 +200,14 @@ func conditions(name string, do decide, done authz.State) []testCase {
 		}},
 		{name + " by the account that claimed succeeds", func(b *bench) {
 			r := b.pending()
-			b.ok(b.store.ClaimDeviceRequest(b.Context(), r.ID, "alice", at(1)))
+			b.ok(claim(b, b.store, r.ID, "alice", at(1)))
 			b.ok(do(b, r, "alice", false, at(10)))
 			r.State, r.AccountID = done, "alice"
 			b.kept(r)
 		}},
 		{"D-37 " + name + " by another account than the one that claimed is refused", func(b *bench) {
 			r := b.pending()
-			b.ok(b.store.ClaimDeviceRequest(b.Context(), r.ID, "alice", at(1)))
+			b.ok(claim(b, b.store, r.ID, "alice", at(1)))
 			r.AccountID = "alice"
 			for _, unclaimed := range []bool{false, true} {
 				b.wrongState(do(b, r, "bob", unclaimed, at(10)), r)

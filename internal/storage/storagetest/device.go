@@ -123,18 +123,18 @@ var deviceCases = []testCase{
 	}},
 	{"D-37 a request belongs to the account that claimed it first", func(b *bench) {
 		r := b.pending()
-		b.ok(b.store.ClaimDeviceRequest(b.Context(), r.ID, "alice", at(1)))
+		b.ok(claim(b, b.store, r.ID, "alice", at(1)))
 		r.AccountID = "alice"
 		b.kept(r)
-		b.ok(b.store.ClaimDeviceRequest(b.Context(), r.ID, "alice", at(2)))
-		b.wrongState(b.store.ClaimDeviceRequest(b.Context(), r.ID, "bob", at(3)), r)
-		b.wrongState(b.store.ClaimDeviceRequest(b.Context(), r.ID, "Alice", at(3)), r)
+		b.ok(claim(b, b.store, r.ID, "alice", at(2)))
+		b.wrongState(claim(b, b.store, r.ID, "bob", at(3)), r)
+		b.wrongState(claim(b, b.store, r.ID, "Alice", at(3)), r)
 		b.kept(r)
 	}},
 	{"D-37 of concurrent claims by 32 accounts one succeeds", func(b *bench) {
 		r := b.pending()
 		errs := race(32, func(i int) error {
-			return b.store.ClaimDeviceRequest(b.Context(), r.ID, fmt.Sprintf("account %d", i), at(1))
+			return claim(b, b.store, r.ID, fmt.Sprintf("account %d", i), at(1))
 		})
 		b.count(errs, 1, isState)
 		for i, err := range errs {
@@ -146,28 +146,29 @@ var deviceCases = []testCase{
 	}},
 	{"concurrent claims by one account all succeed", func(b *bench) {
 		r := b.pending()
-		errs := race(16, func(int) error { return b.store.ClaimDeviceRequest(b.Context(), r.ID, "alice", at(1)) })
+		errs := race(16, func(int) error { return claim(b, b.store, r.ID, "alice", at(1)) })
 		b.count(errs, len(errs), isState)
 	}},
 	{"a claim needs a request that is there, pending and not expired", func(b *bench) {
-		b.refused(b.store.ClaimDeviceRequest(b.Context(), "none", "alice", at(1)), authz.ErrNotFound)
+		b.refused(claim(b, b.store, "none", "alice", at(1)), authz.ErrNotFound)
 		r := b.pending()
-		b.wrongState(b.store.ClaimDeviceRequest(b.Context(), r.ID, "alice", r.ExpiresAt), r)
-		b.ok(b.store.ClaimDeviceRequest(b.Context(), r.ID, "alice", r.ExpiresAt.Add(-time.Millisecond)))
+		b.wrongState(claim(b, b.store, r.ID, "alice", r.ExpiresAt), r)
+		b.ok(claim(b, b.store, r.ID, "alice", r.ExpiresAt.Add(-time.Millisecond)))
 		decided := b.approved().request
-		b.wrongState(b.store.ClaimDeviceRequest(b.Context(), decided.ID, decided.AccountID, at(20)), decided)
+		b.wrongState(claim(b, b.store, decided.ID, decided.AccountID, at(20)), decided)
 	}},
-	{"the pending requests that expire later are counted", func(b *bench) {
+	{"B-10 the pending requests that expire later are counted, in all and by client", func(b *bench) {
 		count := func(now time.Time, want int) {
 			b.Helper()
-			got, err := b.store.PendingDeviceRequests(b.Context(), now)
+			got, of, err := b.store.PendingDeviceRequests(b.Context(), nil, now)
 			b.ok(err)
 			b.same(got, want)
+			b.same(of, map[string]int{})
 		}
 		count(at(0), 0)
 		b.pending()
 		claimed := b.pending()
-		b.ok(b.store.ClaimDeviceRequest(b.Context(), claimed.ID, "alice", at(1)))
+		b.ok(claim(b, b.store, claimed.ID, "alice", at(1)))
 		short := b.request()
 		short.ExpiresAt = at(60)
 		b.ok(b.store.CreateDeviceRequest(b.Context(), short))
@@ -177,5 +178,14 @@ var deviceCases = []testCase{
 		count(at(59), 3)
 		count(at(60), 2)
 		count(at(900), 0)
+		for range 2 {
+			again := b.request()
+			again.ClientID = claimed.ClientID
+			b.ok(b.store.CreateDeviceRequest(b.Context(), again))
+		}
+		total, of, err := b.store.PendingDeviceRequests(b.Context(), []string{claimed.ClientID, short.ClientID, denied.ClientID, "none"}, at(59))
+		b.ok(err)
+		b.same(total, 5)
+		b.same(of, map[string]int{claimed.ClientID: 3, short.ClientID: 1})
 	}},
 }

@@ -32,6 +32,8 @@ func Run(t *testing.T, open func(t testing.TB) authz.Store) {
 		{"client", clientCases},
 		{"device", deviceCases},
 		{"decision", decisionCases},
+		{"opening", openingCases},
+		{"report", reportCases},
 		{"account", accountCases},
 		{"session", sessionCases},
 		{"grant", grantCases},

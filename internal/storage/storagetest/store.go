@@ -31,7 +31,7 @@ var storeCases = []testCase{
 			got, err := other.DeviceRequest(b.Context(), r.DeviceCode)
 			b.ok(err)
 			b.same(got, r)
-			b.ok(other.ClaimDeviceRequest(b.Context(), r.ID, "account", at(1)))
+			b.ok(claim(b, other, r.ID, "account", at(1)))
 			got, err = b.store.DeviceRequestByID(b.Context(), r.ID)
 			b.ok(err)
 			b.same(got.AccountID, "account")
@@ -49,7 +49,7 @@ var storeCases = []testCase{
 		b.kept(r)
 		for i, step := range []func(authz.DeviceRequest) error{
 			func(r authz.DeviceRequest) error {
-				return b.store.ClaimDeviceRequest(b.Context(), r.ID, identity.AccountID, at(1))
+				return claim(b, b.store, r.ID, identity.AccountID, at(1))
 			},
 			func(r authz.DeviceRequest) error {
 				return b.store.ApproveDeviceRequest(b.Context(), b.approval(r, identity))
@@ -166,8 +166,14 @@ func everythingSurvives(b *bench) {
 	used := b.hash()
 	b.ok(b.store.UseOnce(ctx, used, at(0), at(60)))
 	b.ok(b.store.CountGuesses(ctx, []string{"subject"}, at(0)))
+	opened := b.pending()
+	b.opened(opened, "alice", b.hash(), 1, 1)
+	b.report("alice", at(1), "client:a")
 
 	b.reopen()
+
+	b.opened(opened, "bob", b.hash(), 2, 2)
+	b.reports(at(0), map[string]int{"client:a": 1})
 
 	gotClient, err := b.store.Client(ctx, client.ID)
 	b.ok(err)

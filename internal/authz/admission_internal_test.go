@@ -1,0 +1,193 @@
+package authz
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+)
+
+func from(text string) Source { return Source{Address: netip.MustParseAddr(text)} }
+
+// allowed counts how many of n requests at one moment get through.
+func (l *creationLimit) allowed(n int, now time.Time, source func(i int) Source) (through int) {
+	for i := range n {
+		if l.allow(source(i), now) {
+			through++
+		}
+	}
+	return through
+}
+
+func TestB10_AnAddressStartsThirtyAMinuteAndSixtyAtOnce(t *testing.T) {
+	l, now := newCreationLimit(30), time.Unix(1_800_000_000, 0)
+	one := func(int) Source { return from("203.0.113.7") }
+	if n := l.allowed(100, now, one); n != 60 {
+		t.Errorf("%d at once", n)
+	}
+	if n := l.allowed(100, now.Add(time.Minute), one); n != 30 {
+		t.Errorf("%d after a minute", n)
+	}
+	if n := l.allowed(100, now.Add(time.Minute), func(int) Source { return from("203.0.113.8") }); n != 60 {
+		t.Errorf("%d of a neighbour", n)
+	}
+	if n := l.allowed(1000, now.Add(time.Hour), one); n != 60 {
+		t.Errorf("%d after an hour", n)
+	}
+	if n := newCreationLimit(0).allowed(1000, now, one); n != 1000 {
+		t.Errorf("%d without a limit", n)
+	}
+}
+
+func TestB10_ABlockStartsFourTimesWhatItsAddressesDo(t *testing.T) {
+	l, now := newCreationLimit(30), time.Unix(1_800_000_000, 0)
+	spread := func(i int) Source {
+		a := netip.MustParseAddr("2001:db8:1::").As16()
+		binary.BigEndian.PutUint16(a[6:], uint16(i))
+		return Source{Address: netip.AddrFrom16(a)}
+	}
+	if n := l.allowed(1000, now, spread); n != 240 {
+		t.Errorf("%d at once from a /48", n)
+	}
+	if n := l.allowed(1000, now.Add(time.Minute), spread); n != 120 {
+		t.Errorf("%d after a minute", n)
+	}
+}
+
+func TestB10_TheLimitRemembersNoMoreThanItMay(t *testing.T) {
+	l, now := newCreationLimit(30), time.Unix(1_800_000_000, 0)
+	busy := func(int) Source { return from("198.51.100.1") }
+	l.allowed(60, now, busy)
+	for i := range 3 * creationRemembered {
+		var a [4]byte
+		binary.BigEndian.PutUint32(a[:], uint32(i)<<8)
+		l.allow(Source{Address: netip.AddrFrom4(a), Forwarded: true}, now)
+		if i%1000 == 0 && l.allow(busy(0), now.Add(time.Duration(i)*time.Microsecond)) {
+			t.Fatalf("who asks all the time was forgotten after %d networks", i)
+		}
+	}
+	if n := len(l.recent) + len(l.older); n > 2*creationRemembered+2 {
+		t.Errorf("%d networks are remembered", n)
+	}
+}
+
+func TestB10_StrangersAndOneClientLeaveRoomForOthers(t *testing.T) {
+	const limit = 100
+	var p pendingCount
+	p.set(0, map[string]int{})
+	enter := func(c Client, n int) (in int) {
+		for range n {
+			if err := p.enter(c, limit); err == nil {
+				in++
+			} else if !errors.Is(err, Unavailable) {
+				t.Fatal(err)
+			}
+		}
+		return in
+	}
+	if n := enter(Client{ID: "x"}, 6) + enter(Client{ID: "y"}, 20); n != 10 {
+		t.Errorf("%d of unregistered clients", n)
+	}
+	if n := enter(Client{ID: "a", Registered: true}, 200); n != 50 {
+		t.Errorf("%d of one client", n)
+	}
+	if n := enter(Client{ID: "b", Registered: true}, 200); n != 40 {
+		t.Errorf("%d of the next", n)
+	}
+	for _, id := range []string{"x", "a", "unknown"} {
+		p.leave(id)
+	}
+	if p.total != 97 || p.unregistered != 8 || p.of["a"] != 49 {
+		t.Errorf("%d, %d unregistered, %v", p.total, p.unregistered, p.of)
+	}
+	p.set(60, map[string]int{"a": 50})
+	if enter(Client{ID: "a", Registered: true}, 1) != 0 || enter(Client{ID: "x"}, 1) != 0 || enter(Client{ID: "b", Registered: true}, 1) != 1 {
+		t.Error("what the store has does not count")
+	}
+}
+
+func TestTurnsLetOneAtATime(t *testing.T) {
+	turns := newTurns()
+	inside := map[string]int{} // each guarded by its own turn
+	var together sync.WaitGroup
+	for i := range 64 {
+		names := []string{[]string{"account 1", "account 2", "account 3"}[i%3], "network", "site"}[i%2:]
+		together.Go(func() {
+			done, err := turns.take(context.Background(), names)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			inside["site"]++
+			done()
+		})
+	}
+	together.Wait()
+	if inside["site"] != 64 || len(turns.taken) != 0 {
+		t.Errorf("%d had a turn, %d are left", inside["site"], len(turns.taken))
+	}
+}
+
+func TestWhoGivesUpWaitingForATurnLeavesNothing(t *testing.T) {
+	turns := newTurns()
+	done, err := turns.take(t.Context(), []string{"site"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := turns.take(gone, []string{"account", "site"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	done()
+	if done, err = turns.take(t.Context(), []string{"account", "site"}); err != nil {
+		t.Fatal(err)
+	}
+	done()
+	if len(turns.taken) != 0 {
+		t.Errorf("%d turns are left", len(turns.taken))
+	}
+}
+
+func TestK04_AScopeMayBeBarredFromTheDeviceGrant(t *testing.T) {
+	notByDevice["spend"] = true
+	t.Cleanup(func() { delete(notByDevice, "spend") })
+	c := Client{ID: "a", Registered: true, Scope: "openid spend"}
+	for _, asked := range []string{"spend", "openid spend"} {
+		if _, err := requestedScope(c, asked); !errors.Is(err, InvalidScope) {
+			t.Errorf("%q: %v", asked, err)
+		}
+	}
+	if got, err := requestedScope(c, ""); got != "openid" || err != nil {
+		t.Errorf("nothing asked gives %q, %v", got, err)
+	}
+	if _, err := requestedScope(Client{ID: "a", Registered: true, Scope: "spend"}, ""); !errors.Is(err, InvalidScope) {
+		t.Errorf("a client with nothing else: %v", err)
+	}
+}
+
+func TestK12_ReportsMakeAMatchNecessary(t *testing.T) {
+	c := Client{ID: "a", Registered: true}
+	for _, kind := range []struct {
+		reports Reports
+		want    MatchKind
+	}{
+		{Reports{}, MatchNone},
+		{Reports{Client: 99}, MatchNone}, // a registered client is not at the mercy of reports
+		{Reports{Network: warnedReports - 1}, MatchNone},
+		{Reports{Network: warnedReports}, MatchLetters},
+	} {
+		if got := matchKind(DeviceRequest{}, c, "openid", NetworkSame, kind.reports); got != kind.want {
+			t.Errorf("%+v: %s", kind.reports, got)
+		}
+	}
+	if got := matchKind(DeviceRequest{MatchNumber: 42}, c, "openid", NetworkSame, Reports{Network: 3}); got != MatchNumber {
+		t.Errorf("with a number: %s", got)
+	}
+	if got := matchKind(DeviceRequest{}, Client{ID: "x"}, "openid", NetworkSame, Reports{Client: 3}); got == MatchNone {
+		t.Error("no match for an unregistered client")
+	}
+}

@@ -1,0 +1,35 @@
+package authz
+
+import "context"
+
+// A code belongs to one person in one or two browsers. So many different ones
+// have it only when it was sent around (requirement K-03, attack B-01).
+const (
+	accountsOpening = 3
+	browsersOpening = 5
+)
+
+// open notes who opens a pending request, and cancels it if they are too many.
+func (s *Service) open(ctx context.Context, owner Owner, asker Asker, r DeviceRequest, claim bool) (DeviceRequest, error) {
+	now := s.now()
+	opened, err := s.store.OpenDeviceRequest(ctx, Opening{
+		RequestID: r.ID, AccountID: owner.AccountID, Browser: asker.Browser, Claim: claim, At: now,
+	})
+	if err != nil {
+		return DeviceRequest{}, decisionRefused(err, owner, now)
+	}
+	if opened.Accounts < accountsOpening && opened.Browsers < browsersOpening {
+		return opened.Request, nil
+	}
+	if err := s.store.CancelDeviceRequest(ctx, r.ID, now); err != nil {
+		return DeviceRequest{}, decisionRefused(err, owner, now)
+	}
+	s.decided(r)
+	s.log.Warn("device request cancelled: its code was opened by too many", "request", r.ID, "client_id", r.ClientID,
+		"network", r.Seen.Network, "accounts", opened.Accounts, "browsers", opened.Browsers)
+	return DeviceRequest{}, errCancelled
+}
+
+// cancelled reports whether the server itself ended a request: nobody's, and not
+// pending.
+func cancelled(r DeviceRequest) bool { return r.State == Denied && r.AccountID == "" }

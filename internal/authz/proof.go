@@ -1,0 +1,36 @@
+package authz
+
+import (
+	"context"
+	"errors"
+)
+
+// ProofPath is the request target that the token of a proof is made for.
+const ProofPath = "/device"
+
+// ProveCode reports whether a token proves that a key of the owner's account was
+// at hand when this code was typed: an X-Auth-Token over ProofPath and the body
+// code=XXXX-XXXX, the code as it is shown. It counts once. A token that proves
+// nothing is no error: the person goes on without a proof.
+func (s *Service) ProveCode(ctx context.Context, owner Owner, token, typed string) (bool, error) {
+	code, ok := ParseUserCode(typed)
+	if !ok || token == "" {
+		return false, nil
+	}
+	v, err := s.verifySigned(ctx, SignedRequest{Token: token, Path: ProofPath, Body: []byte("code=" + code)})
+	if err != nil {
+		if err = unauthorizedBy(err); errors.Is(err, Unauthorized) {
+			return false, nil
+		}
+		return false, err
+	}
+	bapID, err := bapIDOfKey(v.PublicKey)
+	if err != nil {
+		return false, err
+	}
+	identity, err := s.store.Identity(ctx, bapID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && identity.AccountID == owner.AccountID, err
+}

@@ -1,0 +1,82 @@
+package authz
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Reports say how many different accounts reported a client, and the network a
+// device asked from, in the last day (requirement K-12): their owners had not
+// started what was asked, or picked what their device does not show.
+type Reports struct {
+	Client  int
+	Network int
+}
+
+const (
+	reportsCount = 24 * time.Hour
+	// warnedReports makes a match necessary where none would be: three people do
+	// not all slip.
+	warnedReports = 3
+	// shunnedReports shut a network out for the day.
+	shunnedReports = 10
+
+	reportClientTag  = "client:"
+	reportNetworkTag = "network:"
+)
+
+// reportSubjects are what a report of a request counts against: its client and,
+// where that says anything, the network it came from. A network that may be the
+// proxy's is nobody's.
+func (s *Service) reportSubjects(r DeviceRequest) []string {
+	subjects := []string{reportClientTag + r.ClientID}
+	network, err := netip.ParsePrefix(r.Seen.Network)
+	if err != nil || (s.local && network.Addr().IsPrivate()) {
+		return subjects
+	}
+	return append(subjects, reportNetworkTag+r.Seen.Network)
+}
+
+// reports reads what is known of a request's client and network.
+func (s *Service) reports(ctx context.Context, r DeviceRequest) (Reports, error) {
+	counts, err := s.store.Reports(ctx, s.reportSubjects(r), s.now().Add(-reportsCount))
+	if err != nil {
+		return Reports{}, err
+	}
+	found := Reports{Client: counts[0]}
+	if len(counts) > 1 {
+		found.Network = counts[1]
+	}
+	return found, nil
+}
+
+// shunned are the networks that start no device requests today. It is read for
+// each request and replaced by each sweep and each report.
+type shunned struct {
+	networks atomic.Pointer[map[string]struct{}]
+}
+
+func (x *shunned) has(network string) bool {
+	networks := x.networks.Load()
+	if networks == nil || len(*networks) == 0 {
+		return false
+	}
+	_, found := (*networks)[network]
+	return found
+}
+
+// readShunned reads the list anew.
+func (s *Service) readShunned(ctx context.Context) error {
+	subjects, err := s.store.Reported(ctx, reportNetworkTag, shunnedReports, s.now().Add(-reportsCount))
+	if err != nil {
+		return err
+	}
+	networks := map[string]struct{}{}
+	for _, subject := range subjects {
+		networks[subject[len(reportNetworkTag):]] = struct{}{}
+	}
+	s.shunned.networks.Store(&networks)
+	return nil
+}

@@ -1,0 +1,42 @@
+package authz
+
+import "net/netip"
+
+// Source is where a request came from, as far as the server can tell.
+type Source struct {
+	// Address is not valid when nothing is known.
+	Address netip.Addr
+	// Forwarded: a proxy that the operator lists told the address (attack B-22).
+	// Without that, a loopback or private address may be anybody's: whoever comes
+	// through a proxy that is not listed has the proxy's.
+	Forwarded bool
+}
+
+// own reports whether the address is somebody's own, so that what they do may be
+// held against it. A lock on a proxy's address would be everybody's.
+func (f Source) own() bool {
+	addr := f.Address.Unmap()
+	return addr.IsValid() && (f.Forwarded || (!addr.IsLoopback() && !addr.IsPrivate() && !addr.IsLinkLocalUnicast()))
+}
+
+// blocks are the two address blocks that a source is counted in. The narrow one
+// is what a household or host has: an IPv4 address, an IPv6 /64. The wide one is
+// what one customer of a provider may hold: a /24, a /48.
+func (f Source) blocks() (narrow, wide netip.Prefix) {
+	addr := f.Address.Unmap()
+	if addr.Is4() {
+		return netip.PrefixFrom(addr, 32), netip.PrefixFrom(addr, 24).Masked()
+	}
+	return netip.PrefixFrom(addr, 64).Masked(), netip.PrefixFrom(addr, 48).Masked()
+}
+
+// NetworkOf is the coarse network of a source, fit to be kept and shown, or empty
+// where its address says nothing: on a public server a loopback or private
+// address that no listed proxy told is that of a proxy.
+func (s *Service) NetworkOf(f Source) string {
+	addr := f.Address.Unmap()
+	if !s.local && !f.Forwarded && (addr.IsLoopback() || addr.IsPrivate()) {
+		return ""
+	}
+	return CoarseNetwork(addr)
+}

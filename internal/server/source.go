@@ -1,0 +1,170 @@
+package server
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+// source is where a request came from. Forwarded headers count only when a listed
+// proxy sent them (attack B-22): each such proxy is asked, from the last one on,
+// whom it heard, until one names somebody who is no listed proxy. Host and scheme
+// are never taken from a header.
+func (s *Server) source(r *http.Request) authz.Source {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return authz.Source{}
+	}
+	hop := peer.Addr().Unmap()
+	if !s.listed(hop) {
+		return authz.Source{Address: hop}
+	}
+	for before := range hopsBefore(r.Header) {
+		if !before.IsValid() {
+			break
+		}
+		if hop = before; !s.listed(hop) {
+			return authz.Source{Address: hop, Forwarded: true}
+		}
+	}
+	// Only proxies are known. A proxy's address is nobody's.
+	return authz.Source{}
+}
+
+// listed reports whether an address is that of a proxy the operator trusts.
+func (s *Server) listed(addr netip.Addr) bool {
+	return slices.ContainsFunc(s.trustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// asker is who tries a user code.
+func (s *Server) asker(r *http.Request, who authz.Owner) authz.Asker {
+	return authz.Asker{AccountID: who.AccountID, From: s.source(r), Browser: browser(r)}
+}
+
+// browserCookie tells one browser from another, for no other end than to notice
+// that one code is being shown around (requirement K-03).
+const (
+	browserCookie     = "countersign.browser"
+	browserRemembered = 90 * 24 * time.Hour
+	// browserLength is what rand.Text gives; a longer cookie is none of ours.
+	browserLength = 26
+)
+
+// browser is what is told of the browser that sent a request, or zero.
+func browser(r *http.Request) authz.Hash {
+	cookie, err := r.Cookie(browserCookie)
+	if err != nil || len(cookie.Value) != browserLength {
+		return authz.Hash{}
+	}
+	return authz.Secret(cookie.Value).Hash()
+}
+
+// nameBrowser gives a browser that comes for a device page its cookie.
+func (s *Server) nameBrowser(w http.ResponseWriter, r *http.Request) {
+	if browser(r) != (authz.Hash{}) || !strings.HasPrefix(r.URL.Path, "/device") {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: browserCookie, Value: rand.Text(), Path: "/", MaxAge: int(browserRemembered / time.Second),
+		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// provedAsker is who tries a code on the page, with the proof that came with it:
+// an X-Auth-Token over authz.ProofPath and the code, or empty.
+func (s *Server) provedAsker(r *http.Request, who authz.Owner, proof, code string) (authz.Asker, error) {
+	asker := s.asker(r, who)
+	proved, err := s.authz.ProveCode(r.Context(), who, proof, code)
+	asker.Proved = proved
+	return asker, err
+}
+
+// hopsBefore yields the addresses that forwarded headers name, the last one
+// first. What cannot be read as an address is yielded as none. X-Forwarded-For
+// wins; only where it is absent is RFC 7239's Forwarded read, so that nobody can
+// play one against the other.
+//
+// Reading from the end matters: what stands to the left was sent by whoever is
+// further away, and may be made to confuse.
+func hopsBefore(h http.Header) func(yield func(netip.Addr) bool) {
+	lines, element := h.Values("X-Forwarded-For"), hopAddress
+	last := lastComma
+	if len(lines) == 0 {
+		lines, element, last = h.Values("Forwarded"), forwardedFor, lastUnquotedComma
+	}
+	return func(yield func(netip.Addr) bool) {
+		for _, line := range slices.Backward(lines) {
+			for more := true; more; {
+				comma := last(line)
+				more = comma >= 0
+				if !yield(element(line[comma+1:])) {
+					return
+				}
+				line = line[:max(comma, 0)]
+			}
+		}
+	}
+}
+
+func lastComma(s string) int { return strings.LastIndexByte(s, ',') }
+
+// lastUnquotedComma finds the comma before the last element of a list whose
+// elements may have quoted commas. It reads backwards: the last element is the
+// nearest proxy's and well formed, however the quotes before it stand.
+func lastUnquotedComma(s string) int {
+	quoted := false
+	for i, c := range slices.Backward([]byte(s)) {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case c == ',' && !quoted:
+			return i
+		}
+	}
+	return -1
+}
+
+// hopAddress reads one hop: an address, with a port or brackets as some proxies
+// write them.
+func hopAddress(text string) netip.Addr {
+	text = strings.Trim(text, " \t")
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Addr().Unmap().WithZone("")
+	}
+	if inner, found := strings.CutPrefix(text, "["); found {
+		text = strings.TrimSuffix(inner, "]")
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Unmap().WithZone("")
+}
+
+// forwardedFor reads the `for` of one element of Forwarded (RFC 7239 §4). Hidden
+// and unknown nodes (§6) name nobody.
+func forwardedFor(element string) netip.Addr {
+	found := netip.Addr{}
+	for pair := range strings.SplitSeq(element, ";") {
+		name, value, _ := strings.Cut(pair, "=")
+		if !strings.EqualFold(strings.Trim(name, " \t"), "for") {
+			continue
+		}
+		if found.IsValid() { // at most once (§4)
+			return netip.Addr{}
+		}
+		value = strings.Trim(value, " \t")
+		if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = value[1 : len(value)-1]
+		}
+		if found = hopAddress(value); !found.IsValid() {
+			return netip.Addr{}
+		}
+	}
+	return found
+}
