@@ -11,6 +11,18 @@ import (
 // the page (attack B-03).
 const reviewLifetime = 5 * time.Minute
 
+// OpenReview opens a request on the device page: it claims it for the session's
+// account. Codes that cannot be used cost the same, whatever is wrong with them
+// (attack B-17).
+//
+//	as OpenDevice
+func (s *Service) OpenReview(ctx context.Context, owner Owner, asker Asker, typed string) error {
+	if _, _, err := s.OpenDevice(ctx, owner, asker, typed, true); err != nil {
+		return s.alike(ctx, asker, err)
+	}
+	return nil
+}
+
 // StartReview returns what to show of a request that the session's account has
 // opened, with the secret that one decision uses up.
 //

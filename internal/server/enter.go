@@ -161,7 +161,7 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if _, _, err := s.authz.OpenDevice(r.Context(), who, asker, code, true); err != nil {
+		if err := s.authz.OpenReview(r.Context(), who, asker, code); err != nil {
 			return s.notOpened(w, r, code, err)
 		}
 	}
