@@ -35,7 +35,7 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 // shows the page again.
 func (s *Server) accountForm(act func(ctx context.Context, owner authz.Owner, id string) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, _, err := s.ownForm(r)
+		who, err := s.ownForm(r)
 		if err != nil {
 			return err
 		}

@@ -126,7 +126,7 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 		Origin:     f.Request.Seen.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
 		Numbers: f.Numbers, Letters: f.Match == authz.MatchLetters, SignedOnly: f.Request.SignatureRequired,
-		Network: networkMessages[f.Network], SecondsLeft: int((f.Left) / time.Second),
+		Network: networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
 	}
 	if v.Program, err = say.program(f.Request.Seen.UserAgent); err != nil {
 		return v, err
@@ -324,7 +324,7 @@ func proof(acr string) string {
 
 // undo is POST /device/done/{id}/undo: one click takes the grant back.
 func (s *Server) undo(w http.ResponseWriter, r *http.Request) error {
-	who, _, err := s.ownForm(r)
+	who, err := s.ownForm(r)
 	if err != nil {
 		return err
 	}
