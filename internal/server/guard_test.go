@@ -226,7 +226,7 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 
 	// On the page a proof is a token of the session's account over the very code.
 	for name, given := range map[string]string{
-		"nothing": "", "nonsense": "x", "another key": h.proof("mallory", fresh.userCode), "another code": h.proof("bob", opened.userCode),
+		"nothing": "", "nonsense": "x", "an unknown key": h.proof("mallory", fresh.userCode), "another account's key": h.proof("carol", fresh.userCode), "another code": h.proof("bob", opened.userCode),
 		"not as shown": h.proof("bob", strings.ReplaceAll(fresh.userCode, "-", "")),
 	} {
 		if r := h.page("/device", bob, url.Values{"code": {fresh.userCode}, "proof": {given}}); r.status != http.StatusTooManyRequests {
@@ -270,6 +270,24 @@ func (h *house) ownerOf(cookie string) authz.Owner {
 		h.t.Fatal(err)
 	}
 	return owner
+}
+
+func TestB02_TheSitesBudgetHoldsForGuessesThatComeAtOnce(t *testing.T) {
+	h := newHouse(t)
+	h.fill(20_000) // 3 failures a window
+	var lookedUp atomic.Int32
+	var together sync.WaitGroup
+	for i := range 64 {
+		together.Go(func() {
+			if r := h.send(http.MethodGet, statusPath+wrong(i), ""); r.status == http.StatusBadRequest {
+				lookedUp.Add(1)
+			}
+		})
+	}
+	together.Wait()
+	if n := lookedUp.Load(); n != 3 {
+		t.Errorf("%d of 64 wrong codes at once were looked up", n)
+	}
 }
 
 func TestB02_SignedGuessesOfEverNewKeysAreBoundedByTheirNetworkAndTold(t *testing.T) {
