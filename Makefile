@@ -35,7 +35,7 @@ demo: build ## Show the whole story: a device asks, its owner countersigns
 	bin/countersign demo
 
 .PHONY: test
-test: setup vet test-unit test-race test-fuzz test-e2e lint ## Check everything
+test: setup vet test-unit test-race test-fuzz test-web test-e2e test-browser lint ## Check everything
 
 .PHONY: test-fast
 test-fast: vet test-unit ## Check the Go code only, in under a minute
@@ -57,9 +57,41 @@ test-race:
 test-fuzz:
 	./tools/fuzz $(FUZZ_SHORT)
 
+# The scripts of the device page: types, unit tests, and that the bundle in
+# internal/server/assets is the one that web/ gives.
+.PHONY: test-web
+test-web: web/node_modules/.installed
+	cd web && node_modules/.bin/tsc --project .
+	./tools/web unit
+	@$(MAKE) --no-print-directory web-check
+
+.PHONY: web
+web: web/node_modules/.installed ## Bundle the device page's scripts into internal/server/assets
+	./tools/web build
+
+.PHONY: web-check
+web-check: web/node_modules/.installed
+	./tools/web check
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@echo "installing the npm packages of web"
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
 .PHONY: test-e2e
 test-e2e: build clients
-	go test -tags e2e -count=1 -parallel 8 -timeout 8m ./e2e/...
+	go test -tags e2e -count=1 -parallel 8 -timeout 8m -skip '^TestPage' ./e2e
+
+# The pages in a real Chromium: the tests whose names begin with TestPage, and
+# those of what drives it.
+.PHONY: test-browser
+test-browser: web/node_modules/.installed ## Test the pages in Chromium
+	go test -tags e2e -count=1 -p 1 -parallel 4 -timeout 4m -run '^TestPage' ./e2e ./e2e/browser
+
+.PHONY: screenshots
+screenshots: web/node_modules/.installed ## Take the pictures of e2e/screenshots anew
+	rm -rf e2e/screenshots
+	SCREENSHOTS=1 go test -tags e2e -count=1 -parallel 4 -timeout 4m -run '^TestPage' ./e2e
 
 # The clients that others wrote, at the versions of the lock file.
 .PHONY: clients
@@ -105,4 +137,4 @@ build-all: ## Build for every platform into dist/
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin dist e2e/clients/node_modules
+	rm -rf bin dist e2e/clients/node_modules web/node_modules

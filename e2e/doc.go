@@ -5,4 +5,9 @@
 // clients from npm at fixed versions, and one small script for each that says
 // what it saw. What can be shown without a process of its own is tested in the
 // rooms themselves.
+//
+// The tests in page_*_test.go, whose names begin with TestPage, look at the pages
+// in a real Chromium; page_test.go is what they share, and package browser drives
+// it. `make test-browser` runs only these, `make screenshots` writes what they
+// saw to screenshots.
 package e2e

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"countersign.dev/e2e/browser"
 )
 
 // binary is the program under test, built once.
@@ -37,6 +39,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "building: %v\n%s", err, out)
 			return 1
 		}
+		defer browser.Stop()
 		return m.Run()
 	}())
 }

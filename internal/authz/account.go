@@ -47,7 +47,12 @@ func (s *Service) LinkIdentity(ctx context.Context, owner Owner, r SignedRequest
 		BAPID: proved, AccountID: owner.AccountID, MemberKey: v.PublicKey, CreatedAt: s.now(),
 		Profile: Profile{Name: CleanText(name, maxNameGraphemes)},
 	}
-	err = s.store.LinkIdentity(ctx, identity)
+	event, err := s.newEventOf(owner, EventIdentityLinked, identity.Profile.Name)
+	if err != nil {
+		return Identity{}, err
+	}
+	event.BAPID = proved
+	err = s.store.LinkIdentity(ctx, identity, event)
 	if !errors.Is(err, ErrExists) {
 		return identity, err
 	}
@@ -84,7 +89,11 @@ func (s *Service) SetProfile(ctx context.Context, signer Owner, bapID string, p 
 	if !validPicture(p.Picture) {
 		return Identity{}, refuse(InvalidRequest, "picture must be an https URL of at most 1024 characters")
 	}
-	if err := s.store.SetProfile(ctx, bapID, p); err != nil {
+	event, err := s.newEventOf(signer, EventProfileSet, p.Name)
+	if err != nil {
+		return Identity{}, err
+	}
+	if err := s.store.SetProfile(ctx, bapID, p, event); err != nil {
 		return Identity{}, err
 	}
 	return s.store.Identity(ctx, bapID)

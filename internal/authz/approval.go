@@ -31,13 +31,15 @@ type Facts struct {
 	Scope    string
 	Identity Identity
 	Network  NetworkDistance
-	// Reports warn of the client and of the network the device asked from.
-	Reports Reports
-	Match   MatchKind
+	// Reports warn of the client and of the network the device asked from,
+	// Imitates of a client that could be taken for another.
+	Reports  Reports
+	Imitates Imitation
+	Match    MatchKind
 	// Numbers are the choices of MatchNumber.
 	Numbers []string
-	// Age is how long ago the device asked.
-	Age time.Duration
+	// Age is how long ago the device asked, Left how long its code still lives.
+	Age, Left time.Duration
 	// Lasts is how long the permission lasts; Renewed is whether the device renews
 	// its tokens by itself meanwhile.
 	Lasts   time.Duration
@@ -113,9 +115,12 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 	}
 	f := Facts{
 		Request: r, UserCode: code, Client: c, Scope: granted, Identity: identity,
-		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt),
+		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt), Left: r.ExpiresAt.Sub(s.now()),
 	}
 	if f.Reports, err = s.reports(ctx, r); err != nil {
+		return Facts{}, err
+	}
+	if f.Imitates, err = s.imitation(ctx, c); err != nil {
 		return Facts{}, err
 	}
 	f.Match = matchKind(r, c, granted, f.Network, f.Reports)
@@ -216,10 +221,10 @@ type Decision struct {
 // grant, and the receipt of a signed approval. A signed approval needs no
 // earlier opening; it claims and decides in one step.
 //
-//	InvalidRequest: no such code, not opened yet, or a bad statement
-//	AlreadyDecided
-//	ExpiredToken
-//	Forbidden: another account's, cancelled, a signature is required, or the match is wrong
+//	InvalidRequest: no such code, or a bad statement
+//	NotOpened, AlreadyDecided, ExpiredToken
+//	Forbidden: another account's, cancelled, or a signature is required
+//	WrongMatch: the request is denied now
 //	TooManyGuesses, ProofRequired
 func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d Decision) (Grant, error) {
 	code, r, err := s.byUserCode(ctx, asker, d.UserCode)
@@ -276,10 +281,14 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision)
 	g := Grant{
 		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
 		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: ACRSession, Nonce: f.Request.Nonce,
+		Seen: f.Request.Seen, Says: f.Request.Says,
 		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts),
 	}
 	if !f.Renewed { // the device may fetch its one token until its code expires
 		g.ExpiresAt = f.Request.ExpiresAt.Add(f.Lasts)
+	}
+	if owner.Method == MethodPasskey {
+		g.ACR = ACRPasskey
 	}
 	a := Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now}
 	if d.Statement != "" {
@@ -289,6 +298,11 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision)
 		}.Encode()
 	}
 	a.Grant = g
+	var err error
+	if a.Event, err = s.decision(owner, EventApproved, f.Request); err != nil {
+		return Grant{}, err
+	}
+	a.Event.GrantID, a.Event.ACR = g.ID, g.ACR
 	if err := s.store.ApproveDeviceRequest(ctx, a); err != nil {
 		return Grant{}, decisionRefused(err, owner, now)
 	}
@@ -314,7 +328,15 @@ func (s *Service) DenyDevice(ctx context.Context, owner Owner, asker Asker, type
 
 func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclaimed, report bool) error {
 	now := s.now()
-	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now}
+	kind := EventDenied
+	if report {
+		kind = EventReported
+	}
+	event, err := s.decision(owner, kind, r)
+	if err != nil {
+		return err
+	}
+	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now, Event: event}
 	if report {
 		d.Reported = s.reportSubjects(r)
 	}
@@ -331,6 +353,13 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclai
 		s.log.Error("reading the reported networks failed", "error", err)
 	}
 	return nil
+}
+
+// decision is the event of a decision about a device request.
+func (s *Service) decision(owner Owner, kind EventKind, r DeviceRequest) (Event, error) {
+	event, err := s.newEventOf(owner, kind, r.Says.Name)
+	event.ClientID = r.ClientID
+	return event, err
 }
 
 // wrongMatch denies a request whose owner picked another number: the device in
@@ -352,9 +381,9 @@ func (s *Service) decided(r DeviceRequest) {
 var (
 	errNoSuchCode = refuse(InvalidRequest, "there is no such code: check it against the device, or start again there")
 	errDecided    = refuse(AlreadyDecided, "this request is already decided")
-	errNotOpened  = refuse(InvalidRequest, "this request was not opened yet: look at it before deciding")
+	errNotOpened  = refuse(NotOpened, "this request was not opened yet: look at it before deciding")
 	errForeign    = refuse(Forbidden, "this request was opened by somebody else")
-	errWrongMatch = refuse(Forbidden, "that is not what the device shows, so the request was denied")
+	errWrongMatch = refuse(WrongMatch, "that is not what the device shows, so the request was denied")
 	errCodeOver   = refuse(ExpiredToken, "this code has expired: start again on the device")
 	errCancelled  = refuse(Forbidden, "too many people opened this code, so it was cancelled: start again on the device, and give the code to nobody")
 )

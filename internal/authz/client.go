@@ -170,7 +170,7 @@ func (s *Service) client(ctx context.Context, id string) (Client, error) {
 	}
 	now := s.now()
 	if c, ok := s.clients.get(id, now); ok {
-		return c.Client, c.err
+		return c, nil
 	}
 	c, err := s.store.Client(ctx, id)
 	switch {
@@ -178,10 +178,10 @@ func (s *Service) client(ctx context.Context, id string) (Client, error) {
 		c.Registered = true
 	case errors.Is(err, ErrNotFound) && s.settings.OpenClients:
 		c, err = Client{ID: id, AuthMethod: AuthNone, GrantTypes: []string{GrantDevice}}, nil
-	case !errors.Is(err, ErrNotFound):
+	default: // one that is not there is asked for again: it may be registered any moment
 		return Client{}, err
 	}
-	s.clients.put(id, knownClient{c, err}, now.Add(clientsKnown))
+	s.clients.put(id, c, now.Add(clientsKnown))
 	return c, err
 }
 
@@ -192,12 +192,6 @@ const (
 	// clientsRemembered bounds how many are.
 	clientsRemembered = 4096
 )
-
-// knownClient is what the store said of a client id.
-type knownClient struct {
-	Client
-	err error
-}
 
 // validClientID accepts what RFC 6749 appendix A.1 calls VSCHAR, bounded.
 func validClientID(id string) bool {

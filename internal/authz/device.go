@@ -62,12 +62,8 @@ func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*De
 		ClientID: c.ID, Scope: scope, State: Pending, Nonce: ask.Nonce,
 		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
 		SignatureRequired: ask.SignatureRequired || c.Approval == ApprovalSigned || s.settings.SignatureRequired,
-		Seen: Seen{
-			Network:   CleanText(ask.Seen.Network, maxNetwork),
-			UserAgent: CleanText(ask.Seen.UserAgent, maxUserAgent),
-			Origin:    CleanText(ask.Seen.Origin, maxOrigin),
-		},
-		Says: DeviceSays{Name: CleanText(ask.Says.Name, 60), Platform: CleanText(ask.Says.Platform, 60)},
+		Seen:              ask.Seen.clean(),
+		Says:              DeviceSays{Name: CleanText(ask.Says.Name, 60), Platform: CleanText(ask.Says.Platform, 60)},
 	}
 	if ask.NumberMatch {
 		if r.MatchNumber, err = s.newMatchNumber(); err != nil {

@@ -47,6 +47,15 @@ const (
 	// AlreadyDecided is invalid_request on the wire: the request was approved or
 	// denied before.
 	AlreadyDecided Code = "already_decided"
+	// NotOpened is invalid_request on the wire: nobody has looked at the request.
+	NotOpened Code = "not_opened"
+	// NotACode is invalid_request on the wire: a text that cannot be a user code.
+	NotACode Code = "not_a_code"
+	// ReviewOver is invalid_request on the wire: what a person saw is not current.
+	ReviewOver Code = "review_over"
+	// WrongMatch is access_denied on the wire: the number or letters are not the
+	// device's, and the request was denied.
+	WrongMatch Code = "wrong_match"
 	// TooManyGuesses: wrong user codes were tried too often (RFC 8628 §5.1).
 	TooManyGuesses Code = "too_many_guesses"
 	// ProofRequired: so many wrong user codes are being tried by everybody together
@@ -64,6 +73,8 @@ type Error struct {
 	Interval int
 	// Scope is what an access token would have needed, with InsufficientScope.
 	Scope string
+	// RequestID is what a failure is found under in the log, with ServerError.
+	RequestID string
 	// Cause is for the log.
 	Cause error
 }
@@ -96,6 +107,11 @@ var (
 	// ErrReused: a refresh token was used again after its grace time; its grant
 	// has been revoked (RFC 9700 §4.14.2).
 	ErrReused = errors.New("refresh token reused")
+	// ErrCounter: a passkey's signature counter did not grow, so there may be two
+	// of it (WebAuthn §6.1.1).
+	ErrCounter = errors.New("signature counter did not grow")
+	// ErrFull: there are as many as there may be.
+	ErrFull = errors.New("no more may be added")
 )
 
 // StateError says that a device request was not in the state that an operation

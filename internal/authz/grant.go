@@ -28,14 +28,41 @@ const noSuchGrant = "you have no such grant"
 //
 //	NotFound
 func (s *Service) RevokeGrant(ctx context.Context, owner Owner, id string) error {
-	if _, err := s.Grant(ctx, owner, id); err != nil {
+	g, err := s.Grant(ctx, owner, id)
+	if err != nil {
 		return err
 	}
-	if err := s.store.RevokeGrant(ctx, id, s.now()); err != nil {
+	event, err := s.revoked(owner, g, "")
+	if err != nil {
+		return err
+	}
+	if err := s.store.RevokeGrant(ctx, id, s.now(), event); err != nil {
 		return err
 	}
 	s.log.Info("grant revoked by its owner", "grant", id, "account", owner.AccountID)
 	return nil
+}
+
+// revoked is the event of a grant's end.
+func (s *Service) revoked(owner Owner, g Grant, subject string) (Event, error) {
+	event, err := s.newEventOf(owner, EventRevoked, subject)
+	event.BAPID, event.ClientID, event.GrantID = g.BAPID, g.ClientID, g.ID
+	return event, err
+}
+
+// RevokeGrants takes back everything the owner allowed and returns how many
+// grants were alive.
+func (s *Service) RevokeGrants(ctx context.Context, owner Owner) (int, error) {
+	event, err := s.newEventOf(owner, EventRevoked, SubjectAll)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.store.RevokeGrants(ctx, owner.AccountID, s.now(), event)
+	if err != nil {
+		return 0, err
+	}
+	s.log.Info("all grants revoked by their owner", "grants", n, "account", owner.AccountID)
+	return n, nil
 }
 
 // Receipt returns the owner's signature over an approval, as it was given.

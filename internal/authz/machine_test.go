@@ -142,7 +142,7 @@ func (h *history) fault(format string, args ...any) {
 func promised(err error) bool {
 	for _, code := range []authz.Code{
 		authz.AuthorizationPending, authz.SlowDown, authz.AccessDenied, authz.ExpiredToken, authz.InvalidGrant,
-		authz.InvalidRequest, authz.AlreadyDecided, authz.Forbidden, authz.TooManyGuesses,
+		authz.InvalidRequest, authz.NotOpened, authz.AlreadyDecided, authz.Forbidden, authz.WrongMatch, authz.TooManyGuesses,
 	} {
 		if errors.Is(err, code) {
 			return true

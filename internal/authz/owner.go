@@ -16,10 +16,16 @@ type Owner struct {
 	AccountID string
 	BAPID     string
 	MemberKey string
+	// Method is how: MethodBAP, also for a signed request, or MethodPasskey.
+	Method string
 	// AuthTime is when the identity was proved.
 	AuthTime time.Time
-	// Session is the session's token hash, zero for a signed request.
-	Session Hash
+	// Session is the session's token hash, and SessionID its id; both are empty for
+	// a signed request.
+	Session   Hash
+	SessionID string
+	// Seen is what the server saw of the request, for the owner's events.
+	Seen Seen
 }
 
 // SignedRequest is a request as it was received, with its X-Auth-Token.
@@ -78,7 +84,10 @@ func (s *Service) SignedOwner(ctx context.Context, r SignedRequest) (Owner, erro
 	if err != nil {
 		return Owner{}, err
 	}
-	return Owner{AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey, AuthTime: s.now()}, nil
+	return Owner{
+		AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
+		Method: MethodBAP, AuthTime: s.now(),
+	}, nil
 }
 
 // unauthorizedBy tells a refused signature from a store that failed.
@@ -100,7 +109,7 @@ func (s *Service) SessionOwner(ctx context.Context, token Secret) (Owner, error)
 	}
 	return Owner{
 		AccountID: session.AccountID, BAPID: session.BAPID, MemberKey: session.MemberKey,
-		AuthTime: session.CreatedAt, Session: session.Token,
+		Method: session.Method, AuthTime: session.CreatedAt, Session: session.Token, SessionID: session.ID,
 	}, nil
 }
 
@@ -160,6 +169,11 @@ type SignInRequest struct {
 	SignedRequest
 	// BAPID is the identity the body asks for, or empty.
 	BAPID string
+	Seen  Seen
+	// Replaces is the session token that the browser had before, or empty. That
+	// session ends: what somebody planted in the browser is of no use after the
+	// sign-in (attack B-03).
+	Replaces Secret
 }
 
 // SignIn signs in the owner of a member key (contract, section 3) and returns
@@ -186,59 +200,15 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (Session, Secret,
 	if r.BAPID != "" && r.BAPID != identity.BAPID {
 		return Session{}, "", refuse(Forbidden, "bapId is not an identity of the key that signed: sign with that identity's member key")
 	}
-	return s.newSession(ctx, identity)
+	begin, err := s.newSession(identity, MethodBAP, r.Seen, r.Replaces)
+	if err != nil {
+		return Session{}, "", err
+	}
+	return begin.Session, begin.token, s.store.CreateSession(ctx, begin.NewSession)
 }
 
 // unsignedBodyAllowed: a body that says nothing needs no signature.
 func unsignedBodyAllowed(body []byte) bool {
 	trimmed := bytes.TrimSpace(body)
 	return len(body) > 0 && (len(trimmed) == 0 || bytes.Equal(trimmed, []byte("{}")))
-}
-
-func (s *Service) newSession(ctx context.Context, identity Identity) (Session, Secret, error) {
-	token, err := s.newSecret(sessionTokenPrefix)
-	if err != nil {
-		return Session{}, "", err
-	}
-	id, err := s.newID()
-	if err != nil {
-		return Session{}, "", err
-	}
-	now := s.now()
-	session := Session{
-		ID: id, Token: token.Hash(), AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
-		CreatedAt: now, ExpiresAt: now.Add(s.settings.SessionLifetime),
-	}
-	return session, token, s.store.CreateSession(ctx, session)
-}
-
-// session finds a session by its token.
-func (s *Service) session(ctx context.Context, token Secret) (Session, error) {
-	if token == "" {
-		return Session{}, errNotSignedIn
-	}
-	session, err := s.store.Session(ctx, token.Hash(), s.now())
-	if errors.Is(err, ErrNotFound) {
-		return Session{}, errNotSignedIn
-	}
-	return session, err
-}
-
-var errNotSignedIn = refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
-
-// Session returns a session and its identity, for the person it belongs to.
-//
-//	Unauthorized
-func (s *Service) Session(ctx context.Context, token Secret) (Session, Identity, error) {
-	session, err := s.session(ctx, token)
-	if err != nil {
-		return Session{}, Identity{}, err
-	}
-	identity, err := s.store.Identity(ctx, session.BAPID)
-	return session, identity, err
-}
-
-// SignOut ends a session. One that is over is no error.
-func (s *Service) SignOut(ctx context.Context, token Secret) error {
-	return s.store.DeleteSession(ctx, token.Hash())
 }

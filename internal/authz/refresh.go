@@ -39,9 +39,13 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	if err != nil {
 		return nil, err
 	}
+	reuse, err := s.revoked(Owner{AccountID: g.AccountID}, g, SubjectReuse)
+	if err != nil {
+		return nil, err
+	}
 	successor := s.secrets.successor(token)
 	err = s.store.RotateRefreshToken(ctx, Rotation{
-		Token: token.Hash(), At: now, Grace: s.settings.RefreshGrace,
+		Token: token.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse,
 		Successor: s.refreshToken(g, successor, now),
 	})
 	switch {

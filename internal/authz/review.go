@@ -11,15 +11,31 @@ import (
 // the page (attack B-03).
 const reviewLifetime = 5 * time.Minute
 
-// StartReview opens a request on the device page: it claims it for the session's
-// account and returns what to show, with the secret that one decision uses up.
+// OpenReview opens a request on the device page: it claims it for the session's
+// account. Codes that cannot be used cost the same, whatever is wrong with them
+// (attack B-17).
 //
 //	as OpenDevice
+func (s *Service) OpenReview(ctx context.Context, owner Owner, asker Asker, typed string) error {
+	if _, _, err := s.OpenDevice(ctx, owner, asker, typed, true); err != nil {
+		return s.alike(ctx, asker, err)
+	}
+	return nil
+}
+
+// StartReview returns what to show of a request that the session's account has
+// opened, with the secret that one decision uses up.
+//
+//	as OpenDevice
+//	NotOpened: nobody has opened it yet; claiming takes a POST (attack B-04)
 //	AlreadyDecided: the facts hold the request all the same
 func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typed string) (Facts, Secret, error) {
-	code, r, err := s.OpenDevice(ctx, owner, asker, typed, true)
+	code, r, err := s.OpenDevice(ctx, owner, asker, typed, false)
 	if err != nil {
 		return Facts{}, "", s.alike(ctx, asker, err)
+	}
+	if r.State == Pending && r.AccountID == "" {
+		return Facts{}, "", errNotOpened
 	}
 	if r.State != Pending {
 		return Facts{Request: r}, "", errDecided
@@ -66,13 +82,13 @@ type ReviewDecision struct {
 }
 
 // errReviewOver is for a decision that comes too late or twice.
-var errReviewOver = refuse(InvalidRequest, "this page is no longer current: enter the code again")
+var errReviewOver = refuse(ReviewOver, "this page is no longer current: enter the code again")
 
 // DecideReview carries out a decision of the device page and returns the id of
 // the request decided. It counts only for the session and the facts the review
 // was made for.
 //
-//	InvalidRequest: the review is over, was used, or what was shown has changed
+//	ReviewOver: the review is over, was used, or what was shown has changed
 //	as ApproveDevice
 func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d ReviewDecision) (string, error) {
 	review, err := s.store.TakeReview(ctx, d.Transaction.Hash(), owner.Session, s.now())

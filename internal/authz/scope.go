@@ -15,12 +15,19 @@ type ScopeText struct {
 	Optional bool
 }
 
+// How much a scope lets a client do.
+const (
+	WeightReads  = "reads"
+	WeightActs   = "acts"
+	WeightSpends = "spends"
+)
+
 // scopeTexts are the scopes this server knows, in the order they are shown.
 var scopeTexts = []ScopeText{
-	{Scope: "openid", Text: "Know that it is you: your account's number on this server", Weight: "reads"},
-	{Scope: "profile", Text: "See your identity: name, picture, BAP id and public key", Weight: "reads", Optional: true},
-	{Scope: "email", Text: "See your e-mail address, if this server knows it", Weight: "reads", Optional: true},
-	{Scope: "offline_access", Text: "Stay signed in: renew its access by itself until you take it back", Weight: "acts", Optional: true},
+	{Scope: "openid", Text: "Know that it is you: your account's number on this server", Weight: WeightReads},
+	{Scope: "profile", Text: "See your identity: name, picture, BAP id and public key", Weight: WeightReads, Optional: true},
+	{Scope: "email", Text: "See your e-mail address, if this server knows it", Weight: WeightReads, Optional: true},
+	{Scope: "offline_access", Text: "Stay signed in: renew its access by itself until you take it back", Weight: WeightActs, Optional: true},
 }
 
 // notByDevice are scopes too sensitive for a grant that a person approves from

@@ -23,6 +23,8 @@ type serverSecrets struct {
 	userCode []byte // HMAC of user codes
 	refresh  []byte // derives each refresh token's successor
 	match    []byte // draws the wrong numbers of a number match
+	form     []byte // binds forms to sessions
+	handed   []byte // seals what browsers keep for the server
 	seal     cipher.AEAD
 }
 
@@ -38,6 +40,7 @@ func deriveSecrets(master []byte) (serverSecrets, error) {
 	var sealKey []byte
 	for purpose, key := range map[string]*[]byte{
 		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "signing-keys": &sealKey,
+		"forms": &s.form, "handed-out": &s.handed,
 	} {
 		k, err := hkdf.Key(sha256.New, master, nil, "countersign/v1/"+purpose, 32)
 		if err != nil {
@@ -45,12 +48,17 @@ func deriveSecrets(master []byte) (serverSecrets, error) {
 		}
 		*key = k
 	}
-	block, err := aes.NewCipher(sealKey)
-	if err != nil {
-		return serverSecrets{}, err
-	}
-	s.seal, err = cipher.NewGCM(block)
+	var err error
+	s.seal, err = newAEAD(sealKey)
 	return s, err
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
 }
 
 // sealKeyFor encrypts a signing key; its id is authenticated with it.
@@ -75,6 +83,57 @@ func (s serverSecrets) openKeyFor(id string, sealed []byte) ([]byte, error) {
 		return nil, errSealed
 	}
 	return plaintext, nil
+}
+
+// handedSalt is the length of what makes each sealing's key its own. Anybody may
+// ask for as many as they like, and random nonces of AES-GCM under one key are
+// safe for 2^32 of them only (NIST SP 800-38D §8.3).
+const (
+	handedSalt = 32
+	handedHead = handedSalt + 12 // and the nonce
+)
+
+// handedAEAD is the cipher of one sealing. purpose keeps one kind from passing as another.
+func (s serverSecrets) handedAEAD(purpose string, salt []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, s.handed, salt, "countersign/v1/handed-out/"+purpose, 32)
+	if err != nil {
+		return nil, err
+	}
+	return newAEAD(key)
+}
+
+// handOut makes of some bytes what a browser keeps for the server.
+func (s serverSecrets) handOut(purpose string, plain []byte, random io.Reader) (string, error) {
+	head := make([]byte, handedHead)
+	if _, err := io.ReadFull(random, head); err != nil {
+		return "", err
+	}
+	aead, err := s.handedAEAD(purpose, head[:handedSalt])
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(head, head[handedSalt:], plain, nil)), nil
+}
+
+var errNotHandedOut = errors.New("not sealed by this server for this purpose")
+
+// takeBack opens what was handed out.
+//
+//	errNotHandedOut
+func (s serverSecrets) takeBack(purpose, sealed string) ([]byte, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
+	if err != nil || len(raw) < handedHead {
+		return nil, errNotHandedOut
+	}
+	aead, err := s.handedAEAD(purpose, raw[:handedSalt])
+	if err != nil {
+		return nil, err
+	}
+	plain, err := aead.Open(nil, raw[handedSalt:handedHead], raw[handedHead:], nil)
+	if err != nil {
+		return nil, errNotHandedOut
+	}
+	return plain, nil
 }
 
 // successor derives the refresh token that follows another. Because it is

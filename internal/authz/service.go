@@ -57,10 +57,11 @@ type Service struct {
 	configured map[string]Client // never written after New
 	secrets    serverSecrets     // never written after New
 	keys       *keyring          // never written after New
+	passkeys   *relyingParty     // never written after New
 
 	pace    *pace
 	waiting *waiting
-	clients *remembered[string, knownClient]
+	clients *remembered[string, Client]
 	// tokens are access tokens whose signature is known to be ours; whether their
 	// grant is alive is asked each time.
 	tokens *remembered[Hash, accessClaims]
@@ -102,7 +103,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		secrets:    secrets,
 		pace:       newPace(),
 		waiting:    newWaiting(),
-		clients:    newRemembered[string, knownClient](clientsRemembered),
+		clients:    newRemembered[string, Client](clientsRemembered),
 		tokens:     newRemembered[Hash, accessClaims](tokensRemembered),
 		creation:   newCreationLimit(o.Settings.DeviceRequestsPerNetwork),
 		turns:      newTurns(),
@@ -120,6 +121,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	for _, c := range o.Settings.Clients {
 		c.Registered = true
 		s.configured[c.ID] = c
+	}
+	if s.passkeys, err = newRelyingParty(o.Settings.Issuer, s.rand); err != nil {
+		return nil, fmt.Errorf("passkeys: %w", err)
 	}
 	if s.keys, err = openKeyring(ctx, o.Store, secrets, s.now(), s.rand); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
@@ -151,6 +155,9 @@ func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
 
 // Issuer is the configured issuer identifier.
 func (s *Service) Issuer() string { return s.settings.Issuer }
+
+// Now is the server's clock.
+func (s *Service) Now() time.Time { return s.now() }
 
 // Client returns a client as owners and endpoints see it.
 //

@@ -11,7 +11,8 @@ import (
 // condition that decides is named in the comment of its method.
 //
 // Strings are kept byte for byte (no case folding, no truncation). Times are
-// kept to the millisecond.
+// kept to the millisecond. An Event is stored in the transaction of what it tells
+// of, and only when that happened.
 type Store interface {
 	ClientStore
 	DeviceStore
@@ -20,6 +21,9 @@ type Store interface {
 	GrantStore
 	KeyStore
 	GuardStore
+	EventStore
+	PasskeyStore
+	BackupStore
 
 	// Ping writes and reads a row, and fails when the database cannot be written.
 	Ping(ctx context.Context) error
@@ -72,16 +76,16 @@ type DeviceStore interface {
 	//	*StateError: not pending, or expired at now
 	CancelDeviceRequest(ctx context.Context, id string, now time.Time) error
 	// ApproveDeviceRequest moves a pending, unexpired request to approved and
-	// stores its grant, and its receipt if it has one, in one transaction. The
+	// stores its grant, its receipt if it has one, and its event, in one transaction. The
 	// request must be a.AccountID's, or nobody's if a.Unclaimed allows it; it is
 	// that account's afterwards. Of concurrent decisions exactly one succeeds.
 	//	ErrNotFound
 	//	*StateError: not pending, expired at a.At, or not this account's
 	ApproveDeviceRequest(ctx context.Context, a Approval) error
 	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
-	// same conditions as ApproveDeviceRequest, and in the same transaction notes
-	// d.AccountID's report of each subject in d.Reported; a report by the same
-	// account before is replaced.
+	// same conditions as ApproveDeviceRequest, and in the same transaction stores
+	// its event and notes d.AccountID's report of each subject in d.Reported; a
+	// report by the same account before is replaced.
 	//	ErrNotFound
 	//	*StateError: as for ApproveDeviceRequest
 	DenyDeviceRequest(ctx context.Context, d Denial) error
@@ -112,24 +116,37 @@ type AccountStore interface {
 	// LinkIdentity adds an identity to an existing account.
 	//	ErrExists: it belongs to an account already
 	//	ErrNotFound: there is no such account
-	LinkIdentity(ctx context.Context, i Identity) error
+	LinkIdentity(ctx context.Context, i Identity, e Event) error
 	// SetProfile replaces the profile of an identity.
 	//	ErrNotFound
-	SetProfile(ctx context.Context, bapID string, p Profile) error
+	SetProfile(ctx context.Context, bapID string, p Profile, e Event) error
 }
 
 // SessionStore keeps the sessions of signed-in people, and what they are in
 // the middle of reviewing.
 type SessionStore interface {
-	// CreateSession stores a session.
-	//	ErrNotFound: there is no such account
-	CreateSession(ctx context.Context, s Session) error
+	// CreateSession stores a session, ends the one it replaces and notes that the
+	// passkey that began it was used at the session's CreatedAt, in one transaction.
+	//	ErrNotFound: there is no such account, or its account has no such passkey
+	//	ErrCounter: the passkey's counter is not above the one kept, and not both
+	//	are 0; of concurrent calls with one counter above 0 one succeeds
+	CreateSession(ctx context.Context, n NewSession) error
 	// Session returns a session that expires after now and whose account is not
 	// disabled.
 	//	ErrNotFound
 	Session(ctx context.Context, token Hash, now time.Time) (Session, error)
-	// DeleteSession ends a session. Ending one that is not there succeeds.
-	DeleteSession(ctx context.Context, token Hash) error
+	// Sessions returns an account's sessions that expire after now, newest first.
+	Sessions(ctx context.Context, accountID string, now time.Time) ([]Session, error)
+	// DeleteSession ends a session. Ending one that is not there succeeds, without
+	// an event.
+	DeleteSession(ctx context.Context, token Hash, e Event) error
+	// EndSession ends the session with this id.
+	//	ErrNotFound: this account has none that expires after now
+	EndSession(ctx context.Context, accountID, id string, now time.Time, e Event) error
+	// EndOtherSessions ends an account's sessions that expire after now, but for
+	// the one with the token keep, and returns how many. There is one event, and
+	// none if there was nothing to end.
+	EndOtherSessions(ctx context.Context, accountID string, keep Hash, now time.Time, e Event) (int, error)
 	// CreateReview stores a review.
 	CreateReview(ctx context.Context, r Review) error
 	// TakeReview returns and deletes a review of this session that expires after
@@ -149,9 +166,13 @@ type GrantStore interface {
 	LiveGrant(ctx context.Context, id string, now time.Time) (Grant, Identity, error)
 	// Grants returns an account's grants, newest first.
 	Grants(ctx context.Context, accountID string) ([]Grant, error)
-	// RevokeGrant marks a grant revoked at now; one revoked before keeps its time.
+	// RevokeGrant marks a grant revoked at now; one revoked before keeps its time,
+	// and there is no event.
 	//	ErrNotFound
-	RevokeGrant(ctx context.Context, id string, now time.Time) error
+	RevokeGrant(ctx context.Context, id string, now time.Time, e Event) error
+	// RevokeGrants revokes an account's grants that are alive at now and returns
+	// how many. There is one event, and none if nothing was alive.
+	RevokeGrants(ctx context.Context, accountID string, now time.Time, e Event) (int, error)
 	// Receipt returns the receipt of a signed approval.
 	//	ErrNotFound: no such grant, or it was approved without a signature
 	Receipt(ctx context.Context, grantID string) (string, error)
@@ -164,7 +185,8 @@ type GrantStore interface {
 	// and the successor has not been rotated itself, nothing changes and the call
 	// succeeds; so concurrent calls with one token end with one successor.
 	//	ErrNotFound: no such token, expired at r.At, or its grant is not alive
-	//	ErrReused: rotated before and outside the grace; the grant is now revoked
+	//	ErrReused: rotated before and outside the grace; the grant is now revoked,
+	//	and the event r.Reuse stored
 	RotateRefreshToken(ctx context.Context, r Rotation) error
 }
 
@@ -199,6 +221,44 @@ type GuardStore interface {
 	Sweep(ctx context.Context, before SweepTimes, limit int) (int, error)
 }
 
+// EventStore keeps what happened to accounts. Other operations add to it.
+type EventStore interface {
+	// Events returns an account's latest events, newest first, at most limit.
+	Events(ctx context.Context, accountID string, limit int) ([]Event, error)
+}
+
+// PasskeyStore keeps passkeys.
+type PasskeyStore interface {
+	// AddPasskey stores a passkey. Concurrent calls do not get past the limit.
+	//	ErrExists: its id is taken, by any account
+	//	ErrFull: its account has limit passkeys or more
+	//	ErrNotFound: there is no such account
+	AddPasskey(ctx context.Context, p Passkey, limit int, e Event) error
+	// Passkey returns the passkey with this id.
+	//	ErrNotFound
+	Passkey(ctx context.Context, id string) (Passkey, error)
+	// Passkeys returns an account's passkeys, oldest first.
+	Passkeys(ctx context.Context, accountID string) ([]Passkey, error)
+	// RemovePasskey deletes a passkey of this account.
+	//	ErrNotFound
+	RemovePasskey(ctx context.Context, accountID, id string, e Event) error
+}
+
+// BackupStore keeps encrypted backups, one for an identity.
+type BackupStore interface {
+	// SaveBackup stores a backup in place of the one its identity had.
+	//	ErrNotFound: this account has no such identity
+	SaveBackup(ctx context.Context, b Backup, e Event) error
+	// Backup returns the backup of an identity of this account.
+	//	ErrNotFound
+	Backup(ctx context.Context, accountID, bapID string) (Backup, error)
+	// Backups returns an account's backups without their texts, by BAP id.
+	Backups(ctx context.Context, accountID string) ([]Backup, error)
+	// RemoveBackup deletes the backup of an identity of this account.
+	//	ErrNotFound
+	RemoveBackup(ctx context.Context, accountID, bapID string, e Event) error
+}
+
 // Opening is somebody who opens a device request.
 type Opening struct {
 	RequestID string
@@ -229,6 +289,7 @@ type Approval struct {
 	Grant     Grant
 	// Receipt is empty when no signature was given.
 	Receipt string
+	Event   Event
 }
 
 // Denial is what DenyDeviceRequest stores.
@@ -240,6 +301,26 @@ type Denial struct {
 	At        time.Time
 	// Reported are the subjects that the denial counts against as a report.
 	Reported []string
+	Event    Event
+}
+
+// NewSession is what CreateSession stores.
+type NewSession struct {
+	Session Session
+	// Replaces is the session that the same browser had before, zero for none.
+	Replaces Hash
+	// Passkey is nil when no passkey signed in.
+	Passkey *PasskeyUse
+	Event   Event
+}
+
+// PasskeyUse is a sign-in with a passkey.
+type PasskeyUse struct {
+	ID string
+	// SignCount is the counter that the passkey signed, and Credential the
+	// credential record with it.
+	SignCount  uint32
+	Credential []byte
 }
 
 // Redemption is what RedeemDeviceRequest stores.
@@ -257,6 +338,8 @@ type Rotation struct {
 	Successor RefreshToken
 	At        time.Time
 	Grace     time.Duration
+	// Reuse tells of the grant's end where the token was reused.
+	Reuse Event
 }
 
 // SweepTimes says from when on rows are over. Each is compared with the row's
@@ -267,6 +350,8 @@ type SweepTimes struct {
 	DeviceRequests time.Time
 	// Grants is much earlier than now: owners look back at what they allowed.
 	Grants time.Time
+	// Events is compared with the time of the event.
+	Events time.Time
 	// Rest is for sessions, reviews, replay keys, guess windows, reports and
 	// refresh tokens.
 	Rest time.Time

@@ -15,7 +15,7 @@ const (
 	// expiredKept is how long a device that slept through the expiry of its code
 	// still hears expired_token instead of invalid_grant.
 	expiredKept = 15 * time.Minute
-	// endedKept is how long an owner sees a grant that is over.
+	// endedKept is how long an owner sees a grant that is over, and what happened.
 	endedKept = 90 * 24 * time.Hour
 )
 
@@ -41,6 +41,7 @@ func (s *Service) sweepOnce(ctx context.Context) error {
 		deleted, err := s.store.Sweep(ctx, SweepTimes{
 			DeviceRequests: now.Add(-expiredKept),
 			Grants:         now.Add(-endedKept),
+			Events:         now.Add(-endedKept),
 			Rest:           now,
 		}, sweepBatch)
 		if err != nil {

@@ -66,8 +66,21 @@ type idClaims struct {
 	Pubkey     string   `json:"pubkey,omitempty"`
 }
 
-// amrBAP: the owner proved possession of a BAP key (RFC 8176 `pop`).
-var amrBAP = []string{"pop"}
+// What the owner did, in the words of RFC 8176 §2: proved possession of a key
+// (`pop`), with a passkey after a touch of the authenticator (`user`). Whether
+// the authenticator also knew who touched it is not claimed: it is asked to find
+// out, not made to.
+var (
+	amrBAP     = []string{"pop"}
+	amrPasskey = []string{"pop", "user"}
+)
+
+func amr(acr string) []string {
+	if acr == ACRPasskey {
+		return amrPasskey
+	}
+	return amrBAP
+}
 
 // issue signs the tokens of a grant. scope may be less than the grant's.
 func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Tokens, error) {
@@ -80,7 +93,7 @@ func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Token
 	claims := accessClaims{
 		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: s.settings.Issuer,
 		ClientID: g.ClientID, Scope: scope, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
-		ID: id, GrantID: g.ID, AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amrBAP,
+		ID: id, GrantID: g.ID, AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amr(g.ACR),
 		BAPID: g.BAPID, Pubkey: g.MemberKey,
 	}
 	payload, err := json.Marshal(claims)
@@ -109,7 +122,7 @@ func (s *Service) idToken(c Client, g Grant, scope, access string, now time.Time
 	claims := idClaims{
 		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: g.ClientID,
 		IssuedAt: now.Unix(), Expires: now.Add(s.settings.AccessTokenLifetime).Unix(), AuthTime: g.AuthTime.Unix(),
-		Nonce: g.Nonce, ACR: g.ACR, AMR: amrBAP, AccessHash: halfHash(alg, access),
+		Nonce: g.Nonce, ACR: g.ACR, AMR: amr(g.ACR), AccessHash: halfHash(alg, access),
 	}
 	if hasScope(scope, "profile") {
 		claims.BAPID, claims.Pubkey = g.BAPID, g.MemberKey
@@ -215,7 +228,11 @@ func (s *Service) RevokeToken(ctx context.Context, c Client, token Secret) error
 	if g.ClientID != c.ID {
 		return refuse(InvalidGrant, "this token was issued to another client")
 	}
-	return s.store.RevokeGrant(ctx, id, s.now())
+	event, err := s.revoked(Owner{AccountID: g.AccountID}, g, SubjectClient)
+	if err != nil {
+		return err
+	}
+	return s.store.RevokeGrant(ctx, id, s.now(), event)
 }
 
 // grantOf finds the grant of a refresh or access token; empty for a token that

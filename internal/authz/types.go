@@ -74,7 +74,8 @@ func (r DeviceRequest) StateAt(now time.Time) State {
 	return r.State
 }
 
-// Seen is what the server saw of the device when it asked.
+// Seen is what the server saw of a request: of the device when it asked, of the
+// owner's browser or tool when it did something.
 type Seen struct {
 	// Network is coarse: the /24 or /48 of the address.
 	Network   string
@@ -89,10 +90,27 @@ type DeviceSays struct {
 	Platform string
 }
 
-// How an approval was proved, the `acr` of tokens.
+// clean makes what a stranger's request said of itself fit to be kept and shown.
+func (s Seen) clean() Seen {
+	return Seen{
+		Network:   CleanText(s.Network, maxNetwork),
+		UserAgent: CleanText(s.UserAgent, maxUserAgent),
+		Origin:    CleanText(s.Origin, maxOrigin),
+	}
+}
+
+// How an approval was proved, the `acr` of tokens: by a signature over the very
+// approval, or by a session that a BAP signature or a passkey began.
 const (
 	ACRSession   = "urn:countersign:acr:session"
+	ACRPasskey   = "urn:countersign:acr:passkey"
 	ACRSignature = "urn:countersign:acr:signature"
+)
+
+// How an owner signed in.
+const (
+	MethodBAP     = "bap"
+	MethodPasskey = "passkey"
 )
 
 // Grant is what an owner allowed a client. Every token belongs to one grant.
@@ -109,6 +127,9 @@ type Grant struct {
 	ACR       string
 	// Nonce is the OpenID Connect nonce of the request.
 	Nonce string
+	// Seen and Says are those of the device request.
+	Seen Seen
+	Says DeviceSays
 	// AuthTime is when the owner proved the identity.
 	AuthTime   time.Time
 	CreatedAt  time.Time
@@ -164,6 +185,11 @@ type Session struct {
 	AccountID string
 	BAPID     string
 	MemberKey string
+	// Method is how the person signed in: MethodBAP or MethodPasskey.
+	Method string
+	// Network and UserAgent are what was seen of the sign-in; Network is coarse.
+	Network   string
+	UserAgent string
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }

@@ -134,8 +134,12 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 	if err != nil {
 		return settingsFailure(err)
 	}
+	look, err := brand(settings)
+	if err != nil {
+		return settingsFailure(err)
+	}
 	front, err := server.New(server.Options{
-		Service: run.service, Issuer: issuer, Version: Version(), Log: run.log, TrustedProxies: settings.TrustedProxies,
+		Service: run.service, Issuer: issuer, Version: Version(), Log: run.log, Brand: look, TrustedProxies: settings.TrustedProxies,
 	})
 	if err != nil {
 		return fail(ExitFailed, "starting", err, "")
@@ -258,6 +262,27 @@ func newLogger(env *Env, s *config.Settings) *slog.Logger {
 		return slog.New(slog.NewTextHandler(env.Stderr, options))
 	}
 	return slog.New(slog.NewJSONHandler(env.Stderr, options))
+}
+
+// brand is how the operator wants the pages to look.
+func brand(s *config.Settings) (server.Brand, error) {
+	b := server.Brand{Name: s.Name, Accent: s.Accent}
+	if s.Accent != "" {
+		if err := server.CheckAccent(s.Accent); err != nil {
+			return b, fmt.Errorf("accent-color %w", err)
+		}
+	}
+	if s.Logo == "" {
+		return b, nil
+	}
+	var err error
+	if b.Logo, err = os.ReadFile(s.Logo); err != nil {
+		return b, fmt.Errorf("logo: %w", err)
+	}
+	if b.LogoType, err = server.LogoType(b.Logo); err != nil {
+		return b, fmt.Errorf("logo %w", err)
+	}
+	return b, nil
 }
 
 func authzSettings(s *config.Settings) authz.Settings {

@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Settings are the values in force.
@@ -34,6 +36,9 @@ type Settings struct {
 	TrustedProxies           []netip.Prefix
 	LogLevel                 string // "debug", "info", "warn" or "error"
 	LogFormat                string // "text", "json" or "auto"
+	Name                     string
+	Logo                     string // a file
+	Accent                   string // #rrggbb
 
 	// Clients are the [[clients]] of the file.
 	Clients []Client
@@ -136,11 +141,43 @@ var settings = []setting{
 			return err
 		},
 	},
+	{
+		name: "name", fallback: "Countersign", unit: "text",
+		help: "what the pages call this server: the name of whoever runs it",
+		set: func(s *Settings, text string) error {
+			s.Name = text
+			if text == "" || utf8.RuneCountInString(text) > maxName {
+				return errors.New("must have 1 to 40 characters")
+			}
+			return nil
+		},
+	},
+	{
+		name: "logo", fallbackText: "none", unit: "file",
+		help: "an image for the pages: PNG, JPEG, WebP or GIF, at most 64 KiB",
+		set:  func(s *Settings, text string) error { s.Logo = text; return nil },
+	},
+	{
+		name: "accent-color", fallback: "#1f5f4a", unit: "#rrggbb",
+		help: "the colour of buttons and links; it must be readable on the light page, and is lightened for the dark one",
+		set: func(s *Settings, text string) error {
+			s.Accent = text
+			if !hexColor.MatchString(text) {
+				return errors.New("must be a colour like #1f5f4a")
+			}
+			return nil
+		},
+	},
 	choiceSetting("log-level", "info", []string{"debug", "info", "warn", "error"},
 		"the least important lines to log", func(s *Settings) *string { return &s.LogLevel }, ""),
 	choiceSetting("log-format", "auto", []string{"text", "json", "auto"},
 		"how log lines look; auto is text on a terminal, else json", func(s *Settings) *string { return &s.LogFormat }, ""),
 }
+
+// maxName keeps the operator's name to one line of a telephone.
+const maxName = 40
+
+var hexColor = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
 func durationSetting(name, fallback string, least, most time.Duration, help string, field func(*Settings) *time.Duration) setting {
 	return setting{

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 )
 
@@ -20,6 +19,11 @@ type grantView struct {
 	ExpiresAt  int64  `json:"expires_at"`
 	LastUsedAt int64  `json:"last_used_at,omitempty"`
 	RevokedAt  int64  `json:"revoked_at,omitempty"`
+	// Where the device asked from, and what it says of itself.
+	Network    string `json:"network,omitempty"`
+	UserAgent  string `json:"user_agent,omitempty"`
+	DeviceName string `json:"device_name,omitempty"`
+	Platform   string `json:"platform,omitempty"`
 }
 
 func unixOrZero(t time.Time) int64 {
@@ -54,6 +58,7 @@ func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
 			ID: g.ID, ClientID: g.ClientID, ClientName: s.clientName(r, g.ClientID), Scope: g.Scope, BAPID: g.BAPID, ACR: g.ACR,
 			CreatedAt: g.CreatedAt.Unix(), ExpiresAt: g.ExpiresAt.Unix(),
 			LastUsedAt: unixOrZero(g.LastUsedAt), RevokedAt: unixOrZero(g.RevokedAt),
+			Network: g.Seen.Network, UserAgent: g.Seen.UserAgent, DeviceName: g.Says.Name, Platform: g.Says.Platform,
 		}
 	}
 	return writeJSON(w, map[string]any{"grants": views})
@@ -81,18 +86,9 @@ func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	audience := p.text("aud")
-	if p.err != nil {
-		return p.err
-	}
-	who, signed, err := s.owner(r, p.raw)
+	who, err := s.acting(r, p)
 	if err != nil {
 		return err
-	}
-	if signed != nil {
-		if err := s.checkAudience(audience); err != nil {
-			return err
-		}
 	}
 	if err := s.authz.RevokeGrant(r.Context(), who, r.PathValue("id")); err != nil {
 		return err
@@ -195,20 +191,9 @@ func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	bapID, name, audience := p.text("bapId"), p.text("name"), p.text("aud")
-	if p.err != nil {
-		return p.err
-	}
-	who, err := s.sessionOwner(r)
+	bapID, name := p.text("bapId"), p.text("name")
+	who, signed, err := s.sessionAndSignature(r, p)
 	if err != nil {
-		return err
-	}
-	token := r.Header.Get(bitcoinauth.Header)
-	if token == "" {
-		return &authz.Error{Code: authz.Unauthorized, Description: "X-Auth-Token is missing: sign the request with the member key of the identity to be added"}
-	}
-	signed := authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw}
-	if err := s.checkAudience(audience); err != nil {
 		return err
 	}
 	identity, err := s.authz.LinkIdentity(r.Context(), who, signed, bapID, name)

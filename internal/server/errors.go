@@ -19,6 +19,7 @@ const (
 	codeCrossOrigin   authz.Code = "cross_origin"
 	codeNoCredentials authz.Code = "no_credentials"
 	codeNotReady      authz.Code = "not_ready"
+	codeForm          authz.Code = "unreadable_form"
 )
 
 var (
@@ -60,6 +61,10 @@ var answers = map[authz.Code]answer{
 	authz.UserNotFound:         {status: http.StatusForbidden, wire: "access_denied", code: "USER_NOT_FOUND"},
 	authz.NotFound:             {status: http.StatusNotFound},
 	authz.AlreadyDecided:       {status: http.StatusBadRequest, wire: "invalid_request"},
+	authz.NotOpened:            {status: http.StatusBadRequest, wire: "invalid_request"},
+	authz.NotACode:             {status: http.StatusBadRequest, wire: "invalid_request"},
+	authz.ReviewOver:           {status: http.StatusBadRequest, wire: "invalid_request"},
+	authz.WrongMatch:           {status: http.StatusForbidden, wire: "access_denied"},
 	authz.TooManyGuesses:       {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	authz.ProofRequired:        {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	codeMethod:                 {status: http.StatusMethodNotAllowed, wire: "invalid_request"},
@@ -67,6 +72,7 @@ var answers = map[authz.Code]answer{
 	codeTooLarge:               {status: http.StatusRequestEntityTooLarge, wire: "invalid_request"},
 	codeCrossOrigin:            {status: http.StatusForbidden, wire: "access_denied"},
 	codeNoCredentials:          {status: http.StatusUnauthorized, wire: "unauthorized"},
+	codeForm:                   {status: http.StatusBadRequest, wire: "invalid_request"},
 	codeNotReady:               {status: http.StatusServiceUnavailable, wire: "temporarily_unavailable"},
 }
 
@@ -83,8 +89,8 @@ type errorBody struct {
 
 // retryAfter is what a client is told that should come back later, in seconds.
 const (
-	retryUnavailable = 60
-	retryGuesses     = 900
+	retryUnavailable = "60"
+	retryGuesses     = "900"
 )
 
 // writeError answers with an error. A failure of ours is logged with an id, and
@@ -104,7 +110,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, c class, err
 }
 
 func internalError(id string) *authz.Error {
-	return &authz.Error{Code: authz.ServerError, Description: "something failed here; the operator finds it in the log under " + id}
+	return &authz.Error{Code: authz.ServerError, RequestID: id, Description: "something failed here; the operator finds it in the log under " + id}
 }
 
 func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, refusal *authz.Error) {
@@ -125,9 +131,9 @@ func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, r
 	case authz.InsufficientScope:
 		h.Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+headerSafe(refusal.Scope)+`"`)
 	case authz.Unavailable:
-		h.Set("Retry-After", strconv.Itoa(retryUnavailable))
+		h.Set("Retry-After", retryUnavailable)
 	case authz.TooManyGuesses, authz.ProofRequired:
-		h.Set("Retry-After", strconv.Itoa(retryGuesses))
+		h.Set("Retry-After", retryGuesses)
 	}
 	if c == page {
 		s.errorPage(w, r, a.status, refusal)

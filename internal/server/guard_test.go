@@ -219,7 +219,7 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 		if r.header.Get("Retry-After") != "900" || !strings.Contains(r.text("error_description"), "countersign approve") {
 			t.Errorf("%v %s", r.header, r.body)
 		}
-		h.page("/device", bob, url.Values{"code": {code}}).wantPage(429, "unlock your key in this browser")
+		h.page("/device", bob, url.Values{"code": {code}}).wantPage(429, "Unlock your identity in this browser")
 	}
 	h.approve(alice, opened.userCode) // who was in goes on
 	h.approveSigned("carol", fast.userCode)
@@ -234,7 +234,8 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 		}
 	}
 	good := h.proof("bob", fresh.userCode)
-	h.page("/device", bob, url.Values{"code": {strings.ToLower(fresh.userCode)}, "proof": {good}}).wantPage(200, fresh.userCode)
+	proved := h.page("/device", bob, url.Values{"code": {strings.ToLower(fresh.userCode)}, "proof": {good}})
+	h.send(http.MethodGet, proved.header.Get("Location"), "", "Cookie", bob).wantPage(200, fresh.userCode, `value="approve"`)
 	other := h.ask("pub-a", "openid")
 	h.page("/device", alice, url.Values{"code": {other.userCode}, "proof": {good}}).wantPage(429)
 	// Used up: somebody else's browser with the same session gets no further with it.
@@ -322,7 +323,8 @@ func TestB02_ManyPendingRequestsMakeCodesLonger(t *testing.T) {
 	}
 	cookie := h.signIn("alice")
 	h.open(cookie, strings.ToLower(strings.ReplaceAll(d.userCode, "-", " "))).wantOK()
-	h.page("/device", cookie, url.Values{"code": {d.userCode}}).wantPage(200, d.userCode)
+	page, _ := h.review(cookie, d.userCode)
+	page.wantPage(200, d.userCode)
 	h.approveSigned("alice", d.userCode)
 	h.poll(d).wantOK()
 }
@@ -336,7 +338,7 @@ func TestK03_ACodeThatThreeAccountsOpenIsCancelled(t *testing.T) {
 		h.open(alice, d.userCode).wantOK()
 		h.open(bob, d.userCode).wantError(http.StatusForbidden, "access_denied")
 	}
-	h.page("/device", alice, url.Values{"code": {d.userCode}}).wantPage(200)
+	h.review(alice, d.userCode)
 	h.page("/device", carol, url.Values{"code": {d.userCode}}).wantPage(400, "This code cannot be used")
 	(<-waits).wantError(http.StatusBadRequest, "access_denied")
 	h.advance(5 * time.Second)
@@ -554,5 +556,5 @@ func TestB17_EveryCodeThatCannotBeUsedCostsTheSameAndAReloadLocksNobody(t *testi
 	}) {
 		t.Error("unknown codes cost no write")
 	}
-	h.page("/device", alice, url.Values{"code": {h.ask("pub-a", "openid").userCode}}).wantPage(200)
+	h.review(alice, h.ask("pub-a", "openid").userCode)
 }

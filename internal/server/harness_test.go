@@ -48,6 +48,7 @@ const (
 type house struct {
 	t       testing.TB
 	handler http.Handler
+	options server.Options
 	service *authz.Service
 	store   *sqlite.Store
 	path    string // of the database
@@ -160,11 +161,18 @@ func (h *house) start(settings authz.Settings) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	u, err := url.Parse(settings.Issuer)
-	if err != nil {
+	h.options = server.Options{Service: h.service, Version: "test", Log: log, TrustedProxies: h.proxies, Brand: h.options.Brand}
+	if h.options.Issuer, err = url.Parse(settings.Issuer); err != nil {
 		h.t.Fatal(err)
 	}
-	front, err := server.New(server.Options{Service: h.service, Issuer: u, Version: "test", Log: log, TrustedProxies: h.proxies})
+	h.brand(h.options.Brand)
+}
+
+// brand makes the front anew, with another look.
+func (h *house) brand(b server.Brand) {
+	h.t.Helper()
+	h.options.Brand = b
+	front, err := server.New(h.options)
 	if err != nil {
 		h.t.Fatal(err)
 	}

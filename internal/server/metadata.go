@@ -51,7 +51,7 @@ func (s *Server) prepareDocuments() error {
 		RevocationAuthMethods:       authMethods,
 		SubjectTypesSupported:       []string{"public"},
 		IDTokenAlgs:                 authz.SigningAlgs(),
-		ACRValues:                   []string{authz.ACRSignature, authz.ACRSession},
+		ACRValues:                   []string{authz.ACRSignature, authz.ACRPasskey, authz.ACRSession},
 		ClaimsSupported: []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash",
 			"name", "given_name", "family_name", "picture", "bap_id", "pubkey", "bap",
@@ -84,7 +84,7 @@ func (s *Server) keySet(w http.ResponseWriter, _ *http.Request) error {
 // health check, to a person as a page.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
-		return s.pages.home.write(w, http.StatusOK, s.view(r, homeView{}))
+		return s.homePage(w, r)
 	}
 	issuer := s.authz.Issuer()
 	return writeJSON(w, map[string]any{

@@ -22,12 +22,28 @@ var transactionField = regexp.MustCompile(`name="transaction" value="([^"]+)"`)
 // review enters a code and returns the review page and its transaction.
 func (h *house) review(cookie, code string) (reply, string) {
 	h.t.Helper()
-	r := h.page("/device", cookie, url.Values{"code": {code}})
+	opened := h.page("/device", cookie, url.Values{"code": {code}})
+	if opened.status != http.StatusSeeOther || strings.Contains(opened.header.Get("Location"), code) {
+		h.t.Fatalf("not opened: %d %q %s", opened.status, opened.header.Get("Location"), opened.body)
+	}
+	r := h.send(http.MethodGet, opened.header.Get("Location"), "", "Cookie", cookie)
 	found := transactionField.FindStringSubmatch(r.body)
 	if r.status != http.StatusOK || found == nil {
 		h.t.Fatalf("no review: %d %s", r.status, r.body)
 	}
 	return r, found[1]
+}
+
+var formField = regexp.MustCompile(`name="form" value="([^"]+)"`)
+
+// formToken is what the forms of a session carry.
+func (h *house) formToken(cookie string) string {
+	h.t.Helper()
+	found := formField.FindStringSubmatch(h.send(http.MethodGet, "/device", "", "Cookie", cookie).body)
+	if found == nil {
+		h.t.Fatal("the page has no form of the session")
+	}
+	return found[1]
 }
 
 func (r reply) wantPage(status int, texts ...string) {
@@ -90,6 +106,7 @@ func TestD21_AfterTheDecisionThePersonGoesBackToTheDevice(t *testing.T) {
 	h := newHouse(t)
 	d := h.ask("pub-b", "openid profile")
 	cookie := h.signIn("alice")
+	opened := h.page("/device", cookie, url.Values{"code": {d.userCode}}).header.Get("Location")
 	_, transaction := h.review(cookie, d.userCode)
 	// T-08: the device gets what was ticked.
 	decided := h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}})
@@ -104,13 +121,14 @@ func TestD21_AfterTheDecisionThePersonGoesBackToTheDevice(t *testing.T) {
 	}
 
 	h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"deny"}}).wantPage(400) // single use
-	again := h.page("/device", cookie, url.Values{"code": {d.userCode}})                                           // the back button
+	again := h.send(http.MethodGet, opened, "", "Cookie", cookie)                                                  // the back button
 	if again.status != http.StatusSeeOther || again.header.Get("Location") != done {
 		t.Errorf("%d %q", again.status, again.header.Get("Location"))
 	}
 	h.send(http.MethodGet, done, "", "Cookie", h.signIn("bob")).wantPage(404)
 
-	if r := h.page(done+"/undo", cookie, nil); r.status != http.StatusSeeOther { // K-11
+	h.page(done+"/undo", cookie, nil).wantPage(400)                                                                    // B-04: a form of another session, or of none
+	if r := h.page(done+"/undo", cookie, url.Values{"form": {h.formToken(cookie)}}); r.status != http.StatusSeeOther { // K-11
 		t.Errorf("%d", r.status)
 	}
 	h.send(http.MethodGet, done, "", "Cookie", cookie).wantPage(200, "Taken back")
@@ -211,11 +229,36 @@ func TestB17_UnknownExpiredUsedAndForeignCodesLookAlike(t *testing.T) {
 	}
 }
 
-func TestWithoutASessionThePageShowsTheCommand(t *testing.T) {
+func TestTheCodeSurvivesASignInWithoutStandingInAnAddress(t *testing.T) {
 	h := newHouse(t)
 	d := h.ask("pub-a", "openid")
-	h.page("/device", "", url.Values{"code": {d.userCode}}).wantPage(401, "countersign approve "+d.userCode, "countersign deny "+d.userCode)
+	opened := h.page("/device", "", url.Values{"code": {d.userCode}})
+	address := opened.header.Get("Location")
+	if opened.status != http.StatusSeeOther || strings.Contains(address, d.userCode) {
+		t.Fatalf("%d %q", opened.status, address)
+	}
+	h.send(http.MethodGet, address, "").wantPage(200, d.userCode, "countersign approve "+d.userCode, "countersign deny "+d.userCode)
+	alice := h.signIn("alice")
+	page := h.send(http.MethodGet, address, "", "Cookie", alice) // a GET opens nothing (B-04)
+	page.wantPage(200, d.userCode, "Continue as")
+	bob := h.signIn("bob")
+	h.send(http.MethodGet, address, "", "Cookie", bob).wantPage(200, "Continue as")
+	visit := strings.TrimPrefix(address, "/device/request/")
+	if r := h.page("/device", alice, url.Values{"visit": {visit}}); r.header.Get("Location") != address {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	h.send(http.MethodGet, address, "", "Cookie", alice).wantPage(200, `value="approve"`)
+	h.send(http.MethodGet, address, "", "Cookie", bob).wantPage(400, "This code cannot be used")
+	for _, broken := range []string{"", "x", visit[1:], visit[:len(visit)-1] + "_", strings.Repeat("A", 60), strings.Repeat("A", 5000)} {
+		h.page("/device", alice, url.Values{"visit": {broken}}).wantPage(400)
+	}
+	h.advance(30 * time.Minute)
+	h.send(http.MethodGet, address, "").wantPage(400, "no longer current")
 }
+
+// inlineScript finds a script that stands in the page itself; one of data runs
+// nothing.
+var inlineScript = regexp.MustCompile(`<script(>| type="(module"[^>]*>[^<]|text))`)
 
 func TestZ21_EveryHTMLAnswerIsGuarded(t *testing.T) {
 	h := newHouse(t)
@@ -224,7 +267,7 @@ func TestZ21_EveryHTMLAnswerIsGuarded(t *testing.T) {
 	review, _ := h.review(cookie, d.userCode)
 	for name, r := range map[string]reply{
 		"enter": h.send(http.MethodGet, "/device", ""), "review": review,
-		"sign in": h.page("/device", "", url.Values{"code": {d.userCode}}), "wrong code": h.page("/device", cookie, url.Values{"code": {"x"}}),
+		"sign in": h.send(http.MethodGet, "/device?code="+d.userCode, ""), "wrong code": h.page("/device", cookie, url.Values{"code": {"x"}}),
 		"done": h.send(http.MethodGet, "/device/done/x", "", "Cookie", cookie), "method": h.send(http.MethodDelete, "/device", ""),
 		"foreign": h.postForm("/device", url.Values{}, "Origin", "https://evil.example"), "home": h.send(http.MethodGet, "/", "", "Accept", "text/html"),
 		"body": h.send(http.MethodPost, "/device", "{}", "Content-Type", "application/json"),
@@ -233,12 +276,12 @@ func TestZ21_EveryHTMLAnswerIsGuarded(t *testing.T) {
 			t.Errorf("%s is no page: %s", name, r.header.Get("Content-Type"))
 		}
 		csp := r.header.Get("Content-Security-Policy")
-		for _, directive := range []string{"default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"} {
+		for _, directive := range []string{"default-src 'none'", "script-src 'self'", "require-trusted-types-for 'script'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"} {
 			if !strings.Contains(csp, directive) {
 				t.Errorf("%s: the policy lacks %s", name, directive)
 			}
 		}
-		if strings.Contains(csp, "unsafe") || strings.Contains(r.body, "<script") || strings.Contains(r.body, " style=") {
+		if strings.Contains(csp, "unsafe") || inlineScript.MatchString(r.body) || strings.Contains(r.body, " style=") {
 			t.Errorf("%s: script or inline style", name)
 		}
 		for header, want := range map[string]string{
@@ -255,32 +298,74 @@ func TestZ21_EveryHTMLAnswerIsGuarded(t *testing.T) {
 	}
 }
 
+// pagesWith are the pages on which a stranger's text stands.
+func (h *house) pagesWith(cookie, code, text string) []reply {
+	h.t.Helper()
+	page, transaction := h.review(cookie, code)
+	done := h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"deny"}})
+	outcome := h.send(http.MethodGet, done.header.Get("Location"), "", "Cookie", cookie)
+	return []reply{page, outcome, h.page("/device", cookie, url.Values{"code": {text}}), h.send(http.MethodGet, "/device?code="+url.QueryEscape(text), "")}
+}
+
 // TestB08_NothingAStrangerWritesBecomesMarkup goes through every text that
 // somebody else can set.
 func TestB08_NothingAStrangerWritesBecomesMarkup(t *testing.T) {
+	harmless := map[bool][]reply{}
+	for registered, client := range map[bool]string{true: "pub-a", false: "harmless"} {
+		h := newHouse(t)
+		code := h.postForm(codePath, url.Values{"client_id": {client}, "scope": {"openid"}, "device_name": {"x"}, "device_platform": {"y"}},
+			"User-Agent", "z", "Origin", "https://harmless.example").wantOK().text("user_code")
+		harmless[registered] = h.pagesWith(h.signIn("alice"), code, "harmless")
+	}
 	for _, evil := range []string{
 		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `javascript:alert(1)`, `</title><svg onload=alert(1)>`,
 		"\u202e<b>", "{{.}}", "&lt;script&gt;", "<!--", "]]>",
 	} {
-		h := newHouse(t, func(s *authz.Settings) { s.Clients[0].Name = evil })
-		cookie := h.signIn("alice")
 		ask := url.Values{"scope": {"openid"}, "device_name": {evil}, "device_platform": {evil}}
 		for _, client := range []string{"pub-a", evil} {
+			h := newHouse(t, func(s *authz.Settings) {
+				if client == "pub-a" {
+					s.Clients[0].Name = evil
+				}
+			})
+			cookie := h.signIn("alice")
 			ask.Set("client_id", client)
 			answer := h.postForm(codePath, ask, "User-Agent", evil, "Origin", evil)
 			if answer.status != http.StatusOK {
 				continue // not a client id at all
 			}
-			page, transaction := h.review(cookie, answer.text("user_code"))
-			done := h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"deny"}})
-			outcome := h.send(http.MethodGet, done.header.Get("Location"), "", "Cookie", cookie)
-			for _, r := range []reply{page, outcome, h.page("/device", cookie, url.Values{"code": {evil}}), h.send(http.MethodGet, "/device?code="+url.QueryEscape(evil), "")} {
-				for _, markup := range []string{"<script", "<img", "<svg", "onerror=alert(1)>", "onmouseover='", `href="javascript`, "\u202e"} {
+			for i, r := range h.pagesWith(cookie, answer.text("user_code"), evil) {
+				if got, want := tags(r.body), tags(harmless[client == "pub-a"][i].body); got != want {
+					t.Errorf("%q made the elements\n%s\nwant\n%s", evil, got, want)
+				}
+				for _, markup := range []string{"onerror=alert(1)>", "onmouseover='", `href="javascript`, "\u202e"} {
 					if strings.Contains(r.body, markup) {
 						t.Errorf("%q became %q in\n%s", evil, markup, r.body)
 					}
 				}
 			}
+		}
+	}
+}
+
+var anyTag = regexp.MustCompile(`<[a-zA-Z!/][a-zA-Z]*`)
+
+// tags are the elements of a page, in their order.
+func tags(body string) string { return strings.Join(anyTag.FindAllString(body, -1), " ") }
+
+func TestB07_AClientThatLooksLikeAnotherIsToldFromIt(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	for client, warning := range map[string]string{
+		"Pub1ic A": "This is not “Public A”", "countersign-c1i": "This is not “Countersign command line”", "Security Team": "poses as a part of this server", "my-app": "",
+	} {
+		d := h.ask(client, "openid")
+		page, _ := h.review(cookie, d.userCode)
+		if warning != "" {
+			page.wantPage(200, warning)
+		}
+		if warned := strings.Contains(page.body, "This is not") || strings.Contains(page.body, "poses as"); warned != (warning != "") {
+			t.Errorf("%s: warned %v", client, warned)
 		}
 	}
 }

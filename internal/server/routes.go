@@ -46,6 +46,8 @@ func (s *Server) routes() []route {
 		{"GET", "/api/auth/.well-known/openid-configuration", s.discovery, public},
 
 		{"POST", "/api/auth/sign-in/sigma", s.signIn, owner},
+		{"POST", "/api/auth/sign-in/passkey/options", s.passkeySignInOptions, owner},
+		{"POST", "/api/auth/sign-in/passkey", s.signInWithPasskey, owner},
 		{"GET", "/api/auth/get-session", s.getSession, owner},
 		{"POST", "/api/auth/sign-out", s.signOut, owner},
 		{"GET", "/api/auth/device", s.deviceStatus, owner},
@@ -55,16 +57,38 @@ func (s *Server) routes() []route {
 		{"GET", "/api/grants", s.grants, owner},
 		{"GET", "/api/grants/{id}/receipt", s.grantReceipt, owner},
 		{"POST", "/api/grants/{id}/revoke", s.revokeGrant, owner},
+		{"POST", "/api/grants/revoke", s.revokeGrants, owner},
+		{"GET", "/api/sessions", s.sessions, owner},
+		{"POST", "/api/sessions/{id}/end", s.endSession, owner},
+		{"POST", "/api/sessions/end-others", s.endOtherSessions, owner},
+		{"GET", "/api/events", s.events, owner},
+		{"GET", "/api/passkeys", s.passkeys, owner},
+		{"POST", "/api/passkeys", s.addPasskey, owner},
+		{"POST", "/api/passkeys/options", s.passkeyOptions, owner},
+		{"POST", "/api/passkeys/{id}/remove", s.removePasskey, owner},
+		{"GET", "/api/backup", s.backup, owner},
+		{"POST", "/api/backup", s.saveBackup, owner},
+		{"POST", "/api/backup/remove", s.removeBackup, owner},
+		{"GET", "/api/backups", s.backups, owner},
 		{"GET", "/api/bap/profile", s.profile, owner},
 		{"PUT", "/api/bap/profile", s.setProfile, owner},
 		{"GET", "/api/user/bap-ids", s.identities, owner},
 		{"POST", "/api/user/bap-ids", s.linkIdentity, owner},
 
 		{"GET", "/device", s.enterPage, page},
-		{"POST", "/device", s.reviewPage, page},
+		{"POST", "/device", s.openRequest, page},
+		{"GET", "/device/request/{visit}", s.requestPage, page},
 		{"POST", "/device/decide", s.decide, page},
 		{"GET", "/device/done/{id}", s.donePage, page},
 		{"POST", "/device/done/{id}/undo", s.undo, page},
+		{"GET", "/account", s.accountPage, page},
+		{"POST", "/account/grants/revoke", s.accountForm(s.revokeAll), page},
+		{"POST", "/account/grants/{id}/revoke", s.accountForm(s.authz.RevokeGrant), page},
+		{"POST", "/account/sessions/end", s.accountForm(s.endOthers), page},
+		{"POST", "/account/sessions/{id}/end", s.accountForm(s.authz.EndSession), page},
+		{"POST", "/account/passkeys/{id}/remove", s.accountForm(s.authz.RemovePasskey), page},
+		{"POST", "/account/backups/{id}/remove", s.accountForm(s.authz.RemoveBackup), page},
+		{"POST", "/sign-out", s.signOutForm, page},
 		{"GET", "/assets/{file}", s.asset, page},
 		{"GET", "/{$}", s.home, page},
 
@@ -154,16 +178,23 @@ func (s *Server) headers(h http.Header, c class) {
 	}
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Content-Security-Policy", contentSecurityPolicy(false))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=(), publickey-credentials-create=(self), publickey-credentials-get=(self)")
 	if s.secure {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 }
 
-// contentSecurityPolicy allows our own style sheet and forms, and nothing else:
-// these pages have no script.
-const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data:; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// contentSecurityPolicy allows our own style sheet, script and forms, and nothing
+// of anybody else's. The signer on the person's own machine may be called only
+// from the screens that sign.
+func contentSecurityPolicy(signs bool) string {
+	signer := ""
+	if signs {
+		signer = " http://localhost:21000 http://127.0.0.1:21000"
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'" + signer + "; " +
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+}

@@ -7,6 +7,7 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -31,6 +32,9 @@ type Server struct {
 	crossOrigin *http.CrossOriginProtection
 	cors        *cors.Cors
 	pages       *pages
+	brand       Brand
+	assets      assets
+	catalogue   *catalogue
 	metadata    []byte // the discovery document
 	jwks        []byte
 }
@@ -42,6 +46,8 @@ type Options struct {
 	Issuer  *url.URL
 	Version string
 	Log     *slog.Logger
+	// Brand is how the operator wants the pages to look; what is empty is ours.
+	Brand Brand
 	// TrustedProxies are the proxies whose forwarded headers count (attack B-22).
 	TrustedProxies []netip.Prefix
 }
@@ -58,7 +64,15 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.cors = newCORS()
+	s.brand = o.Brand
+	s.brand.Name, s.brand.Accent = cmp.Or(s.brand.Name, defaultName), cmp.Or(s.brand.Accent, defaultAccent)
 	var err error
+	if s.assets, err = newAssets(s.brand); err != nil {
+		return nil, err
+	}
+	if s.catalogue, err = newCatalogue(); err != nil {
+		return nil, err
+	}
 	if s.pages, err = newPages(); err != nil {
 		return nil, err
 	}

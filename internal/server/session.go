@@ -41,7 +41,9 @@ func (s *Server) sessionToken(r *http.Request) authz.Secret {
 
 // sessionOwner returns the owner whose session cookie a request carries.
 func (s *Server) sessionOwner(r *http.Request) (authz.Owner, error) {
-	return s.authz.SessionOwner(r.Context(), s.sessionToken(r))
+	who, err := s.authz.SessionOwner(r.Context(), s.sessionToken(r))
+	who.Seen = s.seen(r)
+	return who, err
 }
 
 // owner returns who sent a request: whoever signed it, else whose session it
@@ -54,7 +56,51 @@ func (s *Server) owner(r *http.Request, body []byte) (authz.Owner, *authz.Signed
 	}
 	signed := authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: body}
 	who, err := s.authz.SignedOwner(r.Context(), signed)
+	who.Seen = s.seen(r)
 	return who, &signed, err
+}
+
+// acting returns who sent a request that changes something. One that is signed
+// names the server it is for (requirement N-07). Call it when every member of the
+// body has been asked for.
+func (s *Server) acting(r *http.Request, p *params) (authz.Owner, error) {
+	audience := p.text("aud")
+	if p.err != nil {
+		return authz.Owner{}, p.err
+	}
+	who, signed, err := s.owner(r, p.raw)
+	if err != nil {
+		return authz.Owner{}, err
+	}
+	if signed != nil {
+		if err := s.checkAudience(audience); err != nil {
+			return authz.Owner{}, err
+		}
+	}
+	return who, nil
+}
+
+// sessionAndSignature returns the owner whose session a request carries, and the
+// request for its signature to be verified: both are needed where a key is added
+// to an account. Call it as acting.
+func (s *Server) sessionAndSignature(r *http.Request, p *params) (authz.Owner, authz.SignedRequest, error) {
+	audience := p.text("aud")
+	if p.err != nil {
+		return authz.Owner{}, authz.SignedRequest{}, p.err
+	}
+	who, err := s.sessionOwner(r)
+	if err != nil {
+		return authz.Owner{}, authz.SignedRequest{}, err
+	}
+	token := r.Header.Get(bitcoinauth.Header)
+	if token == "" {
+		return authz.Owner{}, authz.SignedRequest{}, errNoSignature
+	}
+	return who, authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw}, s.checkAudience(audience)
+}
+
+var errNoSignature = &authz.Error{
+	Code: authz.Unauthorized, Description: "X-Auth-Token is missing: sign the request with the member key of the identity that it is about",
 }
 
 func isUnauthorized(err error) bool { return errors.Is(err, authz.Unauthorized) }
@@ -90,6 +136,8 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	in := authz.SignInRequest{
 		SignedRequest: authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw},
 		BAPID:         p.text("bapId"),
+		Seen:          s.seen(r),
+		Replaces:      s.sessionToken(r),
 	}
 	if p.err != nil {
 		return p.err
@@ -98,6 +146,11 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return s.signedIn(w, r, session, secret)
+}
+
+// signedIn answers a sign-in, by whatever means, with the session's cookie.
+func (s *Server) signedIn(w http.ResponseWriter, r *http.Request, session authz.Session, secret authz.Secret) error {
 	_, identity, err := s.authz.Session(r.Context(), secret)
 	if err != nil {
 		return err
@@ -135,13 +188,21 @@ func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// signOut ends the session.
+// signOut is sign-out for scripts.
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+	if err := s.forgetSession(w, r); err != nil {
+		return err
+	}
+	return writeJSON(w, success{Success: true})
+}
+
+// forgetSession ends the session of a request, if it has one, and takes its cookie.
+func (s *Server) forgetSession(w http.ResponseWriter, r *http.Request) error {
 	if token := s.sessionToken(r); token != "" {
 		if err := s.authz.SignOut(r.Context(), token); err != nil {
 			return err
 		}
 	}
 	s.setCookie(w, "", time.Time{})
-	return writeJSON(w, success{Success: true})
+	return nil
 }

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"countersign.dev/internal/authz"
 )
@@ -41,7 +43,36 @@ func (s *Server) listed(addr netip.Addr) bool {
 
 // asker is who tries a user code.
 func (s *Server) asker(r *http.Request, who authz.Owner) authz.Asker {
-	return authz.Asker{AccountID: who.AccountID, From: s.source(r)}
+	return authz.Asker{AccountID: who.AccountID, From: s.source(r), Browser: browser(r)}
+}
+
+// browserCookie tells one browser from another, for no other end than to notice
+// that one code is being shown around (requirement K-03).
+const (
+	browserCookie     = "countersign.browser"
+	browserRemembered = 90 * 24 * time.Hour
+	// browserLength is what rand.Text gives; a longer cookie is none of ours.
+	browserLength = 26
+)
+
+// browser is what is told of the browser that sent a request, or zero.
+func browser(r *http.Request) authz.Hash {
+	cookie, err := r.Cookie(browserCookie)
+	if err != nil || len(cookie.Value) != browserLength {
+		return authz.Hash{}
+	}
+	return authz.Secret(cookie.Value).Hash()
+}
+
+// nameBrowser gives a browser that comes for a device page its cookie.
+func (s *Server) nameBrowser(w http.ResponseWriter, r *http.Request) {
+	if browser(r) != (authz.Hash{}) || !strings.HasPrefix(r.URL.Path, "/device") {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: browserCookie, Value: rand.Text(), Path: "/", MaxAge: int(browserRemembered / time.Second),
+		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
+	})
 }
 
 // provedAsker is who tries a code on the page, with the proof that came with it:

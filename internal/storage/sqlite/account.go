@@ -69,17 +69,18 @@ func (s *Store) Identities(ctx context.Context, accountID string) (all []authz.I
 }
 
 // LinkIdentity implements authz.AccountStore.
-func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity) error {
-	return s.insert(ctx, "linking an identity", single, func(c *sqlite.Conn) error { return insertIdentity(c, i) })
+func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, e authz.Event) error {
+	return s.insert(ctx, "linking an identity", several, func(c *sqlite.Conn) error {
+		if err := insertIdentity(c, i); err != nil {
+			return err
+		}
+		return insertEvent(c, e)
+	})
 }
 
 // SetProfile implements authz.AccountStore.
-func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile) error {
-	return wrap("setting a profile", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
-		n, err := exec(c, `UPDATE identities SET profile = ? WHERE bap_id = ?`, toJSON(p), bapID)
-		if err == nil && n == 0 {
-			return authz.ErrNotFound
-		}
-		return err
+func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) error {
+	return wrap("setting a profile", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		return changedAndTold(c, e, `UPDATE identities SET profile = ? WHERE bap_id = ?`, toJSON(p), bapID)
 	}))
 }

@@ -197,7 +197,10 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) erro
 		if err := changedOr(c, n, err, deviceRequestByID, row, a.RequestID); err != nil {
 			return err
 		}
-		return insertGrant(c, a.Grant, a.Receipt)
+		if err := insertGrant(c, a.Grant, a.Receipt); err != nil {
+			return err
+		}
+		return insertEvent(c, a.Event)
 	}))
 }
 
@@ -206,6 +209,9 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 	return wrap("denying a device request", s.withRequestID(ctx, d.RequestID, func(c *sqlite.Conn, row int64) error {
 		n, err := exec(c, decideDeviceRequest, authz.Denied, d.AccountID, d.RequestID, d.At, d.Unclaimed, row)
 		if err := changedOr(c, n, err, deviceRequestByID, row, d.RequestID); err != nil {
+			return err
+		}
+		if err := insertEvent(c, d.Event); err != nil {
 			return err
 		}
 		return noteReports(c, d)

@@ -309,3 +309,39 @@ func TestTwoServersOnOneDataDirectoryTheSecondRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestADatabaseOfTheFirstStepKeepsItsRows opens a file as the first release left
+// it, with somebody signed in and a grant alive.
+func TestADatabaseOfTheFirstStepKeepsItsRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	first, err := os.ReadFile("migrations/0001_start.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := driver.OpenConn(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = sqlitex.ExecuteScript(conn, string(first)+`
+		INSERT INTO accounts VALUES ('account', 1, 0);
+		INSERT INTO identities VALUES ('bap', 'account', '02', 1, '{}');
+		INSERT INTO sessions VALUES (zeroblob(32), 'session', 'account', 'bap', '02', 1, 1000);
+		INSERT INTO grants VALUES ('grant', 'account', 'client', 'openid', 'bap', '02', 'acr', '', 1, 1, 1000, 0, 0, 'receipt');
+		PRAGMA user_version = 1;`, nil)
+	if err := errors.Join(err, conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+	store := openFile(t, path)
+	defer store.Close()
+	session, err := store.Session(t.Context(), authz.Hash{}, time.UnixMilli(2))
+	if err != nil || session.ID != "session" || session.Method != authz.MethodBAP {
+		t.Errorf("%+v %v", session, err)
+	}
+	grant, _, err := store.LiveGrant(t.Context(), "grant", time.UnixMilli(2))
+	if err != nil || grant.Scope != "openid" || grant.Seen != (authz.Seen{}) {
+		t.Errorf("%+v %v", grant, err)
+	}
+	if receipt, err := store.Receipt(t.Context(), "grant"); err != nil || receipt != "receipt" {
+		t.Errorf("%q %v", receipt, err)
+	}
+}

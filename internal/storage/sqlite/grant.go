@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -11,15 +12,16 @@ import (
 
 func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 	_, err := exec(c, `INSERT INTO grants (id, account_id, client_id, scope, bap_id, member_key, acr, nonce, auth_time,
-			created_at, expires_at, last_used_at, revoked_at, receipt)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			created_at, expires_at, last_used_at, revoked_at, receipt, network, user_agent, origin, device_name, platform)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, g.AuthTime,
-		g.CreatedAt, g.ExpiresAt, g.LastUsedAt, g.RevokedAt, receipt)
+		g.CreatedAt, g.ExpiresAt, g.LastUsedAt, g.RevokedAt, receipt,
+		g.Seen.Network, g.Seen.UserAgent, g.Seen.Origin, g.Says.Name, g.Says.Platform)
 	return err
 }
 
 const grantColumns = `g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
-	g.created_at, g.expires_at, g.last_used_at, g.revoked_at`
+	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform`
 
 func scanGrant(r *sqlite.Stmt) authz.Grant {
 	return authz.Grant{
@@ -27,6 +29,8 @@ func scanGrant(r *sqlite.Stmt) authz.Grant {
 		BAPID: r.ColumnText(4), MemberKey: r.ColumnText(5), ACR: r.ColumnText(6), Nonce: r.ColumnText(7),
 		AuthTime: columnTime(r, 8), CreatedAt: columnTime(r, 9), ExpiresAt: columnTime(r, 10),
 		LastUsedAt: columnTime(r, 11), RevokedAt: columnTime(r, 12),
+		Seen: authz.Seen{Network: r.ColumnText(13), UserAgent: r.ColumnText(14), Origin: r.ColumnText(15)},
+		Says: authz.DeviceSays{Name: r.ColumnText(16), Platform: r.ColumnText(17)},
 	}
 }
 
@@ -68,18 +72,30 @@ func (s *Store) Grants(ctx context.Context, accountID string) (all []authz.Grant
 }
 
 // RevokeGrant implements authz.GrantStore.
-func (s *Store) RevokeGrant(ctx context.Context, id string, now time.Time) error {
-	return wrap("revoking a grant", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
-		return revokeGrant(c, id, now)
+func (s *Store) RevokeGrant(ctx context.Context, id string, now time.Time, e authz.Event) error {
+	return wrap("revoking a grant", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		return revokeGrant(c, id, now, e)
 	}))
 }
 
-func revokeGrant(c *sqlite.Conn, id string, now time.Time) error {
-	n, err := exec(c, `UPDATE grants SET revoked_at = CASE WHEN revoked_at = 0 THEN ?1 ELSE revoked_at END WHERE id = ?2`, now, id)
-	if err == nil && n == 0 {
-		return authz.ErrNotFound
+func revokeGrant(c *sqlite.Conn, id string, now time.Time, e authz.Event) error {
+	err := changedAndTold(c, e, `UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at = 0`, now, id)
+	if errors.Is(err, authz.ErrNotFound) { // or revoked before
+		return one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM grants WHERE id = ?`, id)
 	}
 	return err
+}
+
+// RevokeGrants implements authz.GrantStore.
+func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (n int, err error) {
+	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		n, err = exec(c, `UPDATE grants SET revoked_at = ?1 WHERE account_id = ?2 AND revoked_at = 0 AND expires_at > ?1`, now, accountID)
+		if err != nil || n == 0 {
+			return err
+		}
+		return insertEvent(c, e)
+	})
+	return n, wrap("revoking grants", err)
 }
 
 // Receipt implements authz.GrantStore.
@@ -155,7 +171,7 @@ func notRotated(c *sqlite.Conn, r authz.Rotation) error {
 	case !rotated:
 		return authz.ErrNotFound
 	}
-	if err := revokeGrant(c, grantID, r.At); err != nil {
+	if err := revokeGrant(c, grantID, r.At, r.Reuse); err != nil {
 		return err
 	}
 	return authz.ErrReused

@@ -134,6 +134,7 @@ func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (
 	}{
 		{`DELETE FROM grants WHERE rowid IN (SELECT rowid FROM grants WHERE ended_at < ?1 LIMIT ?2)`, before.Grants},
 		{`DELETE FROM refresh_tokens WHERE token IN (SELECT token FROM refresh_tokens WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
+		{`DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE at < ?1 LIMIT ?2)`, before.Events},
 		{`DELETE FROM sessions WHERE token IN (SELECT token FROM sessions WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
 		{`DELETE FROM reviews WHERE id IN (SELECT id FROM reviews WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
 		{`DELETE FROM used_once WHERE key IN (SELECT key FROM used_once WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -10,35 +11,89 @@ import (
 )
 
 // CreateSession implements authz.SessionStore.
-func (s *Store) CreateSession(ctx context.Context, n authz.Session) error {
-	return s.insert(ctx, "creating a session", single, func(c *sqlite.Conn) error {
-		_, err := exec(c, `INSERT INTO sessions (token, id, account_id, bap_id, member_key, created_at, expires_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`, n.Token, n.ID, n.AccountID, n.BAPID, n.MemberKey, n.CreatedAt, n.ExpiresAt)
-		return err
+func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
+	return s.insert(ctx, "creating a session", several, func(c *sqlite.Conn) error {
+		if n.Passkey != nil {
+			if err := noteUse(c, n.Session.AccountID, *n.Passkey, n.Session.CreatedAt); err != nil {
+				return err
+			}
+		}
+		if n.Replaces != (authz.Hash{}) {
+			if _, err := exec(c, deleteSession, n.Replaces); err != nil {
+				return err
+			}
+		}
+		if err := insertSession(c, n.Session); err != nil {
+			return err
+		}
+		return insertEvent(c, n.Event)
 	})
+}
+
+func insertSession(c *sqlite.Conn, n authz.Session) error {
+	_, err := exec(c, `INSERT INTO sessions (token, id, account_id, bap_id, member_key, method, network, user_agent, created_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		n.Token, n.ID, n.AccountID, n.BAPID, n.MemberKey, n.Method, n.Network, n.UserAgent, n.CreatedAt, n.ExpiresAt)
+	return err
+}
+
+const selectSessions = `SELECT s.token, s.id, s.account_id, s.bap_id, s.member_key, s.method, s.network, s.user_agent, s.created_at, s.expires_at
+	FROM sessions s `
+
+func scanSession(r *sqlite.Stmt) authz.Session {
+	return authz.Session{
+		Token: columnHash(r, 0), ID: r.ColumnText(1), AccountID: r.ColumnText(2), BAPID: r.ColumnText(3), MemberKey: r.ColumnText(4),
+		Method: r.ColumnText(5), Network: r.ColumnText(6), UserAgent: r.ColumnText(7), CreatedAt: columnTime(r, 8), ExpiresAt: columnTime(r, 9),
+	}
 }
 
 // Session implements authz.SessionStore.
 func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (found authz.Session, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return one(c, func(r *sqlite.Stmt) {
-			found = authz.Session{
-				Token: token, ID: r.ColumnText(0), AccountID: r.ColumnText(1), BAPID: r.ColumnText(2), MemberKey: r.ColumnText(3),
-				CreatedAt: columnTime(r, 4), ExpiresAt: columnTime(r, 5),
-			}
-		}, `SELECT s.id, s.account_id, s.bap_id, s.member_key, s.created_at, s.expires_at
-			FROM sessions s WHERE s.token = ? AND s.expires_at > ?
+		return one(c, func(r *sqlite.Stmt) { found = scanSession(r) }, selectSessions+`WHERE s.token = ? AND s.expires_at > ?
 				AND NOT (SELECT a.disabled FROM accounts a WHERE a.id = s.account_id)`, token, now) // no JOIN: see liveGrant
 	})
 	return found, wrap("reading a session", err)
 }
 
-// DeleteSession implements authz.SessionStore.
-func (s *Store) DeleteSession(ctx context.Context, token authz.Hash) error {
-	return wrap("ending a session", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
-		_, err := exec(c, `DELETE FROM sessions WHERE token = ?`, token)
+// Sessions implements authz.SessionStore.
+func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time) (all []authz.Session, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanSession(r)) },
+			selectSessions+`WHERE s.account_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, accountID, now)
 		return err
+	})
+	return all, wrap("listing sessions", err)
+}
+
+const deleteSession = `DELETE FROM sessions WHERE token = ?`
+
+// DeleteSession implements authz.SessionStore.
+func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.Event) error {
+	err := s.writer.do(ctx, several, func(c *sqlite.Conn) error { return changedAndTold(c, e, deleteSession, token) })
+	if errors.Is(err, authz.ErrNotFound) {
+		return nil
+	}
+	return wrap("ending a session", err)
+}
+
+// EndSession implements authz.SessionStore.
+func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.Event) error {
+	return wrap("ending a session", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		return changedAndTold(c, e, `DELETE FROM sessions WHERE account_id = ? AND id = ? AND expires_at > ?`, accountID, id, now)
 	}))
+}
+
+// EndOtherSessions implements authz.SessionStore.
+func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.Event) (n int, err error) {
+	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		n, err = exec(c, `DELETE FROM sessions WHERE account_id = ? AND token <> ? AND expires_at > ?`, accountID, keep, now)
+		if err != nil || n == 0 {
+			return err
+		}
+		return insertEvent(c, e)
+	})
+	return n, wrap("ending sessions", err)
 }
 
 // CreateReview implements authz.SessionStore.

@@ -96,8 +96,8 @@ var accountCases = []testCase{
 		third, second := b.newIdentity(a.ID), b.newIdentity(a.ID)
 		third.CreatedAt, second.CreatedAt = at(2), at(1)
 		third.Profile = authz.Profile{}
-		b.ok(b.store.LinkIdentity(b.Context(), third))
-		b.ok(b.store.LinkIdentity(b.Context(), second))
+		b.ok(b.store.LinkIdentity(b.Context(), third, authz.Event{}))
+		b.ok(b.store.LinkIdentity(b.Context(), second, authz.Event{}))
 		got, err := b.store.Identities(b.Context(), a.ID)
 		b.ok(err)
 		b.same(got, []authz.Identity{first, second, third})
@@ -106,11 +106,11 @@ var accountCases = []testCase{
 		a, first := b.account()
 		_, foreign := b.account()
 		linked := b.newIdentity(a.ID)
-		b.ok(b.store.LinkIdentity(b.Context(), linked))
+		b.ok(b.store.LinkIdentity(b.Context(), linked, authz.Event{}))
 		for _, i := range []authz.Identity{first, foreign, linked} {
 			kept := i
 			i.AccountID, i.MemberKey = a.ID, "another key"
-			b.refused(b.store.LinkIdentity(b.Context(), i), authz.ErrExists)
+			b.refused(b.store.LinkIdentity(b.Context(), i, authz.Event{}), authz.ErrExists)
 			got, err := b.store.Identity(b.Context(), i.BAPID)
 			b.ok(err)
 			b.same(got, kept)
@@ -123,13 +123,13 @@ var accountCases = []testCase{
 		errs := race(16, func(i int) error {
 			mine := identity
 			mine.AccountID = []string{a.ID, other.ID}[i%2]
-			return b.store.LinkIdentity(b.Context(), mine)
+			return b.store.LinkIdentity(b.Context(), mine, authz.Event{})
 		})
 		b.count(errs, 1, is(authz.ErrExists))
 	}},
 	{"an identity cannot be linked to an account that is not there", func(b *bench) {
 		i := b.newIdentity("nobody")
-		b.refused(b.store.LinkIdentity(b.Context(), i), authz.ErrNotFound)
+		b.refused(b.store.LinkIdentity(b.Context(), i, authz.Event{}), authz.ErrNotFound)
 		_, err := b.store.Identity(b.Context(), i.BAPID)
 		b.refused(err, authz.ErrNotFound)
 	}},
@@ -137,7 +137,7 @@ var accountCases = []testCase{
 		_, i := b.account()
 		_, other := b.account()
 		for _, p := range []authz.Profile{{Name: "Only a name"}, {}, other.Profile} {
-			b.ok(b.store.SetProfile(b.Context(), i.BAPID, p))
+			b.ok(b.store.SetProfile(b.Context(), i.BAPID, p, authz.Event{}))
 			i.Profile = p
 			for _, want := range []authz.Identity{i, other} {
 				got, err := b.store.Identity(b.Context(), want.BAPID)
@@ -145,7 +145,7 @@ var accountCases = []testCase{
 				b.same(got, want)
 			}
 		}
-		b.refused(b.store.SetProfile(b.Context(), "nobody", authz.Profile{}), authz.ErrNotFound)
+		b.refused(b.store.SetProfile(b.Context(), "nobody", authz.Profile{}, authz.Event{}), authz.ErrNotFound)
 	}},
 	{"ids, keys and profiles are kept byte for byte", func(b *bench) {
 		for _, s := range awkward {

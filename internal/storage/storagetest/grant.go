@@ -12,6 +12,7 @@ import (
 func (b *bench) grant(r authz.DeviceRequest, i authz.Identity) authz.Grant {
 	return authz.Grant{
 		ID: r.ID, AccountID: i.AccountID, ClientID: r.ClientID, Scope: r.Scope, BAPID: i.BAPID, MemberKey: i.MemberKey,
+		Seen: r.Seen, Says: r.Says,
 		ACR: authz.ACRSignature, Nonce: r.Nonce, AuthTime: at(5), CreatedAt: at(10), ExpiresAt: at(5000),
 	}
 }
@@ -23,6 +24,7 @@ var grantCases = []testCase{
 			r := b.pending()
 			a := b.approval(r, i)
 			a.Receipt, a.Grant.Scope, a.Grant.Nonce, a.Grant.MemberKey, a.Grant.ACR = s, s, s, s, s
+			a.Grant.Seen, a.Grant.Says = authz.Seen{Network: s, UserAgent: s, Origin: s}, authz.DeviceSays{Name: s, Platform: s}
 			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
 			got, err := b.store.Grant(b.Context(), r.ID)
 			b.ok(err)
@@ -37,7 +39,7 @@ var grantCases = []testCase{
 		b.noGrant(pending)
 		_, _, err := b.store.LiveGrant(b.Context(), pending.ID, at(0))
 		b.refused(err, authz.ErrNotFound)
-		b.refused(b.store.RevokeGrant(b.Context(), pending.ID, at(0)), authz.ErrNotFound)
+		b.refused(b.store.RevokeGrant(b.Context(), pending.ID, at(0), authz.Event{}), authz.ErrNotFound)
 	}},
 	{"a grant without a signature has no receipt", func(b *bench) {
 		_, i := b.account()
@@ -51,7 +53,7 @@ var grantCases = []testCase{
 	{"a living grant comes with its identity", func(b *bench) {
 		a := b.approved()
 		second := b.newIdentity(a.identity.AccountID)
-		b.ok(b.store.LinkIdentity(b.Context(), second))
+		b.ok(b.store.LinkIdentity(b.Context(), second, authz.Event{}))
 		g, i, err := b.store.LiveGrant(b.Context(), a.grant.ID, at(20))
 		b.ok(err)
 		b.same(g, a.grant)
@@ -78,8 +80,8 @@ var grantCases = []testCase{
 	{"a revoked grant does not live, and keeps the time of its first revocation", func(b *bench) {
 		a := b.approved()
 		other := b.approved()
-		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(30)))
-		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(40)))
+		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(30), authz.Event{}))
+		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(40), authz.Event{}))
 		_, _, err := b.store.LiveGrant(b.Context(), a.grant.ID, at(20))
 		b.refused(err, authz.ErrNotFound)
 		got, err := b.store.Grant(b.Context(), a.grant.ID)
@@ -90,6 +92,33 @@ var grantCases = []testCase{
 		b.ok(err)
 		_, _, err = b.store.LiveGrant(b.Context(), other.grant.ID, at(40))
 		b.ok(err)
+	}},
+	{"an account revokes all its living grants, and no others", func(b *bench) {
+		_, i := b.account()
+		var grants []authz.Grant
+		for n := range 4 {
+			a := b.approval(b.pending(), i)
+			if n == 3 {
+				a.Grant.ExpiresAt = at(60)
+			}
+			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+			grants = append(grants, a.Grant)
+		}
+		foreign := b.approved().grant
+		b.ok(b.store.RevokeGrant(b.Context(), grants[2].ID, at(30), authz.Event{}))
+		revoked := b.event(i.AccountID)
+		for _, want := range []int{2, 0} {
+			n, err := b.store.RevokeGrants(b.Context(), i.AccountID, at(60), revoked)
+			b.ok(err)
+			b.same(n, want)
+		}
+		grants[0].RevokedAt, grants[1].RevokedAt, grants[2].RevokedAt = at(60), at(60), at(30)
+		for _, want := range append(grants, foreign) {
+			got, err := b.store.Grant(b.Context(), want.ID)
+			b.ok(err)
+			b.same(got, want)
+		}
+		b.told(i.AccountID, revoked)
 	}},
 	{"an account's grants are listed, newest first, dead or alive", func(b *bench) {
 		_, i := b.account()
@@ -102,7 +131,7 @@ var grantCases = []testCase{
 			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
 			want = append(want, a.Grant)
 		}
-		b.ok(b.store.RevokeGrant(b.Context(), want[0].ID, at(20)))
+		b.ok(b.store.RevokeGrant(b.Context(), want[0].ID, at(20), authz.Event{}))
 		want[0].RevokedAt = at(20)
 		slices.SortFunc(want, func(x, y authz.Grant) int { return y.CreatedAt.Compare(x.CreatedAt) })
 		got, err := b.store.Grants(b.Context(), i.AccountID)

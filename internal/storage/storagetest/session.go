@@ -11,6 +11,7 @@ import (
 func (b *bench) session(i authz.Identity) authz.Session {
 	return authz.Session{
 		ID: b.word("session"), Token: b.hash(), AccountID: i.AccountID, BAPID: i.BAPID, MemberKey: i.MemberKey,
+		Method: authz.MethodPasskey, Network: "192.0.2.0/24", UserAgent: b.word("agent"),
 		CreatedAt: at(0), ExpiresAt: at(600),
 	}
 }
@@ -25,7 +26,7 @@ var sessionCases = []testCase{
 	{"a session is kept with every member", func(b *bench) {
 		_, i := b.account()
 		for _, s := range []authz.Session{b.session(i), b.session(i)} {
-			b.ok(b.store.CreateSession(b.Context(), s))
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
 			got, err := b.store.Session(b.Context(), s.Token, at(0))
 			b.ok(err)
 			b.same(got, s)
@@ -34,7 +35,7 @@ var sessionCases = []testCase{
 	{"a session that is not there or has expired is not found", func(b *bench) {
 		_, i := b.account()
 		s := b.session(i)
-		b.ok(b.store.CreateSession(b.Context(), s))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
 		_, err := b.store.Session(b.Context(), b.hash(), at(0))
 		b.refused(err, authz.ErrNotFound)
 		_, err = b.store.Session(b.Context(), s.Token, s.ExpiresAt)
@@ -45,27 +46,130 @@ var sessionCases = []testCase{
 	{"a session of a disabled account is not found", func(b *bench) {
 		_, i := b.accountWith(func(a *authz.Account) { a.Disabled = true })
 		s := b.session(i)
-		b.ok(b.store.CreateSession(b.Context(), s))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
 		_, err := b.store.Session(b.Context(), s.Token, at(0))
 		b.refused(err, authz.ErrNotFound)
 	}},
 	{"a session needs an account", func(b *bench) {
 		s := b.session(authz.Identity{AccountID: "nobody"})
-		b.refused(b.store.CreateSession(b.Context(), s), authz.ErrNotFound)
+		b.refused(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}), authz.ErrNotFound)
 		_, err := b.store.Session(b.Context(), s.Token, at(0))
 		b.refused(err, authz.ErrNotFound)
 	}},
 	{"a session ends once and for all, others go on", func(b *bench) {
 		_, i := b.account()
 		s, other := b.session(i), b.session(i)
-		b.ok(b.store.CreateSession(b.Context(), s))
-		b.ok(b.store.CreateSession(b.Context(), other))
-		b.ok(b.store.DeleteSession(b.Context(), s.Token))
-		b.ok(b.store.DeleteSession(b.Context(), s.Token))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: other}))
+		b.ok(b.store.DeleteSession(b.Context(), s.Token, authz.Event{}))
+		b.ok(b.store.DeleteSession(b.Context(), s.Token, authz.Event{}))
 		_, err := b.store.Session(b.Context(), s.Token, at(0))
 		b.refused(err, authz.ErrNotFound)
 		_, err = b.store.Session(b.Context(), other.Token, at(0))
 		b.ok(err)
+	}},
+	{"the end of a session is told of when there was one", func(b *bench) {
+		a, i := b.account()
+		s := b.session(i)
+		began, ended := b.event(a.ID), b.event(a.ID)
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s, Event: began}))
+		b.ok(b.store.DeleteSession(b.Context(), s.Token, ended))
+		b.ok(b.store.DeleteSession(b.Context(), s.Token, b.event(a.ID)))
+		b.told(a.ID, ended, began)
+	}},
+	{"B-03 a sign-in ends the session that the browser had, whoever's it was", func(b *bench) {
+		_, i := b.account()
+		_, other := b.account()
+		planted, stays, mine := b.session(other), b.session(other), b.session(i)
+		for _, s := range []authz.Session{planted, stays} {
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
+		}
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: mine, Replaces: planted.Token}))
+		_, err := b.store.Session(b.Context(), planted.Token, at(0))
+		b.refused(err, authz.ErrNotFound)
+		for _, s := range []authz.Session{stays, mine} {
+			_, err := b.store.Session(b.Context(), s.Token, at(0))
+			b.ok(err)
+		}
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: b.session(i), Replaces: b.hash()}))
+	}},
+	{"a refused sign-in ends no session", func(b *bench) {
+		_, i := b.account()
+		s := b.session(i)
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
+		nobody := b.session(authz.Identity{AccountID: "nobody"})
+		b.refused(b.store.CreateSession(b.Context(), authz.NewSession{Session: nobody, Replaces: s.Token}), authz.ErrNotFound)
+		_, err := b.store.Session(b.Context(), s.Token, at(0))
+		b.ok(err)
+	}},
+	{"an account's sessions that are not over are listed, newest first", func(b *bench) {
+		a, i := b.account()
+		_, other := b.account()
+		var want []authz.Session
+		for _, created := range []int{2, 1, 3} {
+			s := b.session(i)
+			s.CreatedAt = at(created)
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
+			want = append(want, s)
+		}
+		over := b.session(i)
+		over.ExpiresAt = at(10)
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: over}))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: b.session(other)}))
+		slices.SortFunc(want, func(x, y authz.Session) int { return y.CreatedAt.Compare(x.CreatedAt) })
+		got, err := b.store.Sessions(b.Context(), a.ID, at(10))
+		b.ok(err)
+		b.same(got, want)
+		none, err := b.store.Sessions(b.Context(), "nobody", at(10))
+		b.ok(err)
+		b.same(len(none), 0)
+	}},
+	{"an account ends a session of its own by its id, once", func(b *bench) {
+		a, i := b.account()
+		other, _ := b.account()
+		s, stays, over := b.session(i), b.session(i), b.session(i)
+		over.ExpiresAt = at(10)
+		for _, n := range []authz.Session{s, stays, over} {
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: n, Event: authz.Event{}}))
+		}
+		b.refused(b.store.EndSession(b.Context(), other.ID, s.ID, at(10), b.event(other.ID)), authz.ErrNotFound)
+		b.refused(b.store.EndSession(b.Context(), a.ID, "none", at(10), b.event(a.ID)), authz.ErrNotFound)
+		b.refused(b.store.EndSession(b.Context(), a.ID, over.ID, at(10), b.event(a.ID)), authz.ErrNotFound)
+		ended := b.event(a.ID)
+		errs := race(8, func(int) error { return b.store.EndSession(b.Context(), a.ID, s.ID, at(10), ended) })
+		b.count(errs, 1, is(authz.ErrNotFound))
+		got, err := b.store.Sessions(b.Context(), a.ID, at(10))
+		b.ok(err)
+		b.same(got, []authz.Session{stays})
+		b.told(a.ID, ended)
+		b.told(other.ID)
+	}},
+	{"an account ends all its sessions but one, or all", func(b *bench) {
+		a, i := b.account()
+		_, other := b.account()
+		sessions := []authz.Session{b.session(i), b.session(i), b.session(i), b.session(other)}
+		for _, s := range sessions {
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
+		}
+		over := b.session(i)
+		over.ExpiresAt = at(10)
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: over}))
+		end := func(keep authz.Hash, e authz.Event, want int) {
+			b.Helper()
+			n, err := b.store.EndOtherSessions(b.Context(), a.ID, keep, at(10), e)
+			b.ok(err)
+			b.same(n, want)
+		}
+		first, last := b.event(a.ID), b.event(a.ID)
+		end(sessions[1].Token, first, 2)
+		end(sessions[1].Token, b.event(a.ID), 0)
+		got, err := b.store.Sessions(b.Context(), a.ID, at(10))
+		b.ok(err)
+		b.same(got, sessions[1:2])
+		end(authz.Hash{}, last, 1)
+		_, err = b.store.Session(b.Context(), sessions[3].Token, at(10))
+		b.ok(err)
+		b.told(a.ID, last, first)
 	}},
 	{"a review is taken once, with every member", func(b *bench) {
 		r := b.review()

@@ -40,6 +40,9 @@ func Run(t *testing.T, open func(t testing.TB) authz.Store) {
 		{"refresh", refreshCases},
 		{"key", keyCases},
 		{"guard", guardCases},
+		{"event", eventCases},
+		{"passkey", passkeyCases},
+		{"backup", backupCases},
 		{"sweep", sweepCases},
 		{"store", storeCases},
 	} {

@@ -159,7 +159,7 @@ func everythingSurvives(b *bench) {
 		DeviceCode: a.request.DeviceCode, ClientID: a.request.ClientID, At: at(20), RefreshToken: &token,
 	}))
 	session, review := b.session(a.identity), b.review()
-	b.ok(b.store.CreateSession(ctx, session))
+	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: session}))
 	b.ok(b.store.CreateReview(ctx, review))
 	keys, err := b.store.AddSigningKeys(ctx, []authz.SigningKey{b.key("ES256")})
 	b.ok(err)

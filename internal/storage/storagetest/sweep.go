@@ -92,8 +92,8 @@ var sweepCases = []testCase{
 	{"grants that expired or were revoked before are swept with their receipts", func(b *bench) {
 		expired := b.approvedWith(func(_ *authz.DeviceRequest, g *authz.Grant) { g.ExpiresAt = at(60) }).grant
 		revoked, edge, live := b.approved().grant, b.approved().grant, b.approved().grant
-		b.ok(b.store.RevokeGrant(b.Context(), revoked.ID, at(60)))
-		b.ok(b.store.RevokeGrant(b.Context(), edge.ID, at(61)))
+		b.ok(b.store.RevokeGrant(b.Context(), revoked.ID, at(60), authz.Event{}))
+		b.ok(b.store.RevokeGrant(b.Context(), edge.ID, at(61), authz.Event{}))
 		n, err := b.store.Sweep(b.Context(), authz.SweepTimes{DeviceRequests: at(0), Grants: at(61), Rest: at(0)}, 100)
 		b.ok(err)
 		b.same(n, 2)
@@ -132,8 +132,8 @@ func sweepRest(b *bench) {
 	_, i := b.account()
 	over, live := b.session(i), b.session(i)
 	over.ExpiresAt, live.ExpiresAt = at(60), at(62)
-	b.ok(b.store.CreateSession(ctx, over))
-	b.ok(b.store.CreateSession(ctx, live))
+	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: over}))
+	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: live}))
 	overReview, liveReview := b.review(), b.review()
 	overReview.ExpiresAt, liveReview.ExpiresAt = at(60), at(62)
 	b.ok(b.store.CreateReview(ctx, overReview))

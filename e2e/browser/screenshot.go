@@ -1,0 +1,98 @@
+//go:build e2e
+
+package browser
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+)
+
+// screenshots is where pictures go, seen from the root of the module. They are
+// committed, so that a person can look at them.
+const screenshots = "e2e/screenshots"
+
+// Screenshot takes a picture of the whole page. With SCREENSHOTS=1 in the
+// environment (`make screenshots`) it is written to e2e/screenshots/NAME.png.
+func (p *Tab) Screenshot(name string) {
+	p.t.Helper()
+	size := do(p, page.GetLayoutMetrics, cdp.Empty{}).CSSContentSize
+	beyond := true
+	shot := do(p, page.CaptureScreenshot, page.CaptureScreenshotParams{
+		CaptureBeyondViewport: &beyond,
+		Clip:                  &page.Viewport{Width: size.Width, Height: size.Height, Scale: 1},
+	})
+	picture, err := png.Decode(bytes.NewReader(shot.Data))
+	if err != nil {
+		p.t.Fatalf("the picture %s: %v", name, err)
+	}
+	counts := countColors(picture)
+	if len(counts) < 2 {
+		p.t.Errorf("the picture %s of %s is empty", name, p.URL())
+	}
+	if os.Getenv("SCREENSHOTS") == "" {
+		return
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var file bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := encoder.Encode(&file, reduce(picture, counts)); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(root, screenshots), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, screenshots, name+".png"), file.Bytes(), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func countColors(picture image.Image) map[color.RGBA]int {
+	counts := map[color.RGBA]int{}
+	for y := picture.Bounds().Min.Y; y < picture.Bounds().Max.Y; y++ {
+		for x := picture.Bounds().Min.X; x < picture.Bounds().Max.X; x++ {
+			counts[rgba(picture.At(x, y))]++
+		}
+	}
+	return counts
+}
+
+// reduce leaves a picture the 256 colours it uses most, which for our pages is
+// nearly all of them and a third of the bytes.
+func reduce(picture image.Image, counts map[color.RGBA]int) image.Image {
+	const colors = 256
+	byUse := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return counts[b] - counts[a] })
+	var palette color.Palette
+	index := map[color.RGBA]uint8{}
+	for _, c := range byUse {
+		if len(palette) < colors {
+			index[c] = uint8(len(palette))
+			palette = append(palette, c)
+		} else {
+			index[c] = uint8(palette.Index(c))
+		}
+	}
+	reduced := image.NewPaletted(picture.Bounds(), palette)
+	for y := picture.Bounds().Min.Y; y < picture.Bounds().Max.Y; y++ {
+		for x := picture.Bounds().Min.X; x < picture.Bounds().Max.X; x++ {
+			reduced.SetColorIndex(x, y, index[rgba(picture.At(x, y))])
+		}
+	}
+	return reduced
+}
+
+func rgba(c color.Color) color.RGBA {
+	r, g, b, a := c.RGBA()
+	return color.RGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), uint8(a >> 8)}
+}

@@ -1,0 +1,88 @@
+package authz
+
+import (
+	"context"
+	"time"
+)
+
+// EventKind is what happened.
+type EventKind string
+
+// What an owner can look back at.
+const (
+	EventSignedIn       EventKind = "signed-in"
+	EventSignedOut      EventKind = "signed-out"
+	EventApproved       EventKind = "approved"
+	EventDenied         EventKind = "denied"
+	EventReported       EventKind = "reported"
+	EventRevoked        EventKind = "revoked"
+	EventSessionEnded   EventKind = "session-ended"
+	EventIdentityLinked EventKind = "identity-linked"
+	EventProfileSet     EventKind = "profile-set"
+	EventPasskeyAdded   EventKind = "passkey-added"
+	EventPasskeyRemoved EventKind = "passkey-removed"
+	EventBackupSaved    EventKind = "backup-saved"
+	EventBackupRemoved  EventKind = "backup-removed"
+)
+
+// The subjects of events that concern more than one thing, or that somebody else
+// than the owner caused.
+const (
+	// SubjectAll: every living grant was revoked, or every other session ended.
+	SubjectAll = "all"
+	// SubjectClient: the client itself gave the grant back (RFC 7009).
+	SubjectClient = "client"
+	// SubjectReuse: a refresh token was used a second time and may be stolen.
+	SubjectReuse = "refresh-token-reused"
+)
+
+// Event is something that happened to an account, kept for its owner.
+type Event struct {
+	ID        string
+	AccountID string
+	At        time.Time
+	Kind      EventKind
+	// BAPID is the identity that acted or, for linked identities, profiles and
+	// backups, that was acted on.
+	BAPID    string
+	ClientID string
+	GrantID  string
+	// ACR is how an approval was proved.
+	ACR string
+	// Network and UserAgent are those of the request that did it, if the owner's.
+	Network   string
+	UserAgent string
+	// Subject says more in the words of the kind: the device's name for a decision,
+	// the method of a sign-in, the name of a passkey or identity, the id of a
+	// session, or one of the Subject constants.
+	Subject string
+}
+
+// newEvent begins an event of something that an owner does now.
+func (s *Service) newEvent(owner Owner, kind EventKind) (Event, error) {
+	id, err := s.newID()
+	if err != nil {
+		return Event{}, err
+	}
+	seen := owner.Seen.clean()
+	return Event{
+		ID: id, AccountID: owner.AccountID, At: s.now(), Kind: kind, BAPID: owner.BAPID,
+		Network: seen.Network, UserAgent: seen.UserAgent,
+	}, nil
+}
+
+// newEventOf is newEvent with a subject.
+func (s *Service) newEventOf(owner Owner, kind EventKind, subject string) (Event, error) {
+	e, err := s.newEvent(owner, kind)
+	e.Subject = subject
+	return e, err
+}
+
+// maxEvents is the most that is listed at once.
+const maxEvents = 1000
+
+// Events returns what happened to the owner's account, newest first, at most
+// limit; what is older than 90 days is gone.
+func (s *Service) Events(ctx context.Context, owner Owner, limit int) ([]Event, error) {
+	return s.store.Events(ctx, owner.AccountID, max(0, min(limit, maxEvents)))
+}

@@ -1,0 +1,315 @@
+package authz
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+)
+
+// maxPasskeys is how many passkeys an account may have.
+const maxPasskeys = 20
+
+// Passkey is a WebAuthn credential of an account. The identity that linked it is
+// the identity it signs in as: its member key signed the credential's addition,
+// which makes the passkey a key that the identity delegated (requirement N-09).
+type Passkey struct {
+	// ID is the credential id in base64url.
+	ID        string
+	AccountID string
+	BAPID     string
+	MemberKey string
+	Name      string
+	// CreatedAt and LastUsedAt; the latter is zero for a passkey never used.
+	CreatedAt  time.Time
+	LastUsedAt time.Time
+	// SignCount is the authenticator's signature counter when it was last used.
+	SignCount uint32
+	// Credential is the credential record (WebAuthn §4) as JSON.
+	Credential []byte
+}
+
+// Passkeys returns the passkeys of the owner's account, oldest first.
+func (s *Service) Passkeys(ctx context.Context, owner Owner) ([]Passkey, error) {
+	return s.store.Passkeys(ctx, owner.AccountID)
+}
+
+// RemovePasskey removes a passkey of the owner's account: it signs in no more.
+//
+//	NotFound: there is none with this id, or it is somebody else's
+func (s *Service) RemovePasskey(ctx context.Context, owner Owner, id string) error {
+	p, err := s.store.Passkey(ctx, id) // for its name; whose it is, the removal checks
+	if err != nil {
+		return notFound(err, noSuchPasskey)
+	}
+	event, err := s.newEventOf(owner, EventPasskeyRemoved, p.Name)
+	if err != nil {
+		return err
+	}
+	event.BAPID = p.BAPID
+	if err := s.store.RemovePasskey(ctx, owner.AccountID, id, event); err != nil {
+		return notFound(err, noSuchPasskey)
+	}
+	s.log.Info("passkey removed", "passkey", id, "account", owner.AccountID)
+	return nil
+}
+
+const noSuchPasskey = "you have no such passkey"
+
+var (
+	errTooManyPasskeys = refuse(InvalidRequest, "an account has 20 passkeys at most: remove one first")
+	errPasskeyExists   = refuse(InvalidRequest, "this passkey is here already")
+)
+
+// PasskeyOptions begins adding a passkey to the owner's account.
+//
+//	InvalidRequest: the account has as many as it may, or this server has none
+func (s *Service) PasskeyOptions(ctx context.Context, owner Owner) (Ceremony, error) {
+	if s.passkeys == nil {
+		return Ceremony{}, errNoPasskeys
+	}
+	there, err := s.store.Passkeys(ctx, owner.AccountID)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	if len(there) >= maxPasskeys {
+		return Ceremony{}, errTooManyPasskeys
+	}
+	exclude, err := descriptors(there)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	identity, err := s.store.Identity(ctx, owner.BAPID)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	challenge, err := s.random(challengeLength)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	user := passkeyUser{handle: []byte(owner.AccountID), name: identity.DisplayName()}
+	creation, session, err := s.passkeys.BeginRegistration(user, webauthn.WithExclusions(exclude),
+		func(o *protocol.PublicKeyCredentialCreationOptions) error {
+			o.Challenge = challenge
+			return nil
+		})
+	if err != nil {
+		return Ceremony{}, err
+	}
+	return s.begin(owner.AccountID, creation, session)
+}
+
+// NewPasskey is a passkey as a browser hands it in.
+type NewPasskey struct {
+	Ceremony Secret
+	Name     string
+	// Credential is the JSON of the PublicKeyCredential (WebAuthn §5.1).
+	Credential string
+}
+
+// AddPasskey adds a passkey to the owner's account. The owner's session began the
+// ceremony, and the member key of one of the account's identities signed the
+// request that carries the credential: the passkey acts as that identity.
+//
+//	Unauthorized: the signature is refused
+//	Forbidden: the key that signed is of no identity of this account
+//	InvalidRequest: the ceremony is over, the credential does not fit it or is
+//	known here, or the account has as many as it may
+func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequest, in NewPasskey) (Passkey, error) {
+	if s.passkeys == nil {
+		return Passkey{}, errNoPasskeys
+	}
+	identity, err := s.signerOf(ctx, owner, signed)
+	if err != nil {
+		return Passkey{}, err
+	}
+	state, err := s.resume(in.Ceremony, owner.AccountID)
+	if err != nil {
+		return Passkey{}, err
+	}
+	credential, err := s.created(state, in.Credential)
+	if err != nil {
+		return Passkey{}, err
+	}
+	if err := s.useUp(ctx, state); err != nil {
+		return Passkey{}, err
+	}
+	p := Passkey{
+		ID: base64.RawURLEncoding.EncodeToString(credential.ID), AccountID: owner.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
+		Name: CleanText(in.Name, maxNameGraphemes), CreatedAt: s.now(), SignCount: credential.Authenticator.SignCount,
+	}
+	if p.Credential, err = credentialRecord(*credential); err != nil {
+		return Passkey{}, err
+	}
+	event, err := s.newEventOf(owner, EventPasskeyAdded, p.Name)
+	if err != nil {
+		return Passkey{}, err
+	}
+	event.BAPID = p.BAPID
+	switch err := s.store.AddPasskey(ctx, p, maxPasskeys, event); {
+	case errors.Is(err, ErrExists):
+		return Passkey{}, errPasskeyExists
+	case errors.Is(err, ErrFull):
+		return Passkey{}, errTooManyPasskeys
+	case err != nil:
+		return Passkey{}, err
+	}
+	s.log.Info("passkey added", "passkey", p.ID, "account", p.AccountID, "bap_id", p.BAPID)
+	return p, nil
+}
+
+// signerOf returns the identity of the owner's account whose key signed a request.
+//
+//	Unauthorized, Forbidden
+func (s *Service) signerOf(ctx context.Context, owner Owner, signed SignedRequest) (Identity, error) {
+	v, err := s.verifySigned(ctx, signed)
+	if err != nil {
+		return Identity{}, unauthorizedBy(err)
+	}
+	bapID, err := bapIDOfKey(v.PublicKey)
+	if err != nil {
+		return Identity{}, err
+	}
+	identity, err := s.store.Identity(ctx, bapID)
+	if errors.Is(err, ErrNotFound) || (err == nil && identity.AccountID != owner.AccountID) {
+		return Identity{}, refuse(Forbidden, "the key that signed is of no identity of this account: sign with the member key of one")
+	}
+	return identity, err
+}
+
+// created checks a new credential against its ceremony (WebAuthn §7.1).
+func (s *Service) created(state ceremonyState, credential string) (*webauthn.Credential, error) {
+	parsed, err := protocol.ParseCredentialCreationResponseBytes([]byte(credential))
+	if err != nil {
+		return nil, refuseBecause(InvalidRequest, "credential cannot be read: send the JSON of the PublicKeyCredential as a text", err)
+	}
+	c, err := s.passkeys.CreateCredential(passkeyUser{handle: []byte(state.AccountID)}, state.Session, parsed)
+	if err != nil {
+		return nil, refuseBecause(InvalidRequest, "the credential does not fit the options that it was made for: ask for new ones and try again", err)
+	}
+	return c, nil
+}
+
+// PasskeySignInOptions begins a sign-in with whichever passkey of this server the
+// person picks.
+//
+//	InvalidRequest: this server has no passkeys
+func (s *Service) PasskeySignInOptions(context.Context) (Ceremony, error) {
+	if s.passkeys == nil {
+		return Ceremony{}, errNoPasskeys
+	}
+	challenge, err := s.random(challengeLength)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	assertion, session, err := s.passkeys.BeginDiscoverableLogin(webauthn.WithChallenge(challenge))
+	if err != nil {
+		return Ceremony{}, err
+	}
+	return s.begin("", assertion, session)
+}
+
+// PasskeySignIn is a sign-in with a passkey as a browser hands it in.
+type PasskeySignIn struct {
+	Ceremony Secret
+	// Credential is the JSON of the PublicKeyCredential (WebAuthn §5.1).
+	Credential string
+	Seen       Seen
+	// Replaces is the session token that the browser had before, or empty.
+	Replaces Secret
+}
+
+// errPasskey says the same whether the passkey is unknown, was removed, is
+// somebody's whose account is disabled, or did not sign this.
+var errPasskey = refuse(Unauthorized, "this passkey is not accepted here: try another, or sign in with your identity's key")
+
+// SignInWithPasskey signs in the owner of a passkey as the identity that linked
+// it, and returns the session and its token.
+//
+//	Unauthorized: the passkey is not accepted
+//	InvalidRequest: the ceremony is over
+func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (Session, Secret, error) {
+	if s.passkeys == nil {
+		return Session{}, "", errNoPasskeys
+	}
+	state, err := s.resume(in.Ceremony, "")
+	if err != nil {
+		return Session{}, "", err
+	}
+	p, credential, err := s.asserted(ctx, state, in.Credential)
+	if err != nil {
+		return Session{}, "", err
+	}
+	if err := s.useUp(ctx, state); err != nil {
+		return Session{}, "", err
+	}
+	begin, err := s.newSession(Identity{AccountID: p.AccountID, BAPID: p.BAPID, MemberKey: p.MemberKey}, MethodPasskey, in.Seen, in.Replaces)
+	if err != nil {
+		return Session{}, "", err
+	}
+	record, err := credentialRecord(*credential)
+	if err != nil {
+		return Session{}, "", err
+	}
+	begin.Passkey = &PasskeyUse{ID: p.ID, SignCount: credential.Authenticator.SignCount, Credential: record}
+	switch err := s.store.CreateSession(ctx, begin.NewSession); {
+	case errors.Is(err, ErrNotFound): // removed meanwhile
+		return Session{}, "", errPasskey
+	case errors.Is(err, ErrCounter): // of two sign-ins at once, the one with the older counter
+		return Session{}, "", s.cloned(p)
+	case err != nil:
+		return Session{}, "", err
+	}
+	return begin.Session, begin.token, nil
+}
+
+// cloned refuses a passkey whose counter did not grow: there may be a copy of it
+// (WebAuthn §6.1.1).
+func (s *Service) cloned(p Passkey) error {
+	s.log.Warn("passkey refused: its signature counter did not grow, there may be a copy of it", "passkey", p.ID, "account", p.AccountID)
+	return errPasskey
+}
+
+// asserted checks what a passkey signed (WebAuthn §7.2). Each refusal has the
+// same words, and comes after the same work, whether or not the passkey is
+// known here (attack B-17).
+//
+//	Unauthorized
+func (s *Service) asserted(ctx context.Context, state ceremonyState, credential string) (Passkey, *webauthn.Credential, error) {
+	parsed, err := protocol.ParseCredentialRequestResponseBytes([]byte(credential))
+	if err != nil {
+		return Passkey{}, nil, refuseBecause(Unauthorized, errPasskey.Description, err)
+	}
+	p, err := s.store.Passkey(ctx, base64.RawURLEncoding.EncodeToString(parsed.RawID))
+	known := err == nil
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Passkey{}, nil, err
+	}
+	record := webauthn.Credential{ID: parsed.RawID, PublicKey: s.passkeys.decoy}
+	if known {
+		if record, err = p.record(); err != nil {
+			return Passkey{}, nil, err
+		}
+	}
+	// Whose handle the authenticator gave is compared afterwards: here it would be
+	// compared before the signature is verified.
+	user := passkeyUser{handle: parsed.Response.UserHandle, credentials: []webauthn.Credential{record}}
+	_, signed, err := s.passkeys.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return user, nil }, state.Session, parsed)
+	if err != nil || !known || string(parsed.Response.UserHandle) != p.AccountID {
+		return Passkey{}, nil, refuseBecause(Unauthorized, errPasskey.Description, err)
+	}
+	if signed.Authenticator.CloneWarning {
+		return Passkey{}, nil, s.cloned(p)
+	}
+	account, err := s.store.Account(ctx, p.AccountID)
+	if err != nil {
+		return Passkey{}, nil, err
+	}
+	if account.Disabled {
+		return Passkey{}, nil, errPasskey
+	}
+	return p, signed, nil
+}

@@ -1,0 +1,114 @@
+package authz
+
+import (
+	"context"
+	"errors"
+)
+
+// beginning is a session that is about to be stored, with its token.
+type beginning struct {
+	NewSession
+	token Secret
+}
+
+// newSession draws a session of an identity that was proved by a method. Each
+// sign-in has a session of its own (attack B-03).
+func (s *Service) newSession(identity Identity, method string, seen Seen, replaces Secret) (beginning, error) {
+	token, err := s.newSecret(sessionTokenPrefix)
+	if err != nil {
+		return beginning{}, err
+	}
+	id, err := s.newID()
+	if err != nil {
+		return beginning{}, err
+	}
+	seen = seen.clean()
+	event, err := s.newEventOf(Owner{AccountID: identity.AccountID, BAPID: identity.BAPID, Seen: seen}, EventSignedIn, method)
+	if err != nil {
+		return beginning{}, err
+	}
+	now := s.now()
+	b := beginning{token: token, NewSession: NewSession{Event: event, Session: Session{
+		ID: id, Token: token.Hash(), AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
+		Method: method, Network: seen.Network, UserAgent: seen.UserAgent,
+		CreatedAt: now, ExpiresAt: now.Add(s.settings.SessionLifetime),
+	}}}
+	if replaces != "" {
+		b.Replaces = replaces.Hash()
+	}
+	return b, nil
+}
+
+// session finds a session by its token.
+func (s *Service) session(ctx context.Context, token Secret) (Session, error) {
+	if token == "" {
+		return Session{}, errNotSignedIn
+	}
+	session, err := s.store.Session(ctx, token.Hash(), s.now())
+	if errors.Is(err, ErrNotFound) {
+		return Session{}, errNotSignedIn
+	}
+	return session, err
+}
+
+var errNotSignedIn = refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
+
+// Session returns a session and its identity, for the person it belongs to.
+//
+//	Unauthorized
+func (s *Service) Session(ctx context.Context, token Secret) (Session, Identity, error) {
+	session, err := s.session(ctx, token)
+	if err != nil {
+		return Session{}, Identity{}, err
+	}
+	identity, err := s.store.Identity(ctx, session.BAPID)
+	return session, identity, err
+}
+
+// SignOut ends a session. One that is over is no error.
+func (s *Service) SignOut(ctx context.Context, token Secret) error {
+	session, err := s.session(ctx, token)
+	if errors.Is(err, errNotSignedIn) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	event, err := s.newEvent(Owner{
+		AccountID: session.AccountID, BAPID: session.BAPID,
+		Seen: Seen{Network: session.Network, UserAgent: session.UserAgent},
+	}, EventSignedOut)
+	if err != nil {
+		return err
+	}
+	return s.store.DeleteSession(ctx, session.Token, event)
+}
+
+// Sessions returns the owner's sessions that are not over, newest first.
+func (s *Service) Sessions(ctx context.Context, owner Owner) ([]Session, error) {
+	return s.store.Sessions(ctx, owner.AccountID, s.now())
+}
+
+// EndSession ends one of the owner's sessions, wherever it is.
+//
+//	NotFound: there is none with this id, it is over, or it is somebody else's
+func (s *Service) EndSession(ctx context.Context, owner Owner, id string) error {
+	event, err := s.newEventOf(owner, EventSessionEnded, id)
+	if err != nil {
+		return err
+	}
+	if err := s.store.EndSession(ctx, owner.AccountID, id, s.now(), event); err != nil {
+		return notFound(err, "you have no such session")
+	}
+	return nil
+}
+
+// EndOtherSessions ends all of the owner's sessions but the one that asks, and
+// returns how many. A signed request has none, so that it ends all.
+func (s *Service) EndOtherSessions(ctx context.Context, owner Owner) (int, error) {
+	event, err := s.newEventOf(owner, EventSessionEnded, SubjectAll)
+	if err != nil {
+		return 0, err
+	}
+	return s.store.EndOtherSessions(ctx, owner.AccountID, owner.Session, s.now(), event)
+}

@@ -1,0 +1,71 @@
+package authz
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// visitLifetime is how long a code survives a sign-in: as long as the longest
+// life a code may have.
+const visitLifetime = 30 * time.Minute
+
+const visitPurpose = "visit"
+
+// StartVisit keeps a typed user code over a sign-in under an opaque id: nobody but
+// this server can read the code out of it, so that it may stand in an address.
+// Nothing is stored, and nothing is said of whether the code exists.
+//
+//	NotACode: the text cannot be a code
+func (s *Service) StartVisit(typed string) (id, code string, err error) {
+	code, plausible := ParseUserCode(typed)
+	if !plausible {
+		return "", "", errNotACode
+	}
+	expires := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(visitLifetime).Unix()))
+	id, err = s.secrets.handOut(visitPurpose, append(expires, code...), s.rand)
+	return id, code, err
+}
+
+// VisitCode returns the user code of a visit.
+//
+//	ReviewOver: not a visit of this server, or over
+func (s *Service) VisitCode(id string) (string, error) {
+	const expiryLength = 8
+	plain, err := s.secrets.takeBack(visitPurpose, id)
+	if errors.Is(err, errNotHandedOut) {
+		return "", errReviewOver
+	}
+	if err != nil {
+		return "", err
+	}
+	if uint64(s.now().Unix()) >= binary.BigEndian.Uint64(plain) {
+		return "", errReviewOver
+	}
+	return string(plain[expiryLength:]), nil
+}
+
+var errNotACode = refuse(NotACode, "that is not a code: enter the letters that your device shows")
+
+// FormToken is what each form of a signed-in page carries: bound to the session,
+// so that a form made elsewhere is refused even where a browser sends neither
+// Origin nor Sec-Fetch-Site (attack B-04).
+func (s *Service) FormToken(owner Owner) string {
+	mac := hmac.New(sha256.New, s.secrets.form)
+	mac.Write(owner.Session[:])
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// CheckForm refuses a form that was not made for the owner's session.
+//
+//	ReviewOver
+func (s *Service) CheckForm(owner Owner, token string) error {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(s.FormToken(owner))) != 1 {
+		return errReviewOver
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"countersign.dev/internal/authz"
+)
+
+// eventsShown is how many events the page shows.
+const eventsShown = 50
+
+// accountPage is GET /account: what an owner has, and has allowed.
+func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
+	who, err := s.sessionOwner(r)
+	if isUnauthorized(err) {
+		return s.signInPage(w, r, "", "")
+	}
+	if err != nil {
+		return err
+	}
+	page, err := s.accountView(r, who)
+	if err != nil {
+		return err
+	}
+	v, err := s.viewOf(r, who, page)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, s.pages.account, v)
+}
+
+// accountForm carries out a form of the account page that names one thing, and
+// shows the page again.
+func (s *Server) accountForm(act func(ctx context.Context, owner authz.Owner, id string) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		who, _, err := s.ownForm(r)
+		if err != nil {
+			return err
+		}
+		// What is gone already is what was wanted: a second click, another tab.
+		if err := act(r.Context(), who, r.PathValue("id")); err != nil && !errors.Is(err, authz.NotFound) {
+			return err
+		}
+		http.Redirect(w, r, "/account", http.StatusSeeOther)
+		return nil
+	}
+}
+
+func (s *Server) revokeAll(ctx context.Context, who authz.Owner, _ string) error {
+	_, err := s.authz.RevokeGrants(ctx, who)
+	return err
+}
+
+func (s *Server) endOthers(ctx context.Context, who authz.Owner, _ string) error {
+	_, err := s.authz.EndOtherSessions(ctx, who)
+	return err
+}
+
+// accountView is everything on the page.
+type accountView struct {
+	// BAPID is the identity of the session.
+	BAPID         string
+	Identities    []accountIdentity
+	Grants        []accountGrant
+	Passkeys      []accountPasskey
+	Backups       []authz.Backup
+	Sessions      []accountSession
+	OtherSessions bool
+	Events        []accountEvent
+}
+
+type accountIdentity struct {
+	authz.Identity
+	Name    string
+	Session bool // the one signed in
+}
+
+type accountGrant struct {
+	authz.Grant
+	ClientName string
+	Identity   string
+	Scopes     []scopeView
+	How        string // a message
+	Receipt    bool
+	DeviceName string
+	Program    string
+	Network    string
+}
+
+type accountPasskey struct {
+	authz.Passkey
+	Identity string
+}
+
+type accountSession struct {
+	authz.Session
+	Identity string
+	Program  string
+	How      string // a message
+	Here     bool
+}
+
+type accountEvent struct {
+	authz.Event
+	Message    string
+	ClientName string
+	Identity   string
+	Program    string
+	Receipt    bool
+}
+
+// accountReader gathers the page; its errors are those of the store.
+type accountReader struct {
+	*Server
+	r     *http.Request
+	who   authz.Owner
+	say   words
+	names map[string]string // of identities
+	view  accountView
+}
+
+func (s *Server) accountView(r *http.Request, who authz.Owner) (accountView, error) {
+	a := &accountReader{Server: s, r: r, who: who, say: s.catalogue.words(r), names: map[string]string{}, view: accountView{BAPID: who.BAPID}}
+	for _, read := range []func() error{a.identities, a.grants, a.passkeys, a.backups, a.sessions, a.events} {
+		if err := read(); err != nil {
+			return accountView{}, err
+		}
+	}
+	return a.view, nil
+}
+
+func (a *accountReader) identities() error {
+	list, err := a.authz.Identities(a.r.Context(), a.who)
+	for _, i := range list {
+		a.names[i.BAPID] = i.DisplayName()
+		a.view.Identities = append(a.view.Identities, accountIdentity{i, i.DisplayName(), i.BAPID == a.who.BAPID})
+	}
+	return err
+}
+
+// grants are those that are alive; what is over is among the events.
+func (a *accountReader) grants() error {
+	list, err := a.authz.Grants(a.r.Context(), a.who)
+	if err != nil {
+		return err
+	}
+	for _, g := range list {
+		if !g.AliveAt(a.authz.Now()) {
+			continue
+		}
+		program, err := a.program(g.Seen.UserAgent)
+		if err != nil {
+			return err
+		}
+		a.view.Grants = append(a.view.Grants, accountGrant{
+			Grant: g, ClientName: a.clientName(a.r, g.ClientID), Identity: a.names[g.BAPID], Scopes: scopeViews(g.Scope, true),
+			How: "how." + proof(g.ACR), Receipt: g.ACR == authz.ACRSignature,
+			DeviceName: g.Says.Name, Program: program, Network: g.Seen.Network,
+		})
+	}
+	return nil
+}
+
+// program is empty where nothing is known.
+func (a *accountReader) program(agent string) (string, error) {
+	if agent == "" {
+		return "", nil
+	}
+	return a.say.program(agent)
+}
+
+func (a *accountReader) passkeys() error {
+	list, err := a.authz.Passkeys(a.r.Context(), a.who)
+	for _, p := range list {
+		a.view.Passkeys = append(a.view.Passkeys, accountPasskey{p, a.names[p.BAPID]})
+	}
+	return err
+}
+
+func (a *accountReader) backups() (err error) {
+	a.view.Backups, err = a.authz.Backups(a.r.Context(), a.who)
+	return err
+}
+
+func (a *accountReader) sessions() error {
+	list, err := a.authz.Sessions(a.r.Context(), a.who)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		program, err := a.say.program(n.UserAgent)
+		if err != nil {
+			return err
+		}
+		how := "signed-in.key"
+		if n.Method == authz.MethodPasskey {
+			how = "signed-in.passkey"
+		}
+		a.view.Sessions = append(a.view.Sessions, accountSession{n, a.names[n.BAPID], program, how, n.ID == a.who.SessionID})
+	}
+	a.view.OtherSessions = len(list) > 1
+	return nil
+}
+
+func (a *accountReader) events() error {
+	list, err := a.authz.Events(a.r.Context(), a.who, eventsShown)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		program, err := a.program(e.UserAgent)
+		if err != nil {
+			return err
+		}
+		a.view.Events = append(a.view.Events, accountEvent{
+			Event: e, Message: eventMessage(e), ClientName: a.clientOf(e), Identity: a.names[e.BAPID],
+			Program: program, Receipt: e.Kind == authz.EventApproved && e.ACR == authz.ACRSignature,
+		})
+	}
+	return nil
+}
+
+func (a *accountReader) clientOf(e authz.Event) string {
+	if e.ClientID == "" {
+		return ""
+	}
+	return a.clientName(a.r, e.ClientID)
+}
+
+// eventMessage names the message of an event. What concerned more than one thing,
+// or was not the owner's doing, is said in words of its own.
+func eventMessage(e authz.Event) string {
+	switch {
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectAll:
+		return "event.revoked-all"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectClient:
+		return "event.revoked-client"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectReuse:
+		return "event.revoked-reuse"
+	case e.Kind == authz.EventSessionEnded && e.Subject == authz.SubjectAll:
+		return "event.sessions-ended"
+	default:
+		return "event." + string(e.Kind)
+	}
+}

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"countersign.dev/internal/authz"
+)
+
+// The scripts are built from web/ and committed, so that `go build` needs no
+// Node; `make web-check` holds them to their sources.
+//
+//go:embed assets/*
+var assetFiles embed.FS
+
+const (
+	styleSheet = "style.css"
+	script     = "page.js"
+	logo       = "logo"
+)
+
+// asset is a file as it is served.
+type asset struct {
+	mediaType string
+	content   []byte
+	// packed is the content under gzip, nil where that saves nothing.
+	packed  []byte
+	version string
+}
+
+type assets map[string]asset
+
+var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+
+// newAssets reads the embedded files once. The operator's accent is a part of
+// the style sheet: pages hold no style of their own, which their policy forbids.
+func newAssets(brand Brand) (assets, error) {
+	all := assets{}
+	files, err := fs.ReadDir(assetFiles, "assets")
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		content, err := fs.ReadFile(assetFiles, "assets/"+f.Name())
+		if err != nil {
+			return nil, err
+		}
+		if f.Name() == styleSheet {
+			content = append(content, brand.style()...)
+		}
+		if all[f.Name()], err = newAsset(mediaTypes[path.Ext(f.Name())], content); err != nil {
+			return nil, err
+		}
+	}
+	if len(brand.Logo) > 0 {
+		all[logo], err = newAsset(brand.LogoType, brand.Logo)
+	}
+	return all, err
+}
+
+func newAsset(mediaType string, content []byte) (asset, error) {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return asset{}, err
+	}
+	if _, err := z.Write(content); err != nil {
+		return asset{}, err
+	}
+	if err := z.Close(); err != nil {
+		return asset{}, err
+	}
+	sum := sha256.Sum256(content)
+	a := asset{mediaType: mediaType, content: content, version: hex.EncodeToString(sum[:6])}
+	if b.Len() < len(content) {
+		a.packed = b.Bytes()
+	}
+	return a, nil
+}
+
+// address is where a page finds an asset: it changes with the content, so that
+// browsers may keep what they have.
+func (a assets) address(name string) string { return "/assets/" + name + "?v=" + a[name].version }
+
+// asset serves a style sheet, a script or the operator's logo.
+func (s *Server) asset(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("file")
+	found, ok := s.assets[name]
+	if !ok {
+		return &authz.Error{Code: authz.NotFound, Description: "there is no such page: check the address"}
+	}
+	h := w.Header()
+	h.Set("Content-Type", found.mediaType)
+	h.Set("Cache-Control", "public, max-age=3600")
+	// A part of the script has its content's hash in its name.
+	if r.URL.Query().Get("v") == found.version || strings.HasPrefix(name, "chunk-") {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	content := found.content
+	if found.packed != nil {
+		h.Add("Vary", "Accept-Encoding")
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			h.Set("Content-Encoding", "gzip")
+			content = found.packed
+		}
+	}
+	h.Set("Content-Length", strconv.Itoa(len(content)))
+	_, _ = w.Write(content) // a reader that has gone is told nothing
+	return nil
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+// backupView is an encrypted backup as its owner gets it; in lists without the
+// text.
+type backupView struct {
+	EncryptedBackup string    `json:"encryptedBackup,omitempty"`
+	BAPID           string    `json:"bapId"`
+	UpdatedAt       time.Time `json:"updatedAt"`
+	Size            int       `json:"size"`
+}
+
+func newBackupView(b authz.Backup) backupView {
+	return backupView{EncryptedBackup: b.Text, BAPID: b.BAPID, UpdatedAt: b.UpdatedAt.UTC(), Size: b.Size}
+}
+
+// saveBackup keeps an identity's encrypted backup.
+func (s *Server) saveBackup(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	text, bapID := p.text("encryptedBackup"), p.text("bapId")
+	who, err := s.acting(r, p)
+	if err != nil {
+		return err
+	}
+	b, err := s.authz.SaveBackup(r.Context(), who, bapID, text)
+	if err != nil {
+		return err
+	}
+	b.Text = "" // whoever sent it has it
+	return writeJSON(w, struct {
+		Success bool `json:"success"`
+		backupView
+	}{true, newBackupView(b)})
+}
+
+// backup gives the owner the encrypted backup of an identity.
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.owner(r, nil)
+	if err != nil {
+		return err
+	}
+	b, err := s.authz.Backup(r.Context(), who, r.URL.Query().Get("bapId"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, newBackupView(b))
+}
+
+// backups lists the encrypted backups of the owner's account.
+func (s *Server) backups(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.owner(r, nil)
+	if err != nil {
+		return err
+	}
+	list, err := s.authz.Backups(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	views := make([]backupView, len(list))
+	for i, b := range list {
+		views[i] = newBackupView(b)
+	}
+	return writeJSON(w, map[string]any{"backups": views})
+}
+
+// removeBackup deletes an identity's encrypted backup.
+func (s *Server) removeBackup(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	bapID := p.text("bapId")
+	who, err := s.acting(r, p)
+	if err != nil {
+		return err
+	}
+	if err := s.authz.RemoveBackup(r.Context(), who, bapID); err != nil {
+		return err
+	}
+	return writeJSON(w, success{Success: true})
+}

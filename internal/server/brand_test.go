@@ -1,0 +1,57 @@
+package server_test
+
+import (
+	"bytes"
+	"image"
+	"image/png"
+	"net/http"
+	"strings"
+	"testing"
+
+	"countersign.dev/internal/server"
+)
+
+func TestAnAccentMustBeReadableOnTheLightPage(t *testing.T) {
+	for color, good := range map[string]bool{"#1f5f4a": true, "#000000": true, "#0b57d0": true, "#ffcc00": false, "#ffffff": false, "#999999": false} {
+		if err := server.CheckAccent(color); (err == nil) != good {
+			t.Errorf("%s: %v", color, err)
+		}
+	}
+}
+
+func TestALogoIsAnImageOfModestSize(t *testing.T) {
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+		t.Fatal(err)
+	}
+	if kind, err := server.LogoType(picture.Bytes()); err != nil || kind != "image/png" {
+		t.Errorf("%q %v", kind, err)
+	}
+	for name, logo := range map[string][]byte{"a page": []byte("<!doctype html><script>"), "an SVG": []byte("<svg xmlns='x'/>"), "nothing": nil, "large": append(picture.Bytes(), make([]byte, 65<<10)...)} {
+		if kind, err := server.LogoType(logo); err == nil {
+			t.Errorf("%s passes as %s", name, kind)
+		}
+	}
+}
+
+func TestTheOperatorsNameLogoAndColourAreOnEveryPage(t *testing.T) {
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t)
+	h.brand(server.Brand{Name: "Acme <Sign-in>", Logo: picture.Bytes(), LogoType: "image/png", Accent: "#0b57d0"})
+	for _, target := range []string{"/device", "/device/done/x"} {
+		r := h.send(http.MethodGet, target, "")
+		if !strings.Contains(r.body, "Acme &lt;Sign-in&gt;") || !strings.Contains(r.body, `src="/assets/logo"`) {
+			t.Errorf("%s: %s", target, r.body)
+		}
+	}
+	if r := h.send(http.MethodGet, "/assets/logo", "").wantOK(); r.header.Get("Content-Type") != "image/png" || r.body != picture.String() {
+		t.Errorf("%v", r.header)
+	}
+	style := h.send(http.MethodGet, "/assets/style.css", "").wantOK()
+	if !strings.Contains(style.body, "--accent:#0b57d0;--accent-ink:#ffffff") {
+		t.Error("the accent is not in the style sheet")
+	}
+}

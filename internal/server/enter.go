@@ -1,0 +1,213 @@
+package server
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"rsc.io/qr"
+
+	"countersign.dev/internal/authz"
+)
+
+// enterView is the form for a user code.
+type enterView struct {
+	// Typed is what a person typed that did not do.
+	Typed string
+	// Problem is the message that says why, or empty.
+	Problem string
+}
+
+// enterPage is GET /device: where a person enters the code (RFC 8628 §3.3). A
+// link may fill it in (§3.3.1); it never does more than that.
+func (s *Server) enterPage(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	code, other := q.Get("code"), q.Get("user_code")
+	if code != "" && other != "" && code != other {
+		return s.enterAgain(w, r, http.StatusBadRequest, enterView{Problem: "enter.two-codes"})
+	}
+	if code+other == "" {
+		return s.enterAgain(w, r, http.StatusOK, enterView{})
+	}
+	visit, parsed, err := s.authz.StartVisit(cmp.Or(code, other))
+	if errors.Is(err, authz.NotACode) {
+		return s.enterAgain(w, r, http.StatusOK, enterView{Problem: "enter.not-a-code"})
+	}
+	if err != nil {
+		return err
+	}
+	who, err := s.sessionOwner(r)
+	if isUnauthorized(err) {
+		return s.signInPage(w, r, visit, parsed)
+	}
+	if err != nil {
+		return err
+	}
+	return s.proceedPage(w, r, who, visit, parsed)
+}
+
+// enterAgain shows the form, with what was wrong.
+func (s *Server) enterAgain(w http.ResponseWriter, r *http.Request, status int, page enterView) error {
+	who, err := s.sessionOwner(r)
+	if isUnauthorized(err) {
+		return s.show(w, r, status, s.pages.enter, view{Page: page})
+	}
+	if err != nil {
+		return err
+	}
+	v, err := s.viewOf(r, who, page)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, status, s.pages.enter, v)
+}
+
+// visitView is a code on its way, and the visit that carries it.
+type visitView struct {
+	Code  string
+	Visit string
+}
+
+func visitAddress(visit string) string { return "/device/request/" + visit }
+
+// proceedPage shows a code that came by a link to somebody who is signed in.
+func (s *Server) proceedPage(w http.ResponseWriter, r *http.Request, who authz.Owner, visit, code string) error {
+	v, err := s.viewOf(r, who, visitView{Code: code, Visit: visit})
+	if err != nil {
+		return err
+	}
+	v.Address = visitAddress(visit)
+	return s.show(w, r, http.StatusOK, s.pages.proceed, v)
+}
+
+// signInView is the screen of ways to prove an identity.
+type signInView struct {
+	visitView
+	Issuer string
+	Local  bool // the command's default server is this one
+	QR     *qrView
+}
+
+// defaultIssuer is where the command line looks when it is told nothing.
+const defaultIssuer = "http://localhost:8628"
+
+// signInPage offers the ways to prove an identity. With a visit a person goes on
+// to its code, without one to their account.
+func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, visit, code string) error {
+	issuer := s.authz.Issuer()
+	page := signInView{visitView: visitView{code, visit}, Issuer: issuer, Local: issuer == defaultIssuer}
+	v := view{}
+	if visit != "" {
+		v.Address = visitAddress(visit)
+		if s.secure { // a phone reaches no loopback address of another machine
+			var err error
+			if page.QR, err = newQR(issuer + "/device?code=" + code); err != nil {
+				return err
+			}
+		}
+	}
+	v.Page = page
+	return s.show(w, r, http.StatusOK, s.pages.signIn, v)
+}
+
+// qrView is a QR code as one path of an SVG.
+type qrView struct {
+	Size int
+	Path string
+}
+
+func newQR(text string) (*qrView, error) {
+	const quiet = 4 // modules of white around, as the standard wants
+	code, err := qr.Encode(text, qr.M)
+	if err != nil {
+		return nil, err
+	}
+	var path strings.Builder
+	for y := range code.Size {
+		for x := range code.Size {
+			if code.Black(x, y) {
+				fmt.Fprintf(&path, "M%d %dh1v1h-1z", x+quiet, y+quiet)
+			}
+		}
+	}
+	return &qrView{Size: code.Size + 2*quiet, Path: path.String()}, nil
+}
+
+// openRequest is POST /device: a code was entered or confirmed. For somebody who
+// is signed in the request is opened, which only a POST may do (attack B-04); for
+// anybody else the code is kept over the sign-in.
+func (s *Server) openRequest(w http.ResponseWriter, r *http.Request) error {
+	p, err := form(r)
+	if err != nil {
+		return err
+	}
+	visit, code := p.text("visit"), ""
+	if visit != "" {
+		code, err = s.authz.VisitCode(visit)
+	} else {
+		visit, code, err = s.authz.StartVisit(p.text("code"))
+	}
+	if err != nil {
+		return s.notOpened(w, r, p.text("code"), err)
+	}
+	who, err := s.sessionOwner(r)
+	if err != nil && !isUnauthorized(err) {
+		return err
+	}
+	if err == nil {
+		asker, err := s.provedAsker(r, who, p.text("proof"), code)
+		if err != nil {
+			return err
+		}
+		if err := s.authz.OpenReview(r.Context(), who, asker, code); err != nil {
+			return s.notOpened(w, r, code, err)
+		}
+	}
+	http.Redirect(w, r, visitAddress(visit), http.StatusSeeOther)
+	return nil
+}
+
+// notOpened says on the form itself why a code did not do. Unknown, expired, used
+// and somebody else's codes look alike (attack B-17).
+func (s *Server) notOpened(w http.ResponseWriter, r *http.Request, typed string, err error) error {
+	problem, found := codeProblems[codeOf(err)]
+	if !found {
+		return err
+	}
+	h := w.Header()
+	status := answers[codeOf(err)].status
+	if status == http.StatusTooManyRequests {
+		h.Set("Retry-After", retryGuesses)
+	} else {
+		status = http.StatusBadRequest
+	}
+	page := enterView{Problem: problem}
+	if problem == codeProblems[authz.NotACode] { // a mistake in typing, which a person mends
+		page.Typed = authz.CleanText(typed, typedShown)
+	}
+	return s.enterAgain(w, r, status, page)
+}
+
+// codeProblems are the refusals of a code that are said on the form.
+var codeProblems = map[authz.Code]string{
+	authz.NotACode:       "enter.not-a-code",
+	authz.InvalidRequest: "enter.no-use",
+	authz.ExpiredToken:   "enter.no-use",
+	authz.Forbidden:      "enter.no-use",
+	authz.TooManyGuesses: "enter.too-many",
+	authz.ProofRequired:  "enter.proof",
+}
+
+// typedShown is how much of what was typed is shown again, in characters.
+const typedShown = 60
+
+// codeOf is the code of a refusal, or empty for a failure.
+func codeOf(err error) authz.Code {
+	var refusal *authz.Error
+	if errors.As(err, &refusal) {
+		return refusal.Code
+	}
+	return ""
+}

@@ -1,0 +1,142 @@
+package server
+
+import (
+	"net/http"
+
+	"countersign.dev/internal/authz"
+)
+
+// eventsListed is how many events an owner gets at once.
+const eventsListed = 100
+
+// eventView is something that happened, as the owner sees it; times in Unix seconds.
+type eventView struct {
+	ID         string `json:"id"`
+	At         int64  `json:"at"`
+	Kind       string `json:"kind"`
+	BAPID      string `json:"bap_id,omitempty"`
+	ClientID   string `json:"client_id,omitempty"`
+	ClientName string `json:"client_name,omitempty"`
+	GrantID    string `json:"grant_id,omitempty"`
+	ACR        string `json:"acr,omitempty"`
+	Network    string `json:"network,omitempty"`
+	UserAgent  string `json:"user_agent,omitempty"`
+	Subject    string `json:"subject,omitempty"`
+}
+
+// events lists what happened to the owner's account.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.owner(r, nil)
+	if err != nil {
+		return err
+	}
+	list, err := s.authz.Events(r.Context(), who, eventsListed)
+	if err != nil {
+		return err
+	}
+	views := make([]eventView, len(list))
+	for i, e := range list {
+		views[i] = s.newEventView(r, e)
+	}
+	return writeJSON(w, map[string]any{"events": views})
+}
+
+func (s *Server) newEventView(r *http.Request, e authz.Event) eventView {
+	v := eventView{
+		ID: e.ID, At: e.At.Unix(), Kind: string(e.Kind), BAPID: e.BAPID, ClientID: e.ClientID, GrantID: e.GrantID, ACR: e.ACR,
+		Network: e.Network, UserAgent: e.UserAgent, Subject: e.Subject,
+	}
+	if e.ClientID != "" {
+		v.ClientName = s.clientName(r, e.ClientID)
+	}
+	return v
+}
+
+// sessionView is one of the owner's sessions; times in Unix seconds.
+type sessionView struct {
+	ID string `json:"id"`
+	// Current is whether the request came from this one.
+	Current   bool   `json:"current"`
+	Method    string `json:"method"`
+	BAPID     string `json:"bap_id"`
+	Network   string `json:"network,omitempty"`
+	UserAgent string `json:"user_agent,omitempty"`
+	CreatedAt int64  `json:"created_at"`
+	ExpiresAt int64  `json:"expires_at"`
+}
+
+// sessions lists where the owner is signed in.
+func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.owner(r, nil)
+	if err != nil {
+		return err
+	}
+	list, err := s.authz.Sessions(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	views := make([]sessionView, len(list))
+	for i, n := range list {
+		views[i] = sessionView{
+			ID: n.ID, Current: n.ID == who.SessionID, Method: n.Method, BAPID: n.BAPID, Network: n.Network, UserAgent: n.UserAgent,
+			CreatedAt: n.CreatedAt.Unix(), ExpiresAt: n.ExpiresAt.Unix(),
+		}
+	}
+	return writeJSON(w, map[string]any{"sessions": views})
+}
+
+// endSession ends one of the owner's sessions.
+func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	who, err := s.acting(r, p)
+	if err != nil {
+		return err
+	}
+	if err := s.authz.EndSession(r.Context(), who, r.PathValue("id")); err != nil {
+		return err
+	}
+	return writeJSON(w, success{Success: true})
+}
+
+// counted is the answer to what may concern any number of things.
+type counted struct {
+	Success bool `json:"success"`
+	Count   int  `json:"count"`
+}
+
+// endOtherSessions ends all of the owner's sessions but this one.
+func (s *Server) endOtherSessions(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	who, err := s.acting(r, p)
+	if err != nil {
+		return err
+	}
+	n, err := s.authz.EndOtherSessions(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, counted{true, n})
+}
+
+// revokeGrants takes back everything the owner allowed.
+func (s *Server) revokeGrants(w http.ResponseWriter, r *http.Request) error {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	who, err := s.acting(r, p)
+	if err != nil {
+		return err
+	}
+	n, err := s.authz.RevokeGrants(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, counted{true, n})
+}

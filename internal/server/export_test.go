@@ -1,0 +1,22 @@
+package server
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+
+	"countersign.dev/internal/authz"
+)
+
+// ProblemCodes are the codes that pages have words for, and one of our own
+// failures, which has none.
+func ProblemCodes() []authz.Code {
+	return append(slices.Sorted(maps.Keys(problems)), authz.ServerError)
+}
+
+// Refusing is a page that answers with a refusal and nothing else.
+func (s *Server) Refusing(code authz.Code) http.Handler {
+	return s.adapt(page, func(http.ResponseWriter, *http.Request) error {
+		return &authz.Error{Code: code, Description: "for the developer", RequestID: "the-id"}
+	})
+}

@@ -1,0 +1,62 @@
+package server
+
+import (
+	"net/http"
+
+	"countersign.dev/internal/authz"
+)
+
+// problemView is an error for a person: what happened, and the next step.
+type problemView struct {
+	What string
+	Next string
+}
+
+// problem names the messages of a refusal.
+type problem struct{ what, next string }
+
+// problems says every code to a person. A test wants a row for each code that a
+// page can meet; what has none is our own failure.
+var problems = map[authz.Code]problem{
+	authz.InvalidRequest: {"enter.no-use", "problem.start-again"},
+	authz.InvalidScope:   {"problem.what-form", "problem.go-back"},
+	authz.NotACode:       {"enter.not-a-code", "problem.enter-again"},
+	authz.ExpiredToken:   {"enter.no-use", "problem.start-again"},
+	authz.AlreadyDecided: {"enter.no-use", "problem.start-again"},
+	authz.NotOpened:      {"problem.what-over", "problem.enter-again"},
+	authz.ReviewOver:     {"problem.what-over", "problem.enter-again"},
+	authz.WrongMatch:     {"problem.what-match", "problem.start-again"},
+	authz.TooManyGuesses: {"enter.too-many", "problem.enter-again"},
+	authz.ProofRequired:  {"enter.proof", "problem.enter-again"},
+	authz.Forbidden:      {"problem.what-forbidden", "problem.next-forbidden"},
+	authz.UserNotFound:   {"problem.what-forbidden", "problem.next-forbidden"},
+	authz.Unauthorized:   {"problem.what-unauthorized", "problem.next-unauthorized"},
+	authz.NotFound:       {"problem.what-none", "problem.next-none"},
+	authz.Unavailable:    {"problem.what-busy", "problem.next-busy"},
+	codeMethod:           {"problem.what-method", "problem.go-back"},
+	codeMediaType:        {"problem.what-form", "problem.go-back"},
+	codeForm:             {"problem.what-form", "problem.go-back"},
+	codeTooLarge:         {"problem.what-large", "problem.go-back"},
+	codeCrossOrigin:      {"problem.what-origin", "problem.next-origin"},
+}
+
+// errorPage says an error to a person: one sentence, and the next step.
+func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, refusal *authz.Error) {
+	say := s.catalogue.words(r)
+	messages, known := problems[refusal.Code]
+	if !known {
+		messages = problem{"problem.what-ours", "problem.next-ours"}
+	}
+	var page problemView
+	var err error
+	if page.What, err = say.A(messages.what); err == nil {
+		page.Next, err = say.A(messages.next, "id", refusal.RequestID)
+	}
+	if err == nil {
+		err = s.show(w, r, status, s.pages.problem, view{Page: page})
+	}
+	if err != nil {
+		s.log.Error("error page failed", "error", err)
+		http.Error(w, refusal.Description, status)
+	}
+}

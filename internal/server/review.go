@@ -1,0 +1,337 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+// requestPage is GET /device/request/{visit}: where a person is with a code. One
+// address serves the whole way, so that a reload, the back button, a sign-in in
+// between and a restart of the server lose nothing.
+func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
+	visit := r.PathValue("visit")
+	code, err := s.authz.VisitCode(visit)
+	if err != nil {
+		return err
+	}
+	who, err := s.sessionOwner(r)
+	if isUnauthorized(err) {
+		return s.signInPage(w, r, visit, code)
+	}
+	if err != nil {
+		return err
+	}
+	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.asker(r, who), code)
+	switch {
+	case errors.Is(err, authz.NotOpened):
+		return s.proceedPage(w, r, who, visit, code)
+	case errors.Is(err, authz.AlreadyDecided): // by this very person: somebody else's is foreign
+		http.Redirect(w, r, "/device/done/"+facts.Request.ID, http.StatusSeeOther)
+		return nil
+	case err != nil:
+		return s.notOpened(w, r, code, err)
+	}
+	identities, err := s.authz.Identities(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	page, err := newReviewView(s.catalogue.words(r), facts, transaction, who.Method)
+	if err != nil {
+		return err
+	}
+	for _, i := range identities {
+		page.Identities = append(page.Identities, identityChoice{i.BAPID, i.DisplayName(), i.BAPID == who.BAPID})
+	}
+	page.Visit = visit
+	page.Issuer, page.Local = s.authz.Issuer(), s.authz.Issuer() == defaultIssuer
+	v, err := s.viewOf(r, who, page)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, s.pages.review, v)
+}
+
+// reviewView is everything the owner is shown before deciding.
+type reviewView struct {
+	Code        string
+	Transaction string
+	// Visit leads back here when the session has ended meanwhile.
+	Visit       string
+	ClientName  string
+	ClientID    string
+	Verified    bool
+	Identity    string
+	BAPID       string
+	Identities  []identityChoice
+	Warnings    []string
+	Scopes      []scopeView
+	Asked       string
+	Network     string // a message
+	Program     string
+	Origin      string
+	DeviceName  string
+	Platform    string
+	Lasts       string
+	How         string
+	Numbers     []string
+	Letters     bool
+	SignedOnly  bool
+	SecondsLeft int
+	Issuer      string
+	Local       bool
+}
+
+// identityChoice is an identity of the account. Only the session's own may act by
+// the session; another has to sign with its own key (requirement L-05).
+type identityChoice struct {
+	BAPID   string
+	Name    string
+	Session bool
+}
+
+// scopeView is a scope in words: messages of the catalogue.
+type scopeView struct {
+	Scope         string
+	Message       string
+	Short         string
+	Weight        string
+	WeightMessage string
+	Optional      bool
+	Ticked        bool
+}
+
+func scopeViews(scope string, verified bool) []scopeView {
+	var views []scopeView
+	for _, t := range authz.DescribeScopes(scope) {
+		views = append(views, scopeView{
+			Scope: t.Scope, Message: "scope." + t.Scope + ".text", Short: "scope." + t.Scope + ".short",
+			Weight: t.Weight, WeightMessage: "weight." + t.Weight, Optional: t.Optional,
+			// What only reads does no harm; what acts is ticked for clients that the
+			// operator has looked at.
+			Ticked: t.Weight == authz.WeightReads || verified,
+		})
+	}
+	return views
+}
+
+func newReviewView(say words, f authz.Facts, transaction authz.Secret, method string) (v reviewView, err error) {
+	v = reviewView{
+		Code: f.UserCode, Transaction: transaction.Reveal(),
+		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Verified: f.Client.Registered,
+		Identity: f.Identity.DisplayName(), BAPID: f.Identity.BAPID,
+		Scopes:     scopeViews(f.Request.Scope, f.Client.Registered),
+		Origin:     f.Request.Seen.Origin,
+		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
+		Numbers: f.Numbers, Letters: f.Match == authz.MatchLetters, SignedOnly: f.Request.SignatureRequired,
+		Network: networkMessages[f.Network], SecondsLeft: int((f.Left) / time.Second),
+	}
+	if v.Program, err = say.program(f.Request.Seen.UserAgent); err != nil {
+		return v, err
+	}
+	if v.Asked, err = say.ago(f.Age); err != nil {
+		return v, err
+	}
+	if v.Lasts, err = say.lasts(f.Lasts, f.Renewed); err != nil {
+		return v, err
+	}
+	if v.Warnings, err = say.warnings(f); err != nil {
+		return v, err
+	}
+	how := "review.by-session"
+	switch {
+	case v.SignedOnly:
+		how = "review.signed-what"
+	case method == authz.MethodPasskey:
+		how = "review.by-passkey"
+	}
+	v.How, err = say.A(how)
+	return v, err
+}
+
+// warnings tell what a client could be taken for, and what others reported today.
+func (w words) warnings(f authz.Facts) (said []string, err error) {
+	imitation := ""
+	switch {
+	case f.Imitates.Name != "":
+		imitation, err = w.A("review.imitates", "name", f.Imitates.Name)
+	case f.Imitates.Server:
+		imitation, err = w.A("review.imitates-server")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if imitation != "" {
+		said = append(said, imitation)
+	}
+	for _, about := range []struct {
+		message string
+		n       int
+	}{{"review.reported-client", f.Reports.Client}, {"review.reported-network", f.Reports.Network}} {
+		if about.n == 0 {
+			continue
+		}
+		text, err := w.N(about.message, about.n)
+		if err != nil {
+			return nil, err
+		}
+		said = append(said, text)
+	}
+	return said, nil
+}
+
+var networkMessages = map[authz.NetworkDistance]string{
+	authz.NetworkSame: "network.same", authz.NetworkOther: "network.distant", authz.NetworkUnknown: "network.unknown",
+}
+
+// units are the lengths of time that are said in words.
+var units = []struct {
+	length  time.Duration
+	message string
+}{
+	{24 * time.Hour, "lasts.days"}, {time.Hour, "lasts.hours"}, {time.Minute, "lasts.minutes"}, {time.Second, "lasts.seconds"},
+}
+
+// lasts says how long a permission lasts, in the largest unit that fits.
+func (w words) lasts(d time.Duration, renewed bool) (string, error) {
+	message := "lasts.once"
+	if renewed {
+		message = "lasts.renewed"
+	}
+	for _, unit := range units {
+		if n := int(d / unit.length); n >= 1 {
+			length, err := w.N(unit.message, n)
+			if err != nil {
+				return "", err
+			}
+			return w.A(message, "time", length)
+		}
+	}
+	return w.A(message, "time", "0")
+}
+
+// ago is a length of time in words, coarse.
+func (w words) ago(d time.Duration) (string, error) {
+	switch {
+	case d < 2*time.Second:
+		return w.A("ago.now")
+	case d < 2*time.Minute:
+		return w.N("ago.seconds", int(d.Seconds()))
+	default:
+		return w.N("ago.minutes", int(d.Minutes()))
+	}
+}
+
+// decide is POST /device/decide: one decision of one review.
+func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
+	p, err := form(r)
+	if err != nil {
+		return err
+	}
+	who, err := s.sessionOwner(r)
+	if isUnauthorized(err) && p.text("visit") != "" {
+		if _, err := s.authz.VisitCode(p.text("visit")); err != nil {
+			return err
+		}
+		http.Redirect(w, r, visitAddress(p.text("visit")), http.StatusSeeOther)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	requestID, err := s.authz.DecideReview(r.Context(), who, s.asker(r, who), authz.ReviewDecision{
+		Transaction: authz.Secret(p.text("transaction")),
+		Approve:     p.text("decision") == "approve", Report: p.text("decision") == "report",
+		Scope: p.text("scope"), Match: p.text("match"),
+	})
+	if err != nil && (requestID == "" || !s.isOutcome(r, who, requestID)) {
+		return s.notOpened(w, r, "", err)
+	}
+	http.Redirect(w, r, "/device/done/"+requestID, http.StatusSeeOther)
+	return nil
+}
+
+// isOutcome reports whether a request was decided after all: by this very
+// decision when the number did not match, or in another tab before.
+func (s *Server) isOutcome(r *http.Request, who authz.Owner, requestID string) bool {
+	_, err := s.authz.Outcome(r.Context(), who, requestID)
+	return err == nil
+}
+
+// donePage is GET /device/done/{id}: what was decided, and how to undo it.
+func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
+	who, err := s.sessionOwner(r)
+	if err != nil {
+		return err
+	}
+	outcome, err := s.authz.Outcome(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	page := doneView{ID: outcome.ID, ClientName: s.clientName(r, outcome.ClientID), Title: "done.denied", Approved: outcome.Approved}
+	if grant := outcome.Grant; page.Approved {
+		page.Revoked, page.Alive = !grant.RevokedAt.IsZero(), outcome.Alive
+		page.Scopes, page.Until = scopeViews(grant.Scope, true), grant.ExpiresAt
+		page.How, page.Receipt = "proved."+proof(grant.ACR), grant.ACR == authz.ACRSignature
+		identity, err := s.authz.Identity(r.Context(), who, grant.BAPID)
+		if err != nil {
+			return err
+		}
+		page.Identity = identity.DisplayName()
+		switch {
+		case page.Revoked:
+			page.Title = "done.revoked"
+		case !page.Alive:
+			page.Title = "done.over"
+		default:
+			page.Title = "done.allowed"
+		}
+	}
+	v, err := s.viewOf(r, who, page)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, s.pages.done, v)
+}
+
+type doneView struct {
+	ID         string
+	Title      string // a message
+	ClientName string
+	Identity   string
+	Approved   bool
+	Revoked    bool
+	Alive      bool
+	Scopes     []scopeView
+	Until      time.Time
+	How        string // a message
+	Receipt    bool
+}
+
+// proof is how an approval was proved, in the words of the messages.
+func proof(acr string) string {
+	switch acr {
+	case authz.ACRSignature:
+		return "signature"
+	case authz.ACRPasskey:
+		return "passkey"
+	default:
+		return "session"
+	}
+}
+
+// undo is POST /device/done/{id}/undo: one click takes the grant back.
+func (s *Server) undo(w http.ResponseWriter, r *http.Request) error {
+	who, _, err := s.ownForm(r)
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	if err := s.authz.RevokeGrant(r.Context(), who, id); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/device/done/"+id, http.StatusSeeOther)
+	return nil
+}

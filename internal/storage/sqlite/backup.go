@@ -1,0 +1,46 @@
+package sqlite
+
+import (
+	"context"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+// SaveBackup implements authz.BackupStore.
+func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, e authz.Event) error {
+	return wrap("saving a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		return changedAndTold(c, e, `INSERT INTO backups (bap_id, account_id, text, updated_at)
+			SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM identities WHERE bap_id = ?1 AND account_id = ?2)
+			ON CONFLICT (bap_id) DO UPDATE SET text = ?3, updated_at = ?4`, b.BAPID, b.AccountID, b.Text, b.UpdatedAt)
+	}))
+}
+
+// Backup implements authz.BackupStore.
+func (s *Store) Backup(ctx context.Context, accountID, bapID string) (b authz.Backup, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) {
+			b = authz.Backup{AccountID: accountID, BAPID: bapID, Text: r.ColumnText(0), Size: r.ColumnInt(1), UpdatedAt: columnTime(r, 2)}
+		}, `SELECT text, octet_length(text), updated_at FROM backups WHERE bap_id = ? AND account_id = ?`, bapID, accountID)
+	})
+	return b, wrap("reading a backup", err)
+}
+
+// Backups implements authz.BackupStore.
+func (s *Store) Backups(ctx context.Context, accountID string) (all []authz.Backup, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		_, err := query(c, func(r *sqlite.Stmt) {
+			all = append(all, authz.Backup{AccountID: accountID, BAPID: r.ColumnText(0), Size: r.ColumnInt(1), UpdatedAt: columnTime(r, 2)})
+		}, `SELECT bap_id, octet_length(text), updated_at FROM backups WHERE account_id = ? ORDER BY bap_id`, accountID)
+		return err
+	})
+	return all, wrap("listing backups", err)
+}
+
+// RemoveBackup implements authz.BackupStore.
+func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID string, e authz.Event) error {
+	return wrap("removing a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		return changedAndTold(c, e, `DELETE FROM backups WHERE bap_id = ? AND account_id = ?`, bapID, accountID)
+	}))
+}

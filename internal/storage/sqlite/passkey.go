@@ -1,0 +1,93 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+// AddPasskey implements authz.PasskeyStore.
+func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.Event) error {
+	return s.insert(ctx, "adding a passkey", several, func(c *sqlite.Conn) error {
+		n, err := exec(c, `INSERT INTO passkeys (id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+			WHERE (SELECT count(*) FROM passkeys WHERE account_id = ?2) < ?10 OR EXISTS (SELECT 1 FROM passkeys WHERE id = ?1)`,
+			p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name, p.CreatedAt, p.LastUsedAt, int64(p.SignCount), p.Credential, limit)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return authz.ErrFull
+		}
+		return insertEvent(c, e)
+	})
+}
+
+const selectWebAuthn = `SELECT id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential FROM passkeys `
+
+func scanPasskey(r *sqlite.Stmt) authz.Passkey {
+	return authz.Passkey{
+		ID: r.ColumnText(0), AccountID: r.ColumnText(1), BAPID: r.ColumnText(2), MemberKey: r.ColumnText(3), Name: r.ColumnText(4),
+		CreatedAt: columnTime(r, 5), LastUsedAt: columnTime(r, 6), Credential: columnBytes(r, 8),
+		SignCount: uint32(r.ColumnInt64(7)), //nolint:gosec // it was one when it was stored
+	}
+}
+
+// Passkey implements authz.PasskeyStore.
+func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) { p = scanPasskey(r) }, selectWebAuthn+`WHERE id = ?`, id)
+	})
+	return p, wrap("reading a passkey", err)
+}
+
+// Passkeys implements authz.PasskeyStore.
+func (s *Store) Passkeys(ctx context.Context, accountID string) (all []authz.Passkey, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanPasskey(r)) },
+			selectWebAuthn+`WHERE account_id = ? ORDER BY created_at, id`, accountID)
+		return err
+	})
+	return all, wrap("listing passkeys", err)
+}
+
+// RemovePasskey implements authz.PasskeyStore.
+func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, e authz.Event) error {
+	return wrap("removing a passkey", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		return changedAndTold(c, e, `DELETE FROM passkeys WHERE id = ? AND account_id = ?`, id, accountID)
+	}))
+}
+
+// changedAndTold runs a statement that must change a row, and stores the event
+// of that.
+//
+//	authz.ErrNotFound: it changed none
+func changedAndTold(c *sqlite.Conn, e authz.Event, statement string, args ...any) error {
+	n, err := exec(c, statement, args...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return authz.ErrNotFound
+	}
+	return insertEvent(c, e)
+}
+
+// The counter must grow, except that authenticators without one always say 0.
+const usePasskey = `UPDATE passkeys SET sign_count = ?1, credential = ?2, last_used_at = ?3
+	WHERE id = ?4 AND account_id = ?5 AND (sign_count < ?1 OR (sign_count = 0 AND ?1 = 0))`
+
+// noteUse notes the use of an account's passkey.
+func noteUse(c *sqlite.Conn, accountID string, u authz.PasskeyUse, at time.Time) error {
+	n, err := exec(c, usePasskey, int64(u.SignCount), u.Credential, at, u.ID, accountID)
+	if err != nil || n == 1 {
+		return err
+	}
+	if err := one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM passkeys WHERE id = ? AND account_id = ?`, u.ID, accountID); err != nil {
+		return err
+	}
+	return authz.ErrCounter
+}

@@ -1,0 +1,125 @@
+// What lasts from page to page while the document does: the identities this
+// browser keeps, those that are unlocked, and who signs for whom.
+
+import { systemRandom } from "../crypto/bytes";
+import type { Signer } from "../crypto/signer";
+import type * as Identity from "../identity";
+import { Keystore, type KeyRecord } from "../keystore";
+import { say } from "./dom";
+
+/** The ways to prove an identity, in the order of the page. */
+export type Way = "browser" | "new" | "import" | "wallet" | "passkey" | "command";
+
+/** The event on the document that says that keys were dropped. */
+export const locked = "countersign-locked";
+
+const lastWay = "countersign.way";
+
+export class App {
+  readonly keystore = new Keystore(globalThis.indexedDB);
+  #identity: Promise<typeof Identity> | undefined;
+  #vault: Identity.Vault | undefined;
+  #wallet: Signer | undefined;
+  #clockOff = 0;
+
+  /** What has to do with keys. It comes with the curve, so only where it is needed. */
+  identity(): Promise<typeof Identity> {
+    return (this.#identity ??= import("../identity"));
+  }
+
+  async vault(): Promise<Identity.Vault> {
+    const { Vault } = await this.identity();
+    if (!this.#vault) {
+      this.#vault = new Vault();
+      const vault = this.#vault;
+      vault.lockOnPageHide(window);
+      vault.onLock(() => {
+        this.showLock();
+        document.dispatchEvent(new Event(locked));
+      });
+      for (const sign of ["keydown", "pointerdown"]) addEventListener(sign, () => vault.touch(), { passive: true });
+    }
+    return this.#vault;
+  }
+
+  /** Sets the clock that requests are signed by to the server's. */
+  setClock(serverMilliseconds: number): void {
+    this.#clockOff = serverMilliseconds - Date.now();
+  }
+
+  get api(): Identity.Api {
+    return {
+      issuer: document.querySelector("main")?.dataset["issuer"] ?? location.origin,
+      fetch: (...request) => fetch(...request),
+      now: () => new Date(Date.now() + this.#clockOff),
+    };
+  }
+
+  /** The identities this browser keeps; none where it keeps nothing. */
+  async records(): Promise<KeyRecord[]> {
+    try {
+      return await this.keystore.list();
+    } catch {
+      return [];
+    }
+  }
+
+  /** Who can sign for an identity now, without asking anybody. */
+  signer(bapId: string): Signer | undefined {
+    return this.#vault?.signer(bapId) ?? (this.#wallet?.bapId === bapId ? this.#wallet : undefined);
+  }
+
+  /** Unlocks a kept identity. */
+  async unlock(record: KeyRecord, password: string): Promise<Signer> {
+    const signer = await (await this.vault()).unlock(record, password);
+    await this.keystore.touch(record.bapId, Date.now());
+    this.showLock();
+    return signer;
+  }
+
+  /** Asks the wallet of this page, if there is one, and remembers it. */
+  async wallet(): Promise<Signer | undefined> {
+    const { findWallet, walletSigner } = await this.identity();
+    const found = findWallet(window);
+    return found && (this.#wallet ??= await walletSigner(found, systemRandom));
+  }
+
+  get lastWay(): Way | undefined {
+    try {
+      return (localStorage.getItem(lastWay) as Way | null) ?? undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  set lastWay(way: Way) {
+    try {
+      localStorage.setItem(lastWay, way);
+    } catch {
+      // A browser that keeps nothing remembers no way either.
+    }
+  }
+
+  /** Shows the button that locks while there is something to lock. */
+  showLock(): void {
+    const button = document.querySelector<HTMLButtonElement>("[data-do=lock]");
+    if (!button) return;
+    button.hidden = !this.#vault?.unlocked;
+    button.onclick = () => this.#vault?.lock();
+  }
+
+  /** Says an error to a person. What is no refusal is a mistake of ours. */
+  async reason(error: unknown): Promise<string> {
+    const { ApiError, LockedError, NotABackupError, WalletError, WrongPasswordError } = await this.identity();
+    if (error instanceof WrongPasswordError) return say("wrong-password");
+    if (error instanceof LockedError) return say("was-locked");
+    if (error instanceof NotABackupError) return say("not-a-backup");
+    if (error instanceof WalletError) return say("wallet-refused");
+    if (error instanceof ApiError) return error.status === 0 ? say("offline") : say("refused", { reason: error.description });
+    if (error instanceof DOMException) return say("passkey-refused");
+    if (error instanceof TypeError) return say("offline"); // what fetch throws
+    if (error instanceof Error && error.name === "RefusedError") return say("refused", { reason: error.message });
+    if (error instanceof Error && error.name === "StorageError") return say("no-storage");
+    throw error;
+  }
+}

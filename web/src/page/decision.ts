@@ -1,0 +1,229 @@
+// The review: the owner decides. With the identity's key at hand the approval is
+// signed here, over exactly what the page shows; without it the form goes to the
+// server as it is.
+
+import type { Signer } from "../crypto/signer";
+import type { KeyRecord } from "../keystore";
+import { type App, locked } from "./app";
+import { busy, fail, need, say } from "./dom";
+import { follow } from "./follow";
+import { go, submit } from "./soft";
+import { clock } from "./times";
+
+/** How long the page must have been seen before Approve can be pressed (attack B-05). */
+const armAfterMilliseconds = 1000;
+/** From when on the time that is left is shown, in seconds. */
+const countdownFrom = 120;
+
+/** Mounts the review; returns what ends it. */
+export function mountDecision(app: App, main: HTMLElement): () => void {
+  const review = new Review(app, main);
+  const ends = [
+    review.arm(),
+    review.countDown(),
+    review.watchLock(),
+    follow(review.code, () => void go({ method: "GET", address: location.href }, "stay")),
+  ];
+  void review.mount();
+  return () => ends.forEach((end) => end());
+}
+
+class Review {
+  readonly form: HTMLFormElement;
+  readonly approve: HTMLButtonElement;
+  readonly code: string;
+  #records: KeyRecord[] = [];
+  #armed = false;
+
+  constructor(
+    readonly app: App,
+    readonly main: HTMLElement,
+  ) {
+    this.form = need(main, "#decision");
+    this.approve = need(this.form, "#approve");
+    this.code = this.form.dataset["code"] ?? "";
+  }
+
+  async mount(): Promise<void> {
+    this.form.addEventListener("submit", (event) => {
+      if (event.submitter !== this.approve) return; // denying needs no key
+      event.preventDefault();
+      if (this.#armed && this.#mayApprove()) void busy(this.form, () => this.#decide());
+    });
+    this.form.addEventListener("change", () => this.#choose());
+    const shown = need<HTMLDetailsElement>(this.form, "#signed");
+    shown.addEventListener("toggle", () => void this.#showStatement(shown));
+    this.#records = await this.app.records();
+    for (const label of this.form.querySelectorAll<HTMLElement>("#identities label")) {
+      const { value } = need<HTMLInputElement>(label, "input");
+      if (this.#record(value) || this.app.signer(value)) label.hidden = false;
+    }
+    this.#choose();
+  }
+
+  get #chosen(): string {
+    return this.form.querySelector<HTMLInputElement>("[name=identity]:checked")?.value ?? "";
+  }
+
+  #record(bapId: string): KeyRecord | undefined {
+    return this.#records.find((r) => r.bapId === bapId);
+  }
+
+  get #canSign(): boolean {
+    return !!this.app.signer(this.#chosen) || !!this.#record(this.#chosen) || (this.app.lastWay === "wallet" && "CWI" in window);
+  }
+
+  /** A session approves for its own identity only, and not where a signature is asked for. */
+  #mayApprove(): boolean {
+    const bySession = this.#chosen === this.form.dataset["bapId"] && !("signedOnly" in this.form.dataset);
+    return this.#canSign || bySession;
+  }
+
+  /** Says how the chosen identity will approve, and asks for a password where one is needed. */
+  #choose(): void {
+    const signer = this.app.signer(this.#chosen);
+    const record = this.#record(this.#chosen);
+    const how = need(this.form, "[data-part=how]");
+    how.dataset["session"] ??= how.textContent ?? "";
+    const name = record?.name || this.#chosen;
+    if (signer && record) how.textContent = say("signs", { name });
+    else if (record) how.textContent = say("locked", { name });
+    else how.textContent = this.#canSign ? say("signs-wallet") : how.dataset["session"];
+    const unlock = need(this.form, "#unlock");
+    unlock.hidden = !record || !!signer;
+    need<HTMLInputElement>(unlock, "input").required = !unlock.hidden;
+    need(this.form, "#signed").hidden = !this.#canSign;
+    const command = this.form.querySelector<HTMLElement>("[data-part=command]");
+    if (command) command.hidden = this.#canSign;
+    this.approve.disabled = !this.#armed || !this.#mayApprove();
+    need<HTMLDetailsElement>(this.form, "#signed").open = false;
+  }
+
+  /** Approve can be pressed once the page has been seen, unframed, for a second. */
+  arm(): () => void {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const seen = () => document.visibilityState === "visible" && window.top === window;
+    const begin = () => {
+      clearTimeout(timer);
+      if (this.#armed || !seen()) return;
+      timer = setTimeout(() => {
+        this.#armed = seen();
+        this.approve.disabled = !this.#armed || !this.#mayApprove();
+      }, armAfterMilliseconds);
+    };
+    this.approve.disabled = true;
+    document.addEventListener("visibilitychange", begin);
+    begin();
+    return () => {
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", begin);
+    };
+  }
+
+  /** Shows the time left in the last minutes, and at the end that it is over. */
+  countDown(): () => void {
+    const until = performance.now() + Number(this.form.dataset["left"]) * 1000;
+    const place = need(this.form, "#countdown");
+    const tick = () => {
+      const left = Math.max(0, Math.ceil((until - performance.now()) / 1000));
+      place.hidden = left > countdownFrom;
+      place.textContent = say("minutes-left", { time: clock(left) });
+      if (left > 0) return;
+      clearInterval(timer);
+      const over = need<HTMLTemplateElement>(this.main, "#expired");
+      this.main.replaceChildren(over.content.cloneNode(true));
+      this.main.dataset["screen"] = "expired";
+      this.main.focus();
+    };
+    const timer = setInterval(tick, 1000);
+    return () => clearInterval(timer);
+  }
+
+  /** A key that was dropped has to be unlocked again. */
+  watchLock(): () => void {
+    const choose = () => this.#choose();
+    document.addEventListener(locked, choose);
+    return () => document.removeEventListener(locked, choose);
+  }
+
+  /** The scopes that are left, as a scope is written. */
+  get #scope(): string {
+    return new FormData(this.form).getAll("scope").join(" ");
+  }
+
+  async #signer(): Promise<Signer | undefined> {
+    const signer = this.app.signer(this.#chosen);
+    if (signer) return signer;
+    const record = this.#record(this.#chosen);
+    if (record) {
+      const password = need<HTMLInputElement>(this.form, "#sign-password");
+      const unlocked = await this.app.unlock(record, password.value);
+      password.value = "";
+      return unlocked;
+    }
+    const wallet = this.#canSign ? await this.app.wallet() : undefined;
+    return wallet?.bapId === this.#chosen ? wallet : undefined;
+  }
+
+  async #decide(): Promise<void> {
+    fail(this.form, "");
+    try {
+      const signer = await this.#signer();
+      if (!signer) return await submit(this.form, this.approve);
+      const { approve, fetchApproval } = await this.app.identity();
+      const facts = await fetchApproval(this.app.api, signer, this.code, this.#scope);
+      this.#checkShown(facts.client.client_id, facts.scopes.map((s) => s.scope));
+      const match = new FormData(this.form).get("match");
+      const grant = await approve(this.app.api, signer, facts, typeof match === "string" ? match : "");
+      await this.#showOutcome(signer, `/device/done/${encodeURIComponent(grant)}`);
+    } catch (error) {
+      await this.#explain(error);
+    }
+  }
+
+  /** A signed approval needs no session, but its page does: it may have ended meanwhile. */
+  async #showOutcome(signer: Signer, address: string): Promise<void> {
+    const { signIn } = await this.app.identity();
+    if (!(await signedIn())) await signIn(this.app.api, signer);
+    await go({ method: "GET", address });
+  }
+
+  /** Nothing is signed that differs from what was read on the page. */
+  #checkShown(clientId: string, scopes: string[]): void {
+    const ticked = this.#scope.split(" ").sort().join(" ");
+    if (need(this.main, "[data-part=client-id]").textContent !== clientId || [...scopes].sort().join(" ") !== ticked) {
+      throw new ChangedError("the request is not what the page shows");
+    }
+  }
+
+  async #explain(error: unknown): Promise<void> {
+    const { ApiError } = await this.app.identity();
+    const decided = error instanceof ApiError && error.status !== 0 && error.status !== 429;
+    if (decided || error instanceof ChangedError) {
+      // Decided elsewhere, a wrong number, expired, signed out: the server's page says which.
+      await go({ method: "GET", address: location.href }, "stay").catch(() => undefined);
+      const form = document.querySelector("#decision");
+      if (form && decided) fail(form, say("refused", { reason: error.description }));
+      return;
+    }
+    fail(this.form, await this.app.reason(error));
+    this.#choose();
+  }
+
+  /** Shows the statement as the server gives it for what is ticked now. */
+  async #showStatement(shown: HTMLDetailsElement): Promise<void> {
+    if (!shown.open) return;
+    const query = new URLSearchParams({ user_code: this.code, scope: this.#scope });
+    const answer = await fetch(`/api/auth/device/approval?${query}`, { cache: "no-store" });
+    const { statement } = (await answer.json()) as { statement?: string };
+    need(shown, "code").textContent = statement ? JSON.stringify(JSON.parse(statement), null, 2) : say("offline");
+  }
+}
+
+/** What the server would have signed differs from the page. */
+class ChangedError extends Error {}
+
+async function signedIn(): Promise<boolean> {
+  const answer = await fetch("/api/auth/get-session", { cache: "no-store" });
+  return answer.ok && (await answer.json()) !== null;
+}

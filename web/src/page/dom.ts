@@ -1,0 +1,55 @@
+// The few things that every screen does with its document. No markup is made
+// here from text: the pages are the server's, and what is put in is text.
+
+/** Finds an element that the page has; its absence is a mistake in the page. */
+export function need<E extends Element = HTMLElement>(root: ParentNode, selector: string): E {
+  const found = root.querySelector<E>(selector);
+  if (!found) throw new Error(`the page lacks ${selector}`);
+  return found;
+}
+
+let messages: Record<string, string> = {};
+
+/** Reads the messages of the page's language. */
+export function readMessages(page: Document): void {
+  messages = JSON.parse(page.getElementById("messages")?.textContent ?? "{}") as Record<string, string>;
+}
+
+/** A message with texts put in, named in {braces}. */
+export function say(key: string, values: Record<string, string> = {}): string {
+  return (messages[key] ?? key).replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
+}
+
+/** Shows or takes away the error of a form. */
+export function fail(form: Element, text: string): void {
+  const place = need(form, ".error");
+  place.textContent = text;
+  place.hidden = text === "";
+}
+
+/** Says that a form is at work, and keeps it from being sent twice. */
+export async function busy(form: HTMLElement, work: () => Promise<void>): Promise<void> {
+  if (form.getAttribute("aria-busy") === "true") return;
+  form.setAttribute("aria-busy", "true");
+  const buttons = [...form.querySelectorAll<HTMLButtonElement>("button:not([disabled])")];
+  for (const button of buttons) button.disabled = true;
+  try {
+    await work();
+  } finally {
+    form.removeAttribute("aria-busy");
+    for (const button of buttons) button.disabled = false;
+  }
+}
+
+/** Offers a text as a file. */
+export function offer(link: HTMLAnchorElement, text: string, name: string): void {
+  if (link.href.startsWith("blob:")) URL.revokeObjectURL(link.href);
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = name;
+}
+
+/** A file name that every system takes, for the backup of an identity. */
+export function backupName(name: string, bapId: string): string {
+  const plain = name.normalize("NFKC").replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "");
+  return `${plain || say("backup-name")}.${bapId}.bep`;
+}

@@ -1,0 +1,81 @@
+// Bringing an identity into this browser from a backup: the form is the same on
+// the sign-in screen and in the account.
+
+import { systemRandom } from "../crypto/bytes";
+import type { Backup, Enrolled } from "../identity";
+import type { App } from "./app";
+import { busy, fail, need, say } from "./dom";
+
+/** Mounts the forms for a backup; taken is called with the identity that was chosen. */
+export function mountImport(app: App, root: HTMLElement, taken: (enrolled: Enrolled) => Promise<void>): void {
+  const form = need<HTMLFormElement>(root, "form[data-do=import]");
+  const choose = need<HTMLFormElement>(root, "form[data-do=choose]");
+  let text = "";
+  let backup: Backup | undefined;
+
+  const take = async (bapId: string) => {
+    if (!backup) return;
+    const { takeIdentity } = await app.identity();
+    const password = need<HTMLInputElement>(form, "[name=password]");
+    const enrolled = await takeIdentity({ text, backup, bapId }, password.value, systemRandom, new Date());
+    password.value = "";
+    await taken(enrolled);
+  };
+
+  const attempt = (work: () => Promise<void>) =>
+    busy(form, async () => {
+      fail(form, "");
+      try {
+        await work();
+      } catch (error) {
+        fail(form, await app.reason(error));
+      }
+    });
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void attempt(async () => {
+      const { needsPassword, readBackup } = await app.identity();
+      const file = need<HTMLInputElement>(form, "[name=file]").files?.[0];
+      text = file ? await file.text() : need<HTMLTextAreaElement>(form, "[name=text]").value;
+      const password = need<HTMLInputElement>(form, "[name=password]").value;
+      const { leastLength } = await import("../strength");
+      if (!needsPassword(text) && password.length < leastLength) return fail(form, say("too-short"));
+      backup = await readBackup(text, password, systemRandom);
+      const [only, another] = backup.identities;
+      if (!only) return fail(form, say("no-identity"));
+      if (!another) return take(only.bapId);
+      offerChoice(choose, backup);
+      form.hidden = true;
+    });
+  });
+  choose.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const chosen = new FormData(choose).get("identity");
+    if (typeof chosen === "string") void attempt(() => take(chosen));
+  });
+}
+
+/** Lists the identities of a master. */
+function offerChoice(choose: HTMLFormElement, backup: Backup): void {
+  const place = need(choose, "[data-part=choices]");
+  place.replaceChildren(
+    ...backup.identities.map((identity, n) => {
+      const label = document.createElement("label");
+      label.className = "who";
+      const radio = document.createElement("input");
+      Object.assign(radio, { type: "radio", name: "identity", value: identity.bapId, checked: n === 0, required: true });
+      const name = document.createElement("bdi");
+      name.textContent = identity.name;
+      const id = document.createElement("code");
+      id.dir = "ltr";
+      id.textContent = identity.bapId;
+      const text = document.createElement("span");
+      text.append(name, " ", id);
+      label.append(radio, " ", text);
+      return label;
+    }),
+  );
+  choose.hidden = false;
+  need(choose, "input").focus();
+}

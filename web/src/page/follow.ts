@@ -1,0 +1,46 @@
+// Following a request that is decided elsewhere: on the command line, in another
+// tab. The server is asked every few seconds, and only while the page is seen.
+
+const everyMilliseconds = 3000;
+
+/** Calls decided once when a request is no longer pending; returns how to stop. */
+export function follow(userCode: string, decided: (status: string) => void): () => void {
+  let stopped = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => {
+    stopped = true;
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", wake);
+  };
+  const ask = async () => {
+    clearTimeout(timer);
+    if (stopped || document.visibilityState !== "visible") return;
+    const status = await statusOf(userCode);
+    if (stopped) return;
+    if (status === "pending" || status === undefined) {
+      timer = setTimeout(() => void ask(), everyMilliseconds);
+      return;
+    }
+    stop();
+    if (status) decided(status);
+  };
+  const wake = () => void ask();
+  document.addEventListener("visibilitychange", wake);
+  timer = setTimeout(() => void ask(), everyMilliseconds);
+  return stop;
+}
+
+/**
+ * The state of a request: empty when the server knows no such code any more,
+ * after which it is not asked again, and undefined when it was not reached.
+ */
+async function statusOf(userCode: string): Promise<string | undefined> {
+  try {
+    const answer = await fetch(`/api/auth/device?${new URLSearchParams({ user_code: userCode })}`, { cache: "no-store" });
+    if (answer.status >= 500) return undefined;
+    if (!answer.ok) return "";
+    return ((await answer.json()) as { status: string }).status;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,240 @@
+// The sign-in screen: the ways to prove an identity. The server sees a signature,
+// never a key or a password.
+
+import { systemRandom } from "../crypto/bytes";
+import type { Signer } from "../crypto/signer";
+import type { Enrolled } from "../identity";
+import type { KeyRecord } from "../keystore";
+import type { App, Way } from "./app";
+import { backupName, busy, fail, need, offer, say } from "./dom";
+import { mountImport } from "./enrolling";
+import { follow } from "./follow";
+import { passkeysThere, signInWithPasskey } from "./passkey";
+import { prove } from "./proof";
+import { submit } from "./soft";
+
+/** Mounts the sign-in screen; returns what ends it. */
+export function mountWays(app: App, main: HTMLElement): () => void {
+  const screen = new Screen(app, main);
+  void screen.mount();
+  const code = main.querySelector("#user-code")?.textContent;
+  return code ? follow(code, (status) => screen.decidedElsewhere(status)) : () => undefined;
+}
+
+class Screen {
+  constructor(
+    readonly app: App,
+    readonly main: HTMLElement,
+  ) {}
+
+  async mount(): Promise<void> {
+    const records = await this.app.records();
+    this.#unlock(records);
+    this.#create();
+    const way = need(this.main, "[data-way=import]");
+    mountImport(this.app, way, async ({ identity, record }) => {
+      (await this.app.vault()).hold(identity);
+      await this.app.keystore.put(record);
+      await this.#enter("browser", identity);
+    });
+    this.#button("wallet", async () => {
+      const signer = await this.app.wallet();
+      if (signer) await this.#enter("wallet", signer);
+    });
+    this.#button("passkey", async () => {
+      await signInWithPasskey();
+      this.app.lastWay = "passkey";
+      await this.#goOn();
+    });
+    const there: Record<Way, boolean> = {
+      browser: records.length > 0, new: true, import: true,
+      wallet: "CWI" in window, passkey: passkeysThere(), command: true,
+    };
+    this.#open(there);
+    // Wallets put themselves into the page when they are ready.
+    addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true });
+  }
+
+  decidedElsewhere(status: string): void {
+    const place = this.main.querySelector<HTMLElement>("[data-part=following]");
+    if (place) place.textContent = say(status === "approved" ? "approved-elsewhere" : "denied-elsewhere");
+  }
+
+  /** Shows the ways that are there, the one used last on top and open. */
+  #open(there: Record<Way, boolean>): void {
+    const last = this.app.lastWay;
+    const first = last && there[last] ? last : there.browser ? "browser" : there.wallet ? "wallet" : "new";
+    for (const way of Object.keys(there) as Way[]) this.#show(way, there[way]);
+    const command = this.#way("command");
+    if (command) need(command, "[data-part=following]").hidden = false;
+    for (const way of this.main.querySelectorAll<HTMLDetailsElement>("details.way")) way.open = false;
+    need(this.main, "#ways").dataset["ready"] = "";
+    const opened = this.#way(first);
+    if (!opened) return;
+    opened.parentElement?.prepend(opened);
+    opened.open = true;
+    if (first === "browser") need(opened, "[name=password]").focus();
+  }
+
+  #way(way: Way): HTMLDetailsElement | null {
+    return this.main.querySelector(`[data-way=${way}]`);
+  }
+
+  #show(way: Way, there: boolean): void {
+    const found = this.#way(way);
+    if (found) found.hidden = !there;
+  }
+
+  /** Runs what a form does, and says what went wrong. */
+  #attempt(form: HTMLFormElement, work: () => Promise<void>): Promise<void> {
+    return busy(form, async () => {
+      fail(form, "");
+      try {
+        await work();
+      } catch (error) {
+        fail(form, await this.app.reason(error));
+      }
+    });
+  }
+
+  #form(way: Way): HTMLFormElement {
+    return need(this.main, `[data-way=${way}] form`);
+  }
+
+  #button(way: Way, work: () => Promise<void>): void {
+    const form = this.#form(way);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#attempt(form, work);
+    });
+  }
+
+  #unlock(records: KeyRecord[]): void {
+    const form = this.#form("browser");
+    const select = need<HTMLSelectElement>(form, "select");
+    select.replaceChildren(...records.map((r) => new Option(r.name || r.bapId, r.bapId)));
+    const only = records.length === 1 ? records[0] : undefined;
+    need(form, "[data-part=which]").hidden = !!only;
+    const who = need(form, "[data-part=who]");
+    who.hidden = !only;
+    who.textContent = only ? only.name || only.bapId : "";
+    const chosen = () => records.find((r) => r.bapId === select.value);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const record = chosen();
+      if (!record) return;
+      const password = need<HTMLInputElement>(form, "[name=password]");
+      void this.#attempt(form, async () => {
+        const signer = await this.app.unlock(record, password.value);
+        password.value = "";
+        await this.#enter("browser", signer);
+      });
+    });
+    need(form, "[data-do=forget]").addEventListener("click", () => {
+      const record = chosen();
+      if (!record || !confirm(say("forget", { name: record.name || record.bapId }))) return;
+      void this.#attempt(form, async () => {
+        await this.app.keystore.remove(record.bapId);
+        await this.mountAgain();
+      });
+    });
+  }
+
+  /** Begins anew after the identities have changed. */
+  async mountAgain(): Promise<void> {
+    const records = await this.app.records();
+    const form = this.#form("browser");
+    const fresh = form.cloneNode(true) as HTMLFormElement;
+    form.replaceWith(fresh);
+    this.#unlock(records);
+    if (records.length === 0) {
+      this.#show("browser", false);
+      const another = this.#way("new");
+      if (another) another.open = true;
+    }
+  }
+
+  #create(): void {
+    const form = this.#form("new");
+    const name = need<HTMLInputElement>(form, "[name=name]");
+    const password = need<HTMLInputElement>(form, "[name=password]");
+    const worth = need(form, ".strength");
+    const reveal = need<HTMLButtonElement>(form, "[data-do=reveal]");
+    const show = (shown: boolean) => {
+      password.type = shown ? "text" : "password";
+      reveal.setAttribute("aria-pressed", String(shown));
+      reveal.textContent = say(shown ? "hide" : "show");
+    };
+    const judge = async () => {
+      const { strength } = await import("../strength");
+      worth.textContent = password.value ? say(strength(password.value, [name.value])) : "";
+    };
+    password.addEventListener("input", () => void judge());
+    reveal.addEventListener("click", () => show(password.type === "password"));
+    need(form, "[data-do=suggest]").addEventListener("click", () => {
+      void (async () => {
+        const { drawPassphrase } = await import("../passphrase");
+        password.value = await drawPassphrase(systemRandom);
+        show(true);
+        await judge();
+      })();
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#attempt(form, async () => {
+        const [{ createIdentity }, { strength }] = await Promise.all([this.app.identity(), import("../strength")]);
+        if (strength(password.value) === "short") return fail(form, say("too-short"));
+        const made = await createIdentity(name.value.trim(), password.value, systemRandom, new Date());
+        (await this.app.vault()).hold(made.identity);
+        password.value = "";
+        show(false);
+        await this.#keep(made);
+      });
+    });
+  }
+
+  /** Nobody goes on before the backup is saved or the loss accepted. */
+  async #keep({ identity, record }: Enrolled): Promise<void> {
+    await this.app.keystore.put(record);
+    need(this.main, "#ways").hidden = true;
+    const step = need(this.main, "#save");
+    step.hidden = false;
+    need(step, "h2").focus();
+    const save = need<HTMLAnchorElement>(step, "[data-do=save]");
+    offer(save, record.bep, backupName(record.name, record.bapId));
+    const goOn = async (saved: boolean) => {
+      const form = this.#form("new");
+      await this.#attempt(form, async () => {
+        const { setProfile } = await this.app.identity();
+        if (saved) await this.app.keystore.markSaved(record.bapId);
+        await this.#signIn(identity);
+        await setProfile(this.app.api, identity, { name: record.name });
+        this.app.lastWay = "browser";
+        await this.#goOn();
+      });
+      if (!need(form, ".error").hidden) {
+        step.hidden = true;
+        need(this.main, "#ways").hidden = false;
+      }
+    };
+    save.addEventListener("click", () => setTimeout(() => void goOn(true))); // the download begins first
+    need(step, "[data-do=accept-loss]").addEventListener("click", () => void goOn(false));
+  }
+
+  async #signIn(signer: Signer): Promise<void> {
+    const { signIn } = await this.app.identity();
+    await signIn(this.app.api, signer);
+  }
+
+  async #enter(way: Way, signer: Signer): Promise<void> {
+    await this.#signIn(signer);
+    this.app.lastWay = way;
+    await this.#goOn(signer);
+  }
+
+  async #goOn(signer?: Signer): Promise<void> {
+    const form = need<HTMLFormElement>(this.main, "#go-on");
+    if (signer) await prove(this.app, form, signer);
+    await submit(form);
+  }
+}
