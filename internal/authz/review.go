@@ -150,6 +150,9 @@ func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (O
 
 const noSuchRequest = "there is no such request of yours"
 
+// loopbackNetwork stands for all addresses of this machine.
+const loopbackNetwork = "loopback"
+
 // CoarseNetwork is the network of an address, /24 or /48, fit to be kept and
 // compared; all loopback addresses are one network. Empty for no address.
 func CoarseNetwork(addr netip.Addr) string {
@@ -158,7 +161,7 @@ func CoarseNetwork(addr netip.Addr) string {
 		return ""
 	}
 	if addr.IsLoopback() {
-		return "loopback"
+		return loopbackNetwork
 	}
 	bits := 24
 	if addr.Is6() {
