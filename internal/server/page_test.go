@@ -196,6 +196,20 @@ func TestB03_AReviewCountsForItsSessionAndTime(t *testing.T) {
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
 }
 
+func TestADecisionIsOneOfThree(t *testing.T) {
+	h := newHouse(t)
+	d := h.ask("pub-a", "openid")
+	cookie := h.signIn("alice")
+	_, transaction := h.review(cookie, d.userCode)
+	for _, decision := range []string{"", "yes", "approve approve"} {
+		h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {decision}}).wantPage(400)
+	}
+	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
+	h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"approve"}}) // it was not used up
+	h.advance(6 * time.Second)
+	h.poll(d).wantOK()
+}
+
 func TestB04_ForeignPagesPostNothing(t *testing.T) {
 	h := newHouse(t)
 	d := h.ask("pub-a", "openid")

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -224,6 +225,8 @@ func (w words) ago(d time.Duration) (string, error) {
 	}
 }
 
+var errNoDecision = &authz.Error{Code: codeForm, Description: "decision must be approve, deny or report"}
+
 // decide is POST /device/decide: one decision of one review.
 func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	p, err := form(r)
@@ -241,9 +244,12 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	decision := p.text("decision")
+	if !slices.Contains([]string{"approve", "deny", "report"}, decision) {
+		return errNoDecision // nobody's silence denies
+	}
 	requestID, err := s.authz.DecideReview(r.Context(), who, s.asker(r, who), authz.ReviewDecision{
-		Transaction: authz.Secret(p.text("transaction")),
-		Approve:     p.text("decision") == "approve", Report: p.text("decision") == "report",
+		Transaction: authz.Secret(p.text("transaction")), Approve: decision == "approve", Report: decision == "report",
 		Scope: p.text("scope"), Match: p.text("match"),
 	})
 	if err != nil && (requestID == "" || !s.isOutcome(r, who, requestID)) {
