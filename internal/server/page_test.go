@@ -196,6 +196,13 @@ func TestB03_AReviewCountsForItsSessionAndTime(t *testing.T) {
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
 }
 
+func TestAMistypedAddressIsAPageForAPersonAndJSONForAProgram(t *testing.T) {
+	h := newHouse(t)
+	h.send(http.MethodGet, "/devise", "", "Accept", "text/html,*/*").wantPage(404, "There is no such page")
+	h.send(http.MethodGet, "/devise", "", "Accept", "*/*").wantError(http.StatusNotFound, "not_found")
+	h.send(http.MethodGet, "/api/devise", "", "Accept", "text/html,*/*").wantError(http.StatusNotFound, "not_found")
+}
+
 func TestADecisionIsOneOfThree(t *testing.T) {
 	h := newHouse(t)
 	d := h.ask("pub-a", "openid")

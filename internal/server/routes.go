@@ -107,8 +107,23 @@ func (s *Server) Handler() http.Handler {
 	for path, routes := range byPath {
 		mux.Handle(path, s.dispatch(routes))
 	}
-	mux.Handle("/", s.adapt(owner, func(http.ResponseWriter, *http.Request) error { return errNoEndpoint }))
+	mux.Handle("/", s.nothingHere())
 	return mux
+}
+
+// nothingHere answers where there is no endpoint: a person who mistyped an address
+// with a page, a program with JSON.
+func (s *Server) nothingHere() http.Handler {
+	refuse := func(http.ResponseWriter, *http.Request) error { return errNoEndpoint }
+	forPrograms, forPeople := s.adapt(owner, refuse), s.adapt(page, refuse)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		program := strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/.well-known/")
+		if !program && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			forPeople.ServeHTTP(w, r)
+			return
+		}
+		forPrograms.ServeHTTP(w, r)
+	})
 }
 
 // dispatch picks the route of a method; GET answers HEAD too.
