@@ -197,7 +197,7 @@ func TestK12_ANetworkThatMayBeAnybodysIsNotReported(t *testing.T) {
 		"": {false, false}, loopbackNetwork: {false, false}, "203.0.113.0/24": {true, true}, "2001:db8:1::/48": {true, true}, "10.1.2.0/24": {false, true},
 	} {
 		for i, s := range []*Service{{local: true}, {}} {
-			subjects := s.reportSubjects(DeviceRequest{ClientID: "a", Seen: Seen{Network: network}})
+			subjects := s.reportSubjects("a", Seen{Network: network})
 			if (len(subjects) == 2) != counts[i] || subjects[0] != "client:a" || (counts[i] && subjects[1] != "network:"+network) {
 				t.Errorf("%q, local %v: %q", network, s.local, subjects)
 			}

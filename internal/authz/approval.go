@@ -338,7 +338,7 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclai
 	}
 	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now, Event: event}
 	if report {
-		d.Reported = s.reportSubjects(r)
+		d.Reported = s.reportSubjects(r.ClientID, r.Seen)
 	}
 	if err := s.store.DenyDeviceRequest(ctx, d); err != nil {
 		return decisionRefused(err, owner, now)

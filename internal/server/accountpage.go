@@ -237,6 +237,8 @@ func eventMessage(e authz.Event) string {
 		return "event.revoked-all"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectClient:
 		return "event.revoked-client"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectNotMe:
+		return "event.revoked-not-me"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectReuse:
 		return "event.revoked-reuse"
 	case e.Kind == authz.EventSessionEnded && e.Subject == authz.SubjectAll:

@@ -328,14 +328,15 @@ func proof(acr string) string {
 	}
 }
 
-// undo is POST /device/done/{id}/undo: one click takes the grant back.
+// undo is POST /device/done/{id}/undo: one click takes the grant back and reports
+// it (requirement K-11).
 func (s *Server) undo(w http.ResponseWriter, r *http.Request) error {
 	who, err := s.ownForm(r)
 	if err != nil {
 		return err
 	}
 	id := r.PathValue("id")
-	if err := s.authz.RevokeGrant(r.Context(), who, id); err != nil {
+	if err := s.authz.ReportGrant(r.Context(), who, id); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/device/done/"+id, http.StatusSeeOther)

@@ -84,6 +84,7 @@ func (s *Server) routes() []route {
 		{"GET", "/account", s.accountPage, page},
 		{"POST", "/account/grants/revoke", s.accountForm(s.revokeAll), page},
 		{"POST", "/account/grants/{id}/revoke", s.accountForm(s.authz.RevokeGrant), page},
+		{"POST", "/account/grants/{id}/report", s.accountForm(s.authz.ReportGrant), page},
 		{"POST", "/account/sessions/end", s.accountForm(s.endOthers), page},
 		{"POST", "/account/sessions/{id}/end", s.accountForm(s.authz.EndSession), page},
 		{"POST", "/account/passkeys/{id}/remove", s.accountForm(s.authz.RemovePasskey), page},
