@@ -37,7 +37,7 @@ func TestPageD17_ALinkFillsTheCodeInAndDoesNoMore(t *testing.T) {
 		if tab.Shows(anyDecision) || !strings.Contains(tab.Text("body"), d.code) {
 			t.Fatalf("%s: the page says\n%s", parameter, tab.Text("body"))
 		}
-		tab.Click("form:has([name=code]) button")
+		tab.Click("main button.primary")
 		tab.WaitFor(denyButton)
 		decide(tab, d, denyButton)
 		d.wantTold(t, "access_denied")
@@ -127,14 +127,14 @@ func TestPageD37_ACodeBelongsToWhoOpenedItFirst(t *testing.T) {
 	d := h.ask(t, nil)
 	alice, bob := h.resident(t), h.resident(t)
 	h.review(alice, d)
-	bob.Leads(func() { h.enter(bob, d.code) })
-	bob.WaitUntil(`document.querySelector("h1") && !document.querySelector("input[name=code]:not([type=hidden])")`)
+	h.enter(bob, d.code)
+	bob.WaitFor("#problem")
 	if bob.Shows(anyDecision) {
 		t.Error("the second person may decide")
 	}
 	foreign := bob.Text("body")
-	bob.Leads(func() { h.enter(bob, "BBBB-BBBB") })
-	bob.WaitUntil(`document.querySelector("h1") && !document.querySelector("input[name=code]:not([type=hidden])")`)
+	h.enter(bob, "BBBB-BBBB")
+	bob.WaitFor("#problem")
 	if unknown := bob.Text("body"); unknown != foreign {
 		t.Errorf("B-17: a code that does not exist is answered\n%s\nand another's\n%s", unknown, foreign)
 	}
@@ -158,7 +158,7 @@ func TestPageACodeThatExpiresWhileItIsOpenIsNotApproved(t *testing.T) {
 	}
 	tab.Screenshot("expired")
 	h.enter(tab, d.code)
-	tab.WaitGone(codeField)
+	tab.WaitFor("#problem")
 	if tab.Shows(anyDecision) {
 		t.Error("an expired code is offered for decision")
 	}

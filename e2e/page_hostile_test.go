@@ -37,7 +37,7 @@ var hostile = []string{
 
 // harm is what a text that was taken for more than text leaves in a page.
 const harm = `(() => {
-	const found = [...document.querySelectorAll("script:not([src]), iframe, base, style, svg[onload], [onerror], [onfocus], meta[http-equiv], [href^='javascript:'], [src='x'], [action*='evil']")];
+	const found = [...document.querySelectorAll("script:not([src], [type='application/json']), iframe, base, style, svg[onload], [onerror], [onfocus], meta[http-equiv], [href^='javascript:'], [src='x'], [action*='evil']")];
 	if (window.__xss) found.push(document.documentElement);
 	return found.map(e => e.outerHTML.slice(0, 120)).join("\n");
 })()`

@@ -22,53 +22,94 @@ func (h *house) views(t *testing.T, look func(tab *browser.Tab)) []view {
 	guest, resident := h.guest(t), h.resident(t)
 	look(guest)
 	look(resident)
-	ask := func() *tv {
-		return h.ask(t, url.Values{
-			"scope": {"openid profile offline_access"}, "device_name": {"Kitchen " + strings.Repeat("W", 40)}, "device_platform": {"tvOS"},
-		}, "User-Agent", "TheProgram/1.0", "Origin", "https://app.example")
+	ask := func(more ...string) *tv {
+		fields := url.Values{"device_name": {"Kitchen " + strings.Repeat("W", 40)}, "device_platform": {"tvOS"}, "scope": {"openid profile"}}
+		for i := 0; i < len(more); i += 2 {
+			fields.Set(more[i], more[i+1])
+		}
+		return h.ask(t, fields, "User-Agent", "TheProgram/1.0", "Origin", "https://app.example")
 	}
 	at := func(tab *browser.Tab, path string) *browser.Tab {
 		tab.Open(h.base + path)
 		return tab
 	}
-	return []view{
+	review := func(more ...string) func() *browser.Tab {
+		return func() *browser.Tab {
+			h.review(resident, ask(more...))
+			resident.WaitUntil(`document.querySelector("main[data-ready]")`)
+			return resident
+		}
+	}
+	decided := func(button string, more ...string) func() *browser.Tab {
+		return func() *browser.Tab {
+			d := ask(more...)
+			h.review(resident, d)
+			decide(resident, d, button)
+			return resident
+		}
+	}
+	views := []view{
 		{"home", func() *browser.Tab { return at(guest, "/") }},
 		{"enter", func() *browser.Tab { return at(guest, "/device") }},
-		{"filled-in", func() *browser.Tab { return at(guest, "/device?code="+ask().code) }},
+		{"continue", func() *browser.Tab { return at(resident, "/device?code="+ask().code) }},
 		{"two-codes", func() *browser.Tab { return at(guest, "/device?code=BBBB-BBBB&user_code=CCCC-CCCC") }},
-		{"sign-in", func() *browser.Tab {
-			guest.Open(h.base + "/device?code=" + ask().code)
-			guest.Leads(func() { guest.Click("form:has([name=code]) button") })
-			return guest
-		}},
+		{"no-such-page", func() *browser.Tab { return at(guest, "/device/request/nothing") }},
 		{"wrong-code", func() *browser.Tab {
-			resident.Open(h.base + "/device")
-			resident.Type(codeField, "BBBB-BBBB")
-			resident.Leads(func() { resident.Press("Enter") })
+			h.enter(resident, "BBBB-BBBB")
+			resident.WaitFor("#problem")
 			return resident
 		}},
-		{"review", func() *browser.Tab {
-			h.review(resident, ask())
+		{"review-letters", review()},
+		{"review-number", review("number_match", "true")},
+		{"review-registered", review("client_id", "radio", "scope", "openid profile email offline_access", "number_match", "true")},
+		{"review-comparison-only", review("client_id", "radio")},
+		{"review-signature-required", review("approval", "signature")},
+		{"denied", decided(denyButton)},
+		{"allowed", decided(approveButton, "number_match", "true")},
+		{"taken-back", func() *browser.Tab {
+			resident.Leads(func() { resident.Click("form[action$='/undo'] button") })
+			resident.WaitUntil(`document.querySelector("h1").textContent === "Taken back"`)
 			return resident
 		}},
-		{"denied", func() *browser.Tab {
-			d := ask()
-			h.review(resident, d)
-			decide(resident, d, denyButton)
-			return resident
-		}},
-		{"allowed", func() *browser.Tab {
-			d := ask()
-			h.review(resident, d)
-			decide(resident, d, approveButton)
+		{"account", func() *browser.Tab {
+			decided(approveButton, "client_id", "radio")()
+			at(resident, "/account").WaitUntil(`document.querySelector("main[data-ready]")`)
 			return resident
 		}},
 	}
+	for _, way := range []string{"new", "import", "passkey", "command"} {
+		views = append(views, view{"sign-in-" + way, func() *browser.Tab {
+			h.link(guest, ask())
+			openWay(guest, way)
+			return guest
+		}})
+	}
+	// Last, because the guest is one no more after it.
+	return append(views, view{"save-the-backup", func() *browser.Tab {
+		h.link(guest, ask())
+		openWay(guest, "new")
+		guest.Type("[data-way=new] [name=name]", "Satoshi")
+		guest.Type("[data-way=new] [name=password]", password)
+		guest.Click("[data-way=new] button.primary")
+		guest.WaitFor("#save")
+		return guest
+	}}, view{"review-locked", func() *browser.Tab {
+		guest.Click("[data-do=accept-loss]")
+		guest.WaitFor("#decision")
+		guest.Reload()
+		guest.WaitFor("#sign-password")
+		return guest
+	}}, view{"sign-in-browser", func() *browser.Tab {
+		signOut(guest)
+		h.link(guest, ask())
+		guest.WaitFor("[data-way=browser][open]")
+		return guest
+	}})
 }
 
 func TestPageAxeFindsNothing(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startHouseWith(t, radio)
 	for name, look := range map[string]func(*browser.Tab){
 		"light": func(tab *browser.Tab) { tab.Prefer(browser.Light) },
 		"dark":  func(tab *browser.Tab) { tab.Prefer(browser.Dark) },
@@ -79,7 +120,7 @@ func TestPageAxeFindsNothing(t *testing.T) {
 			for _, view := range h.views(t, look) {
 				tab := view.open()
 				tab.Axe()
-				tab.Screenshot(view.name + "-" + name)
+				tab.Screenshot(name + "-" + view.name)
 			}
 		})
 	}
@@ -95,7 +136,7 @@ const widest = `(() => {
 
 func TestPageNothingScrollsSidewaysWhenEnlargedOrNarrow(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startHouseWith(t, radio)
 	for name, look := range map[string]func(*browser.Tab){
 		"200 percent":     func(tab *browser.Tab) { tab.Zoom(200) },
 		"400 percent":     func(tab *browser.Tab) { tab.Zoom(400) }, // WCAG 2.2, 1.4.10
@@ -122,7 +163,7 @@ const focusable = `(() => {
 	};
 	window.stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")].filter(e =>
 		e.checkVisibility({visibilityProperty: true}) && !e.disabled && e.tabIndex >= 0 && e.type !== "hidden" &&
-		!(e.type === "radio" && [...document.getElementsByName(e.name)].findIndex(r => r.checked || r === e) < [...document.getElementsByName(e.name)].indexOf(e)));
+		!(e.type === "radio" && e !== ([...document.getElementsByName(e.name)].find(r => r.checked) ?? document.getElementsByName(e.name)[0])));
 	window.before = stops.map(looks);
 	return stops.map(e => e.outerHTML.slice(0, 100));
 })()`
@@ -137,7 +178,7 @@ const focused = `(() => {
 
 func TestPageTabReachesEverythingAndTheFocusIsSeen(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startHouseWith(t, radio)
 	for name, preference := range map[string]browser.Preference{"light": browser.Light, "dark": browser.Dark, "forced colours": browser.ForcedColors} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -163,62 +204,6 @@ func TestPageTabReachesEverythingAndTheFocusIsSeen(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestPageIsDecidedWithTheKeyboardAlone(t *testing.T) {
-	t.Parallel()
-	h := startHouse(t)
-	tab := h.resident(t)
-	for button, told := range map[string]string{"approve": "ok", "deny": "access_denied"} {
-		d := h.ask(t, url.Values{"number_match": {"true"}})
-		tab.Open(h.base + "/device")
-		tabTo(tab, `document.activeElement.name === "code"`)
-		tab.Keys(strings.ToLower(strings.ReplaceAll(d.code, "-", " ")))
-		tab.Press("Enter")
-		tab.WaitFor(denyButton)
-		if button == "approve" && tab.Shows(numberField) {
-			tabTo(tab, `document.activeElement.name === "match"`)
-			tab.Press("Space")
-			for browser.Eval[string](tab, `document.querySelector("input[name=match]:checked").value`) != d.match {
-				tab.Press("ArrowDown")
-			}
-		}
-		tab.WaitUntil(`!document.querySelector("button[value=` + button + `]").disabled`)
-		tabTo(tab, `document.activeElement.value === "`+button+`"`)
-		tab.Press("Enter")
-		tab.WaitGone(anyDecision)
-		d.wantTold(t, told)
-	}
-}
-
-// tabTo presses Tab until a condition holds of what has the focus.
-func tabTo(tab *browser.Tab, condition string) {
-	for n := 0; n < 40 && !browser.Eval[bool](tab, condition); n++ {
-		tab.Press("Tab")
-	}
-	tab.WaitUntil(condition)
-}
-
-func TestPageFirstViewIsSmallAndAsksNobodyElse(t *testing.T) {
-	t.Parallel()
-	const budget = 60 * 1024
-	h := startHouse(t)
-	tab := h.guest(t)
-	tab.Phone()
-	tab.Slow()
-	tab.Open(h.base + "/device?code=" + h.ask(t, nil).code)
-	t.Logf("at 400 kbit/s and 400 ms, the first paint after %v", tab.FirstPaint())
-	total := 0
-	for _, r := range tab.Requests() {
-		t.Logf("%7d bytes  %s", r.Bytes, r.URL)
-		total += r.Bytes
-		if !strings.HasPrefix(r.URL, h.base+"/") {
-			t.Errorf("the first view asks %s", r.URL)
-		}
-	}
-	if t.Logf("%7d bytes in all", total); total > budget || total == 0 {
-		t.Errorf("the first view takes %d bytes, the budget is %d", total, budget)
 	}
 }
 

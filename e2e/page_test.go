@@ -22,13 +22,26 @@ type house struct {
 	*process
 	// base is the issuer, which is where the browser goes.
 	base string
+
+	data  string
+	flags []string
 }
 
 func startHouse(t *testing.T, flags ...string) *house {
 	t.Helper()
-	p := startProcess(t, t.TempDir(), flags...)
-	_, port, _ := strings.Cut(strings.TrimPrefix(p.url, "http://"), ":")
-	return &house{process: p, base: "http://localhost:" + port}
+	h := &house{data: t.TempDir(), flags: flags}
+	h.process = startProcess(t, h.data, flags...)
+	_, port, _ := strings.Cut(strings.TrimPrefix(h.url, "http://"), ":")
+	h.base = "http://localhost:" + port
+	return h
+}
+
+// restart ends the server and starts it again where it was.
+func (h *house) restart(t *testing.T) {
+	t.Helper()
+	h.stop(t)
+	listen := []string{"--listen", strings.TrimPrefix(h.url, "http://")}
+	h.process = startProcess(t, h.data, append(listen, h.flags...)...)
 }
 
 // guest gives somebody who is signed in nowhere a browser.
@@ -100,6 +113,23 @@ func (h *house) tryAsk(t *testing.T, fields url.Values, headers ...string) *tv {
 // the device gets, or "ok" with its tokens. A device asks once.
 func (d *tv) told(t *testing.T) string {
 	t.Helper()
+	if answer := d.redeem(t); answer.AccessToken == "" {
+		return answer.Error
+	}
+	return "ok"
+}
+
+// tokens are what a device gets in the end, or the error.
+type tokens struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope"`
+	Error        string `json:"error"`
+}
+
+// redeem waits as told does, and returns the whole answer.
+func (d *tv) redeem(t *testing.T) tokens {
+	t.Helper()
 	form := url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.deviceCode}, "client_id": {d.clientID},
 	}
@@ -109,15 +139,9 @@ func (d *tv) told(t *testing.T) string {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Prefer", "wait=30")
-	var answer struct {
-		AccessToken string `json:"access_token"`
-		Error       string `json:"error"`
-	}
+	var answer tokens
 	decodeAnswer(t, req, &answer)
-	if answer.AccessToken != "" {
-		return "ok"
-	}
-	return answer.Error
+	return answer
 }
 
 func (d *tv) wantTold(t *testing.T, want string) {

@@ -75,6 +75,7 @@ const target = `function () {
 
 func (p *Tab) click(what string, find func(ctx context.Context) (runtime.RemoteObjectID, error)) {
 	p.t.Helper()
+	p.steps++
 	var at []float64
 	p.await(what+" to click", func(ctx context.Context) bool {
 		found, err := find(ctx)

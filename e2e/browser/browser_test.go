@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -268,6 +269,40 @@ func TestPageOverTLSAndWithAPasskey(t *testing.T) {
 	authenticator.SetVerified(false)
 	if got := browser.Eval[string](tab, create); got != "NotAllowedError" {
 		t.Errorf("an authenticator that does not know its user: %s", got)
+	}
+}
+
+func TestPageFilesScriptsAndQuestionsComeFromOutside(t *testing.T) {
+	t.Parallel()
+	server := serve(t, map[string]string{
+		"/": head + `<h1>A page</h1><input type="file"><button>Ask</button><a download="x.txt">Save</a><script src="/a.js"></script>`,
+		"/a.js": `const h1 = document.querySelector("h1");
+			document.querySelector("input").onchange = async e => h1.textContent = await e.target.files[0].text();
+			document.querySelector("button").onclick = () => h1.textContent = window.stranger + confirm("Really?");
+			document.querySelector("a").href = URL.createObjectURL(new Blob(["saved"]));
+			document.querySelector("h1").onclick = () => { history.pushState(null, "", "/other"); h1.textContent = "Another page"; };`,
+	})
+	tab := browser.NewTab(t)
+	tab.Before(`window.stranger = "stranger "`)
+	tab.Open(server.URL)
+	file := filepath.Join(t.TempDir(), "file.txt")
+	if err := os.WriteFile(file, []byte("from a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tab.Choose("input", file)
+	tab.WaitUntil(`document.querySelector("h1").textContent === "from a file"`)
+	for _, yes := range []bool{true, false} {
+		if question := tab.Agree(yes, func() { tab.Click("button") }); question != "Really?" {
+			t.Errorf("the page asked %q", question)
+		}
+		tab.WaitUntil(fmt.Sprintf(`document.querySelector("h1").textContent === "stranger %v"`, yes))
+	}
+	if name, content := tab.Downloaded(func() { tab.Click("a") }); name != "x.txt" || content != "saved" {
+		t.Errorf("saved %s: %s", name, content)
+	}
+	tab.Leads(func() { tab.Click("h1") })
+	if got := tab.Text("h1"); got != "Another page" || tab.Steps() != 5 {
+		t.Errorf("%q after %d steps", got, tab.Steps())
 	}
 }
 

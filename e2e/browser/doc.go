@@ -15,8 +15,9 @@
 //
 // A tab watches its page until the test ends, and the test fails if the page
 // threw, logged an error, broke its content security policy, opened a dialog or
-// a window, or asked another origin for anything (watch.go). Tolerate and
-// AllowOrigin make exceptions.
+// a window, or asked another origin for anything (watch.go). Tolerate,
+// AllowOrigin and Agree make exceptions. What a page gets from outside itself
+// (files, scripts of wallets, questions, downloads) is in extras.go.
 //
 // One Chromium serves all tests of a test binary (chromium.go); TestMain ends it
 // with Stop. Tests that use it have names that begin with TestPage, which is how

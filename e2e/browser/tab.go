@@ -30,6 +30,8 @@ type Tab struct {
 	ctx        context.Context
 	watch      *watch
 	scriptsOff bool
+	steps      int    // see Steps
+	downloads  string // the directory of what is saved
 }
 
 // NewTab gives the test a person with an empty browser and one tab.
@@ -39,13 +41,17 @@ func NewTab(t testing.TB) *Tab {
 		t.Fatalf("%s: a test with a browser has a name that begins with TestPage, so that `make test-browser` runs it", name)
 	}
 	c := theChromium(t)
-	return c.newTab(c.ctx, t, chromedp.WithNewBrowserContext())
+	p := c.newTab(c.ctx, t, chromedp.WithNewBrowserContext())
+	p.keepDownloads(t.TempDir())
+	return p
 }
 
 // Another opens a second tab of the same person.
 func (p *Tab) Another() *Tab {
 	p.t.Helper()
-	return p.c.newTab(p.ctx, p.t)
+	another := p.c.newTab(p.ctx, p.t)
+	another.downloads = p.downloads
+	return another
 }
 
 func (c *chromium) newTab(parent context.Context, t testing.TB, options ...chromedp.ContextOption) *Tab {
@@ -53,8 +59,8 @@ func (c *chromium) newTab(parent context.Context, t testing.TB, options ...chrom
 	w := newWatch()
 	ctx, end := chromedp.NewContext(parent, append(options, chromedp.WithListener(w.event))...)
 	p := &Tab{t: t, c: c, ctx: ctx, watch: w}
-	w.onDialog = func() {
-		_, _ = chromedp.Call(ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{}) // it may have gone with its page
+	w.onDialog = func(yes bool) {
+		_, _ = chromedp.Call(ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: yes}) // it may have gone with its page
 	}
 	t.Cleanup(func() {
 		p.judge()
@@ -155,7 +161,8 @@ func (p *Tab) Back() {
 }
 
 // Leads does something that leads to another page, and waits until that one is
-// loaded.
+// there: loaded as a document, or put in place by a script that then changed the
+// history.
 func (p *Tab) Leads(action func()) {
 	p.t.Helper()
 	before := p.navigations()
@@ -267,4 +274,10 @@ func quote(text string) string {
 		return fmt.Sprintf("%q", text) // no text fails to be JSON
 	}
 	return string(quoted)
+}
+
+// Eval evaluates a JavaScript expression for what it does.
+func (p *Tab) Eval(expression string) {
+	p.t.Helper()
+	Eval[bool](p, "(("+expression+"), true)")
 }

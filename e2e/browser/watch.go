@@ -35,12 +35,14 @@ type watch struct {
 	mu          sync.Mutex
 	requests    []*Request                     // guarded by mu, as all below
 	byID        map[network.RequestID]*Request // the last of each chain of redirects
-	navigations int                            // documents that took the tab's place
+	navigations int                            // documents that took the tab's place, and changes of its history
 	status      int                            // of the last document
 	problems    []string
 	tolerated   []string
 	origins     []string // that may be asked
-	onDialog    func()
+	onDialog    func(yes bool)
+	asking      chan string // where an expected question goes, or nil
+	answer      bool        // and the answer to it
 }
 
 func newWatch() *watch {
@@ -56,11 +58,18 @@ func (w *watch) event(event any) {
 		if e.Frame.ParentID == "" {
 			w.navigations++
 		}
+	case *page.EventNavigatedWithinDocument:
+		w.navigations++
 	case *page.EventWindowOpen:
 		w.problem("opened a window: %s", e.URL)
 	case *page.EventJavascriptDialogOpening:
-		w.problem("opened a dialog: %s %q", e.Type, e.Message)
-		go w.onDialog() // the page stands still until somebody answers
+		if w.asking == nil {
+			w.problem("opened a dialog: %s %q", e.Type, e.Message)
+		} else {
+			w.asking <- e.Message
+		}
+		go w.onDialog(w.asking != nil && w.answer) // the page stands still until somebody answers
+		w.asking = nil
 	case *runtime.EventExceptionThrown:
 		w.problem("threw: %s", exception(e.ExceptionDetails))
 	case *runtime.EventConsoleAPICalled:
@@ -86,7 +95,7 @@ func (w *watch) network(event any) {
 		}
 		r := &Request{Method: e.Request.Method, URL: e.Request.URL, Type: string(e.Type)}
 		w.byID[e.RequestID] = r
-		if e.Type == network.ResourceTypeDocument {
+		if isPage(e.Type) {
 			w.status = 0
 		}
 		w.asked(r)
@@ -97,7 +106,7 @@ func (w *watch) network(event any) {
 	case *network.EventResponseReceived:
 		if r := w.byID[e.RequestID]; r != nil {
 			r.Status = int(e.Response.Status)
-			if e.Type == network.ResourceTypeDocument {
+			if isPage(e.Type) {
 				w.status = r.Status
 			}
 		}
@@ -120,11 +129,18 @@ func (w *watch) asked(r *Request) {
 	}
 }
 
-// logged notes what the browser itself says of the page. That a document has an
+// isPage reports whether a request is one for a page: a document, or one that a
+// script puts in place of the last. Ours asks for those with an XMLHttpRequest,
+// and for everything else with fetch.
+func isPage(kind network.ResourceType) bool {
+	return kind == network.ResourceTypeDocument || kind == network.ResourceTypeXHR
+}
+
+// logged notes what the browser itself says of the page. That a page has an
 // error's status is for the test to look at, and no fault of the page.
 func (w *watch) logged(entry *cdplog.Entry) {
 	r := w.byID[entry.NetworkRequestID]
-	if entry.Source == cdplog.EntrySourceNetwork && r != nil && r.Type == string(network.ResourceTypeDocument) {
+	if entry.Source == cdplog.EntrySourceNetwork && r != nil && isPage(network.ResourceType(r.Type)) {
 		return
 	}
 	if entry.Level == cdplog.EntryLevelError || entry.Source == cdplog.EntrySourceSecurity {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,9 @@ type asset struct {
 	// packed is the content under gzip, nil where that saves nothing.
 	packed  []byte
 	version string
+	// parts are the addresses of what a script imports at once: a page names them,
+	// so that the browser need not read the script to ask for them.
+	parts []string
 }
 
 type assets map[string]asset
@@ -83,8 +87,16 @@ func newAsset(mediaType string, content []byte) (asset, error) {
 	if b.Len() < len(content) {
 		a.packed = b.Bytes()
 	}
+	if mediaType == mediaTypes[".js"] {
+		for _, found := range importOf.FindAllSubmatch(content, -1) {
+			a.parts = append(a.parts, "/assets/"+string(found[1]))
+		}
+	}
 	return a, nil
 }
+
+// importOf finds what a script imports at once, as esbuild writes it.
+var importOf = regexp.MustCompile(`(?:from|import)"\./(chunk-[A-Z0-9]+\.js)"`)
 
 // address is where a page finds an asset: it changes with the content, so that
 // browsers may keep what they have.

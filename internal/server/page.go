@@ -49,6 +49,7 @@ type view struct {
 	Now           int64
 	Style         string
 	ScriptAddress string
+	ScriptParts   []string // which the script imports at once
 	Languages     []languageLink
 	// Screen is the page's name, for the script.
 	Screen string
@@ -68,6 +69,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pag
 	v.Brand, v.Host, v.Screen = s.brand, s.issuer.Host, p.name
 	v.Issuer, v.Now = s.authz.Issuer(), s.authz.Now().UnixMilli()
 	v.Style, v.ScriptAddress = s.assets.address(styleSheet), s.assets.address(script)
+	v.ScriptParts = s.assets[script].parts
 	here := v.Address
 	if here == "" {
 		here = pathToRead(r)

@@ -1,11 +1,15 @@
-// The script of the device page. It is small: what has to do with keys is imported
-// by the screens that need it, so that no first view carries the curve.
+// The script of the device page, all screens in one file: on a slow network each
+// further file costs more time than these few kilobytes. What has to do with keys
+// is imported when it is needed, so that no first view carries the curve.
 
+import { mountAccount } from "../page/account";
 import { App } from "../page/app";
+import { mountDecision } from "../page/decision";
 import { readMessages } from "../page/dom";
 import { mountEnter } from "../page/enter";
 import { startSoft } from "../page/soft";
 import { localiseTimes } from "../page/times";
+import { mountWays } from "../page/ways";
 
 const app = new App();
 let end: () => void = () => undefined;
@@ -13,7 +17,6 @@ let end: () => void = () => undefined;
 /** Brings a page to life that was put in place. */
 function mount(main: HTMLElement): void {
   end();
-  end = () => undefined;
   const { address, now } = main.dataset;
   // A code that came by a link is taken out of the address bar (attack B-16).
   if (address && location.search) history.replaceState(null, "", address);
@@ -21,25 +24,20 @@ function mount(main: HTMLElement): void {
   localiseTimes(main);
   app.showLock();
   mountEnter(main);
-  void mountScreen(main);
+  end = mountScreen(main);
 }
 
-async function mountScreen(main: HTMLElement): Promise<void> {
-  let ends: (() => void) | undefined;
+/** Returns what ends the screen. */
+function mountScreen(main: HTMLElement): () => void {
   switch (main.dataset["screen"]) {
     case "signin":
-      ends = (await import("../page/ways")).mountWays(app, main);
-      break;
+      return mountWays(app, main);
     case "review":
-      ends = (await import("../page/decision")).mountDecision(app, main);
-      break;
+      return mountDecision(app, main);
     case "account":
-      await (await import("../page/account")).mountAccount(app, main);
-      break;
+      void mountAccount(app, main);
   }
-  if (!ends) return;
-  if (main.isConnected) end = ends;
-  else ends(); // another page came meanwhile
+  return () => undefined;
 }
 
 readMessages(document);

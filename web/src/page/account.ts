@@ -17,6 +17,7 @@ export async function mountAccount(app: App, main: HTMLElement): Promise<void> {
   account.mountKeys();
   account.mountBackups();
   account.mountLinking();
+  main.dataset["ready"] = "";
 }
 
 class Account {

@@ -34,6 +34,7 @@ class Review {
   readonly code: string;
   #records: KeyRecord[] = [];
   #armed = false;
+  #named: HTMLElement | undefined;
 
   constructor(
     readonly app: App,
@@ -59,6 +60,7 @@ class Review {
       if (this.#record(value) || this.app.signer(value)) label.hidden = false;
     }
     this.#choose();
+    this.main.dataset["ready"] = "";
   }
 
   get #chosen(): string {
@@ -69,34 +71,53 @@ class Review {
     return this.#records.find((r) => r.bapId === bapId);
   }
 
-  get #canSign(): boolean {
-    return !!this.app.signer(this.#chosen) || !!this.#record(this.#chosen) || (this.app.lastWay === "wallet" && "CWI" in window);
+  /** A session approves for its own identity only, and not where a signature is asked for. */
+  get #bySession(): boolean {
+    return this.#chosen === this.form.dataset["bapId"] && !("signedOnly" in this.form.dataset);
   }
 
-  /** A session approves for its own identity only, and not where a signature is asked for. */
+  /** The chosen identity, where its password is asked for. Who came with a passkey is spared that if it will do. */
+  get #locked(): KeyRecord | undefined {
+    if (this.app.signer(this.#chosen) || (this.#bySession && this.app.lastWay === "passkey")) return undefined;
+    return this.#record(this.#chosen);
+  }
+
+  get #canSign(): boolean {
+    return !!this.app.signer(this.#chosen) || !!this.#locked || (this.app.lastWay === "wallet" && "CWI" in window);
+  }
+
   #mayApprove(): boolean {
-    const bySession = this.#chosen === this.form.dataset["bapId"] && !("signedOnly" in this.form.dataset);
-    return this.#canSign || bySession;
+    return this.#canSign || this.#bySession;
   }
 
   /** Says how the chosen identity will approve, and asks for a password where one is needed. */
   #choose(): void {
+    this.#nameInHeading();
     const signer = this.app.signer(this.#chosen);
-    const record = this.#record(this.#chosen);
+    const [record, locked] = [this.#record(this.#chosen), this.#locked];
     const how = need(this.form, "[data-part=how]");
     how.dataset["session"] ??= how.textContent ?? "";
     const name = record?.name || this.#chosen;
     if (signer && record) how.textContent = say("signs", { name });
-    else if (record) how.textContent = say("locked", { name });
+    else if (locked) how.textContent = say("locked", { name });
     else how.textContent = this.#canSign ? say("signs-wallet") : how.dataset["session"];
     const unlock = need(this.form, "#unlock");
-    unlock.hidden = !record || !!signer;
+    unlock.hidden = !locked;
     need<HTMLInputElement>(unlock, "input").required = !unlock.hidden;
     need(this.form, "#signed").hidden = !this.#canSign;
     const command = this.form.querySelector<HTMLElement>("[data-part=command]");
     if (command) command.hidden = this.#canSign;
     this.approve.disabled = !this.#armed || !this.#mayApprove();
     need<HTMLDetailsElement>(this.form, "#signed").open = false;
+  }
+
+  /** The heading says who the client wants to act as: whoever is chosen. */
+  #nameInHeading(): void {
+    const nameOf = (radio: Element | null) => radio?.closest("label")?.querySelector("bdi")?.textContent ?? "";
+    const names = [...this.main.querySelectorAll<HTMLElement>("h1 bdi")];
+    const session = nameOf(this.form.querySelector(`[name=identity][value="${this.form.dataset["bapId"] ?? ""}"]`));
+    this.#named ??= names.filter((name) => name.textContent === session).at(-1);
+    if (this.#named) this.#named.textContent = nameOf(this.form.querySelector("[name=identity]:checked"));
   }
 
   /** Approve can be pressed once the page has been seen, unframed, for a second. */
@@ -154,7 +175,7 @@ class Review {
   async #signer(): Promise<Signer | undefined> {
     const signer = this.app.signer(this.#chosen);
     if (signer) return signer;
-    const record = this.#record(this.#chosen);
+    const record = this.#locked;
     if (record) {
       const password = need<HTMLInputElement>(this.form, "#sign-password");
       const unlocked = await this.app.unlock(record, password.value);
@@ -210,13 +231,29 @@ class Review {
     this.#choose();
   }
 
-  /** Shows the statement as the server gives it for what is ticked now. */
+  /** Shows the statement as the server gives it for what is chosen and ticked now. */
   async #showStatement(shown: HTMLDetailsElement): Promise<void> {
     if (!shown.open) return;
+    const place = need(shown, "code");
+    try {
+      const statement = await this.#statement();
+      place.textContent = statement ? JSON.stringify(JSON.parse(statement), null, 2) : (need(this.form, "[data-part=how]").textContent ?? "");
+    } catch (error) {
+      place.textContent = await this.app.reason(error);
+    }
+  }
+
+  /** The session is told its own identity's statement only; another has to be unlocked to ask for its own. */
+  async #statement(): Promise<string | undefined> {
+    const signer = this.app.signer(this.#chosen);
+    if (signer) {
+      const { fetchApproval } = await this.app.identity();
+      return (await fetchApproval(this.app.api, signer, this.code, this.#scope)).statement;
+    }
+    if (this.#chosen !== this.form.dataset["bapId"]) return undefined;
     const query = new URLSearchParams({ user_code: this.code, scope: this.#scope });
     const answer = await fetch(`/api/auth/device/approval?${query}`, { cache: "no-store" });
-    const { statement } = (await answer.json()) as { statement?: string };
-    need(shown, "code").textContent = statement ? JSON.stringify(JSON.parse(statement), null, 2) : say("offline");
+    return ((await answer.json()) as { statement?: string }).statement;
   }
 }
 

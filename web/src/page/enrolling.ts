@@ -3,6 +3,7 @@
 
 import { systemRandom } from "../crypto/bytes";
 import type { Backup, Enrolled } from "../identity";
+import { leastLength } from "../strength";
 import type { App } from "./app";
 import { busy, fail, need, say } from "./dom";
 
@@ -39,7 +40,6 @@ export function mountImport(app: App, root: HTMLElement, taken: (enrolled: Enrol
       const file = need<HTMLInputElement>(form, "[name=file]").files?.[0];
       text = file ? await file.text() : need<HTMLTextAreaElement>(form, "[name=text]").value;
       const password = need<HTMLInputElement>(form, "[name=password]").value;
-      const { leastLength } = await import("../strength");
       if (!needsPassword(text) && password.length < leastLength) return fail(form, say("too-short"));
       backup = await readBackup(text, password, systemRandom);
       const [only, another] = backup.identities;

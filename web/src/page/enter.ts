@@ -1,7 +1,7 @@
 // The field for a user code groups it as it is typed (requirement D-39). What the
 // server takes is not decided here: it reads any case, spaces, dashes and links.
 
-const longest = 10;
+const [shortest, longest] = [8, 10];
 
 /** Groups a code field's text while it is typed or pasted. */
 export function mountEnter(main: HTMLElement): void {
@@ -21,7 +21,9 @@ export function mountEnter(main: HTMLElement): void {
 
 /** XXXX-XXXX, or the text as it is where that is no code in the making. */
 export function groupCode(typed: string): string {
-  const letters = plain(fromLink(typed) ?? typed);
+  const linked = fromLink(typed);
+  if (linked !== undefined && plain(linked).length < shortest) return typed; // a link that is not typed to its end
+  const letters = plain(linked ?? typed);
   if (letters.length > longest || /[^A-Z]/.test(letters)) return typed;
   const first = letters.length === longest ? 5 : 4;
   return letters.length <= first ? letters : `${letters.slice(0, first)}-${letters.slice(first)}`;

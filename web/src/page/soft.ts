@@ -42,7 +42,9 @@ function isPage(path: string): boolean {
 
 /** Sends a form as the browser would, and shows the answer. */
 export async function submit(form: HTMLFormElement, submitter?: HTMLElement | null): Promise<void> {
-  const data = new FormData(form, submitter instanceof HTMLButtonElement ? submitter : undefined);
+  const data = new FormData(form);
+  // By hand: FormData leaves a button out that is disabled, as it is while it is at work.
+  if (submitter instanceof HTMLButtonElement && submitter.name) data.append(submitter.name, submitter.value);
   const body = new URLSearchParams();
   for (const [name, value] of data) if (typeof value === "string") body.append(name, value);
   const visit: Visit = { method: form.method === "post" ? "POST" : "GET", address: form.action, body };

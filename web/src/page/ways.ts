@@ -5,6 +5,7 @@ import { systemRandom } from "../crypto/bytes";
 import type { Signer } from "../crypto/signer";
 import type { Enrolled } from "../identity";
 import type { KeyRecord } from "../keystore";
+import { strength } from "../strength";
 import type { App, Way } from "./app";
 import { backupName, busy, fail, need, offer, say } from "./dom";
 import { mountImport } from "./enrolling";
@@ -51,13 +52,19 @@ class Screen {
       wallet: "CWI" in window, passkey: passkeysThere(), command: true,
     };
     this.#open(there);
+    // Who begins to type will need the curve: it comes meanwhile.
+    need(this.main, "#ways").addEventListener("input", () => void this.app.identity(), { once: true });
     // Wallets put themselves into the page when they are ready.
     addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true });
   }
 
+  /** Nothing is left to sign in for: the page says so, and offers nothing. */
   decidedElsewhere(status: string): void {
-    const place = this.main.querySelector<HTMLElement>("[data-part=following]");
-    if (place) place.textContent = say(status === "approved" ? "approved-elsewhere" : "denied-elsewhere");
+    const outcome = need(this.main, "h1");
+    outcome.textContent = say(status === "approved" ? "approved-elsewhere" : "denied-elsewhere");
+    this.main.replaceChildren(outcome, need(this.main, "#user-code"));
+    this.main.dataset["screen"] = "decided";
+    this.main.focus();
   }
 
   /** Shows the ways that are there, the one used last on top and open. */
@@ -86,7 +93,7 @@ class Screen {
   }
 
   /** Runs what a form does, and says what went wrong. */
-  #attempt(form: HTMLFormElement, work: () => Promise<void>): Promise<void> {
+  #attempt(form: HTMLElement, work: () => Promise<void>): Promise<void> {
     return busy(form, async () => {
       fail(form, "");
       try {
@@ -165,25 +172,24 @@ class Screen {
       reveal.setAttribute("aria-pressed", String(shown));
       reveal.textContent = say(shown ? "hide" : "show");
     };
-    const judge = async () => {
-      const { strength } = await import("../strength");
+    const judge = () => {
       worth.textContent = password.value ? say(strength(password.value, [name.value])) : "";
     };
-    password.addEventListener("input", () => void judge());
+    password.addEventListener("input", judge);
     reveal.addEventListener("click", () => show(password.type === "password"));
     need(form, "[data-do=suggest]").addEventListener("click", () => {
       void (async () => {
         const { drawPassphrase } = await import("../passphrase");
         password.value = await drawPassphrase(systemRandom);
         show(true);
-        await judge();
+        judge();
       })();
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#attempt(form, async () => {
-        const [{ createIdentity }, { strength }] = await Promise.all([this.app.identity(), import("../strength")]);
         if (strength(password.value) === "short") return fail(form, say("too-short"));
+        const { createIdentity } = await this.app.identity();
         const made = await createIdentity(name.value.trim(), password.value, systemRandom, new Date());
         (await this.app.vault()).hold(made.identity);
         password.value = "";
@@ -193,30 +199,26 @@ class Screen {
     });
   }
 
-  /** Nobody goes on before the backup is saved or the loss accepted. */
+  /**
+   * Nobody goes on before the backup is saved or the loss accepted. The identity
+   * is kept from then on: one that a reload takes away here was never used.
+   */
   async #keep({ identity, record }: Enrolled): Promise<void> {
-    await this.app.keystore.put(record);
-    need(this.main, "#ways").hidden = true;
     const step = need(this.main, "#save");
-    step.hidden = false;
-    need(step, "h2").focus();
     const save = need<HTMLAnchorElement>(step, "[data-do=save]");
     offer(save, record.bep, backupName(record.name, record.bapId));
-    const goOn = async (saved: boolean) => {
-      const form = this.#form("new");
-      await this.#attempt(form, async () => {
+    need(this.main, "#ways").hidden = true;
+    step.hidden = false;
+    need(step, "h2").focus();
+    const goOn = (saved: boolean) =>
+      this.#attempt(step, async () => {
         const { setProfile } = await this.app.identity();
-        if (saved) await this.app.keystore.markSaved(record.bapId);
+        await this.app.keystore.put({ ...record, saved });
         await this.#signIn(identity);
         await setProfile(this.app.api, identity, { name: record.name });
         this.app.lastWay = "browser";
-        await this.#goOn();
+        await this.#goOn(identity);
       });
-      if (!need(form, ".error").hidden) {
-        step.hidden = true;
-        need(this.main, "#ways").hidden = false;
-      }
-    };
     save.addEventListener("click", () => setTimeout(() => void goOn(true))); // the download begins first
     need(step, "[data-do=accept-loss]").addEventListener("click", () => void goOn(false));
   }

@@ -1,0 +1,179 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign.dev/bap"
+	"countersign.dev/e2e/browser"
+)
+
+// vector is a backup that another program wrote.
+type vector struct {
+	Name       string          `json:"name"`
+	Iterations int             `json:"iterations"`
+	Passphrase string          `json:"passphrase"`
+	Encrypted  string          `json:"encrypted"`
+	Payload    json.RawMessage `json:"payload"`
+}
+
+func backupVectors(t *testing.T) []vector {
+	t.Helper()
+	text, err := os.ReadFile("../bap/testdata/backups.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Cases []vector }
+	if err := json.Unmarshal(text, &file); err != nil || len(file.Cases) == 0 {
+		t.Fatalf("%d vectors: %v", len(file.Cases), err)
+	}
+	return file.Cases
+}
+
+// paste puts a text into a field in place of what is there.
+func paste(tab *browser.Tab, selector, text string) {
+	tab.Click(selector)
+	browser.Eval[bool](tab, `document.activeElement.select() ?? true`)
+	tab.Insert(text)
+}
+
+// bringIn reads a backup that was chosen or pasted.
+func bringIn(tab *browser.Tab, password string) {
+	paste(tab, "#import-password", password)
+	tab.Click("form[data-do=import] button")
+}
+
+func TestPageEveryKindOfBackupIsBroughtIn(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	for i, v := range backupVectors(t) {
+		t.Run(fmt.Sprint(v.Name, " ", v.Iterations), func(t *testing.T) {
+			t.Parallel()
+			backup, err := bap.DecryptBackup(v.Encrypted, v.Passphrase)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := backup.Identities[len(backup.Identities)-1]
+			tab, device := h.guest(t), h.ask(t, numberMatch)
+			h.link(tab, device)
+			openWay(tab, "import")
+			if i%2 == 0 {
+				file := filepath.Join(t.TempDir(), "mine.bep")
+				if err := os.WriteFile(file, []byte(v.Encrypted+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				tab.Choose("#import-file", file)
+			} else {
+				paste(tab, "#import-text", " "+v.Encrypted+"\n")
+			}
+			if i == 0 {
+				tab.Screenshot("import-1-backup")
+			}
+			bringIn(tab, v.Passphrase)
+			if len(backup.Identities) > 1 {
+				tab.WaitFor("form[data-do=choose]")
+				if i == 0 {
+					tab.Axe()
+					tab.Screenshot("import-2-which-identity")
+				}
+				tab.Click("[name=identity][value='" + last.BAPID() + "']")
+				tab.Click("form[data-do=choose] button")
+			}
+			approve(tab, device)
+			if got := goodReceipt(t, tab); got.PublicKey != last.MemberPublicKey() {
+				t.Errorf("it is signed by %s", got.PublicKey)
+			}
+			device.wantApproved(t, bySignature)
+			if got := keptIn(tab); len(got) != 1 || got[0].BEP != v.Encrypted || got[0].BAPID != last.BAPID() || !got[0].Saved {
+				t.Errorf("the browser keeps %+v", got)
+			}
+		})
+	}
+}
+
+func TestPageAMemberAndAKeyInTheClearAreBroughtIn(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	key, err := bap.NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity, err := bap.NewIdentity("Carol", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	member, err := bap.NewMemberBackup(identity, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted, err := member.Encrypt(rand.Reader, password, bap.Iterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"member": encrypted, "JSON in the clear": string(member.Payload()), "WIF in the clear": key.Wif()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tab, device := h.guest(t), h.ask(t, numberMatch)
+			h.link(tab, device)
+			openWay(tab, "import")
+			paste(tab, "#import-text", text)
+			if text != encrypted { // it needs a password from now on, and a good one
+				bringIn(tab, "short")
+				tab.WaitFor("[data-way=import] .error")
+				if got := tab.Text("[data-way=import] .error"); !strings.Contains(got, "10 characters") {
+					t.Errorf("a short password: %q", got)
+				}
+			}
+			bringIn(tab, password)
+			approve(tab, device)
+			if got := goodReceipt(t, tab); got.PublicKey != identity.MemberPublicKey() {
+				t.Errorf("it is signed by %s", got.PublicKey)
+			}
+			device.wantApproved(t, bySignature)
+			got := keptIn(tab)
+			if len(got) != 1 || strings.Contains(got[0].BEP, key.Wif()) {
+				t.Fatalf("the browser keeps %+v", got)
+			}
+			if _, err := bap.DecryptBackup(got[0].BEP, password); err != nil {
+				t.Errorf("what is kept: %v", err)
+			}
+		})
+	}
+}
+
+func TestPageWhatIsNoBackupOrHasAnotherPasswordIsSaid(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	tab := h.guest(t)
+	h.link(tab, h.ask(t, nil))
+	openWay(tab, "import")
+	const errorText = `document.querySelector("[data-way=import] .error").textContent`
+	refused := func(text, password, want string) {
+		t.Helper()
+		paste(tab, "#import-text", text)
+		bringIn(tab, password)
+		tab.WaitUntil(errorText + `.includes("` + want + `")`)
+		browser.Eval[string](tab, errorText+` = ""`)
+	}
+	v := backupVectors(t)[1]
+	refused(v.Encrypted, "not the password", "That password is wrong")
+	refused("this is no backup", "not the password", "not a backup")
+	refused(`{"xprv":"xprv9s21ZrQH143K"}`, "not the password", "not a backup")
+	bringInNothing := func() {
+		browser.Eval[bool](tab, `document.querySelector("#import-text").value = ""; true`)
+		bringIn(tab, "not the password")
+		tab.WaitUntil(errorText + `.length > 0`)
+	}
+	bringInNothing()
+	if len(keptIn(tab)) > 0 || tab.Shows("form[data-do=choose]") {
+		t.Error("something was brought in")
+	}
+}

@@ -1,0 +1,2 @@
+import{a as s}from"./chunk-QQSZXQKK.js";var e=4;async function c(a){let{wordlist:o}=await import("./chunk-Z5QIRNPD.js");for(;;){let t=a(2*e),p=r=>(t[2*r]<<8|t[2*r+1])%o.length,n=Array.from({length:e},(r,i)=>o[p(i)]).join(" ");if(s(n)==="strong")return n}}export{c as drawPassphrase,e as passphraseWords};
+/*! The word list is of @scure/bip39, MIT License (c) 2022 Patricio Palladino, Paul Miller (paulmillr.com) */
