@@ -194,7 +194,7 @@ func TestK12_ReportsMakeAMatchNecessary(t *testing.T) {
 
 func TestK12_ANetworkThatMayBeAnybodysIsNotReported(t *testing.T) {
 	for network, counts := range map[string][2]bool{ // on this machine's server, and on a public one, where an unlisted proxy's is not kept
-		"": {false, false}, loopbackNetwork: {false, false}, "203.0.113.0/24": {true, true}, "2001:db8:1::/48": {true, true}, "10.1.2.0/24": {false, true},
+		"": {false, false}, LoopbackNetwork: {false, false}, "203.0.113.0/24": {true, true}, "2001:db8:1::/48": {true, true}, "10.1.2.0/24": {false, true},
 	} {
 		for i, s := range []*Service{{local: true}, {}} {
 			subjects := s.reportSubjects("a", Seen{Network: network})

@@ -150,8 +150,8 @@ func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (O
 
 const noSuchRequest = "there is no such request of yours"
 
-// loopbackNetwork stands for all addresses of this machine.
-const loopbackNetwork = "loopback"
+// LoopbackNetwork stands for all addresses of this machine.
+const LoopbackNetwork = "loopback"
 
 // CoarseNetwork is the network of an address, /24 or /48, fit to be kept and
 // compared; all loopback addresses are one network. Empty for no address.
@@ -161,7 +161,7 @@ func CoarseNetwork(addr netip.Addr) string {
 		return ""
 	}
 	if addr.IsLoopback() {
-		return loopbackNetwork
+		return LoopbackNetwork
 	}
 	bits := 24
 	if addr.Is6() {
