@@ -191,3 +191,16 @@ func TestK12_ReportsMakeAMatchNecessary(t *testing.T) {
 		t.Error("no match for an unregistered client")
 	}
 }
+
+func TestK12_ANetworkThatMayBeAnybodysIsNotReported(t *testing.T) {
+	for network, counts := range map[string][2]bool{ // on this machine's server, and on a public one, where an unlisted proxy's is not kept
+		"": {false, false}, LoopbackNetwork: {false, false}, "203.0.113.0/24": {true, true}, "2001:db8:1::/48": {true, true}, "10.1.2.0/24": {false, true},
+	} {
+		for i, s := range []*Service{{local: true}, {}} {
+			subjects := s.reportSubjects("a", Seen{Network: network})
+			if (len(subjects) == 2) != counts[i] || subjects[0] != "client:a" || (counts[i] && subjects[1] != "network:"+network) {
+				t.Errorf("%q, local %v: %q", network, s.local, subjects)
+			}
+		}
+	}
+}

@@ -31,9 +31,11 @@ type Facts struct {
 	Scope    string
 	Identity Identity
 	Network  NetworkDistance
-	// Reports warn of the client and of the network the device asked from.
-	Reports Reports
-	Match   MatchKind
+	// Reports warn of the client and of the network the device asked from,
+	// Imitates of a client that could be taken for another.
+	Reports  Reports
+	Imitates Imitation
+	Match    MatchKind
 	// Numbers are the choices of MatchNumber.
 	Numbers []string
 	// Age is how long ago the device asked, Left how long its code still lives.
@@ -116,6 +118,9 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt), Left: r.ExpiresAt.Sub(s.now()),
 	}
 	if f.Reports, err = s.reports(ctx, r); err != nil {
+		return Facts{}, err
+	}
+	if f.Imitates, err = s.imitation(ctx, c); err != nil {
 		return Facts{}, err
 	}
 	f.Match = matchKind(r, c, granted, f.Network, f.Reports)
@@ -333,7 +338,7 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclai
 	}
 	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now, Event: event}
 	if report {
-		d.Reported = s.reportSubjects(r)
+		d.Reported = s.reportSubjects(r.ClientID, r.Seen)
 	}
 	if err := s.store.DenyDeviceRequest(ctx, d); err != nil {
 		return decisionRefused(err, owner, now)

@@ -86,12 +86,7 @@ const (
 	challengeLength  = 32
 )
 
-// What a ceremony is for: one never passes as the other.
-const (
-	ceremonyAdd    = "add"
-	ceremonySignIn = "sign-in"
-)
-
+// ceremonyPurpose keeps what else is handed out from passing as a ceremony.
 const ceremonyPurpose = "passkey-ceremony"
 
 // Ceremony is the beginning of adding a passkey or signing in with one.
@@ -105,15 +100,16 @@ type Ceremony struct {
 
 // ceremonyState is what is sealed in a Ceremony.
 type ceremonyState struct {
-	For       string               `json:"for"`
+	// AccountID is whose passkey is added, and empty for a sign-in: one never
+	// passes as the other.
 	AccountID string               `json:"account,omitempty"`
 	Expires   int64                `json:"expires"` // Unix milliseconds
 	Session   webauthn.SessionData `json:"session"`
 }
 
-func (s *Service) begin(purpose, accountID string, options any, session *webauthn.SessionData) (Ceremony, error) {
+func (s *Service) begin(accountID string, options any, session *webauthn.SessionData) (Ceremony, error) {
 	state, err := json.Marshal(ceremonyState{
-		For: purpose, AccountID: accountID, Session: *session, Expires: s.now().Add(ceremonyLifetime).UnixMilli(),
+		AccountID: accountID, Session: *session, Expires: s.now().Add(ceremonyLifetime).UnixMilli(),
 	})
 	if err != nil {
 		return Ceremony{}, err
@@ -133,8 +129,8 @@ var errCeremonyOver = refuse(InvalidRequest, "this took too long or was done bef
 
 // resume opens the state of a ceremony.
 //
-//	InvalidRequest: it is over, or not one of this purpose and account
-func (s *Service) resume(sealed Secret, purpose, accountID string) (ceremonyState, error) {
+//	InvalidRequest: it is over, or not this account's
+func (s *Service) resume(sealed Secret, accountID string) (ceremonyState, error) {
 	raw, err := s.secrets.takeBack(ceremonyPurpose, sealed.Reveal())
 	if errors.Is(err, errNotHandedOut) {
 		return ceremonyState{}, errCeremonyOver
@@ -146,7 +142,7 @@ func (s *Service) resume(sealed Secret, purpose, accountID string) (ceremonyStat
 	if err := json.Unmarshal(raw, &state); err != nil {
 		return ceremonyState{}, err
 	}
-	if state.For != purpose || state.AccountID != accountID || s.now().UnixMilli() >= state.Expires {
+	if state.AccountID != accountID || s.now().UnixMilli() >= state.Expires {
 		return ceremonyState{}, errCeremonyOver
 	}
 	return state, nil

@@ -32,6 +32,8 @@ const (
 	SubjectAll = "all"
 	// SubjectClient: the client itself gave the grant back (RFC 7009).
 	SubjectClient = "client"
+	// SubjectNotMe: the owner did not mean to allow it, and reported it.
+	SubjectNotMe = "not-me"
 	// SubjectReuse: a refresh token was used a second time and may be stolen.
 	SubjectReuse = "refresh-token-reused"
 )

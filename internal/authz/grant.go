@@ -28,18 +28,43 @@ const noSuchGrant = "you have no such grant"
 //
 //	NotFound
 func (s *Service) RevokeGrant(ctx context.Context, owner Owner, id string) error {
+	return s.revoke(ctx, owner, id, "")
+}
+
+// ReportGrant takes back what was allowed and says that it was not the owner who
+// meant to allow it (requirement K-11): it counts against the client, and the
+// network the device asked from, as a report of a request does.
+//
+//	NotFound
+func (s *Service) ReportGrant(ctx context.Context, owner Owner, id string) error {
+	if err := s.revoke(ctx, owner, id, SubjectNotMe); err != nil {
+		return err
+	}
+	if err := s.readShunned(ctx); err != nil { // the next sweep reads it too
+		s.log.Error("reading the reported networks failed", "error", err)
+	}
+	return nil
+}
+
+func (s *Service) revoke(ctx context.Context, owner Owner, id, subject string) error {
 	g, err := s.Grant(ctx, owner, id)
 	if err != nil {
 		return err
 	}
-	event, err := s.revoked(owner, g, "")
-	if err != nil {
+	r := Revocation{GrantID: id, At: s.now()}
+	if r.Event, err = s.revoked(owner, g, subject); err != nil {
 		return err
 	}
-	if err := s.store.RevokeGrant(ctx, id, s.now(), event); err != nil {
+	if subject == SubjectNotMe {
+		r.AccountID, r.Reported = owner.AccountID, s.reportSubjects(g.ClientID, g.Seen)
+	}
+	if err := s.store.RevokeGrant(ctx, r); err != nil {
 		return err
 	}
 	s.log.Info("grant revoked by its owner", "grant", id, "account", owner.AccountID)
+	if subject == SubjectNotMe {
+		s.log.Warn("grant reported: its owner did not mean to allow it", "grant", id, "client_id", g.ClientID, "network", g.Seen.Network)
+	}
 	return nil
 }
 

@@ -10,12 +10,8 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 )
 
-const (
-	// maxPasskeys is how many passkeys an account may have.
-	maxPasskeys = 20
-	// maxCredentialID is the longest credential id in bytes (WebAuthn §4).
-	maxCredentialID = 1023
-)
+// maxPasskeys is how many passkeys an account may have.
+const maxPasskeys = 20
 
 // Passkey is a WebAuthn credential of an account. The identity that linked it is
 // the identity it signs in as: its member key signed the credential's addition,
@@ -45,12 +41,9 @@ func (s *Service) Passkeys(ctx context.Context, owner Owner) ([]Passkey, error) 
 //
 //	NotFound: there is none with this id, or it is somebody else's
 func (s *Service) RemovePasskey(ctx context.Context, owner Owner, id string) error {
-	p, err := s.store.Passkey(ctx, id)
-	if errors.Is(err, ErrNotFound) || (err == nil && p.AccountID != owner.AccountID) {
-		return errNoSuchPasskey
-	}
+	p, err := s.store.Passkey(ctx, id) // for its name; whose it is, the removal checks
 	if err != nil {
-		return err
+		return notFound(err, noSuchPasskey)
 	}
 	event, err := s.newEventOf(owner, EventPasskeyRemoved, p.Name)
 	if err != nil {
@@ -58,14 +51,15 @@ func (s *Service) RemovePasskey(ctx context.Context, owner Owner, id string) err
 	}
 	event.BAPID = p.BAPID
 	if err := s.store.RemovePasskey(ctx, owner.AccountID, id, event); err != nil {
-		return notFound(err, errNoSuchPasskey.Description)
+		return notFound(err, noSuchPasskey)
 	}
 	s.log.Info("passkey removed", "passkey", id, "account", owner.AccountID)
 	return nil
 }
 
+const noSuchPasskey = "you have no such passkey"
+
 var (
-	errNoSuchPasskey   = refuse(NotFound, "you have no such passkey")
 	errTooManyPasskeys = refuse(InvalidRequest, "an account has 20 passkeys at most: remove one first")
 	errPasskeyExists   = refuse(InvalidRequest, "this passkey is here already")
 )
@@ -105,7 +99,7 @@ func (s *Service) PasskeyOptions(ctx context.Context, owner Owner) (Ceremony, er
 	if err != nil {
 		return Ceremony{}, err
 	}
-	return s.begin(ceremonyAdd, owner.AccountID, creation, session)
+	return s.begin(owner.AccountID, creation, session)
 }
 
 // NewPasskey is a passkey as a browser hands it in.
@@ -132,7 +126,7 @@ func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequ
 	if err != nil {
 		return Passkey{}, err
 	}
-	state, err := s.resume(in.Ceremony, ceremonyAdd, owner.AccountID)
+	state, err := s.resume(in.Ceremony, owner.AccountID)
 	if err != nil {
 		return Passkey{}, err
 	}
@@ -193,7 +187,7 @@ func (s *Service) created(state ceremonyState, credential string) (*webauthn.Cre
 		return nil, refuseBecause(InvalidRequest, "credential cannot be read: send the JSON of the PublicKeyCredential as a text", err)
 	}
 	c, err := s.passkeys.CreateCredential(passkeyUser{handle: []byte(state.AccountID)}, state.Session, parsed)
-	if err != nil || len(c.ID) > maxCredentialID {
+	if err != nil {
 		return nil, refuseBecause(InvalidRequest, "the credential does not fit the options that it was made for: ask for new ones and try again", err)
 	}
 	return c, nil
@@ -215,7 +209,7 @@ func (s *Service) PasskeySignInOptions(context.Context) (Ceremony, error) {
 	if err != nil {
 		return Ceremony{}, err
 	}
-	return s.begin(ceremonySignIn, "", assertion, session)
+	return s.begin("", assertion, session)
 }
 
 // PasskeySignIn is a sign-in with a passkey as a browser hands it in.
@@ -241,7 +235,7 @@ func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (Sess
 	if s.passkeys == nil {
 		return Session{}, "", errNoPasskeys
 	}
-	state, err := s.resume(in.Ceremony, ceremonySignIn, "")
+	state, err := s.resume(in.Ceremony, "")
 	if err != nil {
 		return Session{}, "", err
 	}

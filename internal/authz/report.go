@@ -27,21 +27,21 @@ const (
 	reportNetworkTag = "network:"
 )
 
-// reportSubjects are what a report of a request counts against: its client and,
+// reportSubjects are what a report counts against: the client and,
 // where that says anything, the network it came from. A network that may be the
 // proxy's is nobody's.
-func (s *Service) reportSubjects(r DeviceRequest) []string {
-	subjects := []string{reportClientTag + r.ClientID}
-	network, err := netip.ParsePrefix(r.Seen.Network)
+func (s *Service) reportSubjects(clientID string, seen Seen) []string {
+	subjects := []string{reportClientTag + clientID}
+	network, err := netip.ParsePrefix(seen.Network)
 	if err != nil || (s.local && network.Addr().IsPrivate()) {
 		return subjects
 	}
-	return append(subjects, reportNetworkTag+r.Seen.Network)
+	return append(subjects, reportNetworkTag+seen.Network)
 }
 
 // reports reads what is known of a request's client and network.
 func (s *Service) reports(ctx context.Context, r DeviceRequest) (Reports, error) {
-	counts, err := s.store.Reports(ctx, s.reportSubjects(r), s.now().Add(-reportsCount))
+	counts, err := s.store.Reports(ctx, s.reportSubjects(r.ClientID, r.Seen), s.now().Add(-reportsCount))
 	if err != nil {
 		return Reports{}, err
 	}

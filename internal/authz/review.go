@@ -11,6 +11,18 @@ import (
 // the page (attack B-03).
 const reviewLifetime = 5 * time.Minute
 
+// OpenReview opens a request on the device page: it claims it for the session's
+// account. Codes that cannot be used cost the same, whatever is wrong with them
+// (attack B-17).
+//
+//	as OpenDevice
+func (s *Service) OpenReview(ctx context.Context, owner Owner, asker Asker, typed string) error {
+	if _, _, err := s.OpenDevice(ctx, owner, asker, typed, true); err != nil {
+		return s.alike(ctx, asker, err)
+	}
+	return nil
+}
+
 // StartReview returns what to show of a request that the session's account has
 // opened, with the secret that one decision uses up.
 //
@@ -138,6 +150,9 @@ func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (O
 
 const noSuchRequest = "there is no such request of yours"
 
+// LoopbackNetwork stands for all addresses of this machine.
+const LoopbackNetwork = "loopback"
+
 // CoarseNetwork is the network of an address, /24 or /48, fit to be kept and
 // compared; all loopback addresses are one network. Empty for no address.
 func CoarseNetwork(addr netip.Addr) string {
@@ -146,7 +161,7 @@ func CoarseNetwork(addr netip.Addr) string {
 		return ""
 	}
 	if addr.IsLoopback() {
-		return "loopback"
+		return LoopbackNetwork
 	}
 	bits := 24
 	if addr.Is6() {

@@ -166,10 +166,11 @@ type GrantStore interface {
 	LiveGrant(ctx context.Context, id string, now time.Time) (Grant, Identity, error)
 	// Grants returns an account's grants, newest first.
 	Grants(ctx context.Context, accountID string) ([]Grant, error)
-	// RevokeGrant marks a grant revoked at now; one revoked before keeps its time,
-	// and there is no event.
+	// RevokeGrant marks a grant revoked at r.At; one revoked before keeps its time,
+	// and there is no event. In the same transaction it notes r.AccountID's report
+	// of each subject in r.Reported, whether revoked before or not.
 	//	ErrNotFound
-	RevokeGrant(ctx context.Context, id string, now time.Time, e Event) error
+	RevokeGrant(ctx context.Context, r Revocation) error
 	// RevokeGrants revokes an account's grants that are alive at now and returns
 	// how many. There is one event, and none if nothing was alive.
 	RevokeGrants(ctx context.Context, accountID string, now time.Time, e Event) (int, error)
@@ -321,6 +322,17 @@ type PasskeyUse struct {
 	// credential record with it.
 	SignCount  uint32
 	Credential []byte
+}
+
+// Revocation is what RevokeGrant stores.
+type Revocation struct {
+	GrantID string
+	At      time.Time
+	Event   Event
+	// AccountID reports the subjects in Reported; both are empty when nothing is
+	// reported.
+	AccountID string
+	Reported  []string
 }
 
 // Redemption is what RedeemDeviceRequest stores.

@@ -232,7 +232,7 @@ func (s *Service) RevokeToken(ctx context.Context, c Client, token Secret) error
 	if err != nil {
 		return err
 	}
-	return s.store.RevokeGrant(ctx, id, s.now(), event)
+	return s.store.RevokeGrant(ctx, Revocation{GrantID: id, At: s.now(), Event: event})
 }
 
 // grantOf finds the grant of a refresh or access token; empty for a token that

@@ -77,6 +77,9 @@ type facts struct {
 		Client  int `json:"client"`
 		Network int `json:"network"`
 	} `json:"reports"`
+	Imitates       string `json:"imitates"`
+	ImitatesServer bool   `json:"imitates_server"`
+
 	Lasts     int64  `json:"lasts"` // seconds
 	Renewed   bool   `json:"renewed"`
 	Statement string `json:"statement"`
@@ -200,6 +203,12 @@ func (f facts) show(env *Env, c *owner) {
 	}
 	if f.Seen.Origin != "" {
 		fmt.Fprintf(w, "           started from the web page %s\n", printable(f.Seen.Origin))
+	}
+	if f.Imitates != "" {
+		fmt.Fprintf(w, "  Warning: this is not %q, which is registered there; it only looks like it\n", printable(f.Imitates))
+	}
+	if f.ImitatesServer {
+		fmt.Fprintln(w, "  Warning: this name poses as a part of the server; it is not")
 	}
 	if n := f.Reports.Client; n > 0 {
 		fmt.Fprintf(w, "  Warning: today %s reported this client: they had not started what it asked\n", people(n))

@@ -78,11 +78,12 @@ func listGrants(env *Env, raw []byte) error {
 
 func newGrantsRevoke(env *Env) *cobra.Command {
 	var o ownerFlags
+	var report bool
 	cmd := &cobra.Command{
 		Use:   "revoke GRANT",
 		Short: "Take back what you allowed",
 		Example: `  countersign grants revoke mzxw6ytboi4dcmzvgq2tgobzgu
-  countersign grants revoke mzxw6ytboi4dcmzvgq2tgobzgu --server https://id.example.org`,
+  countersign grants revoke mzxw6ytboi4dcmzvgq2tgobzgu --report`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := o.open(env)
@@ -90,13 +91,14 @@ func newGrantsRevoke(env *Env) *cobra.Command {
 				return err
 			}
 			path := "/api/grants/" + url.PathEscape(args[0]) + "/revoke"
-			if _, err := c.send(cmd.Context(), "POST", path, map[string]string{"aud": c.server}); err != nil {
+			if _, err := c.send(cmd.Context(), "POST", path, map[string]any{"aud": c.server, "report": report}); err != nil {
 				return err
 			}
 			fmt.Fprintln(env.Stderr, "Taken back. Its tokens are refused from now on.")
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&report, "report", false, "it was not you who allowed it: tell the operator")
 	o.bind(cmd)
 	return cmd
 }

@@ -80,7 +80,8 @@ func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// revokeGrant takes back what the owner allowed.
+// revokeGrant takes back what the owner allowed; report says that they did not
+// mean to allow it.
 func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 	p, err := decodeJSON(r)
 	if err != nil {
@@ -90,7 +91,11 @@ func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.authz.RevokeGrant(r.Context(), who, r.PathValue("id")); err != nil {
+	revoke := s.authz.RevokeGrant
+	if p.flag("report") {
+		revoke = s.authz.ReportGrant
+	}
+	if err := revoke(r.Context(), who, r.PathValue("id")); err != nil {
 		return err
 	}
 	return writeJSON(w, success{Success: true})

@@ -35,7 +35,7 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 // shows the page again.
 func (s *Server) accountForm(act func(ctx context.Context, owner authz.Owner, id string) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, _, err := s.ownForm(r)
+		who, err := s.ownForm(r)
 		if err != nil {
 			return err
 		}
@@ -237,6 +237,8 @@ func eventMessage(e authz.Event) string {
 		return "event.revoked-all"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectClient:
 		return "event.revoked-client"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectNotMe:
+		return "event.revoked-not-me"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectReuse:
 		return "event.revoked-reuse"
 	case e.Kind == authz.EventSessionEnded && e.Subject == authz.SubjectAll:

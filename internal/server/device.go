@@ -194,6 +194,10 @@ type approvalFacts struct {
 		Client  int `json:"client"`
 		Network int `json:"network"`
 	} `json:"reports"`
+	// Imitates is the registered client that this one could be taken for.
+	Imitates string `json:"imitates,omitempty"`
+	// ImitatesServer: its id poses as a part of this server.
+	ImitatesServer    bool `json:"imitates_server,omitempty"`
 	SignatureRequired bool `json:"signature_required"`
 	// Lasts is in seconds.
 	Lasts    int64 `json:"lasts"`
@@ -226,6 +230,7 @@ func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
 	}
 	out.Seen.Network, out.Seen.UserAgent, out.Seen.Origin = string(f.Network), f.Request.Seen.UserAgent, f.Request.Seen.Origin
 	out.Device.Name, out.Device.Platform = f.Request.Says.Name, f.Request.Says.Platform
+	out.Imitates, out.ImitatesServer = f.Imitates.Name, f.Imitates.Server
 	out.Reports.Client, out.Reports.Network = f.Reports.Client, f.Reports.Network
 	out.Match.Kind, out.Match.Numbers = string(f.Match), f.Numbers
 	out.Identity.BAPID, out.Identity.Pubkey, out.Identity.Name = f.Identity.BAPID, f.Identity.MemberKey, f.Identity.DisplayName()

@@ -143,12 +143,7 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	visit, code := p.text("visit"), ""
-	if visit != "" {
-		code, err = s.authz.VisitCode(visit)
-	} else {
-		visit, code, err = s.authz.StartVisit(p.text("code"))
-	}
+	visit, code, err := s.visitOf(p)
 	if err != nil {
 		return s.notOpened(w, r, p.text("code"), err)
 	}
@@ -161,12 +156,22 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if _, _, err := s.authz.OpenDevice(r.Context(), who, asker, code, true); err != nil {
+		if err := s.authz.OpenReview(r.Context(), who, asker, code); err != nil {
 			return s.notOpened(w, r, code, err)
 		}
 	}
 	http.Redirect(w, r, visitAddress(visit), http.StatusSeeOther)
 	return nil
+}
+
+// visitOf is the visit that a form goes on with, or a new one for the code that
+// was typed.
+func (s *Server) visitOf(p *params) (visit, code string, err error) {
+	if visit = p.text("visit"); visit == "" {
+		return s.authz.StartVisit(p.text("code"))
+	}
+	code, err = s.authz.VisitCode(visit)
+	return visit, code, err
 }
 
 // notOpened says on the form itself why a code did not do. Unknown, expired, used

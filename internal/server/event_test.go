@@ -295,3 +295,41 @@ func TestAtMostAHundredEventsAreListed(t *testing.T) {
 		t.Errorf("%v %v", list, err)
 	}
 }
+
+func TestK11_ThatWasNotMeTakesTheGrantBackAndReportsIt(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	grants := make([]string, 3)
+	devices := make([]device, 3)
+	for i := range grants {
+		devices[i] = h.ask("my-app", "openid")
+		grants[i] = h.approveSigned("alice", devices[i].userCode)
+	}
+	tokens := h.poll(devices[0]).wantOK()
+	warned := func() int {
+		d := h.ask("my-app", "openid")
+		target := "/api/auth/device/approval?user_code=" + d.userCode
+		reports, _ := h.signed("bob", http.MethodGet, target, "").wantOK().members()["reports"].(map[string]any)
+		n, _ := reports["client"].(float64)
+		return int(n)
+	}
+	if n := warned(); n != 0 {
+		t.Fatalf("%d reports before any", n)
+	}
+	form := url.Values{"form": {h.formToken(cookie)}}
+	if r := h.page("/device/done/"+grants[0]+"/undo", cookie, form); r.status != http.StatusSeeOther {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	h.userInfo(tokens.text("access_token")).wantError(http.StatusUnauthorized, "invalid_token")
+	if r := h.page("/account/grants/"+grants[1]+"/report", cookie, form); r.status != http.StatusSeeOther {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	h.signed("alice", http.MethodPost, "/api/grants/"+grants[2]+"/revoke", `{"aud":"`+testIssuer+`","report":true}`).wantOK()
+	if n := warned(); n != 1 { // one person, however often
+		t.Errorf("%d reports", n)
+	}
+	if n := strings.Count(h.log.String(), "its owner did not mean to allow it"); n != 3 {
+		t.Errorf("the log says so %d times", n)
+	}
+	h.send(http.MethodGet, "/account", "", "Cookie", cookie).wantPage(200, "it was not you")
+}

@@ -14,6 +14,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
+
+	"countersign.dev/internal/authz"
 )
 
 //go:embed messages/*.toml
@@ -106,6 +108,14 @@ func (w words) A(id string, pairs ...any) (string, error) {
 // N is a message that counts.
 func (w words) N(id string, n int, pairs ...any) (string, error) {
 	return w.message(id, n, append(pairs, "n", n), func(s string) string { return s })
+}
+
+// Network is a coarse network in words, or as the numbers it is.
+func (w words) Network(network string) (template.HTML, error) {
+	if network == authz.LoopbackNetwork {
+		return w.T("network.here")
+	}
+	return template.HTML(`<code dir="ltr">` + html.EscapeString(network) + `</code>`), nil //nolint:gosec // escaped here
 }
 
 // message finds a message and puts texts into it.

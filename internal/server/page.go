@@ -129,24 +129,23 @@ func form(r *http.Request) (*params, error) {
 	return p, nil
 }
 
-// ownForm reads a form of a signed-in page and who sent it. It must be a form
+// ownForm reads a form of a signed-in page and returns who sent it. It must be a form
 // that was made for this very session.
-func (s *Server) ownForm(r *http.Request) (authz.Owner, *params, error) {
+func (s *Server) ownForm(r *http.Request) (authz.Owner, error) {
 	p, err := form(r)
 	if err != nil {
-		return authz.Owner{}, nil, err
+		return authz.Owner{}, err
 	}
 	who, err := s.sessionOwner(r)
 	if err != nil {
-		return authz.Owner{}, nil, err
+		return authz.Owner{}, err
 	}
-	return who, p, s.authz.CheckForm(who, p.text("form"))
+	return who, s.authz.CheckForm(who, p.text("form"))
 }
 
 // signOutForm is POST /sign-out, the button of every signed-in page.
 func (s *Server) signOutForm(w http.ResponseWriter, r *http.Request) error {
-	_, _, err := s.ownForm(r)
-	if err != nil {
+	if _, err := s.ownForm(r); err != nil {
 		return err
 	}
 	if err := s.forgetSession(w, r); err != nil {

@@ -196,6 +196,27 @@ func TestB03_AReviewCountsForItsSessionAndTime(t *testing.T) {
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
 }
 
+func TestAMistypedAddressIsAPageForAPersonAndJSONForAProgram(t *testing.T) {
+	h := newHouse(t)
+	h.send(http.MethodGet, "/devise", "", "Accept", "text/html,*/*").wantPage(404, "There is no such page")
+	h.send(http.MethodGet, "/devise", "", "Accept", "*/*").wantError(http.StatusNotFound, "not_found")
+	h.send(http.MethodGet, "/api/devise", "", "Accept", "text/html,*/*").wantError(http.StatusNotFound, "not_found")
+}
+
+func TestADecisionIsOneOfThree(t *testing.T) {
+	h := newHouse(t)
+	d := h.ask("pub-a", "openid")
+	cookie := h.signIn("alice")
+	_, transaction := h.review(cookie, d.userCode)
+	for _, decision := range []string{"", "yes", "approve approve"} {
+		h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {decision}}).wantPage(400)
+	}
+	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
+	h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"approve"}}) // it was not used up
+	h.advance(6 * time.Second)
+	h.poll(d).wantOK()
+}
+
 func TestB04_ForeignPagesPostNothing(t *testing.T) {
 	h := newHouse(t)
 	d := h.ask("pub-a", "openid")
@@ -321,10 +342,14 @@ func TestB08_NothingAStrangerWritesBecomesMarkup(t *testing.T) {
 		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `javascript:alert(1)`, `</title><svg onload=alert(1)>`,
 		"\u202e<b>", "{{.}}", "&lt;script&gt;", "<!--", "]]>",
 	} {
-		h := newHouse(t, func(s *authz.Settings) { s.Clients[0].Name = evil })
-		cookie := h.signIn("alice")
 		ask := url.Values{"scope": {"openid"}, "device_name": {evil}, "device_platform": {evil}}
 		for _, client := range []string{"pub-a", evil} {
+			h := newHouse(t, func(s *authz.Settings) {
+				if client == "pub-a" {
+					s.Clients[0].Name = evil
+				}
+			})
+			cookie := h.signIn("alice")
 			ask.Set("client_id", client)
 			answer := h.postForm(codePath, ask, "User-Agent", evil, "Origin", evil)
 			if answer.status != http.StatusOK {
@@ -348,3 +373,20 @@ var anyTag = regexp.MustCompile(`<[a-zA-Z!/][a-zA-Z]*`)
 
 // tags are the elements of a page, in their order.
 func tags(body string) string { return strings.Join(anyTag.FindAllString(body, -1), " ") }
+
+func TestB07_AClientThatLooksLikeAnotherIsToldFromIt(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	for client, warning := range map[string]string{
+		"Pub1ic A": "This is not “Public A”", "countersign-c1i": "This is not “Countersign command line”", "Security Team": "poses as a part of this server", "my-app": "",
+	} {
+		d := h.ask(client, "openid")
+		page, _ := h.review(cookie, d.userCode)
+		if warning != "" {
+			page.wantPage(200, warning)
+		}
+		if warned := strings.Contains(page.body, "This is not") || strings.Contains(page.body, "poses as"); warned != (warning != "") {
+			t.Errorf("%s: warned %v", client, warned)
+		}
+	}
+}

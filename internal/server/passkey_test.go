@@ -109,6 +109,8 @@ func TestN07_N09_AddingAPasskeyNeedsASessionAndTheIdentitysSignature(t *testing.
 		wantError(http.StatusBadRequest, "invalid_request")
 	h.addPasskey(cookie, "alice", c, credential).wantOK() // nothing of that used the ceremony up
 	h.addPasskey(cookie, "alice", c, credential).wantError(http.StatusBadRequest, "invalid_request")
+	h.postJSON(passkeysPath+"/"+b64(a.id)+"/remove", map[string]any{}, "Cookie", cookie).wantOK()
+	h.addPasskey(cookie, "alice", c, credential).wantError(http.StatusBadRequest, "invalid_request") // the ceremony is used up
 }
 
 func TestAPasskeyOfASecondIdentityActsAsThatOne(t *testing.T) {

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -126,7 +127,7 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 		Origin:     f.Request.Seen.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
 		Numbers: f.Numbers, Letters: f.Match == authz.MatchLetters, SignedOnly: f.Request.SignatureRequired,
-		Network: networkMessages[f.Network], SecondsLeft: int((f.Left) / time.Second),
+		Network: networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
 	}
 	if v.Program, err = say.program(f.Request.Seen.UserAgent); err != nil {
 		return v, err
@@ -137,7 +138,7 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 	if v.Lasts, err = say.lasts(f.Lasts, f.Renewed); err != nil {
 		return v, err
 	}
-	if v.Warnings, err = say.warnings(f.Reports); err != nil {
+	if v.Warnings, err = say.warnings(f); err != nil {
 		return v, err
 	}
 	how := "review.by-session"
@@ -151,12 +152,25 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 	return v, err
 }
 
-// warnings tell what others reported today.
-func (w words) warnings(r authz.Reports) (said []string, err error) {
+// warnings tell what a client could be taken for, and what others reported today.
+func (w words) warnings(f authz.Facts) (said []string, err error) {
+	imitation := ""
+	switch {
+	case f.Imitates.Name != "":
+		imitation, err = w.A("review.imitates", "name", f.Imitates.Name)
+	case f.Imitates.Server:
+		imitation, err = w.A("review.imitates-server")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if imitation != "" {
+		said = append(said, imitation)
+	}
 	for _, about := range []struct {
 		message string
 		n       int
-	}{{"review.reported-client", r.Client}, {"review.reported-network", r.Network}} {
+	}{{"review.reported-client", f.Reports.Client}, {"review.reported-network", f.Reports.Network}} {
 		if about.n == 0 {
 			continue
 		}
@@ -211,6 +225,8 @@ func (w words) ago(d time.Duration) (string, error) {
 	}
 }
 
+var errNoDecision = &authz.Error{Code: codeForm, Description: "decision must be approve, deny or report"}
+
 // decide is POST /device/decide: one decision of one review.
 func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	p, err := form(r)
@@ -228,9 +244,12 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	decision := p.text("decision")
+	if !slices.Contains([]string{"approve", "deny", "report"}, decision) {
+		return errNoDecision // nobody's silence denies
+	}
 	requestID, err := s.authz.DecideReview(r.Context(), who, s.asker(r, who), authz.ReviewDecision{
-		Transaction: authz.Secret(p.text("transaction")),
-		Approve:     p.text("decision") == "approve", Report: p.text("decision") == "report",
+		Transaction: authz.Secret(p.text("transaction")), Approve: decision == "approve", Report: decision == "report",
 		Scope: p.text("scope"), Match: p.text("match"),
 	})
 	if err != nil && (requestID == "" || !s.isOutcome(r, who, requestID)) {
@@ -309,14 +328,15 @@ func proof(acr string) string {
 	}
 }
 
-// undo is POST /device/done/{id}/undo: one click takes the grant back.
+// undo is POST /device/done/{id}/undo: one click takes the grant back and reports
+// it (requirement K-11).
 func (s *Server) undo(w http.ResponseWriter, r *http.Request) error {
-	who, _, err := s.ownForm(r)
+	who, err := s.ownForm(r)
 	if err != nil {
 		return err
 	}
 	id := r.PathValue("id")
-	if err := s.authz.RevokeGrant(r.Context(), who, id); err != nil {
+	if err := s.authz.ReportGrant(r.Context(), who, id); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/device/done/"+id, http.StatusSeeOther)

@@ -84,6 +84,7 @@ func (s *Server) routes() []route {
 		{"GET", "/account", s.accountPage, page},
 		{"POST", "/account/grants/revoke", s.accountForm(s.revokeAll), page},
 		{"POST", "/account/grants/{id}/revoke", s.accountForm(s.authz.RevokeGrant), page},
+		{"POST", "/account/grants/{id}/report", s.accountForm(s.authz.ReportGrant), page},
 		{"POST", "/account/sessions/end", s.accountForm(s.endOthers), page},
 		{"POST", "/account/sessions/{id}/end", s.accountForm(s.authz.EndSession), page},
 		{"POST", "/account/passkeys/{id}/remove", s.accountForm(s.authz.RemovePasskey), page},
@@ -107,8 +108,23 @@ func (s *Server) Handler() http.Handler {
 	for path, routes := range byPath {
 		mux.Handle(path, s.dispatch(routes))
 	}
-	mux.Handle("/", s.adapt(owner, func(http.ResponseWriter, *http.Request) error { return errNoEndpoint }))
+	mux.Handle("/", s.nothingHere())
 	return mux
+}
+
+// nothingHere answers where there is no endpoint: a person who mistyped an address
+// with a page, a program with JSON.
+func (s *Server) nothingHere() http.Handler {
+	refuse := func(http.ResponseWriter, *http.Request) error { return errNoEndpoint }
+	forPrograms, forPeople := s.adapt(owner, refuse), s.adapt(page, refuse)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		program := strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/.well-known/")
+		if !program && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			forPeople.ServeHTTP(w, r)
+			return
+		}
+		forPrograms.ServeHTTP(w, r)
+	})
 }
 
 // dispatch picks the route of a method; GET answers HEAD too.

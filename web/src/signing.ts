@@ -87,6 +87,11 @@ export function setProfile(api: Api, signer: Signer, profile: Profile): Promise<
   return send(api, "PUT", "/api/bap/profile", { ...profile, bapId: signer.bapId, aud: api.issuer }, signer);
 }
 
+/** The profile of the signer's identity; its members are missing where nothing is known. */
+export function profileOf(api: Api, signer: Signer): Promise<Profile & { bapId: string }> {
+  return send(api, "GET", `/api/bap/profile?${new URLSearchParams({ bapId: signer.bapId })}`, undefined, signer);
+}
+
 /** What a device asks; scope, space-separated, narrows what it would get. */
 export function fetchApproval(api: Api, signer: Signer, userCode: string, scope = ""): Promise<ApprovalFacts> {
   const query = new URLSearchParams({ user_code: userCode, ...(scope && { scope }) });

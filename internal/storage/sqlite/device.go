@@ -214,7 +214,7 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 		if err := insertEvent(c, d.Event); err != nil {
 			return err
 		}
-		return noteReports(c, d)
+		return noteReports(c, d.Reported, d.AccountID, d.At)
 	}))
 }
 

@@ -72,9 +72,12 @@ func (s *Store) Grants(ctx context.Context, accountID string) (all []authz.Grant
 }
 
 // RevokeGrant implements authz.GrantStore.
-func (s *Store) RevokeGrant(ctx context.Context, id string, now time.Time, e authz.Event) error {
+func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 	return wrap("revoking a grant", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
-		return revokeGrant(c, id, now, e)
+		if err := revokeGrant(c, r.GrantID, r.At, r.Event); err != nil {
+			return err
+		}
+		return noteReports(c, r.Reported, r.AccountID, r.At)
 	}))
 }
 

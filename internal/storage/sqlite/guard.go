@@ -52,10 +52,10 @@ func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time
 }
 
 // noteReports stores what a denial reports.
-func noteReports(c *sqlite.Conn, d authz.Denial) error {
-	for _, subject := range d.Reported {
+func noteReports(c *sqlite.Conn, subjects []string, accountID string, at time.Time) error {
+	for _, subject := range subjects {
 		_, err := exec(c, `INSERT INTO reports (subject, account_id, reported_at) VALUES (?1, ?2, ?3)
-			ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = ?3`, subject, d.AccountID, d.At)
+			ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = ?3`, subject, accountID, at)
 		if err != nil {
 			return err
 		}

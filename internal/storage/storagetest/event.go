@@ -117,9 +117,9 @@ var eventCases = []testCase{
 		a := b.approved()
 		account := a.identity.AccountID
 		first := b.event(account)
-		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(30), first))
-		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(40), b.event(account)))
-		b.refused(b.store.RevokeGrant(b.Context(), "none", at(40), b.event(account)), authz.ErrNotFound)
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(30), Event: first}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(40), Event: b.event(account)}))
+		b.refused(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: "none", At: at(40), Event: b.event(account)}), authz.ErrNotFound)
 		b.told(account, first)
 	}},
 	{"R-02 the reuse of a refresh token is told of, a rotation and its repetition are not", func(b *bench) {

@@ -39,7 +39,7 @@ var grantCases = []testCase{
 		b.noGrant(pending)
 		_, _, err := b.store.LiveGrant(b.Context(), pending.ID, at(0))
 		b.refused(err, authz.ErrNotFound)
-		b.refused(b.store.RevokeGrant(b.Context(), pending.ID, at(0), authz.Event{}), authz.ErrNotFound)
+		b.refused(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: pending.ID, At: at(0)}), authz.ErrNotFound)
 	}},
 	{"a grant without a signature has no receipt", func(b *bench) {
 		_, i := b.account()
@@ -80,8 +80,8 @@ var grantCases = []testCase{
 	{"a revoked grant does not live, and keeps the time of its first revocation", func(b *bench) {
 		a := b.approved()
 		other := b.approved()
-		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(30), authz.Event{}))
-		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(40), authz.Event{}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(30)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(40)}))
 		_, _, err := b.store.LiveGrant(b.Context(), a.grant.ID, at(20))
 		b.refused(err, authz.ErrNotFound)
 		got, err := b.store.Grant(b.Context(), a.grant.ID)
@@ -105,7 +105,7 @@ var grantCases = []testCase{
 			grants = append(grants, a.Grant)
 		}
 		foreign := b.approved().grant
-		b.ok(b.store.RevokeGrant(b.Context(), grants[2].ID, at(30), authz.Event{}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: grants[2].ID, At: at(30)}))
 		revoked := b.event(i.AccountID)
 		for _, want := range []int{2, 0} {
 			n, err := b.store.RevokeGrants(b.Context(), i.AccountID, at(60), revoked)
@@ -131,7 +131,7 @@ var grantCases = []testCase{
 			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
 			want = append(want, a.Grant)
 		}
-		b.ok(b.store.RevokeGrant(b.Context(), want[0].ID, at(20), authz.Event{}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: want[0].ID, At: at(20)}))
 		want[0].RevokedAt = at(20)
 		slices.SortFunc(want, func(x, y authz.Grant) int { return y.CreatedAt.Compare(x.CreatedAt) })
 		got, err := b.store.Grants(b.Context(), i.AccountID)

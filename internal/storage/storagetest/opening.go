@@ -191,6 +191,16 @@ var reportCases = []testCase{
 		b.wrongState(err, r)
 		b.reports(at(0), map[string]int{"client:a": 0})
 	}},
+	{"K-11 a revocation reports too, of a grant that is there, revoked before or not", func(b *bench) {
+		a := b.approved()
+		report := func(id, account string, now time.Time) error {
+			return b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: id, At: now, AccountID: account, Reported: []string{"client:a"}})
+		}
+		b.ok(report(a.grant.ID, "alice", at(30)))
+		b.ok(report(a.grant.ID, "bob", at(40)))
+		b.refused(report("none", "carol", at(40)), authz.ErrNotFound)
+		b.reports(at(0), map[string]int{"client:a": 2})
+	}},
 	{"K-12 no report is lost under concurrency", func(b *bench) {
 		requests := make([]authz.DeviceRequest, 32)
 		for i := range requests {

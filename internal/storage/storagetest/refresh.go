@@ -158,7 +158,7 @@ var refreshCases = []testCase{
 		b.refused(b.store.RotateRefreshToken(b.Context(), b.rotation(t, a.grant.ExpiresAt)), authz.ErrNotFound)
 		b.lives(a.grant.ID, true)
 
-		b.ok(b.store.RevokeGrant(b.Context(), a.grant.ID, at(99), authz.Event{}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(99)}))
 		dead := b.rotation(t, at(100))
 		b.refused(b.store.RotateRefreshToken(b.Context(), dead), authz.ErrNotFound)
 		_, err := b.store.RefreshToken(b.Context(), dead.Successor.Token, at(100))

@@ -130,7 +130,7 @@ var sessionCases = []testCase{
 		s, stays, over := b.session(i), b.session(i), b.session(i)
 		over.ExpiresAt = at(10)
 		for _, n := range []authz.Session{s, stays, over} {
-			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: n, Event: authz.Event{}}))
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: n}))
 		}
 		b.refused(b.store.EndSession(b.Context(), other.ID, s.ID, at(10), b.event(other.ID)), authz.ErrNotFound)
 		b.refused(b.store.EndSession(b.Context(), a.ID, "none", at(10), b.event(a.ID)), authz.ErrNotFound)

@@ -92,8 +92,8 @@ var sweepCases = []testCase{
 	{"grants that expired or were revoked before are swept with their receipts", func(b *bench) {
 		expired := b.approvedWith(func(_ *authz.DeviceRequest, g *authz.Grant) { g.ExpiresAt = at(60) }).grant
 		revoked, edge, live := b.approved().grant, b.approved().grant, b.approved().grant
-		b.ok(b.store.RevokeGrant(b.Context(), revoked.ID, at(60), authz.Event{}))
-		b.ok(b.store.RevokeGrant(b.Context(), edge.ID, at(61), authz.Event{}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: revoked.ID, At: at(60)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: edge.ID, At: at(61)}))
 		n, err := b.store.Sweep(b.Context(), authz.SweepTimes{DeviceRequests: at(0), Grants: at(61), Rest: at(0)}, 100)
 		b.ok(err)
 		b.same(n, 2)

@@ -27,17 +27,17 @@ export function fail(form: Element, text: string): void {
   place.hidden = text === "";
 }
 
-/** Says that a form is at work, and keeps it from being sent twice. */
+/**
+ * Says that a form is at work, and keeps it from being sent twice. Its buttons stay
+ * as they are: one that is disabled would not be among the data of its own form.
+ */
 export async function busy(form: HTMLElement, work: () => Promise<void>): Promise<void> {
   if (form.getAttribute("aria-busy") === "true") return;
   form.setAttribute("aria-busy", "true");
-  const buttons = [...form.querySelectorAll<HTMLButtonElement>("button:not([disabled])")];
-  for (const button of buttons) button.disabled = true;
   try {
     await work();
   } finally {
     form.removeAttribute("aria-busy");
-    for (const button of buttons) button.disabled = false;
   }
 }
 

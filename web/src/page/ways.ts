@@ -36,7 +36,7 @@ class Screen {
     mountImport(this.app, way, async ({ identity, record }) => {
       (await this.app.vault()).hold(identity);
       await this.app.keystore.put(record);
-      await this.#enter("browser", identity);
+      await this.#enter("browser", identity, record.name);
     });
     this.#button("wallet", async () => {
       const signer = await this.app.wallet();
@@ -228,10 +228,17 @@ class Screen {
     await signIn(this.app.api, signer);
   }
 
-  async #enter(way: Way, signer: Signer): Promise<void> {
+  /** Signs in; a name is given to an identity that has none at the server yet. */
+  async #enter(way: Way, signer: Signer, name = ""): Promise<void> {
     await this.#signIn(signer);
+    if (name) await this.#giveName(signer, name);
     this.app.lastWay = way;
     await this.#goOn(signer);
+  }
+
+  async #giveName(signer: Signer, name: string): Promise<void> {
+    const { profileOf, setProfile } = await this.app.identity();
+    if (!(await profileOf(this.app.api, signer)).name) await setProfile(this.app.api, signer, { name });
   }
 
   async #goOn(signer?: Signer): Promise<void> {

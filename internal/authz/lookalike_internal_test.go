@@ -1,0 +1,29 @@
+package authz
+
+import "testing"
+
+func TestB07_NamesThatPassForAnotherAtAGlance(t *testing.T) {
+	tv := Client{ID: "living-room-tv", Name: "Living Room TV", Registered: true}
+	for id, want := range map[string]bool{
+		"living-room-tv": true, "Living Room TV": true, "l1ving-r00m-tv": true, "LIVINGROOMTV": true, "livlng room tv": true, "living-roorn-tv": true,
+		"living-room": false, "my-tv": false, "living-room-tv-2nd": false, "---": false,
+	} {
+		if got := looksLike(skeleton(id), tv); got != want {
+			t.Errorf("%q looks like %q: %v", id, tv.Name, got)
+		}
+	}
+	if looksLike(skeleton(""), Client{}) {
+		t.Error("nothing looks like nothing")
+	}
+}
+
+func TestB07_NamesThatPoseAsTheServer(t *testing.T) {
+	for id, want := range map[string]bool{
+		"countersign": true, "Countersign Security Team": true, "c0untersign-app": true, "5upport": true, "my.admin.tool": true,
+		"my-app": false, "supporter": false, "badminton": false, "ecosystem": false, "": false,
+	} {
+		if got := posesAsServer(id); got != want {
+			t.Errorf("%q poses as the server: %v", id, got)
+		}
+	}
+}
