@@ -107,7 +107,7 @@ func TestPageTheEventsTellWhoApprovedWhatWithTheReceipt(t *testing.T) {
 	tab.Leads(func() { tab.Click("form[action$='/undo'] button") })
 	account(tab)
 	events := tab.Text(".events")
-	for _, want := range []string{"Signed in as", "The profile of Satoshi was changed", "“living-room-tv” was allowed to act as Satoshi", "“living-room-tv” was taken back what it was allowed"} {
+	for _, want := range []string{"Signed in as", "The profile of Satoshi was changed", "“living-room-tv” was allowed to act as Satoshi", "What “living-room-tv” was allowed was taken back and reported"} {
 		if !strings.Contains(events, want) {
 			t.Errorf("the events lack %q:\n%s", want, events)
 		}

@@ -7,6 +7,7 @@ import { App } from "../page/app";
 import { mountDecision } from "../page/decision";
 import { readMessages } from "../page/dom";
 import { mountEnter } from "../page/enter";
+import { proveUnlocked } from "../page/proof";
 import { startSoft } from "../page/soft";
 import { localiseTimes } from "../page/times";
 import { mountWays } from "../page/ways";
@@ -42,6 +43,6 @@ function mountScreen(main: HTMLElement): () => void {
 }
 
 readMessages(document);
-startSoft(mount);
+startSoft(mount, (form) => proveUnlocked(app, form));
 const first = document.querySelector("main");
 if (first) mount(first);

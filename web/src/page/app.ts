@@ -69,6 +69,14 @@ export class App {
     return this.#vault?.signer(bapId) ?? (this.#wallet?.bapId === bapId ? this.#wallet : undefined);
   }
 
+  /** Somebody who can sign now, without asking anybody. */
+  async unlocked(): Promise<Signer | undefined> {
+    if (this.#vault?.unlocked) {
+      for (const { bapId } of await this.records()) if (this.signer(bapId)) return this.signer(bapId);
+    }
+    return this.#wallet;
+  }
+
   /** Unlocks a kept identity. */
   async unlock(record: KeyRecord, password: string): Promise<Signer> {
     const signer = await (await this.vault()).unlock(record, password);
