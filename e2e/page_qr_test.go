@@ -30,6 +30,9 @@ func TestPageAQRCodeTakesTheRequestToAPhone(t *testing.T) {
 	if got, want := decodeQR(t, tab), site.URL+"/device?code="+device.code; got != want {
 		t.Errorf("the QR code says %q, want %q", got, want)
 	}
+	tab.Phone()
+	tab.Touch()
+	tab.WaitGone(".phone") // this is the phone
 }
 
 func TestPageNoQRCodeLeadsToALoopbackAddress(t *testing.T) {

@@ -22,6 +22,12 @@ func (p *Tab) Phone() {
 	p.Viewport(360, 740, 2, true)
 }
 
+// Touch gives the tab fingers in place of a mouse.
+func (p *Tab) Touch() {
+	p.t.Helper()
+	do(p, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: true, MaxTouchPoints: 5})
+}
+
 // Viewport sets the size of what is to be seen in CSS pixels, the dots in each,
 // and whether it is a telephone's.
 func (p *Tab) Viewport(width, height int64, scale float64, mobile bool) {

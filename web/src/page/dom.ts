@@ -20,11 +20,15 @@ export function say(key: string, values: Record<string, string> = {}): string {
   return (messages[key] ?? key).replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
 }
 
-/** Shows or takes away the error of a form. */
+/** Shows or takes away the error of a form. A password that did not do can be typed anew at once. */
 export function fail(form: Element, text: string): void {
   const place = need(form, ".error");
   place.textContent = text;
   place.hidden = text === "";
+  const password = form.querySelector<HTMLInputElement>("input[type=password]");
+  if (!text || !password?.value) return;
+  password.focus();
+  password.select();
 }
 
 /**
