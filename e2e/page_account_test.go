@@ -179,7 +179,6 @@ func TestPageL05_AnotherIdentityOfTheAccountSignsForItself(t *testing.T) {
 	paste(tab, "#import-text", text)
 	bringIn(tab, password)
 	tab.WaitFor("[data-identity='" + id.BAPID() + "']")
-	tab.Screenshot("account-two-identities")
 
 	device := h.ask(t, numberMatch)
 	goTo(tab, h, device)

@@ -32,7 +32,6 @@ func TestPageB01_AWrongNumberOrLettersDenyAndItIsSaid(t *testing.T) {
 		lettered := h.ask(t, nil)
 		goTo(tab, h, lettered)
 		tab.Type(letterField, "bbbb")
-		tab.Screenshot("review-letters")
 		tab.Click(approveButton)
 		tab.WaitGone("#decision")
 		if got := tab.Text("h1"); got != "Denied" {
@@ -63,7 +62,6 @@ func TestPageWhatIsNotTickedIsNotGranted(t *testing.T) {
 	for acr, tab := range map[string]*browser.Tab{bySession: h.resident(t), bySignature: h.newcomer(t, "Satoshi")} {
 		device := h.ask(t, map[string][]string{"client_id": {"radio"}, "scope": {"openid profile offline_access"}, "number_match": {"true"}})
 		goTo(tab, h, device)
-		tab.Screenshot("review-number-registered-client")
 		tab.Click("[name=scope][value=profile]")
 		tab.Click("[name=scope][value=offline_access]")
 		approve(tab, device)
@@ -132,7 +130,6 @@ func TestPageAReloadAtEachStepLosesNothing(t *testing.T) {
 		t.Errorf("the review says %q", got)
 	}
 	tab.Axe()
-	tab.Screenshot("review-locked")
 	tab.Type("#sign-password", "not the password")
 	tab.Click(numberField + "[value='" + device.match + "']")
 	tab.Click(approveButton)

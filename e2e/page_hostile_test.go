@@ -66,6 +66,7 @@ func TestPageB08_WhatAStrangerWritesIsShownAsText(t *testing.T) {
 				o.setName(t, h, hostile[i])
 				h.suffer(t, tab, guest, hostile[i], fmt.Sprint("hostile-", i))
 			}
+			h.sufferOwner(t, i)
 		})
 	}
 }
@@ -102,6 +103,49 @@ func (h *house) suffer(t *testing.T, tab, guest *browser.Tab, text, registered s
 		decide(tab, d, denyButton)
 		unharmed(t, tab, "in the outcome", text)
 	}
+}
+
+// sufferOwner shows a text everywhere that an owner, or who gave them a backup,
+// can put it, and some clients with the account's events.
+func (h *house) sufferOwner(t *testing.T, i int) {
+	t.Helper()
+	text := hostile[i]
+	tab := h.guest(t)
+	tab.AddAuthenticator()
+	tab.Open(h.base + "/account")
+	create(tab, text)
+	tab.WaitFor("main[data-ready]")
+	unharmed(t, tab, "as an identity's name", text)
+	addPasskey(tab, text)
+	tab.Click("#browser-keys [data-do=upload]")
+	tab.WaitFor("form[action^='/account/backups/']")
+	backup, id := memberBackup(t, text)
+	tab.Click("#link summary")
+	paste(tab, "#import-text", backup)
+	bringIn(tab, password)
+	tab.WaitFor("[data-identity='" + id.BAPID() + "']")
+	device := h.ask(t, url.Values{"client_id": {fmt.Sprint("hostile-", i)}, "device_name": {text}}, "User-Agent", text)
+	goTo(tab, h, device)
+	tab.Click("[name=identity][value='" + id.BAPID() + "']")
+	unharmed(t, tab, "in the choice of identities", text)
+	approve(tab, device)
+	unharmed(t, tab, "in the outcome", text)
+	device.wantApproved(t, bySignature)
+	account(tab)
+	tab.WaitFor("main[data-ready]")
+	unharmed(t, tab, "in the account", text)
+	// Two identities, the passkey, the key here, the device and its client, and what happened to them all.
+	if n := strings.Count(tab.Text("main"), text); n < 8 {
+		t.Errorf("the account shows %s %d times:\n%s", text, n, tab.Text("main"))
+	}
+	question := tab.Agree(true, func() { tab.Click("#browser-keys [data-do=forget]") })
+	if !strings.Contains(question, text) {
+		t.Errorf("the page asks %q", question)
+	}
+	signOut(tab)
+	h.link(tab, h.ask(t, nil))
+	tab.WaitFor("[data-way=browser][open]")
+	unharmed(t, tab, "on the sign-in screen", text)
 }
 
 func unharmed(t *testing.T, tab *browser.Tab, where, text string) {

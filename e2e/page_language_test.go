@@ -17,7 +17,7 @@ func TestPageEveryLanguageIsWholeFromSignInToTheAccount(t *testing.T) {
 			t.Parallel()
 			tab := h.guest(t)
 			tab.Language(tag)
-			tab.Viewport(320, 568, 2, false) // WCAG 2.2, 1.4.10
+			tab.Viewport(320, 568, 1, false) // WCAG 2.2, 1.4.10
 			look := func(screen string) {
 				t.Helper()
 				got := browser.Eval[string](tab, `document.documentElement.lang + " " + document.documentElement.dir + " " + getComputedStyle(document.body).direction`)
@@ -28,7 +28,9 @@ func TestPageEveryLanguageIsWholeFromSignInToTheAccount(t *testing.T) {
 					t.Errorf("%s is too wide:\n%s", screen, out)
 				}
 				tab.Axe()
-				tab.Screenshot("language-" + tag + "-" + screen)
+				if screen != "4-account" || tag == "ar" {
+					tab.Screenshot("language-" + tag + "-" + screen)
+				}
 			}
 			device := h.ask(t, map[string][]string{"number_match": {"true"}, "device_name": {"Küche 台所 مطبخ"}})
 			h.link(tab, device)

@@ -34,7 +34,6 @@ func TestPageAPasskeySignsInAndApprovesAndSaysSo(t *testing.T) {
 		t.Error("the password is asked for though the key is unlocked")
 	}
 	addPasskey(tab, "my phone")
-	tab.Screenshot("account-passkey-added")
 	signOut(tab)
 
 	device := h.ask(t, numberMatch)
@@ -75,7 +74,6 @@ func TestPageAPasskeySignsInAndApprovesAndSaysSo(t *testing.T) {
 	tab.WaitUntil(`document.querySelector("[data-part=command]").innerText.includes("countersign approve ` + strict.code + `")`)
 	tab.WaitUntil(`document.querySelector("#approve").disabled`)
 	tab.Axe()
-	tab.Screenshot("passkey-4-signature-required")
 	decide(tab, strict, denyButton)
 	strict.wantTold(t, "access_denied")
 
@@ -187,5 +185,4 @@ func TestPageABackupOnTheServerBringsTheIdentityBack(t *testing.T) {
 	tab.Open(h.base + "/account")
 	tab.Leads(func() { tab.Click("form[action^='/account/backups/'] button") })
 	tab.WaitGone("form[action^='/account/backups/']")
-	tab.Screenshot("account-backup-removed")
 }

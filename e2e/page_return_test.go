@@ -44,7 +44,6 @@ func TestPageAReturningOwnerUnlocksAndApproves(t *testing.T) {
 	tab.Keys(password) // the field has the focus
 	tab.Press("Enter")
 	tab.WaitFor("#decision")
-	tab.Screenshot("returning-owner-2-review")
 	tab.Click(approveButton)
 	tab.WaitFor("[data-screen=done]")
 	if steps := 1 + tab.Steps() - before; steps > 2 {

@@ -69,20 +69,20 @@ func countColors(picture image.Image) map[color.RGBA]int {
 	return counts
 }
 
-// reduce leaves a picture the 48 colours it uses most, which for our pages is
-// all that an eye sees and a fourth of the bytes.
+// reduce leaves a picture the colours it uses most, and of the others those that
+// look different: all that an eye sees of our pages, in a fourth of the bytes.
 func reduce(picture image.Image, counts map[color.RGBA]int) image.Image {
-	const colors = 48
+	const always, colors = 6, 16
 	byUse := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return counts[b] - counts[a] })
 	var palette color.Palette
+	for _, c := range byUse {
+		if len(palette) < always || (len(palette) < colors && distance(c, palette.Convert(c)) > 28) {
+			palette = append(palette, c)
+		}
+	}
 	index := map[color.RGBA]uint8{}
 	for _, c := range byUse {
-		if len(palette) < colors {
-			index[c] = uint8(len(palette))
-			palette = append(palette, c)
-		} else {
-			index[c] = uint8(palette.Index(c))
-		}
+		index[c] = uint8(palette.Index(c))
 	}
 	reduced := image.NewPaletted(picture.Bounds(), palette)
 	for y := picture.Bounds().Min.Y; y < picture.Bounds().Max.Y; y++ {
@@ -91,6 +91,13 @@ func reduce(picture image.Image, counts map[color.RGBA]int) image.Image {
 		}
 	}
 	return reduced
+}
+
+// distance is how much two colours differ in the channel that differs most.
+func distance(a, b color.Color) int {
+	x, y := rgba(a), rgba(b)
+	apart := func(m, n uint8) int { return max(int(m)-int(n), int(n)-int(m)) }
+	return max(apart(x.R, y.R), apart(x.G, y.G), apart(x.B, y.B))
 }
 
 func rgba(c color.Color) color.RGBA {

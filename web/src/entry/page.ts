@@ -35,9 +35,10 @@ function mountScreen(main: HTMLElement): () => void {
     case "review":
       return mountDecision(app, main);
     case "account":
-      void mountAccount(app, main);
+      return mountAccount(app, main);
+    default:
+      return () => undefined;
   }
-  return () => undefined;
 }
 
 readMessages(document);

@@ -3,15 +3,21 @@
 
 import type { Signer } from "../crypto/signer";
 import type { KeyRecord } from "../keystore";
-import type { App } from "./app";
+import { type App, locked } from "./app";
 import { backupName, busy, fail, need, offer, say } from "./dom";
 import { mountImport } from "./enrolling";
 import { makePasskey, passkeysThere } from "./passkey";
 import { go } from "./soft";
 
-/** Mounts the account page. */
-export async function mountAccount(app: App, main: HTMLElement): Promise<void> {
-  const account = new Account(app, main, await app.records());
+/** Mounts the account page; returns what ends it. */
+export function mountAccount(app: App, main: HTMLElement): () => void {
+  const ending = new AbortController();
+  void fill(app, main, ending.signal);
+  return () => ending.abort();
+}
+
+async function fill(app: App, main: HTMLElement, ended: AbortSignal): Promise<void> {
+  const account = new Account(app, main, await app.records(), ended);
   account.mountProfiles();
   account.mountPasskeys();
   account.mountKeys();
@@ -25,6 +31,7 @@ class Account {
     readonly app: App,
     readonly main: HTMLElement,
     readonly records: KeyRecord[],
+    readonly ended: AbortSignal,
   ) {}
 
   /** Runs what needs an identity's key, asking for the password where it is locked. */
@@ -37,6 +44,7 @@ class Account {
       need<HTMLInputElement>(unlock, "input").required = !unlock.hidden;
     };
     ask();
+    document.addEventListener(locked, ask, { signal: this.ended });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#attempt(form, async () => {

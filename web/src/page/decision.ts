@@ -18,14 +18,15 @@ const countdownFrom = 120;
 /** Mounts the review; returns what ends it. */
 export function mountDecision(app: App, main: HTMLElement): () => void {
   const review = new Review(app, main);
+  const end = () => ends.forEach((e) => e());
   const ends = [
     review.arm(),
-    review.countDown(),
+    review.countDown(end),
     review.watchLock(),
     follow(review.code, () => void go({ method: "GET", address: location.href }, "stay")),
   ];
   void review.mount();
-  return () => ends.forEach((end) => end());
+  return end;
 }
 
 class Review {
@@ -142,7 +143,7 @@ class Review {
   }
 
   /** Shows the time left in the last minutes, and at the end that it is over. */
-  countDown(): () => void {
+  countDown(end: () => void): () => void {
     const until = performance.now() + Number(this.form.dataset["left"]) * 1000;
     const place = need(this.form, "#countdown");
     const tick = () => {
@@ -150,7 +151,7 @@ class Review {
       place.hidden = left > countdownFrom;
       place.textContent = say("minutes-left", { time: clock(left) });
       if (left > 0) return;
-      clearInterval(timer);
+      end();
       const over = need<HTMLTemplateElement>(this.main, "#expired");
       this.main.replaceChildren(over.content.cloneNode(true));
       this.main.dataset["screen"] = "expired";
