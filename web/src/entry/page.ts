@@ -7,6 +7,7 @@ import { App } from "../page/app";
 import { mountDecision } from "../page/decision";
 import { readMessages } from "../page/dom";
 import { mountEnter } from "../page/enter";
+import { mountProofs } from "../page/proof";
 import { startSoft } from "../page/soft";
 import { localiseTimes } from "../page/times";
 import { mountWays } from "../page/ways";
@@ -24,6 +25,7 @@ function mount(main: HTMLElement): void {
   localiseTimes(main);
   app.showLock();
   mountEnter(main);
+  mountProofs(app, main);
   end = mountScreen(main);
 }
 

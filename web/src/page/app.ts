@@ -69,6 +69,11 @@ export class App {
     return this.#vault?.signer(bapId) ?? (this.#wallet?.bapId === bapId ? this.#wallet : undefined);
   }
 
+  /** Anybody who can sign now without being asked. */
+  anySigner(): Signer | undefined {
+    return this.#vault?.anySigner();
+  }
+
   /** Unlocks a kept identity. */
   async unlock(record: KeyRecord, password: string): Promise<Signer> {
     const signer = await (await this.vault()).unlock(record, password);

@@ -3,11 +3,26 @@
 
 import type { Signer } from "../crypto/signer";
 import type { App } from "./app";
+import { groupCode } from "./enter";
+import { submit } from "./soft";
+
+/** Lets the forms for a code carry a proof while a key is unlocked. */
+export function mountProofs(app: App, main: HTMLElement): void {
+  for (const form of main.querySelectorAll<HTMLFormElement>("form:not(#go-on):has(input[name=proof])")) {
+    form.addEventListener("submit", (event) => {
+      const signer = app.anySigner();
+      if (!signer) return;
+      event.preventDefault();
+      void prove(app, form, signer).then(() => submit(form));
+    });
+  }
+}
 
 /** Puts a proof into a form that has a place for one. */
 export async function prove(app: App, form: HTMLFormElement, signer: Signer): Promise<void> {
   const field = form.querySelector<HTMLInputElement>("input[name=proof]");
-  const code = document.querySelector("#user-code")?.textContent ?? form.querySelector<HTMLInputElement>("input[name=code]")?.value;
+  const typed = form.querySelector<HTMLInputElement>("input[name=code]")?.value;
+  const code = typed === undefined ? document.querySelector("#user-code")?.textContent : groupCode(typed);
   if (!field || !code) return;
   const { authToken } = await app.identity();
   field.value = await authToken(signer, "/device", `code=${code}`, app.api.now());
