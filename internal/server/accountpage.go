@@ -61,14 +61,15 @@ func (s *Server) endOthers(ctx context.Context, who authz.Owner, _ string) error
 // accountView is everything on the page.
 type accountView struct {
 	// BAPID is the identity of the session.
-	BAPID         string
-	Identities    []accountIdentity
-	Grants        []accountGrant
-	Passkeys      []accountPasskey
-	Backups       []authz.Backup
-	Sessions      []accountSession
-	OtherSessions bool
-	Events        []accountEvent
+	BAPID            string
+	Identities       []accountIdentity
+	Grants           []accountGrant
+	PasskeysPossible bool
+	Passkeys         []accountPasskey
+	Backups          []authz.Backup
+	Sessions         []accountSession
+	OtherSessions    bool
+	Events           []accountEvent
 }
 
 type accountIdentity struct {
@@ -172,6 +173,7 @@ func (a *accountReader) program(agent string) (string, error) {
 }
 
 func (a *accountReader) passkeys() error {
+	a.view.PasskeysPossible = a.authz.PasskeysPossible()
 	list, err := a.authz.Passkeys(a.r.Context(), a.who)
 	for _, p := range list {
 		a.view.Passkeys = append(a.view.Passkeys, accountPasskey{p, a.names[p.BAPID]})

@@ -87,7 +87,9 @@ type signInView struct {
 	visitView
 	Issuer string
 	Local  bool // the command's default server is this one
-	QR     *qrView
+	// Passkeys: this server's issuer can have them.
+	Passkeys bool
+	QR       *qrView
 }
 
 // defaultIssuer is where the command line looks when it is told nothing.
@@ -97,7 +99,7 @@ const defaultIssuer = "http://localhost:8628"
 // to its code, without one to their account.
 func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, visit, code string) error {
 	issuer := s.authz.Issuer()
-	page := signInView{visitView: visitView{code, visit}, Issuer: issuer, Local: issuer == defaultIssuer}
+	page := signInView{visitView: visitView{code, visit}, Issuer: issuer, Local: issuer == defaultIssuer, Passkeys: s.authz.PasskeysPossible()}
 	v := view{}
 	if visit != "" {
 		v.Address = visitAddress(visit)

@@ -219,7 +219,7 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 		if r.header.Get("Retry-After") != "900" || !strings.Contains(r.text("error_description"), "countersign approve") {
 			t.Errorf("%v %s", r.header, r.body)
 		}
-		h.page("/device", bob, url.Values{"code": {code}}).wantPage(429, "Unlock your identity in this browser")
+		h.page("/device", bob, url.Values{"code": {code}}).wantPage(429, "a code counts only with your signature")
 	}
 	h.approve(alice, opened.userCode) // who was in goes on
 	h.approveSigned("carol", fast.userCode)

@@ -90,16 +90,20 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pag
 	return nil
 }
 
-// pathToRead is a path at which a person finds the page at hand by a link.
+// pathToRead is a path at which a person finds the page at hand by a link. Of what
+// was asked for only a page of ours is one: "//evil.example/x" is a path too.
 func pathToRead(r *http.Request) string {
-	switch {
-	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		return r.URL.Path
-	case strings.HasPrefix(r.URL.Path, "/account"):
-		return "/account"
-	default:
-		return "/device"
+	asked := r.Method == http.MethodGet || r.Method == http.MethodHead
+	for _, ours := range []string{"/device", "/account"} {
+		below, found := strings.CutPrefix(r.URL.Path, ours)
+		switch {
+		case found && asked && (below == "" || below[0] == '/'):
+			return r.URL.EscapedPath()
+		case found:
+			return ours
+		}
 	}
+	return "/"
 }
 
 // viewOf is a view for the page of somebody who is signed in.

@@ -203,6 +203,20 @@ func TestAMistypedAddressIsAPageForAPersonAndJSONForAProgram(t *testing.T) {
 	h.send(http.MethodGet, "/api/devise", "", "Accept", "text/html,*/*").wantError(http.StatusNotFound, "not_found")
 }
 
+func TestZ23_NoLinkOfAPageLeadsElsewhere(t *testing.T) {
+	h := newHouse(t)
+	for _, target := range []string{
+		"/%2fevil.example/x", "/%5cevil.example", "/device%2f%2fevil.example", "/devil", "/device/done//evil.example", "/javascript:alert(1)", "/account/%22%3E%3Cb%3E",
+	} {
+		r := h.send(http.MethodGet, target, "", "Accept", "text/html")
+		for _, link := range regexp.MustCompile(`(?:href|action|formaction|src)="([^"]*)"`).FindAllStringSubmatch(r.body, -1) {
+			if !regexp.MustCompile(`^(/([a-z]|[?]|$)|data:,)`).MatchString(link[1]) {
+				t.Errorf("%s: a link to %q", target, link[1])
+			}
+		}
+	}
+}
+
 func TestADecisionIsOneOfThree(t *testing.T) {
 	h := newHouse(t)
 	d := h.ask("pub-a", "openid")

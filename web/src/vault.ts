@@ -73,6 +73,13 @@ export class Vault {
     return identity && this.#signer(identity);
   }
 
+  /** The signer of whichever identity is unlocked. */
+  anySigner(): Signer | undefined {
+    this.#lockIfIdle();
+    const [identity] = this.#held.values();
+    return identity && this.#signer(identity);
+  }
+
   /** Whether any key is unlocked. */
   get unlocked(): boolean {
     this.#lockIfIdle();

@@ -7,7 +7,7 @@ import { App } from "../page/app";
 import { mountDecision } from "../page/decision";
 import { readMessages } from "../page/dom";
 import { mountEnter } from "../page/enter";
-import { proveUnlocked } from "../page/proof";
+import { mountProofs } from "../page/proof";
 import { startSoft } from "../page/soft";
 import { localiseTimes } from "../page/times";
 import { mountWays } from "../page/ways";
@@ -25,6 +25,7 @@ function mount(main: HTMLElement): void {
   localiseTimes(main);
   app.showLock();
   mountEnter(main);
+  mountProofs(app, main);
   end = mountScreen(main);
 }
 
@@ -43,6 +44,6 @@ function mountScreen(main: HTMLElement): () => void {
 }
 
 readMessages(document);
-startSoft(mount, (form) => proveUnlocked(app, form));
+startSoft(mount);
 const first = document.querySelector("main");
 if (first) mount(first);

@@ -69,12 +69,9 @@ export class App {
     return this.#vault?.signer(bapId) ?? (this.#wallet?.bapId === bapId ? this.#wallet : undefined);
   }
 
-  /** Somebody who can sign now, without asking anybody. */
-  async unlocked(): Promise<Signer | undefined> {
-    if (this.#vault?.unlocked) {
-      for (const { bapId } of await this.records()) if (this.signer(bapId)) return this.signer(bapId);
-    }
-    return this.#wallet;
+  /** Anybody who can sign now without being asked. */
+  anySigner(): Signer | undefined {
+    return this.#vault?.anySigner() ?? this.#wallet;
   }
 
   /** Unlocks a kept identity. */

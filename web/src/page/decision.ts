@@ -194,7 +194,7 @@ class Review {
       if (!signer) return await submit(this.form, this.approve);
       const { approve, fetchApproval } = await this.app.identity();
       const facts = await fetchApproval(this.app.api, signer, this.code, this.#scope);
-      this.#checkShown(facts.client.client_id, facts.scopes.map((s) => s.scope));
+      this.#checkShown(facts.user_code, facts.client.client_id, facts.scopes.map((s) => s.scope));
       const match = new FormData(this.form).get("match");
       const grant = await approve(this.app.api, signer, facts, typeof match === "string" ? match : "");
       await this.#showOutcome(signer, `/device/done/${encodeURIComponent(grant)}`);
@@ -211,9 +211,10 @@ class Review {
   }
 
   /** Nothing is signed that differs from what was read on the page. */
-  #checkShown(clientId: string, scopes: string[]): void {
+  #checkShown(code: string, clientId: string, scopes: string[]): void {
     const ticked = this.#scope.split(" ").sort().join(" ");
-    if (need(this.main, "[data-part=client-id]").textContent !== clientId || [...scopes].sort().join(" ") !== ticked) {
+    const shown = code === this.code && clientId === need(this.main, "[data-part=client-id]").textContent;
+    if (!shown || [...scopes].sort().join(" ") !== ticked) {
       throw new ChangedError("the request is not what the page shows");
     }
   }

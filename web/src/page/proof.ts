@@ -4,19 +4,25 @@
 import type { Signer } from "../crypto/signer";
 import type { App } from "./app";
 import { groupCode } from "./enter";
+import { submit } from "./soft";
 
-/** Puts a proof into a form that has a place for one, by whoever is unlocked here. */
-export async function proveUnlocked(app: App, form: HTMLFormElement): Promise<void> {
-  const signer = form.querySelector("input[name=proof]") && (await app.unlocked());
-  // Who is locked again in this very moment goes without.
-  if (signer) await prove(app, form, signer).catch(() => undefined);
+/** Lets the forms for a code carry a proof while a key is unlocked. */
+export function mountProofs(app: App, main: HTMLElement): void {
+  for (const form of main.querySelectorAll<HTMLFormElement>("form:not(#go-on):has(input[name=proof])")) {
+    form.addEventListener("submit", (event) => {
+      const signer = app.anySigner();
+      if (!signer) return;
+      event.preventDefault();
+      void prove(app, form, signer).catch(() => undefined).then(() => submit(form)); // locked in this moment: without
+    });
+  }
 }
 
-/** Puts a proof into a form that has a place for one. The code in it is written as it is shown. */
+/** Puts a proof into a form that has a place for one. */
 export async function prove(app: App, form: HTMLFormElement, signer: Signer): Promise<void> {
   const field = form.querySelector<HTMLInputElement>("input[name=proof]");
-  const shown = document.querySelector("#user-code")?.textContent;
-  const code = shown ?? groupCode(form.querySelector<HTMLInputElement>("input[name=code]")?.value ?? "");
+  const typed = form.querySelector<HTMLInputElement>("input[name=code]")?.value;
+  const code = typed === undefined ? document.querySelector("#user-code")?.textContent : groupCode(typed);
   if (!field || !code) return;
   const { authToken } = await app.identity();
   field.value = await authToken(signer, "/device", `code=${code}`, app.api.now());

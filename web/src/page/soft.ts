@@ -14,16 +14,11 @@ interface Visit {
 /** Called whenever a page has been put in place. */
 type Mount = (main: HTMLElement) => void;
 
-/** Called before a form is sent. */
-type Prepare = (form: HTMLFormElement) => Promise<void>;
-
 let mount: Mount = () => undefined;
-let prepare: Prepare = () => Promise.resolve();
 
 /** Takes over the forms marked data-soft, our own links and the back button. */
-export function startSoft(onMount: Mount, beforeSending: Prepare): void {
+export function startSoft(onMount: Mount): void {
   mount = onMount;
-  prepare = beforeSending;
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (event.defaultPrevented || !(form instanceof HTMLFormElement) || !form.hasAttribute("data-soft")) return;
@@ -47,7 +42,6 @@ function isPage(path: string): boolean {
 
 /** Sends a form as the browser would, and shows the answer. */
 export async function submit(form: HTMLFormElement, submitter?: HTMLElement | null): Promise<void> {
-  await prepare(form);
   const data = new FormData(form);
   // By hand: FormData leaves a button out that is disabled, as it is while it is at work.
   if (submitter instanceof HTMLButtonElement && submitter.name) data.append(submitter.name, submitter.value);

@@ -18,11 +18,13 @@ import { submit } from "./soft";
 export function mountWays(app: App, main: HTMLElement): () => void {
   const screen = new Screen(app, main);
   void screen.mount();
-  const code = main.querySelector("#user-code")?.textContent;
-  return code ? follow(code, (status) => screen.decidedElsewhere(status)) : () => undefined;
+  return screen.followCommand();
 }
 
 class Screen {
+  /** Whether the ways are in their places; until then the page stands as it came. */
+  #arranged = false;
+
   constructor(
     readonly app: App,
     readonly main: HTMLElement,
@@ -42,20 +44,36 @@ class Screen {
       const signer = await this.app.wallet();
       if (signer) await this.#enter("wallet", signer);
     });
-    this.#button("passkey", async () => {
+    const passkeys = passkeysThere() && !!this.#way("passkey");
+    if (passkeys) this.#button("passkey", async () => {
       await signInWithPasskey();
       this.app.lastWay = "passkey";
       await this.#goOn();
     });
     const there: Record<Way, boolean> = {
       browser: records.length > 0, new: true, import: true,
-      wallet: "CWI" in window, passkey: passkeysThere(), command: true,
+      wallet: "CWI" in window, passkey: passkeys, command: true,
     };
     this.#open(there);
     // Who begins to type will need the curve: it comes meanwhile.
     need(this.main, "#ways").addEventListener("input", () => void this.app.identity(), { once: true });
     // Wallets put themselves into the page when they are ready.
     addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true });
+  }
+
+  /**
+   * Follows along once the command line is chosen. Not before: a code that is
+   * wrong counts against whoever asks for it, and a link may bring one.
+   */
+  followCommand(): () => void {
+    const way = this.#way("command");
+    const code = this.main.querySelector("#user-code")?.textContent;
+    let stop: () => void = () => undefined;
+    way?.addEventListener("toggle", () => {
+      stop();
+      stop = way.open && code && this.#arranged ? follow(code, (status) => this.decidedElsewhere(status)) : () => undefined;
+    });
+    return () => stop();
   }
 
   /** Nothing is left to sign in for: the page says so, and offers nothing. */
@@ -76,6 +94,7 @@ class Screen {
     if (command) need(command, "[data-part=following]").hidden = false;
     for (const way of this.main.querySelectorAll<HTMLDetailsElement>("details.way")) way.open = false;
     need(this.main, "#ways").dataset["ready"] = "";
+    this.#arranged = true;
     const opened = this.#way(first);
     if (!opened) return;
     opened.parentElement?.prepend(opened);
