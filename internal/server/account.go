@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -83,11 +84,7 @@ func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
 // revokeGrant takes back what the owner allowed; report says that they did not
 // mean to allow it.
 func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
-	p, err := decodeJSON(r)
-	if err != nil {
-		return err
-	}
-	who, err := s.acting(r, p)
+	who, p, err := s.actor(r)
 	if err != nil {
 		return err
 	}
@@ -99,6 +96,42 @@ func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, success{Success: true})
+}
+
+// acts is an endpoint that does one thing to what its path names, for a session or
+// a signed request.
+func (s *Server) acts(act func(ctx context.Context, owner authz.Owner, id string) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		who, _, err := s.actor(r)
+		if err != nil {
+			return err
+		}
+		if err := act(r.Context(), who, r.PathValue("id")); err != nil {
+			return err
+		}
+		return writeJSON(w, success{Success: true})
+	}
+}
+
+// actsOnAll is acts for what may concern any number of things.
+func (s *Server) actsOnAll(act func(ctx context.Context, owner authz.Owner) (int, error)) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		who, _, err := s.actor(r)
+		if err != nil {
+			return err
+		}
+		n, err := act(r.Context(), who)
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, counted{true, n})
+	}
+}
+
+// counted is the answer to what may concern any number of things.
+type counted struct {
+	Success bool `json:"success"`
+	Count   int  `json:"count"`
 }
 
 // checkAudience: a signed request that changes something names the server it is

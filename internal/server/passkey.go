@@ -85,22 +85,6 @@ func (s *Server) addPasskey(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, map[string]any{"passkey": newPasskeyView(passkey)})
 }
 
-// removePasskey removes a passkey of the owner's account.
-func (s *Server) removePasskey(w http.ResponseWriter, r *http.Request) error {
-	p, err := decodeJSON(r)
-	if err != nil {
-		return err
-	}
-	who, err := s.acting(r, p)
-	if err != nil {
-		return err
-	}
-	if err := s.authz.RemovePasskey(r.Context(), who, r.PathValue("id")); err != nil {
-		return err
-	}
-	return writeJSON(w, success{Success: true})
-}
-
 // passkeySignInOptions begins a sign-in with a passkey.
 func (s *Server) passkeySignInOptions(w http.ResponseWriter, r *http.Request) error {
 	if _, err := decodeJSON(r); err != nil {

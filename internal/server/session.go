@@ -80,6 +80,16 @@ func (s *Server) acting(r *http.Request, p *params) (authz.Owner, error) {
 	return who, nil
 }
 
+// actor is acting for a body that has no members but flags.
+func (s *Server) actor(r *http.Request) (authz.Owner, *params, error) {
+	p, err := decodeJSON(r)
+	if err != nil {
+		return authz.Owner{}, nil, err
+	}
+	who, err := s.acting(r, p)
+	return who, p, err
+}
+
 // sessionAndSignature returns the owner whose session a request carries, and the
 // request for its signature to be verified: both are needed where a key is added
 // to an account. Call it as acting.
