@@ -3,6 +3,8 @@ package server_test
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -201,6 +203,38 @@ func TestAMistypedAddressIsAPageForAPersonAndJSONForAProgram(t *testing.T) {
 	h.send(http.MethodGet, "/devise", "", "Accept", "text/html,*/*").wantPage(404, "There is no such page")
 	h.send(http.MethodGet, "/devise", "", "Accept", "*/*").wantError(http.StatusNotFound, "not_found")
 	h.send(http.MethodGet, "/api/devise", "", "Accept", "text/html,*/*").wantError(http.StatusNotFound, "not_found")
+}
+
+// A form of the script's own goes nowhere by itself: were the script to fail, a
+// password in it would stand in an address.
+func TestNoFormSendsAPasswordWithoutTheScript(t *testing.T) {
+	files, err := filepath.Glob("templates/*.html")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	forms := regexp.MustCompile(`(?s)<form[^>]*>.*?</form>`)
+	passwords := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, form := range forms.FindAllString(string(text), -1) {
+			opening, _, _ := strings.Cut(form, ">")
+			if !regexp.MustCompile(`method="(post|get|dialog)"`).MatchString(opening) {
+				t.Errorf("%s: %s> says not where it goes", file, opening)
+			}
+			for _, field := range regexp.MustCompile(`<input[^>]*type="password"[^>]*>`).FindAllString(form, -1) {
+				passwords++
+				if strings.Contains(field, " name=") && !strings.Contains(opening, `method="dialog"`) {
+					t.Errorf("%s: %s> would send %s", file, opening, field)
+				}
+			}
+		}
+	}
+	if passwords < 5 {
+		t.Errorf("%d password fields were found", passwords)
+	}
 }
 
 func TestZ23_NoLinkOfAPageLeadsElsewhere(t *testing.T) {

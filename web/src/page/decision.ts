@@ -108,6 +108,7 @@ class Review {
     need(this.form, "#signed").hidden = !this.#canSign;
     const command = this.form.querySelector<HTMLElement>("[data-part=command]");
     if (command) command.hidden = this.#canSign;
+    need(this.form, "[data-part=match]").hidden = !this.#mayApprove(); // nothing is asked in vain
     this.approve.disabled = !this.#armed || !this.#mayApprove();
     need<HTMLDetailsElement>(this.form, "#signed").open = false;
   }
