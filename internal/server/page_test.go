@@ -256,7 +256,7 @@ func TestADecisionIsOneOfThree(t *testing.T) {
 	d := h.ask("pub-a", "openid")
 	cookie := h.signIn("alice")
 	_, transaction := h.review(cookie, d.userCode)
-	for _, decision := range []string{"", "yes", "approve approve"} {
+	for _, decision := range []string{"", "yes", "approve deny"} {
 		h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {decision}}).wantPage(400)
 	}
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
