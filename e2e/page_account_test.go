@@ -201,3 +201,37 @@ func TestPageL05_AnotherIdentityOfTheAccountSignsForItself(t *testing.T) {
 		t.Errorf("the token says %s", encoded)
 	}
 }
+
+func TestPageThatWasNotMeTakesBackAndReports(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	tab := h.newcomer(t, "Satoshi")
+	device := h.ask(t, numberMatch)
+	goTo(tab, h, device)
+	approve(tab, device)
+	got := device.wantApproved(t, bySignature)
+	account(tab)
+	tab.Leads(func() { tab.Click("button[formaction$='/report']") })
+	if events := tab.Text(".events"); !strings.Contains(events, "What “living-room-tv” was allowed was taken back and reported: it was not you") {
+		t.Errorf("the events say\n%s", events)
+	}
+	if h.userInfo(t, got.AccessToken) != nil {
+		t.Error("the token is alive")
+	}
+}
+
+func TestPageAnIdentityThatIsForgottenInTheAccountSignsNothingMore(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	tab := h.newcomer(t, "Satoshi")
+	tab.WaitFor("[data-do=lock]")
+	tab.Agree(true, func() { tab.Click("#browser-keys [data-do=forget]") })
+	tab.WaitGone("#browser-keys")
+	if len(keptIn(tab)) != 0 || tab.Shows("[data-do=lock]") {
+		t.Error("its key is still unlocked")
+	}
+	device := h.ask(t, numberMatch)
+	goTo(tab, h, device)
+	approve(tab, device)
+	device.wantApproved(t, bySession)
+}

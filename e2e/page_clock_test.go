@@ -78,3 +78,25 @@ func TestPageTheKeyIsDroppedAfterTenIdleMinutesAndByTheButton(t *testing.T) {
 		})
 	}
 }
+
+func TestPageWhoTakesTenMinutesOverTheBackupUnlocksTheIdentity(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	tab := h.guest(t)
+	tab.Before(tenMinutes)
+	h.link(tab, h.ask(t, nil))
+	openWay(tab, "new")
+	tab.Type("[data-way=new] [name=name]", "Satoshi")
+	tab.Type("[data-way=new] [name=password]", password)
+	tab.Click("[data-way=new] button.primary")
+	tab.WaitFor("#save")
+	tab.Eval(`tenMinutesLater()`)
+	tab.Downloaded(func() { tab.Click("[data-do=save]") })
+	tab.WaitFor("[data-way=browser][open] .error")
+	if got := tab.Text("[data-way=browser] .error"); !strings.HasPrefix(got, "The key was locked meanwhile") {
+		t.Errorf("the page says %q", got)
+	}
+	if got := keptIn(tab); len(got) != 1 || !got[0].Saved {
+		t.Errorf("the browser keeps %+v", got)
+	}
+}

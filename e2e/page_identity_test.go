@@ -134,3 +134,28 @@ func TestPagePasswordsAreJudgedAndSuggested(t *testing.T) {
 		t.Errorf("the suggested words do not open the backup: %v", err)
 	}
 }
+
+func TestPageAfterOneIsForgottenTheOtherIdentityIsUnlocked(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	tab := h.newcomer(t, "Alice")
+	signOut(tab)
+	tab.Open(h.base + "/account")
+	create(tab, "Bob")
+	tab.WaitFor("[data-screen=account]")
+	signOut(tab)
+	device := h.ask(t, numberMatch)
+	h.link(tab, device)
+	tab.WaitFor("#unlock-identity")
+	tab.Agree(true, func() { tab.Click("[data-way=browser] [data-do=forget]") })
+	tab.WaitUntil(`document.querySelector("[data-way=browser] [data-part=who]").innerText === "Alice"`)
+	if got := keptIn(tab); len(got) != 1 || got[0].Name != "Alice" {
+		t.Errorf("the browser keeps %+v", got)
+	}
+	if got := tab.Text("#user-code"); got != device.code {
+		t.Errorf("the code is %q", got)
+	}
+	unlock(tab, password)
+	approve(tab, device)
+	device.wantApproved(t, bySignature)
+}

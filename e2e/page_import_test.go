@@ -177,3 +177,76 @@ func TestPageWhatIsNoBackupOrHasAnotherPasswordIsSaid(t *testing.T) {
 		t.Error("something was brought in")
 	}
 }
+
+func TestPageWhatWasReadOfABackupIsDroppedAfterTenMinutes(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	tab, device := h.guest(t), h.ask(t, numberMatch)
+	tab.Before(tenMinutes)
+	var several vector
+	for _, v := range backupVectors(t) {
+		if backup, err := bap.DecryptBackup(v.Encrypted, v.Passphrase); err == nil && len(backup.Identities) > 1 {
+			several = v
+		}
+	}
+	h.link(tab, device)
+	openWay(tab, "import")
+	paste(tab, "#import-text", several.Encrypted)
+	bringIn(tab, several.Passphrase)
+	tab.WaitFor("form[data-do=choose]")
+	tab.Eval(`tenMinutesLater()`)
+	tab.WaitGone("form[data-do=choose]")
+	if left := browser.Eval[string](tab, `document.querySelector("#import-text").value + document.querySelector("#import-password").value + document.querySelector("[data-part=choices]").childElementCount`); left != "0" {
+		t.Errorf("the page still holds %q", left)
+	}
+
+	// It can be read again.
+	paste(tab, "#import-text", several.Encrypted)
+	bringIn(tab, several.Passphrase)
+	tab.WaitFor("form[data-do=choose]")
+}
+
+// noStorage takes a browser's storage away, as a private window may.
+const noStorage = `Object.defineProperty(window, "indexedDB", {get: () => undefined})`
+
+func TestPageWithoutStorageWhoHasTheBackupGoesOnAndNobodyElse(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	text, id := memberBackup(t, "Carol")
+
+	t.Run("a new identity", func(t *testing.T) {
+		t.Parallel()
+		tab, device := h.guest(t), h.ask(t, numberMatch)
+		tab.Before(noStorage)
+		h.link(tab, device)
+		create(tab, "Satoshi") // and accepts the loss
+		tab.WaitFor("#save .error")
+		if got := tab.Text("#save .error"); !strings.HasPrefix(got, "This browser may not store anything") {
+			t.Errorf("the page says %q", got)
+		}
+		if browser.Eval[bool](tab, `fetch("/api/auth/get-session").then(r => r.json()).then(s => s !== null)`) {
+			t.Error("an identity that is gone with the page has an account")
+		}
+		tab.Downloaded(func() { tab.Click("[data-do=save]") })
+		tab.WaitFor("#decision")
+		if got := tab.Text("[data-part=how]"); got != "Satoshi signs with its key in this browser." {
+			t.Errorf("the review says %q", got)
+		}
+		approve(tab, device)
+		device.wantApproved(t, bySignature)
+	})
+	t.Run("a backup", func(t *testing.T) {
+		t.Parallel()
+		tab, device := h.guest(t), h.ask(t, numberMatch)
+		tab.Before(noStorage)
+		h.link(tab, device)
+		openWay(tab, "import")
+		paste(tab, "#import-text", text)
+		bringIn(tab, password)
+		approve(tab, device)
+		if got := goodReceipt(t, tab); got.PublicKey != id.MemberPublicKey() {
+			t.Errorf("it is signed by %s", got.PublicKey)
+		}
+		device.wantApproved(t, bySignature)
+	})
+}

@@ -13,6 +13,7 @@ import (
 	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
 
 	"countersign.dev/bap"
+	"countersign.dev/e2e/browser"
 )
 
 // walletScript is @bsv/sdk's own ProtoWallet as it stands in a page, in one
@@ -79,4 +80,80 @@ func TestPageAWalletSignsInAndApproves(t *testing.T) {
 		t.Errorf("it is signed by %s", got.PublicKey)
 	}
 	device.wantApproved(t, bySignature)
+}
+
+// watchWallet counts what the wallet is asked to sign.
+const watchWallet = `{
+	const { createSignature } = CWI;
+	window.signatures = 0;
+	CWI.createSignature = args => {
+		signatures++;
+		if (!window.pending) return createSignature(args);
+		return new Promise(resolve => { window.confirmed = () => resolve(createSignature(args)); });
+	};
+}`
+
+func TestPageAWalletIsAskedOnceAndThePageSaysThatItWaits(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	key, err := bap.NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab, device := h.guest(t), h.ask(t, numberMatch)
+	tab.Before(walletWith(t, key) + ";" + watchWallet)
+	h.link(tab, device)
+	tab.Eval(`window.pending = true`)
+	tab.Click("[data-way=wallet] button")
+	tab.WaitUntil(`document.querySelector("[data-way=wallet] [data-part=waiting]").innerText === "Confirm in your wallet."`)
+	tab.WaitUntil(`window.confirmed`)
+	tab.Eval(`window.pending = false`)
+	tab.Eval(`confirmed()`)
+	tab.WaitFor("#decision")
+	if got := browser.Eval[int](tab, `signatures`); got != 1 {
+		t.Errorf("signing in asks the wallet %d times", got)
+	}
+
+	// Another code is looked up without a proof.
+	another := h.ask(t, numberMatch)
+	goTo(tab, h, another)
+	if got := browser.Eval[int](tab, `signatures`); got != 1 {
+		t.Errorf("entering a code asks the wallet: %d signatures", got)
+	}
+	approve(tab, another)
+	another.wantApproved(t, bySignature)
+}
+
+func TestPageAnotherWalletDoesNotLetTheSessionApproveInstead(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	var wallets [2]string
+	for i := range wallets {
+		key, err := bap.NewKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wallets[i] = walletWith(t, key)
+	}
+	tab, device := h.guest(t), h.ask(t, numberMatch)
+	tab.Before(wallets[0])
+	h.link(tab, device)
+	tab.Click("[data-way=wallet] button")
+	tab.WaitFor("#decision")
+	tab.Before(wallets[1])
+	tab.Reload()
+	tab.WaitUntil(`document.querySelector("[data-part=how]").textContent === "Your wallet signs."`)
+	tab.Click(numberField + "[value='" + device.match + "']")
+	tab.Click(approveButton)
+	tab.WaitFor("#decision .error")
+	if got := tab.Text("#decision .error"); !strings.HasPrefix(got, "The key of this identity is not in this browser") {
+		t.Errorf("the page says %q", got)
+	}
+	// What the page says then is what happens.
+	if got := tab.Text("[data-part=how]"); got != "Your sign-in approves, without a signature." {
+		t.Errorf("the review says %q", got)
+	}
+	tab.Click(approveButton)
+	tab.WaitFor("[data-screen=done]")
+	device.wantApproved(t, bySession)
 }

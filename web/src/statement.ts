@@ -96,6 +96,7 @@ export async function checkStatement(text: string, shown: Shown, now: Date): Pro
     [s.scope !== shown.scope, "scope"],
     [s.bap_id !== shown.bapId, "identity"],
   ];
+  if (s.resource || s.agent) throw new StatementError("the statement names a resource or an agent, and the page showed none");
   const difference = differences.find(([differs]) => differs);
   if (difference) throw new StatementError(`the statement names another ${difference[1]} than the page showed`);
   if (s.exp * 1000 <= now.getTime()) throw new StatementError("the statement has expired");

@@ -94,6 +94,17 @@ export class Vault {
     this.#stopTimer = this.#held.size > 0 ? this.#clock.after(idleMilliseconds, () => this.#lockIfIdle()) : undefined;
   }
 
+  /** Drops the key of one identity, and whatever unlocking is under way. */
+  drop(bapId: string): void {
+    this.#lockings++;
+    const identity = this.#held.get(bapId);
+    if (!identity) return;
+    identity.forget();
+    this.#held.delete(bapId);
+    if (this.#held.size === 0) this.#stopTimer?.();
+    for (const listener of this.#listeners) listener();
+  }
+
   /** Drops every key. */
   lock(): void {
     this.#lockings++;

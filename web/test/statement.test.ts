@@ -34,6 +34,14 @@ test("a statement that says another thing than was shown is not signed", async (
   }
 });
 
+test("a statement that names a resource or an agent is not signed while the page shows none", async () => {
+  const { bap_id, nonce, iat, exp, ...first } = JSON.parse(await statement()) as Statement;
+  for (const more of [{ resource: ["https://api.example"] }, { agent: { name: "a", jkt: "b" } }]) {
+    const text = JSON.stringify({ ...first, ...more, bap_id, nonce, iat, exp });
+    await assert.rejects(checkStatement(text, shown, now), (e) => e instanceof StatementError && /resource or an agent/.test(e.message), text);
+  }
+});
+
 test("a statement is read in its one form only", async () => {
   const good = await statement();
   for (const text of [

@@ -126,6 +126,25 @@ test("lock drops every key at once and overwrites it", async () => {
   assert.equal(clock.timers.length, 0);
 });
 
+test("dropping one identity leaves the others unlocked", async () => {
+  const { vault, clock, lockings } = make();
+  const other = await createIdentity("other", password, systemRandom, now);
+  const kept = vault.hold(other.identity);
+  const dropped = await vault.unlock(enrolled.record, password);
+  vault.drop(enrolled.record.bapId);
+  vault.drop(enrolled.record.bapId);
+  await assert.rejects(dropped.sign(message), LockedError);
+  assert.equal(vault.signer(enrolled.record.bapId), undefined);
+  assert.equal(verify(message, await kept.sign(message)), other.record.pubkey);
+  assert.equal(lockings(), 1);
+  vault.drop(other.record.bapId);
+  assert.equal(clock.timers.length, 0);
+
+  const unlocking = vault.unlock(enrolled.record, password);
+  vault.drop(enrolled.record.bapId);
+  await assert.rejects(unlocking, LockedError);
+});
+
 test("the page going away locks, also while a password is being tried", async () => {
   const { vault } = make();
   const page = new EventTarget();

@@ -18,7 +18,13 @@ export interface CWI {
   }): Promise<{ signature: ArrayLike<number> }>;
 }
 
-/** The wallet refused, or gave something that is no signature by its key. */
+/** Calls back once, and returns how to call that off. */
+export type After = (milliseconds: number, then: () => void) => () => void;
+
+/** How long a wallet may wait for its person. */
+export const walletMilliseconds = 2 * 60 * 1000;
+
+/** The wallet refused, did not answer in time, or gave something that is no signature by its key. */
 export class WalletError extends Error {
   override readonly name = "WalletError";
 }
@@ -32,7 +38,8 @@ export function findWallet(scope: object): CWI | undefined {
 }
 
 /** Asks a wallet for its identity, and makes a signer of it. Throws WalletError. */
-export async function walletSigner(cwi: CWI, random: Random): Promise<Signer> {
+export async function walletSigner(cwi: CWI, random: Random, after: After): Promise<Signer> {
+  const asked = <T>(what: string, ask: () => Promise<T>) => inTime(what, ask, after);
   const key = await asked("tell its public key", async () => parsePublicKey((await cwi.getPublicKey({ identityKey: true })).publicKey));
   const pubkey = formatPublicKey(key);
 
@@ -53,10 +60,16 @@ export async function walletSigner(cwi: CWI, random: Random): Promise<Signer> {
   return { pubkey, bapId: bapIdOf(key), sign };
 }
 
-async function asked<T>(what: string, ask: () => Promise<T>): Promise<T> {
+async function inTime<T>(what: string, ask: () => Promise<T>, after: After): Promise<T> {
+  let callOff: () => void = () => undefined;
+  const late = new Promise<never>((_, reject) => {
+    callOff = after(walletMilliseconds, () => reject(new Error("it did not answer")));
+  });
   try {
-    return await ask();
+    return await Promise.race([ask(), late]);
   } catch (cause) {
     throw new WalletError(`the wallet did not ${what}`, { cause });
+  } finally {
+    callOff();
   }
 }

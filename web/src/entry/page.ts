@@ -44,6 +44,6 @@ function mountScreen(main: HTMLElement): () => void {
 }
 
 readMessages(document);
-startSoft(mount);
+startSoft(mount, () => app.unlocked);
 const first = document.querySelector("main");
 if (first) mount(first);

@@ -4,7 +4,7 @@
 import type { Signer } from "../crypto/signer";
 import type { KeyRecord } from "../keystore";
 import { type App, locked } from "./app";
-import { backupName, busy, fail, need, offer, say } from "./dom";
+import { arranged, awaiting, backupName, busy, fail, need, offer, say } from "./dom";
 import { mountImport } from "./enrolling";
 import { makePasskey, passkeysThere } from "./passkey";
 import { go } from "./soft";
@@ -18,12 +18,13 @@ export function mountAccount(app: App, main: HTMLElement): () => void {
 
 async function fill(app: App, main: HTMLElement, ended: AbortSignal): Promise<void> {
   const account = new Account(app, main, await app.records(), ended);
+  if (ended.aborted) return;
   account.mountProfiles();
   account.mountPasskeys();
   account.mountKeys();
   account.mountBackups();
   account.mountLinking();
-  main.dataset["ready"] = "";
+  arranged(main);
 }
 
 class Account {
@@ -49,12 +50,18 @@ class Account {
       event.preventDefault();
       void this.#attempt(form, async () => {
         const password = need<HTMLInputElement>(unlock, "input");
-        const signer = this.app.signer(bapId) ?? (record ? await this.app.unlock(record, password.value) : await this.app.wallet());
+        if (!this.app.holds(bapId) && !record) return awaiting(form, say("confirm-in-wallet"), () => this.#withWallet(form, bapId, work));
+        const signer = this.app.signer(bapId) ?? (record && (await this.app.unlock(record, password.value)));
         password.value = "";
-        if (signer?.bapId !== bapId) return fail(form, say("no-key"));
-        await work(signer);
+        if (signer) await work(signer);
       }).then(ask);
     });
+  }
+
+  async #withWallet(form: HTMLFormElement, bapId: string, work: (signer: Signer) => Promise<void>): Promise<void> {
+    const signer = await this.app.wallet();
+    if (signer?.bapId !== bapId) return fail(form, say("no-key"));
+    await work(signer);
   }
 
   #attempt(place: HTMLElement, work: () => Promise<void>): Promise<void> {
@@ -126,7 +133,7 @@ class Account {
       need(item, "[data-do=forget]").addEventListener("click", () => {
         if (!confirm(say("forget", { name: record.name || record.bapId }))) return;
         void this.#attempt(item, async () => {
-          await this.app.keystore.remove(record.bapId);
+          await this.app.forget(record.bapId);
           await this.#again();
         });
       });
@@ -154,7 +161,7 @@ class Account {
           const backup = await readBackup(text, password, systemRandom);
           const { identity, record } = await takeIdentity({ text, backup, bapId }, password, systemRandom, new Date());
           (await this.app.vault()).hold(identity);
-          await this.app.keystore.put(record);
+          await this.app.keep(record);
           this.app.lastWay = "browser";
           await this.#again();
         });
@@ -166,11 +173,16 @@ class Account {
   mountLinking(): void {
     const place = need(this.main, "#link");
     place.hidden = false;
-    mountImport(this.app, place, async ({ identity, record }) => {
+    mountImport(this.app, place, this.ended, async ({ identity, record }) => {
       const { linkIdentity } = await this.app.identity();
-      await linkIdentity(this.app.api, identity, record.name);
+      try {
+        await linkIdentity(this.app.api, identity, record.name);
+      } catch (error) {
+        identity.forget(); // it is of no account, so nothing is to be signed with it
+        throw error;
+      }
       (await this.app.vault()).hold(identity);
-      await this.app.keystore.put(record);
+      await this.app.keep(record);
       await this.#again();
     });
   }

@@ -4,8 +4,9 @@
 import { systemRandom } from "../crypto/bytes";
 import type { Signer } from "../crypto/signer";
 import type * as Identity from "../identity";
-import { Keystore, type KeyRecord } from "../keystore";
+import { Keystore, type KeyRecord, StorageError } from "../keystore";
 import { say } from "./dom";
+import { PasskeyError, RefusedError } from "./passkey";
 
 /** The ways to prove an identity, in the order of the page. */
 export type Way = "browser" | "new" | "import" | "wallet" | "passkey" | "command";
@@ -24,7 +25,10 @@ export class App {
 
   /** What has to do with keys. It comes with the curve, so only where it is needed. */
   identity(): Promise<typeof Identity> {
-    return (this.#identity ??= import("../identity"));
+    return (this.#identity ??= import("../identity").catch((error: unknown) => {
+      this.#identity = undefined; // the next one who needs it asks again
+      throw error;
+    }));
   }
 
   async vault(): Promise<Identity.Vault> {
@@ -69,9 +73,19 @@ export class App {
     return this.#vault?.signer(bapId) ?? (this.#wallet?.bapId === bapId ? this.#wallet : undefined);
   }
 
-  /** Anybody who can sign now without being asked. */
+  /** Whichever key is unlocked. A wallet is none: it would ask the person. */
   anySigner(): Signer | undefined {
-    return this.#vault?.anySigner() ?? this.#wallet;
+    return this.#vault?.anySigner();
+  }
+
+  /** Whether a key is unlocked in this document. */
+  get unlocked(): boolean {
+    return !!this.#vault?.unlocked;
+  }
+
+  /** Whether the key of an identity is unlocked in this document. */
+  holds(bapId: string): boolean {
+    return !!this.#vault?.signer(bapId);
   }
 
   /** Unlocks a kept identity. */
@@ -82,11 +96,28 @@ export class App {
     return signer;
   }
 
+  /** Keeps an identity, and reports whether this browser keeps anything. */
+  async keep(record: KeyRecord): Promise<boolean> {
+    try {
+      await this.keystore.put(record);
+      return true;
+    } catch (error) {
+      if (error instanceof StorageError) return false;
+      throw error;
+    }
+  }
+
+  /** Forgets an identity in this browser, its unlocked key too. */
+  async forget(bapId: string): Promise<void> {
+    await this.keystore.remove(bapId);
+    this.#vault?.drop(bapId);
+  }
+
   /** Asks the wallet of this page, if there is one, and remembers it. */
   async wallet(): Promise<Signer | undefined> {
-    const { findWallet, walletSigner } = await this.identity();
+    const { findWallet, systemClock, walletSigner } = await this.identity();
     const found = findWallet(window);
-    return found && (this.#wallet ??= await walletSigner(found, systemRandom));
+    return found && (this.#wallet ??= await walletSigner(found, systemRandom, systemClock.after));
   }
 
   get lastWay(): Way | undefined {
@@ -109,22 +140,26 @@ export class App {
   showLock(): void {
     const button = document.querySelector<HTMLButtonElement>("[data-do=lock]");
     if (!button) return;
-    button.hidden = !this.#vault?.unlocked;
+    button.hidden = !this.unlocked;
     button.onclick = () => this.#vault?.lock();
   }
 
-  /** Says an error to a person. What is no refusal is a mistake of ours. */
+  /** Says an error to a person. What is no refusal is a mistake of ours, and reported as one. */
   async reason(error: unknown): Promise<string> {
-    const { ApiError, LockedError, NotABackupError, WalletError, WrongPasswordError } = await this.identity();
+    if (error instanceof TypeError) return say("offline"); // what fetch and import throw
+    if (error instanceof PasskeyError) return say("passkey-refused");
+    if (error instanceof RefusedError) return say("refused", { reason: error.message });
+    if (error instanceof StorageError) return say("no-storage");
+    const known = await this.identity().catch(() => undefined);
+    if (!known) return say("offline");
+    const { ApiError, LockedError, NotABackupError, StatementError, WalletError, WrongPasswordError } = known;
     if (error instanceof WrongPasswordError) return say("wrong-password");
     if (error instanceof LockedError) return say("was-locked");
     if (error instanceof NotABackupError) return say("not-a-backup");
     if (error instanceof WalletError) return say("wallet-refused");
+    if (error instanceof StatementError) return say("changed");
     if (error instanceof ApiError) return error.status === 0 ? say("offline") : say("refused", { reason: error.description });
-    if (error instanceof DOMException) return say("passkey-refused");
-    if (error instanceof TypeError) return say("offline"); // what fetch throws
-    if (error instanceof Error && error.name === "RefusedError") return say("refused", { reason: error.message });
-    if (error instanceof Error && error.name === "StorageError") return say("no-storage");
-    throw error;
+    reportError(error);
+    return say("failed");
   }
 }

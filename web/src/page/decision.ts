@@ -5,8 +5,8 @@
 import type { Signer } from "../crypto/signer";
 import type { KeyRecord } from "../keystore";
 import { type App, locked } from "./app";
-import { busy, fail, need, say } from "./dom";
-import { follow } from "./follow";
+import { arranged, awaiting, busy, fail, need, say, showExpired } from "./dom";
+import { follow, over } from "./follow";
 import { go, submit } from "./soft";
 import { clock } from "./times";
 
@@ -23,7 +23,10 @@ export function mountDecision(app: App, main: HTMLElement): () => void {
     review.arm(),
     review.countDown(end),
     review.watchLock(),
-    follow(review.code, () => void go({ method: "GET", address: location.href }, "stay")),
+    follow(review.code, (status) => {
+      if (status === over) return; // the countdown says so
+      void go({ method: "GET", address: location.href }, "stay").catch(() => undefined);
+    }),
   ];
   void review.mount();
   return end;
@@ -36,6 +39,9 @@ class Review {
   #records: KeyRecord[] = [];
   #armed = false;
   #named: HTMLElement | undefined;
+  /** The wallet is not that of the chosen identity. */
+  #otherWallet = false;
+  #asked = 0;
 
   constructor(
     readonly app: App,
@@ -61,7 +67,7 @@ class Review {
       if (this.#record(value) || this.app.signer(value)) label.hidden = false;
     }
     this.#choose();
-    this.main.dataset["ready"] = "";
+    arranged(this.main);
   }
 
   get #chosen(): string {
@@ -84,7 +90,11 @@ class Review {
   }
 
   get #canSign(): boolean {
-    return !!this.app.signer(this.#chosen) || !!this.#locked || (this.app.lastWay === "wallet" && "CWI" in window);
+    return !!this.app.signer(this.#chosen) || !!this.#locked || this.#byWallet;
+  }
+
+  get #byWallet(): boolean {
+    return !this.app.holds(this.#chosen) && !this.#locked && this.app.lastWay === "wallet" && "CWI" in window && !this.#otherWallet;
   }
 
   #mayApprove(): boolean {
@@ -94,12 +104,11 @@ class Review {
   /** Says how the chosen identity will approve, and asks for a password where one is needed. */
   #choose(): void {
     this.#nameInHeading();
-    const signer = this.app.signer(this.#chosen);
-    const [record, locked] = [this.#record(this.#chosen), this.#locked];
+    const locked = this.#locked;
     const how = need(this.form, "[data-part=how]");
     how.dataset["session"] ??= how.textContent ?? "";
-    const name = record?.name || this.#chosen;
-    if (signer && record) how.textContent = say("signs", { name });
+    const name = this.#record(this.#chosen)?.name || this.#nameOf(this.#chosen) || this.#chosen;
+    if (this.app.holds(this.#chosen)) how.textContent = say("signs", { name });
     else if (locked) how.textContent = say("locked", { name });
     else how.textContent = this.#canSign ? say("signs-wallet") : how.dataset["session"];
     const unlock = need(this.form, "#unlock");
@@ -115,11 +124,15 @@ class Review {
 
   /** The heading says who the client wants to act as: whoever is chosen. */
   #nameInHeading(): void {
-    const nameOf = (radio: Element | null) => radio?.closest("label")?.querySelector("bdi")?.textContent ?? "";
     const names = [...this.main.querySelectorAll<HTMLElement>("h1 bdi")];
-    const session = nameOf(this.form.querySelector(`[name=identity][value="${this.form.dataset["bapId"] ?? ""}"]`));
+    const session = this.#nameOf(this.form.dataset["bapId"] ?? "");
     this.#named ??= names.filter((name) => name.textContent === session).at(-1);
-    if (this.#named) this.#named.textContent = nameOf(this.form.querySelector("[name=identity]:checked"));
+    if (this.#named) this.#named.textContent = this.#nameOf(this.#chosen);
+  }
+
+  /** What the page calls an identity. */
+  #nameOf(bapId: string): string {
+    return this.form.querySelector(`[name=identity][value="${bapId}"]`)?.closest("label")?.querySelector("bdi")?.textContent ?? "";
   }
 
   /** Approve can be pressed once the page has been seen, unframed, for a second. */
@@ -145,18 +158,15 @@ class Review {
 
   /** Shows the time left in the last minutes, and at the end that it is over. */
   countDown(end: () => void): () => void {
-    const until = performance.now() + Number(this.form.dataset["left"]) * 1000;
+    const until = Date.now() + Number(this.form.dataset["left"]) * 1000;
     const place = need(this.form, "#countdown");
     const tick = () => {
-      const left = Math.max(0, Math.ceil((until - performance.now()) / 1000));
+      const left = Math.max(0, Math.ceil((until - Date.now()) / 1000));
       place.hidden = left > countdownFrom;
       place.textContent = say("minutes-left", { time: clock(left) });
       if (left > 0) return;
       end();
-      const over = need<HTMLTemplateElement>(this.main, "#expired");
-      this.main.replaceChildren(over.content.cloneNode(true));
-      this.main.dataset["screen"] = "expired";
-      this.main.focus();
+      showExpired(this.main);
     };
     const timer = setInterval(tick, 1000);
     return () => clearInterval(timer);
@@ -184,24 +194,34 @@ class Review {
       password.value = "";
       return unlocked;
     }
-    const wallet = this.#canSign ? await this.app.wallet() : undefined;
+    const wallet = this.#byWallet ? await this.app.wallet() : undefined;
     return wallet?.bapId === this.#chosen ? wallet : undefined;
   }
 
   async #decide(): Promise<void> {
     fail(this.form, "");
     try {
-      const signer = await this.#signer();
-      if (!signer) return await submit(this.form, this.approve);
-      const { approve, fetchApproval } = await this.app.identity();
-      const facts = await fetchApproval(this.app.api, signer, this.code, this.#scope);
-      this.#checkShown(facts.user_code, facts.client.client_id, facts.scopes.map((s) => s.scope));
-      const match = new FormData(this.form).get("match");
-      const grant = await approve(this.app.api, signer, facts, typeof match === "string" ? match : "");
-      await this.#showOutcome(signer, `/device/done/${encodeURIComponent(grant)}`);
+      if (!this.#canSign && this.#bySession) return await submit(this.form, this.approve);
+      if (this.#byWallet) return await awaiting(this.form, say("confirm-in-wallet"), () => this.#sign());
+      await this.#sign();
     } catch (error) {
       await this.#explain(error);
     }
+  }
+
+  async #sign(): Promise<void> {
+    const signer = await this.#signer();
+    if (!signer) {
+      this.#otherWallet = true;
+      this.#choose();
+      return fail(this.form, say("no-key")); // not the session instead: the page said that a key signs
+    }
+    const { approve, fetchApproval } = await this.app.identity();
+    const facts = await fetchApproval(this.app.api, signer, this.code, this.#scope);
+    this.#checkShown(facts.user_code, facts.client.client_id, facts.scopes.map((s) => s.scope));
+    const match = new FormData(this.form).get("match");
+    const grant = await approve(this.app.api, signer, facts, typeof match === "string" ? match : "");
+    await this.#showOutcome(signer, `/device/done/${encodeURIComponent(grant)}`);
   }
 
   /** A signed approval needs no session, but its page does: it may have ended meanwhile. */
@@ -221,29 +241,31 @@ class Review {
   }
 
   async #explain(error: unknown): Promise<void> {
-    const { ApiError } = await this.app.identity();
-    const decided = error instanceof ApiError && error.status !== 0 && error.status !== 429;
-    if (decided || error instanceof ChangedError) {
+    const known = await this.app.identity().catch(() => undefined);
+    const decided = known && error instanceof known.ApiError && error.status !== 0 && error.status !== 429;
+    const changed = error instanceof ChangedError || (known && error instanceof known.StatementError);
+    if (decided || changed) {
       // Decided elsewhere, a wrong number, expired, signed out: the server's page says which.
       await go({ method: "GET", address: location.href }, "stay").catch(() => undefined);
-      const form = document.querySelector("#decision");
-      if (form && decided) fail(form, say("refused", { reason: error.description }));
-      return;
     }
-    fail(this.form, await this.app.reason(error));
-    this.#choose();
+    const form = document.querySelector("#decision");
+    if (form) fail(form, changed ? say("changed") : await this.app.reason(error));
+    if (form === this.form) this.#choose();
   }
 
   /** Shows the statement as the server gives it for what is chosen and ticked now. */
   async #showStatement(shown: HTMLDetailsElement): Promise<void> {
     if (!shown.open) return;
     const place = need(shown, "code");
-    try {
-      const statement = await this.#statement();
-      place.textContent = statement ? JSON.stringify(JSON.parse(statement), null, 2) : (need(this.form, "[data-part=how]").textContent ?? "");
-    } catch (error) {
-      place.textContent = await this.app.reason(error);
-    }
+    const mine = ++this.#asked;
+    place.textContent = "";
+    const text = await this.#statementText().catch((error: unknown) => this.app.reason(error));
+    if (mine === this.#asked) place.textContent = text;
+  }
+
+  async #statementText(): Promise<string> {
+    const statement = await this.#statement();
+    return statement ? JSON.stringify(JSON.parse(statement), null, 2) : (need(this.form, "[data-part=how]").textContent ?? "");
   }
 
   /** The session is told its own identity's statement only; another has to be unlocked to ask for its own. */

@@ -22,13 +22,42 @@ export function say(key: string, values: Record<string, string> = {}): string {
 
 /** Shows or takes away the error of a form. A password that did not do can be typed anew at once. */
 export function fail(form: Element, text: string): void {
-  const place = need(form, ".error");
+  const place = need(form, ".error:not(#problem)");
   place.textContent = text;
   place.hidden = text === "";
+  if (!text) return;
   const password = form.querySelector<HTMLInputElement>("input[type=password]");
-  if (!text || !password?.value) return;
-  password.focus();
-  password.select();
+  if (password?.value) {
+    password.focus();
+    password.select();
+  }
+  place.scrollIntoView({ block: "nearest" });
+}
+
+/** Says what the person has to do elsewhere, while it is awaited. */
+export async function awaiting<T>(form: Element, text: string, work: () => Promise<T>): Promise<T> {
+  const place = need(form, "[data-part=waiting]");
+  place.textContent = text;
+  place.hidden = false;
+  try {
+    return await work();
+  } finally {
+    place.hidden = true;
+  }
+}
+
+/** Shows a screen that has been arranged. While it was hidden it could not have the focus. */
+export function arranged(main: HTMLElement): void {
+  main.dataset["ready"] = "";
+  if ("placed" in main.dataset && document.activeElement === document.body) main.focus();
+}
+
+/** Puts what the page says of a code that is over in place of the screen. */
+export function showExpired(main: HTMLElement): void {
+  const over = need<HTMLTemplateElement>(main, "#expired");
+  main.replaceChildren(over.content.cloneNode(true));
+  main.dataset["screen"] = "expired";
+  main.focus();
 }
 
 /**

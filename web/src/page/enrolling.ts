@@ -4,23 +4,45 @@
 import { systemRandom } from "../crypto/bytes";
 import type { Backup, Enrolled } from "../identity";
 import { leastLength } from "../strength";
-import type { App } from "./app";
+import { type App, locked } from "./app";
 import { busy, fail, need, say } from "./dom";
 
-/** Mounts the forms for a backup; taken is called with the identity that was chosen. */
-export function mountImport(app: App, root: HTMLElement, taken: (enrolled: Enrolled) => Promise<void>): void {
+/**
+ * Mounts the forms for a backup until the screen ends; taken is called with the
+ * identity that was chosen, whose key is its own from then on. What was read is
+ * dropped as an unlocked key is: after ten minutes, with a lock, with the page.
+ */
+export function mountImport(app: App, root: HTMLElement, ended: AbortSignal, taken: (enrolled: Enrolled) => Promise<void>): void {
   const form = need<HTMLFormElement>(root, "form[data-do=import]");
   const choose = need<HTMLFormElement>(root, "form[data-do=choose]");
-  let text = "";
-  let backup: Backup | undefined;
+  let read: { text: string; backup: Backup } | undefined;
+  let callOff: () => void = () => undefined;
+
+  const letGo = () => {
+    callOff();
+    read?.backup.forgetAllBut();
+    read = undefined;
+    need(choose, "[data-part=choices]").replaceChildren();
+    choose.hidden = true;
+    form.hidden = false;
+  };
+  const drop = () => {
+    letGo();
+    form.reset();
+  };
+  addEventListener("pagehide", drop, { signal: ended });
+  document.addEventListener(locked, drop, { signal: ended });
+  ended.addEventListener("abort", drop);
 
   const take = async (bapId: string) => {
-    if (!backup) return;
+    if (!read) return;
     const { takeIdentity } = await app.identity();
-    const password = need<HTMLInputElement>(form, "[name=password]");
-    const enrolled = await takeIdentity({ text, backup, bapId }, password.value, systemRandom, new Date());
-    password.value = "";
+    const password = need<HTMLInputElement>(form, "[name=password]").value;
+    const enrolled = await takeIdentity({ ...read, bapId }, password, systemRandom, new Date());
+    read = undefined; // the others are forgotten, and this one is not ours any more
+    letGo(); // where that fails, the backup can be read again
     await taken(enrolled);
+    form.reset();
   };
 
   const attempt = (work: () => Promise<void>) =>
@@ -36,12 +58,16 @@ export function mountImport(app: App, root: HTMLElement, taken: (enrolled: Enrol
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     void attempt(async () => {
-      const { needsPassword, readBackup } = await app.identity();
+      const { idleMilliseconds, needsPassword, readBackup, systemClock } = await app.identity();
       const file = need<HTMLInputElement>(form, "[name=file]").files?.[0];
-      text = file ? await file.text() : need<HTMLTextAreaElement>(form, "[name=text]").value;
+      const text = file ? await file.text() : need<HTMLTextAreaElement>(form, "[name=text]").value;
       const password = need<HTMLInputElement>(form, "[name=password]").value;
       if (!needsPassword(text) && password.length < leastLength) return fail(form, say("too-short"));
-      backup = await readBackup(text, password, systemRandom);
+      letGo();
+      const backup = await readBackup(text, password, systemRandom);
+      if (ended.aborted) return backup.forgetAllBut();
+      read = { text, backup };
+      callOff = systemClock.after(idleMilliseconds, drop);
       const [only, another] = backup.identities;
       if (!only) return fail(form, say("no-identity"));
       if (!another) return take(only.bapId);

@@ -3,6 +3,9 @@
 
 const everyMilliseconds = 3000;
 
+/** What decided is called with when the server knows no such code any more. */
+export const over = "over";
+
 /** Calls decided once when a request is no longer pending; returns how to stop. */
 export function follow(userCode: string, decided: (status: string) => void): () => void {
   let stopped = false;
@@ -22,7 +25,7 @@ export function follow(userCode: string, decided: (status: string) => void): () 
       return;
     }
     stop();
-    if (status) decided(status);
+    decided(status);
   };
   const wake = () => void ask();
   document.addEventListener("visibilitychange", wake);
@@ -31,14 +34,14 @@ export function follow(userCode: string, decided: (status: string) => void): () 
 }
 
 /**
- * The state of a request: empty when the server knows no such code any more,
- * after which it is not asked again, and undefined when it was not reached.
+ * The state of a request: over when the server knows no such code any more, after
+ * which it is not asked again, and undefined when it was not reached or is too busy.
  */
 async function statusOf(userCode: string): Promise<string | undefined> {
   try {
     const answer = await fetch(`/api/auth/device?${new URLSearchParams({ user_code: userCode })}`, { cache: "no-store" });
-    if (answer.status >= 500) return undefined;
-    if (!answer.ok) return "";
+    if (answer.status >= 500 || answer.status === 429) return undefined;
+    if (!answer.ok) return over;
     return ((await answer.json()) as { status: string }).status;
   } catch {
     return undefined;

@@ -13,13 +13,13 @@ export function passkeysThere(): boolean {
   return typeof PublicKeyCredential === "function" && !!navigator.credentials;
 }
 
-/** Signs in with a passkey. Throws what the browser or the server says. */
+/** Signs in with a passkey. Throws PasskeyError, or RefusedError. */
 export async function signInWithPasskey(): Promise<void> {
   const { options, ceremony } = await post<Ceremony>("/api/auth/sign-in/passkey/options", {});
   const request = { ...options.publicKey } as unknown as PublicKeyCredentialRequestOptions;
   decode(request, ["challenge"]);
   request.allowCredentials?.forEach((c) => decode(c, ["id"]));
-  const credential = (await navigator.credentials.get({ publicKey: request })) as PublicKeyCredential;
+  const credential = await asked(navigator.credentials.get({ publicKey: request }));
   await post("/api/auth/sign-in/passkey", { ceremony, credential: JSON.stringify(asJSON(credential)) });
 }
 
@@ -30,7 +30,7 @@ export async function makePasskey(): Promise<{ ceremony: string; credential: str
   decode(creation, ["challenge"]);
   decode(creation.user, ["id"]);
   creation.excludeCredentials?.forEach((c) => decode(c, ["id"]));
-  const credential = (await navigator.credentials.create({ publicKey: creation })) as PublicKeyCredential;
+  const credential = await asked(navigator.credentials.create({ publicKey: creation }));
   return { ceremony, credential: JSON.stringify(asJSON(credential)) };
 }
 
@@ -53,6 +53,21 @@ function asJSON(credential: PublicKeyCredential): object {
   if (typeof given.getTransports === "function") response["transports"] = given.getTransports();
   const { id, type, authenticatorAttachment } = credential;
   return { id, rawId: id, type, response, clientExtensionResults: credential.getClientExtensionResults(), authenticatorAttachment };
+}
+
+/** The browser gave no passkey: the person said no, or has none. */
+export class PasskeyError extends Error {
+  override readonly name = "PasskeyError";
+}
+
+async function asked(asking: Promise<Credential | null>): Promise<PublicKeyCredential> {
+  try {
+    const credential = await asking;
+    if (credential) return credential as PublicKeyCredential;
+  } catch (cause) {
+    throw new PasskeyError("no passkey was used", { cause });
+  }
+  throw new PasskeyError("no passkey was used");
 }
 
 /** The server's refusal. */

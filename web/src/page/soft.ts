@@ -15,10 +15,15 @@ interface Visit {
 type Mount = (main: HTMLElement) => void;
 
 let mount: Mount = () => undefined;
+/** Whether there is something that leaving the document would lose. */
+let holding: () => boolean = () => false;
+/** Visits are counted, so that an older answer replaces no newer page. */
+let [begun, shown] = [0, 0];
 
 /** Takes over the forms marked data-soft, our own links and the back button. */
-export function startSoft(onMount: Mount): void {
+export function startSoft(onMount: Mount, isHolding: () => boolean): void {
   mount = onMount;
+  holding = isHolding;
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (event.defaultPrevented || !(form instanceof HTMLFormElement) || !form.hasAttribute("data-soft")) return;
@@ -30,9 +35,9 @@ export function startSoft(onMount: Mount): void {
     if (!link || event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     if (link.hasAttribute("download") || link.target || link.origin !== location.origin || !isPage(link.pathname)) return;
     event.preventDefault();
-    void go({ method: "GET", address: link.href });
+    void go({ method: "GET", address: link.href }).catch(() => location.assign(link.href));
   });
-  addEventListener("popstate", () => void go({ method: "GET", address: location.href }, "stay"));
+  addEventListener("popstate", () => void go({ method: "GET", address: location.href }, "stay").catch(() => location.reload()));
 }
 
 /** Our own pages are HTML; what programs read is left to the browser. */
@@ -44,24 +49,41 @@ function isPage(path: string): boolean {
 export async function submit(form: HTMLFormElement, submitter?: HTMLElement | null): Promise<void> {
   const data = new FormData(form);
   // By hand: FormData leaves a button out that is disabled, as it is while it is at work.
-  if (submitter instanceof HTMLButtonElement && submitter.name) data.append(submitter.name, submitter.value);
+  const button = submitter instanceof HTMLButtonElement ? submitter : undefined;
+  if (button?.name) data.append(button.name, button.value);
   const body = new URLSearchParams();
   for (const [name, value] of data) if (typeof value === "string") body.append(name, value);
-  const visit: Visit = { method: form.method === "post" ? "POST" : "GET", address: form.action, body };
+  const address = button?.hasAttribute("formaction") ? button.formAction : form.action;
+  form.querySelector(".error.unsent")?.remove();
   try {
-    await go(visit);
-  } catch {
-    const place = form.querySelector(".error");
-    if (place) fail(form, say("offline"));
-    else form.submit(); // the browser says what is wrong
+    await go({ method: form.method === "post" ? "POST" : "GET", address, body });
+  } catch (error) {
+    const place = form.querySelector(".error:not(#problem)");
+    if (!place && !holding()) {
+      form.action = address;
+      return form.submit(); // the browser says what is wrong
+    }
+    if (!place) form.append(unsent());
+    fail(form, say(error instanceof TypeError ? "offline" : "failed"));
   }
+}
+
+/** Where a form that has no place for an error says that it was not sent. */
+function unsent(): HTMLElement {
+  const place = document.createElement("p");
+  place.className = "error unsent";
+  place.role = "alert";
+  return place;
 }
 
 /** Fetches a page and puts it in place of this one. */
 export async function go(visit: Visit, history: "push" | "stay" = "push"): Promise<void> {
+  const mine = ++begun;
   const { page, address } = await fetchPage(visit);
   const main = page.querySelector("main");
   if (!main) throw new Error("the answer is no page of ours");
+  if (mine < shown) return;
+  shown = mine;
   document.title = page.title;
   document.documentElement.lang = page.documentElement.lang;
   document.documentElement.dir = page.documentElement.dir;
@@ -74,9 +96,13 @@ export async function go(visit: Visit, history: "push" | "stay" = "push"): Promi
   else window.history.replaceState(null, "", address);
   scrollTo(0, 0);
   const here = document.querySelector("main");
-  if (here) {
-    here.focus(); // a screen reader begins at the new page
+  if (!here) return;
+  here.dataset["placed"] = "";
+  here.focus(); // a screen reader begins at the new page
+  try {
     mount(here);
+  } catch (error) {
+    reportError(error); // the page is there all the same
   }
 }
 
@@ -95,7 +121,7 @@ function fetchPage(visit: Visit): Promise<{ page: Document; address: string }> {
       if (request.responseXML) resolve({ page: request.responseXML, address: request.responseURL });
       else reject(new Error("no page"));
     };
-    request.onerror = () => reject(new Error("not reached"));
+    request.onerror = () => reject(new TypeError("not reached")); // as fetch says it
     request.send(visit.method === "POST" ? (visit.body ?? null) : null);
   });
 }

@@ -7,18 +7,23 @@ import type { Enrolled } from "../identity";
 import type { KeyRecord } from "../keystore";
 import { strength } from "../strength";
 import type { App, Way } from "./app";
-import { backupName, busy, fail, need, offer, say } from "./dom";
+import { awaiting, backupName, busy, fail, need, offer, say, showExpired } from "./dom";
 import { mountImport } from "./enrolling";
-import { follow } from "./follow";
+import { follow, over } from "./follow";
 import { passkeysThere, signInWithPasskey } from "./passkey";
 import { prove } from "./proof";
-import { submit } from "./soft";
+import { go, submit } from "./soft";
 
 /** Mounts the sign-in screen; returns what ends it. */
 export function mountWays(app: App, main: HTMLElement): () => void {
-  const screen = new Screen(app, main);
+  const ending = new AbortController();
+  const screen = new Screen(app, main, ending.signal);
   void screen.mount();
-  return screen.followCommand();
+  const stop = screen.followCommand();
+  return () => {
+    stop();
+    ending.abort();
+  };
 }
 
 class Screen {
@@ -28,22 +33,26 @@ class Screen {
   constructor(
     readonly app: App,
     readonly main: HTMLElement,
+    readonly ended: AbortSignal,
   ) {}
 
   async mount(): Promise<void> {
     const records = await this.app.records();
+    if (this.ended.aborted) return;
     this.#unlock(records);
     this.#create();
     const way = need(this.main, "[data-way=import]");
-    mountImport(this.app, way, async ({ identity, record }) => {
+    mountImport(this.app, way, this.ended, async ({ identity, record }) => {
       (await this.app.vault()).hold(identity);
-      await this.app.keystore.put(record);
+      await this.app.keep(record); // where nothing is kept, the key is in memory and the backup with its owner
       await this.#enter("browser", identity, record.name);
     });
-    this.#button("wallet", async () => {
-      const signer = await this.app.wallet();
-      if (signer) await this.#enter("wallet", signer);
-    });
+    this.#button("wallet", () =>
+      awaiting(this.#form("wallet"), say("confirm-in-wallet"), async () => {
+        const signer = await this.app.wallet();
+        if (signer) await this.#enter("wallet", signer);
+      }),
+    );
     const passkeys = passkeysThere() && !!this.#way("passkey");
     if (passkeys) this.#button("passkey", async () => {
       await signInWithPasskey();
@@ -56,9 +65,9 @@ class Screen {
     };
     this.#open(there);
     // Who begins to type will need the curve: it comes meanwhile.
-    need(this.main, "#ways").addEventListener("input", () => void this.app.identity(), { once: true });
+    need(this.main, "#ways").addEventListener("input", () => void this.app.identity().catch(() => undefined), { once: true });
     // Wallets put themselves into the page when they are ready.
-    addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true });
+    if (document.readyState !== "complete") addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true, signal: this.ended });
   }
 
   /**
@@ -78,6 +87,7 @@ class Screen {
 
   /** Nothing is left to sign in for: the page says so, and offers nothing. */
   decidedElsewhere(status: string): void {
+    if (status === over) return showExpired(this.main);
     const outcome = need(this.main, "h1");
     outcome.textContent = say(status === "approved" ? "approved-elsewhere" : "denied-elsewhere");
     this.main.replaceChildren(outcome, need(this.main, "#user-code"));
@@ -160,24 +170,15 @@ class Screen {
       const record = chosen();
       if (!record || !confirm(say("forget", { name: record.name || record.bapId }))) return;
       void this.#attempt(form, async () => {
-        await this.app.keystore.remove(record.bapId);
-        await this.mountAgain();
+        await this.app.forget(record.bapId);
+        await this.#again();
       });
     });
   }
 
-  /** Begins anew after the identities have changed. */
-  async mountAgain(): Promise<void> {
-    const records = await this.app.records();
-    const form = this.#form("browser");
-    const fresh = form.cloneNode(true) as HTMLFormElement;
-    form.replaceWith(fresh);
-    this.#unlock(records);
-    if (records.length === 0) {
-      this.#show("browser", false);
-      const another = this.#way("new");
-      if (another) another.open = true;
-    }
+  /** Shows this screen anew, for the same code. */
+  #again(): Promise<void> {
+    return go({ method: "GET", address: location.href }, "stay");
   }
 
   #create(): void {
@@ -189,7 +190,6 @@ class Screen {
     const show = (shown: boolean) => {
       password.type = shown ? "text" : "password";
       reveal.setAttribute("aria-pressed", String(shown));
-      reveal.textContent = say(shown ? "hide" : "show");
     };
     const judge = () => {
       worth.textContent = password.value ? say(strength(password.value, [name.value])) : "";
@@ -197,12 +197,12 @@ class Screen {
     password.addEventListener("input", judge);
     reveal.addEventListener("click", () => show(password.type === "password"));
     need(form, "[data-do=suggest]").addEventListener("click", () => {
-      void (async () => {
+      void this.#attempt(form, async () => {
         const { drawPassphrase } = await import("../passphrase");
         password.value = await drawPassphrase(systemRandom);
         show(true);
         judge();
-      })();
+      });
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -231,15 +231,29 @@ class Screen {
     need(step, "h2").focus();
     const goOn = (saved: boolean) =>
       this.#attempt(step, async () => {
-        const { setProfile } = await this.app.identity();
-        await this.app.keystore.put({ ...record, saved });
-        await this.#signIn(identity);
-        await setProfile(this.app.api, identity, { name: record.name });
-        this.app.lastWay = "browser";
-        await this.#goOn(identity);
+        const { LockedError, setProfile } = await this.app.identity();
+        const kept = await this.app.keep({ ...record, saved });
+        if (!kept && !saved) return fail(step, say("no-storage")); // it would be gone with this page
+        try {
+          await this.#signIn(identity);
+          await setProfile(this.app.api, identity, { name: record.name });
+          this.app.lastWay = "browser";
+          await this.#goOn(identity);
+        } catch (error) {
+          if (!(error instanceof LockedError)) throw error;
+          await this.#unlockAgain(kept ? "browser" : "import");
+        }
       });
     save.addEventListener("click", () => setTimeout(() => void goOn(true))); // the download begins first
     need(step, "[data-do=accept-loss]").addEventListener("click", () => void goOn(false));
+  }
+
+  /** Whoever took ten minutes over the backup begins again, with the password. */
+  async #unlockAgain(way: Way): Promise<void> {
+    this.app.lastWay = way;
+    await this.#again();
+    const form = document.querySelector(`[data-way=${way}] form`);
+    if (form) fail(form, say("was-locked"));
   }
 
   async #signIn(signer: Signer): Promise<void> {
@@ -252,7 +266,7 @@ class Screen {
     await this.#signIn(signer);
     if (name) await this.#giveName(signer, name);
     this.app.lastWay = way;
-    await this.#goOn(signer);
+    await this.#goOn(way === "wallet" ? undefined : signer); // a wallet is not asked for one signature more
   }
 
   async #giveName(signer: Signer, name: string): Promise<void> {
