@@ -77,6 +77,7 @@ func TestPageTheFocusIsAtEveryPageThatIsPutInPlace(t *testing.T) {
 	tab.Click("main button.primary")
 	tab.WaitFor("#decision")
 	tab.WaitUntil(atMain)
+	tab.Type("#sign-password", password)
 	approve(tab, device)
 	account(tab)
 	tab.WaitUntil(atMain)
