@@ -100,3 +100,17 @@ func TestPageWhoTakesTenMinutesOverTheBackupUnlocksTheIdentity(t *testing.T) {
 		t.Errorf("the browser keeps %+v", got)
 	}
 }
+
+func TestPageWhoFollowsTheCommandLineIsToldThatTheCodeIsOver(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t, "--device-code-lifetime", "5s")
+	tab := h.guest(t)
+	tab.Tolerate("/api/auth/device?") // what is over is refused to the script that follows it
+	h.link(tab, h.ask(t, nil))
+	openWay(tab, "command")
+	tab.WaitFor("[data-screen=expired] a[href='/device']")
+	if got := tab.Text("main"); !strings.Contains(got, "This code has expired") {
+		t.Errorf("the page says\n%s", got)
+	}
+	tab.Axe()
+}

@@ -142,6 +142,7 @@ func (h *house) sufferOwner(t *testing.T, i int) {
 	if !strings.Contains(question, text) {
 		t.Errorf("the page asks %q", question)
 	}
+	tab.WaitUntil(`document.querySelectorAll("#browser-keys li").length === 1`) // nothing is clicked on a page that is on its way out
 	signOut(tab)
 	h.link(tab, h.ask(t, nil))
 	tab.WaitFor("[data-way=browser][open]")
