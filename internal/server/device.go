@@ -226,7 +226,7 @@ func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
 	}
 	out.Client.ID, out.Client.Name, out.Client.Verified = f.Client.ID, f.Client.DisplayName(), f.Client.Registered
 	for _, t := range authz.DescribeScopes(f.Scope) {
-		out.Scopes = append(out.Scopes, scopeFact(t))
+		out.Scopes = append(out.Scopes, scopeFact{t.Scope, t.Text, t.Weight, t.Optional})
 	}
 	out.Seen.Network, out.Seen.UserAgent, out.Seen.Origin = string(f.Network), f.Request.Seen.UserAgent, f.Request.Seen.Origin
 	out.Device.Name, out.Device.Platform = f.Request.Says.Name, f.Request.Says.Platform
