@@ -25,6 +25,9 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if foreign(r) { // nothing is looked up for a link of somebody else's
+		return s.proceedPage(w, r, who, visit, code)
+	}
 	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.asker(r, who), code)
 	switch {
 	case errors.Is(err, authz.NotOpened):

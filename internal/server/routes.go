@@ -116,7 +116,18 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle(path, s.dispatch(routes))
 	}
 	mux.Handle("/", s.nothingHere())
-	return mux
+	return s.guardRedirects(mux)
+}
+
+// guardRedirects gives the headers of a page to what the mux answers by itself: a
+// redirect from a path that is not clean to the one that is (requirement Z-21).
+func (s *Server) guardRedirects(mux http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
+			s.headers(w.Header(), page)
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // nothingHere answers where there is no endpoint: a person who mistyped an address
