@@ -1,10 +1,13 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+
+	"countersign.dev/bitcoinauth"
 )
 
 // What a stranger's page can make a browser send must cost its person nothing.
@@ -52,4 +55,25 @@ func TestK08_LettersAreTakenHoweverTheyAreTyped(t *testing.T) {
 			t.Errorf("case %d: %s", i, r.body)
 		}
 	}
+}
+
+func TestB10_ANetworkBringsNoFloodOfAccounts(t *testing.T) {
+	h := newHouse(t)
+	made := 0
+	enter := func(name string) reply {
+		return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign(name, signInPath, ""))
+	}
+	h.from("203.0.113.9")
+	for i := range 40 {
+		if enter(fmt.Sprint("newcomer ", i)).status == http.StatusOK {
+			made++
+		}
+	}
+	if made != 20 {
+		t.Errorf("%d accounts at once", made)
+	}
+	enter("newcomer 39").wantError(http.StatusTooManyRequests, "temporarily_unavailable")
+	enter("newcomer 3").wantOK() // who has an account is none
+	h.from("198.51.100.9")
+	enter("newcomer 39").wantOK()
 }
