@@ -29,6 +29,11 @@ func (s *Service) AdmitDeviceRequest(from Source) error {
 	return nil
 }
 
+// newcomersPerMinute is how many accounts an address may bring: a key costs
+// nothing, and each account may keep a backup here for good. A classroom that
+// signs up together is served by the burst.
+const newcomersPerMinute = 10
+
 const (
 	// creationBurst is how many minutes' worth may come at once: a classroom or a
 	// build farm that starts together, not a flood.
@@ -40,8 +45,7 @@ const (
 	creationRemembered = 1 << 15
 )
 
-// creationLimit bounds how many device requests a network starts, in memory and
-// per node: losing it costs a guess at most a minute's worth. It keeps one time
+// creationLimit bounds how much a network creates, in memory and per node: losing it costs a guess at most a minute's worth. It keeps one time
 // for each block, the one at which its allowance is whole again (a leaky bucket
 // written as GCRA).
 type creationLimit struct {

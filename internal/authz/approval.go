@@ -231,10 +231,15 @@ func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d
 	if err != nil {
 		return Grant{}, err
 	}
+	return s.approveRequest(ctx, owner, asker, code, r, d)
+}
+
+func (s *Service) approveRequest(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, d Decision) (Grant, error) {
 	signed := d.Statement != ""
 	if err := s.mayDecide(r, owner, signed); err != nil {
 		return Grant{}, err
 	}
+	var err error
 	scope := d.Scope
 	var given receipt.Statement
 	if signed {

@@ -176,7 +176,7 @@ func (s *Service) client(ctx context.Context, id string) (Client, error) {
 	switch {
 	case err == nil:
 		c.Registered = true
-	case errors.Is(err, ErrNotFound) && s.settings.OpenClients:
+	case errors.Is(err, ErrNotFound) && s.settings.OpenClients && CleanText(id, 1) != "": // it is all the name there is
 		c, err = Client{ID: id, AuthMethod: AuthNone, GrantTypes: []string{GrantDevice}}, nil
 	default: // one that is not there is asked for again: it may be registered any moment
 		return Client{}, err

@@ -78,11 +78,16 @@ var (
 // skeleton reduces a text to what is seen of it at a glance: two texts with one
 // skeleton are easily taken for each other.
 func skeleton(text string) string {
-	seen := confusablePairs.Replace(confusable.Replace(strings.ToLower(norm.NFKC.String(text))))
-	return strings.Map(func(r rune) rune {
-		if r < 0x80 && !isLetter(r) {
+	seen := strings.ToLower(norm.NFKC.String(text))
+	seen = strings.TrimFunc(seen, isSeparator) // there a "!" is no "l"
+	seen = strings.Map(func(r rune) rune {
+		if isSeparator(r) {
 			return -1
 		}
 		return r
-	}, seen)
+	}, confusable.Replace(seen))
+	return confusablePairs.Replace(seen)
 }
+
+// isSeparator is true of the ASCII characters that stand between words.
+func isSeparator(r rune) bool { return r < 0x80 && !isLetter(r) && (r < '0' || r > '9') }

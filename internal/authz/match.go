@@ -83,15 +83,27 @@ func (s *Service) matchChoices(r DeviceRequest) []string {
 
 // matches reports whether the owner's answer fits.
 func matches(kind MatchKind, r DeviceRequest, userCode, answer string) bool {
-	var want string
+	answer = plainCode(answer)
 	switch kind {
 	case MatchNone:
 		return true
 	case MatchNumber:
-		want = strconv.Itoa(r.MatchNumber)
+		return sameText(answer, strconv.Itoa(r.MatchNumber))
 	default:
-		want = userCode[len(userCode)-lastLetters:]
+		return matchesLetters(answer, userCode)
 	}
-	answer = strings.ToUpper(strings.TrimSpace(answer))
-	return subtle.ConstantTimeCompare([]byte(answer), []byte(want)) == 1
 }
+
+// matchesLetters takes the last four letters, and as well what people type in
+// their place: the last group of a longer code, or all of it.
+func matchesLetters(answer, userCode string) bool {
+	_, group, _ := strings.Cut(userCode, "-")
+	whole := strings.ReplaceAll(userCode, "-", "")
+	matched := false
+	for _, want := range []string{whole[len(whole)-lastLetters:], group, whole} {
+		matched = sameText(answer, want) || matched
+	}
+	return matched
+}
+
+func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

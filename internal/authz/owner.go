@@ -34,6 +34,8 @@ type SignedRequest struct {
 	// Path is the request target, query included.
 	Path string
 	Body []byte
+	// From is where it came from.
+	From Source
 }
 
 // verifySigned checks a signed request under the strict profile (requirements
@@ -80,7 +82,7 @@ func (s *Service) SignedOwner(ctx context.Context, r SignedRequest) (Owner, erro
 	if err != nil {
 		return Owner{}, unauthorizedBy(err)
 	}
-	identity, err := s.identityOfKey(ctx, v.PublicKey)
+	identity, err := s.identityOfKey(ctx, v.PublicKey, r.From)
 	if err != nil {
 		return Owner{}, err
 	}
@@ -116,7 +118,7 @@ func (s *Service) SessionOwner(ctx context.Context, token Secret) (Owner, error)
 // identityOfKey returns the identity a member key controls, making its account
 // the first time. The BAP id is computed from the key, never taken from a
 // client (requirement N-09).
-func (s *Service) identityOfKey(ctx context.Context, memberKey string) (Identity, error) {
+func (s *Service) identityOfKey(ctx context.Context, memberKey string, from Source) (Identity, error) {
 	bapID, err := bapIDOfKey(memberKey)
 	if err != nil {
 		return Identity{}, err
@@ -130,6 +132,9 @@ func (s *Service) identityOfKey(ctx context.Context, memberKey string) (Identity
 	}
 	if !s.settings.SignUp {
 		return Identity{}, refuse(UserNotFound, "this identity has no account here, and the operator makes accounts by hand")
+	}
+	if from.own() && !s.newcomers.allow(from, s.now()) {
+		return Identity{}, refuse(Unavailable, "too many new accounts come from this network: try again in a minute")
 	}
 	id, err := s.newID()
 	if err != nil {
@@ -193,7 +198,7 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (Session, Secret,
 	if err != nil {
 		return Session{}, "", unauthorizedBy(err)
 	}
-	identity, err := s.identityOfKey(ctx, v.PublicKey)
+	identity, err := s.identityOfKey(ctx, v.PublicKey, r.From)
 	if err != nil {
 		return Session{}, "", err
 	}

@@ -77,8 +77,11 @@ type ReviewDecision struct {
 	Approve     bool
 	// Report: the person did not start the request. It is denied.
 	Report bool
-	Scope  string
-	Match  string
+	// Scope is what was ticked, and what could not be unticked.
+	Scope string
+	Match string
+	// BAPID is the identity that was chosen; a session approves for its own only.
+	BAPID string
 }
 
 // errReviewOver is for a decision that comes too late or twice.
@@ -88,8 +91,9 @@ var errReviewOver = refuse(ReviewOver, "this page is no longer current: enter th
 // the request decided. It counts only for the session and the facts the review
 // was made for.
 //
-//	ReviewOver: the review is over, was used, or what was shown has changed
-//	as ApproveDevice
+//	ReviewOver: the review is over, was used, or is not what was shown
+//	InvalidScope: nothing was left of the scope
+//	otherwise as ApproveDevice
 func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d ReviewDecision) (string, error) {
 	review, err := s.store.TakeReview(ctx, d.Transaction.Hash(), owner.Session, s.now())
 	if errors.Is(err, ErrNotFound) {
@@ -98,10 +102,17 @@ func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d 
 	if err != nil {
 		return "", err
 	}
-	if !d.Approve || d.Report {
-		return review.RequestID, s.DenyDevice(ctx, owner, asker, review.UserCode, false, d.Report)
+	r, err := s.reviewed(ctx, review)
+	if err != nil {
+		return review.RequestID, err
 	}
-	f, err := s.ReviewDevice(ctx, owner, asker, review.UserCode, "")
+	if err := s.mayDecide(r, owner, false); err != nil {
+		return review.RequestID, err
+	}
+	if !d.Approve || d.Report {
+		return review.RequestID, s.deny(ctx, owner, r, false, d.Report)
+	}
+	f, err := s.facts(ctx, owner, asker, review.UserCode, r, "")
 	if err != nil {
 		return review.RequestID, err
 	}
@@ -109,11 +120,28 @@ func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d 
 	if err != nil {
 		return "", err
 	}
-	if digest != review.Facts {
+	if digest != review.Facts || (d.BAPID != "" && d.BAPID != owner.BAPID) {
 		return review.RequestID, errReviewOver
 	}
-	_, err = s.ApproveDevice(ctx, owner, asker, Decision{UserCode: review.UserCode, Scope: d.Scope, Match: d.Match, AskMatch: true})
+	scope, err := chosenScope(r.Scope, d.Scope)
+	if err != nil {
+		return review.RequestID, err
+	}
+	_, err = s.approveRequest(ctx, owner, asker, review.UserCode, r, Decision{Scope: scope, Match: d.Match, AskMatch: true})
 	return review.RequestID, err
+}
+
+// reviewed is the request of a review. It is not looked up by its code: who had
+// it open is no guesser, however many there are around.
+func (s *Service) reviewed(ctx context.Context, review Review) (DeviceRequest, error) {
+	r, err := s.store.DeviceRequestByID(ctx, review.RequestID)
+	if errors.Is(err, ErrNotFound) {
+		return DeviceRequest{}, errNoSuchCode
+	}
+	if err == nil && r.StateAt(s.now()) == Expired {
+		return DeviceRequest{}, errCodeOver
+	}
+	return r, err
 }
 
 // Outcome is what became of a device request.

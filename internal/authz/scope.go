@@ -13,6 +13,8 @@ type ScopeText struct {
 	Weight string
 	// Optional scopes may be taken out by the owner.
 	Optional bool
+	// Named: this server knows no more of the scope than its name.
+	Named bool
 }
 
 // How much a scope lets a client do.
@@ -55,7 +57,9 @@ func ScopesSupported() []string {
 	return names
 }
 
-// DescribeScopes says in words what a scope value allows.
+// DescribeScopes says in words what a scope value allows: first the scopes this
+// server knows, in its order, then those that only the client's resource server
+// knows, by their names.
 func DescribeScopes(scope string) []ScopeText {
 	var texts []ScopeText
 	for _, t := range scopeTexts {
@@ -63,7 +67,21 @@ func DescribeScopes(scope string) []ScopeText {
 			texts = append(texts, t)
 		}
 	}
+	for _, name := range strings.Fields(scope) {
+		if t := describe(name); t.Named {
+			texts = append(texts, t)
+		}
+	}
 	return texts
+}
+
+// describe says in words what one scope allows. What is not known is taken to act.
+func describe(scope string) ScopeText {
+	i := slices.IndexFunc(scopeTexts, func(t ScopeText) bool { return t.Scope == scope })
+	if i >= 0 {
+		return scopeTexts[i]
+	}
+	return ScopeText{Scope: scope, Text: "Use “" + scope + "”, of which only the client's own server knows what it allows", Weight: WeightActs, Optional: true, Named: true}
 }
 
 // hasScope reports whether a space-separated scope value holds a scope.
@@ -142,18 +160,41 @@ func narrowScope(requested, chosen string) (string, error) {
 	if strings.TrimSpace(chosen) == "" {
 		return requested, nil
 	}
+	return chosenScope(requested, chosen)
+}
+
+// chosenScope is narrowScope for a form on which every optional scope has a box:
+// there no choice is a choice.
+//
+//	InvalidScope: as narrowScope, or nothing is left
+func chosenScope(requested, chosen string) (string, error) {
+	if strings.TrimSpace(chosen) == "" {
+		chosen = requiredScope(requested)
+	}
+	if strings.TrimSpace(chosen) == "" {
+		return "", refuse(InvalidScope, "nothing is left of what was asked for: choose something, or deny")
+	}
 	if _, err := subsetScope(requested, chosen); err != nil {
 		return "", refuse(InvalidScope, "more was chosen than the device asked for")
 	}
 	var kept []string
 	for _, scope := range strings.Fields(requested) {
-		i := slices.IndexFunc(scopeTexts, func(t ScopeText) bool { return t.Scope == scope })
-		optional := i < 0 || scopeTexts[i].Optional
-		if !optional || hasScope(chosen, scope) {
+		if !describe(scope).Optional || hasScope(chosen, scope) {
 			kept = append(kept, scope)
 		}
 	}
 	return strings.Join(kept, " "), nil
+}
+
+// requiredScope is what of a scope the owner cannot take out.
+func requiredScope(requested string) string {
+	var kept []string
+	for _, scope := range strings.Fields(requested) {
+		if !describe(scope).Optional {
+			kept = append(kept, scope)
+		}
+	}
+	return strings.Join(kept, " ")
 }
 
 // subsetScope returns what was asked, in the order granted.

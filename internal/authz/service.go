@@ -68,10 +68,12 @@ type Service struct {
 
 	pending  pendingCount
 	creation *creationLimit
-	drawn    codesDrawn
-	shunned  shunned
-	turns    *turns
-	spentIn  atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
+	// newcomers bounds the accounts that a network brings.
+	newcomers *creationLimit
+	drawn     codesDrawn
+	shunned   shunned
+	turns     *turns
+	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 
 	stopSweep context.CancelFunc
 	swept     sync.WaitGroup
@@ -106,6 +108,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		clients:    newRemembered[string, Client](clientsRemembered),
 		tokens:     newRemembered[Hash, accessClaims](tokensRemembered),
 		creation:   newCreationLimit(o.Settings.DeviceRequestsPerNetwork),
+		newcomers:  newCreationLimit(newcomersPerMinute),
 		turns:      newTurns(),
 	}
 	// What was drawn before this start is not known: codes of any length may live.

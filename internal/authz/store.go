@@ -147,7 +147,8 @@ type SessionStore interface {
 	// the one with the token keep, and returns how many. There is one event, and
 	// none if there was nothing to end.
 	EndOtherSessions(ctx context.Context, accountID string, keep Hash, now time.Time, e Event) (int, error)
-	// CreateReview stores a review.
+	// CreateReview stores a review. Of those of its session the newest eight are
+	// kept: looking again and again fills no database.
 	CreateReview(ctx context.Context, r Review) error
 	// TakeReview returns and deletes a review of this session that expires after
 	// now. Of concurrent calls one gets it.

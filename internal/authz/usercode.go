@@ -95,11 +95,7 @@ func ParseUserCode(typed string) (string, bool) {
 	}
 	shortest, longest := codeLengths[0].letters, codeLengths[len(codeLengths)-1].letters
 	letters := make([]byte, 0, longest)
-	for _, r := range norm.NFKC.String(typed) {
-		if isDecoration(r) {
-			continue
-		}
-		r = unicode.ToUpper(r)
+	for _, r := range plainCode(typed) {
 		if r > unicode.MaxASCII || !strings.ContainsRune(userCodeAlphabet, r) || len(letters) == longest {
 			return "", false
 		}
@@ -142,6 +138,17 @@ func codeOfLink(typed string) string {
 func isDecoration(r rune) bool {
 	return unicode.IsSpace(r) || r == 'ー' || strings.ContainsRune("_*`´<>", r) ||
 		unicode.In(r, unicode.Dash, unicode.Pd, unicode.Cf, unicode.Quotation_Mark, unicode.Terminal_Punctuation, unicode.Ps, unicode.Pe, unicode.Pi, unicode.Pf)
+}
+
+// plainCode is what is left of a typed text without what people put around the
+// characters that count.
+func plainCode(typed string) string {
+	return strings.Map(func(r rune) rune {
+		if isDecoration(r) {
+			return -1
+		}
+		return unicode.ToUpper(r)
+	}, norm.NFKC.String(typed))
 }
 
 // userCodeHash is how a user code is kept. User codes are short: with a plain

@@ -261,6 +261,10 @@ func checkIssuer(text string) error {
 		return errors.New("must be a URL, like https://id.example.org")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "":
 		return errors.New("must be only scheme and host, without a trailing slash, like https://id.example.org")
+	case u.Host != strings.ToLower(u.Host):
+		return errors.New("must have its host in lower case, as browsers write it")
+	case (u.Scheme == "https" && u.Port() == "443") || (u.Scheme == "http" && u.Port() == "80"):
+		return errors.New("must be without the port that its scheme implies")
 	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
 		return errors.New("must be https on a name that is not loopback")
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"countersign.dev/internal/authz"
 )
@@ -31,20 +33,20 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, r, http.StatusOK, s.pages.account, v)
 }
 
-// accountForm carries out a form of the account page that names one thing, and
-// shows the page again.
-func (s *Server) accountForm(act func(ctx context.Context, owner authz.Owner, id string) error) handler {
+// formThat carries out a form of a signed-in page about one thing, and shows the
+// page again: back is its address, in which {id} is the thing's.
+func (s *Server) formThat(act func(ctx context.Context, owner authz.Owner, id string) error, back string) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := s.ownForm(r)
 		if err != nil {
 			return err
 		}
+		id := r.PathValue("id")
 		// What is gone already is what was wanted: a second click, another tab.
-		if err := act(r.Context(), who, r.PathValue("id")); err != nil && !errors.Is(err, authz.NotFound) {
+		if err := act(r.Context(), who, id); err != nil && !errors.Is(err, authz.NotFound) {
 			return err
 		}
-		http.Redirect(w, r, "/account", http.StatusSeeOther)
-		return nil
+		return seeOther(w, r, strings.Replace(back, "{id}", url.PathEscape(id), 1))
 	}
 }
 

@@ -48,6 +48,10 @@ var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "te
 // the style sheet: pages hold no style of their own, which their policy forbids.
 func newAssets(brand Brand) (assets, error) {
 	all := assets{}
+	packer, err := gzip.NewWriterLevel(nil, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
 	files, err := fs.ReadDir(assetFiles, "assets")
 	if err != nil {
 		return nil, err
@@ -60,26 +64,24 @@ func newAssets(brand Brand) (assets, error) {
 		if f.Name() == styleSheet {
 			content = append(content, brand.style()...)
 		}
-		if all[f.Name()], err = newAsset(mediaTypes[path.Ext(f.Name())], content); err != nil {
+		if all[f.Name()], err = newAsset(packer, mediaTypes[path.Ext(f.Name())], content); err != nil {
 			return nil, err
 		}
 	}
 	if len(brand.Logo) > 0 {
-		all[logo], err = newAsset(brand.LogoType, brand.Logo)
+		all[logo], err = newAsset(packer, brand.LogoType, brand.Logo)
 	}
 	return all, err
 }
 
-func newAsset(mediaType string, content []byte) (asset, error) {
+// newAsset packs a file. The packer takes a megabyte to make, so it is made once.
+func newAsset(packer *gzip.Writer, mediaType string, content []byte) (asset, error) {
 	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
+	packer.Reset(&b)
+	if _, err := packer.Write(content); err != nil {
 		return asset{}, err
 	}
-	if _, err := z.Write(content); err != nil {
-		return asset{}, err
-	}
-	if err := z.Close(); err != nil {
+	if err := packer.Close(); err != nil {
 		return asset{}, err
 	}
 	sum := sha256.Sum256(content)

@@ -106,6 +106,9 @@ func (s *Server) redeemDevice(w http.ResponseWriter, r *http.Request, p *params)
 // only for a script of our own or a tool: a link in somebody else's page must
 // not (ruling 0.13).
 func (s *Server) deviceStatus(w http.ResponseWriter, r *http.Request) error {
+	if err := notByStrangersPage(r); err != nil {
+		return err
+	}
 	typed := r.URL.Query().Get("user_code")
 	who, err := s.sessionOwner(r)
 	if isUnauthorized(err) {
@@ -141,6 +144,23 @@ func status(r authz.DeviceRequest) string {
 	return string(r.State)
 }
 
+// notByStrangersPage refuses what another site's page makes a browser ask without
+// its person: each wrong code would count against that person (attack B-02). A
+// link that somebody follows is none of that, and a program sends no such headers.
+func notByStrangersPage(r *http.Request) error {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	if foreign(r) && dest != "" && dest != "document" {
+		return errCrossOrigin
+	}
+	return nil
+}
+
+// foreign reports whether a browser says that another site's page sent a request.
+func foreign(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
+}
+
 func ownScript(r *http.Request) bool {
 	site, dest := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Dest")
 	return (site == "" || site == "same-origin") && (dest == "" || dest == "empty")
@@ -149,6 +169,9 @@ func ownScript(r *http.Request) bool {
 // deviceApproval gives an owner what the page shows, and the statement to sign
 // (design D7).
 func (s *Server) deviceApproval(w http.ResponseWriter, r *http.Request) error {
+	if err := notByStrangersPage(r); err != nil {
+		return err
+	}
 	who, signed, err := s.owner(r, nil)
 	if err != nil {
 		return err
@@ -226,7 +249,7 @@ func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
 	}
 	out.Client.ID, out.Client.Name, out.Client.Verified = f.Client.ID, f.Client.DisplayName(), f.Client.Registered
 	for _, t := range authz.DescribeScopes(f.Scope) {
-		out.Scopes = append(out.Scopes, scopeFact(t))
+		out.Scopes = append(out.Scopes, scopeFact{t.Scope, t.Text, t.Weight, t.Optional})
 	}
 	out.Seen.Network, out.Seen.UserAgent, out.Seen.Origin = string(f.Network), f.Request.Seen.UserAgent, f.Request.Seen.Origin
 	out.Device.Name, out.Device.Platform = f.Request.Says.Name, f.Request.Says.Platform

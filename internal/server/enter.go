@@ -162,8 +162,7 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request) error {
 			return s.notOpened(w, r, code, err)
 		}
 	}
-	http.Redirect(w, r, visitAddress(visit), http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, visitAddress(visit))
 }
 
 // visitOf is the visit that a form goes on with, or a new one for the code that

@@ -317,7 +317,7 @@ func TestK11_ThatWasNotMeTakesTheGrantBackAndReportsIt(t *testing.T) {
 		t.Fatalf("%d reports before any", n)
 	}
 	form := url.Values{"form": {h.formToken(cookie)}}
-	if r := h.page("/device/done/"+grants[0]+"/undo", cookie, form); r.status != http.StatusSeeOther {
+	if r := h.page("/device/done/"+grants[0]+"/report", cookie, form); r.status != http.StatusSeeOther {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 	h.userInfo(tokens.text("access_token")).wantError(http.StatusUnauthorized, "invalid_token")

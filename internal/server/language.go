@@ -7,13 +7,11 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/text/language"
-	"golang.org/x/text/language/display"
 
 	"countersign.dev/internal/authz"
 )
@@ -24,6 +22,12 @@ var messageFiles embed.FS
 // languages are those of the message catalogue, the first one when nothing fits.
 // Every text of every page stands there, so that a translator needs no template.
 var languages = []language.Tag{language.English, language.German, language.Spanish, language.Japanese, language.Arabic}
+
+// selfNames are what the languages call themselves. x/text knows it too, at the cost
+// of two megabytes of names of other languages.
+var selfNames = map[language.Tag]string{
+	language.English: "English", language.German: "Deutsch", language.Spanish: "Español", language.Japanese: "日本語", language.Arabic: "العربية",
+}
 
 // rightToLeft are the languages written from right to left.
 var rightToLeft = map[language.Tag]bool{language.Arabic: true}
@@ -165,19 +169,11 @@ func languageLinks(current words, address string) []languageLink {
 	links := make([]languageLink, len(languages))
 	for i, tag := range languages {
 		links[i] = languageLink{
-			Tag: tag.String(), Name: firstUpper(display.Self.Name(tag)), Here: tag == current.tag,
+			Tag: tag.String(), Name: selfNames[tag], Here: tag == current.tag,
 			Address: address + "?lang=" + tag.String(),
 		}
 	}
 	return links
-}
-
-func firstUpper(s string) string {
-	if s == "" {
-		return ""
-	}
-	first := []rune(s)[0]
-	return strings.ToUpper(string(first)) + s[len(string(first)):]
 }
 
 // rememberLanguage keeps a language that was chosen by a link of ours.

@@ -252,7 +252,7 @@ func TestEveryReviewAndOutcomeIsSaidInEveryLanguage(t *testing.T) {
 		_, denied := outcome(url.Values{"transaction": {wrong}, "decision": {"deny"}})
 		denied.wantSpoken(tag, "done.denied")
 		at, allowed := outcome(url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}, "match": {registered[5:]}})
-		for _, id := range []string{"done.allowed", "done.until", "done.undo", "proved.session"} {
+		for _, id := range []string{"done.allowed", "done.until", "account.grant-report", "proved.session"} {
 			allowed.wantSpoken(tag, id)
 		}
 		h.page(at+"/undo", both, url.Values{"form": {h.formToken(both)}})

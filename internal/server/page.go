@@ -155,8 +155,7 @@ func (s *Server) signOutForm(w http.ResponseWriter, r *http.Request) error {
 	if err := s.forgetSession(w, r); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, "/")
 }
 
 // homePage is what a person sees who opens the issuer's address.

@@ -116,7 +116,7 @@ func TestD21_AfterTheDecisionThePersonGoesBackToTheDevice(t *testing.T) {
 		t.Fatalf("%d %s", decided.status, decided.body)
 	}
 	done := decided.header.Get("Location")
-	h.send(http.MethodGet, done, "", "Cookie", cookie).wantPage(200, "Go back to your device", "undo")
+	h.send(http.MethodGet, done, "", "Cookie", cookie).wantPage(200, "Go back to your device", "Take it back", "That was not me")
 	tokens := h.poll(d).wantOK()
 	if tokens.text("scope") != "openid" {
 		t.Errorf("scope %q", tokens.text("scope"))

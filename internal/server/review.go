@@ -25,13 +25,15 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if foreign(r) { // nothing is looked up for a link of somebody else's
+		return s.proceedPage(w, r, who, visit, code)
+	}
 	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.asker(r, who), code)
 	switch {
 	case errors.Is(err, authz.NotOpened):
 		return s.proceedPage(w, r, who, visit, code)
 	case errors.Is(err, authz.AlreadyDecided): // by this very person: somebody else's is foreign
-		http.Redirect(w, r, "/device/done/"+facts.Request.ID, http.StatusSeeOther)
-		return nil
+		return seeOther(w, r, "/device/done/"+facts.Request.ID)
 	case err != nil:
 		return s.notOpened(w, r, code, err)
 	}
@@ -45,6 +47,13 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, i := range identities {
 		page.Identities = append(page.Identities, identityChoice{i.BAPID, i.DisplayName(), i.BAPID == who.BAPID})
+	}
+	if r.URL.Query().Has(nothingChosen) {
+		text, err := s.catalogue.words(r).A("review.nothing-chosen")
+		if err != nil {
+			return err
+		}
+		page.Warnings = append(page.Warnings, text)
 	}
 	page.Visit = visit
 	page.Issuer, page.Local = s.authz.Issuer(), s.authz.Issuer() == defaultIssuer
@@ -107,13 +116,17 @@ type scopeView struct {
 func scopeViews(scope string, verified bool) []scopeView {
 	var views []scopeView
 	for _, t := range authz.DescribeScopes(scope) {
-		views = append(views, scopeView{
+		v := scopeView{
 			Scope: t.Scope, Message: "scope." + t.Scope + ".text", Short: "scope." + t.Scope + ".short",
 			Weight: t.Weight, WeightMessage: "weight." + t.Weight, Optional: t.Optional,
 			// What only reads does no harm; what acts is ticked for clients that the
 			// operator has looked at.
 			Ticked: t.Weight == authz.WeightReads || verified,
-		})
+		}
+		if t.Named {
+			v.Message, v.Short = "scope.named.text", "scope.named.short"
+		}
+		views = append(views, v)
 	}
 	return views
 }
@@ -233,13 +246,13 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	visit := p.text("visit")
+	if _, err := s.authz.VisitCode(visit); err != nil {
+		visit = "" // leads back nowhere
+	}
 	who, err := s.sessionOwner(r)
-	if isUnauthorized(err) && p.text("visit") != "" {
-		if _, err := s.authz.VisitCode(p.text("visit")); err != nil {
-			return err
-		}
-		http.Redirect(w, r, visitAddress(p.text("visit")), http.StatusSeeOther)
-		return nil
+	if isUnauthorized(err) && visit != "" {
+		return seeOther(w, r, visitAddress(visit))
 	}
 	if err != nil {
 		return err
@@ -250,12 +263,37 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	requestID, err := s.authz.DecideReview(r.Context(), who, s.asker(r, who), authz.ReviewDecision{
 		Transaction: authz.Secret(p.text("transaction")), Approve: decision == "approve", Report: decision == "report",
-		Scope: p.text("scope"), Match: p.text("match"),
+		Scope: p.text("scope"), Match: p.text("match"), BAPID: p.text("identity"),
 	})
-	if err != nil && (requestID == "" || !s.isOutcome(r, who, requestID)) {
+	switch {
+	case err == nil || (requestID != "" && s.isOutcome(r, who, requestID)):
+		return seeOther(w, r, "/device/done/"+requestID+why(decision, err))
+	case visit != "" && errors.Is(err, authz.InvalidScope):
+		return seeOther(w, r, visitAddress(visit)+"?"+nothingChosen)
+	case visit != "" && errors.Is(err, authz.ReviewOver): // read too long, or it has changed: read it again
+		return seeOther(w, r, visitAddress(visit))
+	default:
 		return s.notOpened(w, r, "", err)
 	}
-	http.Redirect(w, r, "/device/done/"+requestID, http.StatusSeeOther)
+}
+
+// nothingChosen is what a review's address says to a person who left nothing ticked.
+const nothingChosen = "nothing-chosen"
+
+// why is what the address of an outcome says of its reason.
+func why(decision string, err error) string {
+	switch {
+	case errors.Is(err, authz.WrongMatch):
+		return "?mismatch"
+	case err == nil && decision == "report":
+		return "?reported"
+	default:
+		return ""
+	}
+}
+
+func seeOther(w http.ResponseWriter, r *http.Request, address string) error {
+	http.Redirect(w, r, address, http.StatusSeeOther)
 	return nil
 }
 
@@ -277,6 +315,12 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := doneView{ID: outcome.ID, ClientName: s.clientName(r, outcome.ClientID), Title: "done.denied", Approved: outcome.Approved}
+	switch q := r.URL.Query(); {
+	case q.Has("mismatch"):
+		page.Reason = "done.mismatch-what"
+	case q.Has("reported"):
+		page.Reason = "done.reported-what"
+	}
 	if grant := outcome.Grant; page.Approved {
 		page.Revoked, page.Alive = !grant.RevokedAt.IsZero(), outcome.Alive
 		page.Scopes, page.Until = scopeViews(grant.Scope, true), grant.ExpiresAt
@@ -305,6 +349,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 type doneView struct {
 	ID         string
 	Title      string // a message
+	Reason     string // a message, or empty
 	ClientName string
 	Identity   string
 	Approved   bool
@@ -326,19 +371,4 @@ func proof(acr string) string {
 	default:
 		return "session"
 	}
-}
-
-// undo is POST /device/done/{id}/undo: one click takes the grant back and reports
-// it (requirement K-11).
-func (s *Server) undo(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.ownForm(r)
-	if err != nil {
-		return err
-	}
-	id := r.PathValue("id")
-	if err := s.authz.ReportGrant(r.Context(), who, id); err != nil {
-		return err
-	}
-	http.Redirect(w, r, "/device/done/"+id, http.StatusSeeOther)
-	return nil
 }

@@ -31,6 +31,12 @@ type route struct {
 	class   class
 }
 
+// Where forms lead back to.
+const (
+	accountPath = "/account"
+	donePath    = "/device/done/{id}"
+)
+
 // routes is every endpoint there is.
 func (s *Server) routes() []route {
 	return []route{
@@ -80,15 +86,16 @@ func (s *Server) routes() []route {
 		{"GET", "/device/request/{visit}", s.requestPage, page},
 		{"POST", "/device/decide", s.decide, page},
 		{"GET", "/device/done/{id}", s.donePage, page},
-		{"POST", "/device/done/{id}/undo", s.undo, page},
+		{"POST", "/device/done/{id}/undo", s.formThat(s.authz.RevokeGrant, donePath), page},
+		{"POST", "/device/done/{id}/report", s.formThat(s.authz.ReportGrant, donePath), page},
 		{"GET", "/account", s.accountPage, page},
-		{"POST", "/account/grants/revoke", s.accountForm(s.revokeAll), page},
-		{"POST", "/account/grants/{id}/revoke", s.accountForm(s.authz.RevokeGrant), page},
-		{"POST", "/account/grants/{id}/report", s.accountForm(s.authz.ReportGrant), page},
-		{"POST", "/account/sessions/end", s.accountForm(s.endOthers), page},
-		{"POST", "/account/sessions/{id}/end", s.accountForm(s.authz.EndSession), page},
-		{"POST", "/account/passkeys/{id}/remove", s.accountForm(s.authz.RemovePasskey), page},
-		{"POST", "/account/backups/{id}/remove", s.accountForm(s.authz.RemoveBackup), page},
+		{"POST", "/account/grants/revoke", s.formThat(s.revokeAll, accountPath), page},
+		{"POST", "/account/grants/{id}/revoke", s.formThat(s.authz.RevokeGrant, accountPath), page},
+		{"POST", "/account/grants/{id}/report", s.formThat(s.authz.ReportGrant, accountPath), page},
+		{"POST", "/account/sessions/end", s.formThat(s.endOthers, accountPath), page},
+		{"POST", "/account/sessions/{id}/end", s.formThat(s.authz.EndSession, accountPath), page},
+		{"POST", "/account/passkeys/{id}/remove", s.formThat(s.authz.RemovePasskey, accountPath), page},
+		{"POST", "/account/backups/{id}/remove", s.formThat(s.authz.RemoveBackup, accountPath), page},
 		{"POST", "/sign-out", s.signOutForm, page},
 		{"GET", "/assets/{file}", s.asset, page},
 		{"GET", "/{$}", s.home, page},
@@ -109,7 +116,18 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle(path, s.dispatch(routes))
 	}
 	mux.Handle("/", s.nothingHere())
-	return mux
+	return s.guardRedirects(mux)
+}
+
+// guardRedirects gives the headers of a page to what the mux answers by itself: a
+// redirect from a path that is not clean to the one that is (requirement Z-21).
+func (s *Server) guardRedirects(mux http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
+			s.headers(w.Header(), page)
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // nothingHere answers where there is no endpoint: a person who mistyped an address

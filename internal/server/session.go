@@ -54,7 +54,7 @@ func (s *Server) owner(r *http.Request, body []byte) (authz.Owner, *authz.Signed
 		who, err := s.sessionOwner(r)
 		return who, nil, err
 	}
-	signed := authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: body}
+	signed := authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: body, From: s.source(r)}
 	who, err := s.authz.SignedOwner(r.Context(), signed)
 	who.Seen = s.seen(r)
 	return who, &signed, err
@@ -144,7 +144,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		return &authz.Error{Code: authz.Unauthorized, Description: "X-Auth-Token is missing: sign the request with your identity's member key"}
 	}
 	in := authz.SignInRequest{
-		SignedRequest: authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw},
+		SignedRequest: authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw, From: s.source(r)},
 		BAPID:         p.text("bapId"),
 		Seen:          s.seen(r),
 		Replaces:      s.sessionToken(r),

@@ -96,11 +96,20 @@ func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep aut
 	return n, wrap("ending sessions", err)
 }
 
+// reviewsKept is how many reviews of one session are kept.
+const reviewsKept = 8
+
 // CreateReview implements authz.SessionStore.
 func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
-	return s.insert(ctx, "storing a review", single, func(c *sqlite.Conn) error {
+	return s.insert(ctx, "storing a review", several, func(c *sqlite.Conn) error {
 		_, err := exec(c, `INSERT INTO reviews (id, session, request_id, user_code, facts, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
 			n.ID, n.Session, n.RequestID, n.UserCode, n.Facts, n.ExpiresAt)
+		if err != nil {
+			return err
+		}
+		_, err = exec(c, `DELETE FROM reviews WHERE session = ?1 AND id IN (
+			SELECT id FROM reviews WHERE session = ?1 AND id <> ?2 ORDER BY expires_at DESC LIMIT -1 OFFSET ?3)`,
+			n.Session, n.ID, reviewsKept-1)
 		return err
 	})
 }

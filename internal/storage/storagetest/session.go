@@ -191,6 +191,26 @@ var sessionCases = []testCase{
 		b.count(errs, 1, is(authz.ErrNotFound))
 		b.same(taken[slices.Index(errs, nil)], r)
 	}},
+	{"of a session's reviews the newest eight are kept, others' stay", func(b *bench) {
+		other := b.review()
+		b.ok(b.store.CreateReview(b.Context(), other))
+		mine := make([]authz.Review, 12)
+		for i := range mine {
+			mine[i] = b.review()
+			mine[i].Session, mine[i].ExpiresAt = mine[0].Session, at(600+i)
+			b.ok(b.store.CreateReview(b.Context(), mine[i]))
+		}
+		for i, r := range mine {
+			_, err := b.store.TakeReview(b.Context(), r.ID, r.Session, at(0))
+			if i < 4 {
+				b.refused(err, authz.ErrNotFound)
+			} else {
+				b.ok(err)
+			}
+		}
+		_, err := b.store.TakeReview(b.Context(), other.ID, other.Session, at(0))
+		b.ok(err)
+	}},
 	{"a review of another session or over is not found, and stays", func(b *bench) {
 		r := b.review()
 		b.ok(b.store.CreateReview(b.Context(), r))

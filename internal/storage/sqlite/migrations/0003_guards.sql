@@ -14,3 +14,6 @@ CREATE TABLE reports (
     PRIMARY KEY (subject, account_id)
 ) WITHOUT ROWID;
 CREATE INDEX reports_time ON reports (reported_at);
+
+-- Of a session the newest few are kept.
+CREATE INDEX reviews_session ON reviews (session, expires_at);
