@@ -104,7 +104,7 @@ func TestPageTheEventsTellWhoApprovedWhatWithTheReceipt(t *testing.T) {
 	device := h.ask(t, numberMatch)
 	goTo(tab, h, device)
 	approve(tab, device)
-	tab.Leads(func() { tab.Click("form[action$='/undo'] button") })
+	tab.Leads(func() { tab.Click("button[formaction$='/report']") })
 	account(tab)
 	events := tab.Text(".events")
 	for _, want := range []string{"Signed in as", "The profile of Satoshi was changed", "“living-room-tv” was allowed to act as Satoshi", "What “living-room-tv” was allowed was taken back and reported"} {
