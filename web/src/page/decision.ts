@@ -200,6 +200,7 @@ class Review {
 
   async #decide(): Promise<void> {
     fail(this.form, "");
+    if (!this.#scope) return fail(this.form, say("nothing-chosen"));
     try {
       if (!this.#canSign && this.#bySession) return await submit(this.form, this.approve);
       if (this.#byWallet) return await awaiting(this.form, say("confirm-in-wallet"), () => this.#sign());
