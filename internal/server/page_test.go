@@ -322,7 +322,7 @@ func TestTheCodeSurvivesASignInWithoutStandingInAnAddress(t *testing.T) {
 		h.page("/device", alice, url.Values{"visit": {broken}}).wantPage(400)
 	}
 	h.advance(30 * time.Minute)
-	h.send(http.MethodGet, address, "").wantPage(400, "no longer current")
+	h.send(http.MethodGet, address, "").wantPage(400, "open for too long")
 }
 
 // inlineScript finds a script that stands in the page itself; one of data runs
