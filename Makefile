@@ -86,12 +86,12 @@ test-e2e: build clients
 # those of what drives it.
 .PHONY: test-browser
 test-browser: web/node_modules/.installed ## Test the pages in Chromium
-	go test -tags e2e -count=1 -p 1 -parallel 4 -timeout 4m -run '^TestPage' ./e2e ./e2e/browser
+	go test -tags e2e -count=1 -p 1 -parallel 4 -timeout 8m -run '^TestPage' ./e2e ./e2e/browser
 
 .PHONY: screenshots
 screenshots: web/node_modules/.installed ## Take the pictures of e2e/screenshots anew
 	rm -rf e2e/screenshots
-	SCREENSHOTS=1 go test -tags e2e -count=1 -parallel 4 -timeout 4m -run '^TestPage' ./e2e
+	SCREENSHOTS=1 go test -tags e2e -count=1 -parallel 4 -timeout 8m -run '^TestPage' ./e2e
 
 # The clients that others wrote, at the versions of the lock file.
 .PHONY: clients

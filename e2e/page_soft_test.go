@@ -26,7 +26,7 @@ func TestPageAFormThatIsNotSentSaysSoAndTheKeyStaysUnlocked(t *testing.T) {
 	account(tab)
 	tab.Eval(`window.sameDocument = true`)
 	h.stop(t)
-	tab.Tolerate("ERR_CONNECTION_REFUSED")
+	tab.Tolerate("net::ERR_")
 	const all = "form[action='/account/grants/revoke']"
 	tab.Click(all + " button")
 	tab.WaitFor(all + " .error")
@@ -50,7 +50,7 @@ func TestPageWhatNeedsKeysIsAskedForAgainAfterItWasNotReached(t *testing.T) {
 	tab, device := h.guest(t), h.ask(t, numberMatch)
 	h.link(tab, device)
 	h.stop(t)
-	tab.Tolerate("ERR_CONNECTION_REFUSED")
+	tab.Tolerate("net::ERR_")
 	openWay(tab, "new")
 	tab.Type("[data-way=new] [name=name]", "Satoshi")
 	tab.Type("[data-way=new] [name=password]", password)
