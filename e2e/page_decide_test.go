@@ -44,7 +44,8 @@ func TestPageB01_AWrongNumberOrLettersDenyAndItIsSaid(t *testing.T) {
 // goTo goes from the account to the review by our own links, so that what is
 // unlocked stays so.
 func goTo(tab *browser.Tab, h *house, d *tv) {
-	if tab.Shows("[data-screen]") {
+	// There, shown or not: a page that is being arranged is not shown yet.
+	if browser.Eval[bool](tab, `document.querySelector("[data-screen]") !== null`) {
 		tab.Click(".brand")
 		tab.WaitFor("[data-screen=home]")
 		tab.Click("main a[href='/device']")
