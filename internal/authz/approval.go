@@ -97,7 +97,18 @@ func (s *Service) ReviewDevice(ctx context.Context, owner Owner, asker Asker, ty
 	if err := s.mayDecide(r, owner, true); err != nil {
 		return Facts{}, err
 	}
-	return s.facts(ctx, owner, asker, code, r, scope)
+	return s.shownFacts(ctx, owner, asker, code, r, scope)
+}
+
+// shownFacts are facts with what only somebody who reads them needs: to compare
+// a client with all others takes a list of them.
+func (s *Service) shownFacts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
+	f, err := s.facts(ctx, owner, asker, code, r, scope)
+	if err != nil {
+		return Facts{}, err
+	}
+	f.Imitates, err = s.imitation(ctx, f.Client)
+	return f, err
 }
 
 func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
@@ -118,9 +129,6 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt), Left: r.ExpiresAt.Sub(s.now()),
 	}
 	if f.Reports, err = s.reports(ctx, r); err != nil {
-		return Facts{}, err
-	}
-	if f.Imitates, err = s.imitation(ctx, c); err != nil {
 		return Facts{}, err
 	}
 	f.Match = matchKind(r, c, granted, f.Network, f.Reports)

@@ -40,7 +40,7 @@ func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typ
 	if r.State != Pending {
 		return Facts{Request: r}, "", errDecided
 	}
-	f, err := s.facts(ctx, owner, asker, code, r, "")
+	f, err := s.shownFacts(ctx, owner, asker, code, r, "")
 	if err != nil {
 		return Facts{}, "", err
 	}

@@ -50,18 +50,7 @@ func (s *Server) enterPage(w http.ResponseWriter, r *http.Request) error {
 
 // enterAgain shows the form, with what was wrong.
 func (s *Server) enterAgain(w http.ResponseWriter, r *http.Request, status int, page enterView) error {
-	who, err := s.sessionOwner(r)
-	if isUnauthorized(err) {
-		return s.show(w, r, status, s.pages.enter, view{Page: page})
-	}
-	if err != nil {
-		return err
-	}
-	v, err := s.viewOf(r, who, page)
-	if err != nil {
-		return err
-	}
-	return s.show(w, r, status, s.pages.enter, v)
+	return s.showAnybody(w, r, status, s.pages.enter, page)
 }
 
 // visitView is a code on its way, and the visit that carries it.
@@ -85,27 +74,21 @@ func (s *Server) proceedPage(w http.ResponseWriter, r *http.Request, who authz.O
 // signInView is the screen of ways to prove an identity.
 type signInView struct {
 	visitView
-	Issuer string
-	Local  bool // the command's default server is this one
 	// Passkeys: this server's issuer can have them.
 	Passkeys bool
 	QR       *qrView
 }
 
-// defaultIssuer is where the command line looks when it is told nothing.
-const defaultIssuer = "http://localhost:8628"
-
 // signInPage offers the ways to prove an identity. With a visit a person goes on
 // to its code, without one to their account.
 func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, visit, code string) error {
-	issuer := s.authz.Issuer()
-	page := signInView{visitView: visitView{code, visit}, Issuer: issuer, Local: issuer == defaultIssuer, Passkeys: s.authz.PasskeysPossible()}
+	page := signInView{visitView: visitView{code, visit}, Passkeys: s.authz.PasskeysPossible()}
 	v := view{}
 	if visit != "" {
 		v.Address = visitAddress(visit)
 		if s.secure { // a phone reaches no loopback address of another machine
 			var err error
-			if page.QR, err = newQR(issuer + "/device?code=" + code); err != nil {
+			if page.QR, err = newQR(s.authz.Issuer() + "/device?code=" + code); err != nil {
 				return err
 			}
 		}

@@ -38,6 +38,9 @@ func newPages() (*pages, error) {
 	return &p, nil
 }
 
+// defaultIssuer is where the command line looks when it is told nothing.
+const defaultIssuer = "http://localhost:8628"
+
 // view is what every page gets.
 type view struct {
 	words
@@ -45,6 +48,8 @@ type view struct {
 	// Host is printed so that a person can compare it with the address bar.
 	Host   string
 	Issuer string
+	// Local: the command line looks here when it is told nothing.
+	Local bool
 	// Now is the server's clock in Unix milliseconds: the script signs by it.
 	Now           int64
 	Style         string
@@ -68,6 +73,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pag
 	v.words = s.catalogue.words(r)
 	v.Brand, v.Host, v.Screen = s.brand, s.issuer.Host, p.name
 	v.Issuer, v.Now = s.authz.Issuer(), s.authz.Now().UnixMilli()
+	v.Local = v.Issuer == defaultIssuer
 	v.Style, v.ScriptAddress = s.assets.address(styleSheet), s.assets.address(script)
 	v.ScriptParts = s.assets[script].parts
 	here := v.Address
@@ -110,6 +116,22 @@ func pathToRead(r *http.Request) string {
 func (s *Server) viewOf(r *http.Request, who authz.Owner, page any) (view, error) {
 	identity, err := s.authz.Identity(r.Context(), who, who.BAPID)
 	return view{Who: &identity, Form: s.authz.FormToken(who), Page: page}, err
+}
+
+// showAnybody answers with a page that is there for people signed in and not.
+func (s *Server) showAnybody(w http.ResponseWriter, r *http.Request, status int, p *pageTemplate, page any) error {
+	who, err := s.sessionOwner(r)
+	if isUnauthorized(err) {
+		return s.show(w, r, status, p, view{Page: page})
+	}
+	if err != nil {
+		return err
+	}
+	v, err := s.viewOf(r, who, page)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, status, p, v)
 }
 
 // form reads a form of one of our own pages. Checkboxes of one name become one
@@ -160,16 +182,5 @@ func (s *Server) signOutForm(w http.ResponseWriter, r *http.Request) error {
 
 // homePage is what a person sees who opens the issuer's address.
 func (s *Server) homePage(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.sessionOwner(r)
-	if isUnauthorized(err) {
-		return s.show(w, r, http.StatusOK, s.pages.home, view{})
-	}
-	if err != nil {
-		return err
-	}
-	v, err := s.viewOf(r, who, nil)
-	if err != nil {
-		return err
-	}
-	return s.show(w, r, http.StatusOK, s.pages.home, v)
+	return s.showAnybody(w, r, http.StatusOK, s.pages.home, nil)
 }

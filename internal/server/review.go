@@ -41,7 +41,8 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := newReviewView(s.catalogue.words(r), facts, transaction, who.Method)
+	say := s.catalogue.words(r)
+	page, err := newReviewView(say, facts, transaction, who.Method)
 	if err != nil {
 		return err
 	}
@@ -49,14 +50,13 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 		page.Identities = append(page.Identities, identityChoice{i.BAPID, i.DisplayName(), i.BAPID == who.BAPID})
 	}
 	if r.URL.Query().Has(nothingChosen) {
-		text, err := s.catalogue.words(r).A("review.nothing-chosen")
+		text, err := say.A("review.nothing-chosen")
 		if err != nil {
 			return err
 		}
 		page.Warnings = append(page.Warnings, text)
 	}
 	page.Visit = visit
-	page.Issuer, page.Local = s.authz.Issuer(), s.authz.Issuer() == defaultIssuer
 	v, err := s.viewOf(r, who, page)
 	if err != nil {
 		return err
@@ -90,8 +90,6 @@ type reviewView struct {
 	Letters     bool
 	SignedOnly  bool
 	SecondsLeft int
-	Issuer      string
-	Local       bool
 }
 
 // identityChoice is an identity of the account. Only the session's own may act by
