@@ -119,7 +119,7 @@ func freePort(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("looking for a free port: %w", err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // it listened only to learn the port
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -23,10 +24,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(orphan) != "" {
 		c, err := pgtest.Start(context.Background(), pgtest.Options{})
 		if err != nil {
-			os.Stdout.WriteString(err.Error() + "\n")
+			fmt.Println(err)
 			os.Exit(1)
 		}
-		os.Stdout.WriteString(c.AdminURL() + "\n")
+		fmt.Println(c.AdminURL())
 		select {}
 	}
 	os.Exit(pgtest.Main(m))

@@ -121,7 +121,7 @@ func (c *Cluster) startLocked(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("starting PostgreSQL: %w", err)
 	}
-	defer log.Close() //nolint:errcheck // the server has its own
+	defer log.Close()
 	begin, err := log.Seek(0, 2)
 	if err != nil {
 		return fmt.Errorf("starting PostgreSQL: %w", err)
