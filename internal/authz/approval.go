@@ -316,10 +316,11 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision)
 		return Grant{}, err
 	}
 	a.Event.GrantID, a.Event.ACR = g.ID, g.ACR
-	if err := s.store.ApproveDeviceRequest(ctx, a); err != nil {
+	err = s.store.ApproveDeviceRequest(ctx, a)
+	s.decided(f.Request, err)
+	if err != nil {
 		return Grant{}, decisionRefused(err, owner, now)
 	}
-	s.decided(f.Request)
 	s.log.Info("device request approved", "grant", g.ID, "client_id", g.ClientID, "account", g.AccountID, "acr", g.ACR)
 	return g, nil
 }
@@ -353,10 +354,11 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclai
 	if report {
 		d.Reported = s.reportSubjects(r.ClientID, r.Seen)
 	}
-	if err := s.store.DenyDeviceRequest(ctx, d); err != nil {
+	err = s.store.DenyDeviceRequest(ctx, d)
+	s.decided(r, err)
+	if err != nil {
 		return decisionRefused(err, owner, now)
 	}
-	s.decided(r)
 	s.log.Info("device request denied", "request", r.ID, "client_id", r.ClientID, "account", owner.AccountID)
 	if !report {
 		return nil
@@ -384,11 +386,13 @@ func (s *Service) wrongMatch(ctx context.Context, owner Owner, r DeviceRequest) 
 	return errWrongMatch
 }
 
-// decided lets polls know, those that wait and those to come.
-func (s *Service) decided(r DeviceRequest) {
-	s.pending.leave(r.ClientID)
-	s.pace.decided(r.DeviceCode)
-	s.waiting.decided(r.ID)
+// decided lets polls know, those that wait and those to come, how a decision was
+// stored. A failure may mean that only the answer was lost, so they look.
+func (s *Service) decided(r DeviceRequest, failed error) {
+	if failed == nil {
+		s.pending.leave(r.ClientID)
+	}
+	s.heard(Decided{RequestID: r.ID, DeviceCode: r.DeviceCode})
 }
 
 var (

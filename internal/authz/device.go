@@ -104,7 +104,8 @@ func (s *Service) createDeviceRequest(ctx context.Context, r DeviceRequest) (*De
 		if err != nil {
 			return nil, err
 		}
-		s.drawn.drew(length, r.ExpiresAt)
+		// Another server may draw this length until its next sweep.
+		s.drawn.drew(length, r.ExpiresAt.Add(sweepEvery))
 		return &DeviceAuthorization{
 			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
 			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,
@@ -152,7 +153,7 @@ func (s *Service) RedeemDevice(ctx context.Context, c Client, deviceCode Secret,
 	}
 	s.pace.accept(code, began, s.settings.PollInterval, r.ExpiresAt)
 	if r.StateAt(began) == Pending {
-		s.pace.remember(r, epoch)
+		s.pace.remember(r, began, epoch)
 	}
 	if wait > 0 && r.StateAt(began) == Pending {
 		if r, err = s.awaitDecision(ctx, c, r, min(wait, MaxWait)); err != nil {
@@ -186,18 +187,21 @@ func (s *Service) deviceRequest(ctx context.Context, c Client, code Hash) (Devic
 // awaitDecision holds a pending request until it is decided or the time is up,
 // and returns it as it is then.
 func (s *Service) awaitDecision(ctx context.Context, c Client, r DeviceRequest, atMost time.Duration) (DeviceRequest, error) {
-	mine, leave := s.waiting.subscribe(r.ID)
-	defer leave()
-	// Looked at again after subscribing: a decision in between woke nobody.
-	r, err := s.deviceRequest(ctx, c, r.DeviceCode)
-	if err != nil || r.StateAt(s.now()) != Pending {
-		return r, err
-	}
-	if left := r.ExpiresAt.Sub(s.now()); left < atMost {
-		atMost = left
-	}
-	if err := s.waiting.wait(ctx, mine, atMost); err != nil {
-		return r, err
+	over := time.NewTimer(min(atMost, r.ExpiresAt.Sub(s.now())))
+	defer over.Stop()
+	for again := true; again; {
+		mine, leave := s.waiting.subscribe(r.ID)
+		// Looked at after subscribing: a decision before woke nobody. And looked at
+		// each time one is woken, which may be for nothing.
+		var err error
+		r, err = s.deviceRequest(ctx, c, r.DeviceCode)
+		if again = err == nil && r.StateAt(s.now()) == Pending; again {
+			again, err = s.waiting.wait(ctx, mine, over.C)
+		}
+		leave()
+		if err != nil || r.StateAt(s.now()) != Pending {
+			return r, err
+		}
 	}
 	return s.deviceRequest(ctx, c, r.DeviceCode)
 }

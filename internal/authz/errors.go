@@ -100,7 +100,8 @@ func refuseBecause(code Code, description string, cause error) *Error {
 }
 
 // Errors every Store returns for the outcomes its methods name. Anything else a
-// Store returns is a failure of the storage and becomes server_error.
+// Store returns is a failure of the storage and becomes server_error, or
+// temporarily_unavailable where it wraps ErrUnreachable.
 var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
@@ -112,6 +113,9 @@ var (
 	ErrCounter = errors.New("signature counter did not grow")
 	// ErrFull: there are as many as there may be.
 	ErrFull = errors.New("no more may be added")
+	// ErrUnreachable: the database cannot be used now. What was to be written may
+	// or may not have been.
+	ErrUnreachable = errors.New("the database cannot be reached")
 )
 
 // StateError says that a device request was not in the state that an operation

@@ -21,10 +21,11 @@ func (s *Service) open(ctx context.Context, owner Owner, asker Asker, r DeviceRe
 	if opened.Accounts < accountsOpening && opened.Browsers < browsersOpening {
 		return opened.Request, nil
 	}
-	if err := s.store.CancelDeviceRequest(ctx, r.ID, now); err != nil {
+	err = s.store.CancelDeviceRequest(ctx, r.ID, now)
+	s.decided(r, err)
+	if err != nil {
 		return DeviceRequest{}, decisionRefused(err, owner, now)
 	}
-	s.decided(r)
 	s.log.Warn("device request cancelled: its code was opened by too many", "request", r.ID, "client_id", r.ClientID,
 		"network", r.Seen.Network, "accounts", opened.Accounts, "browsers", opened.Browsers)
 	return DeviceRequest{}, errCancelled

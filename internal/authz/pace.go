@@ -23,18 +23,29 @@ const (
 // What is known must not outlive a decision. Every decision calls decided, which
 // forgets the request and raises the epoch; what was read from the store is
 // remembered only if the epoch is still the one from before the reading. So a
-// decision in between is never slept through.
+// decision in between is never slept through. Where other servers decide too,
+// what is known holds for as long as trust says, and while they cannot be heard
+// nothing is known.
 type pace struct {
+	trust time.Duration // 0: what is known holds until the code expires
+
 	mu    sync.Mutex
 	codes map[Hash]paced // guarded by mu
 	epoch uint64         // guarded by mu
+	deaf  bool           // decisions of other servers may be missed; guarded by mu
+	spell uint32         // counts the times of hearing; guarded by mu
 }
 
+// paced is what is known of a code; a server with a million devices has a million
+// of them. Times are Unix milliseconds.
 type paced struct {
-	last     time.Time // of the last poll that was accepted; early ones do not move it
-	interval time.Duration
-	expires  time.Time
-	// pendingFor is the client whose request is known to be pending, or empty.
+	last       int64 // of the last poll that was accepted; early ones do not move it
+	expires    int64
+	knownUntil int64
+	interval   uint32 // in milliseconds
+	// spell is the time of hearing in which the request was known to be pending,
+	// for the client pendingFor; empty: it is not known.
+	spell      uint32
 	pendingFor string
 }
 
@@ -44,17 +55,22 @@ func (p *pace) known(code Hash, clientID string, now time.Time) (pending bool, e
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.codes[code]
-	return c.pendingFor == clientID && now.Before(c.expires), p.epoch
+	return c.pendingFor == clientID && !p.deaf && c.spell == p.spell && now.UnixMilli() < c.knownUntil, p.epoch
 }
 
-// remember notes that a request was read as pending in an epoch.
-func (p *pace) remember(r DeviceRequest, epoch uint64) {
+// remember notes that a request was read at now as pending, in an epoch.
+func (p *pace) remember(r DeviceRequest, now time.Time, epoch uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c, ok := p.codes[r.DeviceCode]; ok && p.epoch == epoch {
-		c.pendingFor = r.ClientID
-		p.codes[r.DeviceCode] = c
+	c, ok := p.codes[r.DeviceCode]
+	if !ok || p.epoch != epoch || p.deaf {
+		return
 	}
+	c.pendingFor, c.spell, c.knownUntil = r.ClientID, p.spell, c.expires
+	if p.trust > 0 {
+		c.knownUntil = min(c.expires, now.Add(p.trust).UnixMilli())
+	}
+	p.codes[r.DeviceCode] = c
 }
 
 // decided forgets that a request is pending.
@@ -68,7 +84,16 @@ func (p *pace) decided(code Hash) {
 	}
 }
 
-func newPace() *pace { return &pace{codes: map[Hash]paced{}} }
+// setDeaf says whether decisions of other servers may be missed from now on.
+func (p *pace) setDeaf(deaf bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaf = deaf
+	p.epoch++ // what is being read may be older than what was missed
+	p.spell++
+}
+
+func newPace(trust time.Duration) *pace { return &pace{trust: trust, codes: map[Hash]paced{}} }
 
 // early reports whether a code that was polled before is polled too soon, and
 // if so lengthens its interval and returns the new one. A code not seen yet is
@@ -77,12 +102,14 @@ func (p *pace) early(code Hash, now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c, seen := p.codes[code]
-	if !seen || now.Sub(c.last) >= c.interval-min(tolerance, c.interval/5) {
+	interval := time.Duration(c.interval) * time.Millisecond
+	if !seen || time.Duration(now.UnixMilli()-c.last)*time.Millisecond >= interval-min(tolerance, interval/5) {
 		return 0, false
 	}
-	c.interval = min(c.interval+slowDownStep, max(slowestInterval, c.interval))
+	interval = min(interval+slowDownStep, max(slowestInterval, interval))
+	c.interval = uint32(interval.Milliseconds()) //nolint:gosec // at most the operator's interval or a minute
 	p.codes[code] = c
-	return c.interval, true
+	return interval, true
 }
 
 // accept marks a poll of a known code as the last one accepted.
@@ -91,9 +118,9 @@ func (p *pace) accept(code Hash, now time.Time, interval time.Duration, expires 
 	defer p.mu.Unlock()
 	c, seen := p.codes[code]
 	if !seen {
-		c = paced{interval: interval, expires: expires}
+		c = paced{interval: uint32(interval.Milliseconds()), expires: expires.UnixMilli()} //nolint:gosec // as above
 	}
-	c.last = now
+	c.last = now.UnixMilli()
 	p.codes[code] = c
 }
 
@@ -102,7 +129,7 @@ func (p *pace) forget(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for code, c := range p.codes {
-		if now.After(c.expires) {
+		if now.UnixMilli() > c.expires {
 			delete(p.codes, code)
 		}
 	}

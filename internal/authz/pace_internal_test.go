@@ -8,7 +8,7 @@ import (
 // polls runs a client that polls at the given moments and returns which polls
 // were told to slow down.
 func polls(interval time.Duration, at ...time.Duration) []bool {
-	p, began, code := newPace(), time.Unix(1_700_000_000, 0), Hash{1}
+	p, began, code := newPace(0), time.Unix(1_700_000_000, 0), Hash{1}
 	told := make([]bool, len(at))
 	for i, moment := range at {
 		now := began.Add(moment)
@@ -56,7 +56,7 @@ func TestD27_AClientThatIgnoresSlowDownStillGetsThrough(t *testing.T) {
 }
 
 func TestPaceForgetsWhatHasExpired(t *testing.T) {
-	p, now := newPace(), time.Unix(1_700_000_000, 0)
+	p, now := newPace(0), time.Unix(1_700_000_000, 0)
 	p.accept(Hash{1}, now, time.Second, now.Add(time.Minute))
 	p.accept(Hash{2}, now, time.Second, now.Add(time.Hour))
 	p.forget(now.Add(2 * time.Minute))

@@ -75,14 +75,16 @@ type Service struct {
 	turns     *turns
 	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 
-	stopSweep context.CancelFunc
-	swept     sync.WaitGroup
+	stop   context.CancelFunc // of what runs behind the requests
+	behind sync.WaitGroup
 }
 
 // Options are what a Service is made of. Secret, Clock and Rand are passed in so
 // that tests own them.
 type Options struct {
-	Store    Store
+	Store Store
+	// Others is nil for a server that has its database to itself.
+	Others   Others
 	Settings Settings
 	// Secret is the operator's secret, at least 32 bytes: everything the server
 	// seals or derives comes from it.
@@ -93,7 +95,7 @@ type Options struct {
 }
 
 // New makes a Service: it opens (or, the first time, makes) the signing keys and
-// starts removing what is over. Close stops that.
+// starts removing what is over and hearing of other servers. Close stops that.
 func New(ctx context.Context, o Options) (*Service, error) {
 	secrets, err := deriveSecrets(o.Secret)
 	if err != nil {
@@ -103,7 +105,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		store: o.Store, settings: o.Settings, now: o.Clock, rand: o.Rand, log: o.Log,
 		configured: map[string]Client{},
 		secrets:    secrets,
-		pace:       newPace(),
+		pace:       newPace(0),
 		waiting:    newWaiting(),
 		clients:    newRemembered[string, Client](clientsRemembered),
 		tokens:     newRemembered[Hash, accessClaims](tokensRemembered),
@@ -137,8 +139,12 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err := s.readShunned(ctx); err != nil {
 		return nil, err
 	}
-	ctx, s.stopSweep = context.WithCancel(context.WithoutCancel(ctx))
-	s.swept.Go(func() { s.sweep(ctx) })
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.behind.Go(func() { s.sweep(ctx) })
+	if o.Others != nil {
+		s.pace = newPace(trustOthers)
+		s.hear(ctx, o.Others)
+	}
 	return s, nil
 }
 
@@ -149,8 +155,8 @@ func (s *Service) Drain() { s.waiting.drain() }
 // Close drains and stops what New started. The store stays open: it is the caller's.
 func (s *Service) Close() {
 	s.Drain()
-	s.stopSweep()
-	s.swept.Wait()
+	s.stop()
+	s.behind.Wait()
 }
 
 // Ready reports whether the server can do its work now.

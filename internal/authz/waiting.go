@@ -55,22 +55,32 @@ func (w *waiting) decided(requestID string) {
 	delete(w.waiters, requestID)
 }
 
+// all wakes everyone, to look again.
+func (w *waiting) all() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, waiters := range w.waiters {
+		for waiter := range waiters {
+			close(waiter.woken)
+		}
+	}
+	clear(w.waiters)
+}
+
 // drain wakes everyone and lets nobody wait any more.
 func (w *waiting) drain() { w.once.Do(func() { close(w.drained) }) }
 
-// wait returns when the waiter is woken, the time is up, or the server drains;
-// its error is ctx's, when the client has gone away.
-func (w *waiting) wait(ctx context.Context, mine *waiter, atMost time.Duration) error {
-	timer := time.NewTimer(atMost)
-	defer timer.Stop()
+// wait returns true when the waiter is woken, and false when the time is over or
+// the server drains; its error is ctx's, when the client has gone away.
+func (w *waiting) wait(ctx context.Context, mine *waiter, over <-chan time.Time) (woken bool, err error) {
 	select {
 	case <-mine.woken:
-		return nil
+		return true, nil
 	case <-w.drained:
-		return nil
-	case <-timer.C:
-		return nil
+		return false, nil
+	case <-over:
+		return false, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 }

@@ -91,6 +91,7 @@ type errorBody struct {
 const (
 	retryUnavailable = "60"
 	retryGuesses     = "900"
+	retryNotReady    = "2"
 )
 
 // writeError answers with an error. A failure of ours is logged with an id, and
@@ -105,6 +106,9 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, c class, err
 		id := requestID()
 		s.log.Error("request failed", "request", id, "route", r.Pattern, "error", err)
 		refusal = internalError(id)
+		if errors.Is(err, authz.ErrUnreachable) {
+			refusal.Code, refusal.Description = codeNotReady, "the database cannot be reached now: try again in a few seconds; the operator finds it in the log under "+id
+		}
 	}
 	s.writeRefusal(w, r, c, refusal)
 }
@@ -134,6 +138,8 @@ func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, r
 		h.Set("Retry-After", retryUnavailable)
 	case authz.TooManyGuesses, authz.ProofRequired:
 		h.Set("Retry-After", retryGuesses)
+	case codeNotReady:
+		h.Set("Retry-After", retryNotReady)
 	}
 	if c == page {
 		s.errorPage(w, r, a.status, refusal)

@@ -1,0 +1,46 @@
+package authz
+
+import (
+	"context"
+)
+
+// Others are the servers that share the database: what they decide must reach
+// the polls that wait here.
+type Others interface {
+	// Watch calls heard for each device request that any server, this one too,
+	// moves out of pending, soon after it did; the same one again does no harm. It
+	// calls deaf(false) when from now on nothing is missed, and deaf(true) when
+	// something may be; until the first call nothing is heard. It returns when ctx
+	// ends. A server that fails between deciding and telling may leave a decision
+	// unheard: who relies on silence does so for a while only.
+	Watch(ctx context.Context, heard func(Decided), deaf func(bool))
+}
+
+// Decided names a device request that is no longer pending.
+type Decided struct {
+	RequestID  string
+	DeviceCode Hash
+}
+
+// trustOthers is for how long silence means that a request is still pending. It
+// is as long as a waiting poll sleeps at most, so neither is later than the other.
+const trustOthers = MaxWait
+
+// hear begins to follow what other servers decide.
+func (s *Service) hear(ctx context.Context, others Others) {
+	s.pace.setDeaf(true)
+	s.behind.Go(func() {
+		others.Watch(ctx, s.heard, func(deaf bool) {
+			s.pace.setDeaf(deaf)
+			if !deaf {
+				s.waiting.all() // to look at what was missed
+			}
+		})
+	})
+}
+
+// heard is called after each decision on a device request, here or elsewhere.
+func (s *Service) heard(d Decided) {
+	s.pace.decided(d.DeviceCode)
+	s.waiting.decided(d.RequestID)
+}

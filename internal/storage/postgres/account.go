@@ -1,0 +1,79 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"countersign.dev/internal/authz"
+)
+
+const (
+	identityColumns = `bap_id, account_id, member_key, created_at, profile`
+	insertIdentity  = `INSERT INTO identities (` + identityColumns + `) VALUES ($1, $2, $3, $4, $5)`
+)
+
+func identityArgs(i authz.Identity) []any {
+	return []any{i.BAPID, i.AccountID, i.MemberKey, keptTime(i.CreatedAt), toJSON(i.Profile)}
+}
+
+// CreateAccount implements authz.AccountStore.
+func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
+	return s.transact(ctx, "creating an account", func(ctx context.Context, tx pgx.Tx) error {
+		steps := &pgx.Batch{}
+		steps.Queue(`INSERT INTO accounts (id, created_at, disabled) VALUES ($1, $2, $3)`, a.ID, keptTime(a.CreatedAt), a.Disabled)
+		steps.Queue(insertIdentity, identityArgs(first)...)
+		return inserted(tx.SendBatch(ctx, steps).Close())
+	})
+}
+
+// Account implements authz.AccountStore.
+func (s *Store) Account(ctx context.Context, id string) (a authz.Account, err error) {
+	err = s.one(ctx, "reading an account", `SELECT id, created_at, disabled FROM accounts WHERE id = $1`, []any{id},
+		&a.ID, toTime{&a.CreatedAt}, &a.Disabled)
+	return a, err
+}
+
+// identityFields are where a row's identityColumns go.
+func identityFields(i *authz.Identity) []any {
+	return []any{&i.BAPID, &i.AccountID, &i.MemberKey, toTime{&i.CreatedAt}, toProfile{&i.Profile}}
+}
+
+// toProfile reads a profile.
+type toProfile struct{ into *authz.Profile }
+
+// ScanText implements pgtype.TextScanner.
+func (p toProfile) ScanText(v pgtype.Text) error {
+	*p.into = authz.Profile{}
+	if v.String == "{}" {
+		return nil
+	}
+	return json.Unmarshal([]byte(v.String), p.into)
+}
+
+// Identity implements authz.AccountStore.
+func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, err error) {
+	err = s.one(ctx, "reading an identity", `SELECT `+identityColumns+` FROM identities WHERE bap_id = $1`, []any{bapID}, identityFields(&i)...)
+	return i, err
+}
+
+// Identities implements authz.AccountStore.
+func (s *Store) Identities(ctx context.Context, accountID string) ([]authz.Identity, error) {
+	return list(ctx, s, "listing identities", func(row pgx.CollectableRow) (i authz.Identity, err error) {
+		err = row.Scan(identityFields(&i)...)
+		return i, err
+	}, `SELECT `+identityColumns+` FROM identities WHERE account_id = $1 ORDER BY created_at, bap_id`, accountID)
+}
+
+// LinkIdentity implements authz.AccountStore.
+func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, e authz.Event) error {
+	return s.mustChangeAndTell(ctx, "linking an identity", e, `INSERT INTO identities (`+identityColumns+`) VALUES ($12, $13, $14, $15, $16)
+		RETURNING bap_id`, identityArgs(i)...)
+}
+
+// SetProfile implements authz.AccountStore.
+func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) error {
+	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $12 WHERE bap_id = $13 RETURNING bap_id`, toJSON(p), bapID)
+}

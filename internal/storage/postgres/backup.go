@@ -1,0 +1,43 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign.dev/internal/authz"
+)
+
+const saveBackup = `INSERT INTO backups (bap_id, account_id, text, updated_at)
+SELECT bap_id, account_id, $14, $15 FROM identities WHERE bap_id = $12 AND account_id = $13
+ON CONFLICT (bap_id) DO UPDATE SET text = $14, updated_at = $15 RETURNING bap_id`
+
+// SaveBackup implements authz.BackupStore.
+func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, e authz.Event) error {
+	return s.mustChangeAndTell(ctx, "saving a backup", e, saveBackup, b.BAPID, b.AccountID, b.Text, keptTime(b.UpdatedAt))
+}
+
+// Backup implements authz.BackupStore.
+func (s *Store) Backup(ctx context.Context, accountID, bapID string) (authz.Backup, error) {
+	b := authz.Backup{AccountID: accountID, BAPID: bapID}
+	err := s.one(ctx, "reading a backup", `SELECT text, octet_length(text), updated_at FROM backups WHERE bap_id = $1 AND account_id = $2`,
+		[]any{bapID, accountID}, &b.Text, &b.Size, toTime{&b.UpdatedAt})
+	if err != nil {
+		return authz.Backup{}, err
+	}
+	return b, nil
+}
+
+// Backups implements authz.BackupStore.
+func (s *Store) Backups(ctx context.Context, accountID string) ([]authz.Backup, error) {
+	return list(ctx, s, "listing backups", func(row pgx.CollectableRow) (authz.Backup, error) {
+		b := authz.Backup{AccountID: accountID}
+		err := row.Scan(&b.BAPID, &b.Size, toTime{&b.UpdatedAt})
+		return b, err
+	}, `SELECT bap_id, octet_length(text), updated_at FROM backups WHERE account_id = $1 ORDER BY bap_id`, accountID)
+}
+
+// RemoveBackup implements authz.BackupStore.
+func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID string, e authz.Event) error {
+	return s.mustChangeAndTell(ctx, "removing a backup", e, `DELETE FROM backups WHERE bap_id = $12 AND account_id = $13 RETURNING bap_id`, bapID, accountID)
+}

@@ -1,0 +1,52 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign.dev/internal/authz"
+)
+
+// Client implements authz.ClientStore.
+func (s *Store) Client(ctx context.Context, id string) (authz.Client, error) {
+	var metadata string
+	if err := s.one(ctx, "reading a client", `SELECT metadata FROM clients WHERE id = $1`, []any{id}, &metadata); err != nil {
+		return authz.Client{}, err
+	}
+	return parseClient(metadata)
+}
+
+func parseClient(metadata string) (authz.Client, error) {
+	var c authz.Client
+	err := json.Unmarshal([]byte(metadata), &c)
+	return c, wrap("reading a client", err)
+}
+
+// Clients implements authz.ClientStore.
+func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
+	return list(ctx, s, "listing clients", func(row pgx.CollectableRow) (authz.Client, error) {
+		var metadata string
+		if err := row.Scan(&metadata); err != nil {
+			return authz.Client{}, err
+		}
+		return parseClient(metadata)
+	}, `SELECT metadata FROM clients ORDER BY id`)
+}
+
+// AddClient implements authz.ClientStore.
+func (s *Store) AddClient(ctx context.Context, c authz.Client) error {
+	return s.change(ctx, "adding a client", `INSERT INTO clients (id, metadata) VALUES ($1, $2)`, c.ID, toJSON(c))
+}
+
+const removeClient = `
+WITH removed AS (DELETE FROM clients WHERE id = $1 RETURNING id),
+revoked AS (UPDATE grants SET revoked_at = $2 FROM removed WHERE client_id = removed.id AND revoked_at = 0 AND expires_at > $2)
+SELECT FROM removed`
+
+// RemoveClient implements authz.ClientStore.
+func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) error {
+	return s.change(ctx, "removing a client", removeClient, id, keptTime(now))
+}

@@ -1,0 +1,239 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign.dev/internal/authz"
+)
+
+const requestColumns = `id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform`
+
+const insertDeviceRequest = `INSERT INTO device_requests (` + requestColumns + `)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+
+// CreateDeviceRequest implements authz.DeviceStore.
+func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
+	return s.change(ctx, "storing a device request", insertDeviceRequest,
+		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
+		keptTime(r.CreatedAt), keptTime(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
+		r.Seen.Network, r.Seen.UserAgent, r.Seen.Origin, r.Says.Name, r.Says.Platform)
+}
+
+// requestFields are where a row's requestColumns go.
+func requestFields(r *authz.DeviceRequest) []any {
+	return []any{
+		&r.ID, toHash{&r.DeviceCode}, toHash{&r.UserCode}, &r.ClientID, &r.Scope, (*string)(&r.State), &r.AccountID,
+		toTime{&r.CreatedAt}, toTime{&r.ExpiresAt}, &r.SignatureRequired, &r.MatchNumber, &r.Nonce,
+		&r.Seen.Network, &r.Seen.UserAgent, &r.Seen.Origin, &r.Says.Name, &r.Says.Platform,
+	}
+}
+
+const (
+	requestByDeviceCode = `SELECT ` + requestColumns + ` FROM device_requests WHERE device_code = $1`
+	requestByUserCode   = `SELECT ` + requestColumns + ` FROM device_requests WHERE user_code = $1`
+	requestByID         = `SELECT ` + requestColumns + ` FROM device_requests WHERE id = $1`
+)
+
+// DeviceRequest implements authz.DeviceStore.
+func (s *Store) DeviceRequest(ctx context.Context, deviceCode authz.Hash) (authz.DeviceRequest, error) {
+	return s.deviceRequest(ctx, requestByDeviceCode, deviceCode[:])
+}
+
+// DeviceRequestByUserCode implements authz.DeviceStore.
+func (s *Store) DeviceRequestByUserCode(ctx context.Context, userCode authz.Hash) (authz.DeviceRequest, error) {
+	return s.deviceRequest(ctx, requestByUserCode, userCode[:])
+}
+
+// DeviceRequestByID implements authz.DeviceStore.
+func (s *Store) DeviceRequestByID(ctx context.Context, id string) (authz.DeviceRequest, error) {
+	return s.deviceRequest(ctx, requestByID, id)
+}
+
+func (s *Store) deviceRequest(ctx context.Context, statement string, args ...any) (r authz.DeviceRequest, err error) {
+	err = s.one(ctx, "reading a device request", statement, args, requestFields(&r)...)
+	return r, err
+}
+
+// Whoever opens a request locks it, so that what is noted and counted belongs to
+// the state that is returned.
+const (
+	lockRequest  = `SELECT ` + requestColumns + `, seq FROM device_requests WHERE id = $1 FOR NO KEY UPDATE`
+	claimRequest = `UPDATE device_requests SET account_id = $2 WHERE id = $1`
+	noteOpening  = `INSERT INTO device_openings (request, kind, opener)
+		SELECT $1, kind, opener FROM unnest($2::int[], $3::bytea[]) AS openers (kind, opener) ON CONFLICT DO NOTHING`
+	countOpenings = `SELECT count(*) FILTER (WHERE kind = 1), count(*) FILTER (WHERE kind = 2) FROM device_openings WHERE request = $1`
+)
+
+// Kinds of openers, as they are kept.
+const (
+	openedByAccount = 1
+	openedByBrowser = 2
+)
+
+// OpenDeviceRequest implements authz.DeviceStore.
+func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened authz.Opened, err error) {
+	err = s.transact(ctx, "opening a device request", func(ctx context.Context, tx pgx.Tx) error {
+		opened = authz.Opened{}
+		r, seq := &opened.Request, int64(0)
+		if err := found(tx.QueryRow(ctx, lockRequest, o.RequestID).Scan(append(requestFields(r), &seq)...)); err != nil {
+			return err
+		}
+		if r.StateAt(o.At) != authz.Pending {
+			return &authz.StateError{Request: *r}
+		}
+		steps := &pgx.Batch{}
+		if o.Claim && r.AccountID == "" {
+			r.AccountID = o.AccountID
+			steps.Queue(claimRequest, o.RequestID, o.AccountID)
+		}
+		kinds, openers := openersOf(o)
+		steps.Queue(noteOpening, seq, kinds, openers)
+		steps.Queue(countOpenings, seq).QueryRow(func(row pgx.Row) error { return row.Scan(&opened.Accounts, &opened.Browsers) })
+		return tx.SendBatch(ctx, steps).Close()
+	})
+	if err != nil {
+		return authz.Opened{}, err
+	}
+	return opened, nil
+}
+
+func openersOf(o authz.Opening) (kinds []int, openers [][]byte) {
+	if o.AccountID != "" {
+		kinds, openers = append(kinds, openedByAccount), append(openers, []byte(o.AccountID))
+	}
+	if o.Browser != (authz.Hash{}) {
+		kinds, openers = append(kinds, openedByBrowser), append(openers, o.Browser[:])
+	}
+	return kinds, openers
+}
+
+const cancelRequest = `UPDATE device_requests SET state = 'denied', account_id = ''
+WHERE id = $1 AND state = 'pending' AND expires_at > $2 RETURNING device_code`
+
+// CancelDeviceRequest implements authz.DeviceStore.
+func (s *Store) CancelDeviceRequest(ctx context.Context, id string, now time.Time) error {
+	return s.decide(ctx, "cancelling a device request", id, cancelRequest, id, keptTime(now))
+}
+
+// The account that decides must have opened the request, or nobody has and $5
+// allows that.
+const decided = `
+WITH decided AS (
+	UPDATE device_requests SET state = $1, account_id = $2
+	WHERE id = $3 AND state = 'pending' AND expires_at > $4 AND (account_id = $2 OR ($5 AND account_id = ''))
+	RETURNING device_code
+), told AS (
+	INSERT INTO events (` + eventColumns + `) SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 FROM decided
+)`
+
+const approveRequest = decided + `, granted AS (
+	INSERT INTO grants (` + grantColumns + `, receipt)
+	SELECT $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35 FROM decided
+)
+SELECT device_code FROM decided`
+
+// ApproveDeviceRequest implements authz.DeviceStore.
+func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
+	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, keptTime(a.At), a.Unclaimed}, eventArgs(a.Event)...)
+	args = append(append(args, grantArgs(a.Grant)...), a.Receipt)
+	return s.decide(ctx, "approving a device request", a.RequestID, approveRequest, args...)
+}
+
+const denyRequest = decided + `, reported AS (
+	INSERT INTO reports (subject, account_id, reported_at)
+	SELECT subject, $2, $4 FROM decided, unnest($17::text[]) AS subject ORDER BY subject
+	ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = $4
+)
+SELECT device_code FROM decided`
+
+// DenyDeviceRequest implements authz.DeviceStore.
+func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
+	args := append([]any{string(authz.Denied), d.AccountID, d.RequestID, keptTime(d.At), d.Unclaimed}, eventArgs(d.Event)...)
+	return s.decide(ctx, "denying a device request", d.RequestID, denyRequest, append(args, d.Reported)...)
+}
+
+// decide runs a statement that moves a pending request and returns its device
+// code, and tells the other servers. Where it moved none, the request says why.
+func (s *Store) decide(ctx context.Context, operation, id, statement string, args ...any) error {
+	what := authz.Decided{RequestID: id}
+	err := s.write(ctx, operation, func(ctx context.Context, c *pgx.Conn) error {
+		return found(c.QueryRow(ctx, statement, args...).Scan(toHash{&what.DeviceCode}))
+	})
+	if errors.Is(err, authz.ErrNotFound) {
+		return s.whyNot(ctx, requestByID, id)
+	}
+	if err == nil {
+		s.told.tell(what)
+	}
+	return err
+}
+
+// whyNot explains why a conditional update of a device request changed nothing.
+func (s *Store) whyNot(ctx context.Context, statement string, args ...any) error {
+	r, err := s.deviceRequest(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	return &authz.StateError{Request: r}
+}
+
+const redeemRequest = `
+WITH redeemed AS (
+	UPDATE device_requests SET state = 'redeemed'
+	WHERE device_code = $1 AND client_id = $2 AND state = 'approved' AND expires_at > $3
+	RETURNING id
+), used AS (
+	UPDATE grants SET last_used_at = $3 FROM redeemed WHERE grants.id = redeemed.id
+), issued AS (
+	INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at)
+	SELECT $4::bytea, $5, $6::bigint, 0 FROM redeemed WHERE $4::bytea IS NOT NULL
+)
+SELECT FROM redeemed`
+
+// RedeemDeviceRequest implements authz.DeviceStore.
+func (s *Store) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) error {
+	var token []byte
+	var grantID string
+	var expires int64
+	if r.RefreshToken != nil {
+		token, grantID, expires = r.RefreshToken.Token[:], r.RefreshToken.GrantID, keptTime(r.RefreshToken.ExpiresAt)
+	}
+	err := s.change(ctx, "redeeming a device request", redeemRequest, r.DeviceCode[:], r.ClientID, keptTime(r.At), token, grantID, expires)
+	if errors.Is(err, authz.ErrNotFound) {
+		return s.whyNot(ctx, requestByDeviceCode+` AND client_id = $2`, r.DeviceCode[:], r.ClientID)
+	}
+	return err
+}
+
+// Clients that were not asked for are counted together, under no id.
+const countPending = `
+SELECT CASE WHEN client_id = ANY ($1) THEN client_id ELSE '' END AS client, count(*)
+FROM device_requests WHERE state = 'pending' AND expires_at > $2 GROUP BY client`
+
+// PendingDeviceRequests implements authz.DeviceStore.
+func (s *Store) PendingDeviceRequests(ctx context.Context, clientIDs []string, now time.Time) (total int, of map[string]int, err error) {
+	type count struct {
+		client string
+		n      int
+	}
+	counts, err := list(ctx, s, "counting device requests", func(row pgx.CollectableRow) (c count, err error) {
+		err = row.Scan(&c.client, &c.n)
+		return c, err
+	}, countPending, clientIDs, keptTime(now))
+	if err != nil {
+		return 0, nil, err
+	}
+	of = map[string]int{}
+	for _, c := range counts {
+		total += c.n
+		if c.client != "" {
+			of[c.client] = c.n
+		}
+	}
+	return total, of, nil
+}

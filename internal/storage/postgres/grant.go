@@ -1,0 +1,153 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign.dev/internal/authz"
+)
+
+const grantColumns = `id, account_id, client_id, scope, bap_id, member_key, acr, nonce, auth_time,
+	created_at, expires_at, last_used_at, revoked_at, network, user_agent, origin, device_name, platform`
+
+func grantArgs(g authz.Grant) []any {
+	return []any{
+		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, keptTime(g.AuthTime),
+		keptTime(g.CreatedAt), keptTime(g.ExpiresAt), keptTime(g.LastUsedAt), keptTime(g.RevokedAt),
+		g.Seen.Network, g.Seen.UserAgent, g.Seen.Origin, g.Says.Name, g.Says.Platform,
+	}
+}
+
+// grantFields are where a row's grantColumns go.
+func grantFields(g *authz.Grant) []any {
+	return []any{
+		&g.ID, &g.AccountID, &g.ClientID, &g.Scope, &g.BAPID, &g.MemberKey, &g.ACR, &g.Nonce, toTime{&g.AuthTime},
+		toTime{&g.CreatedAt}, toTime{&g.ExpiresAt}, toTime{&g.LastUsedAt}, toTime{&g.RevokedAt},
+		&g.Seen.Network, &g.Seen.UserAgent, &g.Seen.Origin, &g.Says.Name, &g.Says.Platform,
+	}
+}
+
+// Grant implements authz.GrantStore.
+func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error) {
+	err = s.one(ctx, "reading a grant", `SELECT `+grantColumns+` FROM grants WHERE id = $1`, []any{id}, grantFields(&g)...)
+	return g, err
+}
+
+const liveGrant = `
+SELECT g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
+	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform,
+	i.bap_id, i.account_id, i.member_key, i.created_at, i.profile
+FROM grants g JOIN accounts a ON a.id = g.account_id JOIN identities i ON i.bap_id = g.bap_id
+WHERE g.id = $1 AND g.revoked_at = 0 AND g.expires_at > $2 AND NOT a.disabled`
+
+// LiveGrant implements authz.GrantStore.
+func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g authz.Grant, i authz.Identity, err error) {
+	err = s.one(ctx, "reading a grant", liveGrant, []any{id, keptTime(now)}, append(grantFields(&g), identityFields(&i)...)...)
+	return g, i, err
+}
+
+// Grants implements authz.GrantStore.
+func (s *Store) Grants(ctx context.Context, accountID string) ([]authz.Grant, error) {
+	return list(ctx, s, "listing grants", func(row pgx.CollectableRow) (g authz.Grant, err error) {
+		err = row.Scan(grantFields(&g)...)
+		return g, err
+	}, `SELECT `+grantColumns+` FROM grants WHERE account_id = $1 ORDER BY created_at DESC, id`, accountID)
+}
+
+// Revoked before, a grant keeps its time and there is no event; reports are noted
+// all the same.
+const revokeGrant = `
+WITH known AS (
+	SELECT id, revoked_at FROM grants WHERE id = $1 FOR NO KEY UPDATE
+), revoked AS (
+	UPDATE grants SET revoked_at = $2 FROM known WHERE grants.id = known.id AND known.revoked_at = 0 RETURNING grants.id
+), told AS (
+	INSERT INTO events (` + eventColumns + `) SELECT $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM revoked
+), reported AS (
+	INSERT INTO reports (subject, account_id, reported_at)
+	SELECT subject, $14, $2 FROM known, unnest($15::text[]) AS subject ORDER BY subject
+	ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = $2
+)
+SELECT FROM known`
+
+// RevokeGrant implements authz.GrantStore.
+func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
+	args := append([]any{r.GrantID, keptTime(r.At)}, eventArgs(r.Event)...)
+	return s.change(ctx, "revoking a grant", revokeGrant, append(args, r.AccountID, r.Reported)...)
+}
+
+// RevokeGrants implements authz.GrantStore.
+func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (int, error) {
+	return s.changeAndTell(ctx, "revoking grants", e,
+		`UPDATE grants SET revoked_at = $12 WHERE account_id = $13 AND revoked_at = 0 AND expires_at > $12 RETURNING id`, keptTime(now), accountID)
+}
+
+// Receipt implements authz.GrantStore.
+func (s *Store) Receipt(ctx context.Context, grantID string) (receipt string, err error) {
+	err = s.one(ctx, "reading a receipt", `SELECT receipt FROM grants WHERE id = $1 AND receipt <> ''`, []any{grantID}, &receipt)
+	return receipt, err
+}
+
+// RefreshToken implements authz.GrantStore.
+func (s *Store) RefreshToken(ctx context.Context, token authz.Hash, now time.Time) (authz.RefreshToken, error) {
+	t := authz.RefreshToken{Token: token}
+	err := s.one(ctx, "reading a refresh token", `SELECT grant_id, expires_at FROM refresh_tokens WHERE token = $1 AND expires_at > $2`,
+		[]any{token[:], keptTime(now)}, &t.GrantID, toTime{&t.ExpiresAt})
+	if err != nil {
+		return authz.RefreshToken{}, err
+	}
+	return t, nil
+}
+
+// The latest token of a living grant becomes a rotated one. Of statements that
+// meet, the second waits for the first's grant and then finds its token rotated.
+const rotateRefreshToken = `
+WITH alive AS (
+	UPDATE grants g SET last_used_at = $3 FROM refresh_tokens t
+	WHERE t.token = $1 AND t.rotated_at = 0 AND t.expires_at > $3 AND g.id = t.grant_id AND g.revoked_at = 0 AND g.expires_at > $3
+	RETURNING g.id
+), rotated AS (
+	UPDATE refresh_tokens SET successor = $2, rotated_at = $3 FROM alive WHERE token = $1 AND rotated_at = 0 RETURNING grant_id
+)
+INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) SELECT $2, grant_id, $4, 0 FROM rotated`
+
+// RotateRefreshToken implements authz.GrantStore.
+func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error {
+	err := s.change(ctx, "rotating a refresh token", rotateRefreshToken,
+		r.Token[:], r.Successor.Token[:], keptTime(r.At), keptTime(r.Successor.ExpiresAt))
+	if errors.Is(err, authz.ErrNotFound) {
+		return s.notRotated(ctx, r)
+	}
+	return err
+}
+
+// Why it did not: no row means not found; again says that this very rotation was
+// done within the grace and its successor is still the latest.
+const whyNotRotated = `
+SELECT t.grant_id, t.rotated_at > 0, COALESCE(t.successor = $2 AND t.rotated_at >= $4 AND s.rotated_at = 0, FALSE)
+FROM refresh_tokens t LEFT JOIN refresh_tokens s ON s.token = t.successor JOIN grants g ON g.id = t.grant_id
+WHERE t.token = $1 AND t.expires_at > $3 AND g.revoked_at = 0 AND g.expires_at > $3`
+
+// notRotated tells a repeated rotation from a reused token, and ends the grant of
+// the latter.
+func (s *Store) notRotated(ctx context.Context, r authz.Rotation) error {
+	var grantID string
+	var rotated, again bool
+	err := s.one(ctx, "rotating a refresh token", whyNotRotated,
+		[]any{r.Token[:], r.Successor.Token[:], keptTime(r.At), keptTime(r.At.Add(-r.Grace))}, &grantID, &rotated, &again)
+	switch {
+	case err != nil:
+		return err
+	case again:
+		return nil
+	case !rotated:
+		return authz.ErrNotFound
+	}
+	if err := s.RevokeGrant(ctx, authz.Revocation{GrantID: grantID, At: r.At, Event: r.Reuse}); err != nil {
+		return err
+	}
+	return authz.ErrReused
+}

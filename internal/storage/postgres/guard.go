@@ -1,0 +1,122 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign.dev/internal/authz"
+)
+
+// UseOnce implements authz.GuardStore.
+func (s *Store) UseOnce(ctx context.Context, key authz.Hash, now, until time.Time) error {
+	err := s.change(ctx, "recording a used key", `INSERT INTO used_once (key, expires_at) VALUES ($1, $2)
+		ON CONFLICT (key) DO UPDATE SET expires_at = $2 WHERE used_once.expires_at <= $3`, key[:], keptTime(until), keptTime(now))
+	if errors.Is(err, authz.ErrNotFound) {
+		return authz.ErrExists
+	}
+	return err
+}
+
+// Rows are written in order, so that those who count the same do not wait for
+// each other in a circle.
+const countGuesses = `INSERT INTO guesses (subject, opens_at, failures)
+SELECT subject, $2, count(*) FROM unnest($1::text[]) AS subject GROUP BY subject ORDER BY subject COLLATE "C"
+ON CONFLICT (subject, opens_at) DO UPDATE SET failures = guesses.failures + excluded.failures`
+
+// CountGuesses implements authz.GuardStore.
+func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time.Time) error {
+	_, err := s.exec(ctx, "counting guesses", countGuesses, subjects, keptTime(window))
+	return err
+}
+
+// Guesses implements authz.GuardStore.
+func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
+	return s.counts(ctx, "reading guesses", `SELECT COALESCE(g.failures, 0)
+		FROM unnest($1::text[]) WITH ORDINALITY AS asked (subject, place)
+		LEFT JOIN guesses g ON g.subject = asked.subject AND g.opens_at = $2 ORDER BY place`, subjects, keptTime(window))
+}
+
+// counts reads one number for each of the subjects in $1, in order.
+func (s *Store) counts(ctx context.Context, operation, statement string, subjects []string, after int64) ([]int, error) {
+	if len(subjects) == 0 {
+		return []int{}, nil
+	}
+	return list(ctx, s, operation, pgx.RowTo[int], statement, subjects, after)
+}
+
+// Reports implements authz.GuardStore.
+func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error) {
+	return s.counts(ctx, "reading reports", `SELECT (SELECT count(*) FROM reports r WHERE r.subject = asked.subject AND r.reported_at > $2)
+		FROM unnest($1::text[]) WITH ORDINALITY AS asked (subject, place) ORDER BY place`, subjects, keptTime(after))
+}
+
+// Reported implements authz.GuardStore.
+func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after time.Time) ([]string, error) {
+	return list(ctx, s, "reading reports", pgx.RowTo[string], `SELECT subject FROM reports WHERE reported_at > $1 AND starts_with(subject, $2)
+		GROUP BY subject HAVING count(*) >= $3 ORDER BY subject`, keptTime(after), prefix, atLeast)
+}
+
+// dayKept is how long a window of guesses is kept after it opened, and a report
+// after it was made; neither counts longer.
+const dayKept = 24 * time.Hour
+
+// over deletes rows by their place, at most $2; a row that somebody uses now is
+// left to the next time.
+func over(table, end string) string {
+	return `DELETE FROM ` + table + ` WHERE ctid = ANY (ARRAY (
+		SELECT ctid FROM ` + table + ` WHERE ` + end + ` < $1 ORDER BY ` + end + ` LIMIT $2 FOR UPDATE SKIP LOCKED))`
+}
+
+var (
+	overRequests = `WITH gone AS (` + over("device_requests", "expires_at") + ` RETURNING seq),
+		openings AS (DELETE FROM device_openings USING gone WHERE request = gone.seq)
+		SELECT FROM gone`
+	overGrants   = over("grants", "(CASE WHEN revoked_at > 0 THEN LEAST(revoked_at, expires_at) ELSE expires_at END)")
+	overEvents   = over("events", "at")
+	overTokens   = over("refresh_tokens", "expires_at")
+	overSessions = over("sessions", "expires_at")
+	overReviews  = over("reviews", "expires_at")
+	overUsed     = over("used_once", "expires_at")
+	overGuesses  = over("guesses", "opens_at")
+	overReports  = over("reports", "reported_at")
+)
+
+// Sweep implements authz.GuardStore. One server at a time does it: the others
+// find nothing to do.
+func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (deleted int, err error) {
+	err = s.transact(ctx, "sweeping", func(ctx context.Context, tx pgx.Tx) error {
+		deleted = 0
+		err := found(tx.QueryRow(ctx, `SELECT FROM sweeps FOR UPDATE SKIP LOCKED`).Scan())
+		if errors.Is(err, authz.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, kind := range []struct {
+			statement string
+			before    time.Time
+		}{
+			{overRequests, before.DeviceRequests},
+			{overGrants, before.Grants},
+			{overEvents, before.Events},
+			{overTokens, before.Rest},
+			{overSessions, before.Rest},
+			{overReviews, before.Rest},
+			{overUsed, before.Rest},
+			{overGuesses, before.Rest.Add(-dayKept)},
+			{overReports, before.Rest.Add(-dayKept)},
+		} {
+			tag, err := tx.Exec(ctx, kind.statement, keptTime(kind.before), limit)
+			if err != nil {
+				return err
+			}
+			deleted += int(tag.RowsAffected())
+		}
+		return nil
+	})
+	return deleted, err
+}

@@ -1,0 +1,106 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"countersign.dev/internal/authz"
+)
+
+// one reads the row that a statement finds.
+//
+//	authz.ErrNotFound
+func (s *Store) one(ctx context.Context, operation, statement string, args []any, into ...any) error {
+	return s.read(ctx, operation, func(ctx context.Context, c *pgx.Conn) error {
+		return found(c.QueryRow(ctx, statement, args...).Scan(into...))
+	})
+}
+
+// found is how reading a row ended. Nothing has a key that cannot be kept.
+func found(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) || code(err) == notInRepertoire {
+		return authz.ErrNotFound
+	}
+	return err
+}
+
+// list reads all rows that a statement finds.
+func list[T any](ctx context.Context, s *Store, operation string, scan func(row pgx.CollectableRow) (T, error), statement string, args ...any) (all []T, err error) {
+	err = s.read(ctx, operation, func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, statement, args...)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.AppendRows([]T(nil), rows, scan)
+		return err
+	})
+	return all, err
+}
+
+// change runs a statement that must change a row.
+//
+//	authz.ErrNotFound: it changed none
+func (s *Store) change(ctx context.Context, operation, statement string, args ...any) error {
+	n, err := s.exec(ctx, operation, statement, args...)
+	if err == nil && n == 0 {
+		return authz.ErrNotFound
+	}
+	return err
+}
+
+// exec runs a statement and says how many rows it changed; one that ends with
+// SELECT, how many it found.
+func (s *Store) exec(ctx context.Context, operation, statement string, args ...any) (n int, err error) {
+	err = s.write(ctx, operation, func(ctx context.Context, c *pgx.Conn) error {
+		tag, err := c.Exec(ctx, statement, args...)
+		n = int(tag.RowsAffected())
+		return inserted(err)
+	})
+	return n, err
+}
+
+// keptTime is how a time is kept: milliseconds; the zero time is 0.
+func keptTime(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// toTime reads a time.
+type toTime struct{ into *time.Time }
+
+// ScanInt64 implements pgtype.Int64Scanner.
+func (t toTime) ScanInt64(v pgtype.Int8) error {
+	*t.into = time.Time{}
+	if v.Int64 != 0 {
+		*t.into = time.UnixMilli(v.Int64)
+	}
+	return nil
+}
+
+// toHash reads a hash.
+type toHash struct{ into *authz.Hash }
+
+// ScanBytes implements pgtype.BytesScanner.
+func (h toHash) ScanBytes(v []byte) error {
+	if len(v) != len(h.into) {
+		return fmt.Errorf("a hash of %d bytes", len(v))
+	}
+	copy(h.into[:], v)
+	return nil
+}
+
+func toJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // the types kept as JSON hold nothing that cannot be encoded
+	}
+	return string(b)
+}

@@ -1,0 +1,108 @@
+// Package postgres keeps what internal/authz knows in a PostgreSQL database that
+// several servers share.
+//
+// Here belong SQL, migrations, and what to do when the database is away; no rule
+// does: each condition in a statement is named in the comment of the authz.Store
+// method it belongs to. An operation is one statement where that is possible, so
+// that it costs one round trip and holds no lock longer than its own commit.
+// Start reading at connection.go for how a statement reaches the database, then at
+// any noun's file; watch.go is how servers hear of each other's decisions.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"countersign.dev/internal/authz"
+)
+
+const (
+	// leastConnections and connectionsPerCore size the pool where the URL does not
+	// (pool_max_conns). A statement takes a fraction of a millisecond: more
+	// connections would queue in the database instead of here.
+	leastConnections   = 8
+	connectionsPerCore = 4
+	// statementLimit ends a statement that hangs. It is far above what any of ours
+	// takes, and below what a client waits.
+	statementLimit = 10 * time.Second
+	// lockLimit ends a statement that waits for another's lock, which is tried anew.
+	lockLimit = 3 * time.Second
+)
+
+// Store is an authz.Store in one PostgreSQL database.
+type Store struct {
+	pool   *pgxpool.Pool
+	config *pgx.ConnConfig // of the pool's connections, for the one that listens
+	log    *slog.Logger
+	told   *teller
+}
+
+var (
+	_ authz.Store  = (*Store)(nil)
+	_ authz.Others = (*Store)(nil)
+)
+
+// Open connects to the database and brings its schema up to date as needed. The
+// URL's query may have pool_max_conns and everything else that pgx and libpq know.
+// Errors hold no password.
+func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("reading the database's URL: %w", err)
+	}
+	if !namesPoolSize(url) {
+		config.MaxConns = int32(max(leastConnections, connectionsPerCore*runtime.GOMAXPROCS(0))) //nolint:gosec // cores
+	}
+	config.MaxConnLifetimeJitter = config.MaxConnLifetime / 10
+	setUp(config.ConnConfig)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	s := &Store{pool: pool, config: config.ConnConfig.Copy(), log: log}
+	s.told = newTeller(s)
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// setUp gives a connection the limits that the URL does not set.
+func setUp(config *pgx.ConnConfig) {
+	for name, value := range map[string]string{
+		"application_name":                    "countersign",
+		"statement_timeout":                   milliseconds(statementLimit),
+		"lock_timeout":                        milliseconds(lockLimit),
+		"idle_in_transaction_session_timeout": milliseconds(statementLimit),
+	} {
+		if _, set := config.RuntimeParams[name]; !set {
+			config.RuntimeParams[name] = value
+		}
+	}
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Close lets the operations under way finish, and closes the connections.
+func (s *Store) Close() error {
+	s.told.close()
+	s.pool.Close()
+	return nil
+}
+
+// Ping writes and reads a row.
+func (s *Store) Ping(ctx context.Context) error {
+	var at int64
+	return s.write(ctx, "pinging the database", func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx, `INSERT INTO pings (id, at) VALUES (1, 1)
+			ON CONFLICT (id) DO UPDATE SET at = pings.at + 1 RETURNING at`).Scan(&at)
+	})
+}

@@ -1,0 +1,196 @@
+package postgres
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign.dev/internal/authz"
+)
+
+const (
+	// channel is where decisions are told (LISTEN, NOTIFY).
+	channel = "countersign_decided"
+	// silence is how long the listening connection may be silent before it is asked
+	// whether it is alive, and the answer waited for.
+	silence = time.Second
+	// connectLimit bounds the making of the listening connection.
+	connectLimit = 5 * time.Second
+	// tellAtMost bounds the decisions in one notification, whose text PostgreSQL
+	// limits to 8000 bytes.
+	tellAtMost = 64
+)
+
+// Watch implements authz.Others.
+func (s *Store) Watch(ctx context.Context, heard func(authz.Decided), deaf func(bool)) {
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
+		err := s.listen(ctx, heard, func() {
+			deaf(false)
+			pause = firstPause
+		})
+		deaf(true)
+		if ctx.Err() != nil {
+			return
+		}
+		s.log.Warn("the connection that hears of other servers' decisions was lost: polls ask the database until it is back", "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// listen hears until its connection fails. It calls hearing once from when on
+// nothing is missed.
+func (s *Store) listen(ctx context.Context, heard func(authz.Decided), hearing func()) error {
+	within, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	c, err := pgx.ConnectConfig(within, s.config.Copy())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), silence)
+		defer cancel()
+		_ = c.Close(within) // it may be what failed
+	}()
+	if _, err := c.Exec(within, `LISTEN `+channel); err != nil {
+		return err
+	}
+	hearing()
+	for {
+		if err := hear(ctx, c, heard); err != nil {
+			return err
+		}
+	}
+}
+
+// hear waits for a notification. When none comes for a while it asks whether the
+// connection is alive, and still one to the primary.
+func hear(ctx context.Context, c *pgx.Conn, heard func(authz.Decided)) error {
+	within, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	told, err := c.WaitForNotification(within)
+	if err == nil {
+		for line := range strings.Lines(told.Payload) {
+			if what, err := parseDecided(strings.TrimSuffix(line, "\n")); err == nil { // another version's
+				heard(what)
+			}
+		}
+		return nil
+	}
+	if within.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	within, cancel = context.WithTimeout(ctx, silence)
+	defer cancel()
+	var standby bool
+	if err := c.QueryRow(within, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil {
+		return err
+	}
+	if standby {
+		return fmt.Errorf("%w: the server has become a standby", authz.ErrUnreachable)
+	}
+	return nil
+}
+
+// sayDecided writes a decision as a line of a notification.
+func sayDecided(d authz.Decided) string {
+	return base64.RawStdEncoding.EncodeToString(d.DeviceCode[:]) + d.RequestID
+}
+
+func parseDecided(line string) (d authz.Decided, err error) {
+	length := base64.RawStdEncoding.EncodedLen(len(d.DeviceCode))
+	if len(line) <= length {
+		return d, fmt.Errorf("a decision of %d bytes", len(line))
+	}
+	d.RequestID = line[length:]
+	_, err = base64.RawStdEncoding.Decode(d.DeviceCode[:], []byte(line[:length]))
+	return d, err
+}
+
+// teller tells the other servers of decisions, several at a time, behind the
+// backs of those who made them. It does not notify in the transaction of the
+// decision: PostgreSQL commits transactions that notify one after the other,
+// each with its flush to disk. A server that dies in between leaves something
+// untold; what the others hold for pending they ask again in any case
+// (authz.Others).
+type teller struct {
+	store *Store
+	ended chan struct{} // closed when the goroutine has returned
+
+	mu      sync.Mutex
+	some    sync.Cond // untold is not empty, or closed
+	untold  []authz.Decided
+	closing bool
+}
+
+func newTeller(s *Store) *teller {
+	t := &teller{store: s, ended: make(chan struct{})}
+	t.some.L = &t.mu
+	go t.loop()
+	return t
+}
+
+func (t *teller) tell(d authz.Decided) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.untold = append(t.untold, d)
+	t.some.Signal()
+}
+
+// close waits until everything is told, or the database does not take it.
+func (t *teller) close() {
+	t.mu.Lock()
+	t.closing = true
+	t.some.Signal()
+	t.mu.Unlock()
+	<-t.ended
+}
+
+func (t *teller) loop() {
+	defer close(t.ended)
+	for {
+		some := t.next()
+		if len(some) == 0 {
+			return
+		}
+		if err := t.notify(some); err != nil {
+			t.store.log.Error("decisions were not told to the other servers", "decisions", len(some), "error", err)
+		}
+	}
+}
+
+// next waits for decisions and takes them; none are left when the teller closes.
+func (t *teller) next() []authz.Decided {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.untold) == 0 && !t.closing {
+		t.some.Wait()
+	}
+	n := min(len(t.untold), tellAtMost)
+	some := t.untold[:n:n]
+	t.untold = t.untold[n:]
+	return some
+}
+
+// A notification need not survive a crash of the database, which ends all who
+// would hear it.
+const notify = `SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify('` + channel + `', $1)`
+
+func (t *teller) notify(some []authz.Decided) error {
+	lines := make([]string, len(some))
+	for i, d := range some {
+		lines[i] = sayDecided(d)
+	}
+	// To tell twice does no harm, so it is tried like a read.
+	return t.store.read(context.Background(), "telling of decisions", func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, notify, strings.Join(lines, "\n"))
+		return err
+	})
+}
