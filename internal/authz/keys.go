@@ -48,9 +48,16 @@ type signs struct {
 
 // openKeyring reads the signing keys, making those that are missing. Servers
 // that start together agree on one set: the store keeps the first.
+//
+//	ErrOtherSecret
 func openKeyring(ctx context.Context, store KeyStore, secrets serverSecrets, now time.Time, random io.Reader) (*keyring, error) {
 	stored, err := store.SigningKeys(ctx)
 	if err != nil {
+		return nil, err
+	}
+	// Before any is added: one that the other servers could not open would keep
+	// them from starting.
+	if _, err := openKeys(stored, secrets); err != nil {
 		return nil, err
 	}
 	var missing []SigningKey
@@ -69,6 +76,13 @@ func openKeyring(ctx context.Context, store KeyStore, secrets serverSecrets, now
 			return nil, err
 		}
 	}
+	return openKeys(stored, secrets)
+}
+
+// openKeys opens stored keys with the server's secret.
+//
+//	ErrOtherSecret
+func openKeys(stored []SigningKey, secrets serverSecrets) (*keyring, error) {
 	ring := &keyring{signers: map[signs]jose.Signer{}, byID: map[string]jose.JSONWebKey{}}
 	for _, k := range stored {
 		pkcs8, err := secrets.openKeyFor(k.ID, k.Sealed)

@@ -70,17 +70,17 @@ func (s serverSecrets) sealKeyFor(id string, plaintext []byte, random io.Reader)
 	return s.seal.Seal(nonce, nonce, plaintext, []byte(id)), nil
 }
 
-// errSealed is what an operator sees who changed or lost the secret.
-var errSealed = errors.New("a signing key in the database cannot be opened with this secret: start with the secret it was made with")
+// ErrOtherSecret is what an operator sees who changed or lost the secret.
+var ErrOtherSecret = errors.New("a signing key in the database cannot be opened with this secret: start with the secret it was made with")
 
 func (s serverSecrets) openKeyFor(id string, sealed []byte) ([]byte, error) {
 	if len(sealed) < s.seal.NonceSize() {
-		return nil, errSealed
+		return nil, ErrOtherSecret
 	}
 	nonce, ciphertext := sealed[:s.seal.NonceSize()], sealed[s.seal.NonceSize():]
 	plaintext, err := s.seal.Open(nil, nonce, ciphertext, []byte(id))
 	if err != nil {
-		return nil, errSealed
+		return nil, ErrOtherSecret
 	}
 	return plaintext, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -14,7 +13,6 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/storage/sqlite"
 )
 
 func newClientsCommand(env *Env) *cobra.Command {
@@ -30,14 +28,18 @@ server notices within a second. Clients of the configuration file are not shown 
 }
 
 // withStore runs fn on the database of the settings in force.
-func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store *sqlite.Store) error) (err error) {
+func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store authz.Store) error) (err error) {
 	settings, err := config.Load(cmd.Flags(), env.Getenv)
 	if err != nil {
 		return &Failure{Code: ExitUsage, What: "a setting is wrong", Err: err}
 	}
-	store, err := sqlite.Open(cmd.Context(), filepath.Join(settings.Data, databaseFile))
+	store, _, err := openDatabase(cmd.Context(), settings, newLogger(env, settings))
+	var said *Failure
+	if errors.As(err, &said) && settings.Database == "" {
+		said.Next = "Start the server once, or name its directory with --data DIR"
+	}
 	if err != nil {
-		return fail(ExitFailed, "opening the database", err, "Start the server once, or name its directory with --data DIR")
+		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	return fn(cmd.Context(), store)
@@ -83,7 +85,7 @@ func addClient(cmd *cobra.Command, env *Env, c config.Client, confidential bool)
 	if member, err := c.Check(); err != nil {
 		return usage("%s %v", member, err)
 	}
-	return withStore(cmd, env, func(ctx context.Context, store *sqlite.Store) error {
+	return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
 		if c.ID == authz.CLIClient().ID {
 			return fail(ExitFailed, "adding "+c.ID, authz.ErrExists, "This client is always there; choose another id")
 		}
@@ -111,7 +113,7 @@ func newClientsList(env *Env) *cobra.Command {
   countersign clients list --data /var/lib/countersign`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd, env, func(ctx context.Context, store *sqlite.Store) error {
+			return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
 				stored, err := store.Clients(ctx)
 				if err != nil {
 					return fail(ExitFailed, "listing clients", err, "")
@@ -146,7 +148,7 @@ func newClientsShow(env *Env) *cobra.Command {
   countersign clients show countersign-cli`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd, env, func(ctx context.Context, store *sqlite.Store) error {
+			return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
 				c := authz.CLIClient()
 				if args[0] != c.ID {
 					var err error
@@ -191,7 +193,7 @@ func newClientsRemove(env *Env) *cobra.Command {
   countersign clients remove nightly --data /var/lib/countersign`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd, env, func(ctx context.Context, store *sqlite.Store) error {
+			return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
 				if err := store.RemoveClient(ctx, args[0], env.Now()); err != nil {
 					return clientFailure("removing", args[0], err)
 				}

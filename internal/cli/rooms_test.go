@@ -12,17 +12,18 @@ import (
 
 // allowed says which rooms of the house a room may import (ARCHITECTURE.md).
 var allowed = map[string][]string{
-	"bitcoinauth":                  {},
-	"bap":                          {},
-	"receipt":                      {"bap", "bitcoinauth"},
-	"deviceflow":                   {},
-	"internal/authz":               {"bap", "bitcoinauth", "receipt"},
-	"internal/config":              {},
-	"internal/server":              {"internal/authz", "bitcoinauth"},
-	"internal/storage/sqlite":      {"internal/authz"},
-	"internal/storage/postgres":    {"internal/authz"},
-	"internal/storage/storagetest": {"internal/authz"},
-	"cmd/countersign":              {"internal/cli"},
+	"bitcoinauth":                      {},
+	"bap":                              {},
+	"receipt":                          {"bap", "bitcoinauth"},
+	"deviceflow":                       {},
+	"internal/authz":                   {"bap", "bitcoinauth", "receipt"},
+	"internal/config":                  {},
+	"internal/server":                  {"internal/authz", "bitcoinauth"},
+	"internal/storage/sqlite":          {"internal/authz"},
+	"internal/storage/postgres":        {"internal/authz"},
+	"internal/storage/postgres/pgtest": {},
+	"internal/storage/storagetest":     {"internal/authz"},
+	"cmd/countersign":                  {"internal/cli"},
 }
 
 // outside are packages of the standard library and others that a room must not

@@ -16,6 +16,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+
+	"countersign.dev/internal/storage/postgres/pgtest"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -33,6 +35,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	databases := t // lent until all scripts are done, for they run beside each other
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -50,6 +53,9 @@ func TestScripts(t *testing.T) {
 			"status":  statusScript,
 			"field":   fieldScript,
 			"mustend": mustEndScript,
+			"database": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Setenv("COUNTERSIGN_DATABASE", pgtest.Database(databases))
+			},
 		},
 	})
 }
@@ -80,7 +86,7 @@ func start(ts *testscript.TestScript, args ...string) *background {
 	ts.Check(err)
 	b := &background{cmd: exec.Command(exe, args...), ended: make(chan error, 1)}
 	b.cmd.Dir = ts.Getenv("WORK")
-	for _, name := range []string{"COUNTERSIGN_CONFIG_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "COUNTERSIGN_KEYRING", "COUNTERSIGN_PASSWORD", "COUNTERSIGN_SERVER", "HOME", "PATH"} {
+	for _, name := range []string{"COUNTERSIGN_CONFIG_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "COUNTERSIGN_KEYRING", "COUNTERSIGN_PASSWORD", "COUNTERSIGN_SERVER", "COUNTERSIGN_DATABASE", "HOME", "PATH"} {
 		b.cmd.Env = append(b.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	b.cmd.Stdout = b

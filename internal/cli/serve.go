@@ -5,14 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,9 +26,11 @@ func newServeCommand(env *Env) *cobra.Command {
 		Short: "Run the authorization server",
 		Long: `Run the authorization server. Without any setting it listens on
 127.0.0.1:8628, keeps its data in the platform's data directory, and admits
-clients that nobody registered.`,
+clients that nobody registered. Several servers may share a PostgreSQL database;
+each of them needs the same secret.`,
 		Example: `  countersign serve
-  countersign serve --issuer https://id.example.org --data /var/lib/countersign`,
+  countersign serve --issuer https://id.example.org --data /var/lib/countersign
+  countersign serve --issuer https://id.example.org --database postgres://countersign@db/countersign --secret-file /etc/countersign/secret`,
 		Args: cobra.NoArgs,
 	}
 	config.Bind(cmd.Flags())
@@ -81,23 +80,15 @@ type running struct {
 	listener net.Listener
 	http     *http.Server
 	service  *authz.Service
-	store    *sqlite.Store
-	release  func() error
+	store    database
+	release  func() error // of the data directory's lock, where there is one
 	failed   chan error
 }
 
-// startServer puts the rooms together: data directory, database, service,
-// endpoints, listener.
+// startServer puts the rooms together: database, secret, service, endpoints,
+// listener.
 func startServer(ctx context.Context, env *Env, settings *config.Settings) (*running, error) {
-	log := newLogger(env, settings)
-	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
-		return nil, fail(ExitFailed, "making the data directory", err, "Choose another with --data DIR")
-	}
-	release, err := sqlite.Lock(settings.Data)
-	if err != nil {
-		return nil, fail(ExitFailed, "starting on "+settings.Data, err, "Stop the other server, or choose another directory with --data DIR")
-	}
-	run := &running{settings: settings, log: log, release: release, failed: make(chan error, 1)}
+	run := &running{settings: settings, log: newLogger(env, settings), failed: make(chan error, 1)}
 	if err := run.open(ctx, env); err != nil {
 		return nil, errors.Join(err, run.stop(ctx))
 	}
@@ -109,14 +100,39 @@ func startServer(ctx context.Context, env *Env, settings *config.Settings) (*run
 	return run, nil
 }
 
+// openData opens the database and reads the secret, each of which may be the
+// first time.
+func (run *running) openData(ctx context.Context, env *Env) (secret secretHeld, others authz.Others, err error) {
+	const readingSecret, checkSecret = "reading the server's secret", "Check --secret-file"
+	settings := run.settings
+	if settings.Database != "" {
+		if run.store, others, err = openDatabase(ctx, settings, run.log); err != nil {
+			return secret, nil, err
+		}
+		secret, err = sharedSecret(ctx, settings, run.store, env.Rand)
+		if err != nil && !errors.Is(err, authz.ErrOtherSecret) {
+			err = fail(ExitFailed, readingSecret, err, checkSecret)
+		}
+		return secret, others, err
+	}
+	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
+		return secret, nil, fail(ExitFailed, "making the data directory", err, "Choose another with --data DIR")
+	}
+	if run.release, err = sqlite.Lock(settings.Data); err != nil {
+		return secret, nil, fail(ExitFailed, "starting on "+settings.Data, err, "Stop the other server, or choose another directory with --data DIR")
+	}
+	if secret, err = ownSecret(settings, env.Rand); err != nil {
+		return secret, nil, fail(ExitFailed, readingSecret, err, checkSecret)
+	}
+	run.store, others, err = openDatabase(ctx, settings, run.log)
+	return secret, others, err
+}
+
 func (run *running) open(ctx context.Context, env *Env) (err error) {
 	settings := run.settings
-	secret, err := serverSecret(settings, env.Rand)
+	secret, others, err := run.openData(ctx, env)
 	if err != nil {
-		return fail(ExitFailed, "reading the server's secret", err, "Check --secret-file")
-	}
-	if run.store, err = sqlite.Open(ctx, filepath.Join(settings.Data, databaseFile)); err != nil {
-		return fail(ExitFailed, "opening the database", err, "")
+		return run.startFailure(err, secret)
 	}
 	if run.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", settings.Listen); err != nil {
 		return fail(ExitFailed, "listening on "+settings.Listen, err, "Choose another address with --listen")
@@ -125,10 +141,10 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 		return settingsFailure(err)
 	}
 	run.service, err = authz.New(ctx, authz.Options{
-		Store: run.store, Settings: authzSettings(settings), Secret: secret, Clock: env.Now, Rand: env.Rand, Log: run.log,
+		Store: run.store, Others: others, Settings: authzSettings(settings), Secret: secret.bytes, Clock: env.Now, Rand: env.Rand, Log: run.log,
 	})
 	if err != nil {
-		return fail(ExitFailed, "starting", err, "")
+		return run.startFailure(err, secret)
 	}
 	issuer, err := url.Parse(settings.Issuer)
 	if err != nil {
@@ -158,8 +174,21 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 	return nil
 }
 
-// databaseFile is the name of the database in the data directory.
-const databaseFile = "countersign.db"
+// startFailure says why the server does not start. Only a secret that certainly
+// sealed nothing is taken back.
+func (run *running) startFailure(err error, secret secretHeld) error {
+	var said *Failure
+	switch {
+	case errors.As(err, &said):
+		return err
+	case errors.Is(err, authz.ErrOtherSecret) && run.settings.Database != "":
+		err = errors.New("this server has not the secret that the database's signing keys were made with")
+		return fail(ExitFailed, "starting", errors.Join(err, secret.takeBack()),
+			"Give every server the same --secret-file; where one was started without, its secret is the file \"secret\" in its data directory")
+	default:
+		return fail(ExitFailed, "starting", err, "")
+	}
+}
 
 // stop takes no new connections, lets requests in flight finish (until ctx ends),
 // and closes the database. It stops a server that only half started, too.
@@ -178,7 +207,9 @@ func (run *running) stop(ctx context.Context) error {
 	if run.store != nil {
 		errs = append(errs, run.store.Close())
 	}
-	errs = append(errs, run.release())
+	if run.release != nil {
+		errs = append(errs, run.release())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fail(ExitFailed, "stopping", err, "")
 	}
@@ -189,11 +220,19 @@ func (run *running) stop(ctx context.Context) error {
 func (run *running) announce(env *Env) {
 	s := run.settings
 	if !env.StderrTerminal || s.LogFormat == "json" {
-		run.log.Info("serving", "listen", run.listener.Addr().String(), "issuer", s.Issuer, "data", s.Data, "unregistered_clients", s.UnregisteredClients)
+		where := slog.String("data", s.Data)
+		if s.Database != "" {
+			where = slog.String("database", s.Database.Place())
+		}
+		run.log.Info("serving", "listen", run.listener.Addr().String(), "issuer", s.Issuer, where, "unregistered_clients", s.UnregisteredClients)
 		return
 	}
+	data := s.Data
+	if s.Database != "" {
+		data = "PostgreSQL " + printable(s.Database.Place())
+	}
 	fmt.Fprintf(env.Stderr, "Countersign %s listens on %s\n  issuer   %s\n  data     %s\n  clients  %s\n  try      countersign login --server %s\n",
-		Version(), run.listener.Addr(), s.Issuer, s.Data, clientsInWords(s.UnregisteredClients), s.Issuer)
+		Version(), run.listener.Addr(), s.Issuer, data, clientsInWords(s.UnregisteredClients), s.Issuer)
 }
 
 func clientsInWords(unregistered string) string {
@@ -201,55 +240,6 @@ func clientsInWords(unregistered string) string {
 		return "registered ones, and any other as not verified"
 	}
 	return "registered ones only"
-}
-
-// serverSecret reads the operator's secret, or the one in the data directory,
-// which is drawn the first time.
-func serverSecret(settings *config.Settings, random io.Reader) ([]byte, error) {
-	if settings.SecretFile != "" {
-		secret, err := os.ReadFile(settings.SecretFile)
-		if err == nil && len(secret) < authz.SecretLength {
-			err = fmt.Errorf("%s has %d bytes; it needs at least %d", settings.SecretFile, len(secret), authz.SecretLength)
-		}
-		return secret, err
-	}
-	path := filepath.Join(settings.Data, "secret")
-	secret, err := os.ReadFile(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return secret, err
-	}
-	if _, err := os.Stat(filepath.Join(settings.Data, databaseFile)); err == nil {
-		return nil, errors.New("the database has no secret beside it: put back the file \"secret\" that it was made with")
-	}
-	secret = make([]byte, authz.SecretLength)
-	if _, err := io.ReadFull(random, secret); err != nil {
-		return nil, err
-	}
-	return secret, writePrivate(path, secret)
-}
-
-// writePrivate writes a file that only its owner can read: all of it or nothing,
-// and on disk when it returns.
-func writePrivate(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if err := f.Chmod(0o600); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if _, err := f.Write(content); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 func newLogger(env *Env, s *config.Settings) *slog.Logger {

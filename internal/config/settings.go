@@ -19,6 +19,7 @@ type Settings struct {
 	Listen               string
 	Issuer               string
 	Data                 string
+	Database             DatabaseURL // empty: SQLite in Data
 	SecretFile           string
 	DeviceCodeLifetime   time.Duration
 	DevicePollInterval   time.Duration
@@ -86,8 +87,16 @@ var settings = []setting{
 		set:  func(s *Settings, text string) error { s.Data = text; return nil },
 	},
 	{
+		name: "database", fallbackText: "SQLite in the data directory", unit: "postgres://URL",
+		help: "a PostgreSQL database, which several servers may share; with a password in it, better in the environment or the file than in a flag",
+		set: func(s *Settings, text string) error {
+			s.Database = DatabaseURL(text)
+			return checkDatabase(text)
+		},
+	},
+	{
 		name: "secret-file", fallbackText: "generated in the data directory", unit: "file",
-		help: "a file with the operator's secret, 32 bytes or more; signing keys are encrypted with it",
+		help: "a file with the operator's secret, 32 bytes or more; signing keys are encrypted with it, and all servers of one database need the same",
 		set:  func(s *Settings, text string) error { s.SecretFile = text; return nil },
 	},
 	durationSetting("device-code-lifetime", "15m", time.Second, 30*time.Minute,

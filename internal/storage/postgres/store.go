@@ -65,7 +65,7 @@ var (
 func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("reading the database's URL: %w", err)
+		return nil, unreadable(err)
 	}
 	if !namesPoolSize(url) {
 		config.MaxConns = int32(max(leastConnections, connectionsPerCore*runtime.GOMAXPROCS(0))) //nolint:gosec // cores

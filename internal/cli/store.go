@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/storage/postgres"
+	"countersign.dev/internal/storage/sqlite"
+)
+
+// databaseFile is the name of the SQLite database in the data directory.
+const databaseFile = "countersign.db"
+
+// database is a store that whoever opened it closes.
+type database interface {
+	authz.Store
+	Close() error
+}
+
+// openDatabase opens the database of the settings. others is nil for one that no
+// other server uses.
+func openDatabase(ctx context.Context, s *config.Settings, log *slog.Logger) (store database, others authz.Others, err error) {
+	if s.Database != "" {
+		shared, err := postgres.Open(ctx, s.Database.Reveal(), log)
+		if err != nil {
+			return nil, nil, fail(ExitFailed, "opening the database "+s.Database.Place(), err, "Check --database, and that PostgreSQL runs there")
+		}
+		return shared, shared, nil
+	}
+	own, err := sqlite.Open(ctx, filepath.Join(s.Data, databaseFile))
+	if err != nil {
+		return nil, nil, fail(ExitFailed, "opening the database", err, "")
+	}
+	return own, nil, nil
+}
