@@ -35,7 +35,7 @@ demo: build ## Show the whole story: a device asks, its owner countersigns
 	bin/countersign demo
 
 .PHONY: test
-test: setup vet test-unit test-race test-fuzz test-web test-e2e test-browser lint ## Check everything
+test: setup vet test-unit test-postgres test-race test-fuzz test-web test-e2e test-browser lint ## Check everything
 
 .PHONY: test-fast
 test-fast: vet test-unit ## Check the Go code only, in under a minute
@@ -47,6 +47,11 @@ vet:
 .PHONY: test-unit
 test-unit:
 	go test ./...
+
+# The server's and the domain's tests once more, on PostgreSQL.
+.PHONY: test-postgres
+test-postgres:
+	COUNTERSIGN_TEST_STORE=postgres go test -count=1 ./internal/server ./internal/authz
 
 # The race detector needs a C compiler; setup installs one where it can.
 .PHONY: test-race

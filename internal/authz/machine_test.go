@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,8 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/postgres"
+	"countersign.dev/internal/storage/postgres/pgtest"
 	"countersign.dev/internal/storage/sqlite"
 )
 
@@ -50,10 +53,7 @@ type world struct {
 
 func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world {
 	tb.Helper()
-	store, err := sqlite.Open(context.Background(), filepath.Join(dir, "countersign.db"))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	store, others := openStore(tb, dir)
 	w := &world{clock: newClock()}
 	settings := authz.Settings{
 		Issuer: issuer, DeviceCodeLifetime: codeLifetime, PollInterval: pollInterval, AccessTokenLifetime: time.Hour,
@@ -63,8 +63,9 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 	for _, c := range change {
 		c(&settings)
 	}
+	var err error
 	w.service, err = authz.New(context.Background(), authz.Options{
-		Store: store, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: w.clock.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
+		Store: store, Others: others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: w.clock.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -92,6 +93,26 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 		w.owners, w.keys = append(w.owners, owner), append(w.keys, key)
 	}
 	return w
+}
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// openStore opens a database: SQLite's, or PostgreSQL's where the tests are to run
+// on that.
+func openStore(tb testing.TB, dir string) (authz.Store, authz.Others) {
+	tb.Helper()
+	if os.Getenv("COUNTERSIGN_TEST_STORE") == "postgres" {
+		store, err := postgres.Open(context.Background(), pgtest.Database(tb), slog.New(slog.DiscardHandler))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return store, store
+	}
+	store, err := sqlite.Open(context.Background(), filepath.Join(dir, "countersign.db"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return store, nil
 }
 
 var asker = authz.Asker{From: authz.Source{Address: netip.MustParseAddr("127.0.0.1")}}

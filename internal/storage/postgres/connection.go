@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/group"
 )
 
 const (
@@ -128,7 +129,7 @@ func code(err error) string {
 // away reports whether the database could not be reached, or the connection was
 // lost.
 func away(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || promised(err) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, group.ErrClosed) || promised(err) {
 		return false
 	}
 	if c := code(err); c != "" {
