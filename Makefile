@@ -127,6 +127,15 @@ bench: build ## Measure the server beside a bare handler, and each step in Go
 	./bench/run.sh
 	go test -bench . -benchmem -run '^$$' ./...
 
+# The servers of bench/peers are others', at the versions of the lock file.
+.PHONY: bench-peers
+bench-peers: bench/peers/node_modules/.installed ## Measure the server beside others' on this machine
+	./bench/peers.sh
+bench/peers/node_modules/.installed: bench/peers/package.json bench/peers/package-lock.json
+	@echo "installing the npm packages of bench/peers"
+	cd bench/peers && npm ci --no-audit --no-fund
+	touch $@
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities (fetches the database of them)
 	$(TOOL) govulncheck ./...
@@ -142,4 +151,4 @@ build-all: ## Build for every platform into dist/
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin dist e2e/clients/node_modules web/node_modules
+	rm -rf bin dist bench/peers/node_modules e2e/clients/node_modules web/node_modules
