@@ -136,6 +136,18 @@ bench/peers/node_modules/.installed: bench/peers/package.json bench/peers/packag
 	cd bench/peers && npm ci --no-audit --no-fund
 	touch $@
 
+# How many stored device requests and grants; several with commas.
+GROWTH ?= 10000,1000000
+GROWTH_FLAGS ?=
+.PHONY: bench-growth
+bench-growth: build ## Measure each step with few and with many stored rows
+	go run ./bench/growth -server bin/countersign -rows $(GROWTH) $(GROWTH_FLAGS)
+
+# The largest takes half an hour, and 30 GiB under TMPDIR.
+.PHONY: bench-growth-large
+bench-growth-large:
+	@$(MAKE) --no-print-directory bench-growth GROWTH=10000,1000000,10000000
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities (fetches the database of them)
 	$(TOOL) govulncheck ./...
