@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
-	"countersign.dev/internal/storage/postgres/pgtest"
+	"countersign.dev/bench/internal/trial"
 )
 
 // database is one that is filled and then served from.
@@ -124,38 +123,21 @@ func (f *sqliteFile) size(context.Context) (n int64, err error) {
 
 func (f *sqliteFile) close() error { return nil }
 
-// postgresCluster is a cluster of our own, as durable as it comes.
-type postgresCluster struct {
-	cluster *pgtest.Cluster
-	url     string
-	admin   string // the superuser's URL of the same database, who may leave foreign keys unchecked
-}
+// postgresCluster is a cluster of our own. The superuser fills it, who may leave
+// foreign keys unchecked.
+type postgresCluster struct{ *trial.Postgres }
 
 func startPostgres(ctx context.Context, memory string) (database, error) {
-	cluster, err := pgtest.Start(ctx, pgtest.Options{Durable: true, Settings: map[string]string{
+	p, err := trial.StartPostgres(ctx, map[string]string{
 		"shared_buffers": memory, "max_wal_size": "8GB", "checkpoint_timeout": "15min", "maintenance_work_mem": "512MB",
-	}})
+	})
 	if err != nil {
 		return nil, err
 	}
-	p := &postgresCluster{cluster: cluster}
-	if p.url, err = cluster.NewDatabase(ctx); err != nil {
-		return nil, errors.Join(err, cluster.Close())
-	}
-	ours, err := url.Parse(p.url)
-	if err != nil {
-		return nil, errors.Join(err, cluster.Close())
-	}
-	admin, err := url.Parse(cluster.AdminURL())
-	if err != nil {
-		return nil, errors.Join(err, cluster.Close())
-	}
-	admin.Path = ours.Path
-	p.admin = admin.String()
-	return p, nil
+	return &postgresCluster{p}, nil
 }
 
-func (p *postgresCluster) flags() []string { return []string{"--database", p.url} }
+func (p *postgresCluster) flags() []string { return []string{"--database", p.URL} }
 
 // indexes of a table, and how each is dropped and made again.
 const indexes = `
@@ -166,7 +148,7 @@ SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || conname, '
 FROM pg_constraint c WHERE conrelid = $1::regclass AND contype = 'p' AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.conindid = c.conindid AND f.contype = 'f')`
 
 func (p *postgresCluster) fill(ctx context.Context, t table) (err error) {
-	c, err := pgx.Connect(ctx, p.admin)
+	c, err := pgx.Connect(ctx, p.AdminURL)
 	if err != nil {
 		return err
 	}
@@ -208,7 +190,7 @@ func (p *postgresCluster) fill(ctx context.Context, t table) (err error) {
 }
 
 func (p *postgresCluster) settle(ctx context.Context) (err error) {
-	c, err := pgx.Connect(ctx, p.admin)
+	c, err := pgx.Connect(ctx, p.AdminURL)
 	if err != nil {
 		return err
 	}
@@ -222,7 +204,7 @@ func (p *postgresCluster) settle(ctx context.Context) (err error) {
 }
 
 func (p *postgresCluster) size(ctx context.Context) (n int64, err error) {
-	c, err := pgx.Connect(ctx, p.admin)
+	c, err := pgx.Connect(ctx, p.AdminURL)
 	if err != nil {
 		return 0, err
 	}
@@ -231,4 +213,4 @@ func (p *postgresCluster) size(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-func (p *postgresCluster) close() error { return p.cluster.Close() }
+func (p *postgresCluster) close() error { return p.Cluster.Close() }

@@ -22,6 +22,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"countersign.dev/bench/internal/trial"
 )
 
 // options are what the flags say.
@@ -60,7 +62,7 @@ func run(ctx context.Context) error {
 		}
 		o.rows = append(o.rows, n)
 	}
-	fmt.Printf("load average at the start: %s\n", loadAverage())
+	fmt.Printf("load average at the start: %s\n", trial.LoadAverage())
 	for _, kind := range o.kinds {
 		var all []*measured
 		for _, n := range o.rows {
@@ -72,16 +74,8 @@ func run(ctx context.Context) error {
 		}
 		printTable(kind, all)
 	}
-	fmt.Printf("\nload average at the end: %s\n", loadAverage())
+	fmt.Printf("\nload average at the end: %s\n", trial.LoadAverage())
 	return nil
-}
-
-func loadAverage() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	return strings.Join(strings.Fields(string(text))[:3], " ")
 }
 
 // measured is what came of one database.
@@ -108,11 +102,11 @@ func measure(ctx context.Context, o options, kind string, n int) (m *measured, e
 	}
 	defer func() { err = errors.Join(err, db.close()) }()
 	// The server makes the schema, the keys and the secret.
-	s, err := startServer(ctx, o.server, dir, db.flags())
+	s, err := trial.Start(ctx, o.server, dir, db.flags()...)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.stop(); err != nil {
+	if err := s.Stop(); err != nil {
 		return nil, err
 	}
 	m = &measured{rows: n}
@@ -132,15 +126,15 @@ func measure(ctx context.Context, o options, kind string, n int) (m *measured, e
 		return nil, err
 	}
 	m.filled = time.Since(began)
-	if s, err = startServer(ctx, o.server, dir, db.flags()); err != nil {
+	if s, err = trial.Start(ctx, o.server, dir, db.flags()...); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
-	m.ready = s.ready
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	m.ready = s.Ready
 	if err := m.drive(ctx, s, rows, o); err != nil {
 		return nil, err
 	}
-	if m.memory, err = s.memory(); err != nil {
+	if m.memory, err = s.Memory(); err != nil {
 		return nil, err
 	}
 	m.size, err = db.size(ctx)

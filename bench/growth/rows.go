@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"countersign.dev/bench/internal/trial"
 )
 
 // What n stored device requests and n grants are made of:
@@ -38,8 +40,8 @@ const (
 )
 
 const (
-	client    = "countersign-cli" // the one client that is registered everywhere
-	scope     = "openid profile offline_access"
+	client    = trial.ClientID
+	scope     = trial.Scope
 	memberKey = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798" // the point G: a valid one
 	agent     = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 )
