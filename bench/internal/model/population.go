@@ -79,9 +79,9 @@ func (p Population) alive(t time.Duration) float64 {
 	return 1 - (1-p.Abandoned)*p.decidedBefore(t)
 }
 
-// window is how many polls of a device fall into the time that a node answers from
+// Window is how many polls of a device fall into the time that a node answers from
 // memory, the one that read included.
-func (p Population) window() int {
+func (p Population) Window() int {
 	return max(1, int(math.Ceil(p.Trust.Seconds()/p.Interval.Seconds())))
 }
 
@@ -93,7 +93,7 @@ func (p Population) reads(polls int) []float64 {
 	if p.Sticky {
 		same = 1
 	}
-	k, share := p.window(), make([]float64, polls+1)
+	k, share := p.Window(), make([]float64, polls+1)
 	for n := 1; n <= polls; n++ {
 		share[n] = 1
 		for before := max(1, n-k+1); before < n; before++ {
