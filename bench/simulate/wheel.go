@@ -6,6 +6,7 @@ package main
 type wheel struct {
 	heads []uint32
 	links []link // by device
+	taken int64  // what comes before it was taken
 }
 
 type link struct{ next, at uint32 }
@@ -24,7 +25,10 @@ func newWheel(horizon int64) *wheel {
 	return w
 }
 
+// add puts a device in. What is due at once waits for the next slot: this one was
+// taken.
 func (w *wheel) add(device uint32, at int64) {
+	at = max(at, w.taken)
 	slot := int(at/slotWidth) % len(w.heads)
 	w.links[device] = link{w.heads[slot], uint32(at)} //nolint:gosec // less than an hour
 	w.heads[slot] = device
@@ -32,6 +36,7 @@ func (w *wheel) add(device uint32, at int64) {
 
 // take calls do for each device of the slot that begins at a time.
 func (w *wheel) take(begin int64, do func(device uint32, at int64)) {
+	w.taken = begin + slotWidth
 	slot := int(begin/slotWidth) % len(w.heads)
 	d := w.heads[slot]
 	w.heads[slot] = nobody

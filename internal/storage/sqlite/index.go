@@ -33,7 +33,7 @@ const (
 type requestIndex struct {
 	seeds [keyKinds]maphash.Seed
 
-	catching chan struct{} // holds a token; who has it reads the table's end
+	catching chan struct{} // holds a token; who has it reads a batch of the table
 
 	mu   sync.RWMutex
 	rows map[uint64]int64 // guarded by mu: hash of a key → number of its row
@@ -82,28 +82,33 @@ const batch = 4096
 
 // catchUp adds what other processes stored, or at first what is in the file.
 func (x *requestIndex) catchUp(c *sqlite.Conn) error {
+	for {
+		if more, err := x.readOn(c); !more || err != nil {
+			return err
+		}
+	}
+}
+
+// readOn adds the next batch of rows that the index lacks, and reports whether
+// there may be more.
+func (x *requestIndex) readOn(c *sqlite.Conn) (more bool, err error) {
 	x.catching <- struct{}{} // one scan does for all who wait for it
 	defer func() { <-x.catching }()
 	x.mu.RLock()
 	last := x.last
 	x.mu.RUnlock()
 	var entries []entry
-	for {
-		entries = entries[:0]
-		_, err := query(c, func(r *sqlite.Stmt) {
-			last = r.ColumnInt64(0)
-			for _, h := range x.hashes(columnHash(r, 1), columnHash(r, 2), r.ColumnText(3)) {
-				entries = append(entries, entry{h, last})
-			}
-		}, `SELECT seq, device_code, user_code, id FROM device_requests WHERE seq > ? ORDER BY seq LIMIT ?`, last, batch)
-		if err != nil {
-			return err
+	_, err = query(c, func(r *sqlite.Stmt) {
+		last = r.ColumnInt64(0)
+		for _, h := range x.hashes(columnHash(r, 1), columnHash(r, 2), r.ColumnText(3)) {
+			entries = append(entries, entry{h, last})
 		}
-		x.takeIn(entries, last)
-		if len(entries) < batch*int(keyKinds) {
-			return nil
-		}
+	}, `SELECT seq, device_code, user_code, id FROM device_requests WHERE seq > ? ORDER BY seq LIMIT ?`, last, batch)
+	if err != nil {
+		return false, err
 	}
+	x.takeIn(entries, last)
+	return len(entries) == batch*int(keyKinds), nil
 }
 
 // takeIn adds entries of committed rows, of which last is the highest.

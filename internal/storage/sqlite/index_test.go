@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -44,6 +46,12 @@ func TestTheIndexHoldsWhatTheTableHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.index.entries(); got != rows*int(keyKinds) {
+		t.Errorf("when it is ready after a restart the index has %d entries", got)
+	}
 	if !s.has(t, 0) || !s.has(t, rows-1) || s.has(t, rows) {
 		t.Error("after a restart the wrong rows are found")
 	}
@@ -80,4 +88,30 @@ func TestEveryConnectionFlushes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func TestAStoreCanBeClosedBeforeItsIndexIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-s.loaded
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	s.index.catching <- struct{}{} // whoever reads has to wait
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Ping(canceled); !errors.Is(err, context.Canceled) {
+		t.Errorf("while the index is being read, ready says %v", err)
+	}
+	<-s.index.catching
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-s.loaded
 }

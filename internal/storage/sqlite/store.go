@@ -36,7 +36,10 @@ var pragmas = []string{
 	`PRAGMA journal_mode = WAL`,
 	`PRAGMA synchronous = FULL`,
 	`PRAGMA foreign_keys = ON`,
-	`PRAGMA cache_size = -4096`, // KiB on each connection: with more, 100 000 live codes need over 100 MiB
+	// KiB on each connection. A page of 4 KiB takes 8 in memory, for the driver's
+	// allocator knows powers of two only; with more, 100 000 live codes need over
+	// 100 MiB. What is not here is in the system's cache, microseconds away.
+	`PRAGMA cache_size = -2048`,
 	`PRAGMA temp_store = MEMORY`,
 	`PRAGMA wal_autocheckpoint = 2000`,
 	`PRAGMA journal_size_limit = 67108864`,
@@ -49,6 +52,7 @@ type Store struct {
 	closed chan struct{}     // closed by Close
 	writer *writer
 	index  *requestIndex
+	loaded chan struct{} // closed when the index has once been read, or could not be
 }
 
 var _ authz.Store = (*Store)(nil)
@@ -71,7 +75,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := migrate(conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), conn.Close())
 	}
-	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex()}
+	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex(), loaded: make(chan struct{})}
 	s.writer = newWriter(conn, s.index)
 	for range readers {
 		reader, err := connect(ctx, path)
@@ -84,7 +88,24 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	go s.load()
 	return s, nil
+}
+
+// load reads the index, which takes a second for each million rows or so. It ends
+// with the store. Where it fails, whoever looks for a row tries again.
+func (s *Store) load() {
+	defer close(s.loaded)
+	more := true
+	for more {
+		err := s.read(context.Background(), func(c *sqlite.Conn) (err error) {
+			more, err = s.index.readOn(c)
+			return err
+		})
+		if err != nil {
+			return
+		}
+	}
 }
 
 func connect(ctx context.Context, path string) (*sqlite.Conn, error) {
@@ -153,8 +174,14 @@ func (s *Store) read(ctx context.Context, fn func(c *sqlite.Conn) error) error {
 	}
 }
 
-// Ping writes and reads a row.
+// Ping writes and reads a row, once the index of what was in the file is there:
+// before, whoever comes has to wait for it.
 func (s *Store) Ping(ctx context.Context) error {
+	select {
+	case <-s.loaded:
+	case <-ctx.Done():
+		return fmt.Errorf("reading the index of device requests: %w", ctx.Err())
+	}
 	err := s.writer.do(ctx, single, func(c *sqlite.Conn) error {
 		_, err := exec(c, `INSERT INTO pings (id, at) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET at = at + 1`)
 		return err
