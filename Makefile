@@ -148,6 +148,25 @@ bench-growth: build ## Measure each step with few and with many stored rows
 bench-growth-large:
 	@$(MAKE) --no-print-directory bench-growth GROWTH=10000,1000000,10000000
 
+.PHONY: bench-waiting
+bench-waiting: build ## Measure the memory of 100 000 polls that wait, and how soon they wake
+	go run ./bench/waiting -server bin/countersign -pipes
+	go run ./bench/waiting -server bin/countersign
+	go run ./bench/waiting -server bin/countersign -database postgres
+
+# The costs of bench/results/example.jsonl are those of one machine; bench-cost
+# measures this one's.
+COSTS ?= bench/results/example.jsonl
+.PHONY: bench-cost
+bench-cost: build ## Measure what each step costs the server and the database
+	go run ./bench/cost -server bin/countersign > bench/results/here.jsonl
+	@echo "now: make bench-capacity COSTS=bench/results/here.jsonl"
+
+.PHONY: bench-capacity
+bench-capacity: ## Compute what millions of devices cost, and simulate them
+	go run ./bench/capacity -costs $(COSTS)
+	go run ./bench/simulate -costs $(COSTS)
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities (fetches the database of them)
 	$(TOOL) govulncheck ./...

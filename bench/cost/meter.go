@@ -84,11 +84,23 @@ func (m *meter) end(ctx context.Context, l *model.Line) error {
 	_, err = pgx.ForEachRow(rows, []any{&query, &calls, &us}, func() error {
 		// What runs now and then, like the sweep, belongs to no step.
 		if share := float64(calls) / n; share > 0.01 {
-			l.Statements = append(l.Statements, model.Statement{Name: nameOf(query), Calls: share, Each: us / float64(calls)})
+			l.Statements = add(l.Statements, nameOf(query), share, us/float64(calls))
 		}
 		return nil
 	})
 	return err
+}
+
+// add adds what a statement took to that of the same name: PostgreSQL counts one
+// whose plan was made in another way apart.
+func add(to []model.Statement, name string, calls, each float64) []model.Statement {
+	for i, s := range to {
+		if s.Name == name {
+			to[i] = model.Statement{Name: name, Calls: s.Calls + calls, Each: (s.Calls*s.Each + calls*each) / (s.Calls + calls)}
+			return to
+		}
+	}
+	return append(to, model.Statement{Name: name, Calls: calls, Each: each})
 }
 
 // names say what a statement does, by what only it holds. The first that fits.

@@ -180,6 +180,7 @@ func (s *sim) polled(t task) {
 // wake answers a poll that waits with the tokens. The poll stays in the wheel, and
 // the device is freed when its turn comes.
 func (s *sim) wake(d uint32) {
+	s.holding--
 	s.devices[d].state = redeeming
 	s.begin(tokenPoll, d, s.devices[d].node)
 }
@@ -205,7 +206,9 @@ func (s *sim) poll(n uint32) {
 	d := &s.devices[n]
 	if d.holding {
 		d.holding = false
-		s.holding--
+		if d.state == pending || d.state == approving { // nobody has woken it
+			s.holding--
+		}
 	}
 	if !s.p.Sticky || s.dead[d.node] {
 		d.node = s.anyNode()
@@ -216,14 +219,17 @@ func (s *sim) poll(n uint32) {
 		s.end(n)
 	case d.state == redeeming:
 		d.holding = true // it is being answered; look again
-		s.holding++
 		s.polls.add(n, s.now+10_000)
 	case d.state == approved:
 		d.state = redeeming
 		s.begin(tokenPoll, n, d.node)
 	case d.state == pending && since >= us(s.p.Lifetime):
 		d.state = expired
-		s.begin(s.reading(), n, d.node)
+		if s.p.Waits { // its last poll has just heard so
+			s.end(n)
+			return
+		}
+		s.begin(firstPoll, n, d.node)
 	case s.p.Waits:
 		s.begin(waitPoll, n, d.node)
 	case d.hasty == isNow:
@@ -247,14 +253,6 @@ func (d *device) known(window int) bool {
 		d.readers[0] = reader
 	}
 	return known
-}
-
-// reading is the step of a poll that hears of the expiry.
-func (s *sim) reading() uint8 {
-	if s.p.Waits {
-		return waitPoll
-	}
-	return firstPoll
 }
 
 // refuse is a request that was not answered, or with an error; who asked tries again

@@ -29,7 +29,7 @@ func main() {
 	flag.IntVar(&p.Nodes, "nodes", p.Nodes, "servers")
 	flag.IntVar(&p.Shards, "shards", p.Shards, "databases")
 	flag.BoolVar(&p.Sticky, "sticky", p.Sticky, "the polls of a code come to the same node")
-	run := flag.Duration("for", 40*time.Second, "how long is simulated, after the first seconds")
+	run := flag.Duration("for", 20*time.Second, "how long is simulated, after the first seconds")
 	failures := flag.Bool("failures", true, "then a node dies and a database fails over")
 	seed := flag.Uint64("seed", 1, "of the random numbers")
 	flag.Parse()
@@ -58,7 +58,7 @@ func simulate(p model.Population, costs string, run time.Duration, failures bool
 	}
 	began := time.Now()
 	s := newSim(p, c, seed)
-	s.run(settle)
+	s.run(max(settle, heldBefore(p)))
 	steady := s.measure(func() { s.run(run) })
 	printComparison(p, p.Use(c), steady)
 	if failures && !p.Waits {
@@ -71,6 +71,14 @@ func simulate(p model.Population, costs string, run time.Duration, failures bool
 	runtime.ReadMemStats(&m)
 	fmt.Printf("\n%d events, %.0f s of the real clock, %.0f MiB of memory\n", s.events, time.Since(began).Seconds(), float64(m.Sys)/(1<<20))
 	return nil
+}
+
+// heldBefore is how long it takes until as many polls wait as will.
+func heldBefore(p model.Population) time.Duration {
+	if p.Waits {
+		return p.Hold + time.Second
+	}
+	return 0
 }
 
 // settle is how long queues have to fill before anything is counted, and nodes to

@@ -92,6 +92,7 @@ type sim struct {
 	cost    [stepKinds]times
 	claim   int64
 	rand    *rand.Rand
+	begins  int64 // when the simulation begins, µs
 	now     int64 // µs
 	devices []device
 	free    []uint32 // devices that are done
@@ -119,7 +120,7 @@ type sim struct {
 func us(d time.Duration) int64 { return d.Microseconds() }
 
 func newSim(p model.Population, c model.Costs, seed uint64) *sim {
-	s := &sim{p: p, rand: rand.New(rand.NewPCG(seed, 0)), claim: c.Claim().Nanoseconds(), now: us(p.Lifetime), window: p.Window()} //nolint:gosec // a simulation
+	s := &sim{p: p, rand: rand.New(rand.NewPCG(seed, 0)), claim: c.Claim().Nanoseconds(), begins: us(p.Lifetime), now: us(p.Lifetime), window: p.Window()} //nolint:gosec // a simulation
 	for step, name := range names {
 		l := c[name]
 		s.cost[step] = times{int64(l.Server * 1000), l.Reading().Nanoseconds(), l.Writing().Nanoseconds()}
@@ -196,14 +197,21 @@ func (s *sim) newDevice(born, decides int64) uint32 {
 	return d
 }
 
-// schedule puts a pending device into the wheels: its next poll, anywhere in the
-// interval, and its owner's decision.
+// schedule puts a pending device into the wheels: its first poll, which a device
+// that came before the beginning does anywhere in its interval, and its owner's
+// decision.
 func (s *sim) schedule(d uint32) {
-	every := s.p.Interval
-	if s.p.Waits {
-		every = s.p.Hold
+	born := int64(s.devices[d].born)
+	switch every := us(s.p.Interval); {
+	case s.p.Waits && born < s.begins:
+		s.polls.add(d, s.now+1+int64(s.rand.Float64()*float64(us(s.p.Hold))))
+	case s.p.Waits:
+		s.polls.add(d, s.now+1)
+	case born < s.begins:
+		s.polls.add(d, s.now+1+int64(s.rand.Float64()*float64(every)))
+	default:
+		s.polls.add(d, s.now+every)
 	}
-	s.polls.add(d, s.now+1+int64(s.rand.Float64()*float64(us(every))))
 	if s.devices[d].decides != 0 {
 		s.decides.add(d, max(s.now+1, int64(s.devices[d].decides)))
 	}
@@ -276,7 +284,8 @@ func (s *sim) check() error {
 	for _, d := range s.devices {
 		now[d.state]++
 	}
-	living := now[asking] + now[pending] + now[approving] + now[approved] + now[redeeming]
+	// Some have ended, but are asked for in the wheel once more.
+	living := now[asking] + now[pending] + now[approving] + now[approved] + now[redeeming] + now[redeemed] + now[expired]
 	if ended := s.sum[redeemed] + s.sum[expired]; living+ended != s.begun {
 		return fmt.Errorf("of %d devices %d live and %d have ended", s.begun, living, ended)
 	}

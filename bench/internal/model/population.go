@@ -73,6 +73,9 @@ func (p Population) Arrivals() float64 { return p.Pending / p.Waiting() }
 
 // alive is the share of devices that still wait after t.
 func (p Population) alive(t time.Duration) float64 {
+	if t == 0 {
+		return 1
+	}
 	if t >= p.Lifetime {
 		return 0
 	}
@@ -108,12 +111,12 @@ func (p Population) Rates() map[string]float64 {
 	arrivals := p.Arrivals()
 	decided := arrivals * p.Decided()
 	r := map[string]float64{Code: arrivals, Open: decided, Approve: decided, TokenPoll: decided, UserInfo: decided}
-	expired := arrivals - decided // each is told so by its last poll
 	if p.Waits {
-		for n := 1; n < int(p.Lifetime/p.Hold); n++ {
+		// A device polls at once, and again whenever a poll has waited in vain. The
+		// last one ends with the code.
+		for n := range int(p.Lifetime / p.Hold) {
 			r[WaitPoll] += arrivals * p.alive(time.Duration(n)*p.Hold)
 		}
-		r[WaitPoll] += expired
 		return r
 	}
 	polls := int(p.Lifetime / p.Interval)
@@ -125,7 +128,7 @@ func (p Population) Rates() map[string]float64 {
 		r[FirstPoll] += pending * share
 		r[NextPoll] += pending * (1 - share)
 	}
-	r[FirstPoll] += expired
+	r[FirstPoll] += arrivals - decided // whose last poll hears that the code has expired
 	return r
 }
 
