@@ -372,7 +372,9 @@ func TestAPollHearsOfTheDecisionWhereverItIsTaken(t *testing.T) {
 		w.clock.advance(pollInterval)
 		var waited sync.WaitGroup
 		var tokens *authz.Tokens
-		waited.Go(func() { tokens, err = w.at(0).RedeemDevice(t.Context(), client("my-app"), d.DeviceCode, 20*time.Second) })
+		waited.Go(func() {
+			tokens, err = w.at(0).RedeemDevice(t.Context(), client("my-app"), d.DeviceCode, 20*time.Second)
+		})
 		if err := w.signedApproval(w.at(1), 0, d.UserCode); err != nil {
 			t.Fatal(err)
 		}
