@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -125,12 +126,17 @@ var (
 	errTrailing = &authz.Error{Code: authz.InvalidRequest, Description: "there is something after the JSON object"}
 )
 
+// decoders are used again and again: a new one costs as much as what it reads.
+var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(bytes.NewReader(nil)) }}
+
 // readJSON reads one flat JSON object. A name that is there twice is refused
 // (requirement D-04), because parsers differ in which they believe; so is text
 // that is not UTF-8.
 func (p *params) readJSON() error {
 	p.values = map[string]string{}
-	d := jsontext.NewDecoder(bytes.NewReader(p.raw))
+	d := decoders.Get().(*jsontext.Decoder) //nolint:forcetypeassert // there is nothing else in it
+	defer decoders.Put(d)
+	d.Reset(bytes.NewReader(p.raw))
 	if d.PeekKind() != '{' {
 		return errNotJSON
 	}
