@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -114,12 +115,22 @@ func (p *params) readForm() error {
 		if len(values) > 1 {
 			return errTwice
 		}
+		if !isText(values[0]) {
+			return errNoText
+		}
 		p.values[name] = values[0]
 	}
 	return nil
 }
 
+// isText reports whether a value is what every database keeps as it is: UTF-8
+// (RFC 6749 appendix B) without a NUL.
+func isText(value string) bool {
+	return utf8.ValidString(value) && strings.IndexByte(value, 0) < 0
+}
+
 var (
+	errNoText   = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter is not UTF-8, or has a NUL in it"}
 	errTwice    = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter was sent twice"}
 	errNotJSON  = &authz.Error{Code: authz.InvalidRequest, Description: "the body is not a JSON object"}
 	errTooDeep  = &authz.Error{Code: authz.InvalidRequest, Description: "the JSON is nested too deeply"}
@@ -175,7 +186,9 @@ func (p *params) readMember(d *jsontext.Decoder, name string) error {
 		if err != nil {
 			return notJSON(err)
 		}
-		p.values[name] = value.String()
+		if p.values[name] = value.String(); !isText(p.values[name]) {
+			return errNoText
+		}
 		return nil
 	case 't':
 		p.values[name] = "true"
