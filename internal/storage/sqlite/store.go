@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -63,6 +64,8 @@ var _ authz.Store = (*Store)(nil)
 
 // Open opens the database, making it (readable by its owner alone) and bringing
 // it up to date as needed.
+//
+//	*MovedError: its data was moved to another database
 func Open(ctx context.Context, path string) (*Store, error) {
 	// SQLite gives its other files the mode of this one.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -76,8 +79,14 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseMoved(conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	if err := migrate(conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), conn.Close())
+	}
+	if err := forgetMove(conn, filepath.Dir(path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("clearing up after a move: %w", err), conn.Close())
 	}
 	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex(), countedAtMost: countedAtMost}
 	s.writer = newWriter(conn, s.index)
@@ -168,7 +177,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("pinging the database: %w", err)
+		return fmt.Errorf("pinging the database: %w", unusable(err))
 	}
 	return s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(*sqlite.Stmt) {}, `SELECT at FROM pings WHERE id = 1`)
