@@ -65,6 +65,19 @@ var (
 // URL's query may have pool_max_conns and everything else that pgx and libpq know.
 // Errors hold no password.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
+	s, err := open(ctx, url, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.refuseArrival(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// open is Open for somebody who also opens a database that the end of a move has
+// not reached.
+func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, unreadable(err)
