@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"internal/storage/postgres":        {"internal/authz", "internal/storage/group"},
 	"internal/storage/postgres/pgtest": {},
 	"internal/storage/storagetest":     {"internal/authz"},
+	"internal/storage/transfer":        {"internal/authz", "internal/storage/postgres", "internal/storage/sqlite"},
 	"internal/storage/group":           {},
 	"cmd/countersign":                  {"internal/cli"},
 }
