@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -129,14 +131,16 @@ func code(err error) string {
 // away reports whether the database could not be reached, or the connection was
 // lost.
 func away(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, group.ErrClosed) || promised(err) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, group.ErrClosed) {
 		return false
 	}
 	if c := code(err); c != "" {
 		return slices.Contains(awayCodes, c) || strings.HasPrefix(c, "08")
 	}
-	var scan pgx.ScanArgError
-	return !errors.Is(err, pgx.ErrNoRows) && !errors.As(err, &scan)
+	var before *notSent
+	var network net.Error // a deadline is one too
+	return errors.As(err, &before) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // conflict reports whether the database ended the attempt because of others.
