@@ -47,6 +47,12 @@ func (l *ledger) add(r *request) {
 	l.requests = append(l.requests, r)
 }
 
+func (l *ledger) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.requests)
+}
+
 // TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenTheServerIsKilled kills the
 // server at random moments under load and looks at what is left.
 func TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenTheServerIsKilled(t *testing.T) {
