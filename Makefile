@@ -35,7 +35,7 @@ demo: build ## Show the whole story: a device asks, its owner countersigns
 	bin/countersign demo
 
 .PHONY: test
-test: setup vet test-unit test-race test-fuzz test-web test-e2e test-browser lint ## Check everything
+test: setup vet test-unit test-postgres test-race test-fuzz test-web test-e2e test-browser lint ## Check everything
 
 .PHONY: test-fast
 test-fast: vet test-unit ## Check the Go code only, in under a minute
@@ -47,6 +47,11 @@ vet:
 .PHONY: test-unit
 test-unit:
 	go test ./...
+
+# The server's and the domain's tests once more, on PostgreSQL.
+.PHONY: test-postgres
+test-postgres:
+	COUNTERSIGN_TEST_STORE=postgres go test -count=1 ./internal/server ./internal/authz
 
 # The race detector needs a C compiler; setup installs one where it can.
 .PHONY: test-race
@@ -122,6 +127,15 @@ bench: build ## Measure the server beside a bare handler, and each step in Go
 	./bench/run.sh
 	go test -bench . -benchmem -run '^$$' ./...
 
+# The servers of bench/peers are others', at the versions of the lock file.
+.PHONY: bench-peers
+bench-peers: bench/peers/node_modules/.installed ## Measure the server beside others' on this machine
+	./bench/peers.sh
+bench/peers/node_modules/.installed: bench/peers/package.json bench/peers/package-lock.json
+	@echo "installing the npm packages of bench/peers"
+	cd bench/peers && npm ci --no-audit --no-fund
+	touch $@
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities (fetches the database of them)
 	$(TOOL) govulncheck ./...
@@ -137,4 +151,4 @@ build-all: ## Build for every platform into dist/
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin dist e2e/clients/node_modules web/node_modules
+	rm -rf bin dist bench/peers/node_modules e2e/clients/node_modules web/node_modules

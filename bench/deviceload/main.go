@@ -9,6 +9,7 @@
 //	deviceload -base http://127.0.0.1:8628 -work poll      # polls answered authorization_pending
 //	deviceload -base http://127.0.0.1:8628 -work flow -cookie "$COOKIE"   # code, approve, token, userinfo
 //	deviceload -base http://127.0.0.1:8628 -work userinfo -token "$TOKEN"
+//	deviceload -base http://127.0.0.1:8628 -work wait -cookie "$COOKIE" -conns 200 -rate 100   # approval to token, see wait.go
 package main
 
 import (
@@ -40,16 +41,28 @@ type target struct {
 	userCodeField                        string
 	pollSpread                           time.Duration
 	pollCodes                            int
+	approveAt                            string
+	approvals                            float64
+	wait                                 time.Duration
 }
 
 type device struct{ DeviceCode, UserCode string }
 
-// op is one measured unit of work.
-type op func(ctx context.Context) error
+// op is one measured unit of work; it says how long it took.
+type op func(ctx context.Context) (time.Duration, error)
+
+// timed is work that is measured from beginning to end.
+func timed(work func(ctx context.Context) error) op {
+	return func(ctx context.Context) (time.Duration, error) {
+		began := time.Now()
+		err := work(ctx)
+		return time.Since(began), err
+	}
+}
 
 func main() {
 	var t target
-	work := flag.String("work", "code", "what to measure: code, poll, flow, userinfo, get")
+	work := flag.String("work", "code", "what to measure: code, poll, flow, userinfo, wait, get")
 	conns := flag.Int("conns", 32, "concurrent keep-alive connections")
 	warmup := flag.Duration("warmup", 2*time.Second, "time before counting starts")
 	duration := flag.Duration("duration", 8*time.Second, "time counted in each run")
@@ -69,13 +82,13 @@ func main() {
 	flag.StringVar(&t.bearer, "token", "", "access token, for -work userinfo")
 	flag.DurationVar(&t.pollSpread, "interval", 5*time.Second, "the server's polling interval: no code is polled twice within it")
 	flag.IntVar(&t.pollCodes, "codes", 40000, "how many device codes the polls are spread over")
+	flag.StringVar(&t.approveAt, "approve-at", "", "for -work wait: origin of the server that approvals go to, if not -base")
+	flag.Float64Var(&t.approvals, "rate", 100, "for -work wait: approvals per second")
+	flag.DurationVar(&t.wait, "wait", 20*time.Second, "for -work wait: how long a device asks the server to wait (Prefer: wait=N)")
 	flag.Parse()
 	t.origin = t.base
 
-	client := &http.Client{
-		Transport: &http.Transport{MaxIdleConns: *conns, MaxIdleConnsPerHost: *conns, MaxConnsPerHost: *conns, DisableCompression: true},
-		Timeout:   30 * time.Second,
-	}
+	client := newClient(*conns, 30*time.Second)
 	measured, err := t.prepare(client, *work, *conns)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "deviceload:", err)
@@ -91,11 +104,19 @@ func main() {
 	}
 }
 
+// newClient returns a client that keeps so many connections and opens no more.
+func newClient(conns int, timeout time.Duration) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{MaxIdleConns: conns, MaxIdleConnsPerHost: conns, MaxConnsPerHost: conns, DisableCompression: true},
+		Timeout:   timeout,
+	}
+}
+
 // prepare returns the work to measure, with whatever it consumes made beforehand.
 func (t target) prepare(c *http.Client, work string, conns int) (op, error) {
 	switch work {
 	case "code":
-		return func(ctx context.Context) error { _, err := t.requestCode(ctx, c); return err }, nil
+		return timed(func(ctx context.Context) error { _, err := t.requestCode(ctx, c); return err }), nil
 	case "poll":
 		// A code may be polled once per interval, so a ring of codes is shared
 		// out; a code comes round again only after its interval has passed.
@@ -105,7 +126,7 @@ func (t target) prepare(c *http.Client, work string, conns int) (op, error) {
 		}
 		var next atomic.Int64
 		last := make([]atomic.Int64, len(codes))
-		return func(ctx context.Context) error {
+		return timed(func(ctx context.Context) error {
 			i := int(next.Add(1)) % len(codes)
 			now := time.Now().UnixNano()
 			if prev := last[i].Swap(now); prev != 0 {
@@ -115,19 +136,21 @@ func (t target) prepare(c *http.Client, work string, conns int) (op, error) {
 				last[i].Store(time.Now().UnixNano())
 			}
 			return t.expectPending(ctx, c, codes[i])
-		}, nil
+		}), nil
 	case "flow":
-		return func(ctx context.Context) error { return t.flow(ctx, c) }, nil
+		return timed(func(ctx context.Context) error { return t.flow(ctx, c) }), nil
 	case "userinfo":
-		return func(ctx context.Context) error { return t.getUserinfo(ctx, c, t.bearer) }, nil
+		return timed(func(ctx context.Context) error { return t.getUserinfo(ctx, c, t.bearer) }), nil
+	case "wait":
+		return t.waiting(conns)
 	case "get":
-		return func(ctx context.Context) error {
+		return timed(func(ctx context.Context) error {
 			_, status, err := t.do(ctx, c, http.MethodGet, t.code, "", nil, nil)
 			if err == nil && status != http.StatusOK {
 				err = fmt.Errorf("status %d", status)
 			}
 			return err
-		}, nil
+		}), nil
 	}
 	return nil, fmt.Errorf("unknown -work %q", work)
 }
@@ -208,13 +231,13 @@ func (t target) requestCode(ctx context.Context, c *http.Client) (device, error)
 	return device{d.DeviceCode, d.UserCode}, nil
 }
 
-func (t target) poll(ctx context.Context, c *http.Client, d device) ([]byte, int, error) {
+func (t target) poll(ctx context.Context, c *http.Client, d device, header map[string]string) ([]byte, int, error) {
 	ct, b := t.body(t.tokenForm, map[string]string{"grant_type": deviceGrant, "device_code": d.DeviceCode, "client_id": t.client})
-	return t.do(ctx, c, http.MethodPost, t.token, ct, b, nil)
+	return t.do(ctx, c, http.MethodPost, t.token, ct, b, header)
 }
 
 func (t target) expectPending(ctx context.Context, c *http.Client, d device) error {
-	got, status, err := t.poll(ctx, c, d)
+	got, status, err := t.poll(ctx, c, d, nil)
 	if err != nil {
 		return err
 	}
@@ -247,34 +270,59 @@ func (t target) flow(ctx context.Context, c *http.Client) error {
 	if err != nil {
 		return err
 	}
-	header := map[string]string{"Cookie": t.cookie, "Origin": t.origin}
-	q := "?user_code=" + url.QueryEscape(d.UserCode)
-	// The user opens the request first: servers bind it to the session there.
-	if got, status, err := t.do(ctx, c, http.MethodGet, strings.TrimSuffix(t.approve, "/approve")+q, "", nil, header); err != nil {
+	if err := t.open(ctx, c, d); err != nil {
 		return err
-	} else if status != http.StatusOK {
-		return fmt.Errorf("open request: status %d: %.200s", status, got)
 	}
-	ct, b := t.body(false, map[string]string{t.userCodeField: d.UserCode})
-	if got, status, err := t.do(ctx, c, http.MethodPost, t.approve, ct, b, header); err != nil {
+	if err := t.approves(ctx, c, d); err != nil {
 		return err
-	} else if status != http.StatusOK {
-		return fmt.Errorf("approve: status %d: %.200s", status, got)
 	}
-	got, status, err := t.poll(ctx, c, d)
+	got, status, err := t.poll(ctx, c, d, nil)
 	if err != nil {
 		return err
 	}
-	var tok struct {
-		AccessToken string `json:"access_token"`
-	}
-	if status != http.StatusOK || json.Unmarshal(got, &tok) != nil || tok.AccessToken == "" {
-		return fmt.Errorf("token: status %d: %.200s", status, got)
+	token, err := accessToken(got, status)
+	if err != nil {
+		return err
 	}
 	if t.userinfo == "" {
 		return nil
 	}
-	return t.getUserinfo(ctx, c, tok.AccessToken)
+	return t.getUserinfo(ctx, c, token)
+}
+
+// open is the user's look at a request: servers bind it to the session there.
+func (t target) open(ctx context.Context, c *http.Client, d device) error {
+	q := "?user_code=" + url.QueryEscape(d.UserCode)
+	got, status, err := t.do(ctx, c, http.MethodGet, strings.TrimSuffix(t.approve, "/approve")+q, "", nil, t.session())
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("open request: status %d: %.200s", status, got)
+	}
+	return err
+}
+
+// approves is the user's approval of a request that is open.
+func (t target) approves(ctx context.Context, c *http.Client, d device) error {
+	ct, b := t.body(false, map[string]string{t.userCodeField: d.UserCode})
+	got, status, err := t.do(ctx, c, http.MethodPost, t.approve, ct, b, t.session())
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("approve: status %d: %.200s", status, got)
+	}
+	return err
+}
+
+func (t target) session() map[string]string {
+	return map[string]string{"Cookie": t.cookie, "Origin": t.origin}
+}
+
+// accessToken takes the token out of a token response.
+func accessToken(got []byte, status int) (string, error) {
+	var tok struct {
+		AccessToken string `json:"access_token"`
+	}
+	if status != http.StatusOK || json.Unmarshal(got, &tok) != nil || tok.AccessToken == "" {
+		return "", fmt.Errorf("token: status %d: %.200s", status, got)
+	}
+	return tok.AccessToken, nil
 }
 
 type result struct {
@@ -297,9 +345,8 @@ func run(work op, conns int, d time.Duration) result {
 		wg.Go(func() {
 			var mine result
 			for ctx.Err() == nil {
-				began := time.Now()
 				// The request itself is not cut off: one in flight at the end completes uncounted.
-				err := work(context.WithoutCancel(ctx))
+				took, err := work(context.WithoutCancel(ctx))
 				if ctx.Err() != nil {
 					break
 				}
@@ -312,7 +359,7 @@ func run(work op, conns int, d time.Duration) result {
 					continue
 				}
 				mine.ops++
-				mine.latencies = append(mine.latencies, time.Since(began))
+				mine.latencies = append(mine.latencies, took)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -367,5 +414,8 @@ func report(work string, results []result, asJSON bool) (failed bool) {
 			break
 		}
 	}
-	return errs > 0
+	if low == 0 {
+		fmt.Fprintln(os.Stderr, "deviceload: nothing was done in a run")
+	}
+	return errs > 0 || low == 0
 }

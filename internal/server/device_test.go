@@ -336,6 +336,7 @@ func TestALinkReadsWithoutClaiming(t *testing.T) {
 }
 
 func TestD41_NoSecretIsKeptInTheClearOrLogged(t *testing.T) {
+	onlySQLite(t)
 	h := newHouse(t)
 	d := h.ask("pub-a", "openid profile offline_access")
 	cookie := h.signIn("alice")

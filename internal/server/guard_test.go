@@ -192,6 +192,7 @@ func TestB10_UnregisteredClientsHaveATenthAndOneClientHalf(t *testing.T) {
 // written reports whether what follows is written to the database.
 func (h *house) written(act func()) bool {
 	h.t.Helper()
+	onlySQLite(h.t)
 	c, err := sqlite.OpenConn(h.path, sqlite.OpenReadOnly)
 	if err != nil {
 		h.t.Fatal(err)

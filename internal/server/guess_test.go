@@ -179,6 +179,7 @@ func TestB22_DistanceIsKnownThroughAListedProxy(t *testing.T) {
 // fill puts so many pending requests of others into the database.
 func (h *house) fill(n int) {
 	h.t.Helper()
+	onlySQLite(h.t)
 	c, err := sqlite.OpenConn(h.path, sqlite.OpenReadWrite)
 	if err != nil {
 		h.t.Fatal(err)

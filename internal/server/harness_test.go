@@ -26,6 +26,8 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server"
+	"countersign.dev/internal/storage/postgres"
+	"countersign.dev/internal/storage/postgres/pgtest"
 	"countersign.dev/internal/storage/sqlite"
 )
 
@@ -50,8 +52,9 @@ type house struct {
 	handler http.Handler
 	options server.Options
 	service *authz.Service
-	store   *sqlite.Store
-	path    string // of the database
+	store   authz.Store
+	others  authz.Others // nil on SQLite
+	path    string       // of the database
 	log     *logBuffer
 	ns      atomic.Int64
 	peer    string // where requests come from, address and port
@@ -81,31 +84,59 @@ func (l *logBuffer) String() string {
 func (h *house) now() time.Time          { return time.Unix(0, h.ns.Load()) }
 func (h *house) advance(d time.Duration) { h.ns.Add(int64(d)) }
 
-// emptyDatabase is a database in which there are only signing keys: drawing an
-// RSA key takes longer than most tests.
-var emptyDatabase = sync.OnceValues(func() (content []byte, err error) {
+// onPostgres runs the tests on PostgreSQL instead of SQLite.
+var onPostgres = os.Getenv("COUNTERSIGN_TEST_STORE") == "postgres"
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// onlySQLite skips a test that looks into the SQLite file.
+func onlySQLite(t testing.TB) {
+	t.Helper()
+	if onPostgres {
+		t.Skip("this looks into the SQLite file")
+	}
+}
+
+// openStore opens a database in which there are only signing keys: drawing an RSA
+// key takes longer than most tests.
+func (h *house) openStore() (err error) {
+	keys, err := signingKeys()
+	if err != nil {
+		return err
+	}
+	if onPostgres {
+		pg, err := postgres.Open(context.Background(), pgtest.Database(h.t), slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		h.store, h.others = pg, pg
+	} else if h.store, err = sqlite.Open(context.Background(), h.path); err != nil {
+		return err
+	}
+	_, err = h.store.AddSigningKeys(context.Background(), keys)
+	return err
+}
+
+var signingKeys = sync.OnceValues(func() (keys []authz.SigningKey, err error) {
 	dir, err := os.MkdirTemp("", "countersign-test-*")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	path := filepath.Join(dir, "countersign.db")
-	store, err := sqlite.Open(context.Background(), path)
+	store, err := sqlite.Open(context.Background(), filepath.Join(dir, "countersign.db"))
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, store.Close()) }()
 	service, err := authz.New(context.Background(), authz.Options{
 		Store: store, Settings: authz.Settings{Issuer: testIssuer}, Secret: make([]byte, authz.SecretLength), Clock: time.Now, Rand: rand.Reader,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	service.Close()
-	if err := store.Close(); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	service.Close()
+	return store.SigningKeys(context.Background())
 })
 
 // newHouse opens a server; change alters the settings first.
@@ -113,14 +144,7 @@ func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 	t.Helper()
 	h := &house{t: t, log: &logBuffer{}, peer: "127.0.0.1:50000", path: filepath.Join(t.TempDir(), "countersign.db")}
 	h.ns.Store(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).UnixNano())
-	empty, err := emptyDatabase()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(h.path, empty, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if h.store, err = sqlite.Open(context.Background(), h.path); err != nil {
+	if err := h.openStore(); err != nil {
 		t.Fatal(err)
 	}
 	settings := authz.Settings{
@@ -156,7 +180,7 @@ func (h *house) start(settings authz.Settings) {
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	h.service, err = authz.New(context.Background(), authz.Options{
-		Store: h.store, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: rand.Reader, Log: log,
+		Store: h.store, Others: h.others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: rand.Reader, Log: log,
 	})
 	if err != nil {
 		h.t.Fatal(err)

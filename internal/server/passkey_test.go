@@ -221,6 +221,7 @@ func TestB17_EveryPasskeyThatIsNotAcceptedHearsTheSame(t *testing.T) {
 		t.Errorf("removed: %d %s", r.status, r.body)
 	}
 
+	onlySQLite(t)
 	disabled := h.registered("carol")
 	conn, err := driver.OpenConn(h.path, driver.OpenReadWrite)
 	if err != nil {

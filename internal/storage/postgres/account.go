@@ -21,12 +21,10 @@ func identityArgs(i authz.Identity) []any {
 
 // CreateAccount implements authz.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
-	return s.transact(ctx, "creating an account", func(ctx context.Context, tx pgx.Tx) error {
-		steps := &pgx.Batch{}
-		steps.Queue(`INSERT INTO accounts (id, created_at, disabled) VALUES ($1, $2, $3)`, a.ID, keptTime(a.CreatedAt), a.Disabled)
-		steps.Queue(insertIdentity, identityArgs(first)...)
-		return inserted(tx.SendBatch(ctx, steps).Close())
-	})
+	return inserted(s.write(ctx, "creating an account", func(b *pgx.Batch, _ *error) {
+		b.Queue(`INSERT INTO accounts (id, created_at, disabled) VALUES ($1, $2, $3)`, a.ID, keptTime(a.CreatedAt), a.Disabled)
+		b.Queue(insertIdentity, identityArgs(first)...)
+	}))
 }
 
 // Account implements authz.AccountStore.

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/group"
 )
 
 const (
@@ -23,26 +24,28 @@ const (
 	lastPause  = 250 * time.Millisecond
 )
 
-// read runs fn on a connection of its own, again where the connection failed.
-func (s *Store) read(ctx context.Context, operation string, fn func(ctx context.Context, c *pgx.Conn) error) error {
-	return s.attempts(ctx, operation, func() (err error, again bool) { //nolint:revive,staticcheck // the error is the subject, not the outcome
-		err = s.once(ctx, fn)
+// read carries out an operation that changes nothing, again where the connection
+// failed.
+func (s *Store) read(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
+	return s.attempts(ctx, operation, func() (error, bool) { //nolint:revive,staticcheck // the error is the subject, not the outcome
+		err := s.reads.do(ctx, statements)
 		return err, away(err) || conflict(err)
 	})
 }
 
-// write runs fn, which changes something with its one statement, on a connection
-// of its own; again only where the attempt certainly changed nothing. Otherwise
-// it is not known whether the change happened, and the error says so.
-func (s *Store) write(ctx context.Context, operation string, fn func(ctx context.Context, c *pgx.Conn) error) error {
+// write carries out an operation, again only where the attempt certainly changed
+// nothing. Otherwise it is not known whether the change happened, and the error
+// says so.
+func (s *Store) write(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
 	return s.attempts(ctx, operation, func() (error, bool) { //nolint:revive,staticcheck // as above
-		err := s.once(ctx, fn)
+		err := s.writes.do(ctx, statements)
 		return err, changedNothing(err)
 	})
 }
 
-// transact runs fn in a transaction. A transaction that did not come to its
-// commit changed nothing, and is tried again like a read.
+// transact runs fn in a transaction of its own, for what takes several steps or
+// long. A transaction that did not come to its commit changed nothing, and is tried
+// again like a read.
 func (s *Store) transact(ctx context.Context, operation string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.attempts(ctx, operation, func() (error, bool) { //nolint:revive,staticcheck // as above
 		committing := false
@@ -126,7 +129,7 @@ func code(err error) string {
 // away reports whether the database could not be reached, or the connection was
 // lost.
 func away(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || promised(err) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, group.ErrClosed) || promised(err) {
 		return false
 	}
 	if c := code(err); c != "" {

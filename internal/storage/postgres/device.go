@@ -14,14 +14,18 @@ const requestColumns = `id, device_code, user_code, client_id, scope, state, acc
 	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform`
 
 const insertDeviceRequest = `INSERT INTO device_requests (` + requestColumns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`
 
 // CreateDeviceRequest implements authz.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
-	return s.change(ctx, "storing a device request", insertDeviceRequest,
+	err := s.change(ctx, "storing a device request", insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		keptTime(r.CreatedAt), keptTime(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
 		r.Seen.Network, r.Seen.UserAgent, r.Seen.Origin, r.Says.Name, r.Says.Platform)
+	if errors.Is(err, authz.ErrNotFound) {
+		return authz.ErrExists
+	}
+	return err
 }
 
 // requestFields are where a row's requestColumns go.
@@ -60,13 +64,21 @@ func (s *Store) deviceRequest(ctx context.Context, statement string, args ...any
 }
 
 // Whoever opens a request locks it, so that what is noted and counted belongs to
-// the state that is returned.
+// the state that is returned. What a statement inserts it does not count.
 const (
-	lockRequest  = `SELECT ` + requestColumns + `, seq FROM device_requests WHERE id = $1 FOR NO KEY UPDATE`
-	claimRequest = `UPDATE device_requests SET account_id = $2 WHERE id = $1`
-	noteOpening  = `INSERT INTO device_openings (request, kind, opener)
-		SELECT $1, kind, opener FROM unnest($2::int[], $3::bytea[]) AS openers (kind, opener) ON CONFLICT DO NOTHING`
-	countOpenings = `SELECT count(*) FILTER (WHERE kind = 1), count(*) FILTER (WHERE kind = 2) FROM device_openings WHERE request = $1`
+	claimRequest = `UPDATE device_requests SET account_id = CASE
+			WHEN $3 AND account_id = '' AND state = 'pending' AND expires_at > $4 THEN $2 ELSE account_id END
+		WHERE id = $1 RETURNING ` + requestColumns
+	noteOpening = `WITH opened AS (
+		SELECT seq FROM device_requests WHERE id = $1 AND state = 'pending' AND expires_at > $4
+	), noted AS (
+		INSERT INTO device_openings (request, kind, opener)
+		SELECT seq, kind, opener FROM opened, unnest($2::int[], $3::bytea[]) AS openers (kind, opener)
+		ON CONFLICT DO NOTHING RETURNING kind
+	), all_of_them AS (
+		SELECT kind FROM device_openings WHERE request = (SELECT seq FROM opened) UNION ALL SELECT kind FROM noted
+	)
+	SELECT count(*) FILTER (WHERE kind = 1), count(*) FILTER (WHERE kind = 2) FROM all_of_them`
 )
 
 // Kinds of openers, as they are kept.
@@ -77,39 +89,26 @@ const (
 
 // OpenDeviceRequest implements authz.DeviceStore.
 func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened authz.Opened, err error) {
-	err = s.transact(ctx, "opening a device request", func(ctx context.Context, tx pgx.Tx) error {
-		opened = authz.Opened{}
-		r, seq := &opened.Request, int64(0)
-		if err := found(tx.QueryRow(ctx, lockRequest, o.RequestID).Scan(append(requestFields(r), &seq)...)); err != nil {
-			return err
-		}
-		if r.StateAt(o.At) != authz.Pending {
-			return &authz.StateError{Request: *r}
-		}
-		steps := &pgx.Batch{}
-		if o.Claim && r.AccountID == "" {
-			r.AccountID = o.AccountID
-			steps.Queue(claimRequest, o.RequestID, o.AccountID)
-		}
-		kinds, openers := openersOf(o)
-		steps.Queue(noteOpening, seq, kinds, openers)
-		steps.Queue(countOpenings, seq).QueryRow(func(row pgx.Row) error { return row.Scan(&opened.Accounts, &opened.Browsers) })
-		return tx.SendBatch(ctx, steps).Close()
-	})
-	if err != nil {
-		return authz.Opened{}, err
-	}
-	return opened, nil
-}
-
-func openersOf(o authz.Opening) (kinds []int, openers [][]byte) {
+	r, kinds, openers, now := &opened.Request, []int(nil), [][]byte(nil), keptTime(o.At)
 	if o.AccountID != "" {
 		kinds, openers = append(kinds, openedByAccount), append(openers, []byte(o.AccountID))
 	}
 	if o.Browser != (authz.Hash{}) {
 		kinds, openers = append(kinds, openedByBrowser), append(openers, o.Browser[:])
 	}
-	return kinds, openers
+	err = s.write(ctx, "opening a device request", func(b *pgx.Batch, outcome *error) {
+		queueOne(b, outcome, claimRequest, []any{o.RequestID, o.AccountID, o.Claim, now}, requestFields(r)...)
+		b.Queue(noteOpening, o.RequestID, kinds, openers, now).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&opened.Accounts, &opened.Browsers)
+		})
+	})
+	if err == nil && r.StateAt(o.At) != authz.Pending {
+		err = &authz.StateError{Request: *r}
+	}
+	if err != nil {
+		return authz.Opened{}, err
+	}
+	return opened, nil
 }
 
 const cancelRequest = `UPDATE device_requests SET state = 'denied', account_id = ''
@@ -161,9 +160,7 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 // code, and tells the other servers. Where it moved none, the request says why.
 func (s *Store) decide(ctx context.Context, operation, id, statement string, args ...any) error {
 	what := authz.Decided{RequestID: id}
-	err := s.write(ctx, operation, func(ctx context.Context, c *pgx.Conn) error {
-		return found(c.QueryRow(ctx, statement, args...).Scan(toHash{&what.DeviceCode}))
-	})
+	err := s.changeOne(ctx, operation, statement, args, toHash{&what.DeviceCode})
 	if errors.Is(err, authz.ErrNotFound) {
 		return s.whyNot(ctx, requestByID, id)
 	}
@@ -217,22 +214,15 @@ FROM device_requests WHERE state = 'pending' AND expires_at > $2 GROUP BY client
 
 // PendingDeviceRequests implements authz.DeviceStore.
 func (s *Store) PendingDeviceRequests(ctx context.Context, clientIDs []string, now time.Time) (total int, of map[string]int, err error) {
-	type count struct {
-		client string
-		n      int
-	}
-	counts, err := list(ctx, s, "counting device requests", func(row pgx.CollectableRow) (c count, err error) {
-		err = row.Scan(&c.client, &c.n)
-		return c, err
-	}, countPending, clientIDs, keptTime(now))
+	counts, err := list(ctx, s, "counting device requests", scanCount, countPending, clientIDs, keptTime(now))
 	if err != nil {
 		return 0, nil, err
 	}
 	of = map[string]int{}
 	for _, c := range counts {
 		total += c.n
-		if c.client != "" {
-			of[c.client] = c.n
+		if c.subject != "" {
+			of[c.subject] = c.n
 		}
 	}
 	return total, of, nil

@@ -34,23 +34,43 @@ func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time
 
 // Guesses implements authz.GuardStore.
 func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
-	return s.counts(ctx, "reading guesses", `SELECT COALESCE(g.failures, 0)
-		FROM unnest($1::text[]) WITH ORDINALITY AS asked (subject, place)
-		LEFT JOIN guesses g ON g.subject = asked.subject AND g.opens_at = $2 ORDER BY place`, subjects, keptTime(window))
-}
-
-// counts reads one number for each of the subjects in $1, in order.
-func (s *Store) counts(ctx context.Context, operation, statement string, subjects []string, after int64) ([]int, error) {
-	if len(subjects) == 0 {
-		return []int{}, nil
-	}
-	return list(ctx, s, operation, pgx.RowTo[int], statement, subjects, after)
+	return s.counts(ctx, "reading guesses",
+		`SELECT subject, failures FROM guesses WHERE subject = ANY ($1) AND opens_at = $2`, subjects, keptTime(window))
 }
 
 // Reports implements authz.GuardStore.
 func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error) {
-	return s.counts(ctx, "reading reports", `SELECT (SELECT count(*) FROM reports r WHERE r.subject = asked.subject AND r.reported_at > $2)
-		FROM unnest($1::text[]) WITH ORDINALITY AS asked (subject, place) ORDER BY place`, subjects, keptTime(after))
+	return s.counts(ctx, "reading reports",
+		`SELECT subject, count(*) FROM reports WHERE subject = ANY ($1) AND reported_at > $2 GROUP BY subject`, subjects, keptTime(after))
+}
+
+// count is a number that belongs to a subject.
+type count struct {
+	subject string
+	n       int
+}
+
+func scanCount(row pgx.CollectableRow) (c count, err error) {
+	err = row.Scan(&c.subject, &c.n)
+	return c, err
+}
+
+// counts runs a statement that finds the counts of the subjects in $1, and returns
+// them in their order: 0 for what is not found.
+func (s *Store) counts(ctx context.Context, operation, statement string, subjects []string, time int64) ([]int, error) {
+	found, err := list(ctx, s, operation, scanCount, statement, subjects, time)
+	if err != nil {
+		return nil, err
+	}
+	counts := make([]int, len(subjects))
+	for _, c := range found {
+		for i, subject := range subjects {
+			if subject == c.subject {
+				counts[i] = c.n
+			}
+		}
+	}
+	return counts, nil
 }
 
 // Reported implements authz.GuardStore.

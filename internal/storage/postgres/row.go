@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"countersign.dev/internal/authz"
@@ -17,8 +18,22 @@ import (
 //
 //	authz.ErrNotFound
 func (s *Store) one(ctx context.Context, operation, statement string, args []any, into ...any) error {
-	return s.read(ctx, operation, func(ctx context.Context, c *pgx.Conn) error {
-		return found(c.QueryRow(ctx, statement, args...).Scan(into...))
+	return s.read(ctx, operation, func(b *pgx.Batch, outcome *error) {
+		queueOne(b, outcome, statement, args, into...)
+	})
+}
+
+// changeOne is one for a statement that changes the row it returns.
+func (s *Store) changeOne(ctx context.Context, operation, statement string, args []any, into ...any) error {
+	return s.write(ctx, operation, func(b *pgx.Batch, outcome *error) {
+		queueOne(b, outcome, statement, args, into...)
+	})
+}
+
+func queueOne(b *pgx.Batch, outcome *error, statement string, args []any, into ...any) {
+	b.Queue(statement, args...).QueryRow(func(row pgx.Row) error {
+		*outcome = found(row.Scan(into...))
+		return nil
 	})
 }
 
@@ -32,13 +47,11 @@ func found(err error) error {
 
 // list reads all rows that a statement finds.
 func list[T any](ctx context.Context, s *Store, operation string, scan func(row pgx.CollectableRow) (T, error), statement string, args ...any) (all []T, err error) {
-	err = s.read(ctx, operation, func(ctx context.Context, c *pgx.Conn) error {
-		rows, err := c.Query(ctx, statement, args...)
-		if err != nil {
-			return err
-		}
-		all, err = pgx.AppendRows([]T(nil), rows, scan)
-		return err
+	err = s.read(ctx, operation, func(b *pgx.Batch, outcome *error) {
+		b.Queue(statement, args...).Query(func(rows pgx.Rows) error {
+			all, *outcome = pgx.AppendRows([]T(nil), rows, scan)
+			return nil
+		})
 	})
 	return all, err
 }
@@ -57,12 +70,13 @@ func (s *Store) change(ctx context.Context, operation, statement string, args ..
 // exec runs a statement and says how many rows it changed; one that ends with
 // SELECT, how many it found.
 func (s *Store) exec(ctx context.Context, operation, statement string, args ...any) (n int, err error) {
-	err = s.write(ctx, operation, func(ctx context.Context, c *pgx.Conn) error {
-		tag, err := c.Exec(ctx, statement, args...)
-		n = int(tag.RowsAffected())
-		return inserted(err)
+	err = s.write(ctx, operation, func(b *pgx.Batch, _ *error) {
+		b.Queue(statement, args...).Exec(func(tag pgconn.CommandTag) error {
+			n = int(tag.RowsAffected())
+			return nil
+		})
 	})
-	return n, err
+	return n, inserted(err)
 }
 
 // keptTime is how a time is kept: milliseconds; the zero time is 0.

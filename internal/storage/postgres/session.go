@@ -87,12 +87,10 @@ const (
 
 // CreateReview implements authz.SessionStore.
 func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
-	return s.transact(ctx, "storing a review", func(ctx context.Context, tx pgx.Tx) error {
-		steps := &pgx.Batch{}
-		steps.Queue(insertReview, n.ID[:], n.Session[:], n.RequestID, n.UserCode, n.Facts[:], keptTime(n.ExpiresAt))
-		steps.Queue(forgetReviews, n.Session[:], n.ID[:], reviewsKept-1)
-		return inserted(tx.SendBatch(ctx, steps).Close())
-	})
+	return inserted(s.write(ctx, "storing a review", func(b *pgx.Batch, _ *error) {
+		b.Queue(insertReview, n.ID[:], n.Session[:], n.RequestID, n.UserCode, n.Facts[:], keptTime(n.ExpiresAt))
+		b.Queue(forgetReviews, n.Session[:], n.ID[:], reviewsKept-1)
+	}))
 }
 
 const takeReview = `DELETE FROM reviews WHERE id = $1 AND session = $2 AND expires_at > $3 RETURNING request_id, user_code, facts, expires_at`
@@ -100,10 +98,8 @@ const takeReview = `DELETE FROM reviews WHERE id = $1 AND session = $2 AND expir
 // TakeReview implements authz.SessionStore.
 func (s *Store) TakeReview(ctx context.Context, id, session authz.Hash, now time.Time) (authz.Review, error) {
 	taken := authz.Review{ID: id, Session: session}
-	err := s.write(ctx, "taking a review", func(ctx context.Context, c *pgx.Conn) error {
-		return found(c.QueryRow(ctx, takeReview, id[:], session[:], keptTime(now)).
-			Scan(&taken.RequestID, &taken.UserCode, toHash{&taken.Facts}, toTime{&taken.ExpiresAt}))
-	})
+	err := s.changeOne(ctx, "taking a review", takeReview, []any{id[:], session[:], keptTime(now)},
+		&taken.RequestID, &taken.UserCode, toHash{&taken.Facts}, toTime{&taken.ExpiresAt})
 	if err != nil {
 		return authz.Review{}, err
 	}

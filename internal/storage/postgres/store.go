@@ -30,6 +30,13 @@ const (
 	// connections would queue in the database instead of here.
 	leastConnections   = 8
 	connectionsPerCore = 4
+	// readGoroutines and writeGoroutines take operations to the database. One
+	// alone writes: two groups that change the same rows in another order would
+	// wait for each other in a circle.
+	readGoroutines  = 2
+	writeGoroutines = 1
+	// connectLimit bounds the making of a connection.
+	connectLimit = 5 * time.Second
 	// statementLimit ends a statement that hangs. It is far above what any of ours
 	// takes, and below what a client waits.
 	statementLimit = 10 * time.Second
@@ -42,6 +49,8 @@ type Store struct {
 	pool   *pgxpool.Pool
 	config *pgx.ConnConfig // of the pool's connections, for the one that listens
 	log    *slog.Logger
+	reads  *lane
+	writes *lane
 	told   *teller
 }
 
@@ -68,6 +77,7 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
 	s := &Store{pool: pool, config: config.ConnConfig.Copy(), log: log}
+	s.reads, s.writes = newLane(pool, readGoroutines), newLane(pool, writeGoroutines)
 	s.told = newTeller(s)
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), s.Close())
@@ -75,9 +85,15 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// setUp gives a connection the limits that the URL does not set.
+// setUp gives a connection what the URL does not set: limits, and plans that are
+// made once, since every statement looks up a few rows by a key whatever the key.
 func setUp(config *pgx.ConnConfig) {
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectLimit
+	}
 	for name, value := range map[string]string{
+		"plan_cache_mode":                     "force_generic_plan",
+		"jit":                                 "off",
 		"application_name":                    "countersign",
 		"statement_timeout":                   milliseconds(statementLimit),
 		"lock_timeout":                        milliseconds(lockLimit),
@@ -93,7 +109,9 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 
 // Close lets the operations under way finish, and closes the connections.
 func (s *Store) Close() error {
+	s.writes.close()
 	s.told.close()
+	s.reads.close()
 	s.pool.Close()
 	return nil
 }
@@ -101,8 +119,6 @@ func (s *Store) Close() error {
 // Ping writes and reads a row.
 func (s *Store) Ping(ctx context.Context) error {
 	var at int64
-	return s.write(ctx, "pinging the database", func(ctx context.Context, c *pgx.Conn) error {
-		return c.QueryRow(ctx, `INSERT INTO pings (id, at) VALUES (1, 1)
-			ON CONFLICT (id) DO UPDATE SET at = pings.at + 1 RETURNING at`).Scan(&at)
-	})
+	return s.changeOne(ctx, "pinging the database", `INSERT INTO pings (id, at) VALUES (1, 1)
+		ON CONFLICT (id) DO UPDATE SET at = pings.at + 1 RETURNING at`, nil, &at)
 }

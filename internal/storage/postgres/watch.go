@@ -19,8 +19,6 @@ const (
 	// silence is how long the listening connection may be silent before it is asked
 	// whether it is alive, and the answer waited for.
 	silence = time.Second
-	// connectLimit bounds the making of the listening connection.
-	connectLimit = 5 * time.Second
 	// tellAtMost bounds the decisions in one notification, whose text PostgreSQL
 	// limits to 8000 bytes.
 	tellAtMost = 64
@@ -189,8 +187,7 @@ func (t *teller) notify(some []authz.Decided) error {
 		lines[i] = sayDecided(d)
 	}
 	// To tell twice does no harm, so it is tried like a read.
-	return t.store.read(context.Background(), "telling of decisions", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, notify, strings.Join(lines, "\n"))
-		return err
+	return t.store.read(context.Background(), "telling of decisions", func(b *pgx.Batch, _ *error) {
+		b.Queue(notify, strings.Join(lines, "\n"))
 	})
 }

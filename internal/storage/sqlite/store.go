@@ -17,6 +17,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/group"
 )
 
 const (
@@ -146,7 +147,7 @@ func (s *Store) read(ctx context.Context, fn func(c *sqlite.Conn) error) error {
 		defer func() { s.pool <- conn }()
 		return fn(conn)
 	case <-s.closed:
-		return errClosed
+		return group.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}

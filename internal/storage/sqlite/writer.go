@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 
 	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/storage/group"
 )
 
 // shape says how many statements a write has. A single statement undoes itself
@@ -20,27 +21,16 @@ const (
 	several shape = true
 )
 
-const (
-	// queued is how many writes may wait; more callers block.
-	queued = 4096
-	// groupLimit bounds a transaction, and so how long its first caller waits.
-	groupLimit = 256
-)
-
-// errClosed is what a write gets that comes after Close.
-var errClosed = errors.New("the database is closed")
-
 // writer is the one goroutine that writes. It takes all writes that wait into
 // one transaction, so that they share one flush to disk, and answers their
 // callers when the transaction is committed.
 type writer struct {
 	conn  *sqlite.Conn // only the writer's goroutine uses it
 	index *requestIndex
-	queue chan *write
+	queue *group.Queue[*write]
 	ended chan struct{} // closed when the goroutine has returned
-
-	mu     sync.RWMutex // held for reading while a write is handed in
-	closed bool         // guarded by mu
+	// closeConn closes the connection, once however often it is called.
+	closeConn func() error
 }
 
 // write is one operation of one caller.
@@ -53,7 +43,7 @@ type write struct {
 }
 
 func newWriter(conn *sqlite.Conn, index *requestIndex) *writer {
-	w := &writer{conn: conn, index: index, queue: make(chan *write, queued), ended: make(chan struct{})}
+	w := &writer{conn: conn, index: index, queue: group.NewQueue[*write](), ended: make(chan struct{}), closeConn: sync.OnceValue(conn.Close)}
 	go w.loop()
 	return w
 }
@@ -63,17 +53,8 @@ func newWriter(conn *sqlite.Conn, index *requestIndex) *writer {
 // happen; once it has begun, its outcome is what counts.
 func (w *writer) do(ctx context.Context, s shape, run func(c *sqlite.Conn) error) error {
 	mine := &write{ctx: ctx, shape: s, run: run, done: make(chan struct{})}
-	w.mu.RLock()
-	if w.closed {
-		w.mu.RUnlock()
-		return errClosed
-	}
-	select {
-	case w.queue <- mine:
-		w.mu.RUnlock()
-	case <-ctx.Done():
-		w.mu.RUnlock()
-		return ctx.Err()
+	if err := w.queue.Add(ctx, mine); err != nil {
+		return err
 	}
 	<-mine.done
 	return mine.err
@@ -81,85 +62,50 @@ func (w *writer) do(ctx context.Context, s shape, run func(c *sqlite.Conn) error
 
 // close lets queued writes finish, stops the goroutine and closes the connection.
 func (w *writer) close() error {
-	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
-		return nil
-	}
-	w.closed = true
-	close(w.queue)
-	w.mu.Unlock()
+	w.queue.Close()
 	<-w.ended
-	return w.conn.Close()
+	return w.closeConn()
 }
 
 func (w *writer) loop() {
 	defer close(w.ended)
-	group := make([]*write, 0, groupLimit)
-	for first := range w.queue {
-		runtime.Gosched()
-		group = w.collect(append(group[:0], first))
-		w.index.end(w.commit(group))
-		for _, write := range group {
+	var writes []*write
+	for {
+		if writes = w.queue.Take(writes[:0]); len(writes) == 0 {
+			return
+		}
+		w.index.end(w.commit(writes))
+		for _, write := range writes {
 			close(write.done)
 		}
 	}
 }
 
-// collect adds the writes that wait, and those that callers who can run at once
-// hand in: it lets them run while that brings more. Without that a writer woken
-// by the first of many callers on one processor would flush one write at a time.
-func (w *writer) collect(group []*write) []*write {
-	for {
-		before := len(group)
-		group = w.takeWaiting(group)
-		if len(group) == before || len(group) >= groupLimit {
-			return group
-		}
-		runtime.Gosched()
-	}
-}
-
-func (w *writer) takeWaiting(group []*write) []*write {
-	for len(group) < groupLimit {
-		select {
-		case next, open := <-w.queue:
-			if !open {
-				return group
-			}
-			group = append(group, next)
-		default:
-			return group
-		}
-	}
-	return group
-}
-
 // commit runs a group in one transaction, leaves each write's outcome in it, and
 // reports whether the transaction was committed.
-func (w *writer) commit(group []*write) bool {
+func (w *writer) commit(writes []*write) bool {
 	if _, err := exec(w.conn, `BEGIN IMMEDIATE`); err != nil {
-		failAll(group, fmt.Errorf("beginning a transaction: %w", err))
+		failAll(writes, fmt.Errorf("beginning a transaction: %w", err))
 		return false
 	}
 	if err := w.index.begin(w.conn); err != nil {
-		failAll(group, fmt.Errorf("beginning a transaction: %w", err))
+		failAll(writes, fmt.Errorf("beginning a transaction: %w", err))
 		w.rollback()
 		return false
 	}
-	for _, write := range group {
+	for _, write := range writes {
 		if write.err = write.ctx.Err(); write.err == nil {
 			write.err = w.run(write)
 		}
 		// On a full disk or an I/O error SQLite may end the transaction by itself.
 		// What followed would run outside of any, and stay.
 		if w.conn.AutocommitEnabled() {
-			failAll(group, fmt.Errorf("the transaction was rolled back: %w", write.err))
+			failAll(writes, fmt.Errorf("the transaction was rolled back: %w", write.err))
 			return false
 		}
 	}
 	if _, err := exec(w.conn, `COMMIT`); err != nil {
-		failAll(group, fmt.Errorf("committing: %w", err))
+		failAll(writes, fmt.Errorf("committing: %w", err))
 		w.rollback()
 		return false
 	}
@@ -172,8 +118,8 @@ func (w *writer) rollback() {
 	}
 }
 
-func failAll(group []*write, err error) {
-	for _, write := range group {
+func failAll(writes []*write, err error) {
+	for _, write := range writes {
 		write.err = err
 	}
 }

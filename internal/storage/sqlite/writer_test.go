@@ -16,6 +16,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/group"
 )
 
 func open(t testing.TB) *Store {
@@ -63,9 +64,9 @@ func thawed(t *testing.T, s *Store) (thaw func()) {
 	}
 }
 
-// group hands in writes in this order, lets them run as one group, and returns
+// together hands in writes in this order, lets them run as one group, and returns
 // their errors.
-func group(t *testing.T, s *Store, writes ...func() error) []error {
+func together(t *testing.T, s *Store, writes ...func() error) []error {
 	t.Helper()
 	thaw := thawed(t, s)
 	errs := make([]error, len(writes))
@@ -84,7 +85,7 @@ func awaitQueue(t *testing.T, s *Store, n int) {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Microsecond)
 	defer tick.Stop()
-	for len(s.writer.queue) < n {
+	for s.writer.queue.Len() < n {
 		select {
 		case <-tick.C:
 		case <-t.Context().Done():
@@ -105,7 +106,7 @@ func (s *Store) has(t *testing.T, n int) bool {
 func TestAGroupIsOneTransaction(t *testing.T) {
 	s := open(t)
 	seenBefore := true
-	errs := group(t, s,
+	errs := together(t, s,
 		func() error { return s.CreateDeviceRequest(t.Context(), numbered(1)) },
 		func() error {
 			return s.writer.do(t.Context(), single, func(*sqlite.Conn) error {
@@ -127,7 +128,7 @@ func TestAGroupIsOneTransaction(t *testing.T) {
 func TestAFailureLeavesTheNeighboursInItsGroupAlone(t *testing.T) {
 	s := open(t)
 	twice := func() error { return s.CreateDeviceRequest(t.Context(), numbered(1)) }
-	errs := group(t, s,
+	errs := together(t, s,
 		twice,
 		twice, // refused: a single statement undoes itself
 		func() error { // fails in its second statement
@@ -155,7 +156,7 @@ func TestAFailureLeavesTheNeighboursInItsGroupAlone(t *testing.T) {
 func TestAWriteWhoseCallerLeftTheQueueDoesNotRun(t *testing.T) {
 	s := open(t)
 	ctx, leave := context.WithCancel(t.Context())
-	errs := group(t, s,
+	errs := together(t, s,
 		func() error { return s.CreateDeviceRequest(ctx, numbered(1)) },
 		func() error { leave(); return s.CreateDeviceRequest(t.Context(), numbered(2)) },
 	)
@@ -178,7 +179,7 @@ func TestAFailedCommitFailsTheWholeGroup(t *testing.T) {
 			return insertIdentity(c, authz.Identity{BAPID: "orphan", AccountID: "nobody"})
 		})
 	}
-	errs := group(t, s, func() error { return s.CreateDeviceRequest(t.Context(), numbered(1)) }, orphan)
+	errs := together(t, s, func() error { return s.CreateDeviceRequest(t.Context(), numbered(1)) }, orphan)
 	if slices.Contains(errs, nil) {
 		t.Fatalf("a write of a failed transaction was acknowledged: %v", errs)
 	}
@@ -223,7 +224,7 @@ func TestAFullDiskIsToldTheTruth(t *testing.T) {
 			})
 		}
 	}
-	errs := group(t, s, writes...)
+	errs := together(t, s, writes...)
 	if !slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
 		t.Fatal("the database never filled up")
 	}
@@ -259,8 +260,8 @@ func TestAWriteAfterCloseIsRefused(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, errClosed) {
-		t.Errorf("got %v, want errClosed", err)
+	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, group.ErrClosed) {
+		t.Errorf("got %v, want group.ErrClosed", err)
 	}
 }
 
@@ -272,7 +273,7 @@ func TestAReadAfterCloseIsRefused(t *testing.T) {
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.DeviceRequest(t.Context(), numbered(1).DeviceCode); !errors.Is(err, errClosed) {
-		t.Errorf("got %v, want errClosed", err)
+	if _, err := s.DeviceRequest(t.Context(), numbered(1).DeviceCode); !errors.Is(err, group.ErrClosed) {
+		t.Errorf("got %v, want group.ErrClosed", err)
 	}
 }

@@ -1,0 +1,111 @@
+package postgres
+
+import (
+	"context"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"countersign.dev/internal/storage/group"
+)
+
+// lane takes operations to the database, all that wait at once: one round trip
+// and one transaction, so that those who write share one flush to disk. A few
+// goroutines do that, each for a group of its own.
+//
+// An operation whose statement fails takes its group down with it; then each of
+// the group is carried out by itself. So statements are written such that what is
+// expected to happen (a code that is in use, a request that was decided) is no
+// failure but a result.
+type lane struct {
+	pool  *pgxpool.Pool
+	queue *group.Queue[*operation]
+	ended sync.WaitGroup
+}
+
+// operation is what one caller wants.
+type operation struct {
+	ctx context.Context //nolint:containedctx // the caller's, asked once before the operation begins
+	// statements queues what is to be run. When results are read, each sets the
+	// outcome; it may be called again.
+	statements func(b *pgx.Batch, outcome *error)
+	outcome    error
+	done       chan struct{}
+}
+
+func newLane(pool *pgxpool.Pool, goroutines int) *lane {
+	l := &lane{pool: pool, queue: group.NewQueue[*operation]()}
+	for range goroutines {
+		l.ended.Go(l.loop)
+	}
+	return l
+}
+
+// close lets the operations that were handed in finish.
+func (l *lane) close() {
+	l.queue.Close()
+	l.ended.Wait()
+}
+
+// do carries out an operation. A caller whose context ends before it begins gets
+// the context's error, and nothing happens; once it has begun, its outcome is what
+// counts.
+func (l *lane) do(ctx context.Context, statements func(b *pgx.Batch, outcome *error)) error {
+	mine := &operation{ctx: ctx, statements: statements, done: make(chan struct{})}
+	if err := l.queue.Add(ctx, mine); err != nil {
+		return err
+	}
+	<-mine.done
+	return mine.outcome
+}
+
+func (l *lane) loop() {
+	var some []*operation
+	for {
+		if some = l.queue.Take(some[:0]); len(some) == 0 {
+			return
+		}
+		l.carryOut(some)
+		for _, o := range some {
+			close(o.done)
+		}
+	}
+}
+
+// carryOut leaves each operation's outcome in it.
+func (l *lane) carryOut(some []*operation) {
+	err := l.send(some)
+	// Where the database says no, nothing was committed; where it goes away in the
+	// middle, nobody knows.
+	if len(some) > 1 && code(err) != "" && !away(err) {
+		for _, o := range some {
+			l.carryOut([]*operation{o})
+		}
+		return
+	}
+	for _, o := range some {
+		if o.outcome == nil {
+			o.outcome = err
+		}
+	}
+}
+
+// send runs all statements in one transaction, which is committed when it returns
+// nil.
+func (l *lane) send(some []*operation) error {
+	b := &pgx.Batch{}
+	for _, o := range some {
+		if o.outcome = o.ctx.Err(); o.outcome == nil {
+			o.statements(b, &o.outcome)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), statementLimit)
+	defer cancel()
+	c, err := l.pool.Acquire(ctx)
+	if err != nil {
+		return &notSent{err}
+	}
+	defer c.Release()
+	return c.SendBatch(ctx, b).Close()
+}
