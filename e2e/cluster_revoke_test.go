@@ -87,11 +87,11 @@ func TestAClientThatIsAddedOrRemovedIsSoOnEveryServer(t *testing.T) {
 		}
 	}
 	// The limits are for the command to have ended, too.
-	c.addClient(t, "my-tv")
+	runClients(t, c.database, "add", "my-tv", "--scope", "openid profile")
 	for i := range c.nodes {
 		within(t, everywhere, "a client that was added is unknown", func() bool { return c.knows(t, i, "my-tv") })
 	}
-	c.clients(t, "remove", "my-tv")
+	runClients(t, c.database, "remove", "my-tv")
 	for i := range c.nodes {
 		within(t, everywhere, "a client that was removed is known", func() bool { return !c.knows(t, i, "my-tv") })
 	}

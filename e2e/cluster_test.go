@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -60,7 +59,7 @@ func startTrio(t *testing.T, database string, flags ...string) *trio {
 	for _, p := range c.nodes {
 		p.await(t)
 	}
-	c.addClient(t, "my-app")
+	runClients(t, database, "add", "my-app", "--scope", "openid profile")
 	for i := range c.nodes {
 		// It may have been asked about before it was added.
 		within(t, 2*time.Second, "the client is unknown at a server", func() bool { return c.knows(t, i, "my-app") })
@@ -117,21 +116,6 @@ func (c *trio) RoundTrip(r *http.Request) (*http.Response, error) {
 		failed = err
 	}
 	return nil, failed
-}
-
-// clients runs `countersign clients`, as an operator does on any machine.
-func (c *trio) clients(t *testing.T, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, append([]string{"clients"}, args...)...)
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "COUNTERSIGN_DATABASE="+c.database)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("countersign clients %v: %v: %s", args, err, out)
-	}
-}
-
-func (c *trio) addClient(t *testing.T, id string) {
-	t.Helper()
-	c.clients(t, "add", id, "--scope", "openid profile")
 }
 
 // knows asks one server for a device code, as a client.

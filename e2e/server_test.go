@@ -40,6 +40,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "building: %v\n%s", err, out)
 			return 1
 		}
+		if err := trustGates(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		defer browser.Stop()
 		return pgtest.Main(m)
 	}())
