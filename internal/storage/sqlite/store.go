@@ -20,6 +20,13 @@ import (
 	"countersign.dev/internal/storage/group"
 )
 
+// How much of the file each connection keeps in memory. What it lacks the system
+// has in its own, so more would mostly be a second copy.
+const (
+	writerCache = `PRAGMA cache_size = -4096` // KiB
+	readerCache = `PRAGMA cache_size = -1024`
+)
+
 const (
 	// readers is the number of connections that read. The server's work is bound
 	// by its processors, and a read takes microseconds.
@@ -36,7 +43,6 @@ var pragmas = []string{
 	`PRAGMA journal_mode = WAL`,
 	`PRAGMA synchronous = FULL`,
 	`PRAGMA foreign_keys = ON`,
-	`PRAGMA cache_size = -4096`, // KiB on each connection: with more, 100 000 live codes need over 100 MiB
 	`PRAGMA temp_store = MEMORY`,
 	`PRAGMA wal_autocheckpoint = 2000`,
 	`PRAGMA journal_size_limit = 67108864`,
@@ -64,7 +70,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
-	conn, err := connect(ctx, path)
+	conn, err := connect(ctx, path, writerCache)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +80,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex()}
 	s.writer = newWriter(conn, s.index)
 	for range readers {
-		reader, err := connect(ctx, path)
+		reader, err := connect(ctx, path, readerCache)
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -87,13 +93,13 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-func connect(ctx context.Context, path string) (*sqlite.Conn, error) {
+func connect(ctx context.Context, path, cache string) (*sqlite.Conn, error) {
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
 	conn.SetBusyTimeout(busyTimeout)
-	for _, pragma := range pragmas {
+	for _, pragma := range append([]string{cache}, pragmas...) {
 		if err := setUp(ctx, conn, pragma); err != nil {
 			return nil, errors.Join(fmt.Errorf("setting up the database: %w", err), conn.Close())
 		}
