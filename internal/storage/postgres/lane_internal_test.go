@@ -102,3 +102,35 @@ func TestOneServerAtATimeRemovesWhatIsOver(t *testing.T) {
 		t.Errorf("afterwards: %d, %v", n, err)
 	}
 }
+
+func TestManyPendingRequestsAreEstimated(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	now := time.Now()
+	const rows = 20_000
+	_, err := s.pool.Exec(ctx, `INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+			signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
+		SELECT n, sha256(('d' || n)::bytea), sha256(('u' || n)::bytea), 'client-' || n % 2, '', CASE WHEN n % 4 < 3 THEN 'pending' ELSE 'denied' END, '', 0, $2,
+			FALSE, 0, '', '', '', '', '', '' FROM generate_series(1, $1::int) AS n`, rows, now.Add(time.Hour).UnixMilli())
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func() (int, int) {
+		t.Helper()
+		total, of, err := s.PendingDeviceRequests(ctx, []string{"client-1"}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return total, of["client-1"]
+	}
+	if total, of := count(); total != rows*3/4 || of != rows/4 {
+		t.Errorf("counted %d, of the client %d", total, of)
+	}
+	if _, err := s.pool.Exec(ctx, `ANALYZE device_requests`); err != nil {
+		t.Fatal(err)
+	}
+	s.countedAtMost = rows / 4
+	near := func(n, want int) bool { return n > want/2 && n < want*2 }
+	if total, of := count(); !near(total, rows*3/4) || !near(of, rows/4) {
+		t.Errorf("estimated %d, of the client %d", total, of)
+	}
+}

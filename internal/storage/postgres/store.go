@@ -52,6 +52,8 @@ type Store struct {
 	reads  *lane
 	writes *lane
 	told   *teller
+	// countedAtMost is the constant of that name, but for tests.
+	countedAtMost float64
 }
 
 var (
@@ -76,7 +78,7 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
-	s := &Store{pool: pool, config: config.ConnConfig.Copy(), log: log}
+	s := &Store{pool: pool, config: config.ConnConfig.Copy(), log: log, countedAtMost: countedAtMost}
 	s.reads, s.writes = newLane(pool, readGoroutines), newLane(pool, writeGoroutines)
 	s.told = newTeller(s)
 	if err := s.migrate(ctx); err != nil {

@@ -55,6 +55,8 @@ type Store struct {
 	closed chan struct{}     // closed by Close
 	writer *writer
 	index  *requestIndex
+	// countedAtMost is the constant of that name, but for tests.
+	countedAtMost int64
 }
 
 var _ authz.Store = (*Store)(nil)
@@ -77,7 +79,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := migrate(conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), conn.Close())
 	}
-	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex()}
+	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex(), countedAtMost: countedAtMost}
 	s.writer = newWriter(conn, s.index)
 	for range readers {
 		reader, err := connect(ctx, path, readerCache)
