@@ -29,9 +29,9 @@ const (
 // read carries out an operation that changes nothing, again where the connection
 // failed.
 func (s *Store) read(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
-	return s.attempts(ctx, operation, func() (error, bool) { //nolint:revive,staticcheck // the error is the subject, not the outcome
-		err := s.reads.do(ctx, statements)
-		return err, away(err) || conflict(err)
+	return s.attempts(ctx, operation, func() (again bool, err error) {
+		err = s.reads.do(ctx, statements)
+		return away(err) || conflict(err), err
 	})
 }
 
@@ -39,9 +39,9 @@ func (s *Store) read(ctx context.Context, operation string, statements func(b *p
 // nothing. Otherwise it is not known whether the change happened, and the error
 // says so.
 func (s *Store) write(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
-	return s.attempts(ctx, operation, func() (error, bool) { //nolint:revive,staticcheck // as above
-		err := s.writes.do(ctx, statements)
-		return err, changedNothing(err)
+	return s.attempts(ctx, operation, func() (again bool, err error) {
+		err = s.writes.do(ctx, statements)
+		return changedNothing(err), err
 	})
 }
 
@@ -49,9 +49,9 @@ func (s *Store) write(ctx context.Context, operation string, statements func(b *
 // long. A transaction that did not come to its commit changed nothing, and is tried
 // again like a read.
 func (s *Store) transact(ctx context.Context, operation string, fn func(ctx context.Context, tx pgx.Tx) error) error {
-	return s.attempts(ctx, operation, func() (error, bool) { //nolint:revive,staticcheck // as above
+	return s.attempts(ctx, operation, func() (again bool, err error) {
 		committing := false
-		err := s.once(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		err = s.once(ctx, func(ctx context.Context, c *pgx.Conn) error {
 			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 				err := fn(ctx, tx)
 				committing = err == nil
@@ -59,18 +59,18 @@ func (s *Store) transact(ctx context.Context, operation string, fn func(ctx cont
 			})
 		})
 		if committing {
-			return err, changedNothing(err)
+			return changedNothing(err), err
 		}
-		return err, away(err) || conflict(err)
+		return away(err) || conflict(err), err
 	})
 }
 
 // attempts repeats an attempt while it says so, for as long as patience and ctx
 // allow.
-func (s *Store) attempts(ctx context.Context, operation string, attempt func() (err error, again bool)) error { //nolint:revive,staticcheck // as above
+func (s *Store) attempts(ctx context.Context, operation string, attempt func() (again bool, err error)) error {
 	deadline := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err, again := attempt()
+		again, err := attempt()
 		if !again || ctx.Err() != nil || time.Now().Add(pause).After(deadline) {
 			return wrap(operation, err)
 		}

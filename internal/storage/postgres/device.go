@@ -31,8 +31,13 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 // requestFields are where a row's requestColumns go.
 func requestFields(r *authz.DeviceRequest) []any {
 	return []any{
-		&r.ID, toHash{&r.DeviceCode}, toHash{&r.UserCode}, &r.ClientID, &r.Scope, (*string)(&r.State), &r.AccountID,
-		toTime{&r.CreatedAt}, toTime{&r.ExpiresAt}, &r.SignatureRequired, &r.MatchNumber, &r.Nonce,
+		&r.ID,
+		toHash{&r.DeviceCode},
+		toHash{&r.UserCode},
+		&r.ClientID, &r.Scope, (*string)(&r.State), &r.AccountID,
+		toTime{&r.CreatedAt},
+		toTime{&r.ExpiresAt},
+		&r.SignatureRequired, &r.MatchNumber, &r.Nonce,
 		&r.Seen.Network, &r.Seen.UserAgent, &r.Seen.Origin, &r.Says.Name, &r.Says.Platform,
 	}
 }

@@ -65,3 +65,11 @@ func TestADatabaseNewerThanTheProgramIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestADatabaseThatAcknowledgesTooEarlyIsRefused(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	if _, err := postgres.Open(t.Context(), url+"&synchronous_commit=off", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "synchronous_commit") {
+		t.Errorf("got %v", err)
+	}
+}

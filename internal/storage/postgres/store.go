@@ -69,10 +69,23 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.refuseArrival(ctx); err != nil {
+	if err := errors.Join(s.refuseArrival(ctx), s.refuseForgetful(ctx)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// refuseForgetful fails where the database acknowledges what is not on disk yet:
+// an approval could be lost, and a code redeemed twice.
+func (s *Store) refuseForgetful(ctx context.Context) error {
+	var commits string
+	if err := s.one(ctx, "looking at the database's settings", `SHOW synchronous_commit`, nil, &commits); err != nil {
+		return err
+	}
+	if commits == "off" {
+		return errors.New("the database acknowledges before it has written: set synchronous_commit to on, there or in the URL")
+	}
+	return nil
 }
 
 // open is Open for somebody who also opens a database that the end of a move has

@@ -90,7 +90,7 @@ func TestManyPendingRequestsAreEstimated(t *testing.T) {
 		_, err := exec(c, `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ? - 1)
 			INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
 				signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
-			SELECT n, n, n, 'client-' || (n % 2), '', iif(n % 4 < 3, 'pending', 'denied'), '', 0, ?, 0, 0, '', '', '', '', '', '' FROM numbers`,
+			SELECT n, -n, n + 0, 'client-' || (n % 2), '', iif(n % 4 < 3, 'pending', 'denied'), '', 0, ?, 0, 0, '', '', '', '', '', '' FROM numbers`,
 			rows, now.Add(time.Hour))
 		return err
 	})
