@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,6 +50,22 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// onPostgres runs every server on PostgreSQL that a test does not say otherwise of.
+var onPostgres = os.Getenv("COUNTERSIGN_TEST_STORE") == "postgres"
+
+var databases sync.Map // a server's data directory → its database
+
+// databaseOf is the database of a data directory, the same after a restart.
+func databaseOf(t *testing.T, data string) string {
+	t.Helper()
+	url, there := databases.Load(data)
+	if !there {
+		url = pgtest.Database(t)
+		databases.Store(data, url)
+	}
+	return url.(string)
+}
+
 // process is a running `countersign serve`.
 type process struct {
 	// url is where it listens, once it does.
@@ -73,6 +90,9 @@ func startProcess(t *testing.T, data string, flags ...string) *process {
 func launch(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--log-format", "json"}, flags...)
+	if onPostgres && !slices.Contains(flags, "--database") {
+		args = append(args, "--database", databaseOf(t, data))
+	}
 	p := &process{cmd: exec.Command(binary, args...), log: &logBook{}, done: make(chan struct{}), listening: make(chan string, 1)}
 	p.cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	stderr, err := p.cmd.StderrPipe()
