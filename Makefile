@@ -85,7 +85,7 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 
 .PHONY: test-e2e
 test-e2e: build clients
-	go test -tags e2e -count=1 -parallel 8 -timeout 8m -skip '^TestPage' ./e2e
+	go test -tags e2e -count=1 -parallel 16 -timeout 8m -skip '^TestPage' ./e2e
 
 # The pages in a real Chromium: the tests whose names begin with TestPage, and
 # those of what drives it.

@@ -37,10 +37,15 @@ build() {
   CGO_ENABLED=0 go build -o "$dir/" ./cmd/countersign ./bench/deviceload ./bench/bare ./bench/signin
 }
 
-# await FILE PATTERN waits until a file has a line and prints what matched.
+# await FILE PATTERN waits until a file has a line and prints what matched first.
 await() {
+  local found
   for _ in $(seq 1000); do
-    if grep -oE -m1 "$2" "$1" 2>/dev/null; then return; fi
+    found=$(grep -oE "$2" "$1" 2>/dev/null | head -n 1) || true
+    if [ -n "$found" ]; then
+      echo "$found"
+      return
+    fi
     sleep 0.01
   done
   echo "the server did not start:" >&2
@@ -59,6 +64,14 @@ start() {
   running[$server]=1
 }
 
+# start_database starts a PostgreSQL of our own, on any core, and sets database.
+start_database() {
+  go build -o "$dir/" ./bench/database
+  "$dir/database" >"$dir/database.out" 2>&1 &
+  running[$!]=1
+  database=$(await "$dir/database.out" '^postgres://.*')
+}
+
 start_bare() {
   start bare "$dir/bare"
   base=http://$(await "$dir/bare.out" '^127\.0\.0\.1:[0-9]+')
@@ -67,11 +80,12 @@ start_bare() {
 # start_server DIR FLAGS… starts ours and sets base and server; the log goes to a
 # file, as it would be JSON lines in production.
 start_server() {
-  local data=$1
+  local data=$1 name
+  name=serve-$(basename "$data")
   shift
   # The load's client is not registered: of the pending requests it has a tenth.
-  start serve "$dir/countersign" serve --listen 127.0.0.1:0 --data "$data" --device-poll-interval 1s --pending-limit 20000000 "$@"
-  base=http://$(await "$dir/serve.out" '127\.0\.0\.1:[0-9]+')
+  start "$name" "$dir/countersign" serve --listen 127.0.0.1:0 --data "$data" --device-poll-interval 1s --pending-limit 20000000 "$@"
+  base=http://$(await "$dir/$name.out" '127\.0\.0\.1:[0-9]+')
 }
 
 # stop_server ends the server that was started last. Node ends by the signal, ours

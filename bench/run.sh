@@ -66,3 +66,35 @@ start_server "$dir/memory"
 until curl -sf -o /dev/null "$base/readyz"; do sleep 0.005; done
 awk -v ns=$(($(date +%s%N) - began)) 'BEGIN { printf "start to ready with that database: %.0f ms (looked at every 10 ms)   aim: under 200 ms\n", ns / 1e6 }'
 stop_server
+
+# PostgreSQL on the same machine, its processes on both cores. Two servers share one
+# core with each other: what is read is what the second costs.
+start_database
+head -c 32 /dev/urandom >"$dir/secret"
+shared=(--database "$database" --secret-file "$dir/secret")
+start_server "$dir/one" "${shared[@]}"
+one=$base first=$server
+cookie=$("$dir/signin" -base "$one")
+pg_polls=$(load poll "$one")
+pg_codes=$(load code "$one")
+pg_flows=$(load flow "$one" -cookie "$cookie")
+start_server "$dir/two" "${shared[@]}" --issuer "$one"
+two=$base
+load flow "$one" -cookie "$cookie" -conns $((conns / 2)) >"$dir/half" &
+half=$!
+other_half=$(load flow "$two" -cookie "$cookie" -origin "$one" -conns $((conns / 2)))
+wait "$half"
+pg_waits=$(load wait "$one" -approve-at "$two" -origin "$one" -cookie "$cookie" -conns 200 -rate 100)
+sqlite_rate=$(echo "$flows" | member ops_per_s)
+
+printf '\n%-26s %9s  %-15s %8s %8s   %7s  %s\n' "PostgreSQL" "ops/s" "(least-most)" "p50 ms" "p99 ms" "of" "aim"
+row "pending polls" "$pg_polls" "$bare_rate" "bare"
+row "durable device codes" "$pg_codes" "$bare_rate" "bare"
+row "whole flows" "$pg_flows" "$sqlite_rate" "SQLite; aim 50 %"
+both=$(awk -v a="$(member ops_per_s <"$dir/half")" -v b="$(echo "$other_half" | member ops_per_s)" 'BEGIN { print a + b }')
+awk -v n="whole flows, two servers" -v r="$both" -v o="$(echo "$pg_flows" | member ops_per_s)" 'BEGIN {
+  printf "%-26s %9.0f  %-15s %8s %8s   %5.1f %%  one server; aim 100 %%\n", n, r, "", "", "", 100 * r / o }'
+row "approval to token, across" "$pg_waits" 0 "p99 60 ms"
+stop_server
+server=$first
+stop_server

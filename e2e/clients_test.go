@@ -117,61 +117,69 @@ func (s *story) told() []string {
 }
 
 func TestRealClientsGetTheirTokensWhenTheOwnerApproves(t *testing.T) {
-	g := startGate(t, false, "--device-poll-interval", "1s")
-	o := newOwner(t)
-	o.signIn(t, g.URL)
-	eachClient(t, func(t *testing.T, c client) {
-		s := follow(t, c, g, func(code string) {
-			g.awaitPoll(t, code)
-			if err := o.decide(t.Context(), g.URL, code, "approve"); err != nil {
-				t.Error(err)
-			}
+	eachConfiguration(t, func(t *testing.T, conf configuration) {
+		g := startGate(t, conf, false, "--device-poll-interval", "1s")
+		o := newOwner(t)
+		o.signIn(t, g.URL)
+		eachClient(t, func(t *testing.T, c client) {
+			s := follow(t, c, g, func(code string) {
+				g.awaitPoll(t, code)
+				if err := o.decide(t.Context(), g.URL, code, "approve"); err != nil {
+					t.Error(err)
+				}
+			})
+			s.signedIn(t, o)
 		})
-		s.signedIn(t, o)
 	})
 }
 
 func TestD28_RealClientsAreToldWhenTheOwnerDenies(t *testing.T) {
-	g := startGate(t, false, "--device-poll-interval", "1s")
-	o := newOwner(t)
-	o.signIn(t, g.URL)
-	eachClient(t, func(t *testing.T, c client) {
-		s := follow(t, c, g, func(code string) {
-			g.awaitPoll(t, code)
-			if err := o.decide(t.Context(), g.URL, code, "deny"); err != nil {
-				t.Error(err)
+	eachConfiguration(t, func(t *testing.T, conf configuration) {
+		g := startGate(t, conf, false, "--device-poll-interval", "1s")
+		o := newOwner(t)
+		o.signIn(t, g.URL)
+		eachClient(t, func(t *testing.T, c client) {
+			s := follow(t, c, g, func(code string) {
+				g.awaitPoll(t, code)
+				if err := o.decide(t.Context(), g.URL, code, "deny"); err != nil {
+					t.Error(err)
+				}
+			})
+			s.refused(t, "access_denied", "The owner said no.")
+			if told := s.told(); told[len(told)-1] != "access_denied" {
+				t.Errorf("was told %v", told)
 			}
 		})
-		s.refused(t, "access_denied", "The owner said no.")
-		if told := s.told(); told[len(told)-1] != "access_denied" {
-			t.Errorf("was told %v", told)
-		}
 	})
 }
 
 func TestD29_RealClientsAreToldWhenTheCodeExpires(t *testing.T) {
-	g := startGate(t, false, "--device-poll-interval", "1s", "--device-code-lifetime", "4s")
-	eachClient(t, func(t *testing.T, c client) {
-		s := follow(t, c, g, nil)
-		s.refused(t, "expired_token", "The code has expired", c.stopsItself)
+	eachConfiguration(t, func(t *testing.T, conf configuration) {
+		g := startGate(t, conf, false, "--device-poll-interval", "1s", "--device-code-lifetime", "4s")
+		eachClient(t, func(t *testing.T, c client) {
+			s := follow(t, c, g, nil)
+			s.refused(t, "expired_token", "The code has expired", c.stopsItself)
+		})
 	})
 }
 
 func TestD26_RealClientsSlowDownWhenTheyAreTold(t *testing.T) {
-	g := startGate(t, true, "--device-poll-interval", "1s")
-	o := newOwner(t)
-	o.signIn(t, g.URL)
-	eachClient(t, func(t *testing.T, c client) {
-		s := follow(t, c, g, func(code string) {
-			g.awaitPoll(t, code)
-			if err := o.decide(t.Context(), g.URL, code, "approve"); err != nil {
-				t.Error(err)
+	eachConfiguration(t, func(t *testing.T, conf configuration) {
+		g := startGate(t, conf, true, "--device-poll-interval", "1s")
+		o := newOwner(t)
+		o.signIn(t, g.URL)
+		eachClient(t, func(t *testing.T, c client) {
+			s := follow(t, c, g, func(code string) {
+				g.awaitPoll(t, code)
+				if err := o.decide(t.Context(), g.URL, code, "approve"); err != nil {
+					t.Error(err)
+				}
+			})
+			s.signedIn(t, o)
+			if told := s.told(); !slices.Equal(told, []string{"slow_down", "ok"}) {
+				t.Errorf("was told %v, want one slow_down and then tokens", told)
 			}
 		})
-		s.signedIn(t, o)
-		if told := s.told(); !slices.Equal(told, []string{"slow_down", "ok"}) {
-			t.Errorf("was told %v, want one slow_down and then tokens", told)
-		}
 	})
 }
 

@@ -37,12 +37,18 @@ type device struct {
 }
 
 // startGate starts a server behind a gate.
-func startGate(t *testing.T, hurry bool, flags ...string) *gate {
+func startGate(t *testing.T, c configuration, hurry bool, flags ...string) *gate {
 	t.Helper()
 	g := &gate{hurry: hurry, devices: map[string]*device{}, byCode: map[string]*device{}}
-	g.Server = httptest.NewServer(g)
+	g.Server = httptest.NewUnstartedServer(g)
+	if c.https {
+		g.StartTLS()
+	} else {
+		g.Start()
+	}
 	t.Cleanup(g.Close)
-	g.process = startProcess(t, t.TempDir(), append([]string{"--issuer", g.URL}, flags...)...)
+	flags = append(append([]string{"--issuer", g.URL}, c.flags(t)...), flags...)
+	g.process = startProcess(t, t.TempDir(), flags...)
 	return g
 }
 
@@ -60,6 +66,10 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
+	}
+	if poll != nil && r.Header.Get("Prefer") != "" {
+		// Not before the gate's own poll, which an approval would give the tokens.
+		g.waits(poll)
 	}
 	got, err := g.forward(r, body)
 	if err != nil {
@@ -117,12 +127,15 @@ func (g *gate) arrived(r *http.Request, body []byte) *device {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	d := g.byCode[code.DeviceCode]
-	if d != nil && r.Header.Get("Prefer") != "" {
-		d.waiting = true
-		d.wake()
-	}
-	return d
+	return g.byCode[code.DeviceCode]
+}
+
+// waits notes that a poll goes to the server that may be held there.
+func (g *gate) waits(d *device) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d.waiting = true
+	d.wake()
 }
 
 // answered notes new codes, and what a poll was told.

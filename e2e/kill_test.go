@@ -47,6 +47,12 @@ func (l *ledger) add(r *request) {
 	l.requests = append(l.requests, r)
 }
 
+func (l *ledger) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.requests)
+}
+
 // TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenTheServerIsKilled kills the
 // server at random moments under load and looks at what is left.
 func TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenTheServerIsKilled(t *testing.T) {
@@ -106,37 +112,42 @@ func TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenTheServerIsKilled(t *testin
 
 // work runs device flows, some of them to their end, until the server is gone.
 func work(ctx context.Context, base string, o *owner, book *ledger) {
-	for n := 0; ctx.Err() == nil; n++ {
-		r := &request{}
-		var code struct {
-			DeviceCode string `json:"device_code"`
-			UserCode   string `json:"user_code"`
-		}
-		if !ask(ctx, base+"/api/auth/device/code", url.Values{"client_id": {"my-app"}, "scope": {"openid profile"}}, &code) {
-			return
-		}
-		r.deviceCode, r.userCode = code.DeviceCode, code.UserCode
-		book.add(r)
-		if n%4 == 3 {
-			continue // stays pending
-		}
-		r.approveAsked = true
-		if o.decide(ctx, base, r.userCode, "approve") != nil {
-			return
-		}
-		r.approved = true
-		if n%2 == 1 {
-			continue // stays approved
-		}
-		r.redeemAsked = true
-		a, ok := poll(ctx, base, r.deviceCode)
-		if !ok {
-			return
-		}
-		if a.AccessToken != "" {
-			r.redeemed, r.token = r.redeemed+1, a.AccessToken
-		}
+	n := 0
+	for flow(ctx, base, o, book, n) {
+		n++
 	}
+}
+
+// flow runs one device flow, some to its end, and reports whether everything was
+// answered as it should be.
+func flow(ctx context.Context, base string, o *owner, book *ledger, n int) bool {
+	var code struct {
+		DeviceCode string `json:"device_code"`
+		UserCode   string `json:"user_code"`
+	}
+	if !ask(ctx, base+"/api/auth/device/code", url.Values{"client_id": {"my-app"}, "scope": {"openid profile"}}, &code) || code.DeviceCode == "" {
+		return false
+	}
+	r := &request{deviceCode: code.DeviceCode, userCode: code.UserCode}
+	book.add(r)
+	if n%4 == 3 {
+		return true // stays pending
+	}
+	r.approveAsked = true
+	if o.decide(ctx, base, r.userCode, "approve") != nil {
+		return false
+	}
+	r.approved = true
+	if n%2 == 1 {
+		return true // stays approved
+	}
+	r.redeemAsked = true
+	a, ok := poll(ctx, base, r.deviceCode)
+	if !ok || a.AccessToken == "" {
+		return false
+	}
+	r.redeemed, r.token = r.redeemed+1, a.AccessToken
+	return true
 }
 
 // check holds a request against what was acknowledged of it.

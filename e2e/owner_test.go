@@ -101,9 +101,22 @@ func (o *owner) send(ctx context.Context, method, base, target string, body []by
 // decide opens a request and approves or denies it, as a page with a session
 // does. It is safe to call from any goroutine.
 func (o *owner) decide(ctx context.Context, base, userCode, decision string) error {
+	if err := o.open(ctx, base, userCode); err != nil {
+		return err
+	}
+	return o.conclude(ctx, base, userCode, decision)
+}
+
+// open looks at a request, which is then this owner's.
+func (o *owner) open(ctx context.Context, base, userCode string) error {
 	if _, _, err := o.send(ctx, http.MethodGet, base, "/api/auth/device?user_code="+url.QueryEscape(userCode), nil, false); err != nil {
 		return fmt.Errorf("opening %s: %w", userCode, err)
 	}
+	return nil
+}
+
+// conclude approves or denies an open request.
+func (o *owner) conclude(ctx context.Context, base, userCode, decision string) error {
 	body, err := json.Marshal(map[string]string{"userCode": userCode})
 	if err != nil {
 		return err

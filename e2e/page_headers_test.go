@@ -87,8 +87,10 @@ func TestPageZ21_EveryHTMLAnswerIsGuardedErrorsIncluded(t *testing.T) {
 			break
 		}
 	}
-	breakDatabase(t, data)
-	all[500] = []answered{h.enterOverHTTP(t, "broken", other.cookie, d.code)}
+	if !onPostgres { // it breaks the SQLite file
+		breakDatabase(t, data)
+		all[500] = []answered{h.enterOverHTTP(t, "broken", other.cookie, d.code)}
+	}
 	for status, answers := range all {
 		for _, a := range answers {
 			if a.StatusCode != status {
@@ -100,8 +102,10 @@ func TestPageZ21_EveryHTMLAnswerIsGuardedErrorsIncluded(t *testing.T) {
 	if len(all[429]) == 0 {
 		t.Error("D-34: nobody stops the guessing")
 	}
-	if body := all[500][0].body; strings.Contains(body, "no such table") || strings.Contains(body, "SQL") {
-		t.Errorf("the error page tells of the inside:\n%s", body)
+	for _, broken := range all[500] {
+		if strings.Contains(broken.body, "no such table") || strings.Contains(broken.body, "SQL") {
+			t.Errorf("the error page tells of the inside:\n%s", broken.body)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"countersign.dev/e2e/browser"
+	"countersign.dev/internal/storage/postgres/pgtest"
 )
 
 // binary is the program under test, built once.
@@ -39,27 +41,59 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "building: %v\n%s", err, out)
 			return 1
 		}
+		if err := trustGates(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		defer browser.Stop()
-		return m.Run()
+		return pgtest.Main(m)
 	}())
+}
+
+// onPostgres runs every server on PostgreSQL that a test does not say otherwise of.
+var onPostgres = os.Getenv("COUNTERSIGN_TEST_STORE") == "postgres"
+
+var databases sync.Map // a server's data directory → its database
+
+// databaseOf is the database of a data directory, the same after a restart.
+func databaseOf(t *testing.T, data string) string {
+	t.Helper()
+	url, there := databases.Load(data)
+	if !there {
+		url = pgtest.Database(t)
+		databases.Store(data, url)
+	}
+	return url.(string)
 }
 
 // process is a running `countersign serve`.
 type process struct {
-	// url is where it listens.
-	url  string
-	cmd  *exec.Cmd
-	log  *logBook
-	done chan struct{} // closed when the process has ended; err is set before
-	err  error
+	// url is where it listens, once it does.
+	url       string
+	listening chan string // the address, once
+	cmd       *exec.Cmd
+	log       *logBook
+	done      chan struct{} // closed when the process has ended; err is set before
+	err       error
 }
 
 // startProcess starts a server on a data directory, on a port of the system's
 // choice, and waits until it is ready.
 func startProcess(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
+	p := launch(t, data, flags...)
+	p.await(t)
+	return p
+}
+
+// launch is startProcess for those who do not wait yet.
+func launch(t *testing.T, data string, flags ...string) *process {
+	t.Helper()
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--log-format", "json"}, flags...)
-	p := &process{cmd: exec.Command(binary, args...), log: &logBook{}, done: make(chan struct{})}
+	if onPostgres && !slices.Contains(flags, "--database") {
+		args = append(args, "--database", databaseOf(t, data))
+	}
+	p := &process{cmd: exec.Command(binary, args...), log: &logBook{}, done: make(chan struct{}), listening: make(chan string, 1)}
 	p.cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -68,9 +102,8 @@ func startProcess(t *testing.T, data string, flags ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	listening := make(chan string, 1)
 	go func() {
-		p.log.read(stderr, listening)
+		p.log.read(stderr, p.listening)
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
@@ -80,8 +113,14 @@ func startProcess(t *testing.T, data string, flags ...string) *process {
 			t.Logf("the server's last lines:\n%s", p.log.tail())
 		}
 	})
+	return p
+}
+
+// await waits until the server is ready.
+func (p *process) await(t *testing.T) {
+	t.Helper()
 	select {
-	case address := <-listening:
+	case address := <-p.listening:
 		p.url = "http://" + address
 	case <-p.done:
 		t.Fatalf("the server ended at once: %v\n%s", p.err, p.log.tail())
@@ -89,7 +128,6 @@ func startProcess(t *testing.T, data string, flags ...string) *process {
 		t.Fatalf("the server says nothing of where it listens:\n%s", p.log.tail())
 	}
 	p.waitReady(t)
-	return p
 }
 
 // waitReady asks /readyz until it is.

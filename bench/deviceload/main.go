@@ -14,6 +14,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,11 +83,14 @@ func main() {
 	flag.StringVar(&t.bearer, "token", "", "access token, for -work userinfo")
 	flag.DurationVar(&t.pollSpread, "interval", 5*time.Second, "the server's polling interval: no code is polled twice within it")
 	flag.IntVar(&t.pollCodes, "codes", 40000, "how many device codes the polls are spread over")
+	flag.StringVar(&t.origin, "origin", "", "Origin header of approvals: the issuer's, if that is not where they go")
 	flag.StringVar(&t.approveAt, "approve-at", "", "for -work wait: origin of the server that approvals go to, if not -base")
 	flag.Float64Var(&t.approvals, "rate", 100, "for -work wait: approvals per second")
 	flag.DurationVar(&t.wait, "wait", 20*time.Second, "for -work wait: how long a device asks the server to wait (Prefer: wait=N)")
 	flag.Parse()
-	t.origin = t.base
+	if t.origin == "" {
+		t.origin = cmp.Or(t.approveAt, t.base)
+	}
 
 	client := newClient(*conns, 30*time.Second)
 	measured, err := t.prepare(client, *work, *conns)

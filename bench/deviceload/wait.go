@@ -51,7 +51,7 @@ func (t target) waiting(conns int) (op, error) {
 	}
 	owner := t
 	if t.approveAt != "" {
-		owner.base, owner.origin = t.approveAt, t.approveAt
+		owner.base = t.approveAt
 	}
 	devices, browsers := newClient(conns, t.wait+10*time.Second), newClient(conns, 30*time.Second)
 	line := make(chan *waiter, conns)

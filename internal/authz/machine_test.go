@@ -43,17 +43,18 @@ const (
 	pollInterval = 5 * time.Second
 )
 
-// world is a service on a real database, with owners.
+// world is a service on a real database, with owners. On PostgreSQL there are two
+// of it, whose requests are the same.
 type world struct {
-	service *authz.Service
-	clock   *clock
-	owners  []authz.Owner
-	keys    []*ec.PrivateKey
+	service  *authz.Service // the first of services
+	services []*authz.Service
+	clock    *clock
+	owners   []authz.Owner
+	keys     []*ec.PrivateKey
 }
 
 func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world {
 	tb.Helper()
-	store, others := openStore(tb, dir)
 	w := &world{clock: newClock()}
 	settings := authz.Settings{
 		Issuer: issuer, DeviceCodeLifetime: codeLifetime, PollInterval: pollInterval, AccessTokenLifetime: time.Hour,
@@ -63,19 +64,23 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 	for _, c := range change {
 		c(&settings)
 	}
-	var err error
-	w.service, err = authz.New(context.Background(), authz.Options{
-		Store: store, Others: others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: w.clock.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		w.service.Close()
-		if err := store.Close(); err != nil {
-			tb.Error(err)
+	for _, open := range databases(tb, dir) {
+		store, others := open()
+		service, err := authz.New(context.Background(), authz.Options{
+			Store: store, Others: others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: w.clock.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			tb.Fatal(err)
 		}
-	})
+		tb.Cleanup(func() {
+			service.Close()
+			if err := store.Close(); err != nil {
+				tb.Error(err)
+			}
+		})
+		w.services = append(w.services, service)
+	}
+	w.service = w.services[0]
 	for seed := range 3 {
 		key, _ := ec.PrivateKeyFromBytes([]byte{31: byte(seed + 1)})
 		token, err := bitcoinauth.Sign(key, bitcoinauth.Signing{Path: "/sign-in", Time: w.clock.Now()})
@@ -97,23 +102,32 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// openStore opens a database: SQLite's, or PostgreSQL's where the tests are to run
-// on that.
-func openStore(tb testing.TB, dir string) (authz.Store, authz.Others) {
+// databases open one database: SQLite's once or, where the tests are to run on
+// that, PostgreSQL's twice.
+func databases(tb testing.TB, dir string) []func() (authz.Store, authz.Others) {
 	tb.Helper()
 	if os.Getenv("COUNTERSIGN_TEST_STORE") == "postgres" {
-		store, err := postgres.Open(context.Background(), pgtest.Database(tb), slog.New(slog.DiscardHandler))
+		url := pgtest.Database(tb)
+		open := func() (authz.Store, authz.Others) {
+			store, err := postgres.Open(context.Background(), url, slog.New(slog.DiscardHandler))
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return store, store
+		}
+		return []func() (authz.Store, authz.Others){open, open}
+	}
+	return []func() (authz.Store, authz.Others){func() (authz.Store, authz.Others) {
+		store, err := sqlite.Open(context.Background(), filepath.Join(dir, "countersign.db"))
 		if err != nil {
 			tb.Fatal(err)
 		}
-		return store, store
-	}
-	store, err := sqlite.Open(context.Background(), filepath.Join(dir, "countersign.db"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return store, nil
+		return store, nil
+	}}
 }
+
+// at is one of the servers.
+func (w *world) at(n int) *authz.Service { return w.services[n%len(w.services)] }
 
 var asker = authz.Asker{From: authz.Source{Address: netip.MustParseAddr("127.0.0.1")}}
 
@@ -122,13 +136,13 @@ func client(id string) authz.Client {
 }
 
 // signedApproval approves with a signature, as the command line does.
-func (w *world) signedApproval(owner int, userCode string) error {
+func (w *world) signedApproval(at *authz.Service, owner int, userCode string) error {
 	ctx := context.Background()
-	facts, err := w.service.ReviewDevice(ctx, w.owners[owner], asker, userCode, "")
+	facts, err := at.ReviewDevice(ctx, w.owners[owner], asker, userCode, "")
 	if err != nil {
 		return err
 	}
-	statement := w.service.Statement(facts)
+	statement := at.Statement(facts)
 	match := userCode[len(userCode)-4:]
 	body, err := json.Marshal(map[string]string{"userCode": userCode, "statement": statement, "match": match})
 	if err != nil {
@@ -139,7 +153,7 @@ func (w *world) signedApproval(owner int, userCode string) error {
 		return err
 	}
 	signed := authz.SignedRequest{Token: token, Path: "/approve", Body: body}
-	_, err = w.service.ApproveDevice(ctx, w.owners[owner], asker, authz.Decision{UserCode: userCode, Match: match, Statement: statement, Signed: signed})
+	_, err = at.ApproveDevice(ctx, w.owners[owner], asker, authz.Decision{UserCode: userCode, Match: match, Statement: statement, Signed: signed})
 	return err
 }
 
@@ -172,24 +186,24 @@ func promised(err error) bool {
 	return false
 }
 
-// act does one random thing to the request and notes what was answered.
-func (h *history) act(w *world, what string, who int, d *authz.DeviceAuthorization) {
+// act does one random thing to the request, at one of the servers, and notes what was answered.
+func (h *history) act(w *world, at *authz.Service, what string, who int, d *authz.DeviceAuthorization) {
 	ctx := context.Background()
 	owner := w.owners[who]
 	var err error
 	switch what {
 	case "open":
-		_, _, err = w.service.OpenDevice(ctx, owner, asker, d.UserCode, true)
+		_, _, err = at.OpenDevice(ctx, owner, asker, d.UserCode, true)
 	case "approve":
-		_, err = w.service.ApproveDevice(ctx, owner, asker, authz.Decision{UserCode: d.UserCode})
+		_, err = at.ApproveDevice(ctx, owner, asker, authz.Decision{UserCode: d.UserCode})
 	case "sign":
-		err = w.signedApproval(who, d.UserCode)
+		err = w.signedApproval(at, who, d.UserCode)
 	case "deny":
-		err = w.service.DenyDevice(ctx, owner, asker, d.UserCode, false, false)
+		err = at.DenyDevice(ctx, owner, asker, d.UserCode, false, false)
 	case "poll":
-		_, err = w.service.RedeemDevice(ctx, client("my-app"), d.DeviceCode, 0)
+		_, err = at.RedeemDevice(ctx, client("my-app"), d.DeviceCode, 0)
 	case "steal":
-		_, err = w.service.RedeemDevice(ctx, client("other-app"), d.DeviceCode, 0)
+		_, err = at.RedeemDevice(ctx, client("other-app"), d.DeviceCode, 0)
 	case "later":
 		w.clock.advance(pollInterval)
 	case "expire":
@@ -262,7 +276,7 @@ func TestTheStateMachineKeepsItsInvariants(t *testing.T) {
 		for i, plan := range plans {
 			together.Go(func() {
 				for _, what := range plan {
-					h.act(w, what, who[i], d)
+					h.act(w, w.at(i), what, who[i], d)
 				}
 			})
 		}
@@ -271,9 +285,9 @@ func TestTheStateMachineKeepsItsInvariants(t *testing.T) {
 		// Whatever happened, the end is certain: an approval that was acknowledged is
 		// redeemable exactly once while the code lives, and nothing is after it.
 		w.clock.advance(2 * time.Minute)
-		h.act(w, "poll", 0, d)
+		h.act(w, w.at(0), "poll", 0, d)
 		before := h.tokens
-		h.act(w, "poll", 0, d)
+		h.act(w, w.at(1), "poll", 0, d)
 		if h.tokens != before {
 			h.fault("tokens after the end")
 		}
@@ -295,9 +309,9 @@ func TestAnAcknowledgedApprovalIsRedeemable(t *testing.T) {
 				if _, _, err := w.service.OpenDevice(t.Context(), w.owners[0], asker, d.UserCode, true); err != nil {
 					t.Fatal(err)
 				}
-				_, err = w.service.ApproveDevice(t.Context(), w.owners[0], asker, authz.Decision{UserCode: d.UserCode})
+				_, err = w.at(1).ApproveDevice(t.Context(), w.owners[0], asker, authz.Decision{UserCode: d.UserCode})
 			} else {
-				err = w.signedApproval(1, d.UserCode)
+				err = w.signedApproval(w.at(1), 1, d.UserCode)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -320,14 +334,14 @@ func TestD32_OfManyParallelPollsExactlyOneGetsTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.signedApproval(0, d.UserCode); err != nil {
+		if err := w.signedApproval(w.at(0), 0, d.UserCode); err != nil {
 			t.Fatal(err)
 		}
 		var won atomic.Int64
 		var together sync.WaitGroup
-		for range polls {
+		for i := range polls {
 			together.Go(func() {
-				_, err := w.service.RedeemDevice(t.Context(), client("my-app"), d.DeviceCode, 0)
+				_, err := w.at(i).RedeemDevice(t.Context(), client("my-app"), d.DeviceCode, 0)
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -339,6 +353,38 @@ func TestD32_OfManyParallelPollsExactlyOneGetsTokens(t *testing.T) {
 		together.Wait()
 		if won.Load() != 1 {
 			t.Fatalf("%d of %d polls got tokens", won.Load(), polls)
+		}
+	}
+}
+
+// TestAPollHearsOfTheDecisionWhereverItIsTaken: a poll that waits, and one that
+// comes later after the server has learned that the request is pending.
+func TestAPollHearsOfTheDecisionWhereverItIsTaken(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	for range 10 {
+		d, err := w.service.StartDevice(t.Context(), client("my-app"), authz.DeviceAsk{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.at(0).RedeemDevice(t.Context(), client("my-app"), d.DeviceCode, 0); !errors.Is(err, authz.AuthorizationPending) {
+			t.Fatal(err)
+		}
+		w.clock.advance(pollInterval)
+		var waited sync.WaitGroup
+		var tokens *authz.Tokens
+		waited.Go(func() {
+			tokens, err = w.at(0).RedeemDevice(t.Context(), client("my-app"), d.DeviceCode, 20*time.Second)
+		})
+		if err := w.signedApproval(w.at(1), 0, d.UserCode); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		waited.Wait()
+		if err != nil || tokens.AccessToken == "" {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); waited > 15*time.Second {
+			t.Errorf("the poll woke after %v", waited)
 		}
 	}
 }

@@ -96,7 +96,8 @@ type DeviceStore interface {
 	//	*StateError: the request is in another state, or expired at r.At
 	RedeemDeviceRequest(ctx context.Context, r Redemption) error
 	// PendingDeviceRequests counts the pending requests that expire after now, in
-	// all and for those of these clients that have any.
+	// all and for those of these clients that have any. Where there are hundreds of
+	// thousands of requests it may look at a part of them and estimate.
 	PendingDeviceRequests(ctx context.Context, clientIDs []string, now time.Time) (total int, of map[string]int, err error)
 }
 

@@ -35,7 +35,7 @@ func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store 
 	}
 	store, _, err := openDatabase(cmd.Context(), settings, newLogger(env, settings))
 	var said *Failure
-	if errors.As(err, &said) && settings.Database == "" {
+	if errors.As(err, &said) && settings.Database == "" && said.Next == "" {
 		said.Next = "Start the server once, or name its directory with --data DIR"
 	}
 	if err != nil {

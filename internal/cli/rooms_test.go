@@ -19,10 +19,12 @@ var allowed = map[string][]string{
 	"internal/authz":                   {"bap", "bitcoinauth", "receipt"},
 	"internal/config":                  {},
 	"internal/server":                  {"internal/authz", "bitcoinauth"},
-	"internal/storage/sqlite":          {"internal/authz"},
-	"internal/storage/postgres":        {"internal/authz"},
+	"internal/storage/sqlite":          {"internal/authz", "internal/storage/group"},
+	"internal/storage/postgres":        {"internal/authz", "internal/storage/group"},
 	"internal/storage/postgres/pgtest": {},
 	"internal/storage/storagetest":     {"internal/authz"},
+	"internal/storage/transfer":        {"internal/authz", "internal/storage/postgres", "internal/storage/sqlite"},
+	"internal/storage/group":           {},
 	"cmd/countersign":                  {"internal/cli"},
 }
 

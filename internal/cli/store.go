@@ -32,7 +32,7 @@ func openDatabase(ctx context.Context, s *config.Settings, log *slog.Logger) (st
 	}
 	own, err := sqlite.Open(ctx, filepath.Join(s.Data, databaseFile))
 	if err != nil {
-		return nil, nil, fail(ExitFailed, "opening the database", err, "")
+		return nil, nil, openingFailure(s, err)
 	}
 	return own, nil, nil
 }

@@ -67,3 +67,11 @@ func checkDatabase(text string) error {
 	_, _, err := splitDatabaseURL(text)
 	return err
 }
+
+// ParseDatabaseURL checks a URL like the setting database does.
+func ParseDatabaseURL(text string) (DatabaseURL, error) {
+	if _, _, err := splitDatabaseURL(text); err != nil {
+		return "", err
+	}
+	return DatabaseURL(text), nil
+}

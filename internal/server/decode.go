@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -113,24 +115,39 @@ func (p *params) readForm() error {
 		if len(values) > 1 {
 			return errTwice
 		}
+		if !isText(values[0]) {
+			return errNoText
+		}
 		p.values[name] = values[0]
 	}
 	return nil
 }
 
+// isText reports whether a value is what every database keeps as it is: UTF-8
+// (RFC 6749 appendix B) without a NUL.
+func isText(value string) bool {
+	return utf8.ValidString(value) && strings.IndexByte(value, 0) < 0
+}
+
 var (
+	errNoText   = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter is not UTF-8, or has a NUL in it"}
 	errTwice    = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter was sent twice"}
 	errNotJSON  = &authz.Error{Code: authz.InvalidRequest, Description: "the body is not a JSON object"}
 	errTooDeep  = &authz.Error{Code: authz.InvalidRequest, Description: "the JSON is nested too deeply"}
 	errTrailing = &authz.Error{Code: authz.InvalidRequest, Description: "there is something after the JSON object"}
 )
 
+// decoders are used again and again: a new one costs as much as what it reads.
+var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(bytes.NewReader(nil)) }}
+
 // readJSON reads one flat JSON object. A name that is there twice is refused
 // (requirement D-04), because parsers differ in which they believe; so is text
 // that is not UTF-8.
 func (p *params) readJSON() error {
 	p.values = map[string]string{}
-	d := jsontext.NewDecoder(bytes.NewReader(p.raw))
+	d := decoders.Get().(*jsontext.Decoder) //nolint:forcetypeassert // there is nothing else in it
+	defer decoders.Put(d)
+	d.Reset(bytes.NewReader(p.raw))
 	if d.PeekKind() != '{' {
 		return errNotJSON
 	}
@@ -169,7 +186,9 @@ func (p *params) readMember(d *jsontext.Decoder, name string) error {
 		if err != nil {
 			return notJSON(err)
 		}
-		p.values[name] = value.String()
+		if p.values[name] = value.String(); !isText(p.values[name]) {
+			return errNoText
+		}
 		return nil
 	case 't':
 		p.values[name] = "true"

@@ -450,3 +450,12 @@ func TestThousandsMayWaitAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsNoTextIsRefused(t *testing.T) {
+	h := newHouse(t)
+	for _, body := range []string{"client_id=pub-a&nonce=a%00b", "client_id=pub-a&nonce=%ff", "client_id=pub-a&other=%c3"} {
+		h.send(http.MethodPost, codePath, body, "Content-Type", "application/x-www-form-urlencoded").wantError(http.StatusBadRequest, "invalid_request")
+	}
+	h.send(http.MethodPost, codePath, `{"client_id":"pub-a","nonce":"a\u0000b"}`, "Content-Type", "application/json").wantError(http.StatusBadRequest, "invalid_request")
+	h.send(http.MethodPost, codePath, `{"client_id":"pub-a","nonce":"aéb"}`, "Content-Type", "application/json").wantOK()
+}

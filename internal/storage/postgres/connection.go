@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -27,9 +29,9 @@ const (
 // read carries out an operation that changes nothing, again where the connection
 // failed.
 func (s *Store) read(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
-	return s.attempts(ctx, operation, func() (error, bool) { //nolint:revive,staticcheck // the error is the subject, not the outcome
-		err := s.reads.do(ctx, statements)
-		return err, away(err) || conflict(err)
+	return s.attempts(ctx, operation, func() (again bool, err error) {
+		err = s.reads.do(ctx, statements)
+		return away(err) || conflict(err), err
 	})
 }
 
@@ -37,9 +39,9 @@ func (s *Store) read(ctx context.Context, operation string, statements func(b *p
 // nothing. Otherwise it is not known whether the change happened, and the error
 // says so.
 func (s *Store) write(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
-	return s.attempts(ctx, operation, func() (error, bool) { //nolint:revive,staticcheck // as above
-		err := s.writes.do(ctx, statements)
-		return err, changedNothing(err)
+	return s.attempts(ctx, operation, func() (again bool, err error) {
+		err = s.writes.do(ctx, statements)
+		return changedNothing(err), err
 	})
 }
 
@@ -47,9 +49,9 @@ func (s *Store) write(ctx context.Context, operation string, statements func(b *
 // long. A transaction that did not come to its commit changed nothing, and is tried
 // again like a read.
 func (s *Store) transact(ctx context.Context, operation string, fn func(ctx context.Context, tx pgx.Tx) error) error {
-	return s.attempts(ctx, operation, func() (error, bool) { //nolint:revive,staticcheck // as above
+	return s.attempts(ctx, operation, func() (again bool, err error) {
 		committing := false
-		err := s.once(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		err = s.once(ctx, func(ctx context.Context, c *pgx.Conn) error {
 			return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 				err := fn(ctx, tx)
 				committing = err == nil
@@ -57,18 +59,18 @@ func (s *Store) transact(ctx context.Context, operation string, fn func(ctx cont
 			})
 		})
 		if committing {
-			return err, changedNothing(err)
+			return changedNothing(err), err
 		}
-		return err, away(err) || conflict(err)
+		return away(err) || conflict(err), err
 	})
 }
 
 // attempts repeats an attempt while it says so, for as long as patience and ctx
 // allow.
-func (s *Store) attempts(ctx context.Context, operation string, attempt func() (err error, again bool)) error { //nolint:revive,staticcheck // as above
+func (s *Store) attempts(ctx context.Context, operation string, attempt func() (again bool, err error)) error {
 	deadline := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err, again := attempt()
+		again, err := attempt()
 		if !again || ctx.Err() != nil || time.Now().Add(pause).After(deadline) {
 			return wrap(operation, err)
 		}
@@ -129,14 +131,16 @@ func code(err error) string {
 // away reports whether the database could not be reached, or the connection was
 // lost.
 func away(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, group.ErrClosed) || promised(err) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, group.ErrClosed) {
 		return false
 	}
 	if c := code(err); c != "" {
 		return slices.Contains(awayCodes, c) || strings.HasPrefix(c, "08")
 	}
-	var scan pgx.ScanArgError
-	return !errors.Is(err, pgx.ErrNoRows) && !errors.As(err, &scan)
+	var before *notSent
+	var network net.Error // a deadline is one too
+	return errors.As(err, &before) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // conflict reports whether the database ended the attempt because of others.

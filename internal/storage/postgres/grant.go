@@ -24,8 +24,12 @@ func grantArgs(g authz.Grant) []any {
 // grantFields are where a row's grantColumns go.
 func grantFields(g *authz.Grant) []any {
 	return []any{
-		&g.ID, &g.AccountID, &g.ClientID, &g.Scope, &g.BAPID, &g.MemberKey, &g.ACR, &g.Nonce, toTime{&g.AuthTime},
-		toTime{&g.CreatedAt}, toTime{&g.ExpiresAt}, toTime{&g.LastUsedAt}, toTime{&g.RevokedAt},
+		&g.ID, &g.AccountID, &g.ClientID, &g.Scope, &g.BAPID, &g.MemberKey, &g.ACR, &g.Nonce,
+		toTime{&g.AuthTime},
+		toTime{&g.CreatedAt},
+		toTime{&g.ExpiresAt},
+		toTime{&g.LastUsedAt},
+		toTime{&g.RevokedAt},
 		&g.Seen.Network, &g.Seen.UserAgent, &g.Seen.Origin, &g.Says.Name, &g.Says.Platform,
 	}
 }

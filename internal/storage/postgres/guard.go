@@ -73,10 +73,19 @@ func (s *Store) counts(ctx context.Context, operation, statement string, subject
 	return counts, nil
 }
 
-// Reported implements authz.GuardStore.
-func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after time.Time) ([]string, error) {
-	return list(ctx, s, "reading reports", pgx.RowTo[string], `SELECT subject FROM reports WHERE reported_at > $1 AND starts_with(subject, $2)
-		GROUP BY subject HAVING count(*) >= $3 ORDER BY subject`, keptTime(after), prefix, atLeast)
+// Reported implements authz.GuardStore. It may take a while, so it is in nobody's
+// way.
+func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after time.Time) (subjects []string, err error) {
+	err = s.transact(ctx, "reading reports", func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT subject FROM reports WHERE reported_at > $1 AND starts_with(subject, $2)
+			GROUP BY subject HAVING count(*) >= $3 ORDER BY subject`, keptTime(after), prefix, atLeast)
+		if err != nil {
+			return err
+		}
+		subjects, err = pgx.AppendRows([]string(nil), rows, pgx.RowTo[string])
+		return err
+	})
+	return subjects, err
 }
 
 // dayKept is how long a window of guesses is kept after it opened, and a report

@@ -2,11 +2,9 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"countersign.dev/internal/storage/group"
@@ -78,8 +76,9 @@ func (l *lane) loop() {
 // carryOut leaves each operation's outcome in it.
 func (l *lane) carryOut(some []*operation) {
 	err := l.send(some)
-	var refused *pgconn.PgError
-	if len(some) > 1 && errors.As(err, &refused) {
+	// Where the database says no, nothing was committed; where it goes away in the
+	// middle, nobody knows.
+	if len(some) > 1 && code(err) != "" && !away(err) {
 		for _, o := range some {
 			l.carryOut([]*operation{o})
 		}

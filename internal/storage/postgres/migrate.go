@@ -34,12 +34,12 @@ func (s *Store) migrate(ctx context.Context) error {
 // step runs the first file that was not run yet, and returns how many then are.
 // It has all the time it needs: other limits are for what clients wait for.
 func (s *Store) step(ctx context.Context, files []string) (done int, err error) {
-	err = s.attempts(ctx, "migrating", func() (error, bool) {
-		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+	err = s.attempts(ctx, "migrating", func() (again bool, err error) {
+		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 			done, err = stepOnce(ctx, tx, files)
 			return err
 		})
-		return err, away(err)
+		return away(err), err
 	})
 	return done, err
 }

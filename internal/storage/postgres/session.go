@@ -38,8 +38,10 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 // sessionFields are where a row's sessionColumns go.
 func sessionFields(s *authz.Session) []any {
 	return []any{
-		toHash{&s.Token}, &s.ID, &s.AccountID, &s.BAPID, &s.MemberKey, &s.Method, &s.Network, &s.UserAgent,
-		toTime{&s.CreatedAt}, toTime{&s.ExpiresAt},
+		toHash{&s.Token},
+		&s.ID, &s.AccountID, &s.BAPID, &s.MemberKey, &s.Method, &s.Network, &s.UserAgent,
+		toTime{&s.CreatedAt},
+		toTime{&s.ExpiresAt},
 	}
 }
 

@@ -52,6 +52,8 @@ type Store struct {
 	reads  *lane
 	writes *lane
 	told   *teller
+	// countedAtMost is the constant of that name, but for tests.
+	countedAtMost float64
 }
 
 var (
@@ -63,6 +65,32 @@ var (
 // URL's query may have pool_max_conns and everything else that pgx and libpq know.
 // Errors hold no password.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
+	s, err := open(ctx, url, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.refuseArrival(ctx), s.refuseForgetful(ctx)); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// refuseForgetful fails where the database acknowledges what is not on disk yet:
+// an approval could be lost, and a code redeemed twice.
+func (s *Store) refuseForgetful(ctx context.Context) error {
+	var commits string
+	if err := s.one(ctx, "looking at the database's settings", `SHOW synchronous_commit`, nil, &commits); err != nil {
+		return err
+	}
+	if commits == "off" {
+		return errors.New("the database acknowledges before it has written: set synchronous_commit to on, there or in the URL")
+	}
+	return nil
+}
+
+// open is Open for somebody who also opens a database that the end of a move has
+// not reached.
+func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, unreadable(err)
@@ -76,7 +104,7 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
-	s := &Store{pool: pool, config: config.ConnConfig.Copy(), log: log}
+	s := &Store{pool: pool, config: config.ConnConfig.Copy(), log: log, countedAtMost: countedAtMost}
 	s.reads, s.writes = newLane(pool, readGoroutines), newLane(pool, writeGoroutines)
 	s.told = newTeller(s)
 	if err := s.migrate(ctx); err != nil {

@@ -115,3 +115,31 @@ func TestAStoreCanBeClosedBeforeItsIndexIsRead(t *testing.T) {
 	}
 	<-s.loaded
 }
+
+func TestManyPendingRequestsAreEstimated(t *testing.T) {
+	s := open(t)
+	const rows = 20_000
+	now := time.Now()
+	err := s.writer.do(t.Context(), single, func(c *sqlite.Conn) error {
+		_, err := exec(c, `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ? - 1)
+			INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+				signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
+			SELECT n, -n, n + 0, 'client-' || (n % 2), '', iif(n % 4 < 3, 'pending', 'denied'), '', 0, ?, 0, 0, '', '', '', '', '', '' FROM numbers`,
+			rows, now.Add(time.Hour))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, atMost := range []int64{rows, rows / 4} {
+		s.countedAtMost = atMost
+		total, of, err := s.PendingDeviceRequests(t.Context(), []string{"client-1"}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Every block is like the others here, so the estimate is exact.
+		if total != rows*3/4 || of["client-1"] != rows/4 {
+			t.Errorf("at most %d rows: %d, of the client %d", atMost, total, of["client-1"])
+		}
+	}
+}

@@ -26,7 +26,7 @@ func migrate(c *sqlite.Conn) error {
 		}
 		switch {
 		case done > len(files):
-			return fmt.Errorf("the database is at step %d, newer than this program, which knows %d: use the newer program", done, len(files))
+			return newerError(done, len(files))
 		case done == len(files):
 			return nil
 		}
@@ -34,6 +34,10 @@ func migrate(c *sqlite.Conn) error {
 			return fmt.Errorf("%s: %w", files[done], err)
 		}
 	}
+}
+
+func newerError(done, known int) error {
+	return fmt.Errorf("the database is at step %d, newer than this program, which knows %d: use the newer program", done, known)
 }
 
 // step runs one file, unless another process was first.

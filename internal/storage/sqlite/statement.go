@@ -89,6 +89,8 @@ func bind(s *sqlite.Stmt, i int, arg any) {
 		s.BindInt64(i, v)
 	case int:
 		s.BindInt64(i, int64(v))
+	case float64:
+		s.BindFloat(i, v)
 	case bool:
 		s.BindBool(i, v)
 	case authz.State:
@@ -150,7 +152,7 @@ func wrap(operation string, err error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %w", operation, err)
+	return fmt.Errorf("%s: %w", operation, unusable(err))
 }
 
 func toJSON(v any) string {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -18,6 +19,13 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/storage/group"
+)
+
+// How much of the file each connection keeps in memory. What it lacks the system
+// has in its own, so more would mostly be a second copy.
+const (
+	writerCache = `PRAGMA cache_size = -4096` // KiB
+	readerCache = `PRAGMA cache_size = -1024`
 )
 
 const (
@@ -36,10 +44,6 @@ var pragmas = []string{
 	`PRAGMA journal_mode = WAL`,
 	`PRAGMA synchronous = FULL`,
 	`PRAGMA foreign_keys = ON`,
-	// KiB on each connection. A page of 4 KiB takes 8 in memory, for the driver's
-	// allocator knows powers of two only; with more, 100 000 live codes need over
-	// 100 MiB. What is not here is in the system's cache, microseconds away.
-	`PRAGMA cache_size = -2048`,
 	`PRAGMA temp_store = MEMORY`,
 	`PRAGMA wal_autocheckpoint = 2000`,
 	`PRAGMA journal_size_limit = 67108864`,
@@ -53,12 +57,16 @@ type Store struct {
 	writer *writer
 	index  *requestIndex
 	loaded chan struct{} // closed when the index has once been read, or could not be
+	// countedAtMost is the constant of that name, but for tests.
+	countedAtMost int64
 }
 
 var _ authz.Store = (*Store)(nil)
 
 // Open opens the database, making it (readable by its owner alone) and bringing
 // it up to date as needed.
+//
+//	*MovedError: its data was moved to another database
 func Open(ctx context.Context, path string) (*Store, error) {
 	// SQLite gives its other files the mode of this one.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -68,17 +76,23 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
-	conn, err := connect(ctx, path)
+	conn, err := connect(ctx, path, writerCache)
 	if err != nil {
 		return nil, err
+	}
+	if err := refuseMoved(conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
 	if err := migrate(conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), conn.Close())
 	}
-	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex(), loaded: make(chan struct{})}
+	if err := forgetMove(conn, filepath.Dir(path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("clearing up after a move: %w", err), conn.Close())
+	}
+	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex(), loaded: make(chan struct{}), countedAtMost: countedAtMost}
 	s.writer = newWriter(conn, s.index)
 	for range readers {
-		reader, err := connect(ctx, path)
+		reader, err := connect(ctx, path, readerCache)
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -108,13 +122,13 @@ func (s *Store) load() {
 	}
 }
 
-func connect(ctx context.Context, path string) (*sqlite.Conn, error) {
+func connect(ctx context.Context, path, cache string) (*sqlite.Conn, error) {
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
 	conn.SetBusyTimeout(busyTimeout)
-	for _, pragma := range pragmas {
+	for _, pragma := range append([]string{cache}, pragmas...) {
 		if err := setUp(ctx, conn, pragma); err != nil {
 			return nil, errors.Join(fmt.Errorf("setting up the database: %w", err), conn.Close())
 		}
@@ -187,7 +201,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("pinging the database: %w", err)
+		return fmt.Errorf("pinging the database: %w", unusable(err))
 	}
 	return s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(*sqlite.Stmt) {}, `SELECT at FROM pings WHERE id = 1`)

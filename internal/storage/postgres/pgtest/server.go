@@ -40,7 +40,7 @@ type server struct {
 
 // settingLines are the cluster's additions to PostgreSQL's defaults.
 func settingLines(o Options) []string {
-	lines := []string{"listen_addresses='127.0.0.1'", "unix_socket_directories=''", "max_connections='300'"}
+	lines := []string{"listen_addresses='127.0.0.1'", "unix_socket_directories=''", "max_connections='500'"}
 	if !o.Durable {
 		// Commits keep their order and outlive a killed server, though not a power cut.
 		lines = append(lines, "fsync='off'", "full_page_writes='off'")

@@ -1,0 +1,49 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Arrival is the note that everything was moved in here, but the source does not
+// know yet: while it is there, no server uses the database. Otherwise two servers
+// could both believe to have the newest data.
+type Arrival struct {
+	// Source names what was moved, Token the move.
+	Source, Token string
+}
+
+// errArrival refuses a database that the end of a move has not reached.
+var errArrival = errors.New("countersign migrate into this database did not come to its end: run it once more")
+
+// queries is a connection or a transaction.
+type queries interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// arrival returns the note, or nil.
+func arrival(ctx context.Context, c queries) (*Arrival, error) {
+	var there bool
+	if err := c.QueryRow(ctx, `SELECT to_regclass('moving_in') IS NOT NULL`).Scan(&there); err != nil || !there {
+		return nil, err
+	}
+	var a Arrival
+	err := c.QueryRow(ctx, `SELECT source, token FROM moving_in`).Scan(&a.Source, &a.Token)
+	return &a, err
+}
+
+// refuseArrival fails while the note is there.
+func (s *Store) refuseArrival(ctx context.Context) error {
+	var left *Arrival
+	err := s.transact(ctx, "opening the database", func(ctx context.Context, tx pgx.Tx) (err error) {
+		left, err = arrival(ctx, tx)
+		return err
+	})
+	if err == nil && left != nil {
+		return fmt.Errorf("%w (it came from %s)", errArrival, left.Source)
+	}
+	return err
+}

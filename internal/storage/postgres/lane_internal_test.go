@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/postgres/pgtest"
+)
+
+func openLane(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), pgtest.Database(t), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func addClient(ctx context.Context, id string) *operation {
+	return &operation{ctx: ctx, statements: func(b *pgx.Batch, _ *error) {
+		b.Queue(`INSERT INTO clients (id, metadata) VALUES ($1, '{}')`, id)
+	}}
+}
+
+func TestAnOperationThatFailsLeavesItsNeighboursAlone(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	some := []*operation{addClient(ctx, "a"), addClient(ctx, "b"), addClient(ctx, "a"), addClient(gone, "c"), addClient(ctx, "d")}
+	s.writes.carryOut(some)
+	for i, want := range []error{nil, nil, authz.ErrExists, context.Canceled, nil} {
+		if got := inserted(some[i].outcome); !errors.Is(got, want) {
+			t.Errorf("operation %d: %v, want %v", i, got, want)
+		}
+	}
+	clients, err := s.Clients(ctx)
+	if err != nil || len(clients) != 3 {
+		t.Errorf("%d clients: %v", len(clients), err)
+	}
+}
+
+func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	some := []*operation{addClient(ctx, "a"), {ctx: ctx, statements: func(b *pgx.Batch, _ *error) {
+		b.Queue(`SELECT pg_terminate_backend(pg_backend_pid())`)
+	}}}
+	s.writes.carryOut(some)
+	for i, o := range some {
+		if !errors.Is(wrap("writing", o.outcome), authz.ErrUnreachable) {
+			t.Errorf("operation %d: %v", i, o.outcome)
+		}
+	}
+	if _, err := s.Client(ctx, "a"); !errors.Is(err, authz.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDecisionsAreReadAsTheyWereTold(t *testing.T) {
+	told := authz.Decided{RequestID: "request", DeviceCode: authz.Hash{1, 2, 255}}
+	if got, err := parseDecided(sayDecided(told)); err != nil || got != told {
+		t.Errorf("%+v: %v", got, err)
+	}
+	for _, other := range []string{"", "short", string(make([]byte, 43)), string(make([]byte, 60))} {
+		if d, err := parseDecided(other); err == nil {
+			t.Errorf("%q was read as %+v", other, d)
+		}
+	}
+}
+
+func TestOneServerAtATimeRemovesWhatIsOver(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	now := time.Now()
+	if err := s.UseOnce(ctx, authz.Hash{1}, now.Add(-2*time.Hour), now.Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	before := authz.SweepTimes{DeviceRequests: now, Grants: now, Events: now, Rest: now}
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(ctx, `SELECT FROM sweeps FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(ctx, before, 10); n != 0 || err != nil {
+		t.Errorf("while another sweeps: %d, %v", n, err)
+	}
+	if err := tx.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(ctx, before, 10); n != 1 || err != nil {
+		t.Errorf("afterwards: %d, %v", n, err)
+	}
+}
+
+func TestManyPendingRequestsAreEstimated(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	now := time.Now()
+	const rows = 20_000
+	_, err := s.pool.Exec(ctx, `INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+			signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
+		SELECT n, sha256(('d' || n)::bytea), sha256(('u' || n)::bytea), 'client-' || n % 2, '', CASE WHEN n % 4 < 3 THEN 'pending' ELSE 'denied' END, '', 0, $2,
+			FALSE, 0, '', '', '', '', '', '' FROM generate_series(1, $1::int) AS n`, rows, now.Add(time.Hour).UnixMilli())
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func() (int, int) {
+		t.Helper()
+		total, of, err := s.PendingDeviceRequests(ctx, []string{"client-1"}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return total, of["client-1"]
+	}
+	if total, of := count(); total != rows*3/4 || of != rows/4 {
+		t.Errorf("counted %d, of the client %d", total, of)
+	}
+	if _, err := s.pool.Exec(ctx, `ANALYZE device_requests`); err != nil {
+		t.Fatal(err)
+	}
+	s.countedAtMost = rows / 4
+	near := func(n, want int) bool { return n > want/2 && n < want*2 }
+	if total, of := count(); !near(total, rows*3/4) || !near(of, rows/4) {
+		t.Errorf("estimated %d, of the client %d", total, of)
+	}
+}
