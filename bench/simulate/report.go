@@ -119,7 +119,7 @@ func (s *sim) lapses() {
 		{"5 s later", func() {}},
 		{"a database is away for 4 s: 5 s", func() { s.away[0] = s.now + 4_000_000 }},
 		{"5 s later", func() {}},
-		{"10 s later", func() {}},
+		{"5 s more", func() {}},
 	} {
 		worst := 0.0
 		w := s.measure(func() {
