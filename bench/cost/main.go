@@ -73,7 +73,7 @@ func run(ctx context.Context, o options, databases []string) error {
 		if err != nil {
 			return err
 		}
-		defer p.Cluster.Close() //nolint:errcheck // the figures are printed by then
+		defer p.Cluster.Close()
 		if m, err = newMeter(ctx, p); err != nil {
 			return err
 		}

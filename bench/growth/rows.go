@@ -89,14 +89,14 @@ const (
 func drawn(kind byte, i int) [32]byte {
 	var in [9]byte
 	in[0] = kind
-	binary.BigEndian.PutUint64(in[1:], uint64(i)) //nolint:gosec // a row's number
+	binary.BigEndian.PutUint64(in[1:], uint64(i))
 	return sha256.Sum256(in[:])
 }
 
 // below is a row's random number below n.
 func below(kind byte, i, n int) int {
 	b := drawn(kind, i)
-	return int(binary.BigEndian.Uint64(b[:8]) % uint64(n)) //nolint:gosec // below n
+	return int(binary.BigEndian.Uint64(b[:8]) % uint64(n))
 }
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

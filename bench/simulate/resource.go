@@ -42,7 +42,7 @@ type histogram struct {
 }
 
 func (h *histogram) add(us int64) {
-	v := uint64(max(us, 16)) //nolint:gosec // positive
+	v := uint64(max(us, 16))
 	power := bits.Len64(v) - 5
 	h.counts[power*16+int(v>>power)-16]++
 	h.n++

@@ -15,7 +15,7 @@ import (
 // expired; one in a hundred polls too soon once, is told to slow down, and does.
 // Owners look and then approve after a lognormal time, or never. Each request takes
 // its measured time of one of its node's cores, then of one of its shard's, in the
-// order of arrival. What writes waits for the node's writer to that shard, which
+// order of arrival. What writes.waits for the node's writer to that shard, which
 // takes at most a group at a time into one transaction. Of a request and its owner
 // in different shards both are written, the grant first (docs/scaling.md).
 //
@@ -120,7 +120,7 @@ type sim struct {
 func us(d time.Duration) int64 { return d.Microseconds() }
 
 func newSim(p model.Population, c model.Costs, seed uint64) *sim {
-	s := &sim{p: p, rand: rand.New(rand.NewPCG(seed, 0)), claim: c.Claim().Nanoseconds(), begins: us(p.Lifetime), now: us(p.Lifetime), window: p.Window()} //nolint:gosec // a simulation
+	s := &sim{p: p, rand: rand.New(rand.NewPCG(seed, 0)), claim: c.Claim().Nanoseconds(), begins: us(p.Lifetime), now: us(p.Lifetime), window: p.Window()}
 	for step, name := range names {
 		l := c[name]
 		s.cost[step] = times{int64(l.Server * 1000), l.Reading().Nanoseconds(), l.Writing().Nanoseconds()}
@@ -181,7 +181,7 @@ func (s *sim) newDevice(born, decides int64) uint32 {
 	if last := len(s.free) - 1; last >= 0 {
 		d, s.free = s.free[last], s.free[:last]
 	} else {
-		d = uint32(len(s.devices)) //nolint:gosec // millions
+		d = uint32(len(s.devices))
 		s.devices = append(s.devices, device{})
 		s.polls.links, s.decides.links = append(s.polls.links, link{}), append(s.decides.links, link{})
 	}
@@ -190,8 +190,8 @@ func (s *sim) newDevice(born, decides int64) uint32 {
 		hasty = willBe
 	}
 	s.devices[d] = device{
-		born: uint32(born), decides: uint32(decides), node: s.anyNode(), hasty: hasty, //nolint:gosec // less than an hour
-		shard: uint8(s.rand.IntN(s.p.Shards)), owner: uint8(s.rand.IntN(s.p.Shards)), //nolint:gosec // few
+		born: uint32(born), decides: uint32(decides), node: s.anyNode(), hasty: hasty,
+		shard: uint8(s.rand.IntN(s.p.Shards)), owner: uint8(s.rand.IntN(s.p.Shards)),
 	}
 	s.begun++
 	return d
@@ -220,7 +220,7 @@ func (s *sim) schedule(d uint32) {
 func (s *sim) anyNode() uint8 {
 	for {
 		if n := s.rand.IntN(s.p.Nodes); !s.dead[n] {
-			return uint8(n) //nolint:gosec // few
+			return uint8(n)
 		}
 	}
 }
@@ -250,7 +250,7 @@ func (s *sim) run(d time.Duration) {
 			s.catchUp(at)
 			s.now = max(s.now, at)
 			s.events++
-			switch d := uint32(e); e >> 32 & 3 { //nolint:gosec // the low half
+			switch d := uint32(e); e >> 32 & 3 {
 			case aPoll:
 				s.poll(d)
 			case aDecision:
@@ -265,7 +265,7 @@ func (s *sim) run(d time.Duration) {
 }
 
 func (s *sim) enter(offset int64, kind uint64, d uint32) {
-	s.slot = append(s.slot, uint64(offset)<<40|kind<<32|uint64(d)) //nolint:gosec // less than a slot
+	s.slot = append(s.slot, uint64(offset)<<40|kind<<32|uint64(d))
 }
 
 // catchUp lets the tasks go on until a time.

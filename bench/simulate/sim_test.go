@@ -109,7 +109,7 @@ func TestAtLowLoadTheSimulationIsTheFormula(t *testing.T) {
 }
 
 func TestTheHeapGivesTheEarliestFirst(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 0)) //nolint:gosec // a test
+	r := rand.New(rand.NewPCG(3, 0))
 	var h heap
 	var want, got []int64
 	for range 1000 {

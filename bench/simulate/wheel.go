@@ -30,7 +30,7 @@ func newWheel(horizon int64) *wheel {
 func (w *wheel) add(device uint32, at int64) {
 	at = max(at, w.taken)
 	slot := int(at/slotWidth) % len(w.heads)
-	w.links[device] = link{w.heads[slot], uint32(at)} //nolint:gosec // less than an hour
+	w.links[device] = link{w.heads[slot], uint32(at)}
 	w.heads[slot] = device
 }
 

@@ -63,7 +63,7 @@ const perAddress = 20000
 func fromLoopback(base string) func(ctx context.Context, i int) (net.Conn, error) {
 	u, _ := url.Parse(base) // the server's own
 	return func(ctx context.Context, i int) (net.Conn, error) {
-		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i/perAddress))}} //nolint:gosec // a few
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i/perAddress))}}
 		return from.DialContext(ctx, "tcp", u.Host)
 	}
 }
@@ -104,7 +104,7 @@ func (c *crowd) readAll() {
 	for i, conn := range c.conns {
 		c.ended.Go(func() {
 			c.answers[i] <- read(conn)
-			conn.Close() //nolint:errcheck // its answer was read
+			conn.Close()
 		})
 	}
 }

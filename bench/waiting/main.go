@@ -31,7 +31,7 @@ func main() {
 	database := flag.String("database", "sqlite", "sqlite or postgres")
 	pipes := flag.Bool("pipes", false, "run the server in this process, on pipes instead of sockets")
 	flag.Parse()
-	err := error(nil)
+	var err error
 	if *pipes {
 		err = inMemory(ctx, *polls)
 	} else {
@@ -56,7 +56,7 @@ func allowed(wanted int) (int, error) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, err
 	}
-	if most := int(limit.Max) - spareFiles; most < wanted { //nolint:gosec // far below
+	if most := int(limit.Max) - spareFiles; most < wanted {
 		fmt.Printf("a process may have %d open files here (ulimit -Hn): %d polls instead of %d\n", limit.Max, most, wanted)
 		return most, nil
 	}

@@ -47,7 +47,7 @@ func Start(ctx context.Context, binary, dir string, flags ...string) (*Server, e
 	}
 	defer log.Close()
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", dir, "--device-poll-interval", "1s", "--pending-limit", "100000000"}, flags...)
-	s := &Server{cmd: exec.Command(binary, args...)} //nolint:gosec,noctx // whoever benchmarks named it; Stop ends it
+	s := &Server{cmd: exec.Command(binary, args...)}
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.Started = time.Now()
 	if err := s.cmd.Start(); err != nil {
@@ -93,7 +93,7 @@ func (s *Server) answersReady(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	resp.Body.Close() //nolint:errcheck // nothing is read of it
+	resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
 }
 

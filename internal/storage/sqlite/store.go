@@ -108,17 +108,17 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	go s.load()
+	go s.load(context.WithoutCancel(ctx))
 	return s, nil
 }
 
 // load reads the index, which takes a second for each million rows or so. It ends
 // with the store. Where it fails, whoever looks for a row tries again.
-func (s *Store) load() {
+func (s *Store) load(ctx context.Context) {
 	defer close(s.loaded)
 	more := true
 	for more {
-		err := s.read(context.Background(), func(c *sqlite.Conn) (err error) {
+		err := s.read(ctx, func(c *sqlite.Conn) (err error) {
 			more, err = s.index.readOn(c)
 			return err
 		})
