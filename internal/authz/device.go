@@ -147,6 +147,11 @@ func (s *Service) RedeemDevice(ctx context.Context, c Client, deviceCode Secret,
 		s.pace.accept(code, began, s.settings.PollInterval, time.Time{})
 		return nil, errPending
 	}
+	var mine *waiter
+	if wait > 0 {
+		mine = s.waiting.subscribe(code) // and looks then: a decision before woke nobody
+		defer mine.leave()
+	}
 	r, err := s.deviceRequest(ctx, c, code)
 	if err != nil {
 		return nil, err
@@ -155,8 +160,8 @@ func (s *Service) RedeemDevice(ctx context.Context, c Client, deviceCode Secret,
 	if r.StateAt(began) == Pending {
 		s.pace.remember(r, began, epoch)
 	}
-	if wait > 0 && r.StateAt(began) == Pending {
-		if r, err = s.awaitDecision(ctx, c, r, min(wait, MaxWait)); err != nil {
+	if mine != nil && r.StateAt(began) == Pending {
+		if r, err = s.awaitDecision(ctx, c, r, mine, min(wait, MaxWait)); err != nil {
 			return nil, err
 		}
 	}
@@ -185,25 +190,24 @@ func (s *Service) deviceRequest(ctx context.Context, c Client, code Hash) (Devic
 }
 
 // awaitDecision holds a pending request until it is decided or the time is up,
-// and returns it as it is then.
-func (s *Service) awaitDecision(ctx context.Context, c Client, r DeviceRequest, atMost time.Duration) (DeviceRequest, error) {
+// and returns it as it is then. One may be woken for nothing: then it looks, and
+// waits again.
+func (s *Service) awaitDecision(ctx context.Context, c Client, r DeviceRequest, mine *waiter, atMost time.Duration) (DeviceRequest, error) {
 	over := time.NewTimer(min(atMost, r.ExpiresAt.Sub(s.now())))
 	defer over.Stop()
-	for again := true; again; {
-		mine, leave := s.waiting.subscribe(r.ID)
-		// Looked at after subscribing: a decision before woke nobody. And looked at
-		// each time one is woken, which may be for nothing.
-		var err error
-		r, err = s.deviceRequest(ctx, c, r.DeviceCode)
-		if again = err == nil && r.StateAt(s.now()) == Pending; again {
-			again, err = s.waiting.wait(ctx, mine, over.C)
+	for {
+		woken, err := mine.wait(ctx, over.C)
+		if err != nil {
+			return r, err
 		}
-		leave()
-		if err != nil || r.StateAt(s.now()) != Pending {
+		if woken {
+			mine.again()
+		}
+		r, err = s.deviceRequest(ctx, c, r.DeviceCode)
+		if err != nil || !woken || r.StateAt(s.now()) != Pending {
 			return r, err
 		}
 	}
-	return s.deviceRequest(ctx, c, r.DeviceCode)
 }
 
 // redeem trades an approved request for tokens. Every check that can still fail

@@ -42,5 +42,5 @@ func (s *Service) hear(ctx context.Context, others Others) {
 // heard is called after each decision on a device request, here or elsewhere.
 func (s *Service) heard(d Decided) {
 	s.pace.decided(d.DeviceCode)
-	s.waiting.decided(d.RequestID)
+	s.waiting.decided(d.DeviceCode)
 }

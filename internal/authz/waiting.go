@@ -15,44 +15,59 @@ const MaxWait = 30 * time.Second
 // not slept through.
 type waiting struct {
 	mu      sync.Mutex
-	waiters map[string]map[*waiter]struct{} // by request id; guarded by mu
-	drained chan struct{}                   // closed once, by drain
+	waiters map[Hash]map[*waiter]struct{} // by device code; guarded by mu
+	drained chan struct{}                 // closed once, by drain
 	once    sync.Once
 }
 
-type waiter struct{ woken chan struct{} }
+// waiter is one poll that waits, for one decision at a time.
+type waiter struct {
+	of    *waiting
+	code  Hash
+	woken chan struct{}
+}
 
 func newWaiting() *waiting {
-	return &waiting{waiters: map[string]map[*waiter]struct{}{}, drained: make(chan struct{})}
+	return &waiting{waiters: map[Hash]map[*waiter]struct{}{}, drained: make(chan struct{})}
 }
 
 // subscribe registers a waiter for a request. The caller must call leave.
-func (w *waiting) subscribe(requestID string) (waits *waiter, leave func()) {
-	mine := &waiter{woken: make(chan struct{})}
+func (w *waiting) subscribe(code Hash) *waiter {
+	mine := &waiter{of: w, code: code}
+	mine.again()
+	return mine
+}
+
+// again registers a waiter that was woken once more.
+func (mine *waiter) again() {
+	w := mine.of
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.waiters[requestID] == nil {
-		w.waiters[requestID] = map[*waiter]struct{}{}
+	mine.woken = make(chan struct{})
+	if w.waiters[mine.code] == nil {
+		w.waiters[mine.code] = map[*waiter]struct{}{}
 	}
-	w.waiters[requestID][mine] = struct{}{}
-	return mine, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.waiters[requestID], mine)
-		if len(w.waiters[requestID]) == 0 {
-			delete(w.waiters, requestID)
-		}
+	w.waiters[mine.code][mine] = struct{}{}
+}
+
+func (mine *waiter) leave() {
+	w := mine.of
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.waiters[mine.code], mine)
+	if len(w.waiters[mine.code]) == 0 {
+		delete(w.waiters, mine.code)
 	}
 }
 
 // decided wakes everyone who waits for a request.
-func (w *waiting) decided(requestID string) {
+func (w *waiting) decided(code Hash) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for waiter := range w.waiters[requestID] {
+	for waiter := range w.waiters[code] {
 		close(waiter.woken)
 	}
-	delete(w.waiters, requestID)
+	delete(w.waiters, code)
 }
 
 // all wakes everyone, to look again.
@@ -72,11 +87,11 @@ func (w *waiting) drain() { w.once.Do(func() { close(w.drained) }) }
 
 // wait returns true when the waiter is woken, and false when the time is over or
 // the server drains; its error is ctx's, when the client has gone away.
-func (w *waiting) wait(ctx context.Context, mine *waiter, over <-chan time.Time) (woken bool, err error) {
+func (mine *waiter) wait(ctx context.Context, over <-chan time.Time) (woken bool, err error) {
 	select {
 	case <-mine.woken:
 		return true, nil
-	case <-w.drained:
+	case <-mine.of.drained:
 		return false, nil
 	case <-over:
 		return false, nil
