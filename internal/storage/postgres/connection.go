@@ -30,17 +30,17 @@ const (
 // failed.
 func (s *Store) read(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
 	return s.attempts(ctx, operation, func() (again bool, err error) {
-		err = s.reads.do(ctx, statements)
+		err = s.reads.do(ctx, "", statements)
 		return away(err) || conflict(err), err
 	})
 }
 
 // write carries out an operation, again only where the attempt certainly changed
 // nothing. Otherwise it is not known whether the change happened, and the error
-// says so.
-func (s *Store) write(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
+// says so. The operation takes its turn in a group by the row it changes.
+func (s *Store) write(ctx context.Context, operation, row string, statements func(b *pgx.Batch, outcome *error)) error {
 	return s.attempts(ctx, operation, func() (again bool, err error) {
-		err = s.writes.do(ctx, statements)
+		err = s.writes.do(ctx, row, statements)
 		return changedNothing(err), err
 	})
 }

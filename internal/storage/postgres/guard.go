@@ -28,7 +28,7 @@ ON CONFLICT (subject, opens_at) DO UPDATE SET failures = guesses.failures + excl
 
 // CountGuesses implements authz.GuardStore.
 func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time.Time) error {
-	_, err := s.exec(ctx, "counting guesses", countGuesses, subjects, keptTime(window))
+	_, err := s.exec(ctx, "counting guesses", "", countGuesses, subjects, keptTime(window))
 	return err
 }
 

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +29,8 @@ type lane struct {
 // operation is what one caller wants.
 type operation struct {
 	ctx context.Context //nolint:containedctx // the caller's, asked once before the operation begins
+	// row names what is changed, for the order.
+	row string
 	// statements queues what is to be run. When results are read, each sets the
 	// outcome; it may be called again.
 	statements func(b *pgx.Batch, outcome *error)
@@ -51,8 +55,8 @@ func (l *lane) close() {
 // do carries out an operation. A caller whose context ends before it begins gets
 // the context's error, and nothing happens; once it has begun, its outcome is what
 // counts.
-func (l *lane) do(ctx context.Context, statements func(b *pgx.Batch, outcome *error)) error {
-	mine := &operation{ctx: ctx, statements: statements, done: make(chan struct{})}
+func (l *lane) do(ctx context.Context, row string, statements func(b *pgx.Batch, outcome *error)) error {
+	mine := &operation{ctx: ctx, row: row, statements: statements, done: make(chan struct{})}
 	if err := l.queue.Add(ctx, mine); err != nil {
 		return err
 	}
@@ -66,12 +70,19 @@ func (l *lane) loop() {
 		if some = l.queue.Take(some[:0]); len(some) == 0 {
 			return
 		}
+		slices.SortStableFunc(some, byRow)
 		l.carryOut(some)
 		for _, o := range some {
 			close(o.done)
 		}
 	}
 }
+
+// byRow is the order of a group. Its operations keep the rows they change locked
+// until all are done; if another server's group changed the same ones in another
+// order, both would wait in a circle, which anybody could bring about who opens two
+// requests of his own at two servers, again and again.
+func byRow(a, b *operation) int { return cmp.Compare(a.row, b.row) }
 
 // carryOut leaves each operation's outcome in it.
 func (l *lane) carryOut(some []*operation) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,6 +66,54 @@ func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {
 	}
 	if _, err := s.Client(ctx, "a"); !errors.Is(err, authz.ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Two servers' groups that change the same rows in another order wait for each
+// other in a circle.
+func TestAGroupChangesItsRowsInOrder(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	var order []string // the lane's goroutine writes
+	begun, release := make(chan struct{}), make(chan struct{})
+	var asking sync.WaitGroup
+	change := func(row string, during func()) {
+		asking.Go(func() {
+			err := s.write(ctx, "changing", row, func(*pgx.Batch, *error) {
+				order = append(order, row)
+				during()
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	change("first", func() {
+		close(begun)
+		<-release
+	})
+	<-begun
+	for n, row := range []string{"c", "b", "d", "a"} {
+		change(row, func() {})
+		for s.writes.queue.Len() <= n {
+			runtime.Gosched()
+		}
+	}
+	close(release)
+	asking.Wait()
+	if want := []string{"first", "a", "b", "c", "d"}; !slices.Equal(order, want) {
+		t.Errorf("%v, want %v", order, want)
+	}
+}
+
+// What order does not prevent must not stop two servers for the second after which
+// PostgreSQL looks for a circle.
+func TestALockIsWaitedForLessThanACircleTakesToBeFound(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	var shorter bool
+	err := s.one(ctx, "looking at settings", `SELECT a.setting::int BETWEEN 1 AND b.setting::int / 2
+		FROM pg_settings a, pg_settings b WHERE a.name = 'lock_timeout' AND b.name = 'deadlock_timeout'`, nil, &shorter)
+	if err != nil || !shorter {
+		t.Errorf("shorter: %v, %v", shorter, err)
 	}
 }
 

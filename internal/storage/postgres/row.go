@@ -23,9 +23,10 @@ func (s *Store) one(ctx context.Context, operation, statement string, args []any
 	})
 }
 
-// changeOne is one for a statement that changes the row it returns.
+// changeOne is one for a statement that changes the row it returns, which is found
+// by the first of args.
 func (s *Store) changeOne(ctx context.Context, operation, statement string, args []any, into ...any) error {
-	return s.write(ctx, operation, func(b *pgx.Batch, outcome *error) {
+	return s.write(ctx, operation, rowOf(args), func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, statement, args, into...)
 	})
 }
@@ -56,21 +57,36 @@ func list[T any](ctx context.Context, s *Store, operation string, scan func(row 
 	return all, err
 }
 
-// change runs a statement that must change a row.
+// rowOf names the row that is found by the first of args.
+func rowOf(args []any) string {
+	if len(args) == 0 {
+		return ""
+	}
+	switch key := args[0].(type) {
+	case string:
+		return key
+	case []byte:
+		return string(key)
+	default:
+		return ""
+	}
+}
+
+// change runs a statement that must change a row, found by the first of args.
 //
 //	authz.ErrNotFound: it changed none
 func (s *Store) change(ctx context.Context, operation, statement string, args ...any) error {
-	n, err := s.exec(ctx, operation, statement, args...)
+	n, err := s.exec(ctx, operation, rowOf(args), statement, args...)
 	if err == nil && n == 0 {
 		return authz.ErrNotFound
 	}
 	return err
 }
 
-// exec runs a statement and says how many rows it changed; one that ends with
-// SELECT, how many it found.
-func (s *Store) exec(ctx context.Context, operation, statement string, args ...any) (n int, err error) {
-	err = s.write(ctx, operation, func(b *pgx.Batch, _ *error) {
+// exec runs a statement that changes a row, and says how many it changed; one that
+// ends with SELECT, how many it found.
+func (s *Store) exec(ctx context.Context, operation, row, statement string, args ...any) (n int, err error) {
+	err = s.write(ctx, operation, row, func(b *pgx.Batch, _ *error) {
 		b.Queue(statement, args...).Exec(func(tag pgconn.CommandTag) error {
 			n = int(tag.RowsAffected())
 			return nil

@@ -40,8 +40,11 @@ const (
 	// statementLimit ends a statement that hangs. It is far above what any of ours
 	// takes, and below what a client waits.
 	statementLimit = 10 * time.Second
-	// lockLimit ends a statement that waits for another's lock, which is tried anew.
-	lockLimit = 3 * time.Second
+	// lockLimit ends a statement that waits for another's lock, which is tried anew:
+	// locks are held for the milliseconds of a commit. It is below the second after
+	// which PostgreSQL looks whether two wait for each other (deadlock_timeout), or
+	// whoever has the groups of two servers meet would stop both for that long.
+	lockLimit = 200 * time.Millisecond
 )
 
 // Store is an authz.Store in one PostgreSQL database.
