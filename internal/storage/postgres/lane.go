@@ -75,6 +75,7 @@ func (l *lane) loop() {
 		for _, o := range some {
 			close(o.done)
 		}
+		clear(some) // what was read is the callers' only
 	}
 }
 
@@ -89,7 +90,7 @@ func (l *lane) carryOut(some []*operation) {
 	err := l.send(some)
 	// Where the database says no, nothing was committed; where it goes away in the
 	// middle, nobody knows.
-	if len(some) > 1 && code(err) != "" && !away(err) {
+	if len(some) > 1 && refused(err) {
 		for _, o := range some {
 			l.carryOut([]*operation{o})
 		}
@@ -111,12 +112,15 @@ func (l *lane) send(some []*operation) error {
 			o.statements(b, &o.outcome)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), statementLimit)
-	defer cancel()
-	c, err := l.pool.Acquire(ctx)
+	ctx := context.Background()
+	c, err := connection(ctx, l.pool)
 	if err != nil {
-		return &notSent{err}
+		return err
 	}
 	defer c.Release()
-	return c.SendBatch(ctx, b).Close()
+	ctx, cancel := context.WithTimeout(ctx, groupLimit)
+	defer cancel()
+	err = c.SendBatch(ctx, b).Close()
+	renew(l.pool, err)
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/storage/postgres/pgtest"
@@ -102,6 +103,35 @@ func TestAGroupChangesItsRowsInOrder(t *testing.T) {
 	asking.Wait()
 	if want := []string{"first", "a", "b", "c", "d"}; !slices.Equal(order, want) {
 		t.Errorf("%v, want %v", order, want)
+	}
+}
+
+func TestConnectionsThatCannotWriteAnyMoreAreGivenUp(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	for what, use := range map[string]func() error{
+		"a write": func() error { return s.Ping(ctx) },
+		"a transaction": func() error {
+			_, err := s.AddSigningKeys(ctx, nil)
+			return err
+		},
+	} {
+		var all []*pgxpool.Conn
+		for range s.pool.Config().MaxConns {
+			c, err := s.pool.Acquire(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, c)
+			if _, err := c.Exec(ctx, `SET default_transaction_read_only = on`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range all {
+			c.Release()
+		}
+		if err := use(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 
