@@ -54,6 +54,29 @@ func TestAnOperationThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 	}
 }
 
+func TestARowThatCannotBeReadIsItsReadersTroubleOnly(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	if _, err := s.pool.Exec(ctx, `INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+		signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
+		VALUES ('spoilt', 'short', 'short', '', '', 'pending', '', 0, 0, FALSE, 0, '', '', '', '', '', '')`); err != nil {
+		t.Fatal(err)
+	}
+	var r authz.DeviceRequest
+	open := func(b *pgx.Batch, outcome *error) {
+		queueOne(b, outcome, claimRequest, []any{"spoilt", "", false, 0}, requestFields(&r)...)
+	}
+	some := []*operation{addClient(ctx, "a"), {ctx: ctx, statements: open}, addClient(ctx, "b")}
+	s.writes.carryOut(some)
+	for i, wantErr := range []bool{false, true, false} {
+		if err := some[i].outcome; (err != nil) != wantErr {
+			t.Errorf("operation %d: %v", i, err)
+		}
+	}
+	if clients, err := s.Clients(ctx); err != nil || len(clients) != 2 {
+		t.Errorf("%d clients: %v", len(clients), err)
+	}
+}
+
 func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {
 	s, ctx := openLane(t), t.Context()
 	some := []*operation{addClient(ctx, "a"), {ctx: ctx, statements: func(b *pgx.Batch, _ *error) {

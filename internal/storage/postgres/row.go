@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,10 +33,23 @@ func (s *Store) changeOne(ctx context.Context, operation, statement string, args
 }
 
 func queueOne(b *pgx.Batch, outcome *error, statement string, args []any, into ...any) {
-	b.Queue(statement, args...).QueryRow(func(row pgx.Row) error {
-		*outcome = found(row.Scan(into...))
+	b.Queue(statement, args...).Query(func(rows pgx.Rows) error {
+		if !rows.Next() {
+			*outcome = found(cmp.Or(rows.Err(), pgx.ErrNoRows))
+			return nil
+		}
+		*outcome = row{rows}.Scan(into...)
 		return nil
 	})
+}
+
+// row is a row whose values spoil nothing where they cannot be read. Of pgx's own,
+// such a failure becomes that of all statements behind in the batch, although they
+// were committed.
+type row struct{ pgx.Rows }
+
+func (r row) Scan(into ...any) error {
+	return pgx.ScanRow(r.Conn().TypeMap(), r.FieldDescriptions(), r.RawValues(), into...)
 }
 
 // found is how reading a row ended. Nothing has a key that cannot be kept.
@@ -50,7 +64,16 @@ func found(err error) error {
 func list[T any](ctx context.Context, s *Store, operation string, scan func(row pgx.CollectableRow) (T, error), statement string, args ...any) (all []T, err error) {
 	err = s.read(ctx, operation, func(b *pgx.Batch, outcome *error) {
 		b.Queue(statement, args...).Query(func(rows pgx.Rows) error {
-			all, *outcome = pgx.AppendRows([]T(nil), rows, scan)
+			all = nil
+			for rows.Next() {
+				one, err := scan(row{rows})
+				if err != nil {
+					*outcome = err
+					return nil
+				}
+				all = append(all, one)
+			}
+			*outcome = rows.Err()
 			return nil
 		})
 	})
