@@ -3,8 +3,10 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -91,15 +93,28 @@ func (l *lane) carryOut(some []*operation) {
 	// Where the database says no, nothing was committed; where it goes away in the
 	// middle, nobody knows.
 	if len(some) > 1 && refused(err) {
-		for _, o := range some {
-			l.carryOut([]*operation{o})
-		}
+		l.oneByOne(some)
 		return
 	}
 	for _, o := range some {
 		if o.outcome == nil {
 			o.outcome = err
 		}
+	}
+}
+
+// errTakesLong is what comes of operations whose turn would come too late.
+var errTakesLong = errors.New("operations before this one took too long")
+
+// oneByOne carries out each operation by itself, for as long as clients have
+// patience: where all of them wait for the lock of a whole table, they would
+// otherwise wait one after the other.
+func (l *lane) oneByOne(some []*operation) {
+	for deadline := time.Now().Add(patience); len(some) > 0 && time.Now().Before(deadline); some = some[1:] {
+		l.carryOut(some[:1])
+	}
+	for _, o := range some {
+		o.outcome = &notSent{errTakesLong}
 	}
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/group"
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
 
@@ -51,6 +53,36 @@ func TestAnOperationThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 	clients, err := s.Clients(ctx)
 	if err != nil || len(clients) != 3 {
 		t.Errorf("%d clients: %v", len(clients), err)
+	}
+}
+
+func TestWhereATableIsLockedNobodyWaitsForTheWholeGroup(t *testing.T) {
+	t.Parallel()
+	s, ctx := openLane(t), t.Context()
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(ctx, `LOCK TABLE clients`); err != nil {
+		t.Fatal(err)
+	}
+	var some []*operation
+	for i := range group.Limit {
+		some = append(some, addClient(ctx, fmt.Sprint(i)))
+	}
+	began := time.Now()
+	s.writes.carryOut(some)
+	if took := time.Since(began); took > 3*patience {
+		t.Errorf("took %v", took)
+	}
+	for i, o := range some {
+		if o.outcome == nil || !changedNothing(o.outcome) {
+			t.Errorf("operation %d: %v", i, o.outcome)
+		}
+	}
+	if last := wrap("adding", some[group.Limit-1].outcome); !errors.Is(last, authz.ErrUnreachable) {
+		t.Errorf("the last: %v", last)
 	}
 }
 
