@@ -76,7 +76,7 @@ func (n *network) lose(all bool) {
 // forward carries what two sides say. A connection over which something was lost
 // is good for nothing afterwards.
 func (n *network) forward(from net.Conn) {
-	to, err := net.Dial("tcp", n.to) //nolint:noctx // on this machine
+	to, err := net.Dial("tcp", n.to)
 	if err != nil {
 		_ = from.Close() // which says it all
 		return

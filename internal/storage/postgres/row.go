@@ -66,9 +66,8 @@ func list[T any](ctx context.Context, s *Store, operation string, scan func(row 
 		b.Queue(statement, args...).Query(func(rows pgx.Rows) error {
 			all = nil
 			for rows.Next() {
-				one, err := scan(row{rows})
-				if err != nil {
-					*outcome = err
+				var one T
+				if one, *outcome = scan(row{rows}); *outcome != nil {
 					return nil
 				}
 				all = append(all, one)
