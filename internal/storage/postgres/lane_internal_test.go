@@ -239,6 +239,25 @@ func TestOneServerAtATimeRemovesWhatIsOver(t *testing.T) {
 	}
 }
 
+func TestWhoOpenedARequestIsForgottenWithIt(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	now := time.Now()
+	r := authz.DeviceRequest{ID: "r", State: authz.Pending, CreatedAt: now, ExpiresAt: now.Add(time.Minute)}
+	if err := s.CreateDeviceRequest(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := s.OpenDeviceRequest(ctx, authz.Opening{RequestID: r.ID, AccountID: "alice", At: now}); err != nil || o.Accounts != 1 {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if n, err := s.Sweep(ctx, authz.SweepTimes{DeviceRequests: now.Add(time.Hour)}, 10); n != 1 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	var left int
+	if err := s.one(ctx, "counting", `SELECT count(*) FROM device_openings`, nil, &left); err != nil || left != 0 {
+		t.Errorf("%d are left: %v", left, err)
+	}
+}
+
 func TestManyPendingRequestsAreEstimated(t *testing.T) {
 	s, ctx := openLane(t), t.Context()
 	now := time.Now()

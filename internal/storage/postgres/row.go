@@ -64,15 +64,13 @@ func found(err error) error {
 func list[T any](ctx context.Context, s *Store, operation string, scan func(row pgx.CollectableRow) (T, error), statement string, args ...any) (all []T, err error) {
 	err = s.read(ctx, operation, func(b *pgx.Batch, outcome *error) {
 		b.Queue(statement, args...).Query(func(rows pgx.Rows) error {
-			all = nil
-			for rows.Next() {
+			all, *outcome = nil, nil
+			for *outcome == nil && rows.Next() {
 				var one T
-				if one, *outcome = scan(row{rows}); *outcome != nil {
-					return nil
-				}
+				one, *outcome = scan(row{rows})
 				all = append(all, one)
 			}
-			*outcome = rows.Err()
+			*outcome = cmp.Or(*outcome, rows.Err())
 			return nil
 		})
 	})
