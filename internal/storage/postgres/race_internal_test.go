@@ -13,7 +13,7 @@ import (
 
 // behind begins an operation and commits tx, as soon as the operation waits for it;
 // one that does not wait has its outcome before.
-func behind(t *testing.T, s *Store, tx pgx.Tx, operation func() error) error {
+func behind(t *testing.T, s *Store, tx pgx.Tx, operation func() error, meanwhile ...func()) error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- operation() }()
@@ -28,10 +28,35 @@ func behind(t *testing.T, s *Store, tx pgx.Tx, operation func() error) error {
 			t.Fatal(err)
 		}
 	}
+	for _, do := range meanwhile {
+		do()
+	}
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return <-done
+}
+
+func TestWhoCountsGuessesHoldsNothingWhileItWaitsForTheSite(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	count := func(network string) {
+		if _, err := tx.Exec(ctx, countGuesses, []string{network, "site"}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '50ms'`); err != nil { // before the other gives up
+		t.Fatal(err)
+	}
+	count("a")
+	err = behind(t, s, tx, func() error { return s.CountGuesses(ctx, []string{"b", "site"}, time.UnixMilli(0)) }, func() { count("b") })
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAPasskeyThatIsAddedMeanwhileIsCounted(t *testing.T) {
