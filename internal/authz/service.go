@@ -140,11 +140,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.behind.Go(func() { s.sweep(ctx) })
 	if o.Others != nil {
 		s.pace = newPace(trustOthers)
 		s.hear(ctx, o.Others)
 	}
+	s.behind.Go(func() { s.sweep(ctx) })
 	return s, nil
 }
 

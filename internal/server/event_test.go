@@ -89,6 +89,9 @@ func TestAnOwnerSeesWhereTheyAreSignedInAndEndsIt(t *testing.T) {
 		}
 	}
 	end := "/api/sessions/" + list[0].ID + "/end"
+	for _, noID := range []string{"%00", "%ff", list[0].ID + "%00"} { // PostgreSQL keeps no such text
+		h.postJSON("/api/sessions/"+noID+"/end", map[string]any{}, "Cookie", phone).wantError(http.StatusNotFound, "not_found")
+	}
 	h.postJSON(end, map[string]any{}, "Cookie", mallory).wantError(http.StatusNotFound, "not_found")
 	if h.signedOut(old) {
 		t.Error("mallory ended alice's session")

@@ -197,6 +197,10 @@ func (s *Server) adapt(c class, h handler) http.Handler {
 				return
 			}
 		}
+		if !isText(r.URL.Path) { // nothing has such a name, and not every database can be asked
+			s.writeError(rec, r, c, errNoEndpoint)
+			return
+		}
 		if err := h(rec, r); err != nil {
 			s.writeError(rec, r, c, err)
 		}

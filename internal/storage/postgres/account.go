@@ -21,7 +21,7 @@ func identityArgs(i authz.Identity) []any {
 
 // CreateAccount implements authz.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
-	return inserted(s.write(ctx, "creating an account", func(b *pgx.Batch, _ *error) {
+	return inserted(s.write(ctx, "creating an account", first.BAPID, func(b *pgx.Batch, _ *error) {
 		b.Queue(`INSERT INTO accounts (id, created_at, disabled) VALUES ($1, $2, $3)`, a.ID, keptTime(a.CreatedAt), a.Disabled)
 		b.Queue(insertIdentity, identityArgs(first)...)
 	}))
@@ -73,5 +73,5 @@ func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, e authz.Even
 
 // SetProfile implements authz.AccountStore.
 func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $12 WHERE bap_id = $13 RETURNING bap_id`, toJSON(p), bapID)
+	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $13 WHERE bap_id = $12 RETURNING bap_id`, bapID, toJSON(p))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/storage/group"
@@ -30,17 +31,17 @@ const (
 // failed.
 func (s *Store) read(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
 	return s.attempts(ctx, operation, func() (again bool, err error) {
-		err = s.reads.do(ctx, statements)
+		err = s.reads.do(ctx, "", statements)
 		return away(err) || conflict(err), err
 	})
 }
 
 // write carries out an operation, again only where the attempt certainly changed
 // nothing. Otherwise it is not known whether the change happened, and the error
-// says so.
-func (s *Store) write(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
+// says so. The operation takes its turn in a group by the row it changes.
+func (s *Store) write(ctx context.Context, operation, row string, statements func(b *pgx.Batch, outcome *error)) error {
 	return s.attempts(ctx, operation, func() (again bool, err error) {
-		err = s.writes.do(ctx, statements)
+		err = s.writes.do(ctx, row, statements)
 		return changedNothing(err), err
 	})
 }
@@ -89,14 +90,36 @@ func (s *Store) once(ctx context.Context, fn func(ctx context.Context, c *pgx.Co
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c, err := s.pool.Acquire(ctx)
+	c, err := connection(ctx, s.pool)
 	if err != nil {
-		return &notSent{err}
+		return err
 	}
 	defer c.Release()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementLimit)
 	defer cancel()
-	return fn(ctx, c.Conn())
+	err = fn(ctx, c.Conn())
+	renew(s.pool, err)
+	return err
+}
+
+// connection takes a connection out of the pool. It does not wait for ever, as it
+// otherwise would for one that leads nowhere.
+func connection(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := pool.Acquire(ctx)
+	if err != nil {
+		return nil, &notSent{err}
+	}
+	return c, nil
+}
+
+// renew has all connections made anew when one turns out to lead nowhere, or to
+// what is no longer the primary: others do, too, and would be used for an hour.
+func renew(pool *pgxpool.Pool, err error) {
+	if errors.Is(err, context.DeadlineExceeded) || code(err) == readOnly {
+		pool.Reset()
+	}
 }
 
 // notSent is the failure to get a connection.
@@ -141,6 +164,13 @@ func away(err error) bool {
 	var network net.Error // a deadline is one too
 	return errors.As(err, &before) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// refused reports whether the database refused what was sent, so that nothing of
+// it was committed.
+func refused(err error) bool {
+	var before *notSent
+	return code(err) != "" && !away(err) && !errors.As(err, &before)
 }
 
 // conflict reports whether the database ended the attempt because of others.

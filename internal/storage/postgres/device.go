@@ -101,7 +101,7 @@ func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened 
 	if o.Browser != (authz.Hash{}) {
 		kinds, openers = append(kinds, openedByBrowser), append(openers, o.Browser[:])
 	}
-	err = s.write(ctx, "opening a device request", func(b *pgx.Batch, outcome *error) {
+	err = s.write(ctx, "opening a device request", o.RequestID, func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, claimRequest, []any{o.RequestID, o.AccountID, o.Claim, now}, requestFields(r)...)
 		b.Queue(noteOpening, o.RequestID, kinds, openers, now).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&opened.Accounts, &opened.Browsers)
@@ -165,7 +165,9 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 // code, and tells the other servers. Where it moved none, the request says why.
 func (s *Store) decide(ctx context.Context, operation, id, statement string, args ...any) error {
 	what := authz.Decided{RequestID: id}
-	err := s.changeOne(ctx, operation, statement, args, toHash{&what.DeviceCode})
+	err := s.write(ctx, operation, id, func(b *pgx.Batch, outcome *error) {
+		queueOne(b, outcome, statement, args, toHash{&what.DeviceCode})
+	})
 	if errors.Is(err, authz.ErrNotFound) {
 		return s.whyNot(ctx, requestByID, id)
 	}

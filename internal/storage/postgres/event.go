@@ -18,9 +18,10 @@ func eventArgs(e authz.Event) []any {
 
 // changeAndTell runs a statement that changes something and stores one event if
 // it did, and says how many rows it changed. The statement is written for that:
-// its parameters begin after those of the event, and it returns its rows.
+// its parameters begin after those of the event, the first finds what it changes,
+// and it returns its rows.
 func (s *Store) changeAndTell(ctx context.Context, operation string, e authz.Event, statement string, args ...any) (int, error) {
-	return s.exec(ctx, operation, `WITH changed AS (`+statement+`), told AS (
+	return s.exec(ctx, operation, rowOf(args), `WITH changed AS (`+statement+`), told AS (
 		INSERT INTO events (`+eventColumns+`) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM (SELECT FROM changed LIMIT 1) AS once
 	) SELECT FROM changed`, append(eventArgs(e), args...)...)
 }

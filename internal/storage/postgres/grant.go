@@ -86,7 +86,7 @@ func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 // RevokeGrants implements authz.GrantStore.
 func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (int, error) {
 	return s.changeAndTell(ctx, "revoking grants", e,
-		`UPDATE grants SET revoked_at = $12 WHERE account_id = $13 AND revoked_at = 0 AND expires_at > $12 RETURNING id`, keptTime(now), accountID)
+		`UPDATE grants SET revoked_at = $13 WHERE account_id = $12 AND revoked_at = 0 AND expires_at > $13 RETURNING id`, accountID, keptTime(now))
 }
 
 // Receipt implements authz.GrantStore.

@@ -1,8 +1,12 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -27,6 +31,8 @@ type lane struct {
 // operation is what one caller wants.
 type operation struct {
 	ctx context.Context //nolint:containedctx // the caller's, asked once before the operation begins
+	// row names what is changed, for the order.
+	row string
 	// statements queues what is to be run. When results are read, each sets the
 	// outcome; it may be called again.
 	statements func(b *pgx.Batch, outcome *error)
@@ -51,8 +57,8 @@ func (l *lane) close() {
 // do carries out an operation. A caller whose context ends before it begins gets
 // the context's error, and nothing happens; once it has begun, its outcome is what
 // counts.
-func (l *lane) do(ctx context.Context, statements func(b *pgx.Batch, outcome *error)) error {
-	mine := &operation{ctx: ctx, statements: statements, done: make(chan struct{})}
+func (l *lane) do(ctx context.Context, row string, statements func(b *pgx.Batch, outcome *error)) error {
+	mine := &operation{ctx: ctx, row: row, statements: statements, done: make(chan struct{})}
 	if err := l.queue.Add(ctx, mine); err != nil {
 		return err
 	}
@@ -66,28 +72,49 @@ func (l *lane) loop() {
 		if some = l.queue.Take(some[:0]); len(some) == 0 {
 			return
 		}
+		slices.SortStableFunc(some, byRow)
 		l.carryOut(some)
 		for _, o := range some {
 			close(o.done)
 		}
+		clear(some) // what was read is the callers' only
 	}
 }
+
+// byRow is the order of a group. Its operations keep the rows they change locked
+// until all are done; if another server's group changed the same ones in another
+// order, both would wait in a circle, which anybody could bring about who opens two
+// requests of his own at two servers, again and again.
+func byRow(a, b *operation) int { return cmp.Compare(a.row, b.row) }
 
 // carryOut leaves each operation's outcome in it.
 func (l *lane) carryOut(some []*operation) {
 	err := l.send(some)
 	// Where the database says no, nothing was committed; where it goes away in the
 	// middle, nobody knows.
-	if len(some) > 1 && code(err) != "" && !away(err) {
-		for _, o := range some {
-			l.carryOut([]*operation{o})
-		}
+	if len(some) > 1 && refused(err) {
+		l.oneByOne(some)
 		return
 	}
 	for _, o := range some {
 		if o.outcome == nil {
 			o.outcome = err
 		}
+	}
+}
+
+// errTakesLong is what comes of operations whose turn would come too late.
+var errTakesLong = errors.New("operations before this one took too long")
+
+// oneByOne carries out each operation by itself, for as long as clients have
+// patience: where all of them wait for the lock of a whole table, they would
+// otherwise wait one after the other.
+func (l *lane) oneByOne(some []*operation) {
+	for deadline := time.Now().Add(patience); len(some) > 0 && time.Now().Before(deadline); some = some[1:] {
+		l.carryOut(some[:1])
+	}
+	for _, o := range some {
+		o.outcome = &notSent{errTakesLong}
 	}
 }
 
@@ -100,12 +127,15 @@ func (l *lane) send(some []*operation) error {
 			o.statements(b, &o.outcome)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), statementLimit)
-	defer cancel()
-	c, err := l.pool.Acquire(ctx)
+	ctx := context.Background()
+	c, err := connection(ctx, l.pool)
 	if err != nil {
-		return &notSent{err}
+		return err
 	}
 	defer c.Release()
-	return c.SendBatch(ctx, b).Close()
+	ctx, cancel := context.WithTimeout(ctx, groupLimit)
+	defer cancel()
+	err = c.SendBatch(ctx, b).Close()
+	renew(l.pool, err)
+	return err
 }

@@ -3,13 +3,19 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/group"
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
 
@@ -50,6 +56,59 @@ func TestAnOperationThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 	}
 }
 
+func TestWhereATableIsLockedNobodyWaitsForTheWholeGroup(t *testing.T) {
+	t.Parallel()
+	s, ctx := openLane(t), t.Context()
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(ctx, `LOCK TABLE clients`); err != nil {
+		t.Fatal(err)
+	}
+	var some []*operation
+	for i := range group.Limit {
+		some = append(some, addClient(ctx, fmt.Sprint(i)))
+	}
+	began := time.Now()
+	s.writes.carryOut(some)
+	if took := time.Since(began); took > 3*patience {
+		t.Errorf("took %v", took)
+	}
+	for i, o := range some {
+		if o.outcome == nil || !changedNothing(o.outcome) {
+			t.Errorf("operation %d: %v", i, o.outcome)
+		}
+	}
+	if last := wrap("adding", some[group.Limit-1].outcome); !errors.Is(last, authz.ErrUnreachable) {
+		t.Errorf("the last: %v", last)
+	}
+}
+
+func TestARowThatCannotBeReadIsItsReadersTroubleOnly(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	if _, err := s.pool.Exec(ctx, `INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+		signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
+		VALUES ('spoilt', 'short', 'short', '', '', 'pending', '', 0, 0, FALSE, 0, '', '', '', '', '', '')`); err != nil {
+		t.Fatal(err)
+	}
+	var r authz.DeviceRequest
+	open := func(b *pgx.Batch, outcome *error) {
+		queueOne(b, outcome, claimRequest, []any{"spoilt", "", false, 0}, requestFields(&r)...)
+	}
+	some := []*operation{addClient(ctx, "a"), {ctx: ctx, statements: open}, addClient(ctx, "b")}
+	s.writes.carryOut(some)
+	for i, wantErr := range []bool{false, true, false} {
+		if err := some[i].outcome; (err != nil) != wantErr {
+			t.Errorf("operation %d: %v", i, err)
+		}
+	}
+	if clients, err := s.Clients(ctx); err != nil || len(clients) != 2 {
+		t.Errorf("%d clients: %v", len(clients), err)
+	}
+}
+
 func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {
 	s, ctx := openLane(t), t.Context()
 	some := []*operation{addClient(ctx, "a"), {ctx: ctx, statements: func(b *pgx.Batch, _ *error) {
@@ -63,6 +122,83 @@ func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {
 	}
 	if _, err := s.Client(ctx, "a"); !errors.Is(err, authz.ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Two servers' groups that change the same rows in another order wait for each
+// other in a circle.
+func TestAGroupChangesItsRowsInOrder(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	var order []string // the lane's goroutine writes
+	begun, release := make(chan struct{}), make(chan struct{})
+	var asking sync.WaitGroup
+	change := func(row string, during func()) {
+		asking.Go(func() {
+			err := s.write(ctx, "changing", row, func(*pgx.Batch, *error) {
+				order = append(order, row)
+				during()
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	change("first", func() {
+		close(begun)
+		<-release
+	})
+	<-begun
+	for n, row := range []string{"c", "b", "d", "a"} {
+		change(row, func() {})
+		for s.writes.queue.Len() <= n {
+			runtime.Gosched()
+		}
+	}
+	close(release)
+	asking.Wait()
+	if want := []string{"first", "a", "b", "c", "d"}; !slices.Equal(order, want) {
+		t.Errorf("%v, want %v", order, want)
+	}
+}
+
+func TestConnectionsThatCannotWriteAnyMoreAreGivenUp(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	for what, use := range map[string]func() error{
+		"a write": func() error { return s.Ping(ctx) },
+		"a transaction": func() error {
+			_, err := s.AddSigningKeys(ctx, nil)
+			return err
+		},
+	} {
+		var all []*pgxpool.Conn
+		for range s.pool.Config().MaxConns {
+			c, err := s.pool.Acquire(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, c)
+			if _, err := c.Exec(ctx, `SET default_transaction_read_only = on`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range all {
+			c.Release()
+		}
+		if err := use(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// What order does not prevent must not stop two servers for the second after which
+// PostgreSQL looks for a circle.
+func TestALockIsWaitedForLessThanACircleTakesToBeFound(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	var shorter bool
+	err := s.one(ctx, "looking at settings", `SELECT a.setting::int BETWEEN 1 AND b.setting::int / 2
+		FROM pg_settings a, pg_settings b WHERE a.name = 'lock_timeout' AND b.name = 'deadlock_timeout'`, nil, &shorter)
+	if err != nil || !shorter {
+		t.Errorf("shorter: %v, %v", shorter, err)
 	}
 }
 
@@ -100,6 +236,25 @@ func TestOneServerAtATimeRemovesWhatIsOver(t *testing.T) {
 	}
 	if n, err := s.Sweep(ctx, before, 10); n != 1 || err != nil {
 		t.Errorf("afterwards: %d, %v", n, err)
+	}
+}
+
+func TestWhoOpenedARequestIsForgottenWithIt(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	now := time.Now()
+	r := authz.DeviceRequest{ID: "r", State: authz.Pending, CreatedAt: now, ExpiresAt: now.Add(time.Minute)}
+	if err := s.CreateDeviceRequest(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := s.OpenDeviceRequest(ctx, authz.Opening{RequestID: r.ID, AccountID: "alice", At: now}); err != nil || o.Accounts != 1 {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if n, err := s.Sweep(ctx, authz.SweepTimes{DeviceRequests: now.Add(time.Hour)}, 10); n != 1 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	var left int
+	if err := s.one(ctx, "counting", `SELECT count(*) FROM device_openings`, nil, &left); err != nil || left != 0 {
+		t.Errorf("%d are left: %v", left, err)
 	}
 }
 

@@ -44,12 +44,21 @@ func (s *Store) step(ctx context.Context, files []string) (done int, err error) 
 	return done, err
 }
 
+// createSteps makes the table of steps where there is none. IF NOT EXISTS wants the
+// right to make tables even where it makes none, and a server needs that right only
+// when it migrates.
+const createSteps = `DO $$ BEGIN
+	IF to_regclass(quote_ident(current_schema()) || '.schema_steps') IS NULL THEN
+		CREATE TABLE schema_steps (step INTEGER PRIMARY KEY, done_at TIMESTAMPTZ NOT NULL DEFAULT now());
+	END IF;
+END $$`
+
 func stepOnce(ctx context.Context, tx pgx.Tx, files []string) (done int, err error) {
 	for _, statement := range []string{
 		`SET LOCAL lock_timeout = 0`,
 		`SET LOCAL statement_timeout = 0`,
 		`SELECT pg_advisory_xact_lock(` + migrationLock + `)`,
-		`CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER PRIMARY KEY, done_at TIMESTAMPTZ NOT NULL DEFAULT now())`,
+		createSteps,
 	} {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return 0, err

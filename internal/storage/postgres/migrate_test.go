@@ -2,10 +2,13 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -63,6 +66,45 @@ func TestADatabaseNewerThanTheProgramIsRefused(t *testing.T) {
 	}
 	if _, err := postgres.Open(t.Context(), url, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "use the newer program") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Once the schema is up to date, a role that may only read and write rows will do.
+func TestARoleThatMayNotMakeTablesCanServe(t *testing.T) {
+	t.Parallel()
+	database := pgtest.Database(t)
+	if err := open(t, database).Close(); err != nil {
+		t.Fatal(err)
+	}
+	cluster := pgtest.Shared(t)
+	if err := cluster.Exec(t.Context(), `CREATE ROLE serving LOGIN PASSWORD 'serving'`); err != nil {
+		t.Fatal(err)
+	}
+	c, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, err := c.Exec(context.Background(), `REVOKE ALL ON ALL TABLES IN SCHEMA public FROM serving`)
+		if err := errors.Join(err, c.Close(context.Background()), cluster.Exec(context.Background(), `DROP ROLE serving`)); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := c.Exec(t.Context(), `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO serving`); err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("serving", "serving")
+	s := opened(t, u.String())
+	if _, err := s.AddSigningKeys(t.Context(), []authz.SigningKey{{ID: "key", Algorithm: "ES256", CreatedAt: began, Sealed: []byte{1}}}); err != nil {
+		t.Error(err)
+	}
+	decide(t, s, 1)
+	if n, err := s.Sweep(t.Context(), authz.SweepTimes{DeviceRequests: began.Add(2 * time.Hour)}, 10); n != 1 || err != nil {
+		t.Errorf("swept %d: %v", n, err)
 	}
 }
 

@@ -11,11 +11,13 @@ import (
 
 const passkeyColumns = `id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential`
 
+const lockAccount = `SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE`
+
 // AddPasskey implements authz.PasskeyStore. The account is locked, so that those
 // who add to it count one after the other.
 func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.Event) error {
 	return s.transact(ctx, "adding a passkey", func(ctx context.Context, tx pgx.Tx) error {
-		if err := found(tx.QueryRow(ctx, `SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE`, p.AccountID).Scan()); err != nil {
+		if err := found(tx.QueryRow(ctx, lockAccount, p.AccountID).Scan()); err != nil {
 			return err
 		}
 		var taken bool

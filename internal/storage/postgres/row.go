@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,18 +24,32 @@ func (s *Store) one(ctx context.Context, operation, statement string, args []any
 	})
 }
 
-// changeOne is one for a statement that changes the row it returns.
+// changeOne is one for a statement that changes the row it returns, which is found
+// by the first of args.
 func (s *Store) changeOne(ctx context.Context, operation, statement string, args []any, into ...any) error {
-	return s.write(ctx, operation, func(b *pgx.Batch, outcome *error) {
+	return s.write(ctx, operation, rowOf(args), func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, statement, args, into...)
 	})
 }
 
 func queueOne(b *pgx.Batch, outcome *error, statement string, args []any, into ...any) {
-	b.Queue(statement, args...).QueryRow(func(row pgx.Row) error {
-		*outcome = found(row.Scan(into...))
+	b.Queue(statement, args...).Query(func(rows pgx.Rows) error {
+		if !rows.Next() {
+			*outcome = found(cmp.Or(rows.Err(), pgx.ErrNoRows))
+			return nil
+		}
+		*outcome = row{rows}.Scan(into...)
 		return nil
 	})
+}
+
+// row is a row whose values spoil nothing where they cannot be read. Of pgx's own,
+// such a failure becomes that of all statements behind in the batch, although they
+// were committed.
+type row struct{ pgx.Rows }
+
+func (r row) Scan(into ...any) error {
+	return pgx.ScanRow(r.Conn().TypeMap(), r.FieldDescriptions(), r.RawValues(), into...)
 }
 
 // found is how reading a row ended. Nothing has a key that cannot be kept.
@@ -49,28 +64,49 @@ func found(err error) error {
 func list[T any](ctx context.Context, s *Store, operation string, scan func(row pgx.CollectableRow) (T, error), statement string, args ...any) (all []T, err error) {
 	err = s.read(ctx, operation, func(b *pgx.Batch, outcome *error) {
 		b.Queue(statement, args...).Query(func(rows pgx.Rows) error {
-			all, *outcome = pgx.AppendRows([]T(nil), rows, scan)
+			all, *outcome = nil, nil
+			for *outcome == nil && rows.Next() {
+				var one T
+				one, *outcome = scan(row{rows})
+				all = append(all, one)
+			}
+			*outcome = cmp.Or(*outcome, rows.Err())
 			return nil
 		})
 	})
 	return all, err
 }
 
-// change runs a statement that must change a row.
+// rowOf names the row that is found by the first of args.
+func rowOf(args []any) string {
+	if len(args) == 0 {
+		return ""
+	}
+	switch key := args[0].(type) {
+	case string:
+		return key
+	case []byte:
+		return string(key)
+	default:
+		return ""
+	}
+}
+
+// change runs a statement that must change a row, found by the first of args.
 //
 //	authz.ErrNotFound: it changed none
 func (s *Store) change(ctx context.Context, operation, statement string, args ...any) error {
-	n, err := s.exec(ctx, operation, statement, args...)
+	n, err := s.exec(ctx, operation, rowOf(args), statement, args...)
 	if err == nil && n == 0 {
 		return authz.ErrNotFound
 	}
 	return err
 }
 
-// exec runs a statement and says how many rows it changed; one that ends with
-// SELECT, how many it found.
-func (s *Store) exec(ctx context.Context, operation, statement string, args ...any) (n int, err error) {
-	err = s.write(ctx, operation, func(b *pgx.Batch, _ *error) {
+// exec runs a statement that changes a row, and says how many it changed; one that
+// ends with SELECT, how many it found.
+func (s *Store) exec(ctx context.Context, operation, row, statement string, args ...any) (n int, err error) {
+	err = s.write(ctx, operation, row, func(b *pgx.Batch, _ *error) {
 		b.Queue(statement, args...).Exec(func(tag pgconn.CommandTag) error {
 			n = int(tag.RowsAffected())
 			return nil

@@ -89,7 +89,7 @@ const (
 
 // CreateReview implements authz.SessionStore.
 func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
-	return inserted(s.write(ctx, "storing a review", func(b *pgx.Batch, _ *error) {
+	return inserted(s.write(ctx, "storing a review", string(n.Session[:]), func(b *pgx.Batch, _ *error) {
 		b.Queue(insertReview, n.ID[:], n.Session[:], n.RequestID, n.UserCode, n.Facts[:], keptTime(n.ExpiresAt))
 		b.Queue(forgetReviews, n.Session[:], n.ID[:], reviewsKept-1)
 	}))

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"countersign.dev/internal/authz"
@@ -37,11 +38,19 @@ const (
 	writeGoroutines = 1
 	// connectLimit bounds the making of a connection.
 	connectLimit = 5 * time.Second
+	// aliveLimit bounds the question whether a connection that was idle is alive.
+	aliveLimit = time.Second
+	// groupLimit is for a group of operations, which a client may have to wait for
+	// twice: while another is under way, and then in its own.
+	groupLimit = 5 * time.Second
 	// statementLimit ends a statement that hangs. It is far above what any of ours
 	// takes, and below what a client waits.
 	statementLimit = 10 * time.Second
-	// lockLimit ends a statement that waits for another's lock, which is tried anew.
-	lockLimit = 3 * time.Second
+	// lockLimit ends a statement that waits for another's lock, which is tried anew:
+	// locks are held for the milliseconds of a commit. It is below the second after
+	// which PostgreSQL looks whether two wait for each other (deadlock_timeout), or
+	// whoever has the groups of two servers meet would stop both for that long.
+	lockLimit = 200 * time.Millisecond
 )
 
 // Store is an authz.Store in one PostgreSQL database.
@@ -99,6 +108,9 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 		config.MaxConns = int32(max(leastConnections, connectionsPerCore*runtime.GOMAXPROCS(0))) //nolint:gosec // cores
 	}
 	config.MaxConnLifetimeJitter = config.MaxConnLifetime / 10
+	if config.PingTimeout == 0 {
+		config.PingTimeout = aliveLimit
+	}
 	setUp(config.ConnConfig)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -115,10 +127,12 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 
 // setUp gives a connection what the URL does not set: limits, and plans that are
 // made once, since every statement looks up a few rows by a key whatever the key.
+// A standby is of no use, whatever it sets.
 func setUp(config *pgx.ConnConfig) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectLimit
 	}
+	config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	for name, value := range map[string]string{
 		"plan_cache_mode":                     "force_generic_plan",
 		"jit":                                 "off",

@@ -96,6 +96,8 @@ var openingCases = []testCase{
 			b.kept(r)
 			b.wrongState(approve(b, r, "alice", true, at(3)), r)
 			b.noGrant(r)
+			b.wrongState(claim(b, b.store, r.ID, "alice", at(4)), r)
+			b.kept(r)
 		}
 	}},
 	{"cancelling needs a request that is there, pending and not expired", func(b *bench) {

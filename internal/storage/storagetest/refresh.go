@@ -172,6 +172,29 @@ var refreshCases = []testCase{
 		b.refused(b.store.RotateRefreshToken(b.Context(), b.rotation(*r.RefreshToken, at(300))), authz.ErrNotFound)
 		b.rotated(*r.RefreshToken, at(300).Add(-time.Millisecond))
 	}},
+	{"R-08 a rotated token is not there when it or its grant has ended, not even within the grace", func(b *bench) {
+		short := b.approved()
+		r := b.redemption(short)
+		r.RefreshToken.ExpiresAt = at(120)
+		b.ok(b.store.RedeemDeviceRequest(b.Context(), r))
+		again := b.rotated(*r.RefreshToken, at(100))
+		again.At = at(120)
+		b.refused(b.store.RotateRefreshToken(b.Context(), again), authz.ErrNotFound)
+		b.refused(b.store.RotateRefreshToken(b.Context(), b.rotation(*r.RefreshToken, at(120))), authz.ErrNotFound)
+		b.lives(short.grant.ID, true)
+
+		expired, t := b.issued()
+		again = b.rotated(t, expired.grant.ExpiresAt.Add(-time.Second))
+		again.At = expired.grant.ExpiresAt
+		b.refused(b.store.RotateRefreshToken(b.Context(), again), authz.ErrNotFound)
+
+		revoked, t := b.issued()
+		again = b.rotated(t, at(100))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: revoked.grant.ID, At: at(101)}))
+		again.At = at(102)
+		b.refused(b.store.RotateRefreshToken(b.Context(), again), authz.ErrNotFound)
+		b.refused(b.store.RotateRefreshToken(b.Context(), b.rotation(t, at(102))), authz.ErrNotFound)
+	}},
 	{"a rotation whose successor cannot be stored does not happen", func(b *bench) {
 		_, t := b.issued()
 		_, other := b.issued()

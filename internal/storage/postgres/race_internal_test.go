@@ -1,0 +1,122 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"countersign.dev/internal/authz"
+)
+
+// behind begins an operation and commits tx, as soon as the operation waits for it;
+// one that does not wait has its outcome before.
+func behind(t *testing.T, s *Store, tx pgx.Tx, operation func() error, meanwhile ...func()) error {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- operation() }()
+	for waits := false; !waits; {
+		select {
+		case err := <-done:
+			return err
+		default:
+		}
+		if err := s.pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, do := range meanwhile {
+		do()
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return <-done
+}
+
+func TestWhoCountsGuessesHoldsNothingWhileItWaitsForTheSite(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	count := func(network string) {
+		if _, err := tx.Exec(ctx, countGuesses, []string{network, "site"}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '50ms'`); err != nil { // before the other gives up
+		t.Fatal(err)
+	}
+	count("a")
+	err = behind(t, s, tx, func() error { return s.CountGuesses(ctx, []string{"b", "site"}, time.UnixMilli(0)) }, func() { count("b") })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPasskeyThatIsAddedMeanwhileIsCounted(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	now := time.Now()
+	if err := s.CreateAccount(ctx, authz.Account{ID: "alice", CreatedAt: now}, authz.Identity{BAPID: "a", AccountID: "alice", CreatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	for _, statement := range []string{
+		lockAccount,
+		`INSERT INTO passkeys (` + passkeyColumns + `) VALUES ('first', $1, '', '', '', 0, 0, 0, '')`,
+	} {
+		if _, err := tx.Exec(ctx, statement, "alice"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = behind(t, s, tx, func() error {
+		return s.AddPasskey(ctx, authz.Passkey{ID: "second", AccountID: "alice", CreatedAt: now, Credential: []byte("{}")}, 1, authz.Event{ID: "e", AccountID: "alice", At: now})
+	})
+	if !errors.Is(err, authz.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The second of two rotations waits for the first, and then must not go on with
+// what it had seen before.
+func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	now := time.Now()
+	token, first, second := authz.Hash{1}, authz.Hash{2}, authz.Hash{3}
+	if _, err := s.pool.Exec(ctx, `INSERT INTO grants (`+grantColumns+`, receipt)
+		SELECT 'grant', '', '', '', '', '', '', '', 0, 0, $1, 0, 0, '', '', '', '', '', ''`, keptTime(now.Add(time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.pool.Exec(ctx, `INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) VALUES ($1, 'grant', $2, 0)`,
+		token[:], keptTime(now.Add(time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(ctx, rotateRefreshToken, token[:], first[:], keptTime(now), keptTime(now.Add(time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	err = behind(t, s, tx, func() error {
+		return s.RotateRefreshToken(ctx, authz.Rotation{
+			Token: token, Successor: authz.RefreshToken{Token: second, ExpiresAt: now.Add(time.Hour)}, At: now,
+		})
+	})
+	if !errors.Is(err, authz.ErrReused) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.RefreshToken(ctx, second, now); !errors.Is(err, authz.ErrNotFound) {
+		t.Errorf("the token has two successors: %v", err)
+	}
+}
