@@ -75,6 +75,9 @@ type Service struct {
 	turns     *turns
 	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 
+	ready   sync.Mutex
+	readyAt time.Time // when the database could last be written; guarded by ready
+
 	stop   context.CancelFunc // of what runs behind the requests
 	behind sync.WaitGroup
 }
@@ -159,8 +162,22 @@ func (s *Service) Close() {
 	s.behind.Wait()
 }
 
-// Ready reports whether the server can do its work now.
-func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
+// Ready reports whether the server can do its work now, or could within the last
+// second: anybody may ask, and the answer costs a write.
+func (s *Service) Ready(ctx context.Context) error {
+	s.ready.Lock()
+	defer s.ready.Unlock()
+	if now := s.now(); now.Sub(s.readyAt) >= readyKnown {
+		if err := s.store.Ping(ctx); err != nil {
+			return err
+		}
+		s.readyAt = now
+	}
+	return nil
+}
+
+// readyKnown is how long a good answer is used again.
+const readyKnown = time.Second
 
 // Issuer is the configured issuer identifier.
 func (s *Service) Issuer() string { return s.settings.Issuer }

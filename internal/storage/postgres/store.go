@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -127,23 +128,30 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 
 // setUp gives a connection what the URL does not set: limits, and plans that are
 // made once, since every statement looks up a few rows by a key whatever the key.
-// A standby is of no use, whatever it sets.
+// They are set afterwards, because poolers refuse parameters that they do not know.
+// A standby is of no use, whatever the URL says.
 func setUp(config *pgx.ConnConfig) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectLimit
 	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "countersign"
+	}
 	config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	var settings strings.Builder
 	for name, value := range map[string]string{
 		"plan_cache_mode":                     "force_generic_plan",
 		"jit":                                 "off",
-		"application_name":                    "countersign",
 		"statement_timeout":                   milliseconds(statementLimit),
 		"lock_timeout":                        milliseconds(lockLimit),
 		"idle_in_transaction_session_timeout": milliseconds(statementLimit),
 	} {
 		if _, set := config.RuntimeParams[name]; !set {
-			config.RuntimeParams[name] = value
+			fmt.Fprintf(&settings, "SET %s TO '%s';", name, value)
 		}
+	}
+	config.AfterConnect = func(ctx context.Context, c *pgconn.PgConn) error {
+		return c.Exec(ctx, settings.String()).Close()
 	}
 }
 
