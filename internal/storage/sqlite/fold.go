@@ -8,7 +8,7 @@ import (
 
 // foldEvery is after how many writes the log is folded back into the file: some
 // thousands of pages, for a write changes a few.
-const foldEvery = 1024
+const foldEvery = 4096
 
 // folder folds the log back into the file (a checkpoint), behind the backs of those
 // who write. The pages lie all over a large file, and the wait for the disk is a
