@@ -22,6 +22,9 @@ const (
 	// tellAtMost bounds the decisions in one notification, whose text PostgreSQL
 	// limits to 8000 bytes.
 	tellAtMost = 64
+	// tellPause is the rest after a notification. Each wakes every server, and when
+	// there are many decisions they are told together.
+	tellPause = 5 * time.Millisecond
 )
 
 // Watch implements authz.Others.
@@ -161,6 +164,7 @@ func (t *teller) loop() {
 		if err := t.notify(some); err != nil {
 			t.store.log.Error("decisions were not told to the other servers", "decisions", len(some), "error", err)
 		}
+		time.Sleep(tellPause)
 	}
 }
 

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"time"
 
@@ -276,6 +277,7 @@ func (s *Store) PendingDeviceRequests(ctx context.Context, clientIDs []string, n
 			if err != nil {
 				return err
 			}
+			runtime.Gosched() // on one processor others would wait for the scheduler's ten milliseconds
 		}
 		return ctx.Err()
 	})
