@@ -113,10 +113,10 @@ func enough(p model.Population, c model.Costs) (model.Population, model.Use) {
 	}
 }
 
-// sweepLimit is how many rows a second one database gets rid of: a batch of 500,
-// then a pause of 50 ms (internal/authz/sweep.go). More codes a second than that
-// would never be removed.
-const sweepLimit = 500 / 0.055
+// sweepLimit is how many rows a second one database gets rid of: a batch of 500 in
+// 5 ms, then a pause as long (internal/authz/sweep.go). More codes a second than
+// that would never be removed.
+const sweepLimit = 500 / 0.010
 
 func printUse(p model.Population, c model.Costs) {
 	fmt.Printf("\n| devices that wait | polls | codes/s | polls/s | server cores | nodes of %d | database cores | databases of %d | log MB/s | connections |\n|---|---|---|---|---|---|---|---|---|---|\n",
