@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"countersign.dev/receipt"
@@ -120,15 +121,17 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 	if err != nil {
 		return Facts{}, err
 	}
-	identity, err := s.store.Identity(ctx, owner.BAPID)
-	if err != nil {
-		return Facts{}, err
-	}
 	f := Facts{
-		Request: r, UserCode: code, Client: c, Scope: granted, Identity: identity,
+		Request: r, UserCode: code, Client: c, Scope: granted,
 		Network: s.distance(asker, r), Age: s.now().Sub(r.CreatedAt), Left: r.ExpiresAt.Sub(s.now()),
 	}
-	if f.Reports, err = s.reports(ctx, r); err != nil {
+	// Both are asked at once, which is one way to a database elsewhere instead of two.
+	var asking sync.WaitGroup
+	var unreported error
+	asking.Go(func() { f.Reports, unreported = s.reports(ctx, r) })
+	f.Identity, err = s.store.Identity(ctx, owner.BAPID)
+	asking.Wait()
+	if err := errors.Join(err, unreported); err != nil {
 		return Facts{}, err
 	}
 	f.Match = matchKind(r, c, granted, f.Network, f.Reports)
@@ -413,14 +416,18 @@ func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (st
 		return "", DeviceRequest{}, err
 	}
 	defer done()
-	try, err := s.mayTry(ctx, asker)
-	if err != nil {
-		return "", DeviceRequest{}, err
-	}
+	// A text that cannot be a code is looked up all the same, and so is that of an
+	// asker who may not try: all cost the same (attack B-17). Both are asked at once.
 	code, plausible := ParseUserCode(typed)
-	// A text that cannot be a code is looked up all the same: unknown and
-	// impossible codes cost the same (attack B-17).
+	var asking sync.WaitGroup
+	var try try
+	var refused error
+	asking.Go(func() { try, refused = s.mayTry(ctx, asker) })
 	r, err := s.store.DeviceRequestByUserCode(ctx, s.userCodeHash(code))
+	asking.Wait()
+	if refused != nil {
+		return "", DeviceRequest{}, refused
+	}
 	missed := errors.Is(err, ErrNotFound) || (err == nil && !plausible)
 	if err != nil && !missed {
 		return "", DeviceRequest{}, err
