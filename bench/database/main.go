@@ -31,7 +31,7 @@ func run() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // PostgreSQL, another user, makes its socket in it
+	if err := os.Chmod(dir, 0o777); err != nil { // PostgreSQL, another user, makes its socket in it
 		return err
 	}
 	c, err := pgtest.Start(ctx, pgtest.Options{Durable: true, Settings: map[string]string{
