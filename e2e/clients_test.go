@@ -116,18 +116,24 @@ func (s *story) told() []string {
 	return told
 }
 
+// decidedBy has an owner decide about a code once its device has polled.
+func (g *gate) decidedBy(t *testing.T, o *owner, decision string) func(code string) {
+	t.Helper()
+	return func(code string) {
+		g.awaitPoll(t, code)
+		if err := o.decide(t.Context(), g.URL, code, decision); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestRealClientsGetTheirTokensWhenTheOwnerApproves(t *testing.T) {
 	eachConfiguration(t, func(t *testing.T, conf configuration) {
 		g := startGate(t, conf, false, "--device-poll-interval", "1s")
 		o := newOwner(t)
 		o.signIn(t, g.URL)
 		eachClient(t, func(t *testing.T, c client) {
-			s := follow(t, c, g, func(code string) {
-				g.awaitPoll(t, code)
-				if err := o.decide(t.Context(), g.URL, code, "approve"); err != nil {
-					t.Error(err)
-				}
-			})
+			s := follow(t, c, g, g.decidedBy(t, o, "approve"))
 			s.signedIn(t, o)
 		})
 	})
@@ -139,12 +145,7 @@ func TestD28_RealClientsAreToldWhenTheOwnerDenies(t *testing.T) {
 		o := newOwner(t)
 		o.signIn(t, g.URL)
 		eachClient(t, func(t *testing.T, c client) {
-			s := follow(t, c, g, func(code string) {
-				g.awaitPoll(t, code)
-				if err := o.decide(t.Context(), g.URL, code, "deny"); err != nil {
-					t.Error(err)
-				}
-			})
+			s := follow(t, c, g, g.decidedBy(t, o, "deny"))
 			s.refused(t, "access_denied", "The owner said no.")
 			if told := s.told(); told[len(told)-1] != "access_denied" {
 				t.Errorf("was told %v", told)
@@ -169,12 +170,7 @@ func TestD26_RealClientsSlowDownWhenTheyAreTold(t *testing.T) {
 		o := newOwner(t)
 		o.signIn(t, g.URL)
 		eachClient(t, func(t *testing.T, c client) {
-			s := follow(t, c, g, func(code string) {
-				g.awaitPoll(t, code)
-				if err := o.decide(t.Context(), g.URL, code, "approve"); err != nil {
-					t.Error(err)
-				}
-			})
+			s := follow(t, c, g, g.decidedBy(t, o, "approve"))
 			s.signedIn(t, o)
 			if told := s.told(); !slices.Equal(told, []string{"slow_down", "ok"}) {
 				t.Errorf("was told %v, want one slow_down and then tokens", told)

@@ -33,12 +33,7 @@ func main() {
 }
 
 func run(p model.Population, costs string) error {
-	file, err := os.Open(costs)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	results, err := model.Read(file)
+	results, err := model.Read(costs)
 	if err != nil {
 		return err
 	}

@@ -43,12 +43,7 @@ func simulate(p model.Population, costs string, run time.Duration, failures bool
 	if p.Nodes > 250 || p.Shards > 250 || p.Window() > remembered {
 		return errors.New("at most 250 nodes and shards, and an interval of 4 s or more")
 	}
-	file, err := os.Open(costs)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	results, err := model.Read(file)
+	results, err := model.Read(costs)
 	if err != nil {
 		return err
 	}

@@ -395,7 +395,7 @@ func (s *Service) decided(r DeviceRequest, failed error) {
 	if failed == nil {
 		s.pending.leave(r.ClientID)
 	}
-	s.heard(Decided{RequestID: r.ID, DeviceCode: r.DeviceCode})
+	s.heard(Decided{DeviceCode: r.DeviceCode})
 }
 
 var (

@@ -3,6 +3,7 @@ package authz
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Code is the kind of a refusal. It is itself an error, so that
@@ -124,4 +125,12 @@ type StateError struct{ Request DeviceRequest }
 
 func (e *StateError) Error() string {
 	return "device request is " + string(e.Request.State)
+}
+
+// Promised reports whether an error of a Store is an outcome that its method
+// names, and no failure of the storage.
+func Promised(err error) bool {
+	var state *StateError
+	return errors.As(err, &state) || slices.ContainsFunc([]error{ErrNotFound, ErrExists, ErrReused, ErrCounter, ErrFull},
+		func(outcome error) bool { return errors.Is(err, outcome) })
 }

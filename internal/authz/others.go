@@ -17,10 +17,7 @@ type Others interface {
 }
 
 // Decided names a device request that is no longer pending.
-type Decided struct {
-	RequestID  string
-	DeviceCode Hash
-}
+type Decided struct{ DeviceCode Hash }
 
 // trustOthers is for how long silence means that a request is still pending. It
 // is as long as a waiting poll sleeps at most, so neither is later than the other.

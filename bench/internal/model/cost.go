@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 )
 
@@ -73,8 +74,13 @@ type Results struct {
 }
 
 // Read reads a results file.
-func Read(from io.Reader) (r Results, err error) {
-	d := json.NewDecoder(from)
+func Read(path string) (r Results, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return r, err
+	}
+	defer file.Close()
+	d := json.NewDecoder(file)
 	if err := d.Decode(&r.Machine); err != nil {
 		return r, fmt.Errorf("reading the machine: %w", err)
 	}

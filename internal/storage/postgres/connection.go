@@ -192,18 +192,10 @@ func changedNothing(err error) bool {
 	}
 }
 
-// promised reports whether an error is an outcome that authz.Store states.
-func promised(err error) bool {
-	var state *authz.StateError
-	return errors.As(err, &state) || slices.ContainsFunc([]error{
-		authz.ErrNotFound, authz.ErrExists, authz.ErrReused, authz.ErrCounter, authz.ErrFull,
-	}, func(outcome error) bool { return errors.Is(err, outcome) })
-}
-
 // wrap names the operation that failed, unless the error is a promised outcome.
 func wrap(operation string, err error) error {
 	switch {
-	case err == nil || promised(err):
+	case err == nil || authz.Promised(err):
 		return err
 	case errors.Is(err, pgx.ErrNoRows):
 		return authz.ErrNotFound

@@ -164,7 +164,7 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 // decide runs a statement that moves a pending request and returns its device
 // code, and tells the other servers. Where it moved none, the request says why.
 func (s *Store) decide(ctx context.Context, operation, id, statement string, args ...any) error {
-	what := authz.Decided{RequestID: id}
+	var what authz.Decided
 	err := s.write(ctx, operation, id, func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, statement, args, toHash{&what.DeviceCode})
 	})

@@ -203,7 +203,7 @@ func TestALockIsWaitedForLessThanACircleTakesToBeFound(t *testing.T) {
 }
 
 func TestDecisionsAreReadAsTheyWereTold(t *testing.T) {
-	told := authz.Decided{RequestID: "request", DeviceCode: authz.Hash{1, 2, 255}}
+	told := authz.Decided{DeviceCode: authz.Hash{1, 2, 255}}
 	if got, err := parseDecided(sayDecided(told)); err != nil || got != told {
 		t.Errorf("%+v: %v", got, err)
 	}

@@ -102,17 +102,15 @@ func hear(ctx context.Context, c *pgx.Conn, heard func(authz.Decided)) error {
 
 // sayDecided writes a decision as a line of a notification.
 func sayDecided(d authz.Decided) string {
-	return base64.RawStdEncoding.EncodeToString(d.DeviceCode[:]) + d.RequestID
+	return base64.RawStdEncoding.EncodeToString(d.DeviceCode[:])
 }
 
 func parseDecided(line string) (d authz.Decided, err error) {
-	length := base64.RawStdEncoding.EncodedLen(len(d.DeviceCode))
-	if len(line) <= length {
-		return d, fmt.Errorf("a decision of %d bytes", len(line))
+	code, err := base64.RawStdEncoding.DecodeString(line)
+	if err != nil {
+		return d, err
 	}
-	d.RequestID = line[length:]
-	_, err = base64.RawStdEncoding.Decode(d.DeviceCode[:], []byte(line[:length]))
-	return d, err
+	return d, toHash{&d.DeviceCode}.ScanBytes(code)
 }
 
 // teller tells the other servers of decisions, several at a time, behind the

@@ -86,7 +86,7 @@ func (l *listener) becomes(deaf bool) {
 // mustHear waits until a decision is heard.
 func (l *listener) mustHear(r authz.DeviceRequest) {
 	l.t.Helper()
-	d := authz.Decided{RequestID: r.ID, DeviceCode: r.DeviceCode}
+	d := authz.Decided{DeviceCode: r.DeviceCode}
 	for end := time.After(soon); !l.hasHeard(d); {
 		select {
 		case <-l.more:

@@ -143,14 +143,8 @@ func keepsWork(err error) bool { return errors.Is(err, authz.ErrReused) }
 
 // wrap names the operation that failed, unless the error is a promised outcome.
 func wrap(operation string, err error) error {
-	var state *authz.StateError
-	if err == nil || errors.As(err, &state) {
+	if err == nil || authz.Promised(err) {
 		return err
-	}
-	for _, promised := range []error{authz.ErrNotFound, authz.ErrExists, authz.ErrReused, authz.ErrCounter, authz.ErrFull} {
-		if errors.Is(err, promised) {
-			return err
-		}
 	}
 	return fmt.Errorf("%s: %w", operation, unusable(err))
 }
