@@ -1,0 +1,227 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"countersign.dev/internal/authz"
+)
+
+// with adds clients to a server's configuration.
+func with(clients ...authz.Client) func(*authz.Settings) {
+	return func(s *authz.Settings) { s.Clients = append(s.Clients, clients...) }
+}
+
+func TestB03_ADecisionDoesNotCountForWhatWasNotShown(t *testing.T) {
+	app := authz.Client{ID: "app", Name: "App", Scope: "openid"}
+	for name, change := range map[string]func(h *house, c *authz.Client){
+		"another name": func(_ *house, c *authz.Client) { c.Name = "Your bank" },
+		"no longer registered": func(h *house, c *authz.Client) {
+			c.ID = "another"
+			h.settings.OpenClients = true
+		},
+	} {
+		h := newHouse(t, with(app))
+		cookie := h.signIn("alice")
+		d := h.ask("app", "openid")
+		address := h.page("/device", cookie, url.Values{"code": {d.userCode}}).header.Get("Location")
+		_, transaction := h.review(cookie, d.userCode)
+		change(h, &h.settings.Clients[len(h.settings.Clients)-1])
+		h.restart()
+		form := url.Values{
+			"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}, "match": {d.userCode[5:]},
+			"visit": {strings.TrimPrefix(address, "/device/request/")},
+		}
+		if r := h.page("/device/decide", cookie, form); r.header.Get("Location") != address {
+			t.Errorf("%s: %d %q", name, r.status, r.header.Get("Location"))
+		}
+		h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
+	}
+}
+
+func TestAClientRegisteredForSignedApprovalsHasNoOthers(t *testing.T) {
+	h := newHouse(t, with(authz.Client{ID: "payments", Scope: "openid", Approval: authz.ApprovalSigned}))
+	d := h.ask("payments", "openid")
+	cookie := h.signIn("alice")
+	h.open(cookie, d.userCode).wantOK()
+	h.postJSON(approvePath, map[string]any{"userCode": d.userCode}, "Cookie", cookie).wantError(http.StatusForbidden, "access_denied")
+	h.approveSigned("alice", d.userCode)
+	h.poll(d).wantOK()
+}
+
+// The ID token of a client whose id is the issuer differs from an access token in
+// its type alone.
+func TestM09_AnIDTokenIsNoAccessTokenWhateverItsAudience(t *testing.T) {
+	h := newHouse(t, with(authz.Client{ID: testIssuer, Scope: "openid"}))
+	tokens := h.tokens(testIssuer, "openid", "alice")
+	if _, payload := claimsOf(t, tokens.text("id_token")); payload["aud"] != testIssuer {
+		t.Fatalf("%v", payload)
+	}
+	h.userInfo(tokens.text("access_token")).wantOK()
+	h.userInfo(tokens.text("id_token")).wantError(http.StatusUnauthorized, "invalid_token")
+}
+
+func TestU05_ATokenOfAnotherIssuerWithTheSameKeysIsRefused(t *testing.T) {
+	h := newHouse(t)
+	token := h.tokens("pub-a", "openid", "alice").text("access_token")
+	h.restart()
+	h.userInfo(token).wantOK() // verified, and not remembered
+	h.settings.Issuer = "http://127.0.0.1:8628"
+	h.restart()
+	h.userInfo(token).wantError(http.StatusUnauthorized, "invalid_token")
+}
+
+func TestClientIDsAreShortAndPrintable(t *testing.T) {
+	h := newHouse(t)
+	for _, id := range []string{strings.Repeat("x", 255), "a b", "~", "!x"} {
+		h.postForm(codePath, url.Values{"client_id": {id}}).wantOK()
+	}
+	for _, id := range []string{strings.Repeat("x", 256), "a\x1fb", "a\x7fb", "é", "a\u202eb"} {
+		h.postForm(codePath, url.Values{"client_id": {id}}).wantError(http.StatusBadRequest, "invalid_client")
+	}
+}
+
+func TestAPictureIsAnHTTPSAddressOfAHostWithoutUserinfo(t *testing.T) {
+	h := newHouse(t)
+	h.signIn("alice")
+	const path = "/api/bap/profile"
+	set := func(picture string) reply {
+		body := `{"aud":"` + testIssuer + `","bapId":"` + bapIDOf(t, "alice") + `","picture":"` + picture + `"}`
+		return h.signed("alice", http.MethodPut, path, body)
+	}
+	longest := "https://example.org/" + strings.Repeat("x", 1024-len("https://example.org/"))
+	for _, good := range []string{"", "https://example.org/me.png", longest} {
+		set(good).wantOK()
+	}
+	for _, bad := range []string{
+		"https://alice@example.org/me.png", "https://:secret@example.org/", "https://@example.org/", "http://example.org/", "https:///me.png", "//example.org/",
+		"https://example.org/%zz", longest + "x",
+	} {
+		set(bad).wantError(http.StatusBadRequest, "invalid_request")
+	}
+}
+
+// What is remembered of a client saves a look, and for half a second only.
+func TestARemovedClientIsRefusedWithinHalfASecond(t *testing.T) {
+	h := newHouse(t, func(s *authz.Settings) { s.OpenClients = false })
+	ctx := context.Background()
+	if err := h.store.AddClient(ctx, authz.Client{ID: "short-lived", Scope: "openid"}); err != nil {
+		t.Fatal(err)
+	}
+	h.ask("short-lived", "openid")
+	if err := h.store.RemoveClient(ctx, "short-lived", h.now()); err != nil {
+		t.Fatal(err)
+	}
+	h.advance(500*time.Millisecond - 1)
+	h.ask("short-lived", "openid")
+	h.advance(1)
+	h.postForm(codePath, url.Values{"client_id": {"short-lived"}}).wantError(http.StatusBadRequest, "invalid_client")
+}
+
+func TestT16_D38_ASecretThatNobodyIssuedIsAWrongOne(t *testing.T) {
+	h := newHouse(t)
+	d := h.ask("pub-a", "openid")
+	wrong := h.postForm(codePath, url.Values{"client_id": {"conf-a"}, "client_secret": {"wrong"}})
+	for _, client := range []string{"pub-a", "nobody"} {
+		for _, path := range []string{codePath, pollPath, tokenPath, revokePath} {
+			form := url.Values{"client_id": {client}, "client_secret": {"made up"}, "grant_type": {deviceGrant}, "device_code": {d.deviceCode}, "token": {"x"}}
+			if r := h.postForm(path, form); r.status != http.StatusUnauthorized || r.body != wrong.body {
+				t.Errorf("%s at %s: %d %s", client, path, r.status, r.body)
+			}
+			form.Del("client_secret")
+			h.postForm(path, form, "Authorization", basic(client, "")).wantError(http.StatusUnauthorized, "invalid_client")
+		}
+	}
+	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending") // none of that was a poll
+}
+
+func TestK08_FewerThanFourLettersAreNoMatch(t *testing.T) {
+	h := newHouse(t)
+	for n := range 4 {
+		d := h.ask("nobody", "openid")
+		cookie := h.signIn("alice")
+		_, transaction := h.review(cookie, d.userCode)
+		h.page("/device/decide", cookie, url.Values{
+			"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}, "match": {d.userCode[len(d.userCode)-n:]},
+		})
+		if r := h.poll(d); r.status != http.StatusBadRequest {
+			t.Errorf("the last %d letters: %d %s", n, r.status, r.body)
+		}
+	}
+}
+
+func TestD24_ACodeKnownToBePendingIsPendingForItsOwnClientOnly(t *testing.T) {
+	h := newHouse(t)
+	d := h.ask("pub-a", "openid")
+	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
+	h.advance(5 * time.Second)
+	other := d
+	other.client = "pub-b"
+	h.poll(other).wantError(http.StatusBadRequest, "invalid_grant")
+	h.advance(5 * time.Second)
+	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
+}
+
+// broken makes every statement about a table fail, until mended is called.
+func (h *house) broken(table string) (mended func()) {
+	h.t.Helper()
+	onlySQLite(h.t)
+	rename := func(from, to string) {
+		h.t.Helper()
+		conn, err := sqlite.OpenConn(h.path, sqlite.OpenReadWrite)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		defer func() {
+			if err := conn.Close(); err != nil {
+				h.t.Error(err)
+			}
+		}()
+		// Not in views or triggers of other tables: they are to fail as well.
+		if err := sqlitex.ExecuteTransient(conn, "PRAGMA legacy_alter_table = ON", nil); err != nil {
+			h.t.Fatal(err)
+		}
+		if err := sqlitex.ExecuteTransient(conn, "ALTER TABLE "+from+" RENAME TO "+to, nil); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	rename(table, "away")
+	return func() {
+		h.t.Helper()
+		rename("away", table)
+	}
+}
+
+func TestAFailingStoreIsNotTheClientsFault(t *testing.T) {
+	h := newHouse(t)
+	a := h.registered("alice")
+	first := h.tokens("pub-a", "openid offline_access", "alice")
+	for _, table := range []string{"refresh_tokens", "grants", "identities"} {
+		mended := h.broken(table)
+		h.postForm(tokenPath, refreshForm("pub-a", first.text("refresh_token"))).wantError(http.StatusInternalServerError, "server_error")
+		mended()
+	}
+	h.postForm(tokenPath, refreshForm("pub-a", first.text("refresh_token"))).wantOK() // none of that used it up
+	for _, table := range []string{"passkeys", "accounts", "used_once", "sessions"} {
+		c := h.passkeySignInOptions()
+		mended := h.broken(table)
+		h.assert(c, a.get(c.Options)).wantError(http.StatusInternalServerError, "server_error")
+		mended()
+	}
+	cookie := h.signIn("alice")
+	for _, table := range []string{"passkeys", "identities", "used_once", "sessions"} {
+		c := h.passkeyOptions(cookie)
+		credential := newAuthenticator(t).create(c.Options)
+		mended := h.broken(table)
+		h.addPasskey(cookie, "alice", c, credential).wantError(http.StatusInternalServerError, "server_error")
+		mended()
+	}
+	h.passkeySignIn(a).wantOK()
+}
