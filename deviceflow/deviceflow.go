@@ -1,18 +1,14 @@
 package deviceflow
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"golang.org/x/oauth2"
 )
 
 // Endpoint are the addresses of an authorization server.
@@ -22,6 +18,9 @@ type Endpoint struct {
 	TokenURL               string
 	RevocationURL          string // empty: the server cannot revoke
 	UserInfoURL            string // empty: the server has none
+	// SecretInForm: the server takes client secrets in the form only
+	// (client_secret_post), not by HTTP Basic.
+	SecretInForm bool
 }
 
 // Config is one client at one server.
@@ -31,8 +30,8 @@ type Config struct {
 	ClientSecret string
 	Scopes       []string
 	Endpoint     Endpoint
-	// HTTPClient is http.DefaultClient when nil. Its timeout must be longer than
-	// the wait of a poll (25 s), or zero.
+	// HTTPClient is http.DefaultClient when nil. It needs no timeout: each request
+	// has one of its own. With a timeout, polls ask the server to hold them for less.
 	HTTPClient *http.Client
 	// NumberMatch: the program shows Authorization.MatchNumber to its user.
 	NumberMatch bool
@@ -79,10 +78,15 @@ type Authorization struct {
 }
 
 const (
-	// defaultInterval is what a server means that names none (RFC 8628 §3.2).
+	// defaultInterval is what a server means that names none (RFC 8628 §3.2), and
+	// leastInterval the shortest that is kept: less is a mistake, or a trick to make
+	// a device busy.
 	defaultInterval = 5 * time.Second
-	// maxBody bounds every answer in bytes.
-	maxBody = 1 << 20
+	leastInterval   = time.Second
+	// defaultLifetime is for a server that does not say how long its codes live,
+	// although it must. Whoever polls too long is told expired_token.
+	defaultLifetime = 15 * time.Minute
+	longestLifetime = 24 * time.Hour
 )
 
 func (c *Config) client() *http.Client {
@@ -110,54 +114,42 @@ func (c *Config) Request(ctx context.Context) (*Authorization, error) {
 		}
 	}
 	asked := time.Now()
-	answer, err := c.post(ctx, c.Endpoint.DeviceAuthorizationURL, form, nil)
+	answer, err := c.post(ctx, c.Endpoint.DeviceAuthorizationURL, form, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := answer.failure(); err != nil {
+	if err := answer.failure("device_code"); err != nil {
 		return nil, err
 	}
-	return parseAuthorization(answer.body, asked)
+	return parseAuthorization(answer.members, asked)
 }
 
 // parseAuthorization reads a device authorization response.
-func parseAuthorization(body []byte, asked time.Time) (*Authorization, error) {
-	var r struct {
-		DeviceCode              string  `json:"device_code"`
-		UserCode                string  `json:"user_code"`
-		VerificationURI         string  `json:"verification_uri"`
-		VerificationURL         string  `json:"verification_url"` // what early servers said
-		VerificationURIComplete string  `json:"verification_uri_complete"`
-		MatchNumber             string  `json:"match_number"`
-		ExpiresIn               float64 `json:"expires_in"`
-		Interval                float64 `json:"interval"`
+func parseAuthorization(m members, asked time.Time) (*Authorization, error) {
+	a := &Authorization{
+		DeviceCode: Secret(m.text("device_code")), UserCode: visible(m.text("user_code")),
+		VerificationURI:         cmp.Or(m.text("verification_uri"), m.text("verification_url")), // early servers said url
+		VerificationURIComplete: cmp.Or(m.text("verification_uri_complete"), m.text("verification_url_complete")),
+		MatchNumber:             visible(m.text("match_number")),
 	}
-	if err := json.Unmarshal(body, &r); err != nil {
-		return nil, &TransportError{Err: errors.New("the answer is not a device authorization response")}
+	lifetime, known := m.duration("expires_in")
+	if !known {
+		lifetime = defaultLifetime
 	}
-	if r.VerificationURI == "" {
-		r.VerificationURI = r.VerificationURL
-	}
-	const aDay = 24 * 60 * 60
-	if r.DeviceCode == "" || r.UserCode == "" || r.ExpiresIn <= 0 || r.ExpiresIn > aDay || r.Interval < 0 || r.Interval > aDay {
+	if a.DeviceCode == "" || a.UserCode == "" || lifetime <= 0 {
 		return nil, &TransportError{Err: errors.New("the answer lacks what a device authorization response has")}
 	}
-	if !webAddress(r.VerificationURI) {
+	if !webAddress(a.VerificationURI) {
 		return nil, &TransportError{Err: errors.New("the server's verification_uri is not a web address")}
 	}
-	if !webAddress(r.VerificationURIComplete) {
-		r.VerificationURIComplete = ""
+	if !webAddress(a.VerificationURIComplete) {
+		a.VerificationURIComplete = ""
 	}
-	a := &Authorization{
-		DeviceCode: Secret(r.DeviceCode), UserCode: visible(r.UserCode),
-		VerificationURI: r.VerificationURI, VerificationURIComplete: r.VerificationURIComplete,
-		MatchNumber: visible(r.MatchNumber),
-		Expires:     asked.Add(time.Duration(r.ExpiresIn * float64(time.Second))),
-		Interval:    time.Duration(r.Interval * float64(time.Second)),
-	}
-	if a.Interval == 0 {
+	a.Expires = asked.Add(min(lifetime, longestLifetime))
+	if a.Interval, _ = m.duration("interval"); a.Interval <= 0 {
 		a.Interval = defaultInterval
 	}
+	a.Interval = max(a.Interval, leastInterval)
 	return a, nil
 }
 
@@ -178,85 +170,4 @@ func visible(text string) string {
 			return r
 		}
 	}, text)
-}
-
-// answer is an HTTP answer, read.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// post sends a form, authenticating the client if it has a secret.
-func (c *Config) post(ctx context.Context, address string, form url.Values, header http.Header) (*answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, &TransportError{Err: err}
-	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Accept", "application/json")
-	if c.ClientSecret != "" {
-		// RFC 6749 §2.3.1: both parts are form-encoded first.
-		req.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))
-	}
-	return send(c.client(), req)
-}
-
-func send(client *http.Client, req *http.Request) (*answer, error) {
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, &TransportError{Err: err}
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	if err != nil {
-		return nil, &TransportError{Err: err}
-	}
-	return &answer{resp.StatusCode, resp.Header, body}, nil
-}
-
-// failure is the error an answer carries, or nil for a success.
-func (a *answer) failure() error {
-	var e struct {
-		Code        string  `json:"error"`
-		Description string  `json:"error_description"`
-		Interval    float64 `json:"interval"`
-	}
-	if json.Unmarshal(a.body, &e) == nil && e.Code != "" {
-		refused := &Error{Code: visible(e.Code), Description: visible(e.Description), Status: a.status}
-		if e.Interval > 0 && e.Interval < 3600 {
-			refused.Interval = time.Duration(e.Interval * float64(time.Second))
-		}
-		return refused
-	}
-	if a.status < 200 || a.status > 299 {
-		return &TransportError{Err: fmt.Errorf("the server answered %d without saying why", a.status), Status: a.status}
-	}
-	return nil
-}
-
-// token reads a token response (RFC 6749 §5.1).
-func (a *answer) token(now time.Time) (*oauth2.Token, error) {
-	var r struct {
-		AccessToken  string  `json:"access_token"`
-		TokenType    string  `json:"token_type"`
-		RefreshToken string  `json:"refresh_token"`
-		ExpiresIn    float64 `json:"expires_in"`
-	}
-	if err := json.Unmarshal(a.body, &r); err != nil || r.AccessToken == "" {
-		return nil, &TransportError{Err: errors.New("the answer is not a token response")}
-	}
-	t := &oauth2.Token{AccessToken: r.AccessToken, TokenType: r.TokenType, RefreshToken: r.RefreshToken}
-	if r.ExpiresIn > 0 {
-		t.ExpiresIn = int64(r.ExpiresIn)
-		t.Expiry = now.Add(time.Duration(r.ExpiresIn) * time.Second)
-	}
-	var extra map[string]any
-	if err := json.Unmarshal(a.body, &extra); err != nil {
-		return nil, &TransportError{Err: err}
-	}
-	return t.WithExtra(extra), nil // id_token and scope, among others
 }

@@ -1,10 +1,12 @@
 package deviceflow_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,19 +18,6 @@ import (
 
 	"countersign.dev/deviceflow"
 )
-
-// inMemory answers requests by a handler, without a network, so that time can be
-// the test's own.
-type inMemory struct{ handler http.Handler }
-
-func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	m.handler.ServeHTTP(w, r)
-	if r.Context().Err() != nil {
-		return nil, r.Context().Err()
-	}
-	return w.Result(), nil
-}
 
 // script answers polls one after the other; the last answer repeats.
 type script struct {
@@ -77,10 +66,7 @@ func run(t *testing.T, steps ...func(http.ResponseWriter, *http.Request)) (secon
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{steps: steps}
-		c := &deviceflow.Config{
-			ClientID: "my-app", HTTPClient: &http.Client{Transport: inMemory{s}},
-			Endpoint: deviceflow.Endpoint{DeviceAuthorizationURL: "http://localhost/code", TokenURL: "http://localhost/token"},
-		}
+		c := device(connect(t, s))
 		began := time.Now()
 		request, requestErr := c.Request(t.Context())
 		if requestErr != nil {
@@ -164,10 +150,7 @@ func TestAServerThatIsGoneEndsWithTheCode(t *testing.T) {
 func TestTheContextEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{steps: []func(http.ResponseWriter, *http.Request){refuse("authorization_pending")}}
-		c := &deviceflow.Config{
-			HTTPClient: &http.Client{Transport: inMemory{s}},
-			Endpoint:   deviceflow.Endpoint{DeviceAuthorizationURL: "http://localhost/code", TokenURL: "http://localhost/token"},
-		}
+		c := device(connect(t, s))
 		request, err := c.Request(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -249,18 +232,25 @@ func TestTheTokenSourceRefreshesAndSaves(t *testing.T) {
 	}
 }
 
+// always is a server that answers everything with one body.
+type always []byte
+
+func (a always) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(a)), Request: r}, nil
+}
+
 func FuzzAnswers(f *testing.F) {
 	f.Add([]byte(`{"device_code":"d","user_code":"u","verification_uri":"https://a/b","expires_in":900,"interval":5}`))
 	f.Add([]byte(`{"error":"slow_down","interval":1e300}`))
 	f.Add([]byte(`{"access_token":"a","expires_in":-1}`))
+	f.Add([]byte(`{"access_token":"a","expires_in":"1e300"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		answer := inMemory{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })}
-		c := &deviceflow.Config{HTTPClient: &http.Client{Transport: answer}, Endpoint: deviceflow.Endpoint{DeviceAuthorizationURL: "http://localhost/", TokenURL: "http://localhost/"}}
+		c := device(&http.Client{Transport: always(body)})
 		if a, err := c.Request(t.Context()); err == nil && (a.Interval <= 0 || a.DeviceCode == "" || strings.ContainsRune(a.UserCode, '\x1b')) {
 			t.Errorf("%+v", a)
 		}
-		if token, err := c.Refresh(t.Context(), "r"); err == nil && token.AccessToken == "" {
-			t.Error("a token without a token")
+		if token, err := c.Refresh(t.Context(), "r"); err == nil && (token.AccessToken == "" || token.ExpiresIn < 0 || (!token.Expiry.IsZero() && token.Expiry.Year() < 2000)) {
+			t.Errorf("%+v", token)
 		}
 	})
 }
@@ -297,4 +287,36 @@ func Example() {
 	// Output:
 	// Open http://localhost:8628/device and enter BCDF-GHJK
 	// Signed in until it expires: true
+}
+
+func TestATokenThatCouldNotBeSavedIsSavedTheNextTime(t *testing.T) {
+	refreshed := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refreshed++; refreshed > 1 {
+			refuse("invalid_grant")(w, r) // a refresh token works once
+			return
+		}
+		grant(w, r)
+	}))
+	defer server.Close()
+	c := &deviceflow.Config{Endpoint: deviceflow.Endpoint{TokenURL: server.URL}}
+	full := errors.New("no space left")
+	var saved []string
+	source := c.TokenSource(t.Context(), &oauth2.Token{RefreshToken: "old"}, func(token *oauth2.Token) error {
+		if saved = append(saved, token.RefreshToken); len(saved) == 1 {
+			return full
+		}
+		return nil
+	})
+	if _, err := source.Token(); !errors.Is(err, full) {
+		t.Errorf("a token was used that is not saved: %v", err)
+	}
+	for range 2 {
+		if token, err := source.Token(); err != nil || token.AccessToken != "at" {
+			t.Errorf("%+v %v", token, err)
+		}
+	}
+	if fmt.Sprint(saved) != "[rt rt]" || refreshed != 1 {
+		t.Errorf("saved %v, refreshed %d times", saved, refreshed)
+	}
 }

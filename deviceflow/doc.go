@@ -8,6 +8,11 @@
 //	fmt.Println("Open", request.VerificationURI, "and enter", request.UserCode)
 //	token, err := config.Wait(ctx, request)
 //
+// A server is believed as little as it can be, and understood as well as it can be:
+// each request ends by itself whatever the server does, codes and secrets follow no
+// redirect to another host, and what is sent with an issued token in an odd way
+// never costs the token.
+//
 // It depends on the standard library and golang.org/x/oauth2. Storing tokens and
 // showing codes is the program's business.
 package deviceflow

@@ -1,6 +1,9 @@
 package deviceflow
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Code is an error code of RFC 8628 §3.5, for errors.Is.
 type Code string
@@ -23,6 +26,8 @@ type Error struct {
 	Status int
 	// Interval is the new interval that came with slow_down, or zero.
 	Interval time.Duration
+	// RetryAfter is how long the server wants to be left alone, or zero.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {
@@ -43,9 +48,24 @@ func (e *Error) Is(target error) bool {
 type TransportError struct {
 	// Status is the HTTP status, or 0.
 	Status int
-	Err    error
+	// RetryAfter is how long the server wants to be left alone, or zero.
+	RetryAfter time.Duration
+	Err        error
 }
 
 func (e *TransportError) Error() string { return e.Err.Error() }
 
 func (e *TransportError) Unwrap() error { return e.Err }
+
+// retryAfter is how long the server wants to be left alone, as an error says.
+func retryAfter(err error) time.Duration {
+	var refused *Error
+	var lost *TransportError
+	switch {
+	case errors.As(err, &refused):
+		return refused.RetryAfter
+	case errors.As(err, &lost):
+		return lost.RetryAfter
+	}
+	return 0
+}

@@ -15,11 +15,11 @@ import (
 //	*Error, *TransportError
 func (c *Config) Refresh(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}, "client_id": {c.ClientID}}
-	answer, err := c.post(ctx, c.Endpoint.TokenURL, form, nil)
+	answer, err := c.post(ctx, c.Endpoint.TokenURL, form, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := answer.failure(); err != nil {
+	if err := answer.failure("access_token"); err != nil {
 		return nil, err
 	}
 	token, err := answer.token(time.Now())
@@ -36,17 +36,18 @@ func (c *Config) Revoke(ctx context.Context, token string) error {
 	if c.Endpoint.RevocationURL == "" {
 		return nil
 	}
-	answer, err := c.post(ctx, c.Endpoint.RevocationURL, url.Values{"token": {token}, "client_id": {c.ClientID}}, nil)
+	answer, err := c.post(ctx, c.Endpoint.RevocationURL, url.Values{"token": {token}, "client_id": {c.ClientID}}, 0)
 	if err != nil {
 		return err
 	}
-	return answer.failure()
+	return answer.failure("")
 }
 
 // TokenSource returns a source that gives the token as long as it is good and
 // then refreshes it. save, when set, is called with each new token before it is
-// used: a refresh token usually works once, so it must not get lost. ctx is used
-// for every refresh.
+// used: a refresh token usually works once, so it must not get lost. When save
+// fails it is called again with the same token, the next time one is wanted. ctx is
+// used for every refresh.
 func (c *Config) TokenSource(ctx context.Context, token *oauth2.Token, save func(*oauth2.Token) error) oauth2.TokenSource {
 	return &source{ctx: ctx, config: c, token: token, save: save}
 }
@@ -57,29 +58,41 @@ type source struct {
 	config *Config
 	save   func(*oauth2.Token) error
 
-	mu    sync.Mutex
-	token *oauth2.Token
+	mu      sync.Mutex
+	token   *oauth2.Token
+	unsaved bool
 }
 
 // Token implements oauth2.TokenSource.
 func (s *source) Token() (*oauth2.Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.token.Valid() {
-		return s.token, nil
-	}
-	if s.token == nil || s.token.RefreshToken == "" {
-		return nil, &Error{Code: "invalid_grant", Description: "the token has expired and cannot be refreshed: ask again"}
-	}
-	fresh, err := s.config.Refresh(s.ctx, s.token.RefreshToken)
-	if err != nil {
-		return nil, err
-	}
-	if s.save != nil {
-		if err := s.save(fresh); err != nil {
+	if !good(s.token) {
+		if s.token == nil || s.token.RefreshToken == "" {
+			return nil, &Error{Code: "invalid_grant", Description: "the token has expired and cannot be refreshed: ask again"}
+		}
+		fresh, err := s.config.Refresh(s.ctx, s.token.RefreshToken)
+		if err != nil {
 			return nil, err
 		}
+		s.token, s.unsaved = fresh, s.save != nil
 	}
-	s.token = fresh
-	return fresh, nil
+	if s.unsaved {
+		if err := s.save(s.token); err != nil {
+			return nil, err
+		}
+		s.unsaved = false
+	}
+	return s.token, nil
+}
+
+// earlier is how long before its end a token is refreshed: it must still be good
+// when it arrives.
+const earlier = 10 * time.Second
+
+// good reports whether a token can be used. It has ended when either clock says so:
+// the one on the wall may have been set back, and the other stands still while the
+// machine sleeps. Of a token that was read from somewhere only the first is known.
+func good(t *oauth2.Token) bool {
+	return t.Valid() && (t.Expiry.IsZero() || time.Until(t.Expiry) > earlier)
 }

@@ -1,12 +1,12 @@
 package deviceflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +20,8 @@ const (
 	// slowDownStep is what slow_down adds when the server names no interval
 	// (RFC 8628 §3.5).
 	slowDownStep = 5 * time.Second
+	// waitMargin is what a client's own timeout must leave beyond the wait.
+	waitMargin = 5 * time.Second
 	// longestBackOff bounds the time between polls that fail on the way, in
 	// intervals.
 	longestBackOff = 4
@@ -33,14 +35,15 @@ const (
 //	*Error: errors.Is ErrDenied, ErrExpired, or another refusal
 //	ctx's error
 func (c *Config) Wait(ctx context.Context, a *Authorization) (*oauth2.Token, error) {
-	interval, failures := a.Interval, 0
+	interval, failures := cmp.Or(a.Interval, defaultInterval), 0
+	patient := true  // the server may be asked to wait
 	next := interval // the device has just asked: nothing can be decided yet
 	for {
 		if err := pause(ctx, a, next); err != nil {
 			return nil, err
 		}
 		began := time.Now()
-		token, honoured, err := c.poll(ctx, a)
+		token, honoured, err := c.poll(ctx, a, patient)
 		if err == nil {
 			return token, nil
 		}
@@ -50,8 +53,10 @@ func (c *Config) Wait(ctx context.Context, a *Authorization) (*oauth2.Token, err
 		var refused *Error
 		switch isRefusal := errors.As(err, &refused); {
 		case isRefusal && errors.Is(refused, ErrSlowDown):
-			interval, failures = max(interval+slowDownStep, refused.Interval), 0
-			if refused.Interval > 0 {
+			// At least five seconds more (RFC 8628 §3.5), unless the server names an
+			// interval that is longer than the last one.
+			last := interval
+			if interval, failures = last+slowDownStep, 0; refused.Interval > last {
 				interval = refused.Interval
 			}
 			next = interval
@@ -60,16 +65,33 @@ func (c *Config) Wait(ctx context.Context, a *Authorization) (*oauth2.Token, err
 			if took := time.Since(began); honoured {
 				next = max(0, interval-took) // it has waited already, at the server
 			}
-		case isRefusal && refused.Status < 500 && refused.Status != http.StatusTooManyRequests:
+		case isRefusal && final(refused):
 			return nil, refused
 		default:
 			failures++
-			next = backOff(interval, failures)
+			next = backOff(interval, failures) // after a time-out too (RFC 8628 §3.5)
+			patient = patient && !cutOff(err)
 		}
+		next = max(next, retryAfter(err))
 		if c.Progress != nil {
 			c.Progress(Poll{Err: err, Next: next})
 		}
 	}
+}
+
+// final reports whether a refusal ends the wait: all do, but for those that say
+// that the server cannot answer now.
+func final(refused *Error) bool {
+	return refused.Status < 500 && refused.Status != http.StatusTooManyRequests && refused.Status != http.StatusRequestTimeout &&
+		refused.Code != "server_error" && refused.Code != "temporarily_unavailable"
+}
+
+// cutOff reports whether a poll ended because nobody waited for its answer any
+// longer. What lies between may not bear a poll that waits, or the server holds it
+// for ever: the next ones do not ask it to.
+func cutOff(err error) bool {
+	var lost *TransportError
+	return errors.Is(err, errSilent) || (errors.As(err, &lost) && lost.Status == http.StatusGatewayTimeout)
 }
 
 // pause waits before the next poll, at most until the code expires. The clock is
@@ -100,19 +122,21 @@ func backOff(interval time.Duration, failures int) time.Duration {
 }
 
 // poll asks once. honoured says that the server held the answer as asked.
-func (c *Config) poll(ctx context.Context, a *Authorization) (token *oauth2.Token, honoured bool, err error) {
+func (c *Config) poll(ctx context.Context, a *Authorization, patient bool) (token *oauth2.Token, honoured bool, err error) {
 	form := url.Values{"grant_type": {deviceGrant}, "device_code": {string(a.DeviceCode)}, "client_id": {c.ClientID}}
-	wait := min(preferredWait, time.Until(a.Expires)).Round(time.Second)
-	header := http.Header{}
-	if wait > 0 {
-		header.Set("Prefer", "wait="+strconv.Itoa(int(wait/time.Second)))
+	var wait time.Duration
+	if patient {
+		wait = min(preferredWait, time.Until(a.Expires).Round(time.Second))
+		if timeout := c.client().Timeout; timeout > 0 {
+			wait = min(wait, (timeout - waitMargin).Truncate(time.Second))
+		}
 	}
-	answer, err := c.post(ctx, c.Endpoint.TokenURL, form, header)
+	answer, err := c.post(ctx, c.Endpoint.TokenURL, form, max(0, wait))
 	if err != nil {
 		return nil, false, err
 	}
 	honoured = strings.Contains(answer.header.Get("Preference-Applied"), "wait")
-	if err := answer.failure(); err != nil {
+	if err := answer.failure("access_token"); err != nil {
 		return nil, honoured, err
 	}
 	token, err = answer.token(time.Now())
