@@ -89,7 +89,10 @@ func startProcess(t *testing.T, data string, flags ...string) *process {
 // launch is startProcess for those who do not wait yet.
 func launch(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
-	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--log-format", "json"}, flags...)
+	args := append([]string{"serve", "--data", data, "--log-format", "json"}, flags...)
+	if !slices.Contains(flags, "--listen") {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
 	if onPostgres && !slices.Contains(flags, "--database") {
 		args = append(args, "--database", databaseOf(t, data))
 	}
@@ -192,11 +195,11 @@ func (b *logBook) read(from io.Reader, listening chan<- string) {
 		b.lines = append(b.lines[max(0, len(b.lines)-30):], lines.Text())
 		b.mu.Unlock()
 		var line struct {
-			Msg    string `json:"msg"`
-			Listen string `json:"listen"`
+			Msg    string   `json:"msg"`
+			Listen []string `json:"listen"`
 		}
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-			listening <- line.Listen
+			listening <- line.Listen[0]
 		}
 	}
 }

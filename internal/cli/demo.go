@@ -60,7 +60,7 @@ func demo(ctx context.Context, env *Env, keepRunning bool) (err error) {
 		defer cancel()
 		err = errors.Join(err, run.stop(ctx))
 	}()
-	s.note("it listens on %s and calls itself %s", run.listener.Addr(), run.settings.Issuer)
+	s.note("it listens on %s and calls itself %s", strings.Join(addressesOf(run.listening), " and "), run.settings.Issuer)
 	if err := s.tell(ctx, run.settings.Issuer); err != nil {
 		return fail(ExitFailed, "the demo", err, "")
 	}
@@ -74,7 +74,7 @@ func demo(ctx context.Context, env *Env, keepRunning bool) (err error) {
 
 func demoSettings(dir string) *config.Settings {
 	return &config.Settings{
-		Listen: "127.0.0.1:0", Data: dir, DeviceCodeLifetime: 15 * time.Minute, DevicePollInterval: time.Second,
+		Listen: []string{"localhost:0"}, Data: dir, DeviceCodeLifetime: 15 * time.Minute, DevicePollInterval: time.Second,
 		AccessTokenLifetime: time.Hour, RefreshIdleLifetime: time.Hour, RefreshTokenLifetime: time.Hour, RefreshTokenGrace: 30 * time.Second,
 		SessionLifetime: time.Hour, UnregisteredClients: "open", Approval: "session", SignUp: "open", PendingLimit: 1000,
 		LogLevel: "error", LogFormat: "text",

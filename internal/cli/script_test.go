@@ -93,23 +93,24 @@ func start(ts *testscript.TestScript, args ...string) *background {
 	stderr, err := b.cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(b.cmd.Start())
-	first := make(chan string, 1)
+	issuer := make(chan string, 1)
 	go func() {
 		lines := bufio.NewScanner(stderr)
-		for n := 0; lines.Scan(); n++ {
-			if n == 0 {
-				first <- lines.Text()
+		for lines.Scan() {
+			var line struct{ Msg, Issuer string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
+				issuer <- line.Issuer
 			}
 		}
-		close(first)
+		close(issuer)
 		b.ended <- b.cmd.Wait()
 	}()
 	if len(args) > 0 && args[0] == "serve" {
-		var line struct{ Issuer string }
-		if err := json.Unmarshal([]byte(<-first), &line); err != nil || line.Issuer == "" {
+		at := <-issuer
+		if at == "" {
 			ts.Fatalf("the server did not start")
 		}
-		ts.Setenv("COUNTERSIGN_SERVER", line.Issuer)
+		ts.Setenv("COUNTERSIGN_SERVER", at)
 	}
 	ts.Defer(func() { _ = b.cmd.Process.Kill() })
 	return b

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,8 +27,8 @@ func newServeCommand(env *Env) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the authorization server",
 		Long: `Run the authorization server. Without any setting it listens on
-127.0.0.1:8628, keeps its data in the platform's data directory, and admits
-clients that nobody registered. Several servers may share a PostgreSQL database;
+localhost:8628, which is 127.0.0.1 and [::1], keeps its data in the platform's data
+directory, and admits clients that nobody registered. Several servers may share a PostgreSQL database;
 each of them needs the same secret.`,
 		Example: `  countersign serve
   countersign serve --issuer https://id.example.org --data /var/lib/countersign
@@ -86,26 +87,31 @@ const drainTime = 25 * time.Second
 type running struct {
 	settings *config.Settings
 	log      *slog.Logger
-	listener net.Listener
-	http     *http.Server
-	service  *authz.Service
-	store    database
-	release  func() error // of the data directory's lock, where there is one
-	failed   chan error
+
+	// listening are those that were opened; http closes those that it serves.
+	listening []net.Listener
+	http      *http.Server
+	service   *authz.Service
+	store     database
+	release   func() error // of the data directory's lock, where there is one
+	failed    chan error
 }
 
 // startServer puts the rooms together: database, secret, service, endpoints,
 // listener.
 func startServer(ctx context.Context, env *Env, settings *config.Settings) (*running, error) {
-	run := &running{settings: settings, log: newLogger(env, settings), failed: make(chan error, 1)}
+	run := &running{settings: settings, log: newLogger(env, settings)}
 	if err := run.open(ctx, env); err != nil {
 		return nil, errors.Join(err, run.stop(ctx))
 	}
-	go func() {
-		if err := run.http.Serve(run.listener); !errors.Is(err, http.ErrServerClosed) {
-			run.failed <- err
-		}
-	}()
+	run.failed = make(chan error, len(run.listening))
+	for _, l := range run.listening {
+		go func() {
+			if err := run.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				run.failed <- err
+			}
+		}()
+	}
 	return run, nil
 }
 
@@ -143,10 +149,10 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 	if err != nil {
 		return run.startFailure(err, secret)
 	}
-	if run.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", settings.Listen); err != nil {
-		return fail(ExitFailed, "listening on "+settings.Listen, err, "Choose another address with --listen")
+	if run.listening, err = listenOn(ctx, &net.ListenConfig{}, settings.Listen, run.log); err != nil {
+		return err
 	}
-	if err := settings.Resolve(run.listener.Addr()); err != nil {
+	if err := settings.Resolve(run.listening[0].Addr()); err != nil {
 		return settingsFailure(err)
 	}
 	run.service, err = authz.New(ctx, authz.Options{
@@ -207,8 +213,8 @@ func (run *running) stop(ctx context.Context) error {
 		if err := run.http.Shutdown(ctx); err != nil {
 			errs = append(errs, run.http.Close())
 		}
-	} else if run.listener != nil {
-		errs = append(errs, run.listener.Close())
+	} else {
+		errs = append(errs, closeAll(run.listening)...)
 	}
 	if run.service != nil {
 		run.service.Close()
@@ -233,7 +239,7 @@ func (run *running) announce(env *Env) {
 		if s.Database != "" {
 			where = slog.String("database", s.Database.Place())
 		}
-		run.log.Info("serving", "listen", run.listener.Addr().String(), "issuer", s.Issuer, where, "unregistered_clients", s.UnregisteredClients)
+		run.log.Info("serving", "listen", addressesOf(run.listening), "issuer", s.Issuer, where, "unregistered_clients", s.UnregisteredClients)
 		return
 	}
 	data := s.Data
@@ -241,7 +247,7 @@ func (run *running) announce(env *Env) {
 		data = "PostgreSQL " + printable(s.Database.Place())
 	}
 	fmt.Fprintf(env.Stderr, "Countersign %s listens on %s\n  issuer   %s\n  data     %s\n  clients  %s\n  try      countersign login --server %s\n",
-		Version(), run.listener.Addr(), s.Issuer, data, clientsInWords(s.UnregisteredClients), s.Issuer)
+		Version(), strings.Join(addressesOf(run.listening), " and "), s.Issuer, data, clientsInWords(s.UnregisteredClients), s.Issuer)
 }
 
 func clientsInWords(unregistered string) string {

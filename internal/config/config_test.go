@@ -44,7 +44,7 @@ func TestTheDefaultsAreAWorkingServer(t *testing.T) {
 	if err := s.Resolve(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8628}); err != nil {
 		t.Fatal(err)
 	}
-	if s.Listen != "127.0.0.1:8628" || s.Issuer != "http://localhost:8628" || s.DeviceCodeLifetime != 15*time.Minute ||
+	if !slices.Equal(s.Listen, []string{"localhost:8628"}) || s.Issuer != "http://localhost:8628" || s.DeviceCodeLifetime != 15*time.Minute ||
 		s.DevicePollInterval != 5*time.Second || s.AccessTokenLifetime != time.Hour || s.UnregisteredClients != "open" ||
 		s.Approval != "session" || filepath.Base(s.Data) != "countersign" {
 		t.Errorf("%+v", s)
@@ -79,7 +79,9 @@ func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) 
 		{args: []string{"--trusted-proxies", "0.0.0.0/0"}, wants: "must not trust every address"},
 		{args: []string{"--trusted-proxies", "10.0.0.1,,"}, wants: "trusted-proxies (from --trusted-proxies) must be addresses"},
 		{file: "\ntrusted-proxies = [\"127.0.0.1\", 5]\n", wants: "trusted-proxies (from countersign.toml:2) must be a text or a number"},
-		{file: "listen = [\"127.0.0.1:1\"]\n", wants: "listen (from countersign.toml:1) must be a text or a number"},
+		{args: []string{"--listen", "127.0.0.1:1", "--listen", "8628"}, wants: "listen (from --listen) must be address:port"},
+		{args: []string{"--listen", ""}, wants: "listen (from --listen) must be address:port"},
+		{file: "issuer = [\"http://localhost:1\"]\n", wants: "issuer (from countersign.toml:1) must be a text or a number"},
 		{args: []string{"--config", "none.toml"}, wants: "config (from none.toml) cannot be read"},
 		{file: "\n\nlisten = 5\n", wants: "listen (from countersign.toml:3) must be address:port"},
 		{file: "lisen = \"127.0.0.1:1\"", wants: "lisen (from countersign.toml:1) is not a setting; did you mean listen?"},
@@ -95,6 +97,27 @@ func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) 
 		var wrong *config.Error
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.wants) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q %v\n got %v\nwant %s", c.file, c.args, err, c.wants)
+		}
+	}
+}
+
+func TestSeveralAddressesMayBeListenedOn(t *testing.T) {
+	want := []string{"localhost:8628", "10.0.0.11:80", "[2001:db8::1]:80"}
+	const text = "localhost:8628, 10.0.0.11:80 ,[2001:db8::1]:80"
+	for _, c := range []struct {
+		file string
+		env  map[string]string
+		args []string
+	}{
+		{args: []string{"--listen", want[0], "--listen", want[1], "--listen", want[2]}},
+		{args: []string{"--listen", text}},
+		{env: map[string]string{"COUNTERSIGN_LISTEN": text}, file: "listen = \"127.0.0.1:1\""},
+		{file: "listen = \"" + text + "\""},
+		{file: "listen = [\"localhost:8628\", \"10.0.0.11:80\", \"[2001:db8::1]:80\"]"},
+	} {
+		s, err := load(t, c.file, c.env, c.args...)
+		if err != nil || !slices.Equal(s.Listen, want) {
+			t.Errorf("%+v: %v %v", c, s, err)
 		}
 	}
 }

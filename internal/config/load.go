@@ -30,7 +30,12 @@ func Bind(flags *pflag.FlagSet) {
 		if s.fallback != "" {
 			text = s.fallback
 		}
-		flags.String(s.name, "", fmt.Sprintf("%s (`%s`; default: %s)", s.help, s.unit, strings.ReplaceAll(text, "`", "")))
+		help := fmt.Sprintf("%s (`%s`; default: %s)", s.help, s.unit, strings.ReplaceAll(text, "`", ""))
+		if s.list {
+			flags.StringArray(s.name, nil, help)
+		} else {
+			flags.String(s.name, "", help)
+		}
 	}
 }
 
@@ -54,6 +59,9 @@ func Load(flags *pflag.FlagSet, getenv func(string) string) (*Settings, error) {
 		}
 		if f := flags.Lookup(s.name); f != nil && f.Changed {
 			text, origin = f.Value.String(), "--"+s.name
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				text = strings.Join(list.GetSlice(), ",")
+			}
 		}
 		if err := s.set(loaded, text); err != nil {
 			return nil, &Error{Setting: s.name, Origin: origin, Reason: err.Error()}

@@ -16,7 +16,7 @@ import (
 
 // Settings are the values in force.
 type Settings struct {
-	Listen               string
+	Listen               []string // localhost is both loopback addresses
 	Issuer               string
 	Data                 string
 	Database             DatabaseURL // empty: SQLite in Data
@@ -53,7 +53,7 @@ type setting struct {
 	fallback     string
 	fallbackText string // what the documents say when the default is computed
 	unit         string
-	list         bool // in the file it may be an array
+	list         bool // its flag may be repeated, and in the file it may be an array
 	help         string
 	set          func(s *Settings, text string) error
 }
@@ -66,9 +66,12 @@ func (s setting) env() string {
 // settings is the table.
 var settings = []setting{
 	{
-		name: "listen", fallback: "127.0.0.1:8628", unit: "address:port",
-		help: "where to listen; nothing but loopback unless you say so",
-		set:  func(s *Settings, text string) error { s.Listen = text; return checkListen(text) },
+		name: "listen", fallback: "localhost:8628", unit: "address:port", list: true,
+		help: "where to listen, several times if need be; localhost is 127.0.0.1 and [::1]; nothing but loopback unless you say so",
+		set: func(s *Settings, text string) (err error) {
+			s.Listen, err = parseListen(text)
+			return err
+		},
 	},
 	{
 		name: "issuer", fallbackText: "`http://localhost:` and the port listened on", unit: "URL",
@@ -250,15 +253,20 @@ func oneOf(text string, choices []string) error {
 	return errors.New("must be " + strings.Join(choices, " or "))
 }
 
-func checkListen(text string) error {
-	_, port, err := net.SplitHostPort(text)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
+// parseListen reads addresses with ports, separated by commas.
+func parseListen(text string) (addresses []string, err error) {
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.TrimSpace(item)
+		_, port, err := net.SplitHostPort(item)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return nil, errors.New("must be address:port, like 127.0.0.1:8628; several with commas between")
+		}
+		addresses = append(addresses, item)
 	}
-	if err != nil {
-		return errors.New("must be address:port, like 127.0.0.1:8628")
-	}
-	return nil
+	return addresses, nil
 }
 
 // checkIssuer holds the issuer to RFC 8414 §2 and, because endpoints have fixed
@@ -290,8 +298,8 @@ func IsLoopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// Resolve fills in what depends on the address listened on, once it is known: the
-// default issuer, and whether unregistered clients may ask.
+// Resolve fills in what depends on the (first) address listened on, once it is
+// known: the default issuer, and whether unregistered clients may ask.
 func (s *Settings) Resolve(listening net.Addr) error {
 	if s.Issuer == "" {
 		_, port, err := net.SplitHostPort(listening.String())
