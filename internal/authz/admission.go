@@ -45,64 +45,92 @@ const (
 	creationRemembered = 1 << 15
 )
 
-// creationLimit bounds how much a network creates, in memory and per node: losing it costs a guess at most a minute's worth. It keeps one time
-// for each block, the one at which its allowance is whole again (a leaky bucket
+// allowance bounds how often something is done by a network, or by whatever else a
+// name stands for; in memory and per node: losing it costs a minute's worth. It keeps
+// one time for each, the one at which its allowance is whole again (a leaky bucket
 // written as GCRA).
-type creationLimit struct {
-	every time.Duration // one request of a narrow block; 0: no limit
+type allowance struct {
+	every time.Duration // one for a narrow block; 0: no limit
 
 	mu     sync.Mutex
-	recent map[netip.Prefix]time.Time // guarded by mu
-	older  map[netip.Prefix]time.Time // guarded by mu; read only
+	recent map[allowed]int64 // Unix nanoseconds; guarded by mu
+	older  map[allowed]int64 // guarded by mu; read only
 }
 
-func newCreationLimit(perMinute int) *creationLimit {
-	l := &creationLimit{recent: map[netip.Prefix]time.Time{}}
+// allowed is whose allowance it is: a name, a block, or a name in a block.
+type allowed struct {
+	name  string
+	block netip.Prefix
+}
+
+func newAllowance(perMinute int) *allowance {
+	l := &allowance{recent: map[allowed]int64{}}
 	if perMinute > 0 {
 		l.every = time.Minute / time.Duration(perMinute)
 	}
 	return l
 }
 
-// allow takes one request out of the allowance of both blocks of a source, or
-// reports that one of them has none left and takes nothing.
-func (l *creationLimit) allow(from Source, now time.Time) bool {
-	if l.every == 0 {
+// allow takes one out of the allowance of both blocks of a source, or reports that
+// one of them has none left and takes nothing. Where nobody knows whose the address
+// is, nothing is counted.
+func (l *allowance) allow(from Source, now time.Time) bool { return l.allowIn("", from, now) }
+
+// allowIn is allow for a name in those blocks.
+func (l *allowance) allowIn(name string, from Source, now time.Time) bool {
+	if !from.own() {
 		return true
 	}
 	narrow, wide := from.blocks()
-	every, everyWide := l.every, l.every/creationWide
+	return l.take(now, []allowed{{name, narrow}, {name, wide}})
+}
+
+// allowOne is allow for a name wherever it is.
+func (l *allowance) allowOne(name string, now time.Time) bool {
+	return l.take(now, []allowed{{name: name}})
+}
+
+// take takes one for each; the second has creationWide times what the first has.
+func (l *allowance) take(now time.Time, whose []allowed) bool {
+	if l.every == 0 {
+		return true
+	}
+	const holds = creationBurst * time.Minute
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	narrowWhole, wideWhole := l.whole(narrow, now), l.whole(wide, now)
-	const holds = creationBurst * time.Minute
-	allowed := narrowWhole.Sub(now)+every <= holds && wideWhole.Sub(now)+everyWide <= holds
-	if allowed {
-		narrowWhole, wideWhole = narrowWhole.Add(every), wideWhole.Add(everyWide)
+	has, every := true, int64(l.every)
+	before, after := make([]int64, len(whose)), make([]int64, len(whose))
+	for i, w := range whose {
+		before[i] = l.whole(w, now.UnixNano())
+		after[i] = before[i] + every
+		has = has && after[i]-now.UnixNano() <= int64(holds)
+		every /= creationWide
 	}
-	l.keep(narrow, narrowWhole)
-	l.keep(wide, wideWhole)
-	return allowed
+	for i, w := range whose {
+		if !has {
+			l.keep(w, before[i])
+			continue
+		}
+		l.keep(w, after[i])
+	}
+	return has
 }
 
-func (l *creationLimit) whole(block netip.Prefix, now time.Time) time.Time {
-	at, ok := l.recent[block]
+func (l *allowance) whole(w allowed, now int64) int64 {
+	at, ok := l.recent[w]
 	if !ok {
-		at = l.older[block]
+		at = l.older[w]
 	}
-	if at.Before(now) {
-		return now
-	}
-	return at
+	return max(at, now)
 }
 
-// keep remembers a block. When a generation is full the one before it is
-// forgotten; blocks in use move on to the new one.
-func (l *creationLimit) keep(block netip.Prefix, at time.Time) {
+// keep remembers. When a generation is full the one before it is forgotten; those
+// in use move on to the new one.
+func (l *allowance) keep(w allowed, at int64) {
 	if len(l.recent) >= creationRemembered {
-		l.older, l.recent = l.recent, make(map[netip.Prefix]time.Time, creationRemembered)
+		l.older, l.recent = l.recent, make(map[allowed]int64, creationRemembered)
 	}
-	l.recent[block] = at
+	l.recent[w] = at
 }
 
 // pendingCount approximates the number of pending requests, in all and by

@@ -13,7 +13,7 @@ import (
 func from(text string) Source { return Source{Address: netip.MustParseAddr(text)} }
 
 // allowed counts how many of n requests at one moment get through.
-func (l *creationLimit) allowed(n int, now time.Time, source func(i int) Source) (through int) {
+func (l *allowance) allowed(n int, now time.Time, source func(i int) Source) (through int) {
 	for i := range n {
 		if l.allow(source(i), now) {
 			through++
@@ -23,7 +23,7 @@ func (l *creationLimit) allowed(n int, now time.Time, source func(i int) Source)
 }
 
 func TestB10_AnAddressStartsThirtyAMinuteAndSixtyAtOnce(t *testing.T) {
-	l, now := newCreationLimit(30), time.Unix(1_800_000_000, 0)
+	l, now := newAllowance(30), time.Unix(1_800_000_000, 0)
 	one := func(int) Source { return from("203.0.113.7") }
 	if n := l.allowed(100, now, one); n != 60 {
 		t.Errorf("%d at once", n)
@@ -37,13 +37,13 @@ func TestB10_AnAddressStartsThirtyAMinuteAndSixtyAtOnce(t *testing.T) {
 	if n := l.allowed(1000, now.Add(time.Hour), one); n != 60 {
 		t.Errorf("%d after an hour", n)
 	}
-	if n := newCreationLimit(0).allowed(1000, now, one); n != 1000 {
+	if n := newAllowance(0).allowed(1000, now, one); n != 1000 {
 		t.Errorf("%d without a limit", n)
 	}
 }
 
 func TestB10_ABlockStartsFourTimesWhatItsAddressesDo(t *testing.T) {
-	l, now := newCreationLimit(30), time.Unix(1_800_000_000, 0)
+	l, now := newAllowance(30), time.Unix(1_800_000_000, 0)
 	spread := func(i int) Source {
 		a := netip.MustParseAddr("2001:db8:1::").As16()
 		binary.BigEndian.PutUint16(a[6:], uint16(i))
@@ -58,7 +58,7 @@ func TestB10_ABlockStartsFourTimesWhatItsAddressesDo(t *testing.T) {
 }
 
 func TestB10_TheLimitRemembersNoMoreThanItMay(t *testing.T) {
-	l, now := newCreationLimit(30), time.Unix(1_800_000_000, 0)
+	l, now := newAllowance(30), time.Unix(1_800_000_000, 0)
 	busy := func(int) Source { return from("198.51.100.1") }
 	l.allowed(60, now, busy)
 	for i := range 3 * creationRemembered {

@@ -225,9 +225,11 @@ func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Token
 	redemption := Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
 	var refresh Secret
 	if c.Allows(GrantRefresh) && hasScope(g.Scope, offline) {
-		if refresh, err = s.newSecret(refreshTokenPrefix); err != nil {
+		first, err := s.random(len(Hash{}))
+		if err != nil {
 			return nil, err
 		}
+		refresh = s.secrets.refreshToken(Hash(first), g.ID)
 		kept := s.refreshToken(g, refresh, now)
 		redemption.RefreshToken = &kept
 	}

@@ -133,7 +133,7 @@ func (s *Service) identityOfKey(ctx context.Context, memberKey string, from Sour
 	if !s.settings.SignUp {
 		return Identity{}, refuse(UserNotFound, "this identity has no account here, and the operator makes accounts by hand")
 	}
-	if from.own() && !s.newcomers.allow(from, s.now()) {
+	if !s.newcomers.allow(from, s.now()) {
 		return Identity{}, refuse(Unavailable, "too many new accounts come from this network: try again in a minute")
 	}
 	id, err := s.newID()

@@ -8,11 +8,14 @@ import (
 
 var errRefresh = refuse(InvalidGrant, "the refresh token is unknown, expired, revoked or another client's: sign in again")
 
+var errRefreshPace = refuse(Unavailable, "this grant's tokens are refreshed more than once a second: use the access token until it expires")
+
 // Refresh trades a refresh token for new tokens (RFC 6749 §6). The token is
 // replaced at each use; a token used again after its grace time is taken for
 // stolen and ends the grant (RFC 9700 §4.14.2).
 //
 //	InvalidRequest, InvalidGrant, InvalidScope, UnauthorizedClient
+//	Unavailable: this grant is refreshed too often
 func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope string) (*Tokens, error) {
 	if token == "" {
 		return nil, refuse(InvalidRequest, "refresh_token is missing")
@@ -23,7 +26,7 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	now := s.now()
 	kept, err := s.store.RefreshToken(ctx, token.Hash(), now)
 	if errors.Is(err, ErrNotFound) {
-		return nil, errRefresh
+		return nil, s.notKept(ctx, c, token, now)
 	}
 	if err != nil {
 		return nil, err
@@ -35,6 +38,9 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	if err != nil {
 		return nil, err
 	}
+	if !s.refreshes.allowOne(g.ID, now) {
+		return nil, errRefreshPace
+	}
 	granted, err := refreshScope(g.Scope, scope)
 	if err != nil {
 		return nil, err
@@ -43,21 +49,49 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	if err != nil {
 		return nil, err
 	}
-	successor := s.secrets.successor(token)
-	err = s.store.RotateRefreshToken(ctx, Rotation{
-		Token: token.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse,
-		Successor: s.refreshToken(g, successor, now),
-	})
+	successor := s.secrets.successor(token, g.ID)
+	r := Rotation{Token: token.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse, Successor: s.refreshToken(g, successor, now)}
+	r.Forgotten, _, _ = s.secrets.refreshParts(token)
+	err = s.store.RotateRefreshToken(ctx, r)
 	switch {
 	case errors.Is(err, ErrReused):
-		s.log.Warn("refresh token reused, grant revoked", "grant", g.ID, "client_id", g.ClientID)
+		s.log.Warn(logReused, "grant", g.ID, "client_id", g.ClientID)
 		return nil, errRefresh
-	case errors.Is(err, ErrNotFound):
-		return nil, errRefresh
+	case errors.Is(err, ErrNotFound): // another use of it, or of its successor, was first
+		return nil, s.notKept(ctx, c, token, now)
 	case err != nil:
 		return nil, err
 	}
 	return s.issue(c, g, granted, successor)
+}
+
+const logReused = "refresh token reused, grant revoked"
+
+// notKept refuses a token that has no row. One that says of itself that it is ours
+// was replaced, and its successor too: it is taken for stolen, however long ago that
+// was. If the grant was not used for so long that its latest token is over as well,
+// somebody is only late.
+func (s *Service) notKept(ctx context.Context, c Client, token Secret, now time.Time) error {
+	_, id, ours := s.secrets.refreshParts(token)
+	if !ours {
+		return errRefresh
+	}
+	g, _, err := s.store.LiveGrant(ctx, id, now)
+	if errors.Is(err, ErrNotFound) || (err == nil && (g.ClientID != c.ID || !now.Before(g.LastUsedAt.Add(s.settings.RefreshIdleLifetime)))) {
+		return errRefresh
+	}
+	if err != nil {
+		return err
+	}
+	r := Revocation{GrantID: g.ID, At: now}
+	if r.Event, err = s.revoked(Owner{AccountID: g.AccountID}, g, SubjectReuse); err != nil {
+		return err
+	}
+	if err := s.store.RevokeGrant(ctx, r); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	s.log.Warn(logReused, "grant", g.ID, "client_id", g.ClientID)
+	return errRefresh
 }
 
 // refreshToken is what is kept of a refresh token of a grant.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 )
 
 // SecretLength is the least length of the operator's secret, in bytes.
@@ -21,7 +22,7 @@ const SecretLength = 32
 // is in the database.
 type serverSecrets struct {
 	userCode []byte // HMAC of user codes
-	refresh  []byte // derives each refresh token's successor
+	refresh  []byte // authenticates refresh tokens, and derives each one's successor
 	match    []byte // draws the wrong numbers of a number match
 	form     []byte // binds forms to sessions
 	handed   []byte // seals what browsers keep for the server
@@ -136,13 +137,44 @@ func (s serverSecrets) takeBack(purpose, sealed string) ([]byte, error) {
 	return plain, nil
 }
 
-// successor derives the refresh token that follows another. Because it is
-// derived, two parallel uses of one token give the same successor without the
-// server ever storing a token (requirements ).
-func (s serverSecrets) successor(token Secret) Secret {
+// refreshToken makes a token of a grant: the hash of the token that it replaces, or
+// for the first something random, the grant, and a MAC over both that nobody else
+// can make. Being derived, two parallel uses of one token give the same successor
+// without the server ever storing a token (requirements ); naming its
+// grant, it is known for ours when no row of it is kept any more (decision 0024).
+func (s serverSecrets) refreshToken(replaces Hash, grantID string) Secret {
+	raw := append(replaces[:], grantID...)
+	return refreshTokenPrefix + Secret(base64.RawURLEncoding.EncodeToString(append(raw, s.refreshMAC(raw)...)))
+}
+
+func (s serverSecrets) refreshMAC(over []byte) []byte {
 	mac := hmac.New(sha256.New, s.refresh)
-	mac.Write([]byte(token.Reveal()))
-	return refreshTokenPrefix + Secret(base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
+	mac.Write(over)
+	return mac.Sum(nil)
+}
+
+// refreshParts reads what a refresh token says of itself; ok is false for one that
+// this server did not make, or made when they still said nothing.
+func (s serverSecrets) refreshParts(token Secret) (replaces Hash, grantID string, ok bool) {
+	text, prefixed := strings.CutPrefix(token.Reveal(), refreshTokenPrefix.Reveal())
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if !prefixed || err != nil || len(raw) <= 2*sha256.Size {
+		return Hash{}, "", false
+	}
+	said, mac := raw[:len(raw)-sha256.Size], raw[len(raw)-sha256.Size:]
+	if !hmac.Equal(mac, s.refreshMAC(said)) {
+		return Hash{}, "", false
+	}
+	return Hash(said[:sha256.Size]), string(said[sha256.Size:]), true
+}
+
+// successor is the token that follows another of a grant. One that says nothing of
+// itself is known by its row only, which must stay: its successor names no row.
+func (s serverSecrets) successor(token Secret, grantID string) Secret {
+	if _, _, ok := s.refreshParts(token); !ok {
+		return s.refreshToken(Hash(s.refreshMAC([]byte(token.Reveal()))), grantID)
+	}
+	return s.refreshToken(token.Hash(), grantID)
 }
 
 // Prefixes let secret scanners find codes and tokens that leaked.

@@ -67,9 +67,11 @@ type Service struct {
 	tokens *remembered[Hash, accessClaims]
 
 	pending  pendingCount
-	creation *creationLimit
+	creation *allowance
 	// newcomers bounds the accounts that a network brings.
-	newcomers *creationLimit
+	newcomers *allowance
+	// refreshes bounds how often one grant is refreshed.
+	refreshes *allowance
 	drawn     codesDrawn
 	shunned   shunned
 	turns     *turns
@@ -112,8 +114,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		waiting:    newWaiting(),
 		clients:    newRemembered[string, Client](clientsRemembered),
 		tokens:     newRemembered[Hash, accessClaims](tokensRemembered),
-		creation:   newCreationLimit(o.Settings.DeviceRequestsPerNetwork),
-		newcomers:  newCreationLimit(newcomersPerMinute),
+		creation:   newAllowance(o.Settings.DeviceRequestsPerNetwork),
+		newcomers:  newAllowance(newcomersPerMinute),
+		refreshes:  newAllowance(refreshesPerMinute),
 		turns:      newTurns(),
 	}
 	// What was drawn before this start is not known: codes of any length may live.

@@ -183,7 +183,8 @@ type GrantStore interface {
 	//	ErrNotFound
 	RefreshToken(ctx context.Context, token Hash, now time.Time) (RefreshToken, error)
 	// RotateRefreshToken replaces the token r.Token by r.Successor in one
-	// transaction and sets the grant's LastUsedAt to r.At. If the token was
+	// transaction, forgets r.Forgotten if it is the one of the same grant that
+	// r.Token replaced, and sets the grant's LastUsedAt to r.At. If the token was
 	// rotated before, but at most r.Grace before r.At, to this same successor,
 	// and the successor has not been rotated itself, nothing changes and the call
 	// succeeds; so concurrent calls with one token end with one successor.
@@ -350,6 +351,8 @@ type Redemption struct {
 type Rotation struct {
 	Token     Hash
 	Successor RefreshToken
+	// Forgotten is the token before Token, which needs no row any more to be known.
+	Forgotten Hash
 	At        time.Time
 	Grace     time.Duration
 	// Reuse tells of the grant's end where the token was reused.

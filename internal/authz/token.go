@@ -245,6 +245,9 @@ func (s *Service) grantOf(ctx context.Context, token Secret) (string, error) {
 	if !errors.Is(err, ErrNotFound) {
 		return "", err
 	}
+	if _, id, ours := s.secrets.refreshParts(token); ours {
+		return id, nil
+	}
 	claims, err := s.accessToken(token)
 	if err != nil {
 		return "", nil //nolint:nilerr // RFC 7009 §2.2: an invalid token is no error

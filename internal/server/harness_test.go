@@ -55,6 +55,7 @@ type house struct {
 	store   authz.Store
 	others  authz.Others // nil on SQLite
 	path    string       // of the database
+	url     string       // of it, on PostgreSQL
 	log     *logBuffer
 	ns      atomic.Int64
 	peer    string // where requests come from, address and port
@@ -105,7 +106,8 @@ func (h *house) openStore() (err error) {
 		return err
 	}
 	if onPostgres {
-		pg, err := postgres.Open(context.Background(), pgtest.Database(h.t), slog.New(slog.DiscardHandler))
+		h.url = pgtest.Database(h.t)
+		pg, err := postgres.Open(context.Background(), h.url, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return err
 		}

@@ -115,13 +115,15 @@ WITH alive AS (
 	RETURNING g.id
 ), rotated AS (
 	UPDATE refresh_tokens SET successor = $2, rotated_at = $3 FROM alive WHERE token = $1 AND rotated_at = 0 RETURNING grant_id
+), forgotten AS (
+	DELETE FROM refresh_tokens t USING rotated WHERE t.token = $5 AND t.successor = $1 AND t.grant_id = rotated.grant_id
 )
 INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) SELECT $2, grant_id, $4, 0 FROM rotated`
 
 // RotateRefreshToken implements authz.GrantStore.
 func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error {
 	err := s.change(ctx, "rotating a refresh token", rotateRefreshToken,
-		r.Token[:], r.Successor.Token[:], keptTime(r.At), keptTime(r.Successor.ExpiresAt))
+		r.Token[:], r.Successor.Token[:], keptTime(r.At), keptTime(r.Successor.ExpiresAt), r.Forgotten[:])
 	if errors.Is(err, authz.ErrNotFound) {
 		return s.notRotated(ctx, r)
 	}

@@ -153,6 +153,10 @@ func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error 
 		if err := insertRefreshToken(c, r.Successor); err != nil {
 			return err
 		}
+		_, err = exec(c, `DELETE FROM refresh_tokens WHERE token = ? AND successor = ? AND grant_id = ?`, r.Forgotten, r.Token, r.Successor.GrantID)
+		if err != nil {
+			return err
+		}
 		_, err = exec(c, `UPDATE grants SET last_used_at = ? WHERE id = ?`, r.At, r.Successor.GrantID)
 		return err
 	}))

@@ -195,6 +195,52 @@ var refreshCases = []testCase{
 		b.refused(b.store.RotateRefreshToken(b.Context(), again), authz.ErrNotFound)
 		b.refused(b.store.RotateRefreshToken(b.Context(), b.rotation(t, at(102))), authz.ErrNotFound)
 	}},
+	{"a rotation forgets the token before, and what it names otherwise stays", func(b *bench) {
+		_, t := b.issued()
+		_, foreign := b.issued()
+		second := b.rotated(t, at(100)).Successor
+		elsewhere := b.rotated(foreign, at(100)).Successor
+		kept := func(tokens ...authz.RefreshToken) {
+			b.Helper()
+			for _, k := range tokens {
+				_, err := b.store.RefreshToken(b.Context(), k.Token, at(100))
+				b.ok(err)
+			}
+		}
+		late := b.rotation(t, at(131)) // refused, which forgets nothing
+		late.Forgotten = second.Token
+		r := b.rotation(second, at(101))
+		for _, other := range []authz.Hash{foreign.Token, elsewhere.Token, b.hash(), second.Token} {
+			r := b.rotation(r.Successor, at(102))
+			r.Token, r.Forgotten = b.hash(), other
+			b.refused(b.store.RotateRefreshToken(b.Context(), r), authz.ErrNotFound)
+		}
+		kept(t, second, foreign, elsewhere)
+		r.Forgotten = t.Token
+		b.ok(b.store.RotateRefreshToken(b.Context(), r))
+		_, err := b.store.RefreshToken(b.Context(), t.Token, at(100))
+		b.refused(err, authz.ErrNotFound)
+		kept(second, r.Successor, foreign, elsewhere)
+
+		third := b.rotation(r.Successor, at(103)) // names what it did not replace
+		third.Forgotten = foreign.Token
+		b.ok(b.store.RotateRefreshToken(b.Context(), third))
+		kept(second, foreign, elsewhere)
+		third.At = at(104)
+		b.ok(b.store.RotateRefreshToken(b.Context(), third)) // again, within the grace
+		b.refused(b.store.RotateRefreshToken(b.Context(), late), authz.ErrNotFound)
+	}},
+	{"R-02 a token whose successor is kept no more ends the grant", func(b *bench) {
+		a, t := b.issued()
+		second := b.rotated(t, at(100)).Successor
+		third := b.rotated(second, at(101)).Successor
+		r := b.rotation(third, at(102))
+		r.Forgotten = second.Token
+		b.ok(b.store.RotateRefreshToken(b.Context(), r))
+		again := authz.Rotation{Token: t.Token, Successor: second, At: at(103), Grace: grace}
+		b.refused(b.store.RotateRefreshToken(b.Context(), again), authz.ErrReused)
+		b.lives(a.grant.ID, false)
+	}},
 	{"a rotation whose successor cannot be stored does not happen", func(b *bench) {
 		_, t := b.issued()
 		_, other := b.issued()
