@@ -13,14 +13,16 @@ const reviewLifetime = 5 * time.Minute
 
 // OpenReview opens a request on the device page: it claims it for the session's
 // account. Codes that cannot be used cost the same, whatever is wrong with them
-// (attack B-17).
+// (attack B-17). It returns a visit that leads this account, and no other, to the
+// review.
 //
 //	as OpenDevice
-func (s *Service) OpenReview(ctx context.Context, owner Owner, asker Asker, typed string) error {
-	if _, _, err := s.OpenDevice(ctx, owner, asker, typed, true); err != nil {
-		return s.alike(ctx, asker, err)
+func (s *Service) OpenReview(ctx context.Context, owner Owner, asker Asker, typed string) (visit string, err error) {
+	code, _, err := s.OpenDevice(ctx, owner, asker, typed, true)
+	if err != nil {
+		return "", s.alike(ctx, asker, err)
 	}
-	return nil
+	return s.visit(code, owner.AccountID)
 }
 
 // StartReview returns what to show of a request that the session's account has

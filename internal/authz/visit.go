@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -14,7 +15,10 @@ import (
 // life a code may have.
 const visitLifetime = 30 * time.Minute
 
-const visitPurpose = "visit"
+const (
+	visitPurpose   = "visit"
+	visitSeparator = " " // in no code and in no account's id
+)
 
 // StartVisit keeps a typed user code over a sign-in under an opaque id: nobody but
 // this server can read the code out of it, so that it may stand in an address.
@@ -26,27 +30,38 @@ func (s *Service) StartVisit(typed string) (id, code string, err error) {
 	if !plausible {
 		return "", "", errNotACode
 	}
-	expires := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(visitLifetime).Unix()))
-	id, err = s.secrets.handOut(visitPurpose, append(expires, code...), s.rand)
+	id, err = s.visit(code, "")
 	return id, code, err
 }
 
-// VisitCode returns the user code of a visit.
+// visit seals a code, and the account that has opened its request or none.
+func (s *Service) visit(code, opener string) (id string, err error) {
+	plain := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(visitLifetime).Unix()))
+	plain = append(plain, code...)
+	if opener != "" {
+		plain = append(append(plain, visitSeparator...), opener...)
+	}
+	return s.secrets.handOut(visitPurpose, plain, s.rand)
+}
+
+// VisitCode returns the user code of a visit, and the account that opened its request
+// in it, or none.
 //
 //	ReviewOver: not a visit of this server, or over
-func (s *Service) VisitCode(id string) (string, error) {
+func (s *Service) VisitCode(id string) (code, opener string, err error) {
 	const expiryLength = 8
 	plain, err := s.secrets.takeBack(visitPurpose, id)
 	if errors.Is(err, errNotHandedOut) {
-		return "", errReviewOver
+		return "", "", errReviewOver
 	}
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if uint64(s.now().Unix()) >= binary.BigEndian.Uint64(plain) {
-		return "", errReviewOver
+		return "", "", errReviewOver
 	}
-	return string(plain[expiryLength:]), nil
+	code, opener, _ = strings.Cut(string(plain[expiryLength:]), visitSeparator)
+	return code, opener, nil
 }
 
 var errNotACode = refuse(NotACode, "that is not a code: enter the letters that your device shows")

@@ -102,12 +102,11 @@ func (s *Server) redeemDevice(w http.ResponseWriter, r *http.Request, p *params)
 	return writeTokens(w, tokens)
 }
 
-// deviceStatus is the page's own API (contract, section 1). It claims the request
-// only for a script of our own or a tool: a link in somebody else's page must
-// not (ruling 0.13).
+// deviceStatus is the page's own API (contract, section 1). It claims the request,
+// so it is for a script of our own or a tool (ruling 0.13, decision 0027).
 func (s *Server) deviceStatus(w http.ResponseWriter, r *http.Request) error {
-	if err := notByStrangersPage(r); err != nil {
-		return err
+	if navigation(r) {
+		return errForPrograms
 	}
 	typed := r.URL.Query().Get("user_code")
 	who, err := s.sessionOwner(r)
@@ -121,7 +120,7 @@ func (s *Server) deviceStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	code, request, err := s.authz.OpenDevice(r.Context(), who, s.asker(r, who), typed, ownScript(r))
+	code, request, err := s.authz.OpenDevice(r.Context(), who, s.asker(r, who), typed, true)
 	if err != nil {
 		return err
 	}
@@ -144,33 +143,20 @@ func status(r authz.DeviceRequest) string {
 	return string(r.State)
 }
 
-// notByStrangersPage refuses what another site's page makes a browser ask without
-// its person: each wrong code would count against that person (attack B-02). A
-// link that somebody follows is none of that, and a program sends no such headers.
-func notByStrangersPage(r *http.Request) error {
+// navigation reports whether a browser asks in order to show the answer: a link
+// that somebody follows, a frame, an image. Where a link stood is not always told
+// (a mail, a chat), and each wrong code would count against whoever follows it
+// (attack B-02). Scripts and tools ask for nothing to be shown.
+func navigation(r *http.Request) bool {
 	dest := r.Header.Get("Sec-Fetch-Dest")
-	if foreign(r) && dest != "" && dest != "document" {
-		return errCrossOrigin
-	}
-	return nil
-}
-
-// foreign reports whether a browser says that another site's page sent a request.
-func foreign(r *http.Request) bool {
-	site := r.Header.Get("Sec-Fetch-Site")
-	return site == "cross-site" || site == "same-site"
-}
-
-func ownScript(r *http.Request) bool {
-	site, dest := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Dest")
-	return (site == "" || site == "same-origin") && (dest == "" || dest == "empty")
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate" || (dest != "" && dest != "empty")
 }
 
 // deviceApproval gives an owner what the page shows, and the statement to sign
 // (design D7).
 func (s *Server) deviceApproval(w http.ResponseWriter, r *http.Request) error {
-	if err := notByStrangersPage(r); err != nil {
-		return err
+	if navigation(r) {
+		return errForPrograms
 	}
 	who, signed, err := s.owner(r, nil)
 	if err != nil {

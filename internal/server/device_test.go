@@ -326,15 +326,6 @@ func TestApprovalNeedsASessionAndAnOpening(t *testing.T) {
 	h.postJSON(approvePath, body, "Cookie", cookie).wantError(http.StatusBadRequest, "invalid_request")
 }
 
-// Ruling 0.13: a link in somebody else's page must not claim a request.
-func TestALinkReadsWithoutClaiming(t *testing.T) {
-	h := newHouse(t)
-	d := h.ask("pub-a", "openid")
-	alice := h.signIn("alice")
-	h.send(http.MethodGet, "/api/auth/device?user_code="+d.userCode, "", "Cookie", alice, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Dest", "document").wantOK()
-	h.approve(h.signIn("bob"), d.userCode)
-}
-
 func TestD41_NoSecretIsKeptInTheClearOrLogged(t *testing.T) {
 	onlySQLite(t)
 	h := newHouse(t)

@@ -141,7 +141,7 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if err := s.authz.OpenReview(r.Context(), who, asker, code); err != nil {
+		if visit, err = s.authz.OpenReview(r.Context(), who, asker, code); err != nil {
 			return s.notOpened(w, r, code, err)
 		}
 	}
@@ -154,7 +154,7 @@ func (s *Server) visitOf(p *params) (visit, code string, err error) {
 	if visit = p.text("visit"); visit == "" {
 		return s.authz.StartVisit(p.text("code"))
 	}
-	code, err = s.authz.VisitCode(visit)
+	code, _, err = s.authz.VisitCode(visit)
 	return visit, code, err
 }
 

@@ -28,6 +28,7 @@ var (
 	errMediaType   = &authz.Error{Code: codeMediaType, Description: "send the body as application/json or application/x-www-form-urlencoded, without content encoding"}
 	errTooLarge    = &authz.Error{Code: codeTooLarge, Description: "the body is larger than 64 KiB"}
 	errCrossOrigin = &authz.Error{Code: codeCrossOrigin, Description: "a page of another origin may not do this"}
+	errForPrograms = &authz.Error{Code: codeCrossOrigin, Description: "this address is for programs: open /device in the browser and enter the code there"}
 )
 
 // answer is how a code is said over HTTP.

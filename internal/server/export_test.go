@@ -20,3 +20,13 @@ func (s *Server) Refusing(code authz.Code) http.Handler {
 		return &authz.Error{Code: code, Description: "for the developer", RequestID: "the-id"}
 	})
 }
+
+// GETPaths are the patterns of all routes that answer GET.
+func GETPaths() (paths []string) {
+	for _, r := range (&Server{}).routes() {
+		if r.method == http.MethodGet {
+			paths = append(paths, r.path)
+		}
+	}
+	return paths
+}

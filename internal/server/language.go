@@ -178,7 +178,7 @@ func languageLinks(current words, address string) []languageLink {
 
 // rememberLanguage keeps a language that was chosen by a link of ours.
 func (s *Server) rememberLanguage(w http.ResponseWriter, r *http.Request, chosen words) {
-	if r.URL.Query().Get("lang") != chosen.Lang() {
+	if r.URL.Query().Get("lang") != chosen.Lang() || s.foreign(r) {
 		return
 	}
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is for an https issuer; on http a browser would drop it

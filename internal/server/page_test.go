@@ -313,11 +313,15 @@ func TestTheCodeSurvivesASignInWithoutStandingInAnAddress(t *testing.T) {
 	bob := h.signIn("bob")
 	h.send(http.MethodGet, address, "", "Cookie", bob).wantPage(200, "Continue as")
 	visit := strings.TrimPrefix(address, "/device/request/")
-	if r := h.page("/device", alice, url.Values{"visit": {visit}}); r.header.Get("Location") != address {
+	r := h.page("/device", alice, url.Values{"visit": {visit}})
+	review := r.header.Get("Location")
+	if r.status != http.StatusSeeOther || strings.Contains(review, d.userCode) {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
-	h.send(http.MethodGet, address, "", "Cookie", alice).wantPage(200, `value="approve"`)
-	h.send(http.MethodGet, address, "", "Cookie", bob).wantPage(400, "This code cannot be used")
+	h.send(http.MethodGet, review, "").wantPage(200, d.userCode, "countersign approve "+d.userCode) // signed out meanwhile
+	h.send(http.MethodGet, review, "", "Cookie", alice).wantPage(200, `value="approve"`)
+	h.send(http.MethodGet, review, "", "Cookie", bob).wantPage(200, "Continue as") // and looked up for alice only
+	h.page("/device", bob, url.Values{"visit": {strings.TrimPrefix(review, "/device/request/")}}).wantPage(400, "This code cannot be used")
 	for _, broken := range []string{"", "x", visit[1:], visit[:len(visit)-1] + "_", strings.Repeat("A", 60), strings.Repeat("A", 5000)} {
 		h.page("/device", alice, url.Values{"visit": {broken}}).wantPage(400)
 	}

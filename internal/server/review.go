@@ -14,7 +14,7 @@ import (
 // between and a restart of the server lose nothing.
 func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	visit := r.PathValue("visit")
-	code, err := s.authz.VisitCode(visit)
+	code, opener, err := s.authz.VisitCode(visit)
 	if err != nil {
 		return err
 	}
@@ -25,13 +25,13 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if foreign(r) { // nothing is looked up for a link of somebody else's
+	// Only what this very account has opened is looked up: a GET may be anybody's link
+	// (decision 0027).
+	if opener != who.AccountID {
 		return s.proceedPage(w, r, who, visit, code)
 	}
 	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.asker(r, who), code)
 	switch {
-	case errors.Is(err, authz.NotOpened):
-		return s.proceedPage(w, r, who, visit, code)
 	case errors.Is(err, authz.AlreadyDecided): // by this very person: somebody else's is foreign
 		return seeOther(w, r, "/device/done/"+facts.Request.ID)
 	case err != nil:
@@ -245,7 +245,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	visit := p.text("visit")
-	if _, err := s.authz.VisitCode(visit); err != nil {
+	if _, _, err := s.authz.VisitCode(visit); err != nil {
 		visit = "" // leads back nowhere
 	}
 	who, err := s.sessionOwner(r)

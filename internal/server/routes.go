@@ -191,11 +191,11 @@ func (s *Server) adapt(c class, h handler) http.Handler {
 		s.headers(w.Header(), c)
 		rec := &recorder{ResponseWriter: w}
 		defer s.finish(rec, r, c)
-		if c == owner || c == page {
-			if err := s.crossOrigin.Check(r); err != nil {
-				s.writeError(rec, r, c, errCrossOrigin)
-				return
-			}
+		// Pages may be linked to from anywhere; what owners' programs ask for is asked
+		// by no other site's page, not even with GET (decision 0027).
+		if c == owner && s.foreign(r) || c == page && s.crossOrigin.Check(r) != nil {
+			s.writeError(rec, r, c, errCrossOrigin)
+			return
 		}
 		if !isText(r.URL.Path) { // nothing has such a name, and not every database can be asked
 			s.writeError(rec, r, c, errNoEndpoint)

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +47,30 @@ func (s *Server) asker(r *http.Request, who authz.Owner) authz.Asker {
 	return authz.Asker{AccountID: who.AccountID, From: s.source(r), Browser: browser(r)}
 }
 
+// foreign reports whether a page of another origin made a browser send a request:
+// by Sec-Fetch-Site, in an older browser by Origin or Referer. A tool sends none.
+func (s *Server) foreign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return false
+	case "":
+		return slices.ContainsFunc([]string{r.Header.Get("Origin"), r.Header.Get("Referer")}, func(sender string) bool {
+			u, err := url.Parse(sender)
+			return sender != "" && (err != nil || u.Host == "" || (u.Host != s.issuer.Host && u.Host != r.Host))
+		})
+	default:
+		return true
+	}
+}
+
+// followed reports whether a request is a link that was followed in a window of its
+// own. To all else from another site a browser adds no SameSite=Lax cookie.
+func followed(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	get := r.Method == http.MethodGet || r.Method == http.MethodHead
+	return get && r.Header.Get("Origin") == "" && (dest == "" || dest == "document")
+}
+
 // browserCookie tells one browser from another, for no other end than to notice
 // that one code is being shown around (requirement K-03).
 const (
@@ -67,6 +92,10 @@ func browser(r *http.Request) authz.Hash {
 // nameBrowser gives a browser that comes for a device page its cookie.
 func (s *Server) nameBrowser(w http.ResponseWriter, r *http.Request) {
 	if browser(r) != (authz.Hash{}) || !strings.HasPrefix(r.URL.Path, "/device") {
+		return
+	}
+	// One that did not send its cookie may have one: another would make it two browsers.
+	if s.foreign(r) && !followed(r) {
 		return
 	}
 	http.SetCookie(w, &http.Cookie{

@@ -92,7 +92,9 @@ export async function go(visit: Visit, history: "push" | "stay" = "push"): Promi
     const [before, after] = [document.querySelector(part), page.querySelector(part)];
     if (before && after) before.replaceWith(document.adoptNode(after));
   }
-  if (history === "push" && address !== location.href) window.history.pushState(null, "", address);
+  // A code's way from page to page is one entry, as it is one thing to go back to.
+  const onward = [location.href, address].every((a) => new URL(a).pathname.startsWith("/device/request/"));
+  if (history === "push" && address !== location.href && !onward) window.history.pushState(null, "", address);
   else window.history.replaceState(null, "", address);
   scrollTo(0, 0);
   const here = document.querySelector("main");
