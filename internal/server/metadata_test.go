@@ -178,3 +178,54 @@ func TestAnHTTPSIssuerHasSecureCookiesAndHSTS(t *testing.T) {
 		t.Error("no HSTS")
 	}
 }
+
+// monitoring are the request headers that real monitoring scripts add to every
+// request of a page, each list as a browser sends it: in lower case and in order.
+var monitoring = map[string]string{
+	"W3C Trace Context":         "traceparent,tracestate",
+	"W3C Baggage":               "baggage,traceparent",
+	"Sentry":                    "baggage,content-type,sentry-trace",
+	"Datadog":                   "x-datadog-origin,x-datadog-parent-id,x-datadog-sampling-priority,x-datadog-tags,x-datadog-trace-id",
+	"New Relic":                 "newrelic,traceparent,tracestate",
+	"Zipkin, many headers":      "x-b3-parentspanid,x-b3-sampled,x-b3-spanid,x-b3-traceid",
+	"Zipkin, one header":        "b3",
+	"AWS X-Ray":                 "x-amzn-trace-id",
+	"Application Insights":      "request-context,request-id",
+	"Dynatrace":                 "x-dtc,x-dtpc,x-dtreferer",
+	"Elastic":                   "elastic-apm-traceparent,traceparent",
+	"a request id":              "authorization,prefer,x-request-id",
+	"an old library":            "content-type,x-requested-with",
+	"a page that is not cached": "cache-control,pragma",
+}
+
+func TestU11_AnyHeaderThatIsNoCredentialMayComeAlong(t *testing.T) {
+	h := newHouse(t)
+	preflight := func(path, method, names string) (allowed []string, r reply) {
+		r = h.send(http.MethodOptions, path, "", "Origin", "https://x.example", "Access-Control-Request-Method", method, "Access-Control-Request-Headers", names)
+		return strings.FieldsFunc(strings.Join(r.header.Values("Access-Control-Allow-Headers"), ","), func(c rune) bool { return c == ',' || c == ' ' }), r
+	}
+	for path, method := range openPaths {
+		for program, names := range monitoring {
+			allowed, r := preflight(path, method, names)
+			if !slices.Equal(allowed, strings.Split(names, ",")) || r.status/100 != 2 || r.header.Get("Access-Control-Allow-Credentials") != "" ||
+				r.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(strings.Join(r.header.Values("Vary"), ","), "Access-Control-Request-Headers") {
+				t.Errorf("%s for %s: %d %v", path, program, r.status, r.header)
+			}
+		}
+		for _, credential := range []string{"cookie", "Cookie", "set-cookie", "proxy-authorization", "x-auth-token", " X-Auth-Token "} {
+			if allowed, r := preflight(path, method, "traceparent,"+credential+",x-request-id"); !slices.Equal(allowed, []string{"traceparent", "x-request-id"}) {
+				t.Errorf("%s for %s: %v", path, credential, r.header)
+			}
+			if allowed, r := preflight(path, method, credential); len(allowed) > 0 {
+				t.Errorf("%s for %s alone: %v", path, credential, r.header)
+			}
+		}
+	}
+	for path, method := range ownerPaths {
+		if allowed, r := preflight(path, method, "traceparent"); len(allowed) > 0 || r.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s lets a page in: %v", path, r.header)
+		}
+	}
+	// And with them the request is answered like any other.
+	h.postForm(codePath, map[string][]string{"client_id": {"pub-a"}}, "Origin", "https://x.example", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").wantOK()
+}

@@ -179,7 +179,7 @@ func (s *Server) dispatch(routes []route) http.Handler {
 		}
 	}))
 	if c == public {
-		return s.cors.Handler(h)
+		return withoutCredentials(s.cors.Handler(h))
 	}
 	return h
 }

@@ -12,9 +12,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/rs/cors"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 )
 
@@ -84,14 +87,35 @@ func New(o Options) (*Server, error) {
 
 // newCORS lets any web page call the open endpoints, `null` origins among them
 // (desktop apps have no better one), without credentials: ambient cookies never
-// count there (ruling 0.11).
+// count there (ruling 0.11). So any request header may come along: what a page's
+// monitoring adds to its requests is none of ours (decision 0008).
 func newCORS() *cors.Cors {
 	const maxAge = 600 // seconds; ruling 0.14
 	return cors.New(cors.Options{
 		AllowedOrigins: []string{"*"},
 		AllowedMethods: []string{http.MethodGet, http.MethodPost},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "Prefer"},
+		AllowedHeaders: []string{"*"},
 		ExposedHeaders: []string{"WWW-Authenticate", "Retry-After", "Preference-Applied"},
 		MaxAge:         maxAge,
+	})
+}
+
+// unsentCredentials are headers that a web page is not allowed: credentials that no
+// page needs there.
+var unsentCredentials = []string{"cookie", "set-cookie", "proxy-authorization", strings.ToLower(bitcoinauth.Header)}
+
+// withoutCredentials takes those out of what a preflight asks for. What is not
+// allowed by name a browser does not send.
+func withoutCredentials(next http.Handler) http.Handler {
+	const asked = "Access-Control-Request-Headers"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if values := r.Header.Values(asked); r.Method == http.MethodOptions && len(values) > 0 {
+			names := strings.Split(strings.Join(values, ","), ",")
+			names = slices.DeleteFunc(names, func(name string) bool {
+				return slices.Contains(unsentCredentials, strings.ToLower(strings.TrimSpace(name)))
+			})
+			r.Header.Set(asked, strings.Join(names, ","))
+		}
+		next.ServeHTTP(w, r)
 	})
 }
