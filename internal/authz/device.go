@@ -38,6 +38,7 @@ const (
 	maxNonce      = 255
 	maxUserAgent  = 200
 	maxOrigin     = 200
+	maxDeviceText = 60
 	maxNetwork    = 64
 )
 
@@ -63,7 +64,7 @@ func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*De
 		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
 		SignatureRequired: ask.SignatureRequired || c.Approval == ApprovalSigned || s.settings.SignatureRequired,
 		Seen:              ask.Seen.clean(),
-		Says:              DeviceSays{Name: CleanText(ask.Says.Name, 60), Platform: CleanText(ask.Says.Platform, 60)},
+		Says:              ask.Says.clean(),
 	}
 	if ask.NumberMatch {
 		if r.MatchNumber, err = s.newMatchNumber(); err != nil {

@@ -32,9 +32,6 @@ const (
 // proxy's is nobody's.
 func (s *Service) reportSubjects(clientID string, seen Seen) []string {
 	subjects := []string{reportClientTag + clientID}
-	if seen.Origin != "" {
-		return subjects // a web page asked: the network is its visitor's, who may know nothing of it
-	}
 	network, err := netip.ParsePrefix(seen.Network)
 	if err != nil || (s.local && network.Addr().IsPrivate()) {
 		return subjects

@@ -77,17 +77,22 @@ func (r DeviceRequest) StateAt(now time.Time) State {
 // Seen is what the server saw of a request: of the device when it asked, of the
 // owner's browser or tool when it did something.
 type Seen struct {
-	// Network is coarse: the /24 or /48 of the address.
-	Network   string
+	// Network is coarse: the /24 or /48 of the address. Nothing that the sender
+	// writes changes it.
+	Network string
+	// UserAgent is what the sender calls itself: kept to be recognised by, and no
+	// rule may lean on it.
 	UserAgent string
-	// Origin is the web page the request was started from, if a browser sent it.
-	Origin string
 }
 
-// DeviceSays is what the device says of itself; nobody has checked it.
+// DeviceSays is what the device says of itself; nobody has checked it, and no rule
+// may lean on it (decision 0028).
 type DeviceSays struct {
 	Name     string
 	Platform string
+	// Origin is the web page that a browser says the request was started from. A
+	// program can send the header too.
+	Origin string
 }
 
 // clean makes what a stranger's request said of itself fit to be kept and shown.
@@ -95,7 +100,15 @@ func (s Seen) clean() Seen {
 	return Seen{
 		Network:   CleanText(s.Network, maxNetwork),
 		UserAgent: CleanText(s.UserAgent, maxUserAgent),
-		Origin:    CleanText(s.Origin, maxOrigin),
+	}
+}
+
+// clean makes what a device says of itself fit to be kept and shown.
+func (d DeviceSays) clean() DeviceSays {
+	return DeviceSays{
+		Name:     CleanText(d.Name, maxDeviceText),
+		Platform: CleanText(d.Platform, maxDeviceText),
+		Origin:   CleanText(d.Origin, maxOrigin),
 	}
 }
 

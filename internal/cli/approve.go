@@ -61,13 +61,13 @@ type facts struct {
 	} `json:"scopes"`
 	RequestedAt int64 `json:"requested_at"`
 	Seen        struct {
-		Network   string `json:"network"`
-		UserAgent string `json:"user_agent"`
-		Origin    string `json:"origin"`
+		Network string `json:"network"`
 	} `json:"seen"`
 	Device struct {
-		Name     string `json:"name"`
-		Platform string `json:"platform"`
+		Name      string `json:"name"`
+		Platform  string `json:"platform"`
+		UserAgent string `json:"user_agent"`
+		Origin    string `json:"origin"`
 	} `json:"device"`
 	Match struct {
 		Kind    string   `json:"kind"`
@@ -198,12 +198,6 @@ func (f facts) show(env *Env, c *owner) {
 		fmt.Fprintf(w, "    - %s (%s, %s)\n", printable(s.Text), printable(s.Scope), printable(s.Weight))
 	}
 	fmt.Fprintf(w, "  We saw:  asked %s ago, from %s\n", env.Now().Sub(time.Unix(f.RequestedAt, 0)).Round(time.Second), networkInWords(f.Seen.Network))
-	if f.Seen.UserAgent != "" {
-		fmt.Fprintf(w, "           by the program %s\n", printable(f.Seen.UserAgent))
-	}
-	if f.Seen.Origin != "" {
-		fmt.Fprintf(w, "           started from the web page %s\n", printable(f.Seen.Origin))
-	}
 	if f.Imitates != "" {
 		fmt.Fprintf(w, "  Warning: this is not %q, which is registered there; it only looks like it\n", printable(f.Imitates))
 	}
@@ -216,8 +210,13 @@ func (f facts) show(env *Env, c *owner) {
 	if n := f.Reports.Network; n > 0 {
 		fmt.Fprintf(w, "  Warning: today %s reported what devices of that network asked\n", people(n))
 	}
-	if f.Device.Name != "" || f.Device.Platform != "" {
-		fmt.Fprintf(w, "  It says of itself: %q %q\n", printable(f.Device.Name), printable(f.Device.Platform))
+	fmt.Fprintln(w, "  It says of itself:")
+	for _, claim := range []struct{ what, text string }{
+		{"name", f.Device.Name}, {"platform", f.Device.Platform}, {"program", f.Device.UserAgent}, {"started from the web page", f.Device.Origin},
+	} {
+		if claim.text != "" {
+			fmt.Fprintf(w, "    - %s: %q\n", claim.what, printable(claim.text))
+		}
 	}
 	fmt.Fprintf(w, "  Lasts:   %s\n", f.lasts())
 }

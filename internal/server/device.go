@@ -33,7 +33,7 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 	ask := authz.DeviceAsk{
 		Scope: p.text("scope"), NumberMatch: p.flag("number_match"), Nonce: p.text("nonce"),
 		SignatureRequired: p.text("approval") == authz.ApprovalSigned,
-		Says:              authz.DeviceSays{Name: p.text("device_name"), Platform: p.text("device_platform")},
+		Says:              authz.DeviceSays{Name: p.text("device_name"), Platform: p.text("device_platform"), Origin: r.Header.Get("Origin")},
 		Seen:              s.seen(r),
 	}
 	client, err := s.identifyClient(r, p)
@@ -62,7 +62,6 @@ func (s *Server) seen(r *http.Request) authz.Seen {
 	return authz.Seen{
 		Network:   s.authz.NetworkOf(s.source(r)),
 		UserAgent: r.UserAgent(),
-		Origin:    r.Header.Get("Origin"),
 	}
 }
 
@@ -185,13 +184,14 @@ type approvalFacts struct {
 	RequestedAt int64       `json:"requested_at"`
 	ExpiresAt   int64       `json:"expires_at"`
 	Seen        struct {
-		Network   string `json:"network"`
+		Network string `json:"network"`
+	} `json:"seen"`
+	// Device is what the device says of itself, in its parameters and its headers.
+	Device struct {
+		Name      string `json:"name,omitempty"`
+		Platform  string `json:"platform,omitempty"`
 		UserAgent string `json:"user_agent,omitempty"`
 		Origin    string `json:"origin,omitempty"`
-	} `json:"seen"`
-	Device struct {
-		Name     string `json:"name,omitempty"`
-		Platform string `json:"platform,omitempty"`
 	} `json:"device"`
 	Match struct {
 		Kind    string   `json:"kind"`
@@ -237,8 +237,9 @@ func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
 	for _, t := range authz.DescribeScopes(f.Scope) {
 		out.Scopes = append(out.Scopes, scopeFact{t.Scope, t.Text, t.Weight, t.Optional})
 	}
-	out.Seen.Network, out.Seen.UserAgent, out.Seen.Origin = string(f.Network), f.Request.Seen.UserAgent, f.Request.Seen.Origin
+	out.Seen.Network = string(f.Network)
 	out.Device.Name, out.Device.Platform = f.Request.Says.Name, f.Request.Says.Platform
+	out.Device.UserAgent, out.Device.Origin = f.Request.Seen.UserAgent, f.Request.Says.Origin
 	out.Imitates, out.ImitatesServer = f.Imitates.Name, f.Imitates.Server
 	out.Reports.Client, out.Reports.Network = f.Reports.Client, f.Reports.Network
 	out.Match.Kind, out.Match.Numbers = string(f.Match), f.Numbers

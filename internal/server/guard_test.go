@@ -245,3 +245,42 @@ func TestB17_EveryCodeThatCannotBeUsedCostsTheSameAndAReloadLocksNobody(t *testi
 	}
 	h.review(alice, h.ask("pub-a", "openid").userCode)
 }
+
+// What a device writes into its request is a claim, header or not (decision 0028).
+func TestB21_NoHeaderOfADeviceLiftsItsNetworksBan(t *testing.T) {
+	claims := []string{
+		"Origin", "https://app.example", "Referer", "https://app.example/tv", "User-Agent", "TV/1", "X-Forwarded-For", "198.51.100.7", "Forwarded", "for=198.51.100.7",
+		"X-Real-IP", "198.51.100.7", "Sec-Fetch-Site", "cross-site",
+	}
+	says := url.Values{"client_id": {"pub-a"}, "scope": {"openid"}, "device_name": {"TV"}, "device_platform": {"linux"}}
+	h := newHouse(t)
+	for i := range 10 {
+		h.from("203.0.113.9")
+		code := h.postForm(codePath, says, claims...).wantOK().text("user_code")
+		h.from("198.51.100.7")
+		h.signed(fmt.Sprintf("person %d", i), http.MethodPost, denyPath, `{"userCode":"`+code+`","report":true}`).wantOK()
+	}
+	h.from("203.0.113.9")
+	for i := 0; i < len(claims); i += 2 {
+		h.postForm(codePath, says, claims[i:i+2]...).wantError(http.StatusTooManyRequests, "temporarily_unavailable")
+	}
+	h.from("198.51.100.7").postForm(codePath, says, claims...).wantOK()
+}
+
+func TestB21_AnOriginIsAmongWhatTheDeviceSays(t *testing.T) {
+	h := newHouse(t)
+	says := url.Values{"client_id": {"pub-a"}, "scope": {"openid"}, "device_name": {"Kitchen TV"}}
+	code := h.postForm(codePath, says, "Origin", "https://app.example", "User-Agent", "TheProgram/1.0").wantOK().text("user_code")
+	facts := h.signed("alice", http.MethodGet, "/api/auth/device/approval?user_code="+code, "").wantOK().members()
+	seen, _ := facts["seen"].(map[string]any)
+	device, _ := facts["device"].(map[string]any)
+	if len(seen) != 1 || seen["network"] != "same" || device["origin"] != "https://app.example" || device["user_agent"] != "TheProgram/1.0" || device["name"] != "Kitchen TV" {
+		t.Errorf("seen %v, the device says %v", seen, device)
+	}
+	page, _ := h.review(h.signIn("alice"), code)
+	saw, said, found := strings.Cut(page.body, "What the device says of itself")
+	if !found || strings.Contains(saw, "app.example") || strings.Contains(saw, "TheProgram") || !strings.Contains(said, "https://app.example") ||
+		!strings.Contains(said, "TheProgram") {
+		t.Error("the page puts what was said elsewhere")
+	}
+}

@@ -135,7 +135,7 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Verified: f.Client.Registered,
 		Identity: f.Identity.DisplayName(), BAPID: f.Identity.BAPID,
 		Scopes:     scopeViews(f.Request.Scope, f.Client.Registered),
-		Origin:     f.Request.Seen.Origin,
+		Origin:     f.Request.Says.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
 		Numbers: f.Numbers, Letters: f.Match == authz.MatchLetters, SignedOnly: f.Request.SignatureRequired,
 		Network: networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),

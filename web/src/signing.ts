@@ -45,7 +45,7 @@ export interface ApprovalFacts {
   scopes: { scope: string; text: string; weight: string; optional: boolean }[];
   requested_at: number;
   expires_at: number;
-  seen: { network: string; user_agent?: string; origin?: string };
+  seen: { network: string };
   device: { name?: string; platform?: string };
   match: { kind: "none" | "number" | "letters"; numbers?: string[] };
   signature_required: boolean;

@@ -21,7 +21,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 	err := s.change(ctx, "storing a device request", insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		keptTime(r.CreatedAt), keptTime(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
-		r.Seen.Network, r.Seen.UserAgent, r.Seen.Origin, r.Says.Name, r.Says.Platform)
+		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform)
 	if errors.Is(err, authz.ErrNotFound) {
 		return authz.ErrExists
 	}
@@ -38,7 +38,7 @@ func requestFields(r *authz.DeviceRequest) []any {
 		toTime{&r.CreatedAt},
 		toTime{&r.ExpiresAt},
 		&r.SignatureRequired, &r.MatchNumber, &r.Nonce,
-		&r.Seen.Network, &r.Seen.UserAgent, &r.Seen.Origin, &r.Says.Name, &r.Says.Platform,
+		&r.Seen.Network, &r.Seen.UserAgent, &r.Says.Origin, &r.Says.Name, &r.Says.Platform,
 	}
 }
 

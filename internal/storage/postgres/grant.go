@@ -17,7 +17,7 @@ func grantArgs(g authz.Grant) []any {
 	return []any{
 		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, keptTime(g.AuthTime),
 		keptTime(g.CreatedAt), keptTime(g.ExpiresAt), keptTime(g.LastUsedAt), keptTime(g.RevokedAt),
-		g.Seen.Network, g.Seen.UserAgent, g.Seen.Origin, g.Says.Name, g.Says.Platform,
+		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform,
 	}
 }
 
@@ -30,7 +30,7 @@ func grantFields(g *authz.Grant) []any {
 		toTime{&g.ExpiresAt},
 		toTime{&g.LastUsedAt},
 		toTime{&g.RevokedAt},
-		&g.Seen.Network, &g.Seen.UserAgent, &g.Seen.Origin, &g.Says.Name, &g.Says.Platform,
+		&g.Seen.Network, &g.Seen.UserAgent, &g.Says.Origin, &g.Says.Name, &g.Says.Platform,
 	}
 }
 

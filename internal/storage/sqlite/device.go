@@ -30,7 +30,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 		}
 		_, err = exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
 			r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
-			r.Seen.Network, r.Seen.UserAgent, r.Seen.Origin, r.Says.Name, r.Says.Platform)
+			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform)
 		if err == nil {
 			s.index.add(keys, c.LastInsertRowID())
 		}
@@ -50,8 +50,8 @@ func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
 			Scope: r.ColumnText(4), State: authz.State(r.ColumnText(5)), AccountID: r.ColumnText(6),
 			CreatedAt: columnTime(r, 7), ExpiresAt: columnTime(r, 8),
 			SignatureRequired: r.ColumnBool(9), MatchNumber: r.ColumnInt(10), Nonce: r.ColumnText(11),
-			Seen: authz.Seen{Network: r.ColumnText(12), UserAgent: r.ColumnText(13), Origin: r.ColumnText(14)},
-			Says: authz.DeviceSays{Name: r.ColumnText(15), Platform: r.ColumnText(16)},
+			Seen: authz.Seen{Network: r.ColumnText(12), UserAgent: r.ColumnText(13)},
+			Says: authz.DeviceSays{Name: r.ColumnText(15), Platform: r.ColumnText(16), Origin: r.ColumnText(14)},
 		}
 	}
 }

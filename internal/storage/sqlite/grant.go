@@ -16,7 +16,7 @@ func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, g.AuthTime,
 		g.CreatedAt, g.ExpiresAt, g.LastUsedAt, g.RevokedAt, receipt,
-		g.Seen.Network, g.Seen.UserAgent, g.Seen.Origin, g.Says.Name, g.Says.Platform)
+		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform)
 	return err
 }
 
@@ -29,8 +29,8 @@ func scanGrant(r *sqlite.Stmt) authz.Grant {
 		BAPID: r.ColumnText(4), MemberKey: r.ColumnText(5), ACR: r.ColumnText(6), Nonce: r.ColumnText(7),
 		AuthTime: columnTime(r, 8), CreatedAt: columnTime(r, 9), ExpiresAt: columnTime(r, 10),
 		LastUsedAt: columnTime(r, 11), RevokedAt: columnTime(r, 12),
-		Seen: authz.Seen{Network: r.ColumnText(13), UserAgent: r.ColumnText(14), Origin: r.ColumnText(15)},
-		Says: authz.DeviceSays{Name: r.ColumnText(16), Platform: r.ColumnText(17)},
+		Seen: authz.Seen{Network: r.ColumnText(13), UserAgent: r.ColumnText(14)},
+		Says: authz.DeviceSays{Name: r.ColumnText(16), Platform: r.ColumnText(17), Origin: r.ColumnText(15)},
 	}
 }
 

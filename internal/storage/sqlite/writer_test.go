@@ -248,7 +248,7 @@ func wide(n int) authz.DeviceRequest {
 func wideRow(r authz.DeviceRequest) []any {
 	return []any{
 		r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID, r.CreatedAt, r.ExpiresAt,
-		r.SignatureRequired, r.MatchNumber, r.Nonce, r.Seen.Network, r.Seen.UserAgent, r.Seen.Origin, r.Says.Name, r.Says.Platform,
+		r.SignatureRequired, r.MatchNumber, r.Nonce, r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform,
 	}
 }
 

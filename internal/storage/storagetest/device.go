@@ -13,8 +13,8 @@ func (b *bench) request() authz.DeviceRequest {
 		ID: b.word("request"), DeviceCode: b.hash(), UserCode: b.hash(), ClientID: b.word("client"),
 		Scope: "openid profile", State: authz.Pending, CreatedAt: at(0), ExpiresAt: at(900),
 		SignatureRequired: true, MatchNumber: 47, Nonce: b.word("nonce"),
-		Seen: authz.Seen{Network: "192.0.2.0/24", UserAgent: b.word("agent"), Origin: "https://app.example"},
-		Says: authz.DeviceSays{Name: b.word("name"), Platform: "linux"},
+		Seen: authz.Seen{Network: "192.0.2.0/24", UserAgent: b.word("agent")},
+		Says: authz.DeviceSays{Name: b.word("name"), Platform: "linux", Origin: "https://app.example"},
 	}
 }
 
@@ -56,8 +56,8 @@ var deviceCases = []testCase{
 		for _, s := range awkward {
 			r := b.request()
 			r.ID, r.ClientID, r.Scope, r.Nonce = s, s, s, s
-			r.Seen = authz.Seen{Network: s, UserAgent: s, Origin: s}
-			r.Says = authz.DeviceSays{Name: s, Platform: s}
+			r.Seen = authz.Seen{Network: s, UserAgent: s}
+			r.Says = authz.DeviceSays{Name: s, Platform: s, Origin: s}
 			b.ok(b.store.CreateDeviceRequest(b.Context(), r))
 			b.kept(r)
 		}

@@ -24,7 +24,7 @@ var grantCases = []testCase{
 			r := b.pending()
 			a := b.approval(r, i)
 			a.Receipt, a.Grant.Scope, a.Grant.Nonce, a.Grant.MemberKey, a.Grant.ACR = s, s, s, s, s
-			a.Grant.Seen, a.Grant.Says = authz.Seen{Network: s, UserAgent: s, Origin: s}, authz.DeviceSays{Name: s, Platform: s}
+			a.Grant.Seen, a.Grant.Says = authz.Seen{Network: s, UserAgent: s}, authz.DeviceSays{Name: s, Platform: s, Origin: s}
 			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
 			got, err := b.store.Grant(b.Context(), r.ID)
 			b.ok(err)
