@@ -1,10 +1,8 @@
 package receipt
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"countersign.dev/bap"
@@ -12,6 +10,10 @@ import (
 )
 
 const (
+	// ApprovalPath is where approvals are sent. A signed request to anywhere else, a
+	// denial among them, is no receipt.
+	ApprovalPath = "/api/auth/device/approve"
+
 	receiptVersion = 1
 	maxReceipt     = 64 << 10
 	// clockSkew is how far the signing time may lie outside the statement's own
@@ -53,7 +55,9 @@ type Check string
 const (
 	CheckFormat    Check = "format"    // a receipt, in its one encoding
 	CheckSignature Check = "signature" // the token covers path and body
+	CheckPath      Check = "path"      // the request is an approval
 	CheckStatement Check = "statement" // the body carries a statement, in its one encoding
+	CheckCode      Check = "code"      // the statement is about the code that the request names
 	CheckIdentity  Check = "identity"  // the key that signed is the identity's
 	CheckTime      Check = "time"      // signed while the statement was valid
 )
@@ -85,13 +89,16 @@ func Verify(text []byte) (*Verified, error) {
 	v := &Verified{}
 	var r file
 	var token *bitcoinauth.Verified
+	var userCode string
 	steps := []struct {
 		check Check
 		run   func() error
 	}{
 		{CheckFormat, func() (err error) { r, err = parseFile(text); return err }},
 		{CheckSignature, func() (err error) { token, err = verifyToken(r); return err }},
-		{CheckStatement, func() (err error) { v.Statement, err = bodyStatement(r.Body); return err }},
+		{CheckPath, func() error { return checkPath(r.Path) }},
+		{CheckStatement, func() (err error) { v.Statement, userCode, err = readBody(r.Body); return err }},
+		{CheckCode, func() error { return checkCode(v.Statement, userCode) }},
 		{CheckIdentity, func() error { return checkIdentity(r, v.Statement, token.PublicKey) }},
 		{CheckTime, func() error { return checkTime(v.Statement, token.Time) }},
 	}
@@ -128,18 +135,35 @@ func verifyToken(r file) (*bitcoinauth.Verified, error) {
 	return bitcoinauth.Verify(r.Token, bitcoinauth.Check{Path: r.Path, Body: []byte(r.Body), Now: t.Time})
 }
 
-// bodyStatement finds the statement in the body of an approve request.
-func bodyStatement(body string) (Statement, error) {
-	var request struct {
-		Statement string `json:"statement"`
+func checkPath(path string) error {
+	if path != ApprovalPath {
+		return errors.New("the signed request is not an approval")
 	}
-	if err := json.Unmarshal([]byte(body), &request); err != nil {
-		return Statement{}, errors.New("the body is not JSON")
+	return nil
+}
+
+// readBody reads the body of an approve request as the server does, and returns the
+// statement in it and the code.
+func readBody(body string) (s Statement, userCode string, err error) {
+	members, err := ReadMembers([]byte(body))
+	if err != nil {
+		return s, "", err
 	}
-	if strings.Count(body, `"statement"`) != 1 {
-		return Statement{}, errors.New("the body does not carry exactly one statement")
+	texts := map[string]string{}
+	for _, name := range []string{"userCode", "scope", "statement", "match"} { // what the server reads
+		if texts[name], err = members.Text(name); err != nil {
+			return s, "", err
+		}
 	}
-	return ParseStatement(request.Statement)
+	s, err = ParseStatement(texts["statement"])
+	return s, texts["userCode"], err
+}
+
+func checkCode(s Statement, userCode string) error {
+	if UserCodeHash(userCode) != s.UserCodeHash {
+		return errors.New("the statement is about another code than the request")
+	}
+	return nil
 }
 
 func checkIdentity(r file, s Statement, publicKey string) error {

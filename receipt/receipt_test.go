@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -15,8 +16,6 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/receipt"
 )
-
-const approvePath = "/api/auth/device/approve"
 
 var signedAt = time.Date(2026, 11, 23, 9, 0, 30, 0, time.UTC)
 
@@ -46,15 +45,27 @@ func statement(tb testing.TB) receipt.Statement {
 // make signs a statement as an owner's tool would and returns the receipt.
 func makeReceipt(tb testing.TB, s receipt.Statement, signer *ec.PrivateKey, at time.Time) string {
 	tb.Helper()
-	body, err := json.Marshal(map[string]string{"userCode": "BCDF-GHJK", "statement": s.Encode()})
+	return sign(tb, signer, at, receipt.ApprovalPath, body("BCDF-GHJK", s.Encode()))
+}
+
+// body is that of an approve request.
+func body(userCode, statement string) string {
+	return fmt.Sprintf(`{"userCode":%q,"statement":%q}`, userCode, statement)
+}
+
+// sign writes any signed request in the form of a receipt.
+func sign(tb testing.TB, signer *ec.PrivateKey, at time.Time, path, body string) string {
+	tb.Helper()
+	token, err := bitcoinauth.Sign(signer, bitcoinauth.Signing{Path: path, Body: []byte(body), Time: at})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	token, err := bitcoinauth.Sign(signer, bitcoinauth.Signing{Path: approvePath, Body: body, Time: at})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return receipt.Receipt{BAPID: bapID(tb, key(7)), Path: approvePath, Body: string(body), Token: token}.Encode()
+	return receipt.Receipt{BAPID: bapID(tb, key(7)), Path: path, Body: body, Token: token}.Encode()
+}
+
+// checks are all of them, in their order.
+var checks = []receipt.Check{
+	receipt.CheckFormat, receipt.CheckSignature, receipt.CheckPath, receipt.CheckStatement, receipt.CheckCode, receipt.CheckIdentity, receipt.CheckTime,
 }
 
 func failed(err error) receipt.Check {
@@ -70,14 +81,13 @@ func TestN13_AReceiptVerifiesFromItselfAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Statement.Encode() != statement(t).Encode() || !v.SignedAt.Equal(signedAt) || len(v.Passed) != 5 {
+	if v.Statement.Encode() != statement(t).Encode() || !v.SignedAt.Equal(signedAt) || len(v.Passed) != len(checks) {
 		t.Errorf("%+v", v)
 	}
 }
 
 func TestN13_AnyChangedByteIsNoticedByANamedCheck(t *testing.T) {
 	good := []byte(makeReceipt(t, statement(t), key(7), signedAt))
-	checks := []receipt.Check{receipt.CheckFormat, receipt.CheckSignature, receipt.CheckStatement, receipt.CheckIdentity, receipt.CheckTime}
 	seen := map[receipt.Check]int{}
 	for i := range good {
 		for _, replacement := range []byte{good[i] ^ 1, good[i] ^ 0x20, 'A', ' '} {
@@ -99,24 +109,39 @@ func TestN13_AnyChangedByteIsNoticedByANamedCheck(t *testing.T) {
 }
 
 func TestEachCheckFailsByItsName(t *testing.T) {
-	other := statement(t)
-	other.BAPID = bapID(t, key(8))
-	early := statement(t)
-	wrongPurpose := statement(t)
-	wrongPurpose.Purpose = "sign-in"
-	for want, text := range map[receipt.Check]string{
-		receipt.CheckFormat:    `{"v":1}`,
-		receipt.CheckSignature: strings.Replace(makeReceipt(t, statement(t), key(7), signedAt), "BCDF-GHJK", "BCDF-GHJL", 1),
-		receipt.CheckStatement: makeReceipt(t, wrongPurpose, key(7), signedAt),
-		receipt.CheckIdentity:  makeReceipt(t, other, key(7), signedAt),
-		receipt.CheckTime:      makeReceipt(t, early, key(7), signedAt.Add(-time.Hour)),
-	} {
-		if _, err := receipt.Verify([]byte(text)); failed(err) != want {
-			t.Errorf("want %s to fail: %v", want, err)
-		}
+	good := statement(t).Encode()
+	with := func(change func(*receipt.Statement)) string {
+		s := statement(t)
+		change(&s)
+		return makeReceipt(t, s, key(7), signedAt)
 	}
-	if _, err := receipt.Verify([]byte(makeReceipt(t, statement(t), key(8), signedAt))); failed(err) != receipt.CheckIdentity {
-		t.Errorf("signed by another key: %v", err)
+	of := func(path, body string) string { return sign(t, key(7), signedAt, path, body) }
+	for what, row := range map[string]struct {
+		want receipt.Check
+		text string
+	}{
+		"no receipt":                  {receipt.CheckFormat, `{"v":1}`},
+		"a changed body":              {receipt.CheckSignature, strings.Replace(makeReceipt(t, statement(t), key(7), signedAt), "BCDF-GHJK", "BCDF-GHJL", 1)},
+		"a denial":                    {receipt.CheckPath, of("/api/auth/device/deny", body("BCDF-GHJK", good))},
+		"a grant taken back":          {receipt.CheckPath, of("/api/grants/mzxw6ytboi/revoke", body("BCDF-GHJK", good))},
+		"an approval with a query":    {receipt.CheckPath, of(receipt.ApprovalPath+"?a=1", body("BCDF-GHJK", good))},
+		"another purpose":             {receipt.CheckStatement, with(func(s *receipt.Statement) { s.Purpose = "sign-in" })},
+		"no statement":                {receipt.CheckStatement, of(receipt.ApprovalPath, `{"userCode":"BCDF-GHJK"}`)},
+		"a statement that is no text": {receipt.CheckStatement, of(receipt.ApprovalPath, `{"userCode":"BCDF-GHJK","statement":`+good+`}`)},
+		"a statement in another case": {receipt.CheckStatement, of(receipt.ApprovalPath, strings.Replace(body("BCDF-GHJK", good), "statement", "Statement", 1))},
+		"two statements":              {receipt.CheckStatement, of(receipt.ApprovalPath, strings.Replace(body("BCDF-GHJK", good), "{", `{"statement":"",`, 1))},
+		"two statements, one escaped": {receipt.CheckStatement, of(receipt.ApprovalPath, strings.Replace(body("BCDF-GHJK", good), "{", `{"\u0073tatement":"x",`, 1))},
+		"a match that is no text":     {receipt.CheckStatement, of(receipt.ApprovalPath, strings.Replace(body("BCDF-GHJK", good), "{", `{"match":42,`, 1))},
+		"something after it":          {receipt.CheckStatement, of(receipt.ApprovalPath, body("BCDF-GHJK", good)+"{}")},
+		"another code":                {receipt.CheckCode, of(receipt.ApprovalPath, body("BCDF-GHJL", good))},
+		"no code":                     {receipt.CheckCode, of(receipt.ApprovalPath, `{"statement":`+fmt.Sprintf("%q", good)+`}`)},
+		"another identity":            {receipt.CheckIdentity, with(func(s *receipt.Statement) { s.BAPID = bapID(t, key(8)) })},
+		"another key":                 {receipt.CheckIdentity, makeReceipt(t, statement(t), key(8), signedAt)},
+		"signed at another time":      {receipt.CheckTime, makeReceipt(t, statement(t), key(7), signedAt.Add(-time.Hour))},
+	} {
+		if _, err := receipt.Verify([]byte(row.text)); failed(err) != row.want {
+			t.Errorf("%s: want %s to fail: %v", what, row.want, err)
+		}
 	}
 }
 
@@ -154,6 +179,35 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if _, err := receipt.Verify(text); err != nil && failed(err) == "" {
 			t.Errorf("failed without a named check: %v", err)
+		}
+	})
+}
+
+// FuzzReadMembers: what is read is what any careful reader reads; what one reader
+// could take for something else is refused.
+func FuzzReadMembers(f *testing.F) {
+	f.Add([]byte(`{"userCode":"BCDF-GHJK","statement":"{}","match":null,"report":true,"x":[{"a":1}]}`))
+	f.Add([]byte(`{"statement":"a","Statement":"b","\u0073tatement":"c"}`))
+	f.Add([]byte(`{"a":{"b":1,"b":2}}`))
+	f.Add([]byte("{\"a\":\"\\ud800\",\"b\":\"\xff\"} x"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		m, err := receipt.ReadMembers(body)
+		if err != nil {
+			return
+		}
+		var again map[string]any
+		if err := json.Unmarshal(body, &again); err != nil {
+			t.Fatalf("%q is no JSON: %v", body, err)
+		}
+		maps.DeleteFunc(again, func(_ string, value any) bool { return value == nil })
+		if len(m.Texts)+len(m.Others) != len(again) {
+			t.Errorf("%q has %d members: %v", body, len(again), m)
+		}
+		for name, value := range again {
+			text, isText := value.(string)
+			if truth, other := m.Others[name]; other == isText || m.Texts[name] != text || truth != (value == true) {
+				t.Errorf("%q: %q was read otherwise: %v", body, name, m)
+			}
 		}
 	})
 }

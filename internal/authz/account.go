@@ -76,9 +76,13 @@ const (
 // must be signed by that very identity, so that a stolen session cannot rename
 // its owner.
 //
+//	Unauthorized: the owner came with a session
 //	InvalidRequest: the picture is not an https URL
 //	Forbidden: bapID is not the identity that signed
 func (s *Service) SetProfile(ctx context.Context, signer Owner, bapID string, p Profile) (Identity, error) {
+	if !signer.Signed() {
+		return Identity{}, refuse(Unauthorized, "a profile is set by a request signed with the identity's member key: send X-Auth-Token")
+	}
 	if bapID != signer.BAPID {
 		return Identity{}, refuse(Forbidden, "bapId is not the identity that signed")
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (s *Service) ReviewDevice(ctx context.Context, owner Owner, asker Asker, ty
 	if err != nil {
 		return Facts{}, err
 	}
-	if err := s.mayDecide(r, owner, true); err != nil {
+	if err := mayReview(r, owner); err != nil {
 		return Facts{}, err
 	}
 	return s.shownFacts(ctx, owner, asker, code, r, scope)
@@ -205,13 +206,15 @@ func (s *Service) checkStatement(f Facts, given receipt.Statement) error {
 	lifetime := int64(statementLifetime / time.Second)
 	if given.Encode() != s.statement(f, given.IssuedAt, given.ExpiresAt).Encode() ||
 		given.IssuedAt > now || given.ExpiresAt-given.IssuedAt > lifetime {
-		return refuse(Forbidden, "the signed statement is not the one of this request: fetch it again and sign that")
+		return errOtherStatement
 	}
 	if now >= given.ExpiresAt {
 		return refuse(Forbidden, "the signed statement has expired: fetch it again and sign that")
 	}
 	return nil
 }
+
+var errOtherStatement = refuse(Forbidden, "the signed statement is not the one of this request: fetch it again and sign that")
 
 // Decision is an owner's approval as it was received.
 type Decision struct {
@@ -222,17 +225,37 @@ type Decision struct {
 	// better-auth API, which know nothing of it.
 	Match    string
 	AskMatch bool
-	// Statement was signed by the request in Signed. Both are empty when a
-	// session approves.
-	Statement string
-	Signed    SignedRequest
+}
+
+// proof is the receipt that a signed approval leaves, and what it says; a session
+// leaves none. It is verified as anybody will verify it, before anything counts:
+// a signature that would prove something else, or nothing, approves nothing.
+//
+//	InvalidRequest: it does not verify
+//	Forbidden: it is another identity's, code's or time's
+func (o Owner) proof() (text string, says receipt.Statement, err error) {
+	if !o.Signed() {
+		return "", says, nil
+	}
+	text = receipt.Receipt{BAPID: o.BAPID, Path: o.signed.Path, Body: string(o.signed.Body), Token: o.signed.Token}.Encode()
+	v, err := receipt.Verify([]byte(text))
+	var failed *receipt.CheckError
+	if errors.As(err, &failed) && slices.Contains([]receipt.Check{receipt.CheckCode, receipt.CheckIdentity, receipt.CheckTime}, failed.Check) {
+		return "", says, refuseBecause(Forbidden, errOtherStatement.Description, err)
+	}
+	if err != nil {
+		return "", says, refuseBecause(InvalidRequest, "a signed approval must leave a receipt that verifies: sign, and send to "+receipt.ApprovalPath+
+			", the statement and the code exactly as this server gave them", err)
+	}
+	return text, v.Statement, nil
 }
 
 // ApproveDevice approves a request: one conditional update that also stores the
-// grant, and the receipt of a signed approval. A signed approval needs no
-// earlier opening; it claims and decides in one step.
+// grant, and the receipt of a signed approval. What a signed approval allows is
+// what its receipt says. It needs no earlier opening; it claims and decides in one
+// step.
 //
-//	InvalidRequest: no such code, or a bad statement
+//	InvalidRequest: no such code, or a signature that leaves no good receipt
 //	NotOpened, AlreadyDecided, ExpiredToken
 //	Forbidden: another account's, cancelled, or a signature is required
 //	WrongMatch: the request is denied now
@@ -246,38 +269,47 @@ func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d
 }
 
 func (s *Service) approveRequest(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, d Decision) (Grant, error) {
-	signed := d.Statement != ""
-	if err := s.mayDecide(r, owner, signed); err != nil {
+	if err := mayDecide(r, owner); err != nil {
 		return Grant{}, err
 	}
-	var err error
+	proof, says, err := owner.proof()
+	if err != nil {
+		return Grant{}, err
+	}
 	scope := d.Scope
-	var given receipt.Statement
-	if signed {
-		if given, err = receipt.ParseStatement(d.Statement); err != nil {
-			return Grant{}, refuseBecause(InvalidRequest, "statement cannot be read: sign and send exactly the text that this server gave", err)
-		}
-		scope = given.Scope
+	if owner.Signed() {
+		scope = says.Scope
 	}
 	f, err := s.facts(ctx, owner, asker, code, r, scope)
 	if err != nil {
 		return Grant{}, err
 	}
-	if signed {
-		if err := s.checkStatement(f, given); err != nil {
+	if owner.Signed() {
+		if err := s.checkStatement(f, says); err != nil {
 			return Grant{}, err
 		}
 	} else if r.SignatureRequired {
 		return Grant{}, refuse(Forbidden, "this request needs a signed approval: use the identity's key, for example `countersign approve`")
 	}
-	if (d.AskMatch || signed) && !matches(f.Match, r, code, d.Match) {
+	if (d.AskMatch || owner.Signed()) && !matches(f.Match, r, code, d.Match) {
 		return Grant{}, s.wrongMatch(ctx, owner, r)
 	}
-	return s.approve(ctx, owner, f, d)
+	return s.approve(ctx, owner, f, proof)
 }
 
 // mayDecide says early, and in words, what the store's condition will refuse.
-func (s *Service) mayDecide(r DeviceRequest, owner Owner, signed bool) error {
+func mayDecide(r DeviceRequest, owner Owner) error {
+	if err := mayReview(r, owner); err != nil {
+		return err
+	}
+	if r.AccountID == "" && !owner.Signed() {
+		return errNotOpened
+	}
+	return nil
+}
+
+// mayReview is mayDecide for who only looks.
+func mayReview(r DeviceRequest, owner Owner) error {
 	switch {
 	case r.AccountID != "" && r.AccountID != owner.AccountID:
 		return errForeign
@@ -285,14 +317,12 @@ func (s *Service) mayDecide(r DeviceRequest, owner Owner, signed bool) error {
 		return errCancelled
 	case r.State != Pending:
 		return errDecided
-	case r.AccountID == "" && !signed:
-		return errNotOpened
 	default:
 		return nil
 	}
 }
 
-func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision) (Grant, error) {
+func (s *Service) approve(ctx context.Context, owner Owner, f Facts, proof string) (Grant, error) {
 	now := s.now()
 	g := Grant{
 		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
@@ -307,11 +337,8 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision)
 		g.ACR = ACRPasskey
 	}
 	a := Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now}
-	if d.Statement != "" {
-		g.ACR, a.Unclaimed = ACRSignature, true
-		a.Receipt = receipt.Receipt{
-			BAPID: owner.BAPID, Path: d.Signed.Path, Body: string(d.Signed.Body), Token: d.Signed.Token,
-		}.Encode()
+	if proof != "" {
+		g.ACR, a.Unclaimed, a.Receipt = ACRSignature, true, proof
 	}
 	a.Grant = g
 	var err error
@@ -332,18 +359,18 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, d Decision)
 // says that the owner did not start it.
 //
 //	as ApproveDevice
-func (s *Service) DenyDevice(ctx context.Context, owner Owner, asker Asker, typed string, signed, report bool) error {
+func (s *Service) DenyDevice(ctx context.Context, owner Owner, asker Asker, typed string, report bool) error {
 	_, r, err := s.byUserCode(ctx, asker, typed)
 	if err != nil {
 		return err
 	}
-	if err := s.mayDecide(r, owner, signed); err != nil {
+	if err := mayDecide(r, owner); err != nil {
 		return err
 	}
-	return s.deny(ctx, owner, r, signed, report)
+	return s.deny(ctx, owner, r, report)
 }
 
-func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclaimed, report bool) error {
+func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, report bool) error {
 	now := s.now()
 	kind := EventDenied
 	if report {
@@ -353,7 +380,7 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, unclai
 	if err != nil {
 		return err
 	}
-	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: unclaimed, At: now, Event: event}
+	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: owner.Signed(), At: now, Event: event}
 	if report {
 		d.Reported = s.reportSubjects(r.ClientID, r.Seen)
 	}
@@ -383,7 +410,7 @@ func (s *Service) decision(owner Owner, kind EventKind, r DeviceRequest) (Event,
 // wrongMatch denies a request whose owner picked another number: the device in
 // front of them is not the one that asks.
 func (s *Service) wrongMatch(ctx context.Context, owner Owner, r DeviceRequest) error {
-	if err := s.deny(ctx, owner, r, true, true); err != nil {
+	if err := s.deny(ctx, owner, r, true); err != nil {
 		return err
 	}
 	return errWrongMatch
@@ -436,7 +463,7 @@ func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (st
 	// right and wrong codes look the same now.
 	mine := !missed && r.AccountID != "" && r.AccountID == asker.AccountID
 	switch {
-	case try.spent() && !asker.Proved && !mine:
+	case try.spent() && !asker.proved && !mine:
 		return "", DeviceRequest{}, errProofRequired
 	case missed:
 		if err := s.failed(ctx, try); err != nil {

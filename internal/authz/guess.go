@@ -72,9 +72,14 @@ type Asker struct {
 	// Browser tells one browser from another, by the hash of a cookie of ours; zero
 	// for what is no browser.
 	Browser Hash
-	// Proved: a key of the account has signed this very code, by ProveCode or by
+	// proved: a key of the account has signed this very code, by ProveCode or by
 	// signing the request that carries it.
-	Proved bool
+	proved bool
+}
+
+// Asker is the owner who tries a code.
+func (o Owner) Asker(from Source, browser Hash) Asker {
+	return Asker{AccountID: o.AccountID, From: from, Browser: browser, proved: o.Signed()}
 }
 
 // counted are what a failure is counted against, and how many each may have.
@@ -173,7 +178,7 @@ func (a Asker) turns() []string {
 		_, wide := a.From.blocks()
 		names = append(names, guessNetworkTag+wide.String())
 	}
-	if !a.Proved {
+	if !a.proved {
 		names = append(names, guessSite)
 	}
 	return names

@@ -23,6 +23,7 @@ import (
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
 	"countersign.dev/internal/storage/sqlite"
+	"countersign.dev/receipt"
 )
 
 // clock is the test's own.
@@ -51,6 +52,7 @@ type world struct {
 	clock    *clock
 	owners   []authz.Owner
 	keys     []*ec.PrivateKey
+	tokens   atomic.Int64 // made so far
 }
 
 func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world {
@@ -148,13 +150,22 @@ func (w *world) signedApproval(at *authz.Service, owner int, userCode string) er
 	if err != nil {
 		return err
 	}
-	token, err := bitcoinauth.Sign(w.keys[owner], bitcoinauth.Signing{Path: "/approve", Body: body, Time: w.clock.Now()})
+	who, err := w.signed(at, owner, receipt.ApprovalPath, body)
 	if err != nil {
 		return err
 	}
-	signed := authz.SignedRequest{Token: token, Path: "/approve", Body: body}
-	_, err = at.ApproveDevice(ctx, w.owners[owner], asker, authz.Decision{UserCode: userCode, Match: match, Statement: statement, Signed: signed})
+	_, err = at.ApproveDevice(ctx, who, asker, authz.Decision{UserCode: userCode, Match: match})
 	return err
+}
+
+// signed is an owner who has signed this very request. No two tokens are alike.
+func (w *world) signed(at *authz.Service, owner int, path string, body []byte) (authz.Owner, error) {
+	unlike := time.Duration(w.tokens.Add(1)) * time.Millisecond
+	token, err := bitcoinauth.Sign(w.keys[owner], bitcoinauth.Signing{Path: path, Body: body, Time: w.clock.Now().Add(unlike)})
+	if err != nil {
+		return authz.Owner{}, err
+	}
+	return at.SignedOwner(context.Background(), authz.SignedRequest{Token: token, Path: path, Body: body})
 }
 
 // history is what was promised about one device request. The invariants of the
@@ -199,7 +210,7 @@ func (h *history) act(w *world, at *authz.Service, what string, who int, d *auth
 	case "sign":
 		err = w.signedApproval(at, who, d.UserCode)
 	case "deny":
-		err = at.DenyDevice(ctx, owner, asker, d.UserCode, false, false)
+		err = at.DenyDevice(ctx, owner, asker, d.UserCode, false)
 	case "poll":
 		_, err = at.RedeemDevice(ctx, client("my-app"), d.DeviceCode, 0)
 	case "steal":

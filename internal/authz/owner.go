@@ -26,7 +26,14 @@ type Owner struct {
 	SessionID string
 	// Seen is what the server saw of the request, for the owner's events.
 	Seen Seen
+	// signed is the very request, when that is what proved the identity. Only
+	// SignedOwner fills it: whoever has an owner cannot claim a signature for it.
+	signed *SignedRequest
 }
+
+// Signed reports whether the owner signed the very request, and did not come with a
+// session.
+func (o Owner) Signed() bool { return o.signed != nil }
 
 // SignedRequest is a request as it was received, with its X-Auth-Token.
 type SignedRequest struct {
@@ -88,7 +95,7 @@ func (s *Service) SignedOwner(ctx context.Context, r SignedRequest) (Owner, erro
 	}
 	return Owner{
 		AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
-		Method: MethodBAP, AuthTime: s.now(),
+		Method: MethodBAP, AuthTime: s.now(), signed: &r,
 	}, nil
 }
 

@@ -8,11 +8,17 @@ import (
 // ProofPath is the request target that the token of a proof is made for.
 const ProofPath = "/device"
 
-// ProveCode reports whether a token proves that a key of the owner's account was
-// at hand when this code was typed: an X-Auth-Token over ProofPath and the body
-// code=XXXX-XXXX, the code as it is shown. It counts once. A token that proves
-// nothing is no error: the person goes on without a proof.
-func (s *Service) ProveCode(ctx context.Context, owner Owner, token, typed string) (bool, error) {
+// ProveCode returns the asker as one who has proved the code, if a token says that a
+// key of the owner's account was at hand when it was typed: an X-Auth-Token over
+// ProofPath and the body code=XXXX-XXXX, the code as it is shown. It counts once. A
+// token that proves nothing is no error: the person goes on without a proof.
+func (s *Service) ProveCode(ctx context.Context, owner Owner, asker Asker, token, typed string) (Asker, error) {
+	proved, err := s.provesCode(ctx, owner, token, typed)
+	asker.proved = proved
+	return asker, err
+}
+
+func (s *Service) provesCode(ctx context.Context, owner Owner, token, typed string) (bool, error) {
 	code, ok := ParseUserCode(typed)
 	if !ok || token == "" {
 		return false, nil

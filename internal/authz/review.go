@@ -108,11 +108,11 @@ func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d 
 	if err != nil {
 		return review.RequestID, err
 	}
-	if err := s.mayDecide(r, owner, false); err != nil {
+	if err := mayDecide(r, owner); err != nil {
 		return review.RequestID, err
 	}
 	if !d.Approve || d.Report {
-		return review.RequestID, s.deny(ctx, owner, r, false, d.Report)
+		return review.RequestID, s.deny(ctx, owner, r, d.Report)
 	}
 	f, err := s.facts(ctx, owner, asker, review.UserCode, r, "")
 	if err != nil {

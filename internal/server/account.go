@@ -45,7 +45,7 @@ func (s *Server) clientName(r *http.Request, id string) string {
 
 // grants lists what the owner allowed.
 func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
-	who, _, err := s.owner(r, nil)
+	who, err := s.owner(r, nil)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
 
 // grantReceipt gives the owner the signature over an approval, byte for byte.
 func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
-	who, _, err := s.owner(r, nil)
+	who, err := s.owner(r, nil)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ type profileView struct {
 
 // profile gives the owner the profile of one of their identities.
 func (s *Server) profile(w http.ResponseWriter, r *http.Request) error {
-	who, _, err := s.owner(r, nil)
+	who, err := s.owner(r, nil)
 	if err != nil {
 		return err
 	}
@@ -168,22 +168,13 @@ func (s *Server) setProfile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	bapID, audience := p.text("bapId"), p.text("aud")
+	bapID := p.text("bapId")
 	given := authz.Profile{
 		Name: p.text("name"), GivenName: p.text("given_name"), FamilyName: p.text("family_name"),
 		Picture: p.text("picture"), Description: p.text("description"),
 	}
-	if p.err != nil {
-		return p.err
-	}
-	who, signed, err := s.owner(r, p.raw)
+	who, err := s.acting(r, p)
 	if err != nil {
-		return err
-	}
-	if signed == nil {
-		return &authz.Error{Code: authz.Unauthorized, Description: "a profile is set by a request signed with the identity's member key: send X-Auth-Token"}
-	}
-	if err := s.checkAudience(audience); err != nil {
 		return err
 	}
 	identity, err := s.authz.SetProfile(r.Context(), who, bapID, given)
@@ -207,7 +198,7 @@ func newIdentityView(i authz.Identity) identityView {
 
 // identities lists the identities of the owner's account.
 func (s *Server) identities(w http.ResponseWriter, r *http.Request) error {
-	who, _, err := s.owner(r, nil)
+	who, err := s.owner(r, nil)
 	if err != nil {
 		return err
 	}

@@ -1,35 +1,25 @@
 package server
 
 import (
-	"bytes"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
-	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/receipt"
 )
 
-const (
-	// maxBody bounds a request body in bytes.
-	maxBody = 64 << 10
-	// maxDepth bounds the nesting of JSON that nobody asked for.
-	maxDepth = 16
-)
+// maxBody bounds a request body in bytes.
+const maxBody = 64 << 10
 
 // params are the members of a request body, form or JSON alike (ruling 0.1).
 // The URL's query never counts (requirement T-02).
 type params struct {
-	values map[string]string
-	// odd are members whose JSON value is not a text; asking for one is an error,
-	// ignoring it is not (RFC 6749 §3.2: unrecognised parameters are ignored).
-	odd map[string]bool
+	// Asking for a member that is not a text is an error, ignoring it is not
+	// (RFC 6749 §3.2: unrecognised parameters are ignored).
+	receipt.Members
 	// raw is the body as it was received: what an X-Auth-Token covers.
 	raw []byte
 	err error
@@ -37,14 +27,15 @@ type params struct {
 
 // text returns a member; an empty value counts as absent (RFC 6749 §3.2).
 func (p *params) text(name string) string {
-	if p.odd[name] && p.err == nil {
-		p.err = &authz.Error{Code: authz.InvalidRequest, Description: name + " must be a text"}
+	value, err := p.Text(name)
+	if err != nil && p.err == nil {
+		p.err = &authz.Error{Code: authz.InvalidRequest, Description: err.Error()}
 	}
-	return p.values[name]
+	return value
 }
 
 // flag returns a member that is true or "true".
-func (p *params) flag(name string) bool { return p.values[name] == "true" }
+func (p *params) flag(name string) bool { return p.Others[name] || p.Texts[name] == "true" }
 
 // decode reads the body of a request once. Handlers that have asked for every
 // member they know return err.
@@ -106,7 +97,7 @@ func readBody(r *http.Request) ([]byte, error) {
 }
 
 func (p *params) readForm() error {
-	p.values = map[string]string{}
+	p.Texts = map[string]string{}
 	form, err := url.ParseQuery(string(p.raw))
 	if err != nil {
 		return &authz.Error{Code: authz.InvalidRequest, Description: "the form body cannot be read: encode it as application/x-www-form-urlencoded", Cause: err}
@@ -115,112 +106,25 @@ func (p *params) readForm() error {
 		if len(values) > 1 {
 			return errTwice
 		}
-		if !isText(values[0]) {
+		if !receipt.IsText(values[0]) {
 			return errNoText
 		}
-		p.values[name] = values[0]
+		p.Texts[name] = values[0]
 	}
 	return nil
-}
-
-// isText reports whether a value is what every database keeps as it is: UTF-8
-// (RFC 6749 appendix B) without a NUL.
-func isText(value string) bool {
-	return utf8.ValidString(value) && strings.IndexByte(value, 0) < 0
 }
 
 var (
-	errNoText   = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter is not UTF-8, or has a NUL in it"}
-	errTwice    = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter was sent twice"}
-	errNotJSON  = &authz.Error{Code: authz.InvalidRequest, Description: "the body is not a JSON object"}
-	errTooDeep  = &authz.Error{Code: authz.InvalidRequest, Description: "the JSON is nested too deeply"}
-	errTrailing = &authz.Error{Code: authz.InvalidRequest, Description: "there is something after the JSON object"}
+	errNoText = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter is not UTF-8, or has a NUL in it"}
+	errTwice  = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter was sent twice"}
 )
 
-// decoders are used again and again: a new one costs as much as what it reads.
-var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(bytes.NewReader(nil)) }}
-
-// readJSON reads one flat JSON object. A name that is there twice is refused
-// (requirement D-04), because parsers differ in which they believe; so is text
-// that is not UTF-8.
-func (p *params) readJSON() error {
-	p.values = map[string]string{}
-	d := decoders.Get().(*jsontext.Decoder) //nolint:forcetypeassert // there is nothing else in it
-	defer decoders.Put(d)
-	d.Reset(bytes.NewReader(p.raw))
-	if d.PeekKind() != '{' {
-		return errNotJSON
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return notJSON(err)
-	}
-	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return notJSON(err)
-		}
-		if err := p.readMember(d, name.String()); err != nil {
-			return err
-		}
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return notJSON(err)
-	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return errTrailing
+// readJSON reads one flat JSON object (requirement D-04), as receipts read it.
+func (p *params) readJSON() (err error) {
+	if p.Members, err = receipt.ReadMembers(p.raw); err != nil {
+		return &authz.Error{Code: authz.InvalidRequest, Description: err.Error()}
 	}
 	return nil
-}
-
-func notJSON(err error) error {
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return errTwice
-	}
-	return errNotJSON
-}
-
-func (p *params) readMember(d *jsontext.Decoder, name string) error {
-	switch d.PeekKind() {
-	case '"':
-		value, err := d.ReadToken()
-		if err != nil {
-			return notJSON(err)
-		}
-		if p.values[name] = value.String(); !isText(p.values[name]) {
-			return errNoText
-		}
-		return nil
-	case 't':
-		p.values[name] = "true"
-		p.isOdd(name)
-	case 'n': // null is how some say that a member is absent
-	default:
-		p.isOdd(name)
-	}
-	return skip(d)
-}
-
-// isOdd remembers a member whose value is not a text.
-func (p *params) isOdd(name string) {
-	if p.odd == nil {
-		p.odd = map[string]bool{}
-	}
-	p.odd[name] = true
-}
-
-// skip reads one value of any kind, not too deep.
-func skip(d *jsontext.Decoder) error {
-	for level := d.StackDepth(); ; {
-		if _, err := d.ReadToken(); err != nil {
-			return notJSON(err)
-		}
-		switch depth := d.StackDepth(); {
-		case depth > maxDepth:
-			return errTooDeep
-		case depth <= level:
-			return nil
-		}
-	}
 }
 
 // preferredWait is the `wait` of the Prefer header in seconds (RFC 7240 §4.3),

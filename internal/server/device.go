@@ -157,14 +157,12 @@ func (s *Server) deviceApproval(w http.ResponseWriter, r *http.Request) error {
 	if navigation(r) {
 		return errForPrograms
 	}
-	who, signed, err := s.owner(r, nil)
+	who, err := s.owner(r, nil)
 	if err != nil {
 		return err
 	}
 	q := r.URL.Query()
-	asker := s.asker(r, who)
-	asker.Proved = signed != nil // the query, which holds the code, is signed
-	facts, err := s.authz.ReviewDevice(r.Context(), who, asker, q.Get("user_code"), q.Get("scope"))
+	facts, err := s.authz.ReviewDevice(r.Context(), who, s.asker(r, who), q.Get("user_code"), q.Get("scope"))
 	if err != nil {
 		return err
 	}
@@ -258,25 +256,21 @@ func (s *Server) approveDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d := authz.Decision{UserCode: p.text("userCode"), Scope: p.text("scope"), Statement: p.text("statement"), Match: p.text("match")}
+	d, statement := authz.Decision{UserCode: p.text("userCode"), Scope: p.text("scope"), Match: p.text("match")}, p.text("statement")
 	if p.err != nil {
 		return p.err
 	}
-	who, signed, err := s.owner(r, p.raw)
+	who, err := s.owner(r, p.raw)
 	if err != nil {
 		return err
 	}
 	switch {
-	case signed == nil && d.Statement != "":
+	case !who.Signed() && statement != "":
 		return &authz.Error{Code: authz.InvalidRequest, Description: "a statement counts only when the request is signed: send X-Auth-Token over exactly this body"}
-	case signed != nil && d.Statement == "":
+	case who.Signed() && statement == "":
 		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed approval carries the statement that GET /api/auth/device/approval gave"}
-	case signed != nil:
-		d.Signed = *signed
 	}
-	asker := s.asker(r, who)
-	asker.Proved = signed != nil
-	g, err := s.authz.ApproveDevice(r.Context(), who, asker, d)
+	g, err := s.authz.ApproveDevice(r.Context(), who, s.asker(r, who), d)
 	if err != nil {
 		return err
 	}
@@ -293,13 +287,11 @@ func (s *Server) denyDevice(w http.ResponseWriter, r *http.Request) error {
 	if p.err != nil {
 		return p.err
 	}
-	who, signed, err := s.owner(r, p.raw)
+	who, err := s.owner(r, p.raw)
 	if err != nil {
 		return err
 	}
-	asker := s.asker(r, who)
-	asker.Proved = signed != nil
-	if err := s.authz.DenyDevice(r.Context(), who, asker, code, signed != nil, report); err != nil {
+	if err := s.authz.DenyDevice(r.Context(), who, s.asker(r, who), code, report); err != nil {
 		return err
 	}
 	return writeJSON(w, success{Success: true})

@@ -242,8 +242,9 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 	// Used up: somebody else's browser with the same session gets no further with it.
 	third := h.ask("pub-a", "openid")
 	once := h.proof("bob", third.userCode)
-	if proved, err := h.service.ProveCode(t.Context(), h.ownerOf(bob), once, third.userCode); !proved || err != nil {
-		t.Fatalf("%v %v", proved, err)
+	unproved := h.ownerOf(bob).Asker(authz.Source{}, authz.Hash{})
+	if proved, err := h.service.ProveCode(t.Context(), h.ownerOf(bob), unproved, once, third.userCode); proved == unproved || err != nil {
+		t.Fatal(err)
 	}
 	h.page("/device", bob, url.Values{"code": {third.userCode}, "proof": {once}}).wantPage(429)
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/receipt"
 )
 
 //go:embed templates/*.html
@@ -148,9 +149,9 @@ func form(r *http.Request) (*params, error) {
 	if err != nil {
 		return nil, &authz.Error{Code: codeForm, Description: "this form cannot be read: go back and send it again", Cause: err}
 	}
-	p := &params{values: map[string]string{}}
+	p := &params{Members: receipt.Members{Texts: map[string]string{}}}
 	for name, values := range fields {
-		p.values[name] = strings.Join(values, " ")
+		p.Texts[name] = strings.Join(values, " ")
 	}
 	return p, nil
 }

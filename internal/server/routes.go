@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"countersign.dev/receipt"
 )
 
 // class says who may call an endpoint and how.
@@ -197,7 +199,7 @@ func (s *Server) adapt(c class, h handler) http.Handler {
 			s.writeError(rec, r, c, errCrossOrigin)
 			return
 		}
-		if !isText(r.URL.Path) { // nothing has such a name, and not every database can be asked
+		if !receipt.IsText(r.URL.Path) { // nothing has such a name, and not every database can be asked
 			s.writeError(rec, r, c, errNoEndpoint)
 			return
 		}

@@ -47,17 +47,15 @@ func (s *Server) sessionOwner(r *http.Request) (authz.Owner, error) {
 }
 
 // owner returns who sent a request: whoever signed it, else whose session it
-// carries. The signed request is nil for a session.
-func (s *Server) owner(r *http.Request, body []byte) (authz.Owner, *authz.SignedRequest, error) {
+// carries.
+func (s *Server) owner(r *http.Request, body []byte) (authz.Owner, error) {
 	token := r.Header.Get(bitcoinauth.Header)
 	if token == "" {
-		who, err := s.sessionOwner(r)
-		return who, nil, err
+		return s.sessionOwner(r)
 	}
-	signed := authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: body, From: s.source(r)}
-	who, err := s.authz.SignedOwner(r.Context(), signed)
+	who, err := s.authz.SignedOwner(r.Context(), authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: body, From: s.source(r)})
 	who.Seen = s.seen(r)
-	return who, &signed, err
+	return who, err
 }
 
 // acting returns who sent a request that changes something. One that is signed
@@ -68,11 +66,11 @@ func (s *Server) acting(r *http.Request, p *params) (authz.Owner, error) {
 	if p.err != nil {
 		return authz.Owner{}, p.err
 	}
-	who, signed, err := s.owner(r, p.raw)
+	who, err := s.owner(r, p.raw)
 	if err != nil {
 		return authz.Owner{}, err
 	}
-	if signed != nil {
+	if who.Signed() {
 		if err := s.checkAudience(audience); err != nil {
 			return authz.Owner{}, err
 		}

@@ -44,7 +44,7 @@ func (s *Server) listed(addr netip.Addr) bool {
 
 // asker is who tries a user code.
 func (s *Server) asker(r *http.Request, who authz.Owner) authz.Asker {
-	return authz.Asker{AccountID: who.AccountID, From: s.source(r), Browser: browser(r)}
+	return who.Asker(s.source(r), browser(r))
 }
 
 // foreign reports whether a page of another origin made a browser send a request:
@@ -107,10 +107,7 @@ func (s *Server) nameBrowser(w http.ResponseWriter, r *http.Request) {
 // provedAsker is who tries a code on the page, with the proof that came with it:
 // an X-Auth-Token over authz.ProofPath and the code, or empty.
 func (s *Server) provedAsker(r *http.Request, who authz.Owner, proof, code string) (authz.Asker, error) {
-	asker := s.asker(r, who)
-	proved, err := s.authz.ProveCode(r.Context(), who, proof, code)
-	asker.Proved = proved
-	return asker, err
+	return s.authz.ProveCode(r.Context(), who, s.asker(r, who), proof, code)
 }
 
 // hopsBefore yields the addresses that forwarded headers name, the last one
