@@ -31,6 +31,7 @@ func (s *Service) Identities(ctx context.Context, owner Owner) ([]Identity, erro
 //
 //	Unauthorized: the signature is refused
 //	Forbidden: bapID is not the identity of the key that signed, or it belongs to another account
+//	AccountFull: the account has as many as it may
 func (s *Service) LinkIdentity(ctx context.Context, owner Owner, r SignedRequest, bapID, name string) (Identity, error) {
 	v, err := s.verifySigned(ctx, r)
 	if err != nil {
@@ -53,6 +54,9 @@ func (s *Service) LinkIdentity(ctx context.Context, owner Owner, r SignedRequest
 	}
 	event.BAPID = proved
 	err = s.store.LinkIdentity(ctx, identity, event)
+	if errors.Is(err, ErrFull) {
+		return Identity{}, errTooManyIdentities
+	}
 	if !errors.Is(err, ErrExists) {
 		return identity, err
 	}
@@ -65,6 +69,8 @@ func (s *Service) LinkIdentity(ctx context.Context, owner Owner, r SignedRequest
 	}
 	return existing, nil
 }
+
+var errTooManyIdentities = refuse(AccountFull, "an account has 20 identities at most: remove one first, or sign in with this one, which makes it an account of its own")
 
 const (
 	maxNameGraphemes        = 60

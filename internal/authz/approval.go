@@ -258,6 +258,7 @@ func (o Owner) proof() (text string, says receipt.Statement, err error) {
 //	InvalidRequest: no such code, or a signature that leaves no good receipt
 //	NotOpened, AlreadyDecided, ExpiredToken
 //	Forbidden: another account's, cancelled, or a signature is required
+//	AccountFull: the account has as many living grants as it may
 //	WrongMatch: the request is denied now
 //	TooManyGuesses, ProofRequired
 func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d Decision) (Grant, error) {
@@ -426,13 +427,14 @@ func (s *Service) decided(r DeviceRequest, failed error) {
 }
 
 var (
-	errNoSuchCode = refuse(InvalidRequest, "there is no such code: check it against the device, or start again there")
-	errDecided    = refuse(AlreadyDecided, "this request is already decided")
-	errNotOpened  = refuse(NotOpened, "this request was not opened yet: look at it before deciding")
-	errForeign    = refuse(Forbidden, "this request was opened by somebody else")
-	errWrongMatch = refuse(WrongMatch, "that is not what the device shows, so the request was denied")
-	errCodeOver   = refuse(ExpiredToken, "this code has expired: start again on the device")
-	errCancelled  = refuse(Forbidden, "too many people opened this code, so it was cancelled: start again on the device, and give the code to nobody")
+	errNoSuchCode    = refuse(InvalidRequest, "there is no such code: check it against the device, or start again there")
+	errDecided       = refuse(AlreadyDecided, "this request is already decided")
+	errNotOpened     = refuse(NotOpened, "this request was not opened yet: look at it before deciding")
+	errForeign       = refuse(Forbidden, "this request was opened by somebody else")
+	errWrongMatch    = refuse(WrongMatch, "that is not what the device shows, so the request was denied")
+	errCodeOver      = refuse(ExpiredToken, "this code has expired: start again on the device")
+	errTooManyGrants = refuse(AccountFull, "an account may have 200 devices and programs at once: take back one that you no longer use (countersign grants list, or the page /account), then approve again")
+	errCancelled     = refuse(Forbidden, "too many people opened this code, so it was cancelled: start again on the device, and give the code to nobody")
 )
 
 // byUserCode finds the request of a typed user code and returns the code as it
@@ -483,6 +485,8 @@ func decisionRefused(err error, owner Owner, now time.Time) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return errNoSuchCode
+	case errors.Is(err, ErrFull):
+		return errTooManyGrants
 	case !errors.As(err, &state):
 		return err
 	case state.Request.StateAt(now) == Expired:

@@ -4,6 +4,27 @@ package authz
 // work. docs/security/bounds.md has every table's bound; docs/operations.md tells
 // operators of these.
 const (
+	// IdentitiesPerAccount: people have a few, for work, for play, for each machine.
+	IdentitiesPerAccount = 20
+	// SessionsPerAccount: browsers and machines of a week. A sign-in beyond ends the
+	// oldest instead of being refused, which would lock its owner out.
+	SessionsPerAccount = 100
+	// EventsPerAccount is three months of ten events a day.
+	EventsPerAccount = 1000
+	// LivingGrants: devices and programs that may act for somebody now. Nobody looks
+	// through more when one is stolen.
+	LivingGrants = 200
+	// GrantsPerAccount is of grants that are alive or over: the newest, with their
+	// receipts, for three months of ten approvals a day. Living ones always stay.
+	GrantsPerAccount = 1000
+	// ReportsPerAccount is of the subjects that somebody reported within a day.
+	ReportsPerAccount = 100
+	// ReviewsPerSession: requests that are looked at in one browser within minutes.
+	ReviewsPerSession = 8
+	// ForgottenAtOnce bounds the work of an operation that finds far more than is
+	// kept, as one may from before there was a bound.
+	ForgottenAtOnce = 100
+
 	// refreshesPerMinute is how often one grant's tokens are refreshed: they live an
 	// hour, and processes that share a grant refresh at once, but not every second.
 	refreshesPerMinute = 60

@@ -59,6 +59,8 @@ const (
 	WrongMatch Code = "wrong_match"
 	// TooManyGuesses: wrong user codes were tried too often (RFC 8628 §5.1).
 	TooManyGuesses Code = "too_many_guesses"
+	// AccountFull is invalid_request on the wire: the account has as many as it may.
+	AccountFull Code = "account_full"
 	// ProofRequired: so many wrong user codes are being tried by everybody together
 	// that a code is looked up only for who signs it.
 	ProofRequired Code = "proof_required"

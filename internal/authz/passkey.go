@@ -60,7 +60,7 @@ func (s *Service) RemovePasskey(ctx context.Context, owner Owner, id string) err
 const noSuchPasskey = "you have no such passkey"
 
 var (
-	errTooManyPasskeys = refuse(InvalidRequest, "an account has 20 passkeys at most: remove one first")
+	errTooManyPasskeys = refuse(AccountFull, "an account has 20 passkeys at most: remove one first")
 	errPasskeyExists   = refuse(InvalidRequest, "this passkey is here already")
 )
 

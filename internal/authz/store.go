@@ -12,7 +12,11 @@ import (
 //
 // Strings are kept byte for byte (no case folding, no truncation). Times are
 // kept to the millisecond. An Event is stored in the transaction of what it tells
-// of, and only when that happened.
+// of, and only when that happened; of an account's events the newest
+// EventsPerAccount are kept. Where there are more of something than are kept, an
+// operation forgets at most ForgottenAtOnce. Servers that do it to one account at
+// the same moment do not see each other: each further one may leave or let in one
+// more for each operation that is under way there.
 type Store interface {
 	ClientStore
 	DeviceStore
@@ -78,14 +82,17 @@ type DeviceStore interface {
 	// ApproveDeviceRequest moves a pending, unexpired request to approved and
 	// stores its grant, its receipt if it has one, and its event, in one transaction. The
 	// request must be a.AccountID's, or nobody's if a.Unclaimed allows it; it is
-	// that account's afterwards. Of concurrent decisions exactly one succeeds.
+	// that account's afterwards. Of concurrent decisions exactly one succeeds. Of the
+	// account's grants the newest GrantsPerAccount are kept, and those alive at a.At.
 	//	ErrNotFound
 	//	*StateError: not pending, expired at a.At, or not this account's
+	//	ErrFull: the account has LivingGrants grants that are alive at a.At
 	ApproveDeviceRequest(ctx context.Context, a Approval) error
 	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
 	// same conditions as ApproveDeviceRequest, and in the same transaction stores
 	// its event and notes d.AccountID's report of each subject in d.Reported; a
-	// report by the same account before is replaced.
+	// report by the same account before is replaced. Of an account's reports the
+	// newest ReportsPerAccount are kept.
 	//	ErrNotFound
 	//	*StateError: as for ApproveDeviceRequest
 	DenyDeviceRequest(ctx context.Context, d Denial) error
@@ -114,8 +121,10 @@ type AccountStore interface {
 	Identity(ctx context.Context, bapID string) (Identity, error)
 	// Identities returns an account's identities, oldest first.
 	Identities(ctx context.Context, accountID string) ([]Identity, error)
-	// LinkIdentity adds an identity to an existing account.
+	// LinkIdentity adds an identity to an existing account. Concurrent calls at one
+	// server do not get past the limit.
 	//	ErrExists: it belongs to an account already
+	//	ErrFull: the account has IdentitiesPerAccount identities
 	//	ErrNotFound: there is no such account
 	LinkIdentity(ctx context.Context, i Identity, e Event) error
 	// SetProfile replaces the profile of an identity.
@@ -128,6 +137,7 @@ type AccountStore interface {
 type SessionStore interface {
 	// CreateSession stores a session, ends the one it replaces and notes that the
 	// passkey that began it was used at the session's CreatedAt, in one transaction.
+	// Of its account's sessions the newest SessionsPerAccount stay.
 	//	ErrNotFound: there is no such account, or its account has no such passkey
 	//	ErrCounter: the passkey's counter is not above the one kept, and not both
 	//	are 0; of concurrent calls with one counter above 0 one succeeds
@@ -148,8 +158,8 @@ type SessionStore interface {
 	// the one with the token keep, and returns how many. There is one event, and
 	// none if there was nothing to end.
 	EndOtherSessions(ctx context.Context, accountID string, keep Hash, now time.Time, e Event) (int, error)
-	// CreateReview stores a review. Of those of its session the newest eight are
-	// kept: looking again and again fills no database.
+	// CreateReview stores a review. Of those of its session the newest
+	// ReviewsPerSession are kept: looking again and again fills no database.
 	CreateReview(ctx context.Context, r Review) error
 	// TakeReview returns and deletes a review of this session that expires after
 	// now. Of concurrent calls one gets it.

@@ -68,6 +68,7 @@ var answers = map[authz.Code]answer{
 	authz.WrongMatch:           {status: http.StatusForbidden, wire: "access_denied"},
 	authz.TooManyGuesses:       {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	authz.ProofRequired:        {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
+	authz.AccountFull:          {status: http.StatusBadRequest, wire: "invalid_request"},
 	codeMethod:                 {status: http.StatusMethodNotAllowed, wire: "invalid_request"},
 	codeMediaType:              {status: http.StatusUnsupportedMediaType, wire: "invalid_request"},
 	codeTooLarge:               {status: http.StatusRequestEntityTooLarge, wire: "invalid_request"},

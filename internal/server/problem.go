@@ -32,6 +32,7 @@ var problems = map[authz.Code]problem{
 	authz.UserNotFound:   {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.Unauthorized:   {"problem.what-unauthorized", "problem.next-unauthorized"},
 	authz.NotFound:       {"problem.what-none", "problem.next-none"},
+	authz.AccountFull:    {"problem.what-full", "problem.next-full"},
 	authz.Unavailable:    {"problem.what-busy", "problem.next-busy"},
 	codeMethod:           {"problem.what-method", "problem.go-back"},
 	codeMediaType:        {"problem.what-form", "problem.go-back"},

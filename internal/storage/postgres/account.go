@@ -65,10 +65,33 @@ func (s *Store) Identities(ctx context.Context, accountID string) ([]authz.Ident
 	}, `SELECT `+identityColumns+` FROM identities WHERE account_id = $1 ORDER BY created_at, bap_id`, accountID)
 }
 
-// LinkIdentity implements authz.AccountStore.
+var linkIdentity = `
+WITH known AS (
+	SELECT EXISTS (SELECT FROM identities WHERE bap_id = $12) AS taken, (SELECT count(*) FROM identities WHERE account_id = $13) AS has
+), linked AS (
+	INSERT INTO identities (` + identityColumns + `)
+	SELECT $12, id, $14, $15, $16 FROM accounts, known WHERE id = $13 AND has < $17
+	ON CONFLICT DO NOTHING RETURNING bap_id
+), ` + tell(1, "linked") + `
+SELECT EXISTS (SELECT FROM linked), taken, has >= $17 FROM known`
+
+// LinkIdentity implements authz.AccountStore. Those of one server take turns and
+// count each other; the account is not locked, on which other servers' groups would wait.
 func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "linking an identity", e, `INSERT INTO identities (`+identityColumns+`) VALUES ($12, $13, $14, $15, $16)
-		RETURNING bap_id`, identityArgs(i)...)
+	var linked, taken, full bool
+	err := s.write(ctx, "linking an identity", i.AccountID, func(b *pgx.Batch, outcome *error) {
+		queueOne(b, outcome, linkIdentity, append(append(eventArgs(e), identityArgs(i)...), authz.IdentitiesPerAccount), &linked, &taken, &full)
+	})
+	switch {
+	case err != nil || linked:
+		return err
+	case full && !taken:
+		return authz.ErrFull
+	}
+	if _, err := s.Identity(ctx, i.BAPID); err != nil {
+		return err // there is no such account
+	}
+	return authz.ErrExists
 }
 
 // SetProfile implements authz.AccountStore.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -126,16 +127,25 @@ func (s *Store) CancelDeviceRequest(ctx context.Context, id string, now time.Tim
 
 // The account that decides must have opened the request, or nobody has and $5
 // allows that.
-const decided = `
-WITH decided AS (
+const decision = `decided AS (
 	UPDATE device_requests SET state = $1, account_id = $2
-	WHERE id = $3 AND state = 'pending' AND expires_at > $4 AND (account_id = $2 OR ($5 AND account_id = ''))
-	RETURNING device_code
-), told AS (
-	INSERT INTO events (` + eventColumns + `) SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 FROM decided
-)`
+	WHERE id = $3 AND state = 'pending' AND expires_at > $4 AND (account_id = $2 OR ($5 AND account_id = ''))`
 
-const approveRequest = decided + `, granted AS (
+var decisionTold = ` RETURNING device_code
+), ` + tell(6, "decided")
+
+const livingGrants = `SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4`
+
+// A grant that is over makes room for a new one, with its tokens, where there are
+// too many.
+var approveRequest = `
+WITH ` + decision + fmt.Sprintf(` AND (`+livingGrants+`) < %d`, authz.LivingGrants) + decisionTold + fmt.Sprintf(`, over AS (
+	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
+		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT %d OFFSET %d
+	)) FOR UPDATE SKIP LOCKED)) RETURNING id
+), tokens AS (
+	DELETE FROM refresh_tokens USING over WHERE grant_id = over.id
+)`, authz.ForgottenAtOnce, authz.GrantsPerAccount-1) + `, granted AS (
 	INSERT INTO grants (` + grantColumns + `, receipt)
 	SELECT $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35 FROM decided
 )
@@ -145,14 +155,21 @@ SELECT device_code FROM decided`
 func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
 	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, keptTime(a.At), a.Unclaimed}, eventArgs(a.Event)...)
 	args = append(append(args, grantArgs(a.Grant)...), a.Receipt)
-	return s.decide(ctx, "approving a device request", a.RequestID, approveRequest, args...)
+	err := s.decide(ctx, "approving a device request", a.RequestID, approveRequest, args...)
+	var state *authz.StateError
+	if errors.As(err, &state) && decidable(state.Request, a) {
+		return authz.ErrFull
+	}
+	return err
 }
 
-const denyRequest = decided + `, reported AS (
-	INSERT INTO reports (subject, account_id, reported_at)
-	SELECT subject, $2, $4 FROM decided, unnest($17::text[]) AS subject ORDER BY subject
-	ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = $4
-)
+// decidable reports whether nothing in a request keeps it from being approved.
+func decidable(r authz.DeviceRequest, a authz.Approval) bool {
+	return r.StateAt(a.At) == authz.Pending && (r.AccountID == a.AccountID || (a.Unclaimed && r.AccountID == ""))
+}
+
+var denyRequest = `
+WITH ` + decision + decisionTold + `, ` + report("$2", "$4", "$17", "decided") + `
 SELECT device_code FROM decided`
 
 // DenyDeviceRequest implements authz.DeviceStore.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,14 +17,27 @@ func eventArgs(e authz.Event) []any {
 	}
 }
 
+// tell is the part of a statement that stores an event if there are rows of another
+// part, and forgets the account's oldest; those that somebody else forgets at this
+// moment are left to them. Arrays make PostgreSQL look each up by its key, where it
+// would otherwise join them to all others of the account. The event's parameters begin with $first.
+func tell(first int, from string) string {
+	p := func(i int) string { return fmt.Sprintf("$%d", first+i) }
+	return fmt.Sprintf(`told AS (
+	INSERT INTO events (`+eventColumns+`) SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM (SELECT FROM %s LIMIT 1) AS once
+), forgotten AS (
+	DELETE FROM events WHERE seq = ANY (ARRAY (SELECT seq FROM events WHERE seq = ANY (ARRAY (
+		SELECT seq FROM events WHERE account_id = %[2]s AND EXISTS (SELECT FROM %[12]s) ORDER BY at DESC, seq DESC LIMIT %[13]d OFFSET %[14]d
+	)) FOR UPDATE SKIP LOCKED))
+)`, p(0), p(1), p(2), p(3), p(4), p(5), p(6), p(7), p(8), p(9), p(10), from, authz.ForgottenAtOnce, authz.EventsPerAccount-1)
+}
+
 // changeAndTell runs a statement that changes something and stores one event if
 // it did, and says how many rows it changed. The statement is written for that:
 // its parameters begin after those of the event, the first finds what it changes,
 // and it returns its rows.
 func (s *Store) changeAndTell(ctx context.Context, operation string, e authz.Event, statement string, args ...any) (int, error) {
-	return s.exec(ctx, operation, rowOf(args), `WITH changed AS (`+statement+`), told AS (
-		INSERT INTO events (`+eventColumns+`) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM (SELECT FROM changed LIMIT 1) AS once
-	) SELECT FROM changed`, append(eventArgs(e), args...)...)
+	return s.exec(ctx, operation, rowOf(args), `WITH changed AS (`+statement+`), `+tell(1, "changed")+` SELECT FROM changed`, append(eventArgs(e), args...)...)
 }
 
 // mustChangeAndTell is changeAndTell for a statement that must change a row.

@@ -63,18 +63,12 @@ func (s *Store) Grants(ctx context.Context, accountID string) ([]authz.Grant, er
 
 // Revoked before, a grant keeps its time and there is no event; reports are noted
 // all the same.
-const revokeGrant = `
+var revokeGrant = `
 WITH known AS (
 	SELECT id, revoked_at FROM grants WHERE id = $1 FOR NO KEY UPDATE
 ), revoked AS (
 	UPDATE grants SET revoked_at = $2 FROM known WHERE grants.id = known.id AND known.revoked_at = 0 RETURNING grants.id
-), told AS (
-	INSERT INTO events (` + eventColumns + `) SELECT $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM revoked
-), reported AS (
-	INSERT INTO reports (subject, account_id, reported_at)
-	SELECT subject, $14, $2 FROM known, unnest($15::text[]) AS subject ORDER BY subject
-	ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = $2
-)
+), ` + tell(3, "revoked") + `, ` + report("$14", "$2", "$15", "known") + `
 SELECT FROM known`
 
 // RevokeGrant implements authz.GrantStore.

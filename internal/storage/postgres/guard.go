@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,6 +34,21 @@ func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time
 	}
 	_, err := s.exec(ctx, "counting guesses", subjects[len(subjects)-1], countGuesses, subjects, keptTime(window))
 	return err
+}
+
+// report is the part of a statement that notes reports of the subjects in a
+// parameter if there is a row of another part, and forgets the account's oldest.
+func report(account, at, subjects, from string) string {
+	return fmt.Sprintf(`reported AS (
+	INSERT INTO reports (subject, account_id, reported_at)
+	SELECT subject, %[1]s, %[2]s FROM %[4]s, unnest(%[3]s::text[]) AS subject ORDER BY subject
+	ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = %[2]s
+), outdated AS (
+	DELETE FROM reports WHERE account_id = %[1]s AND subject = ANY (ARRAY (SELECT subject FROM reports WHERE account_id = %[1]s AND subject = ANY (ARRAY (
+		SELECT subject FROM reports WHERE account_id = %[1]s AND subject <> ALL (%[3]s::text[]) AND EXISTS (SELECT FROM %[4]s) ORDER BY reported_at DESC
+		LIMIT %[5]d OFFSET %[6]d - cardinality(%[3]s::text[])
+	)) FOR UPDATE SKIP LOCKED))
+)`, account, at, subjects, from, authz.ForgottenAtOnce, authz.ReportsPerAccount)
 }
 
 // Guesses implements authz.GuardStore.

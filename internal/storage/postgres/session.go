@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +14,14 @@ const (
 	sessionColumns = `token, id, account_id, bap_id, member_key, method, network, user_agent, created_at, expires_at`
 	insertSession  = `INSERT INTO sessions (` + sessionColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 	deleteSession  = `DELETE FROM sessions WHERE token = $1`
-	insertEvent    = `INSERT INTO events (` + eventColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+)
+
+var (
+	// A session that somebody else ends at this moment is left to them.
+	forgetSessions = fmt.Sprintf(`DELETE FROM sessions WHERE token = ANY (ARRAY (SELECT token FROM sessions WHERE token = ANY (ARRAY (
+		SELECT token FROM sessions WHERE account_id = $1 AND token <> $2 ORDER BY created_at DESC LIMIT %d OFFSET %d
+	)) FOR UPDATE SKIP LOCKED))`, authz.ForgottenAtOnce, authz.SessionsPerAccount-1)
+	insertEvent = `WITH one AS (SELECT), ` + tell(1, "one") + ` SELECT FROM one`
 )
 
 // CreateSession implements authz.SessionStore.
@@ -30,6 +38,7 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 		}
 		steps.Queue(insertSession, n.Session.Token[:], n.Session.ID, n.Session.AccountID, n.Session.BAPID, n.Session.MemberKey, n.Session.Method,
 			n.Session.Network, n.Session.UserAgent, keptTime(n.Session.CreatedAt), keptTime(n.Session.ExpiresAt))
+		steps.Queue(forgetSessions, n.Session.AccountID, n.Session.Token[:])
 		steps.Queue(insertEvent, eventArgs(n.Event)...)
 		return inserted(tx.SendBatch(ctx, steps).Close())
 	})
@@ -78,9 +87,6 @@ func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep aut
 		`DELETE FROM sessions WHERE account_id = $12 AND token <> $13 AND expires_at > $14 RETURNING id`, accountID, keep[:], keptTime(now))
 }
 
-// reviewsKept is how many reviews of one session are kept.
-const reviewsKept = 8
-
 const (
 	insertReview  = `INSERT INTO reviews (id, session, request_id, user_code, facts, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`
 	forgetReviews = `DELETE FROM reviews WHERE session = $1 AND id IN (
@@ -91,7 +97,7 @@ const (
 func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
 	return inserted(s.write(ctx, "storing a review", string(n.Session[:]), func(b *pgx.Batch, _ *error) {
 		b.Queue(insertReview, n.ID[:], n.Session[:], n.RequestID, n.UserCode, n.Facts[:], keptTime(n.ExpiresAt))
-		b.Queue(forgetReviews, n.Session[:], n.ID[:], reviewsKept-1)
+		b.Queue(forgetReviews, n.Session[:], n.ID[:], authz.ReviewsPerSession-1)
 	}))
 }
 

@@ -74,6 +74,14 @@ func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, e authz.Even
 		if err := insertIdentity(c, i); err != nil {
 			return err
 		}
+		var has int
+		err := one(c, func(r *sqlite.Stmt) { has = r.ColumnInt(0) }, `SELECT count(*) FROM identities WHERE account_id = ?`, i.AccountID)
+		if err != nil {
+			return err
+		}
+		if has > authz.IdentitiesPerAccount {
+			return authz.ErrFull // which takes it back
+		}
 		return insertEvent(c, e)
 	})
 }

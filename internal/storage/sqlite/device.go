@@ -200,6 +200,9 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) erro
 		if err := changedOr(c, n, err, deviceRequestByID, row, a.RequestID); err != nil {
 			return err
 		}
+		if err := makeRoom(c, a.AccountID, a.At); err != nil {
+			return err
+		}
 		if err := insertGrant(c, a.Grant, a.Receipt); err != nil {
 			return err
 		}

@@ -8,11 +8,18 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// insertEvent stores an event in the transaction of what it tells of.
+// insertEvent stores an event in the transaction of what it tells of, and forgets
+// the account's oldest.
 func insertEvent(c *sqlite.Conn, e authz.Event) error {
 	_, err := exec(c, `INSERT INTO events (id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.ID, e.AccountID, e.At, string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject)
+	if err != nil {
+		return err
+	}
+	_, err = exec(c, `DELETE FROM events WHERE seq IN (
+		SELECT seq FROM events WHERE account_id = ? ORDER BY at DESC, seq DESC LIMIT ? OFFSET ?)`,
+		e.AccountID, authz.ForgottenAtOnce, authz.EventsPerAccount)
 	return err
 }
 

@@ -20,6 +20,33 @@ func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 	return err
 }
 
+// makeRoom forgets an account's oldest grants that are over, with their tokens, so
+// that one more may come.
+//
+//	authz.ErrFull: too many are alive
+func makeRoom(c *sqlite.Conn, accountID string, now time.Time) error {
+	var alive int
+	err := one(c, func(r *sqlite.Stmt) { alive = r.ColumnInt(0) },
+		`SELECT count(*) FROM grants WHERE account_id = ? AND revoked_at = 0 AND expires_at > ?`, accountID, now)
+	if err != nil {
+		return err
+	}
+	if alive >= authz.LivingGrants {
+		return authz.ErrFull
+	}
+	var gone []string
+	_, err = query(c, func(r *sqlite.Stmt) { gone = append(gone, r.ColumnText(0)) }, `DELETE FROM grants WHERE rowid IN (
+			SELECT rowid FROM grants WHERE account_id = ?1 ORDER BY created_at DESC LIMIT ?3 OFFSET ?4
+		) AND (revoked_at > 0 OR expires_at <= ?2) RETURNING id`,
+		accountID, now, authz.ForgottenAtOnce, authz.GrantsPerAccount-1)
+	for _, id := range gone {
+		if err == nil {
+			_, err = exec(c, `DELETE FROM refresh_tokens WHERE grant_id = ?`, id)
+		}
+	}
+	return err
+}
+
 const grantColumns = `g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
 	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform`
 

@@ -51,7 +51,7 @@ func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time
 	return failures, wrap("reading guesses", err)
 }
 
-// noteReports stores what a denial reports.
+// noteReports stores what somebody reports, and forgets their oldest reports.
 func noteReports(c *sqlite.Conn, subjects []string, accountID string, at time.Time) error {
 	for _, subject := range subjects {
 		_, err := exec(c, `INSERT INTO reports (subject, account_id, reported_at) VALUES (?1, ?2, ?3)
@@ -60,7 +60,13 @@ func noteReports(c *sqlite.Conn, subjects []string, accountID string, at time.Ti
 			return err
 		}
 	}
-	return nil
+	if len(subjects) == 0 {
+		return nil
+	}
+	_, err := exec(c, `DELETE FROM reports WHERE account_id = ?1 AND subject IN (
+		SELECT subject FROM reports WHERE account_id = ?1 ORDER BY reported_at DESC LIMIT ?2 OFFSET ?3)`,
+		accountID, authz.ForgottenAtOnce, authz.ReportsPerAccount)
+	return err
 }
 
 // Reports implements authz.GuardStore.

@@ -26,6 +26,12 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 		if err := insertSession(c, n.Session); err != nil {
 			return err
 		}
+		_, err := exec(c, `DELETE FROM sessions WHERE token IN (
+			SELECT token FROM sessions WHERE account_id = ?1 AND token <> ?2 ORDER BY created_at DESC LIMIT ?3 OFFSET ?4)`,
+			n.Session.AccountID, n.Session.Token, authz.ForgottenAtOnce, authz.SessionsPerAccount-1)
+		if err != nil {
+			return err
+		}
 		return insertEvent(c, n.Event)
 	})
 }
@@ -96,9 +102,6 @@ func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep aut
 	return n, wrap("ending sessions", err)
 }
 
-// reviewsKept is how many reviews of one session are kept.
-const reviewsKept = 8
-
 // CreateReview implements authz.SessionStore.
 func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
 	return s.insert(ctx, "storing a review", several, func(c *sqlite.Conn) error {
@@ -109,7 +112,7 @@ func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
 		}
 		_, err = exec(c, `DELETE FROM reviews WHERE session = ?1 AND id IN (
 			SELECT id FROM reviews WHERE session = ?1 AND id <> ?2 ORDER BY expires_at DESC LIMIT -1 OFFSET ?3)`,
-			n.Session, n.ID, reviewsKept-1)
+			n.Session, n.ID, authz.ReviewsPerSession-1)
 		return err
 	})
 }

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t testing.TB) authz.Store) {
 		{"passkey", passkeyCases},
 		{"backup", backupCases},
 		{"sweep", sweepCases},
+		{"bound", boundCases},
 		{"store", storeCases},
 	} {
 		for _, c := range noun.cases {

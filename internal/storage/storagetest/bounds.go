@@ -1,0 +1,218 @@
+package storagetest
+
+import (
+	"errors"
+	"slices"
+
+	"countersign.dev/internal/authz"
+)
+
+// all makes n calls, some at once, and ends the test unless all succeed.
+func (b *bench) all(n int, call func(i int) error) {
+	b.Helper()
+	const atOnce = 50
+	for from := 0; from < n; from += atOnce {
+		b.ok(errors.Join(race(min(atOnce, n-from), func(i int) error { return call(from + i) })...))
+	}
+}
+
+// approvals makes so many approvals of requests that are pending.
+func (b *bench) approvals(n int, i authz.Identity) []authz.Approval {
+	b.Helper()
+	requests, made := make([]authz.DeviceRequest, n), make([]authz.Approval, n)
+	for k := range requests {
+		requests[k] = b.request()
+		made[k] = b.approval(requests[k], i)
+		made[k].Event = b.event(i.AccountID)
+	}
+	b.all(n, func(k int) error { return b.store.CreateDeviceRequest(b.Context(), requests[k]) })
+	return made
+}
+
+var boundCases = []testCase{
+	{"of an account's events the newest are kept, others' stay", func(b *bench) {
+		a, i := b.account()
+		other, j := b.account()
+		foreign := b.event(other.ID)
+		b.happening(j, foreign)
+		events := make([]authz.Event, authz.EventsPerAccount+60)
+		for n := range events {
+			events[n] = b.event(a.ID)
+			events[n].At = at(n)
+		}
+		b.all(len(events), func(n int) error { return b.store.SetProfile(b.Context(), i.BAPID, i.Profile, events[n]) })
+		slices.Reverse(events)
+		got, err := b.store.Events(b.Context(), a.ID, len(events))
+		b.ok(err)
+		b.same(got, events[:authz.EventsPerAccount])
+		b.told(other.ID, foreign)
+	}},
+	{"what did not happen forgets no event", func(b *bench) {
+		a, i := b.account()
+		events := make([]authz.Event, authz.EventsPerAccount)
+		for n := range events {
+			events[n] = b.event(a.ID)
+		}
+		b.all(len(events), func(n int) error { return b.store.SetProfile(b.Context(), i.BAPID, i.Profile, events[n]) })
+		b.refused(b.store.SetProfile(b.Context(), "nobody", i.Profile, b.event(a.ID)), authz.ErrNotFound)
+		b.refused(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: "none", At: at(1), Event: b.event(a.ID)}), authz.ErrNotFound)
+		got, err := b.store.Events(b.Context(), a.ID, len(events)+1)
+		b.ok(err)
+		b.same(len(got), len(events))
+	}},
+	{"a sign-in beyond the limit ends the oldest session, whatever the clock of the new one", func(b *bench) {
+		a, i := b.account()
+		other, j := b.account()
+		foreign := b.session(j)
+		foreign.CreatedAt = at(-100)
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: foreign}))
+		var made []authz.Session
+		for n := range authz.SessionsPerAccount {
+			s := b.session(i)
+			s.CreatedAt = at(n)
+			made = append(made, s)
+		}
+		b.all(len(made), func(n int) error { return b.store.CreateSession(b.Context(), authz.NewSession{Session: made[n]}) })
+		slow := b.session(i)
+		slow.CreatedAt = at(-5)
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: slow}))
+		got, err := b.store.Sessions(b.Context(), a.ID, at(0))
+		b.ok(err)
+		slices.Reverse(made)
+		b.same(got, append(made[:authz.SessionsPerAccount-1:authz.SessionsPerAccount-1], slow))
+		got, err = b.store.Sessions(b.Context(), other.ID, at(0))
+		b.ok(err)
+		b.same(got, []authz.Session{foreign})
+	}},
+	{"of concurrent sign-ins at two servers the newest stay", func(b *bench) {
+		a, i := b.account()
+		second := b.connect()
+		sessions := make([]authz.Session, authz.SessionsPerAccount+60)
+		for n := range sessions {
+			sessions[n] = b.session(i)
+		}
+		errs := race(len(sessions), func(n int) error {
+			return []authz.Store{b.store, second}[n%2].CreateSession(b.Context(), authz.NewSession{Session: sessions[n]})
+		})
+		b.ok(errors.Join(errs...))
+		last := b.session(i)
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: last}))
+		got, err := b.store.Sessions(b.Context(), a.ID, at(0))
+		b.ok(err)
+		b.same(len(got), authz.SessionsPerAccount)
+		_, err = b.store.Session(b.Context(), last.Token, at(0))
+		b.ok(err)
+	}},
+	{"of 40 identities that are linked at once, as many as an account may have are", func(b *bench) {
+		a, _ := b.account()
+		identities := make([]authz.Identity, 40)
+		events := make([]authz.Event, len(identities))
+		for n := range identities {
+			identities[n], events[n] = b.newIdentity(a.ID), b.event(a.ID)
+		}
+		errs := race(len(identities), func(n int) error { return b.store.LinkIdentity(b.Context(), identities[n], events[n]) })
+		b.count(errs, authz.IdentitiesPerAccount-1, is(authz.ErrFull))
+		there, err := b.store.Identities(b.Context(), a.ID)
+		b.ok(err)
+		b.same(len(there), authz.IdentitiesPerAccount)
+		told, err := b.store.Events(b.Context(), a.ID, 100)
+		b.ok(err)
+		b.same(len(told), authz.IdentitiesPerAccount-1)
+		b.refused(b.store.LinkIdentity(b.Context(), identities[slices.Index(errs, nil)], b.event(a.ID)), authz.ErrExists)
+		b.refused(b.connect().LinkIdentity(b.Context(), b.newIdentity(a.ID), b.event(a.ID)), authz.ErrFull)
+		other, _ := b.account()
+		b.ok(b.store.LinkIdentity(b.Context(), b.newIdentity(other.ID), b.event(other.ID)))
+	}},
+	{"an account with as many living grants as it may have gets no other, until one is over", func(b *bench) {
+		_, i := b.account()
+		_, j := b.account()
+		made := b.approvals(authz.LivingGrants-1, i)
+		b.all(len(made), func(n int) error { return b.store.ApproveDeviceRequest(b.Context(), made[n]) })
+		late := b.approvals(8, i)
+		errs := race(len(late), func(n int) error { return b.store.ApproveDeviceRequest(b.Context(), late[n]) })
+		b.count(errs, 1, is(authz.ErrFull))
+		told, err := b.store.Events(b.Context(), i.AccountID, 1000)
+		b.ok(err)
+		b.same(len(told), authz.LivingGrants)
+		lost := slices.IndexFunc(errs, is(authz.ErrFull))
+		pending, err := b.store.DeviceRequestByID(b.Context(), late[lost].RequestID)
+		b.ok(err)
+		b.same(pending.StateAt(at(10)), authz.Pending)
+		b.noGrant(pending)
+
+		foreign := b.approvals(1, j)[0]
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), foreign))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: made[0].Grant.ID, At: at(9)}))
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), late[lost]))
+		again := b.approvals(1, i)[0]
+		b.refused(b.store.ApproveDeviceRequest(b.Context(), again), authz.ErrFull)
+		again.At, again.Grant.CreatedAt = made[1].Grant.ExpiresAt, made[1].Grant.ExpiresAt // all of them are over
+		again.RequestID = b.longPending().ID
+		again.Grant.ID = again.RequestID
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), again))
+	}},
+	{"of an account's grants the newest are kept, and those alive, and the tokens of others go", func(b *bench) {
+		_, i := b.account()
+		made := b.approvals(authz.GrantsPerAccount+40, i)
+		for n := range made {
+			made[n].Grant.CreatedAt, made[n].Grant.ExpiresAt = at(n-5000), at(5)
+			if n == 3 {
+				made[n].Grant.ExpiresAt = at(5000)
+			}
+		}
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), made[0]))
+		redeemed, err := b.store.DeviceRequestByID(b.Context(), made[0].RequestID)
+		b.ok(err)
+		token := authz.RefreshToken{Token: b.hash(), GrantID: redeemed.ID, ExpiresAt: at(5000)}
+		b.ok(b.store.RedeemDeviceRequest(b.Context(), authz.Redemption{
+			DeviceCode: redeemed.DeviceCode, ClientID: redeemed.ClientID, At: at(10), RefreshToken: &token,
+		}))
+		rest := made[1:]
+		b.all(len(rest), func(n int) error { return b.store.ApproveDeviceRequest(b.Context(), rest[n]) })
+		got, err := b.store.Grants(b.Context(), i.AccountID)
+		b.ok(err)
+		var kept []authz.Grant
+		for n, a := range slices.Backward(made) {
+			if len(kept) < authz.GrantsPerAccount || n == 3 {
+				kept = append(kept, a.Grant)
+			}
+		}
+		b.same(got, kept)
+		_, err = b.store.RefreshToken(b.Context(), token.Token, at(10))
+		b.refused(err, authz.ErrNotFound)
+	}},
+	{"of an account's reports the newest are kept, others' stay", func(b *bench) {
+		_, i := b.account()
+		_, j := b.account()
+		denials := b.approvals(authz.ReportsPerAccount/2+5, i)
+		for n, d := range denials {
+			b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
+				RequestID: d.RequestID, AccountID: i.AccountID, Unclaimed: true, At: at(n), Event: d.Event,
+				Reported: []string{"client:" + d.RequestID, "network:" + d.RequestID},
+			}))
+		}
+		d := b.approvals(1, j)[0]
+		b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
+			RequestID: d.RequestID, AccountID: j.AccountID, Unclaimed: true, At: at(-50), Event: d.Event,
+			Reported: []string{"client:" + denials[0].RequestID},
+		}))
+		got, err := b.store.Reported(b.Context(), "", 1, at(-100))
+		b.ok(err)
+		var want []string
+		for _, d := range denials[5:] {
+			want = append(want, "client:"+d.RequestID, "network:"+d.RequestID)
+		}
+		want = append(want, "client:"+denials[0].RequestID)
+		slices.Sort(want)
+		b.same(got, want)
+	}},
+}
+
+// longPending stores a request that is pending for long.
+func (b *bench) longPending() authz.DeviceRequest {
+	b.Helper()
+	r := b.request()
+	r.ExpiresAt = at(1_000_000)
+	b.ok(b.store.CreateDeviceRequest(b.Context(), r))
+	return r
+}
