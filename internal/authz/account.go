@@ -57,6 +57,9 @@ func (s *Service) LinkIdentity(ctx context.Context, owner Owner, r SignedRequest
 	if errors.Is(err, ErrFull) {
 		return Identity{}, errTooManyIdentities
 	}
+	if err == nil {
+		s.log.InfoContext(ctx, "identity linked", by(owner), "linked", proved)
+	}
 	if !errors.Is(err, ErrExists) {
 		return identity, err
 	}
@@ -106,6 +109,7 @@ func (s *Service) SetProfile(ctx context.Context, signer Owner, bapID string, p 
 	if err := s.store.SetProfile(ctx, bapID, p, event); err != nil {
 		return Identity{}, err
 	}
+	s.log.InfoContext(ctx, "profile set", by(signer))
 	return s.store.Identity(ctx, bapID)
 }
 

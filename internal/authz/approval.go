@@ -352,7 +352,8 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, proof strin
 	if err != nil {
 		return Grant{}, decisionRefused(err, owner, now)
 	}
-	s.log.Info("device request approved", "grant", g.ID, "client_id", g.ClientID, "account", g.AccountID, "acr", g.ACR)
+	s.log.InfoContext(ctx, "device request approved", "grant", g.ID, "client_id", g.ClientID, "scope", g.Scope, "acr", g.ACR, by(owner),
+		"device_network", g.Seen.Network)
 	return g, nil
 }
 
@@ -390,13 +391,14 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, report
 	if err != nil {
 		return decisionRefused(err, owner, now)
 	}
-	s.log.Info("device request denied", "request", r.ID, "client_id", r.ClientID, "account", owner.AccountID)
+	s.log.InfoContext(ctx, "device request denied", "device_request", r.ID, "client_id", r.ClientID, by(owner), "device_network", r.Seen.Network)
 	if !report {
 		return nil
 	}
-	s.log.Warn("device request reported: its owner did not start it", "request", r.ID, "client_id", r.ClientID, "network", r.Seen.Network)
+	s.log.WarnContext(ctx, "device request reported: its owner did not start it", "device_request", r.ID, "client_id", r.ClientID, by(owner),
+		"device_network", r.Seen.Network)
 	if err := s.readShunned(ctx); err != nil { // the next sweep reads it too
-		s.log.Error("reading the reported networks failed", "error", err)
+		s.log.ErrorContext(ctx, "reading the reported networks failed", "error", err)
 	}
 	return nil
 }

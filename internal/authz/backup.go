@@ -51,7 +51,11 @@ func (s *Service) SaveBackup(ctx context.Context, owner Owner, bapID, text strin
 		return Backup{}, err
 	}
 	event.BAPID = b.BAPID
-	return b, notFound(s.store.SaveBackup(ctx, b, event), "this account has no such identity")
+	if err := s.store.SaveBackup(ctx, b, event); err != nil {
+		return Backup{}, notFound(err, "this account has no such identity")
+	}
+	s.log.InfoContext(ctx, "backup saved", by(owner), "of", b.BAPID, "bytes", b.Size)
+	return b, nil
 }
 
 // Backup returns the backup of one of the owner's identities, by default of the
@@ -60,7 +64,11 @@ func (s *Service) SaveBackup(ctx context.Context, owner Owner, bapID, text strin
 //	NotFound: none is kept, or the identity is somebody else's
 func (s *Service) Backup(ctx context.Context, owner Owner, bapID string) (Backup, error) {
 	b, err := s.store.Backup(ctx, owner.AccountID, ownIfEmpty(owner, bapID))
-	return b, notFound(err, noSuchBackup)
+	if err != nil {
+		return Backup{}, notFound(err, noSuchBackup)
+	}
+	s.log.InfoContext(ctx, "backup fetched", by(owner), "of", b.BAPID)
+	return b, nil
 }
 
 const noSuchBackup = "no backup of such an identity of yours is kept here"
@@ -80,7 +88,11 @@ func (s *Service) RemoveBackup(ctx context.Context, owner Owner, bapID string) e
 		return err
 	}
 	event.BAPID = ownIfEmpty(owner, bapID)
-	return notFound(s.store.RemoveBackup(ctx, owner.AccountID, event.BAPID, event), noSuchBackup)
+	if err := s.store.RemoveBackup(ctx, owner.AccountID, event.BAPID, event); err != nil {
+		return notFound(err, noSuchBackup)
+	}
+	s.log.InfoContext(ctx, "backup removed", by(owner), "of", event.BAPID)
+	return nil
 }
 
 func ownIfEmpty(owner Owner, bapID string) string {

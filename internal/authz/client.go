@@ -116,11 +116,13 @@ func (s *Service) IdentifyClient(ctx context.Context, c Credentials) (Client, er
 	}
 	switch {
 	case client.MemberKey != "":
-		return client, s.checkMemberKey(ctx, client, c.Signed)
+		if err := s.checkMemberKey(ctx, client, c.Signed); err != nil {
+			return Client{}, s.unproved(ctx, client, err)
+		}
 	case client.Secret != (Hash{}):
 		given := c.Secret.Hash()
 		if !c.HasSecret || subtle.ConstantTimeCompare(given[:], client.Secret[:]) != 1 {
-			return Client{}, errClientAuth
+			return Client{}, s.unproved(ctx, client, errClientAuth)
 		}
 	case c.HasSecret:
 		// A secret that nobody issued must look like a wrong one (T-16, D-38). An
@@ -133,6 +135,12 @@ func (s *Service) IdentifyClient(ctx context.Context, c Credentials) (Client, er
 
 var errClientAuth = refuse(InvalidClient,
 	"client authentication failed: check the client id and its secret (HTTP Basic or client_secret in the body)")
+
+// unproved says of a registered client that somebody else may be trying to be it.
+func (s *Service) unproved(ctx context.Context, c Client, err error) error {
+	s.noteRefused(ctx, &s.refusedClients, "client refused: it did not prove itself", err, "client_id", c.ID)
+	return err
+}
 
 // unknownClient refuses an id that is not there. With a secret it must not be
 // told from a wrong secret (T-16).

@@ -245,5 +245,11 @@ func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Token
 		return nil, err
 	}
 	s.pace.drop(r.DeviceCode)
-	return s.issue(c, g, g.Scope, refresh)
+	tokens, err := s.issue(c, g, g.Scope, refresh)
+	if err != nil {
+		return nil, err
+	}
+	s.log.InfoContext(ctx, "tokens issued", "grant", g.ID, "client_id", g.ClientID, "scope", g.Scope, "account", g.AccountID, "bap_id", g.BAPID,
+		"refresh_token", refresh != "")
+	return tokens, nil
 }

@@ -41,7 +41,7 @@ func (s *Service) ReportGrant(ctx context.Context, owner Owner, id string) error
 		return err
 	}
 	if err := s.readShunned(ctx); err != nil { // the next sweep reads it too
-		s.log.Error("reading the reported networks failed", "error", err)
+		s.log.ErrorContext(ctx, "reading the reported networks failed", "error", err)
 	}
 	return nil
 }
@@ -61,9 +61,12 @@ func (s *Service) revoke(ctx context.Context, owner Owner, id, subject string) e
 	if err := s.store.RevokeGrant(ctx, r); err != nil {
 		return err
 	}
-	s.log.Info("grant revoked by its owner", "grant", id, "account", owner.AccountID)
+	if g.AliveAt(r.At) { // twice is no error, and no news
+		s.log.InfoContext(ctx, "grant revoked by its owner", "grant", id, "client_id", g.ClientID, by(owner))
+	}
 	if subject == SubjectNotMe {
-		s.log.Warn("grant reported: its owner did not mean to allow it", "grant", id, "client_id", g.ClientID, "network", g.Seen.Network)
+		s.log.WarnContext(ctx, "grant reported: its owner did not mean to allow it", "grant", id, "client_id", g.ClientID, by(owner),
+			"device_network", g.Seen.Network)
 	}
 	return nil
 }
@@ -86,7 +89,7 @@ func (s *Service) RevokeGrants(ctx context.Context, owner Owner) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.log.Info("all grants revoked by their owner", "grants", n, "account", owner.AccountID)
+	s.log.InfoContext(ctx, "all grants revoked by their owner", "grants", n, by(owner))
 	return n, nil
 }
 

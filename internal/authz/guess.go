@@ -125,7 +125,7 @@ func (s *Service) mayTry(ctx context.Context, a Asker) (try, error) {
 		}
 	}
 	t.site = failures[len(limits)]
-	s.noteSpent(t)
+	s.noteSpent(ctx, t)
 	return t, nil
 }
 
@@ -135,7 +135,7 @@ func (s *Service) failed(ctx context.Context, t try) error {
 		return err
 	}
 	t.site++
-	s.noteSpent(t)
+	s.noteSpent(ctx, t)
 	return nil
 }
 
@@ -152,10 +152,10 @@ func (s *Service) failedAlike(ctx context.Context, a Asker) error {
 }
 
 // noteSpent tells the operator once a window that the budget is used up.
-func (s *Service) noteSpent(t try) {
+func (s *Service) noteSpent(ctx context.Context, t try) {
 	window := t.window.Unix()
 	if before := s.spentIn.Load(); t.spent() && before < window && s.spentIn.CompareAndSwap(before, window) {
-		s.log.Warn("wrong user codes have used up the site's budget: codes are looked up only with a proof for now",
+		s.log.WarnContext(ctx, "wrong user codes have used up the site's budget: codes are looked up only with a proof for now",
 			"failures", t.site, "budget", t.budget, "pending", s.pending.all(), "until", t.window.Add(guessWindow).UTC())
 	}
 }

@@ -26,8 +26,8 @@ func (s *Service) open(ctx context.Context, owner Owner, asker Asker, r DeviceRe
 	if err != nil {
 		return DeviceRequest{}, decisionRefused(err, owner, now)
 	}
-	s.log.Warn("device request cancelled: its code was opened by too many", "request", r.ID, "client_id", r.ClientID,
-		"network", r.Seen.Network, "accounts", opened.Accounts, "browsers", opened.Browsers)
+	s.log.WarnContext(ctx, "device request cancelled: its code was opened by too many", "device_request", r.ID, "client_id", r.ClientID,
+		"device_network", r.Seen.Network, "accounts", opened.Accounts, "browsers", opened.Browsers)
 	return DeviceRequest{}, errCancelled
 }
 

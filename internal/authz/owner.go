@@ -153,7 +153,11 @@ func (s *Service) identityOfKey(ctx context.Context, memberKey string, from Sour
 	if errors.Is(err, ErrExists) { // another request of the same key was first
 		return s.store.Identity(ctx, bapID)
 	}
-	return identity, err
+	if err != nil {
+		return Identity{}, err
+	}
+	s.log.InfoContext(ctx, "account made", by(Owner{AccountID: id, BAPID: bapID, Seen: Seen{Network: s.NetworkOf(from)}}))
+	return identity, nil
 }
 
 // enabled refuses the identities of an account that was disabled.
@@ -195,6 +199,12 @@ type SignInRequest struct {
 //	Forbidden: BAPID is not an identity of this key
 //	UserNotFound: no account, and none is made implicitly
 func (s *Service) SignIn(ctx context.Context, r SignInRequest) (Session, Secret, error) {
+	session, token, err := s.signIn(ctx, r)
+	s.noteSignIn(ctx, session, MethodBAP, r.Seen, err)
+	return session, token, err
+}
+
+func (s *Service) signIn(ctx context.Context, r SignInRequest) (Session, Secret, error) {
 	v, err := s.verifySigned(ctx, r.SignedRequest)
 	if err != nil && unsignedBodyAllowed(r.Body) {
 		// The browser plugin signs no body and sends {}.

@@ -53,7 +53,7 @@ func (s *Service) RemovePasskey(ctx context.Context, owner Owner, id string) err
 	if err := s.store.RemovePasskey(ctx, owner.AccountID, id, event); err != nil {
 		return notFound(err, noSuchPasskey)
 	}
-	s.log.Info("passkey removed", "passkey", id, "account", owner.AccountID)
+	s.log.InfoContext(ctx, "passkey removed", "passkey", id, by(owner))
 	return nil
 }
 
@@ -157,7 +157,7 @@ func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequ
 	case err != nil:
 		return Passkey{}, err
 	}
-	s.log.Info("passkey added", "passkey", p.ID, "account", p.AccountID, "bap_id", p.BAPID)
+	s.log.InfoContext(ctx, "passkey added", "passkey", p.ID, by(owner), "signs_in_as", p.BAPID)
 	return p, nil
 }
 
@@ -232,6 +232,12 @@ var errPasskey = refuse(Unauthorized, "this passkey is not accepted here: try an
 //	Unauthorized: the passkey is not accepted
 //	InvalidRequest: the ceremony is over
 func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (Session, Secret, error) {
+	session, token, err := s.signInWithPasskey(ctx, in)
+	s.noteSignIn(ctx, session, MethodPasskey, in.Seen, err)
+	return session, token, err
+}
+
+func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Session, Secret, error) {
 	if s.passkeys == nil {
 		return Session{}, "", errNoPasskeys
 	}
@@ -259,7 +265,7 @@ func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (Sess
 	case errors.Is(err, ErrNotFound): // removed meanwhile
 		return Session{}, "", errPasskey
 	case errors.Is(err, ErrCounter): // of two sign-ins at once, the one with the older counter
-		return Session{}, "", s.cloned(p)
+		return Session{}, "", s.cloned(ctx, p)
 	case err != nil:
 		return Session{}, "", err
 	}
@@ -268,8 +274,8 @@ func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (Sess
 
 // cloned refuses a passkey whose counter did not grow: there may be a copy of it
 // (WebAuthn §6.1.1).
-func (s *Service) cloned(p Passkey) error {
-	s.log.Warn("passkey refused: its signature counter did not grow, there may be a copy of it", "passkey", p.ID, "account", p.AccountID)
+func (s *Service) cloned(ctx context.Context, p Passkey) error {
+	s.log.WarnContext(ctx, "passkey refused: its signature counter did not grow, there may be a copy of it", "passkey", p.ID, "account", p.AccountID)
 	return errPasskey
 }
 
@@ -302,7 +308,7 @@ func (s *Service) asserted(ctx context.Context, state ceremonyState, credential 
 		return Passkey{}, nil, refuseBecause(Unauthorized, errPasskey.Description, err)
 	}
 	if signed.Authenticator.CloneWarning {
-		return Passkey{}, nil, s.cloned(p)
+		return Passkey{}, nil, s.cloned(ctx, p)
 	}
 	account, err := s.store.Account(ctx, p.AccountID)
 	if err != nil {

@@ -55,17 +55,24 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	err = s.store.RotateRefreshToken(ctx, r)
 	switch {
 	case errors.Is(err, ErrReused):
-		s.log.Warn(logReused, "grant", g.ID, "client_id", g.ClientID)
+		s.noteReused(ctx, g)
 		return nil, errRefresh
 	case errors.Is(err, ErrNotFound): // another use of it, or of its successor, was first
 		return nil, s.notKept(ctx, c, token, now)
 	case err != nil:
 		return nil, err
 	}
-	return s.issue(c, g, granted, successor)
+	tokens, err := s.issue(c, g, granted, successor)
+	if err != nil {
+		return nil, err
+	}
+	s.log.InfoContext(ctx, "tokens refreshed", "grant", g.ID, "client_id", g.ClientID, "scope", granted, "account", g.AccountID, "bap_id", g.BAPID)
+	return tokens, nil
 }
 
-const logReused = "refresh token reused, grant revoked"
+func (s *Service) noteReused(ctx context.Context, g Grant) {
+	s.log.WarnContext(ctx, "refresh token reused, grant revoked", "grant", g.ID, "client_id", g.ClientID, "account", g.AccountID, "bap_id", g.BAPID)
+}
 
 // notKept refuses a token that has no row. One that says of itself that it is ours
 // was replaced, and its successor too: it is taken for stolen, however long ago that
@@ -90,7 +97,7 @@ func (s *Service) notKept(ctx context.Context, c Client, token Secret, now time.
 	if err := s.store.RevokeGrant(ctx, r); err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	s.log.Warn(logReused, "grant", g.ID, "client_id", g.ClientID)
+	s.noteReused(ctx, g)
 	return errRefresh
 }
 

@@ -77,6 +77,8 @@ type Service struct {
 	turns     *turns
 	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 
+	refusedSignIns, refusedClients sparing
+
 	ready   sync.Mutex
 	readyAt time.Time // when the database could last be written; guarded by ready
 
@@ -145,12 +147,17 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err := s.readShunned(ctx); err != nil {
 		return nil, err
 	}
+	registered, err := o.Store.Clients(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if o.Others != nil {
 		s.pace = newPace(trustOthers)
 		s.hear(ctx, o.Others)
 	}
 	s.behind.Go(func() { s.sweep(ctx) })
+	s.behind.Go(func() { s.watchClients(ctx, registered) })
 	return s, nil
 }
 

@@ -81,7 +81,11 @@ func (s *Service) SignOut(ctx context.Context, token Secret) error {
 	if err != nil {
 		return err
 	}
-	return s.store.DeleteSession(ctx, session.Token, event)
+	if err := s.store.DeleteSession(ctx, session.Token, event); err != nil {
+		return err
+	}
+	s.log.InfoContext(ctx, "signed out", "session", session.ID, "account", session.AccountID, "bap_id", session.BAPID)
+	return nil
 }
 
 // Sessions returns the owner's sessions that are not over, newest first.
@@ -100,6 +104,7 @@ func (s *Service) EndSession(ctx context.Context, owner Owner, id string) error 
 	if err := s.store.EndSession(ctx, owner.AccountID, id, s.now(), event); err != nil {
 		return notFound(err, "you have no such session")
 	}
+	s.log.InfoContext(ctx, "session ended by its owner", "session", id, by(owner))
 	return nil
 }
 
@@ -110,5 +115,10 @@ func (s *Service) EndOtherSessions(ctx context.Context, owner Owner) (int, error
 	if err != nil {
 		return 0, err
 	}
-	return s.store.EndOtherSessions(ctx, owner.AccountID, owner.Session, s.now(), event)
+	n, err := s.store.EndOtherSessions(ctx, owner.AccountID, owner.Session, s.now(), event)
+	if err != nil {
+		return 0, err
+	}
+	s.log.InfoContext(ctx, "all other sessions ended by their owner", "sessions", n, by(owner))
+	return n, nil
 }

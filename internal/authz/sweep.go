@@ -31,7 +31,7 @@ func (s *Service) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		if err := s.sweepOnce(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("removing expired rows failed", "error", err)
+			s.log.ErrorContext(ctx, "removing expired rows failed", "error", err)
 		}
 	}
 }

@@ -232,7 +232,14 @@ func (s *Service) RevokeToken(ctx context.Context, c Client, token Secret) error
 	if err != nil {
 		return err
 	}
-	return s.store.RevokeGrant(ctx, Revocation{GrantID: id, At: s.now(), Event: event})
+	r := Revocation{GrantID: id, At: s.now(), Event: event}
+	if err := s.store.RevokeGrant(ctx, r); err != nil {
+		return err
+	}
+	if g.AliveAt(r.At) {
+		s.log.InfoContext(ctx, "grant revoked by its client", "grant", id, "client_id", g.ClientID, "account", g.AccountID, "bap_id", g.BAPID)
+	}
+	return nil
 }
 
 // grantOf finds the grant of a refresh or access token; empty for a token that

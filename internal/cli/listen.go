@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // loopbackHosts are the addresses that localhost stands for. Which of them a program
@@ -119,4 +120,27 @@ func addressesOf(listeners []net.Listener) []string {
 		addresses[i] = l.Addr().String()
 	}
 	return addresses
+}
+
+// watched is a listener that says when connections cannot be taken, which net/http
+// does by itself at a level that nobody reads: it is what a server without file
+// descriptors looks like from inside.
+type watched struct {
+	net.Listener
+	run *running
+}
+
+// lostEach is how often that is said.
+const lostEach = 30 * time.Second
+
+func (w watched) Accept() (net.Conn, error) {
+	conn, err := w.Listener.Accept()
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return conn, err
+	}
+	now, last := time.Now().UnixNano(), w.run.connectionsLost.Load()
+	if (last == 0 || now-last >= int64(lostEach)) && w.run.connectionsLost.CompareAndSwap(last, now) {
+		w.run.log.Error("connections cannot be taken", "error", err)
+	}
+	return conn, err
 }

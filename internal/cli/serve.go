@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,24 +63,60 @@ func serve(ctx context.Context, env *Env, settings *config.Settings) error {
 	if env.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
+	signal.Notify(env.Signals, syscall.SIGHUP)
 	run, err := startServer(ctx, env, settings)
 	if err != nil {
 		return err
 	}
 	run.announce(env)
-	select {
-	case err := <-run.failed:
+	ended, err := run.awaitEnd(env)
+	if err != nil {
 		return errors.Join(fail(ExitFailed, "serving", err, ""), run.stop(ctx))
-	case <-env.Signals:
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
+	run.log.Info("stopping", "signal", signalName(ended))
 	go func() {
-		<-env.Signals // a second signal stops at once
+		second := <-env.Signals
+		run.log.Info("stopping at once", "signal", signalName(second))
 		cancel()
 	}()
-	run.log.Info("stopping")
-	return run.stop(ctx)
+	err = run.stop(ctx)
+	if err == nil {
+		run.log.Info("stopped")
+	}
+	return err
+}
+
+// awaitEnd waits for a signal that ends the server, or for it to fail. SIGHUP ends
+// it only where it means that its terminal was closed: elsewhere it asks servers to
+// read their settings again, which this one cannot, and says so.
+func (run *running) awaitEnd(env *Env) (os.Signal, error) {
+	for {
+		select {
+		case err := <-run.failed:
+			return nil, err
+		case s := <-env.Signals:
+			if s != syscall.SIGHUP || env.StderrTerminal {
+				return s, nil
+			}
+			run.log.Warn("SIGHUP: nothing is read again; to change settings, restart the server")
+		}
+	}
+}
+
+// signalName is a signal as operators write it.
+func signalName(s os.Signal) string {
+	switch s {
+	case os.Interrupt:
+		return "SIGINT"
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGHUP:
+		return "SIGHUP"
+	default:
+		return s.String()
+	}
 }
 
 // drainTime is how long requests in flight have to finish.
@@ -95,6 +134,9 @@ type running struct {
 	store     database
 	release   func() error // of the data directory's lock, where there is one
 	failed    chan error
+
+	// connectionsLost is when the log said last that connections cannot be taken, in Unix nanoseconds.
+	connectionsLost atomic.Int64
 }
 
 // startServer puts the rooms together: database, secret, service, endpoints,
@@ -107,7 +149,7 @@ func startServer(ctx context.Context, env *Env, settings *config.Settings) (*run
 	run.failed = make(chan error, len(run.listening))
 	for _, l := range run.listening {
 		go func() {
-			if err := run.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := run.http.Serve(watched{l, run}); !errors.Is(err, http.ErrServerClosed) {
 				run.failed <- err
 			}
 		}()
@@ -263,10 +305,11 @@ func newLogger(env *Env, s *config.Settings) *slog.Logger {
 		level = slog.LevelInfo // config has checked it
 	}
 	options := &slog.HandlerOptions{Level: level}
+	var lines slog.Handler = slog.NewJSONHandler(env.Stderr, options)
 	if s.LogFormat == "text" || (s.LogFormat == "auto" && env.StderrTerminal) {
-		return slog.New(slog.NewTextHandler(env.Stderr, options))
+		lines = slog.NewTextHandler(env.Stderr, options)
 	}
-	return slog.New(slog.NewJSONHandler(env.Stderr, options))
+	return slog.New(server.NewLogHandler(lines))
 }
 
 // brand is how the operator wants the pages to look.

@@ -26,7 +26,8 @@ type terminal struct {
 	cmd  *exec.Cmd
 	tty  *os.File
 	mu   sync.Mutex
-	seen bytes.Buffer // guarded by mu
+	seen bytes.Buffer  // guarded by mu
+	all  chan struct{} // closed when there is no more to see
 }
 
 func openTerminal(t *testing.T, env []string, args ...string) *terminal {
@@ -40,13 +41,14 @@ func openTerminal(t *testing.T, env []string, args ...string) *terminal {
 	if err := os.Symlink(exe, link); err != nil {
 		t.Fatal(err)
 	}
-	term := &terminal{t: t, cmd: exec.CommandContext(t.Context(), link, args...)}
+	term := &terminal{t: t, all: make(chan struct{}), cmd: exec.CommandContext(t.Context(), link, args...)}
 	term.cmd.Env = append(os.Environ(), env...)
 	if term.tty, err = pty.StartWithSize(term.cmd, &pty.Winsize{Rows: 40, Cols: 100}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = term.tty.Close() })
 	go func() {
+		defer close(term.all)
 		b := make([]byte, 4096)
 		for {
 			n, err := term.tty.Read(b)
@@ -84,6 +86,7 @@ func (term *terminal) await(pattern string) []string {
 func (term *terminal) end() int {
 	term.t.Helper()
 	err := term.cmd.Wait()
+	<-term.all
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		term.t.Fatal(err)

@@ -105,8 +105,8 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, c class, err
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		return // the client has gone; nobody reads an answer
 	default:
-		id := requestID()
-		s.log.Error("request failed", "request", id, "route", r.Pattern, "error", err)
+		id := nameOf(r.Context())
+		s.log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "error", err)
 		refusal = internalError(id)
 		if errors.Is(err, authz.ErrUnreachable) {
 			refusal.Code, refusal.Description = codeNotReady, "the database cannot be reached now: try again in a few seconds; the operator finds it in the log under "+id

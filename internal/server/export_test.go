@@ -30,3 +30,14 @@ func GETPaths() (paths []string) {
 	}
 	return paths
 }
+
+// Endpoint is a row of the table of routes.
+type Endpoint struct{ Method, Path string }
+
+// Endpoints are all there are.
+func Endpoints() (all []Endpoint) {
+	for _, r := range (&Server{}).routes() {
+		all = append(all, Endpoint{r.method, r.path})
+	}
+	return all
+}

@@ -179,7 +179,7 @@ func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 func (h *house) start(settings authz.Settings) {
 	h.t.Helper()
 	h.settings = settings
-	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(server.NewLogHandler(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	var err error
 	h.service, err = authz.New(context.Background(), authz.Options{
 		Store: h.store, Others: h.others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: rand.Reader, Log: log,

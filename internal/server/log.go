@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 )
 
 // recorder remembers the status for the log.
@@ -38,17 +39,56 @@ func (s *Server) finish(w *recorder, r *http.Request, c class) {
 		if cause == http.ErrAbortHandler { //nolint:errorlint // the value that net/http compares
 			panic(cause)
 		}
-		id := requestID()
-		s.log.Error("panic", "request", id, "route", r.Pattern, "cause", cause, "stack", string(debug.Stack()))
+		s.log.ErrorContext(r.Context(), "panic", "route", r.Pattern, "cause", cause, "stack", string(debug.Stack()))
 		if w.status == 0 {
-			s.writeRefusal(w, r, c, internalError(id))
+			s.writeRefusal(w, r, c, internalError(nameOf(r.Context())))
 		}
 	}
-	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		s.log.Debug("request", "method", r.Method, "route", r.Pattern, "status", w.status)
+	if s.log.Enabled(r.Context(), slog.LevelDebug) {
+		s.log.DebugContext(r.Context(), "request", "method", r.Method, "route", r.Pattern, "status", w.status)
 	}
 }
 
-// requestID names one failed request, so that what its client was told can be
-// found in the log.
-func requestID() string { return rand.Text()[:12] }
+// requestName names one request in the log, so that its lines are found together,
+// and so that what a client was told of a failure can be found there. Most requests
+// leave no line and never draw theirs.
+type requestName struct {
+	once sync.Once
+	text string
+}
+
+type requestNameKey struct{}
+
+// named gives a request its name.
+func named(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), requestNameKey{}, &requestName{}))
+}
+
+// nameOf is the name of the request that a context belongs to, or empty.
+func nameOf(ctx context.Context) string {
+	n, ok := ctx.Value(requestNameKey{}).(*requestName)
+	if !ok {
+		return ""
+	}
+	n.once.Do(func() { n.text = rand.Text()[:12] })
+	return n.text
+}
+
+// NewLogHandler adds to each line that is logged with a request's context the
+// request's name.
+func NewLogHandler(h slog.Handler) slog.Handler { return logHandler{h} }
+
+type logHandler struct{ slog.Handler }
+
+func (h logHandler) Handle(ctx context.Context, line slog.Record) error {
+	if name := nameOf(ctx); name != "" {
+		line.AddAttrs(slog.String("request", name))
+	}
+	return h.Handler.Handle(ctx, line)
+}
+
+func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return logHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h logHandler) WithGroup(name string) slog.Handler { return logHandler{h.Handler.WithGroup(name)} }

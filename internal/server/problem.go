@@ -57,7 +57,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, r
 		err = s.show(w, r, status, s.pages.problem, view{Page: page})
 	}
 	if err != nil {
-		s.log.Error("error page failed", "error", err)
+		s.log.ErrorContext(r.Context(), "error page failed", "error", err)
 		http.Error(w, refusal.Description, status)
 	}
 }

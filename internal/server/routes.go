@@ -191,6 +191,7 @@ func (s *Server) dispatch(routes []route) http.Handler {
 func (s *Server) adapt(c class, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.headers(w.Header(), c)
+		r = named(r)
 		rec := &recorder{ResponseWriter: w}
 		defer s.finish(rec, r, c)
 		// Pages may be linked to from anywhere; what owners' programs ask for is asked
