@@ -30,11 +30,22 @@ type benchServer struct {
 
 func newBenchServer(b *testing.B) *benchServer {
 	b.Helper()
-	const issuer = "http://localhost:8628"
+	return newBenchServerOn(b, openSQLite(b))
+}
+
+func openSQLite(b *testing.B) authz.Store {
+	b.Helper()
 	store, err := sqlite.Open(context.Background(), filepath.Join(b.TempDir(), "countersign.db"))
 	if err != nil {
 		b.Fatal(err)
 	}
+	return store
+}
+
+// newBenchServerOn serves what is in a store, and closes it in the end.
+func newBenchServerOn(b *testing.B, store authz.Store) *benchServer {
+	b.Helper()
+	const issuer = "http://localhost:8628"
 	service, err := authz.New(context.Background(), authz.Options{
 		Store: store, Clock: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Secret: make([]byte, authz.SecretLength),
 		Settings: authz.Settings{

@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/receipt"
 )
 
 // usedBasic reports whether a request authenticates with HTTP Basic.
@@ -58,7 +59,7 @@ func basicCredentials(r *http.Request) (id string, secret authz.Secret, err erro
 		return "", "", errBadBasic
 	}
 	decoded, err := url.QueryUnescape(password)
-	if err != nil {
+	if err != nil || !receipt.IsText(id) {
 		return "", "", errBadBasic
 	}
 	return id, authz.Secret(decoded), nil

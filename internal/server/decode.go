@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"countersign.dev/internal/authz"
@@ -110,6 +111,24 @@ func (p *params) readForm() error {
 			return errNoText
 		}
 		p.Texts[name] = values[0]
+	}
+	return nil
+}
+
+// readable refuses a path and a query that are not text: nothing has such a name,
+// and not every database can be asked. Bodies are refused where they are decoded,
+// and so is HTTP Basic; other headers are cleaned before they are kept.
+func readable(u *url.URL) error {
+	if !receipt.IsText(u.Path) {
+		return errNoEndpoint
+	}
+	if u.RawQuery == "" {
+		return nil
+	}
+	for name, values := range u.Query() {
+		if !receipt.IsText(name) || slices.ContainsFunc(values, func(v string) bool { return !receipt.IsText(v) }) {
+			return errNoText
+		}
 	}
 	return nil
 }

@@ -8,6 +8,14 @@ import (
 	"countersign.dev/internal/authz"
 )
 
+// Routes are the methods and paths of every endpoint.
+func (s *Server) Routes() (all [][2]string) {
+	for _, r := range s.routes() {
+		all = append(all, [2]string{r.method, r.path})
+	}
+	return all
+}
+
 // ProblemCodes are the codes that pages have words for, and one of our own
 // failures, which has none.
 func ProblemCodes() []authz.Code {

@@ -147,14 +147,18 @@ func form(r *http.Request) (*params, error) {
 	}
 	fields, err := url.ParseQuery(string(raw))
 	if err != nil {
-		return nil, &authz.Error{Code: codeForm, Description: "this form cannot be read: go back and send it again", Cause: err}
+		return nil, errUnreadableForm
 	}
 	p := &params{Members: receipt.Members{Texts: map[string]string{}}}
 	for name, values := range fields {
-		p.Texts[name] = strings.Join(values, " ")
+		if p.Texts[name] = strings.Join(values, " "); !receipt.IsText(p.Texts[name]) {
+			return nil, errUnreadableForm
+		}
 	}
 	return p, nil
 }
+
+var errUnreadableForm = &authz.Error{Code: codeForm, Description: "this form cannot be read: go back and send it again"}
 
 // ownForm reads a form of a signed-in page and returns who sent it. It must be a form
 // that was made for this very session.

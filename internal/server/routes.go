@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"countersign.dev/receipt"
 )
 
 // class says who may call an endpoint and how.
@@ -200,8 +198,8 @@ func (s *Server) adapt(c class, h handler) http.Handler {
 			s.writeError(rec, r, c, errCrossOrigin)
 			return
 		}
-		if !receipt.IsText(r.URL.Path) { // nothing has such a name, and not every database can be asked
-			s.writeError(rec, r, c, errNoEndpoint)
+		if err := readable(r.URL); err != nil {
+			s.writeError(rec, r, c, err)
 			return
 		}
 		if err := h(rec, r); err != nil {

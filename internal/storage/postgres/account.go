@@ -10,21 +10,22 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-const (
-	identityColumns = `bap_id, account_id, member_key, created_at, profile`
-	insertIdentity  = `INSERT INTO identities (` + identityColumns + `) VALUES ($1, $2, $3, $4, $5)`
-)
+const identityColumns = `bap_id, account_id, member_key, created_at, profile`
 
 func identityArgs(i authz.Identity) []any {
 	return []any{i.BAPID, i.AccountID, i.MemberKey, keptTime(i.CreatedAt), toJSON(i.Profile)}
 }
 
+// What an identity refers to is looked for when the whole statement is done.
+const createAccount = `
+WITH first AS (
+	INSERT INTO identities (` + identityColumns + `) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING bap_id
+)
+INSERT INTO accounts (id, created_at, disabled) SELECT $6, $7, $8 FROM first`
+
 // CreateAccount implements authz.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
-	return inserted(s.write(ctx, "creating an account", first.BAPID, func(b *pgx.Batch, _ *error) {
-		b.Queue(`INSERT INTO accounts (id, created_at, disabled) VALUES ($1, $2, $3)`, a.ID, keptTime(a.CreatedAt), a.Disabled)
-		b.Queue(insertIdentity, identityArgs(first)...)
-	}))
+	return s.insert(ctx, "creating an account", createAccount, append(identityArgs(first), a.ID, keptTime(a.CreatedAt), a.Disabled)...)
 }
 
 // Account implements authz.AccountStore.

@@ -38,7 +38,7 @@ func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
 
 // AddClient implements authz.ClientStore.
 func (s *Store) AddClient(ctx context.Context, c authz.Client) error {
-	return s.change(ctx, "adding a client", `INSERT INTO clients (id, metadata) VALUES ($1, $2)`, c.ID, toJSON(c))
+	return s.insert(ctx, "adding a client", `INSERT INTO clients (id, metadata) VALUES ($1, $2) ON CONFLICT DO NOTHING`, c.ID, toJSON(c))
 }
 
 const removeClient = `

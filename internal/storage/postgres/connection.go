@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,7 +30,7 @@ const (
 func (s *Store) read(ctx context.Context, operation string, statements func(b *pgx.Batch, outcome *error)) error {
 	return s.attempts(ctx, operation, func() (again bool, err error) {
 		err = s.reads.do(ctx, "", statements)
-		return away(err) || conflict(err), err
+		return passing(err), err
 	})
 }
 
@@ -62,7 +60,7 @@ func (s *Store) transact(ctx context.Context, operation string, fn func(ctx cont
 		if committing {
 			return changedNothing(err), err
 		}
-		return away(err) || conflict(err), err
+		return passing(err), err
 	})
 }
 
@@ -83,12 +81,27 @@ func (s *Store) attempts(ctx context.Context, operation string, attempt func() (
 	}
 }
 
-// once runs fn on a connection of the pool. A caller whose context ends before
-// gets its error, and nothing happens; once begun, the outcome is what counts: a
-// statement cut short would leave nobody knowing, and the connection unusable.
+// errNoTurn is what comes of a transaction for which there is no connection.
+var errNoTurn = errors.New("all connections for transactions are in use")
+
+// once runs fn on a connection of the pool, of which it leaves the lanes theirs:
+// however many want one, reads and writes in groups go on. A caller whose context
+// ends before gets its error, and nothing happens; once begun, the outcome is what
+// counts: a statement cut short would leave nobody knowing, and the connection
+// unusable.
 func (s *Store) once(ctx context.Context, fn func(ctx context.Context, c *pgx.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	tooLong := time.NewTimer(patience)
+	defer tooLong.Stop()
+	select {
+	case s.transactions <- struct{}{}:
+		defer func() { <-s.transactions }()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-tooLong.C:
+		return &notSent{errNoTurn}
 	}
 	c, err := connection(ctx, s.pool)
 	if err != nil {
@@ -128,20 +141,51 @@ type notSent struct{ cause error }
 func (e *notSent) Error() string { return e.cause.Error() }
 func (e *notSent) Unwrap() error { return e.cause }
 
-// Codes of PostgreSQL (appendix A of its manual).
 const (
-	uniqueViolation     = "23505"
-	foreignKeyViolation = "23503"
-	notInRepertoire     = "22021" // a text with a NUL, or that is not UTF-8
-	readOnly            = "25006" // connected to a standby, or to what was the primary
-	serializationFailed = "40001"
-	deadlock            = "40P01"
-	lockNotAvailable    = "55P03"
-	tooManyConnections  = "53300"
+	// readOnly is the code of a server that is a standby, or was the primary.
+	readOnly = "25006"
+	// lockNotAvailable is the code of a lock that somebody else holds for longer than
+	// lock_timeout.
+	lockNotAvailable = "55P03"
 )
 
-// awayCodes say that the server stops, starts, or has no room for us.
-var awayCodes = []string{"57P01", "57P02", "57P03", tooManyConnections, readOnly}
+// refusal is what a code of PostgreSQL means for what was asked.
+type refusal struct {
+	// certain: nothing was changed, so that a write may be tried again.
+	certain bool
+	// server: the whole server is concerned, and no operation of a group would fare
+	// better by itself.
+	server bool
+}
+
+// cannotNow are the codes and classes of codes (appendix A of PostgreSQL's manual)
+// that say that something cannot be done now and may be in a moment. All others
+// are mistakes of ours.
+var cannotNow = map[string]refusal{
+	"08":             {server: true}, // the connection is lost
+	readOnly:         {server: true, certain: true},
+	"25P03":          {certain: true}, // a transaction that idled
+	"25P04":          {certain: true}, // a transaction that took too long
+	"40001":          {certain: true}, // it could not be serialized
+	"40P01":          {certain: true}, // a deadlock
+	lockNotAvailable: {certain: true},
+	"53":             {server: true, certain: true}, // no disk, memory or connection is left
+	"57014":          {certain: true},               // cancelled, by statement_timeout or an operator
+	"57P01":          {server: true},                // the server stops,
+	"57P02":          {server: true},                // or crashes,
+	"57P03":          {server: true, certain: true}, // or does not take anybody yet
+	"57P05":          {server: true},                // a session that idled
+	"58030":          {server: true, certain: true}, // the disk fails
+}
+
+// refusalOf is what PostgreSQL said, if what it said passes.
+func refusalOf(err error) (r refusal, passes bool) {
+	c := code(err)
+	if r, passes = cannotNow[c]; !passes && len(c) == 5 {
+		r, passes = cannotNow[c[:2]]
+	}
+	return r, passes
+}
 
 func code(err error) string {
 	var e *pgconn.PgError
@@ -151,14 +195,16 @@ func code(err error) string {
 	return ""
 }
 
-// away reports whether the database could not be reached, or the connection was
-// lost.
-func away(err error) bool {
+// passing reports whether an operation failed for what may be over in a moment:
+// the database could not be reached, the connection was lost, or the server
+// cannot now.
+func passing(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, group.ErrClosed) {
 		return false
 	}
-	if c := code(err); c != "" {
-		return slices.Contains(awayCodes, c) || strings.HasPrefix(c, "08")
+	if code(err) != "" {
+		_, passes := refusalOf(err)
+		return passes
 	}
 	var before *notSent
 	var network net.Error // a deadline is one too
@@ -166,30 +212,23 @@ func away(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// refused reports whether the database refused what was sent, so that nothing of
-// it was committed.
+// refused reports whether the database refused what was sent for what may be in
+// one operation of it, and nothing was committed.
 func refused(err error) bool {
 	var before *notSent
-	return code(err) != "" && !away(err) && !errors.As(err, &before)
-}
-
-// conflict reports whether the database ended the attempt because of others.
-func conflict(err error) bool {
-	return slices.Contains([]string{serializationFailed, deadlock, lockNotAvailable}, code(err))
+	r, _ := refusalOf(err)
+	return code(err) != "" && !r.server && !errors.As(err, &before)
 }
 
 // changedNothing reports whether a failed attempt certainly changed nothing, and
 // another one may do better: no statement was sent, or the server refused it.
 func changedNothing(err error) bool {
 	var before *notSent
-	switch c := code(err); {
-	case err == nil:
-		return false
-	case errors.As(err, &before), pgconn.SafeToRetry(err):
-		return away(err)
-	default:
-		return conflict(err) || c == readOnly || c == tooManyConnections || c == "57P03"
+	if errors.As(err, &before) || pgconn.SafeToRetry(err) {
+		return passing(err)
 	}
+	r, passes := refusalOf(err)
+	return passes && r.certain
 }
 
 // wrap names the operation that failed, unless the error is a promised outcome.
@@ -199,22 +238,9 @@ func wrap(operation string, err error) error {
 		return err
 	case errors.Is(err, pgx.ErrNoRows):
 		return authz.ErrNotFound
-	case away(err):
+	case passing(err) || errors.Is(err, group.ErrClosed):
 		return fmt.Errorf("%s: %w: %w", operation, authz.ErrUnreachable, err)
 	default:
 		return fmt.Errorf("%s: %w", operation, err)
-	}
-}
-
-// inserted is wrap for a write whose taken key means authz.ErrExists and whose
-// missing parent means authz.ErrNotFound.
-func inserted(err error) error {
-	switch code(err) {
-	case uniqueViolation:
-		return authz.ErrExists
-	case foreignKeyViolation:
-		return authz.ErrNotFound
-	default:
-		return err
 	}
 }

@@ -19,14 +19,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 
 // CreateDeviceRequest implements authz.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
-	err := s.change(ctx, "storing a device request", insertDeviceRequest,
+	return s.insert(ctx, "storing a device request", insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		keptTime(r.CreatedAt), keptTime(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
 		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform)
-	if errors.Is(err, authz.ErrNotFound) {
-		return authz.ErrExists
-	}
-	return err
 }
 
 // requestFields are where a row's requestColumns go.
@@ -108,7 +104,7 @@ func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened 
 			return row.Scan(&opened.Accounts, &opened.Browsers)
 		})
 	})
-	if err == nil && r.StateAt(o.At) != authz.Pending {
+	if err = found(err); err == nil && r.StateAt(o.At) != authz.Pending {
 		err = &authz.StateError{Request: *r}
 	}
 	if err != nil {
@@ -185,7 +181,7 @@ func (s *Store) decide(ctx context.Context, operation, id, statement string, arg
 	err := s.write(ctx, operation, id, func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, statement, args, toHash{&what.DeviceCode})
 	})
-	if errors.Is(err, authz.ErrNotFound) {
+	if err = found(err); errors.Is(err, authz.ErrNotFound) {
 		return s.whyNot(ctx, requestByID, id)
 	}
 	if err == nil {

@@ -45,10 +45,7 @@ func (s *Store) changeAndTell(ctx context.Context, operation string, e authz.Eve
 //	authz.ErrNotFound: it changed none
 func (s *Store) mustChangeAndTell(ctx context.Context, operation string, e authz.Event, statement string, args ...any) error {
 	n, err := s.changeAndTell(ctx, operation, e, statement, args...)
-	if err == nil && n == 0 {
-		return authz.ErrNotFound
-	}
-	return err
+	return changed(n, err)
 }
 
 // Events implements authz.EventStore.

@@ -13,12 +13,8 @@ import (
 
 // UseOnce implements authz.GuardStore.
 func (s *Store) UseOnce(ctx context.Context, key authz.Hash, now, until time.Time) error {
-	err := s.change(ctx, "recording a used key", `INSERT INTO used_once (key, expires_at) VALUES ($1, $2)
+	return s.insert(ctx, "recording a used key", `INSERT INTO used_once (key, expires_at) VALUES ($1, $2)
 		ON CONFLICT (key) DO UPDATE SET expires_at = $2 WHERE used_once.expires_at <= $3`, key[:], keptTime(until), keptTime(now))
-	if errors.Is(err, authz.ErrNotFound) {
-		return authz.ErrExists
-	}
-	return err
 }
 
 // The widest subject, which is the last, is locked first: whoever counts for the

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,10 +20,12 @@ import (
 // and one transaction, so that those who write share one flush to disk. A few
 // goroutines do that, each for a group of its own.
 //
-// An operation whose statement fails takes its group down with it; then each of
-// the group is carried out by itself. So statements are written such that what is
-// expected to happen (a code that is in use, a request that was decided) is no
-// failure but a result.
+// An operation whose statement fails takes its group down with it; then each half
+// of the group is carried out by itself, so that one such operation among n costs
+// the others two sends for each doubling of n. Anybody could have them pay that
+// again and again, so statements are written such that what is expected to happen
+// (a code that is in use, a request that was decided) is no failure but a result,
+// and what PostgreSQL cannot keep is not sent.
 type lane struct {
 	pool  *pgxpool.Pool
 	queue *group.Queue[*operation]
@@ -88,12 +92,24 @@ func (l *lane) loop() {
 func byRow(a, b *operation) int { return cmp.Compare(a.row, b.row) }
 
 // carryOut leaves each operation's outcome in it.
-func (l *lane) carryOut(some []*operation) {
+func (l *lane) carryOut(some []*operation) { l.carryOutUntil(time.Now().Add(patience), some) }
+
+// carryOutUntil halves a group that was refused for as long as clients have
+// patience: where all of them wait for the lock of a whole table, they would
+// otherwise wait one after the other.
+func (l *lane) carryOutUntil(deadline time.Time, some []*operation) {
 	err := l.send(some)
 	// Where the database says no, nothing was committed; where it goes away in the
 	// middle, nobody knows.
 	if len(some) > 1 && refused(err) {
-		l.oneByOne(some)
+		half := len(some) / 2
+		for _, part := range [][]*operation{some[:half], some[half:]} {
+			if time.Now().After(deadline) {
+				leave(part)
+				continue
+			}
+			l.carryOutUntil(deadline, part)
+		}
 		return
 	}
 	for _, o := range some {
@@ -106,13 +122,8 @@ func (l *lane) carryOut(some []*operation) {
 // errTakesLong is what comes of operations whose turn would come too late.
 var errTakesLong = errors.New("operations before this one took too long")
 
-// oneByOne carries out each operation by itself, for as long as clients have
-// patience: where all of them wait for the lock of a whole table, they would
-// otherwise wait one after the other.
-func (l *lane) oneByOne(some []*operation) {
-	for deadline := time.Now().Add(patience); len(some) > 0 && time.Now().Before(deadline); some = some[1:] {
-		l.carryOut(some[:1])
-	}
+// leave gives up operations that were refused together with others.
+func leave(some []*operation) {
 	for _, o := range some {
 		o.outcome = &notSent{errTakesLong}
 	}
@@ -123,9 +134,17 @@ func (l *lane) oneByOne(some []*operation) {
 func (l *lane) send(some []*operation) error {
 	b := &pgx.Batch{}
 	for _, o := range some {
-		if o.outcome = o.ctx.Err(); o.outcome == nil {
-			o.statements(b, &o.outcome)
+		if o.outcome = o.ctx.Err(); o.outcome != nil {
+			continue
 		}
+		queued := len(b.QueuedQueries)
+		o.statements(b, &o.outcome)
+		if !kept(b.QueuedQueries[queued:]) {
+			b.QueuedQueries, o.outcome = b.QueuedQueries[:queued], errNoText
+		}
+	}
+	if len(b.QueuedQueries) == 0 {
+		return nil
 	}
 	ctx := context.Background()
 	c, err := connection(ctx, l.pool)
@@ -139,3 +158,29 @@ func (l *lane) send(some []*operation) error {
 	renew(l.pool, err)
 	return err
 }
+
+// errNoText is what comes of a text that PostgreSQL does not take: with a NUL, or
+// not UTF-8. The door refuses those; one that came through must not be sent, for
+// all of its group would be refused with it.
+var errNoText = errors.New("a text that the database cannot keep")
+
+// kept reports whether PostgreSQL takes all texts of some statements.
+func kept(statements []*pgx.QueuedQuery) bool {
+	for _, s := range statements {
+		for _, argument := range s.Arguments {
+			switch v := argument.(type) {
+			case string:
+				if isNoText(v) {
+					return false
+				}
+			case []string:
+				if slices.ContainsFunc(v, isNoText) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+func isNoText(s string) bool { return !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 }

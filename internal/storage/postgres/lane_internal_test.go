@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/bits"
 	"runtime"
 	"slices"
 	"sync"
@@ -43,17 +44,89 @@ func TestAnOperationThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 	s, ctx := openLane(t), t.Context()
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	some := []*operation{addClient(ctx, "a"), addClient(ctx, "b"), addClient(ctx, "a"), addClient(gone, "c"), addClient(ctx, "d")}
+	some := []*operation{addClient(ctx, "a"), addClient(ctx, "b"), addClient(ctx, "a"), addClient(gone, "c"), addClient(ctx, "no\x00text"), addClient(ctx, "d")}
 	s.writes.carryOut(some)
-	for i, want := range []error{nil, nil, authz.ErrExists, context.Canceled, nil} {
-		if got := inserted(some[i].outcome); !errors.Is(got, want) {
+	for i, want := range []error{nil, nil, nil, context.Canceled, errNoText, nil} {
+		if got := some[i].outcome; i != 2 && !errors.Is(got, want) {
 			t.Errorf("operation %d: %v, want %v", i, got, want)
 		}
+	}
+	if got := code(some[2].outcome); got != "23505" {
+		t.Errorf("a key that is taken: %v", some[2].outcome)
 	}
 	clients, err := s.Clients(ctx)
 	if err != nil || len(clients) != 3 {
 		t.Errorf("%d clients: %v", len(clients), err)
 	}
+}
+
+// Anybody who found a statement that fails could otherwise have each of the others
+// wait for the transactions of all of them.
+func TestAnOperationThatFailsCostsItsGroupAFewTransactions(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	sends := map[*pgx.Batch]bool{}
+	var some []*operation
+	for i := range group.Limit {
+		o := addClient(ctx, fmt.Sprint(i))
+		if i == group.Limit/3 {
+			o = addClient(ctx, "0")
+		}
+		add := o.statements
+		o.statements = func(b *pgx.Batch, outcome *error) {
+			sends[b] = true
+			add(b, outcome)
+		}
+		some = append(some, o)
+	}
+	s.writes.carryOut(some)
+	for i, o := range some {
+		if (o.outcome != nil) != (i == group.Limit/3) {
+			t.Errorf("operation %d: %v", i, o.outcome)
+		}
+	}
+	if atMost := 2*bits.Len(group.Limit) - 1; len(sends) > atMost {
+		t.Errorf("%d transactions, want at most %d", len(sends), atMost)
+	}
+}
+
+// A statement that runs for seconds must not keep a connection from those that take
+// a millisecond.
+func TestReadsAndWritesGoOnBesideAnyNumberOfTransactions(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	begun, release := make(chan struct{}), make(chan struct{})
+	waiting, leave := context.WithCancel(ctx)
+	defer leave()
+	var running sync.WaitGroup
+	transact := func(ctx context.Context, want error) {
+		running.Go(func() {
+			err := s.transact(ctx, "waiting", func(context.Context, pgx.Tx) error {
+				begun <- struct{}{}
+				<-release
+				return nil
+			})
+			if !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		})
+	}
+	for range cap(s.transactions) {
+		transact(ctx, nil)
+	}
+	for range cap(s.transactions) {
+		<-begun
+	}
+	for range 4 * cap(s.transactions) {
+		transact(waiting, context.Canceled)
+	}
+	if err := s.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Clients(ctx); err != nil {
+		t.Error(err)
+	}
+	leave()
+	close(release)
+	running.Wait()
 }
 
 func TestWhereATableIsLockedNobodyWaitsForTheWholeGroup(t *testing.T) {

@@ -39,7 +39,7 @@ func (s *Store) step(ctx context.Context, files []string) (done int, err error) 
 			done, err = stepOnce(ctx, tx, files)
 			return err
 		})
-		return away(err), err
+		return passing(err), err
 	})
 	return done, err
 }

@@ -105,7 +105,7 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback(context.Background()) }()
-	if _, err := tx.Exec(ctx, rotateRefreshToken, token[:], first[:], keptTime(now), keptTime(now.Add(time.Hour))); err != nil {
+	if _, err := tx.Exec(ctx, rotateRefreshToken, token[:], first[:], keptTime(now), keptTime(now.Add(time.Hour)), nil); err != nil {
 		t.Fatal(err)
 	}
 	err = behind(t, s, tx, func() error {

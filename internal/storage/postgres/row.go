@@ -19,17 +19,17 @@ import (
 //
 //	authz.ErrNotFound
 func (s *Store) one(ctx context.Context, operation, statement string, args []any, into ...any) error {
-	return s.read(ctx, operation, func(b *pgx.Batch, outcome *error) {
+	return found(s.read(ctx, operation, func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, statement, args, into...)
-	})
+	}))
 }
 
 // changeOne is one for a statement that changes the row it returns, which is found
 // by the first of args.
 func (s *Store) changeOne(ctx context.Context, operation, statement string, args []any, into ...any) error {
-	return s.write(ctx, operation, rowOf(args), func(b *pgx.Batch, outcome *error) {
+	return found(s.write(ctx, operation, rowOf(args), func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, statement, args, into...)
-	})
+	}))
 }
 
 func queueOne(b *pgx.Batch, outcome *error, statement string, args []any, into ...any) {
@@ -52,9 +52,9 @@ func (r row) Scan(into ...any) error {
 	return pgx.ScanRow(r.Conn().TypeMap(), r.FieldDescriptions(), r.RawValues(), into...)
 }
 
-// found is how reading a row ended. Nothing has a key that cannot be kept.
+// found is how looking for a row ended. Nothing has a key that cannot be kept.
 func found(err error) error {
-	if errors.Is(err, pgx.ErrNoRows) || code(err) == notInRepertoire {
+	if errors.Is(err, pgx.ErrNoRows) || errors.Is(err, errNoText) {
 		return authz.ErrNotFound
 	}
 	return err
@@ -74,6 +74,9 @@ func list[T any](ctx context.Context, s *Store, operation string, scan func(row 
 			return nil
 		})
 	})
+	if errors.Is(err, errNoText) {
+		return nil, nil
+	}
 	return all, err
 }
 
@@ -97,8 +100,23 @@ func rowOf(args []any) string {
 //	authz.ErrNotFound: it changed none
 func (s *Store) change(ctx context.Context, operation, statement string, args ...any) error {
 	n, err := s.exec(ctx, operation, rowOf(args), statement, args...)
+	return changed(n, err)
+}
+
+func changed(n int, err error) error {
 	if err == nil && n == 0 {
 		return authz.ErrNotFound
+	}
+	return found(err)
+}
+
+// insert runs a statement that adds a row unless its key is taken.
+//
+//	authz.ErrExists: it added none
+func (s *Store) insert(ctx context.Context, operation, statement string, args ...any) error {
+	n, err := s.exec(ctx, operation, rowOf(args), statement, args...)
+	if err == nil && n == 0 {
+		return authz.ErrExists
 	}
 	return err
 }
@@ -112,7 +130,7 @@ func (s *Store) exec(ctx context.Context, operation, row, statement string, args
 			return nil
 		})
 	})
-	return n, inserted(err)
+	return n, err
 }
 
 // keptTime is how a time is kept: milliseconds; the zero time is 0.

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,38 +12,47 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-const (
-	sessionColumns = `token, id, account_id, bap_id, member_key, method, network, user_agent, created_at, expires_at`
-	insertSession  = `INSERT INTO sessions (` + sessionColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
-	deleteSession  = `DELETE FROM sessions WHERE token = $1`
-)
+const sessionColumns = `token, id, account_id, bap_id, member_key, method, network, user_agent, created_at, expires_at`
 
 var (
 	// A session that somebody else ends at this moment is left to them.
 	forgetSessions = fmt.Sprintf(`DELETE FROM sessions WHERE token = ANY (ARRAY (SELECT token FROM sessions WHERE token = ANY (ARRAY (
-		SELECT token FROM sessions WHERE account_id = $1 AND token <> $2 ORDER BY created_at DESC LIMIT %d OFFSET %d
+		SELECT token FROM sessions WHERE account_id = $14 AND token <> $25 AND EXISTS (SELECT FROM begun) ORDER BY created_at DESC LIMIT %d OFFSET %d
 	)) FOR UPDATE SKIP LOCKED))`, authz.ForgottenAtOnce, authz.SessionsPerAccount-1)
-	insertEvent = `WITH one AS (SELECT), ` + tell(1, "one") + ` SELECT FROM one`
+	// The parameters after those of the event and the session are of the passkey
+	// that signs in, whose id is empty where none does. Its counter must grow, except
+	// that authenticators without one always say 0.
+	createSession = `
+WITH used AS (
+	UPDATE passkeys SET sign_count = $23, credential = $24, last_used_at = $20
+	WHERE id = $22 AND account_id = $14 AND (sign_count < $23 OR (sign_count = 0 AND $23 = 0))
+	RETURNING id
+), begun AS (
+	INSERT INTO sessions (` + sessionColumns + `)
+	SELECT $12, $13, id, $15, $16, $17, $18, $19, $20, $21 FROM accounts WHERE id = $14 AND ($22 = '' OR EXISTS (SELECT FROM used))
+	RETURNING token
+), ended AS (
+	DELETE FROM sessions WHERE token = $25 AND EXISTS (SELECT FROM begun)
+), fewer AS (
+	` + forgetSessions + `
+), ` + tell(1, "begun") + `
+SELECT FROM begun`
 )
 
 // CreateSession implements authz.SessionStore.
 func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
-	return s.transact(ctx, "creating a session", func(ctx context.Context, tx pgx.Tx) error {
-		if n.Passkey != nil {
-			if err := noteUse(ctx, tx, n.Session.AccountID, *n.Passkey, n.Session.CreatedAt); err != nil {
-				return err
-			}
-		}
-		steps := &pgx.Batch{}
-		if n.Replaces != (authz.Hash{}) {
-			steps.Queue(deleteSession, n.Replaces[:])
-		}
-		steps.Queue(insertSession, n.Session.Token[:], n.Session.ID, n.Session.AccountID, n.Session.BAPID, n.Session.MemberKey, n.Session.Method,
-			n.Session.Network, n.Session.UserAgent, keptTime(n.Session.CreatedAt), keptTime(n.Session.ExpiresAt))
-		steps.Queue(forgetSessions, n.Session.AccountID, n.Session.Token[:])
-		steps.Queue(insertEvent, eventArgs(n.Event)...)
-		return inserted(tx.SendBatch(ctx, steps).Close())
-	})
+	var used authz.PasskeyUse
+	if n.Passkey != nil {
+		used = *n.Passkey
+	}
+	args := append(eventArgs(n.Event), n.Session.Token[:], n.Session.ID, n.Session.AccountID, n.Session.BAPID, n.Session.MemberKey, n.Session.Method,
+		n.Session.Network, n.Session.UserAgent, keptTime(n.Session.CreatedAt), keptTime(n.Session.ExpiresAt),
+		used.ID, int64(used.SignCount), used.Credential, n.Replaces[:])
+	begun, err := s.exec(ctx, "creating a session", cmp.Or(used.ID, string(n.Replaces[:])), createSession, args...)
+	if err = changed(begun, err); errors.Is(err, authz.ErrNotFound) && n.Passkey != nil {
+		return s.whyNotUsed(ctx, n.Session.AccountID, used.ID)
+	}
+	return err
 }
 
 // sessionFields are where a row's sessionColumns go.
@@ -95,10 +106,10 @@ const (
 
 // CreateReview implements authz.SessionStore.
 func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
-	return inserted(s.write(ctx, "storing a review", string(n.Session[:]), func(b *pgx.Batch, _ *error) {
+	return s.write(ctx, "storing a review", string(n.Session[:]), func(b *pgx.Batch, _ *error) {
 		b.Queue(insertReview, n.ID[:], n.Session[:], n.RequestID, n.UserCode, n.Facts[:], keptTime(n.ExpiresAt))
 		b.Queue(forgetReviews, n.Session[:], n.ID[:], authz.ReviewsPerSession-1)
-	}))
+	})
 }
 
 const takeReview = `DELETE FROM reviews WHERE id = $1 AND session = $2 AND expires_at > $3 RETURNING request_id, user_code, facts, expires_at`

@@ -59,6 +59,9 @@ type Store struct {
 	pool   *pgxpool.Pool
 	config *pgx.ConnConfig // of the pool's connections, for the one that listens
 	log    *slog.Logger
+	// transactions holds a token for each transaction outside of the lanes.
+	transactions chan struct{}
+
 	reads  *lane
 	writes *lane
 	told   *teller
@@ -117,7 +120,10 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
-	s := &Store{pool: pool, config: config.ConnConfig.Copy(), log: log, countedAtMost: countedAtMost}
+	s := &Store{
+		pool: pool, config: config.ConnConfig.Copy(), log: log, countedAtMost: countedAtMost,
+		transactions: make(chan struct{}, max(1, int(config.MaxConns)-readGoroutines-writeGoroutines)),
+	}
 	s.reads, s.writes = newLane(pool, readGoroutines), newLane(pool, writeGoroutines)
 	s.told = newTeller(s)
 	if err := s.migrate(ctx); err != nil {

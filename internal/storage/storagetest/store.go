@@ -21,6 +21,45 @@ var storeCases = []testCase{
 		b.refused(err, authz.ErrNotFound)
 		b.ok(b.store.CreateDeviceRequest(b.Context(), r))
 	}},
+	{"nothing is found by what no database keeps", func(b *bench) {
+		a, i := b.account()
+		for _, key := range []string{"a\x00", "\xff"} {
+			for what, look := range map[string]func() error{
+				"Client":              func() error { _, err := b.store.Client(b.Context(), key); return err },
+				"RemoveClient":        func() error { return b.store.RemoveClient(b.Context(), key, at(1)) },
+				"DeviceRequestByID":   func() error { _, err := b.store.DeviceRequestByID(b.Context(), key); return err },
+				"OpenDeviceRequest":   func() error { return claim(b, b.store, key, a.ID, at(1)) },
+				"CancelDeviceRequest": func() error { return b.store.CancelDeviceRequest(b.Context(), key, at(1)) },
+				"DenyDeviceRequest": func() error {
+					return b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: key, AccountID: a.ID, Unclaimed: true, At: at(1)})
+				},
+				"Account":       func() error { _, err := b.store.Account(b.Context(), key); return err },
+				"Identity":      func() error { _, err := b.store.Identity(b.Context(), key); return err },
+				"SetProfile":    func() error { return b.store.SetProfile(b.Context(), key, authz.Profile{}, authz.Event{}) },
+				"EndSession":    func() error { return b.store.EndSession(b.Context(), a.ID, key, at(1), authz.Event{}) },
+				"Grant":         func() error { _, err := b.store.Grant(b.Context(), key); return err },
+				"LiveGrant":     func() error { _, _, err := b.store.LiveGrant(b.Context(), key, at(1)); return err },
+				"RevokeGrant":   func() error { return b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: key, At: at(1)}) },
+				"Receipt":       func() error { _, err := b.store.Receipt(b.Context(), key); return err },
+				"Passkey":       func() error { _, err := b.store.Passkey(b.Context(), key); return err },
+				"RemovePasskey": func() error { return b.store.RemovePasskey(b.Context(), a.ID, key, authz.Event{}) },
+				"Backup":        func() error { _, err := b.store.Backup(b.Context(), a.ID, key); return err },
+				"RemoveBackup":  func() error { return b.store.RemoveBackup(b.Context(), a.ID, key, authz.Event{}) },
+				"SaveBackup": func() error {
+					return b.store.SaveBackup(b.Context(), authz.Backup{AccountID: a.ID, BAPID: key}, authz.Event{})
+				},
+			} {
+				if err := look(); !errors.Is(err, authz.ErrNotFound) {
+					b.Errorf("%s of %q: %v", what, key, err)
+				}
+			}
+			all, err := b.store.Identities(b.Context(), key)
+			b.ok(err)
+			b.same(len(all), 0)
+			_, err = b.store.Identity(b.Context(), i.BAPID)
+			b.ok(err)
+		}
+	}},
 	{"a call that is cancelled on the way happened or did not, as it says", cancelledOnTheWay},
 	{"close waits for the writes under way, and what it let through is kept", closeWaits},
 	{"what was acknowledged survives a restart", everythingSurvives},
