@@ -35,12 +35,14 @@ func TestPageB21_AMonitoredPageOfAnotherOriginRunsTheDeviceFlow(t *testing.T) {
 	if code == "" {
 		t.Fatalf("the page hears %v", got)
 	}
+	tab.Tolerate("status of 400") // it is pending
 	poll := `{grant_type: "urn:ietf:params:oauth:grant-type:device_code", client_id: "a-page", device_code: "` + code + `"}`
 	if got := browser.Eval[map[string]any](tab, `(`+ask+`)("/api/auth/device/token", {"x-datadog-trace-id": "1"}, `+poll+`)`); got["error"] != "authorization_pending" {
 		t.Errorf("the poll hears %v", got)
 	}
 	tab.Tolerate("X-Auth-Token")
 	tab.Tolerate("x-auth-token")
+	tab.Tolerate("net::ERR_FAILED")
 	refused := browser.Eval[string](tab, `(`+ask+`)("/api/auth/device/token", {"X-Auth-Token": "x"}, `+poll+`).then(() => "sent", (error) => error.name)`)
 	if !strings.Contains(refused, "TypeError") {
 		t.Errorf("a credential is %s", refused)

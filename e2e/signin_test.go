@@ -80,7 +80,7 @@ func TestBitcoinAuthSignsInWithAnUnsignedEmptyBodyAndWithASignedOne(t *testing.T
 	}
 	for _, form := range []string{"unsigned", "signed", "bsm"} {
 		s := got[form]
-		if s.Status != http.StatusOK || s.Answer.User.Pubkey != o.pubkey || !strings.HasPrefix(s.Cookie, "better-auth.session_token=") {
+		if s.Status != http.StatusOK || s.Answer.User.Pubkey != o.pubkey || !strings.HasPrefix(s.Cookie, "countersign.session.") {
 			t.Errorf("%s: %+v", form, s)
 		}
 		if s.Answer.User.ID == "" || s.Answer.User.ID != got["unsigned"].Answer.User.ID {

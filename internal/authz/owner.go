@@ -108,11 +108,11 @@ func unauthorizedBy(err error) error {
 	return err
 }
 
-// SessionOwner returns the owner whose session a token belongs to.
+// SessionOwner returns the owner of the first session that some tokens belong to.
 //
 //	Unauthorized: there is no such session, or it is over
-func (s *Service) SessionOwner(ctx context.Context, token Secret) (Owner, error) {
-	session, err := s.session(ctx, token)
+func (s *Service) SessionOwner(ctx context.Context, tokens ...Secret) (Owner, error) {
+	session, err := s.session(ctx, tokens)
 	if err != nil {
 		return Owner{}, err
 	}

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 // beginning is a session that is about to be stored, with its token.
@@ -39,25 +40,29 @@ func (s *Service) newSession(identity Identity, method string, seen Seen, replac
 	return b, nil
 }
 
-// session finds a session by its token.
-func (s *Service) session(ctx context.Context, token Secret) (Session, error) {
-	if token == "" {
-		return Session{}, errNotSignedIn
+// SessionToken reports whether a text may be a session's token of a server like
+// this: others keep what they like under the same name.
+func SessionToken(text string) bool { return strings.HasPrefix(text, sessionTokenPrefix.Reveal()) }
+
+// session finds the first of some tokens that a session of this server has.
+func (s *Service) session(ctx context.Context, tokens []Secret) (Session, error) {
+	for _, token := range tokens {
+		session, err := s.store.Session(ctx, token.Hash(), s.now())
+		if !errors.Is(err, ErrNotFound) {
+			return session, err
+		}
 	}
-	session, err := s.store.Session(ctx, token.Hash(), s.now())
-	if errors.Is(err, ErrNotFound) {
-		return Session{}, errNotSignedIn
-	}
-	return session, err
+	return Session{}, errNotSignedIn
 }
 
 var errNotSignedIn = refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
 
-// Session returns a session and its identity, for the person it belongs to.
+// Session returns the first session that some tokens belong to and its identity, for
+// the person it belongs to.
 //
 //	Unauthorized
-func (s *Service) Session(ctx context.Context, token Secret) (Session, Identity, error) {
-	session, err := s.session(ctx, token)
+func (s *Service) Session(ctx context.Context, tokens ...Secret) (Session, Identity, error) {
+	session, err := s.session(ctx, tokens)
 	if err != nil {
 		return Session{}, Identity{}, err
 	}
@@ -65,12 +70,11 @@ func (s *Service) Session(ctx context.Context, token Secret) (Session, Identity,
 	return session, identity, err
 }
 
-// SignOut ends a session. One that is over is no error.
+// SignOut ends a session.
+//
+//	Unauthorized: it is over, or none of this server's
 func (s *Service) SignOut(ctx context.Context, token Secret) error {
-	session, err := s.session(ctx, token)
-	if errors.Is(err, errNotSignedIn) {
-		return nil
-	}
+	session, err := s.session(ctx, []Secret{token})
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ type accountReader struct {
 }
 
 func (s *Server) accountView(r *http.Request, who authz.Owner) (accountView, error) {
-	a := &accountReader{Server: s, r: r, who: who, say: s.catalogue.words(r), names: map[string]string{}, view: accountView{BAPID: who.BAPID}}
+	a := &accountReader{Server: s, r: r, who: who, say: s.words(r), names: map[string]string{}, view: accountView{BAPID: who.BAPID}}
 	for _, read := range []func() error{a.identities, a.grants, a.passkeys, a.backups, a.sessions, a.events} {
 		if err := read(); err != nil {
 			return accountView{}, err

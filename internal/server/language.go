@@ -32,9 +32,7 @@ var selfNames = map[language.Tag]string{
 // rightToLeft are the languages written from right to left.
 var rightToLeft = map[language.Tag]bool{language.Arabic: true}
 
-// languageCookie remembers a language that a person chose.
-const languageCookie = "countersign.language"
-
+// languageRemembered is how long a language that a person chose is kept in a cookie.
 const languageRemembered = 365 * 24 * time.Hour
 
 // longestLanguages is a list of languages that is still read, in bytes. Browsers
@@ -141,9 +139,9 @@ func (w words) message(id string, count any, pairs []any, put func(string) strin
 
 // words picks the language of a request: the one chosen before, or what the
 // browser prefers.
-func (c *catalogue) words(r *http.Request) words {
-	wanted := []string{r.Header.Get("Accept-Language")}
-	if cookie, err := r.Cookie(languageCookie); err == nil {
+func (s *Server) words(r *http.Request) words {
+	c, wanted := s.catalogue, []string{r.Header.Get("Accept-Language")}
+	if cookie, err := r.Cookie(s.cookieNames.language); err == nil {
 		wanted = append([]string{cookie.Value}, wanted...)
 	}
 	if chosen := r.URL.Query().Get("lang"); chosen != "" {
@@ -181,8 +179,5 @@ func (s *Server) rememberLanguage(w http.ResponseWriter, r *http.Request, chosen
 	if r.URL.Query().Get("lang") != chosen.Lang() || s.foreign(r) {
 		return
 	}
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is for an https issuer; on http a browser would drop it
-		Name: languageCookie, Value: chosen.Lang(), Path: "/", MaxAge: int(languageRemembered / time.Second),
-		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
-	})
+	s.setCookie(w, s.cookieNames.language, chosen.Lang(), languageRemembered)
 }

@@ -108,7 +108,7 @@ func TestALanguageThatWasChosenIsRemembered(t *testing.T) {
 // languageSet is the cookie by which an answer remembers a language, or empty.
 func (r reply) languageSet() string {
 	for _, set := range r.header.Values("Set-Cookie") {
-		if strings.HasPrefix(set, languageCookie+"=") {
+		if strings.HasPrefix(strings.TrimPrefix(set, "__Host-"), languageCookie+"=") {
 			return set
 		}
 	}
@@ -181,7 +181,11 @@ func inEveryLanguage(t *testing.T, change func(*authz.Settings), walk func(h *ho
 	for _, tag := range sorted(messages(t)) {
 		t.Run(tag, func(t *testing.T) {
 			h := newHouse(t, change)
-			walk(h, tag, languageCookie+"="+tag)
+			name := languageCookie
+			if strings.HasPrefix(h.settings.Issuer, "https:") {
+				name = "__Host-" + languageCookie
+			}
+			walk(h, tag, name+"="+tag)
 		})
 	}
 }

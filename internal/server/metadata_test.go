@@ -171,7 +171,7 @@ func TestReadyzSaysWhenTheDatabaseIsGone(t *testing.T) {
 
 func TestAnHTTPSIssuerHasSecureCookiesAndHSTS(t *testing.T) {
 	h := newHouse(t, func(s *authz.Settings) { s.Issuer = "https://id.example.org" })
-	if cookie := h.signIn("alice"); !strings.HasPrefix(cookie, "__Secure-better-auth.session_token=") {
+	if cookie := h.signIn("alice"); !strings.HasPrefix(cookie, "__Host-countersign.session.") {
 		t.Errorf("cookie %.40q", cookie)
 	}
 	if r := h.send(http.MethodGet, "/device", ""); r.header.Get("Strict-Transport-Security") == "" {

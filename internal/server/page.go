@@ -71,7 +71,7 @@ type view struct {
 // show answers with a page. It is made whole before the first byte goes out, so
 // that a failure is still an error page.
 func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pageTemplate, v view) error {
-	v.words = s.catalogue.words(r)
+	v.words = s.words(r)
 	v.Brand, v.Host, v.Screen = s.brand, s.issuer.Host, p.name
 	v.Issuer, v.Now = s.authz.Issuer(), s.authz.Now().UnixMilli()
 	v.Local = v.Issuer == defaultIssuer

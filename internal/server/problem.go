@@ -43,7 +43,7 @@ var problems = map[authz.Code]problem{
 
 // errorPage says an error to a person: one sentence, and the next step.
 func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, refusal *authz.Error) {
-	say := s.catalogue.words(r)
+	say := s.words(r)
 	messages, known := problems[refusal.Code]
 	if !known {
 		messages = problem{"problem.what-ours", "problem.next-ours"}

@@ -41,7 +41,7 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	say := s.catalogue.words(r)
+	say := s.words(r)
 	page, err := newReviewView(say, facts, transaction, who.Method)
 	if err != nil {
 		return err

@@ -28,7 +28,8 @@ type Server struct {
 	version string
 	issuer  *url.URL
 
-	secure bool // the issuer is https
+	secure      bool // the issuer is https
+	cookieNames cookieNames
 	// trustedProxies are believed when they say whom they heard.
 	trustedProxies []netip.Prefix
 
@@ -66,7 +67,7 @@ func New(o Options) (*Server, error) {
 	if err := s.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
 		return nil, err
 	}
-	s.cors = newCORS()
+	s.cors, s.cookieNames = newCORS(), newCookieNames(o.Service.Issuer(), s.secure)
 	s.brand = o.Brand
 	s.brand.Name, s.brand.Accent = cmp.Or(s.brand.Name, defaultName), cmp.Or(s.brand.Accent, defaultAccent)
 	var err error

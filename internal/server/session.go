@@ -3,45 +3,45 @@ package server
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 )
 
-// sessionCookie is the name better-auth clients know.
-const sessionCookie = "better-auth.session_token"
+// mostSessions bounds how many cookies of a request are tried as a session.
+const mostSessions = 4
 
-func (s *Server) cookieName() string {
-	if s.secure {
-		return "__Secure-" + sessionCookie
-	}
-	return sessionCookie
+// sessionCookies are the cookies of a request that may be a session of this server,
+// the likeliest first: its own, then those under the name that better-auth clients
+// know. That one is shared with every other server on this host, on any port, so
+// that it is read only, and only where it could be ours (decision 0029).
+func (s *Server) sessionCookies(r *http.Request) []*http.Cookie {
+	known := r.CookiesNamed(s.cookieNames.known)
+	known = slices.DeleteFunc(known, func(c *http.Cookie) bool { return !authz.SessionToken(c.Value) })
+	found := append(r.CookiesNamed(s.cookieNames.session), known...)
+	return found[:min(len(found), mostSessions)]
 }
 
-// setCookie sets the session cookie, or removes it when there is no token.
-func (s *Server) setCookie(w http.ResponseWriter, token authz.Secret, expires time.Time) {
-	cookie := &http.Cookie{
-		Name: s.cookieName(), Value: token.Reveal(), Path: "/", Expires: expires,
-		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
+func (s *Server) sessionTokens(r *http.Request) (tokens []authz.Secret) {
+	for _, cookie := range s.sessionCookies(r) {
+		tokens = append(tokens, authz.Secret(cookie.Value))
 	}
-	if token == "" {
-		cookie.MaxAge, cookie.Expires = -1, time.Time{}
-	}
-	http.SetCookie(w, cookie)
+	return tokens
 }
 
-func (s *Server) sessionToken(r *http.Request) authz.Secret {
-	cookie, err := r.Cookie(s.cookieName())
-	if err != nil {
+// first is the session that a sign-in in the same browser replaces.
+func first(tokens []authz.Secret) authz.Secret {
+	if len(tokens) == 0 {
 		return ""
 	}
-	return authz.Secret(cookie.Value)
+	return tokens[0]
 }
 
 // sessionOwner returns the owner whose session cookie a request carries.
 func (s *Server) sessionOwner(r *http.Request) (authz.Owner, error) {
-	who, err := s.authz.SessionOwner(r.Context(), s.sessionToken(r))
+	who, err := s.authz.SessionOwner(r.Context(), s.sessionTokens(r)...)
 	who.Seen = s.seen(r)
 	return who, err
 }
@@ -145,7 +145,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		SignedRequest: authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw, From: s.source(r)},
 		BAPID:         p.text("bapId"),
 		Seen:          s.seen(r),
-		Replaces:      s.sessionToken(r),
+		Replaces:      first(s.sessionTokens(r)),
 	}
 	if p.err != nil {
 		return p.err
@@ -163,7 +163,7 @@ func (s *Server) signedIn(w http.ResponseWriter, r *http.Request, session authz.
 	if err != nil {
 		return err
 	}
-	s.setCookie(w, secret, session.ExpiresAt)
+	s.setCookie(w, s.cookieNames.session, secret.Reveal(), session.ExpiresAt.Sub(s.authz.Now()))
 	return writeJSON(w, struct {
 		User  user   `json:"user"`
 		Token string `json:"token"`
@@ -172,14 +172,15 @@ func (s *Server) signedIn(w http.ResponseWriter, r *http.Request, session authz.
 
 // getSession says who is signed in, or null.
 func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
-	token := s.sessionToken(r)
-	session, identity, err := s.authz.Session(r.Context(), token)
+	tokens := s.sessionTokens(r)
+	session, identity, err := s.authz.Session(r.Context(), tokens...)
 	if isUnauthorized(err) {
 		return writeJSON(w, nil)
 	}
 	if err != nil {
 		return err
 	}
+	token := tokens[slices.IndexFunc(tokens, func(t authz.Secret) bool { return t.Hash() == session.Token })]
 	type sessionView struct {
 		ID        string    `json:"id"`
 		UserID    string    `json:"userId"`
@@ -204,13 +205,21 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, success{Success: true})
 }
 
-// forgetSession ends the session of a request, if it has one, and takes its cookie.
+// forgetSession ends the sessions of a request, if it has any, and takes their
+// cookies. A cookie that is no session of ours is left to whoever set it.
 func (s *Server) forgetSession(w http.ResponseWriter, r *http.Request) error {
-	if token := s.sessionToken(r); token != "" {
-		if err := s.authz.SignOut(r.Context(), token); err != nil {
+	taken := map[string]bool{s.cookieNames.session: true}
+	for _, cookie := range s.sessionCookies(r) {
+		err := s.authz.SignOut(r.Context(), authz.Secret(cookie.Value))
+		if err != nil && !isUnauthorized(err) {
 			return err
 		}
+		taken[cookie.Name] = taken[cookie.Name] || err == nil
 	}
-	s.setCookie(w, "", time.Time{})
+	for name, ours := range taken {
+		if ours {
+			s.setCookie(w, name, "", -time.Second)
+		}
+	}
 	return nil
 }

@@ -36,7 +36,7 @@ func TestSignInTakesBothFormsOfItsBody(t *testing.T) {
 			t.Errorf("%s", r.body)
 		}
 		cookie := r.header.Get("Set-Cookie")
-		if !strings.HasPrefix(cookie, "better-auth.session_token=") || !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Lax") {
+		if !strings.HasPrefix(cookie, "countersign.session.") || !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Lax") {
 			t.Errorf("cookie %.60q", cookie)
 		}
 	}

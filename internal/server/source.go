@@ -44,7 +44,7 @@ func (s *Server) listed(addr netip.Addr) bool {
 
 // asker is who tries a user code.
 func (s *Server) asker(r *http.Request, who authz.Owner) authz.Asker {
-	return who.Asker(s.source(r), browser(r))
+	return who.Asker(s.source(r), s.browser(r))
 }
 
 // foreign reports whether a page of another origin made a browser send a request:
@@ -71,18 +71,17 @@ func followed(r *http.Request) bool {
 	return get && r.Header.Get("Origin") == "" && (dest == "" || dest == "document")
 }
 
-// browserCookie tells one browser from another, for no other end than to notice
+// The cookie of a browser tells it from another, for no other end than to notice
 // that one code is being shown around (requirement K-03).
 const (
-	browserCookie     = "countersign.browser"
 	browserRemembered = 90 * 24 * time.Hour
 	// browserLength is what rand.Text gives; a longer cookie is none of ours.
 	browserLength = 26
 )
 
 // browser is what is told of the browser that sent a request, or zero.
-func browser(r *http.Request) authz.Hash {
-	cookie, err := r.Cookie(browserCookie)
+func (s *Server) browser(r *http.Request) authz.Hash {
+	cookie, err := r.Cookie(s.cookieNames.browser)
 	if err != nil || len(cookie.Value) != browserLength {
 		return authz.Hash{}
 	}
@@ -91,17 +90,14 @@ func browser(r *http.Request) authz.Hash {
 
 // nameBrowser gives a browser that comes for a device page its cookie.
 func (s *Server) nameBrowser(w http.ResponseWriter, r *http.Request) {
-	if browser(r) != (authz.Hash{}) || !strings.HasPrefix(r.URL.Path, "/device") {
+	if s.browser(r) != (authz.Hash{}) || !strings.HasPrefix(r.URL.Path, "/device") {
 		return
 	}
 	// One that did not send its cookie may have one: another would make it two browsers.
 	if s.foreign(r) && !followed(r) {
 		return
 	}
-	http.SetCookie(w, &http.Cookie{
-		Name: browserCookie, Value: rand.Text(), Path: "/", MaxAge: int(browserRemembered / time.Second),
-		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
-	})
+	s.setCookie(w, s.cookieNames.browser, rand.Text(), browserRemembered)
 }
 
 // provedAsker is who tries a code on the page, with the proof that came with it:

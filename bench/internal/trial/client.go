@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"countersign.dev/bap"
@@ -33,7 +34,7 @@ const (
 	signInPath   = "/api/auth/sign-in/sigma"
 )
 
-// SessionCookie is the name of a session's cookie on loopback.
+// SessionCookie is a name of a session's cookie that every server reads on loopback.
 const SessionCookie = "better-auth.session_token"
 
 // Device is a device, and its owner, of a server. Every answer is checked: what is
@@ -144,7 +145,7 @@ func (d Device) SignIn(ctx context.Context) (session string, err error) {
 	}
 	defer resp.Body.Close()
 	for _, c := range resp.Cookies() {
-		if c.Name == SessionCookie {
+		if strings.HasPrefix(c.Name, "countersign.session.") {
 			return c.Value, nil
 		}
 	}
