@@ -122,6 +122,14 @@ format: ## Format the Go code
 fuzz: ## Fuzz every target for a minute
 	./tools/fuzz $(FUZZ_LONG)
 
+# Half an hour on two cores. MUTANTS="-package internal/authz" or "-sample 100"
+# for a part of it.
+MUTANTS ?=
+.PHONY: mutants
+mutants: ## Change each condition, and name the changes that no test notices
+	@go -C tools build -o ../bin/mutants ./mutants
+	bin/mutants $(MUTANTS)
+
 .PHONY: bench
 bench: build ## Measure the server beside a bare handler, and each step in Go
 	./bench/run.sh

@@ -1,0 +1,218 @@
+// Command mutants changes the conditions of our code one by one, runs the tests,
+// and names each change that no test notices.
+//
+// The code is rewritten once, into a temporary directory that the build is told
+// of: each condition asks whether it is to be always true, never true, without one
+// of its parts, or with its bound moved. So the tests are built once, and each
+// mutant is a run of those tests that reach its condition. Conditions in SQL are
+// mutated in the same way.
+//
+// A change that makes no difference is named in equivalent.txt, with the reason.
+// The program fails when a mutant survives that is not there, and when one is
+// there that no longer exists.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// runtimePath is the package that asks which mutant is chosen.
+const runtimePath = "countersign.dev/internal/mutants"
+
+// judged are the packages that are mutated, and by whose tests. Those of the
+// server go through the front door, and so through nearly all the others.
+var judged = []struct {
+	dir, by string
+	sql     bool
+}{
+	{dir: "bap", by: "bap bitcoinauth receipt internal/server"},
+	{dir: "bitcoinauth", by: "bitcoinauth receipt internal/server"},
+	{dir: "receipt", by: "receipt internal/server"},
+	{dir: "deviceflow", by: "deviceflow"},
+	{dir: "internal/authz", by: "internal/authz internal/server"},
+	{dir: "internal/server", by: "internal/server"},
+	{dir: "internal/storage/sqlite", by: "internal/storage/sqlite internal/server", sql: true},
+	{dir: "internal/storage/postgres", by: "internal/storage/postgres internal/storage/transfer", sql: true},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the command's flags.
+type options struct {
+	root, packages, only string
+	sample, workers      int
+	all, list            bool
+	quickly, own         bool
+}
+
+func run(ctx context.Context) error {
+	var o options
+	flag.StringVar(&o.root, "root", ".", "where the repository is")
+	flag.StringVar(&o.packages, "package", "", "mutate only these packages: their directories, with commas")
+	flag.StringVar(&o.only, "only", "", "only mutants whose name holds this text")
+	flag.IntVar(&o.sample, "sample", 0, "only so many of the mutants, drawn at random")
+	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many tests run at once")
+	flag.BoolVar(&o.all, "all", false, "try those that are listed as equivalent too")
+	flag.BoolVar(&o.quickly, "quick", false, "ask a few tests of each package only: the first pass over new code; more survive than should")
+	flag.BoolVar(&o.own, "own", false, "ask the tests of the package itself only")
+	flag.BoolVar(&o.list, "list", false, "only name the mutants and check the list of equivalents")
+	flag.Parse()
+	root, err := filepath.Abs(o.root)
+	if err != nil {
+		return err
+	}
+	o.root = root
+	work, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }()
+	// PostgreSQL runs as a user of its own, below this directory.
+	if err := os.Chmod(work, 0o711); err != nil {
+		return err
+	}
+	h := &house{options: o, dir: work}
+	if err := h.rewrite(ctx); err != nil {
+		return err
+	}
+	equivalents, err := readEquivalents(filepath.Join(root, "tools", "mutants", "equivalent.txt"))
+	if err != nil {
+		return err
+	}
+	gone := equivalents.gone(h.mutants, h.dirs())
+	var tried []mutant
+	for _, m := range h.mutants {
+		if strings.Contains(m.name, o.only) && (o.all || !equivalents.has(m.name)) {
+			tried = append(tried, m)
+		}
+	}
+	if o.sample > 0 && o.sample < len(tried) {
+		rand.Shuffle(len(tried), func(i, j int) { tried[i], tried[j] = tried[j], tried[i] })
+		tried = tried[:o.sample]
+	}
+	var survived []string
+	if o.list {
+		for _, m := range tried {
+			fmt.Println(m.name)
+		}
+	} else {
+		if err := h.build(ctx, tried); err != nil {
+			return err
+		}
+		if survived, err = h.try(ctx, tried, equivalents); err != nil {
+			return err
+		}
+	}
+	for _, name := range survived {
+		fmt.Println("survived:", name)
+	}
+	for _, name := range gone {
+		fmt.Println("no longer there:", name)
+	}
+	if len(survived)+len(gone) > 0 {
+		return fmt.Errorf("%d mutants survived, %d names in equivalent.txt are of none", len(survived), len(gone))
+	}
+	if !o.list {
+		fmt.Println("every mutant is noticed by a test, or named as equivalent with its reason")
+	}
+	return nil
+}
+
+// reached says of a mutant that survived what is to be known beside its name.
+func (h *house) reached(m mutant) string {
+	for _, dir := range h.judges(m.pkg) {
+		if len(h.binary[dir].reaching[m.id]) > 0 {
+			return "survived: "
+		}
+	}
+	return "reached by no test: "
+}
+
+// verdict is what became of a mutant.
+type verdict string
+
+const (
+	killed   verdict = "killed"
+	timedOut verdict = "timed out"
+	survived verdict = "survived"
+)
+
+// try judges mutants, several at once, and returns the names of those that
+// survived and are not listed.
+func (h *house) try(ctx context.Context, tried []mutant, e *equivalents) (alive []string, err error) {
+	type count map[string]int
+	counts := map[string]count{}
+	for _, m := range h.mutants {
+		if counts[m.pkg] == nil {
+			counts[m.pkg] = count{}
+		}
+		counts[m.pkg]["made"]++
+		if e.has(m.name) {
+			counts[m.pkg]["equivalent"]++
+		}
+	}
+	queue := make(chan mutant)
+	var mu sync.Mutex
+	var together sync.WaitGroup
+	began, done := time.Now(), 0
+	for range h.workers {
+		together.Go(func() {
+			for m := range queue {
+				v, failed := h.judge(ctx, m)
+				mu.Lock()
+				err = errors.Join(err, failed)
+				counts[m.pkg][string(v)]++
+				done++
+				if v == survived && !e.has(m.name) {
+					fmt.Println(h.reached(m) + m.name)
+					alive = append(alive, m.name)
+				}
+				if v != survived && e.has(m.name) {
+					fmt.Printf("%s, though listed as equivalent: %s\n", v, m.name)
+				}
+				if done%100 == 0 {
+					fmt.Printf("%d of %d after %v, %d survived\n", done, len(tried), time.Since(began).Round(time.Second), len(alive))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, m := range tried {
+		if ctx.Err() != nil {
+			break
+		}
+		queue <- m
+	}
+	close(queue)
+	together.Wait()
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	fmt.Printf("%-28s %8s %8s %10s %10s %11s\n", "package", "made", "killed", "timed out", "survived", "equivalent")
+	for _, dir := range h.dirs() {
+		c := counts[dir]
+		fmt.Printf("%-28s %8d %8d %10d %10d %11d\n", dir, c["made"], c[string(killed)], c[string(timedOut)], c[string(survived)], c["equivalent"])
+	}
+	slices.Sort(alive)
+	return alive, nil
+}

@@ -1,0 +1,437 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed runtime.go.txt
+var runtimeSource []byte
+
+// house is the code with all its mutants, and the tests of it.
+type house struct {
+	options
+	dir     string // for everything that is made here
+	overlay map[string]string
+	mutants []mutant
+	binary  map[string]*binary // by directory
+	mu      sync.Mutex
+}
+
+// binary is the tests of a package, built.
+type binary struct {
+	path, dir string
+	args      []string
+	took      map[string]time.Duration // by test
+	reaching  map[int][]string         // by mutant: the tests that reach it, the quickest first
+	reaches   map[string]int           // by test: how many mutants
+	noticing  map[string][]string      // by function: the tests that noticed a mutant of it; guarded by the house's mu
+}
+
+// dirs are the packages that are mutated.
+func (h *house) dirs() (dirs []string) {
+	for _, j := range judged {
+		if h.packages == "" || slices.Contains(strings.Split(h.packages, ","), j.dir) {
+			dirs = append(dirs, j.dir)
+		}
+	}
+	return dirs
+}
+
+// listed is what the go command says of a package.
+type listed struct {
+	Dir                                string
+	GoFiles, TestGoFiles, XTestGoFiles []string
+	TestImports, XTestImports          []string
+}
+
+func (h *house) list(ctx context.Context, dir string) (p listed, err error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-json=Dir,GoFiles,TestGoFiles,XTestGoFiles,TestImports,XTestImports", "./"+dir)
+	cmd.Dir, cmd.Stderr = h.root, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return p, fmt.Errorf("listing %s: %w", dir, err)
+	}
+	return p, json.Unmarshal(out, &p)
+}
+
+// rewrite makes all mutants.
+func (h *house) rewrite(ctx context.Context) error {
+	h.overlay = map[string]string{}
+	if err := h.put(filepath.Join(h.root, "internal", "mutants", "mutants.go"), string(runtimeSource)); err != nil {
+		return err
+	}
+	next := 0
+	for _, j := range judged {
+		if !slices.Contains(h.dirs(), j.dir) {
+			continue
+		}
+		p, err := h.list(ctx, j.dir)
+		if err != nil {
+			return err
+		}
+		for _, file := range p.GoFiles {
+			path := filepath.Join(p.Dir, file)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			changed, mutants, err := rewritten(j.dir, j.dir+"/"+file, string(text), j.sql, &next)
+			if err != nil {
+				return err
+			}
+			if len(mutants) > 0 {
+				h.mutants = append(h.mutants, mutants...)
+				if err := h.put(path, changed); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// put lets the build see another text in a file's place.
+func (h *house) put(path, text string) error {
+	to := filepath.Join(h.dir, strconv.Itoa(len(h.overlay))+"-"+filepath.Base(path))
+	h.overlay[path] = to
+	return os.WriteFile(to, []byte(text), 0o600)
+}
+
+// build builds the tests that judge mutants, and finds out which test reaches
+// which.
+func (h *house) build(ctx context.Context, tried []mutant) error {
+	if err := h.markTests(ctx, "internal/storage/storagetest"); err != nil {
+		return err
+	}
+	h.binary = map[string]*binary{}
+	var dirs []string
+	for _, m := range tried {
+		for _, dir := range h.judges(m.pkg) {
+			if !slices.Contains(dirs, dir) {
+				dirs = append(dirs, dir)
+			}
+		}
+	}
+	for _, dir := range dirs {
+		if err := h.markTests(ctx, dir); err != nil {
+			return err
+		}
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": h.overlay})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(h.dir, "overlay.json"), overlay, 0o600); err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		b := &binary{path: filepath.Join(h.dir, strings.ReplaceAll(dir, "/", "-")+".test"), dir: filepath.Join(h.root, dir)}
+		cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", filepath.Join(h.dir, "overlay.json"), "-o", b.path, "./"+dir)
+		cmd.Dir = h.root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("building the tests of %s: %w\n%s", dir, err, out)
+		}
+		p, err := h.list(ctx, dir)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(slices.Concat(p.TestImports, p.XTestImports), "pgregory.net/rapid") {
+			b.args = []string{"-rapid.nofailfile"} // what fails a mutant is of no use to the code
+		}
+		began := time.Now()
+		if err := h.record(ctx, b); err != nil {
+			return fmt.Errorf("the tests of %s, with no mutant chosen: %w", dir, err)
+		}
+		fmt.Printf("%s: %d tests reach %d mutants; they took %v\n", dir, len(b.took), len(b.reaching), time.Since(began).Round(time.Second))
+		h.binary[dir] = b
+	}
+	return nil
+}
+
+// judges are the packages whose tests judge a package.
+func (h *house) judges(dir string) []string {
+	if h.own {
+		return []string{dir}
+	}
+	for _, j := range judged {
+		if j.dir == dir {
+			return strings.Fields(j.by)
+		}
+	}
+	return nil
+}
+
+// markTests lets each test of a package say that it runs.
+func (h *house) markTests(ctx context.Context, dir string) error {
+	p, err := h.list(ctx, dir)
+	if err != nil {
+		return err
+	}
+	files := slices.Concat(p.TestGoFiles, p.XTestGoFiles)
+	if dir == "internal/storage/storagetest" {
+		files = p.GoFiles
+	}
+	for _, file := range files {
+		path := filepath.Join(p.Dir, file)
+		if h.overlay[path] != "" {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		changed, err := marked(path, string(text))
+		if err != nil {
+			return err
+		}
+		if changed != string(text) {
+			if err := h.put(path, changed); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// marked is a file of tests in which each says that it runs: when it begins, and
+// when it goes on after it has waited to run beside others.
+func marked(path, text string) (string, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, path, text, parser.SkipObjectResolution)
+	if err != nil {
+		return "", err
+	}
+	s := &source{text: text, fset: fset}
+	var edits []edit
+	mark := func(t *ast.FuncType, body *ast.BlockStmt) {
+		if body == nil || t.Params == nil || len(t.Params.List) == 0 || len(t.Params.List[0].Names) == 0 {
+			return
+		}
+		kind, name := s.said(t.Params.List[0].Type), t.Params.List[0].Names[0].Name
+		if name == "_" || (kind != "*testing.T" && kind != "*testing.F") || t.Results != nil {
+			return
+		}
+		in := "mutants_.In(" + name + "); "
+		edits = append(edits, edit{body.Lbrace + 1, body.Lbrace + 1, " " + in})
+		for _, stmt := range body.List {
+			if s.said(stmt) == name+".Parallel()" {
+				edits = append(edits, edit{stmt.End(), stmt.End(), "; " + strings.TrimSuffix(in, "; ")})
+			}
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if n.Recv == nil && (strings.HasPrefix(n.Name.Name, "Test") || strings.HasPrefix(n.Name.Name, "Fuzz")) {
+				mark(n.Type, n.Body)
+			}
+		case *ast.FuncLit:
+			mark(n.Type, n.Body)
+		}
+		return true
+	})
+	if len(edits) == 0 {
+		return text, nil
+	}
+	edits = append(edits, edit{file.Name.End(), file.Name.End(), `; import mutants_ "` + runtimePath + `"`})
+	return s.splice(file.FileStart, file.FileEnd, edits), nil
+}
+
+// record runs all tests, one after the other, with no mutant chosen.
+func (h *house) record(ctx context.Context, b *binary) error {
+	path := b.path + ".record"
+	if out, err := h.test(ctx, b, 10*time.Minute, []string{"-test.parallel=1"}, "MUTANT_RECORD="+path); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	b.took, b.reaching, b.reaches = map[string]time.Duration{}, map[int][]string{}, map[string]int{}
+	test := ""
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if name, ok := strings.CutPrefix(line, "in "); ok {
+			test = name
+			continue
+		}
+		if after, ok := strings.CutPrefix(line, "after "); ok {
+			ms, name, _ := strings.Cut(after, " ")
+			n, err := strconv.Atoi(ms)
+			if err != nil {
+				return err
+			}
+			b.took[name] = time.Duration(n) * time.Millisecond
+			continue
+		}
+		id, err := strconv.Atoi(line)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(b.reaching[id], test) {
+			b.reaching[id] = append(b.reaching[id], test)
+			b.reaches[test]++
+		}
+	}
+	for _, tests := range b.reaching {
+		slices.SortFunc(tests, func(x, y string) int { return cmp.Compare(b.took[x], b.took[y]) })
+	}
+	return nil
+}
+
+// test runs a binary and returns what it said.
+func (h *house) test(ctx context.Context, b *binary, limit time.Duration, args []string, env ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit+10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, b.path, slices.Concat([]string{"-test.timeout=" + limit.String()}, b.args, args)...)
+	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), append(env, "TMPDIR="+h.dir)...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return out.Bytes(), errTimeOut
+	}
+	return out.Bytes(), err
+}
+
+var errTimeOut = errors.New("it did not end")
+
+// The tests that are tried first: so many, or as many as take so long.
+const (
+	fewest = 4
+	quick  = 700 * time.Millisecond
+	// some are the tests beside those that -quick asks: what reaches little says much
+	// of it.
+	some = 12
+)
+
+// judge runs the tests that reach a mutant until one fails: of each package first
+// the quickest, then the rest.
+func (h *house) judge(ctx context.Context, m mutant) (verdict, error) {
+	env := []string{"MUTANT=" + strconv.Itoa(m.id)}
+	if m.replace[0] != "" {
+		parts := m.replace[:]
+		if m.also[0] != "" {
+			parts = append(parts, m.also[:]...)
+		}
+		env = append(env, "MUTANT_SQL="+strings.Join(parts, "\x1f"))
+	}
+	var first, rest []stage
+	for _, dir := range h.judges(m.pkg) {
+		b := h.binary[dir]
+		likely, others := h.likely(m, dir)
+		n := 0
+		for takes := time.Duration(0); n < len(others); n++ {
+			if takes += b.took[others[n]]; n >= fewest && takes > quick {
+				break
+			}
+		}
+		first = append(first, stage{b, slices.Concat(likely, others[:n])})
+		others = others[n:]
+		if h.quickly {
+			slices.SortStableFunc(others, func(x, y string) int { return cmp.Compare(b.reaches[x], b.reaches[y]) })
+			others = others[:min(len(others), some)]
+		}
+		rest = append(rest, stage{b, others})
+	}
+	for _, s := range append(first, rest...) {
+		if len(s.tests) == 0 {
+			continue
+		}
+		limit := 20 * time.Second
+		for _, t := range s.tests {
+			limit += 5 * s.b.took[t]
+		}
+		out, err := h.test(ctx, s.b, limit, []string{"-test.failfast", "-test.run=" + pattern(s.tests)}, env...)
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		var exit *exec.ExitError
+		switch {
+		case err == nil:
+		case errors.Is(err, errTimeOut) || bytes.Contains(out, []byte("panic: test timed out")):
+			return timedOut, nil
+		case errors.As(err, &exit):
+			h.noticed(m, s.b, out)
+			return killed, nil
+		default:
+			return "", err
+		}
+	}
+	return survived, nil
+}
+
+// stage is a run of some tests that reach a mutant.
+type stage struct {
+	b     *binary
+	tests []string
+}
+
+// noticed remembers which test noticed a mutant: it is likely to notice those of
+// the same function.
+func (h *house) noticed(m mutant, b *binary, out []byte) {
+	failed := regexp.MustCompile(`(?m)^ *--- FAIL: (\S+)`).FindAllSubmatch(out, -1)
+	if failed == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if b.noticing == nil {
+		b.noticing = map[string][]string{}
+	}
+	for _, f := range failed {
+		if test := string(f[1]); !slices.Contains(b.noticing[m.function()], test) {
+			b.noticing[m.function()] = append(b.noticing[m.function()], test)
+		}
+	}
+}
+
+// likely are the tests of a package that reach a mutant: first those that noticed
+// others of its function.
+func (h *house) likely(m mutant, dir string) (likely, others []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	const most = 8
+	noticing := h.binary[dir].noticing[m.function()]
+	for _, t := range h.binary[dir].reaching[m.id] {
+		if len(likely) < most && slices.Contains(noticing, t) {
+			likely = append(likely, t)
+		} else {
+			others = append(others, t)
+		}
+	}
+	return likely, others
+}
+
+// pattern matches these tests, and their parts with them.
+func pattern(tests []string) string {
+	var patterns []string
+	for _, t := range tests {
+		parts := strings.Split(t, "/")
+		for i := range parts {
+			parts[i] = "^" + regexp.QuoteMeta(parts[i]) + "$"
+		}
+		patterns = append(patterns, strings.Join(parts, "/"))
+	}
+	return strings.Join(patterns, "|")
+}
