@@ -8,9 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
-
 	"countersign.dev/internal/authz"
 )
 
@@ -167,61 +164,4 @@ func TestD24_ACodeKnownToBePendingIsPendingForItsOwnClientOnly(t *testing.T) {
 	h.poll(other).wantError(http.StatusBadRequest, "invalid_grant")
 	h.advance(5 * time.Second)
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
-}
-
-// broken makes every statement about a table fail, until mended is called.
-func (h *house) broken(table string) (mended func()) {
-	h.t.Helper()
-	onlySQLite(h.t)
-	rename := func(from, to string) {
-		h.t.Helper()
-		conn, err := sqlite.OpenConn(h.path, sqlite.OpenReadWrite)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		defer func() {
-			if err := conn.Close(); err != nil {
-				h.t.Error(err)
-			}
-		}()
-		// Not in views or triggers of other tables: they are to fail as well.
-		if err := sqlitex.ExecuteTransient(conn, "PRAGMA legacy_alter_table = ON", nil); err != nil {
-			h.t.Fatal(err)
-		}
-		if err := sqlitex.ExecuteTransient(conn, "ALTER TABLE "+from+" RENAME TO "+to, nil); err != nil {
-			h.t.Fatal(err)
-		}
-	}
-	rename(table, "away")
-	return func() {
-		h.t.Helper()
-		rename("away", table)
-	}
-}
-
-func TestAFailingStoreIsNotTheClientsFault(t *testing.T) {
-	h := newHouse(t)
-	a := h.registered("alice")
-	first := h.tokens("pub-a", "openid offline_access", "alice")
-	for _, table := range []string{"refresh_tokens", "grants", "identities"} {
-		mended := h.broken(table)
-		h.postForm(tokenPath, refreshForm("pub-a", first.text("refresh_token"))).wantError(http.StatusInternalServerError, "server_error")
-		mended()
-	}
-	h.postForm(tokenPath, refreshForm("pub-a", first.text("refresh_token"))).wantOK() // none of that used it up
-	for _, table := range []string{"passkeys", "accounts", "used_once", "sessions"} {
-		c := h.passkeySignInOptions()
-		mended := h.broken(table)
-		h.assert(c, a.get(c.Options)).wantError(http.StatusInternalServerError, "server_error")
-		mended()
-	}
-	cookie := h.signIn("alice")
-	for _, table := range []string{"passkeys", "identities", "used_once", "sessions"} {
-		c := h.passkeyOptions(cookie)
-		credential := newAuthenticator(t).create(c.Options)
-		mended := h.broken(table)
-		h.addPasskey(cookie, "alice", c, credential).wantError(http.StatusInternalServerError, "server_error")
-		mended()
-	}
-	h.passkeySignIn(a).wantOK()
 }

@@ -60,8 +60,20 @@ type house struct {
 	ns      atomic.Int64
 	peer    string // where requests come from, address and port
 	proxies []netip.Prefix
+	random  *randomness
 
 	settings authz.Settings
+}
+
+// randomness fails after some reads, where a test says so.
+type randomness struct{ left atomic.Int64 } // reads before it fails; negative: any number
+
+func (r *randomness) Read(b []byte) (int, error) {
+	if r.left.Load() >= 0 && r.left.Add(-1) < 0 {
+		r.left.Store(0)
+		return 0, errors.New("no randomness")
+	}
+	return rand.Read(b)
 }
 
 // logBuffer collects the log.
@@ -144,7 +156,8 @@ var signingKeys = sync.OnceValues(func() (keys []authz.SigningKey, err error) {
 // newHouse opens a server; change alters the settings first.
 func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 	t.Helper()
-	h := &house{t: t, log: &logBuffer{}, peer: "127.0.0.1:50000", path: filepath.Join(t.TempDir(), "countersign.db")}
+	h := &house{t: t, log: &logBuffer{}, peer: "127.0.0.1:50000", path: filepath.Join(t.TempDir(), "countersign.db"), random: &randomness{}}
+	h.random.left.Store(-1)
 	h.ns.Store(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).UnixNano())
 	if err := h.openStore(); err != nil {
 		t.Fatal(err)
@@ -182,7 +195,7 @@ func (h *house) start(settings authz.Settings) {
 	log := slog.New(server.NewLogHandler(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	var err error
 	h.service, err = authz.New(context.Background(), authz.Options{
-		Store: h.store, Others: h.others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: rand.Reader, Log: log,
+		Store: h.store, Others: h.others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: h.random, Log: log,
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -1,0 +1,73 @@
+package authz
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// A proxy that is not listed has an address for everybody behind it.
+func TestNothingIsHeldAgainstAnAddressThatIsNobodysOwn(t *testing.T) {
+	s := &Service{now: time.Now, creation: newAllowance(1)}
+	s.shunned.networks.Store(&map[string]struct{}{"10.1.2.0/24": {}, LoopbackNetwork: {}})
+	for _, address := range []string{"10.1.2.3", "127.0.0.1", "::1"} {
+		for range 10 {
+			if err := s.AdmitDeviceRequest(from(address)); err != nil {
+				t.Errorf("%s: %v", address, err)
+			}
+		}
+		if n := newAllowance(1).allowed(10, time.Now(), func(int) Source { return from(address) }); n != 10 {
+			t.Errorf("%s: %d of 10", address, n)
+		}
+	}
+	forwarded := from("10.1.2.3")
+	forwarded.Forwarded = true
+	if err := s.AdmitDeviceRequest(forwarded); !errors.Is(err, Unavailable) {
+		t.Errorf("a reported network: %v", err)
+	}
+	forwarded = from("10.1.3.3")
+	forwarded.Forwarded = true
+	for i := range 3 {
+		if err := s.AdmitDeviceRequest(forwarded); (i < 2) != (err == nil) || (i == 2 && !errors.Is(err, Unavailable)) {
+			t.Errorf("another network, %d before: %v", i, err)
+		}
+	}
+}
+
+func TestAnAllowanceKeepsTwoFullGenerations(t *testing.T) {
+	l := newAllowance(30)
+	for i := range creationRemembered + 1 {
+		var a [4]byte
+		binary.BigEndian.PutUint32(a[:], uint32(i))
+		l.keep(allowed{block: netip.PrefixFrom(netip.AddrFrom4(a), 32)}, 1)
+	}
+	if len(l.older) != creationRemembered || len(l.recent) != 1 {
+		t.Errorf("%d older and %d recent", len(l.older), len(l.recent))
+	}
+	unlimited := newAllowance(0)
+	unlimited.allow(from("203.0.113.7"), time.Now())
+	if len(unlimited.recent) != 0 {
+		t.Error("what has no limit is remembered")
+	}
+}
+
+func TestWhatIsNoLongerPendingTakesNoPlace(t *testing.T) {
+	var p pendingCount
+	p.set(0, map[string]int{})
+	for _, c := range []Client{{ID: "a", Registered: true}, {ID: "b"}} {
+		if err := p.enter(c, 10); err != nil {
+			t.Fatal(err)
+		}
+		p.leave(c.ID)
+	}
+	if p.total != 0 || p.unregistered != 0 || len(p.of) != 0 {
+		t.Errorf("%+v", p.of)
+	}
+	// A client that is no longer registered counts among those that never were.
+	p.set(5, map[string]int{"a": 5})
+	if err := p.enter(Client{ID: "a"}, 10); err != nil || p.unregistered != 1 {
+		t.Errorf("%v, %d unregistered", err, p.unregistered)
+	}
+}

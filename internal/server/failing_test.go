@@ -1,0 +1,404 @@
+package server_test
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"countersign.dev/internal/authz"
+)
+
+// breaker makes every statement about a table fail.
+type breaker struct {
+	t    testing.TB
+	conn *sqlite.Conn
+}
+
+func (h *house) breaker() breaker {
+	h.t.Helper()
+	conn, err := sqlite.OpenConn(h.path, sqlite.OpenReadWrite)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	b := breaker{h.t, conn}
+	h.t.Cleanup(func() { conn.Close() })
+	b.do("PRAGMA legacy_alter_table = ON", nil) // references of other tables are to fail as well, not to follow
+	return b
+}
+
+func (b breaker) do(statement string, row func(*sqlite.Stmt) error) {
+	b.t.Helper()
+	if err := sqlitex.Execute(b.conn, statement, &sqlitex.ExecOptions{ResultFunc: row}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// tables are all there are.
+func (b breaker) tables() (names []string) {
+	b.t.Helper()
+	b.do("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name", func(r *sqlite.Stmt) error {
+		names = append(names, r.ColumnText(0))
+		return nil
+	})
+	return names
+}
+
+// broken breaks a table until mend is called.
+func (b breaker) broken(table string) (mend func()) {
+	b.t.Helper()
+	b.do("ALTER TABLE "+table+" RENAME TO away", nil)
+	return func() {
+		b.t.Helper()
+		b.do("ALTER TABLE away RENAME TO "+table, nil)
+	}
+}
+
+// deeds are what people and devices do. Each is made ready first, with all that it
+// needs, and then done.
+var deeds = map[string]func(h *house, who string) func() reply{
+	"ask": func(h *house, who string) func() reply {
+		return func() reply {
+			return h.postForm(codePath, url.Values{"client_id": {"stored"}, "scope": {"openid"}})
+		}
+	},
+	"poll": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		return func() reply { return awaited(h.poll(d), "authorization_pending") }
+	},
+	"redeem": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid offline_access")
+		h.approve(h.signIn(who), d.userCode)
+		return func() reply { return h.poll(d) }
+	},
+	"refresh": func(h *house, who string) func() reply {
+		token := h.tokens("stored", "openid offline_access", who).text("refresh_token")
+		return func() reply { return h.postForm(tokenPath, refreshForm("stored", token)) }
+	},
+	"revoke a refresh token": func(h *house, who string) func() reply {
+		token := h.tokens("stored", "openid offline_access", who).text("refresh_token")
+		return func() reply { return h.postForm(revokePath, url.Values{"client_id": {"stored"}, "token": {token}}) }
+	},
+	"revoke an access token": func(h *house, who string) func() reply {
+		token := h.tokens("stored", "openid", who).text("access_token")
+		return func() reply { return h.postForm(revokePath, url.Values{"client_id": {"stored"}, "token": {token}}) }
+	},
+	"user info": func(h *house, who string) func() reply {
+		token := h.tokens("stored", "openid profile", who).text("access_token")
+		return func() reply { return h.userInfo(token) }
+	},
+	"sign in": func(h *house, who string) func() reply {
+		h.signIn(who)
+		return func() reply { return h.signed(who, http.MethodPost, signInPath, "") }
+	},
+	"sign up": func(h *house, who string) func() reply {
+		return func() reply {
+			return h.signed(who+h.now().String(), http.MethodPost, signInPath, "") // somebody new each time
+		}
+	},
+	"who is signed in":  seen(http.MethodGet, "/api/auth/get-session"),
+	"sign out":          seen(http.MethodPost, "/api/auth/sign-out"),
+	"list grants":       seen(http.MethodGet, "/api/grants"),
+	"list sessions":     seen(http.MethodGet, "/api/sessions"),
+	"list events":       seen(http.MethodGet, "/api/events"),
+	"list passkeys":     seen(http.MethodGet, "/api/passkeys"),
+	"list backups":      seen(http.MethodGet, "/api/backups"),
+	"list identities":   seen(http.MethodGet, "/api/user/bap-ids"),
+	"the account page":  seen(http.MethodGet, "/account"),
+	"end other session": seen(http.MethodPost, "/api/sessions/end-others"),
+	"revoke all": func(h *house, who string) func() reply {
+		h.tokens("stored", "openid", who)
+		return seen(http.MethodPost, "/api/grants/revoke")(h, who)
+	},
+	"look at a code": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		cookie := h.signIn(who)
+		return func() reply { return h.open(cookie, d.userCode) }
+	},
+	"look at a code as a stranger": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		return func() reply { return h.send(http.MethodGet, statusPath+d.userCode, "") }
+	},
+	"a wrong code": func(h *house, who string) func() reply {
+		cookie := h.signIn(who)
+		return func() reply { return awaited(h.open(cookie, "BBBB-BBBB"), "invalid_request") }
+	},
+	"the statement": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		h.signIn(who)
+		return func() reply {
+			return h.signed(who, http.MethodGet, "/api/auth/device/approval?user_code="+d.userCode, "")
+		}
+	},
+	"approve": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		cookie := h.signIn(who)
+		h.open(cookie, d.userCode).wantOK()
+		return func() reply {
+			return h.postJSON(approvePath, map[string]any{"userCode": d.userCode}, "Cookie", cookie)
+		}
+	},
+	"deny": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		cookie := h.signIn(who)
+		h.open(cookie, d.userCode).wantOK()
+		return func() reply { return h.postJSON(denyPath, map[string]any{"userCode": d.userCode}, "Cookie", cookie) }
+	},
+	"enter a code": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		cookie := h.signIn(who)
+		return func() reply { return followed(h.page("/device", cookie, url.Values{"code": {d.userCode}})) }
+	},
+	"review": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		cookie := h.signIn(who)
+		visit := h.page("/device", cookie, url.Values{"code": {d.userCode}}).header.Get("Location")
+		return func() reply { return h.send(http.MethodGet, visit, "", "Cookie", cookie) }
+	},
+	"approve on the page": decided("approve"),
+	"deny on the page":    decided("deny"),
+	"report on the page":  decided("report"),
+	"what was decided": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		cookie := h.signIn(who)
+		_, transaction := h.review(cookie, d.userCode)
+		done := h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"deny"}}).header.Get("Location")
+		return func() reply { return h.send(http.MethodGet, done, "", "Cookie", cookie) }
+	},
+	"revoke a grant": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		id := h.approveSigned(who, d.userCode)
+		cookie := h.signIn(who)
+		return func() reply {
+			return h.postJSON("/api/grants/"+id+"/revoke", map[string]any{"report": true}, "Cookie", cookie)
+		}
+	},
+	"a receipt": func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		id := h.approveSigned(who, d.userCode)
+		cookie := h.signIn(who)
+		return func() reply { return h.send(http.MethodGet, "/api/grants/"+id+"/receipt", "", "Cookie", cookie) }
+	},
+	"end a session": func(h *house, who string) func() reply {
+		cookie := h.signIn(who)
+		id := h.sessions(cookie)[0].ID
+		return func() reply { return h.postJSON("/api/sessions/"+id+"/end", map[string]any{}, "Cookie", cookie) }
+	},
+	"change the profile": func(h *house, who string) func() reply {
+		h.signIn(who)
+		return func() reply {
+			return h.signed(who, http.MethodPut, "/api/bap/profile", `{"aud":"`+testIssuer+`","bapId":"`+bapIDOf(h.t, who)+`","name":"me"}`)
+		}
+	},
+	"options for a passkey": func(h *house, who string) func() reply {
+		h.registered(who)
+		return seen(http.MethodPost, passkeyOptionsPath)(h, who)
+	},
+	"options for signing in": func(h *house, who string) func() reply {
+		return func() reply { return h.postJSON(passkeySignInPath+"/options", map[string]any{}) }
+	},
+	"add a passkey": func(h *house, who string) func() reply {
+		a, cookie := newAuthenticator(h.t), h.signIn(who)
+		c := h.passkeyOptions(cookie)
+		credential := a.create(c.Options)
+		return func() reply { return h.addPasskey(cookie, who, c, credential) }
+	},
+	"sign in with a passkey": func(h *house, who string) func() reply {
+		a := h.registered(who)
+		c := h.passkeySignInOptions()
+		credential := a.get(c.Options)
+		return func() reply { return h.assert(c, credential) }
+	},
+	"remove a passkey": func(h *house, who string) func() reply {
+		a := h.registered(who)
+		cookie := h.signIn(who)
+		return func() reply {
+			return h.postJSON(passkeysPath+"/"+b64(a.id)+"/remove", map[string]any{}, "Cookie", cookie)
+		}
+	},
+	"save a backup": func(h *house, who string) func() reply {
+		cookie, text := h.signIn(who), aBackup(h.t)
+		return func() reply { return h.saveBackup(cookie, text) }
+	},
+	"fetch a backup": func(h *house, who string) func() reply {
+		cookie := h.signIn(who)
+		h.saveBackup(cookie, aBackup(h.t)).wantOK()
+		return func() reply {
+			return h.send(http.MethodGet, backupPath+"?bapId="+bapIDOf(h.t, who), "", "Cookie", cookie)
+		}
+	},
+	"remove a backup": func(h *house, who string) func() reply {
+		cookie := h.signIn(who)
+		h.saveBackup(cookie, aBackup(h.t)).wantOK()
+		return func() reply {
+			return h.postJSON(backupPath+"/remove", map[string]any{"bapId": bapIDOf(h.t, who)}, "Cookie", cookie)
+		}
+	},
+}
+
+// aBackup is one for anybody: a key is drawn out of its password slowly.
+func aBackup(t testing.TB) string {
+	backup.Do(func() { backupText = bep(t, "alice") })
+	return backupText
+}
+
+var (
+	backup     sync.Once
+	backupText string
+)
+
+// seen is a request that needs a session and nothing else.
+func seen(method, path string) func(h *house, who string) func() reply {
+	return func(h *house, who string) func() reply {
+		cookie := h.signIn(who)
+		return func() reply {
+			if method == http.MethodGet {
+				return h.send(method, path, "", "Cookie", cookie)
+			}
+			return h.postJSON(path, map[string]any{}, "Cookie", cookie)
+		}
+	}
+}
+
+// decided is a decision on the page.
+func decided(decision string) func(h *house, who string) func() reply {
+	return func(h *house, who string) func() reply {
+		d := h.ask("stored", "openid")
+		cookie := h.signIn(who)
+		_, transaction := h.review(cookie, d.userCode)
+		return func() reply {
+			return followed(h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {decision}, "scope": {"openid"}}))
+		}
+	}
+}
+
+// followed and awaited are answers that are no success by their status, and one here.
+func followed(r reply) reply {
+	if r.status == http.StatusSeeOther {
+		r.status = http.StatusOK
+	}
+	return r
+}
+
+func awaited(r reply, code string) reply {
+	if r.status == http.StatusBadRequest && strings.Contains(r.body, `"`+code+`"`) {
+		r.status = http.StatusOK
+	}
+	return r
+}
+
+// attempts returns what spoils something and does a deed. What failed changed
+// nothing, so that the same can be attempted again, mostly; what was done is made
+// ready for another person.
+func attempts(t *testing.T, deed func(h *house, who string) func() reply) (*house, func(spoil func() (mend func())) reply) {
+	t.Helper()
+	h := newHouse(t)
+	if err := h.store.AddClient(t.Context(), authz.Client{ID: "stored", Scope: "openid profile offline_access"}); err != nil {
+		t.Fatal(err)
+	}
+	var act func() reply
+	n := 0
+	var attempt func(spoil func() (mend func())) reply
+	attempt = func(spoil func() (mend func())) reply {
+		fresh := act == nil
+		if fresh {
+			n++
+			act = deed(h, fmt.Sprintf("person %d", n))
+		}
+		h.advance(time.Second) // what is remembered of the client is over
+		mend := spoil()
+		r := act()
+		mend()
+		if r.status < http.StatusInternalServerError {
+			act = nil
+		}
+		if r.status != http.StatusOK && act == nil && !fresh { // it counts once, and did
+			return attempt(spoil)
+		}
+		return r
+	}
+	return h, attempt
+}
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+const needsFile = "testdata/needs.txt"
+
+// needs are the tables that each deed cannot do without, and how often it draws
+// from the source of randomness: whatever fails of that fails the deed.
+var needs = sync.OnceValues(func() (map[string]string, error) {
+	text, err := os.ReadFile(needsFile)
+	of := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		name, what, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		of[name] = what
+	}
+	return of, err
+})
+
+func TestWhatFailsOfTheStoreOrTheRandomnessFailsTheDeed(t *testing.T) {
+	onlySQLite(t)
+	var mu sync.Mutex
+	var found []string
+	t.Run("deed", func(t *testing.T) {
+		for name, deed := range deeds {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				h, attempt := attempts(t, deed)
+				draws := int64(0)
+				good := attempt(func() func() {
+					const many = 1 << 20
+					h.random.left.Store(many)
+					return func() {
+						draws = many - h.random.left.Load()
+						h.random.left.Store(-1)
+					}
+				})
+				if good.status != http.StatusOK {
+					t.Fatalf("%d %s", good.status, good.body)
+				}
+				for n := range draws {
+					r := attempt(func() func() {
+						h.random.left.Store(n)
+						return func() { h.random.left.Store(-1) }
+					})
+					if r.status != http.StatusInternalServerError {
+						t.Errorf("with %d of %d draws: %d %s", n, draws, r.status, r.body)
+					}
+				}
+				tables := []string{}
+				b := h.breaker()
+				for _, table := range b.tables() {
+					r := attempt(func() func() { return b.broken(table) })
+					if r.status >= http.StatusInternalServerError {
+						tables = append(tables, table)
+					} else if r.status != http.StatusOK {
+						t.Errorf("without %s: %d %s", table, r.status, r.body)
+					}
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				is := strings.TrimSpace(fmt.Sprintf("%d draws, %s", draws, strings.Join(tables, " ")))
+				found = append(found, name+": "+is+"\n")
+				if want, err := needs(); !*update && (err != nil || want[name] != is) {
+					t.Errorf("needs %s\nbut %s says %s (%v); -update writes it anew", is, needsFile, want[name], err)
+				}
+			})
+		}
+	})
+	if *update {
+		slices.Sort(found)
+		if err := os.WriteFile(needsFile, []byte(strings.Join(found, "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
