@@ -156,7 +156,13 @@ var signingKeys = sync.OnceValues(func() (keys []authz.SigningKey, err error) {
 // newHouse opens a server; change alters the settings first.
 func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
 	t.Helper()
-	h := &house{t: t, log: &logBuffer{}, peer: "127.0.0.1:50000", path: filepath.Join(t.TempDir(), "countersign.db"), random: &randomness{}}
+	return newHouseAt(t, t.TempDir(), change...)
+}
+
+// newHouseAt is newHouse with its file in a directory.
+func newHouseAt(t testing.TB, dir string, change ...func(*authz.Settings)) *house {
+	t.Helper()
+	h := &house{t: t, log: &logBuffer{}, peer: "127.0.0.1:50000", path: filepath.Join(dir, "countersign.db"), random: &randomness{}}
 	h.random.left.Store(-1)
 	h.ns.Store(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).UnixNano())
 	if err := h.openStore(); err != nil {

@@ -159,6 +159,38 @@ func TestWhereATableIsLockedNobodyWaitsForTheWholeGroup(t *testing.T) {
 	}
 }
 
+// Each code is PostgreSQL's own, raised by a trigger.
+func TestWhatPostgreSQLCannotDoNowIsNoMistake(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	if _, err := s.pool.Exec(ctx, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = NEW.id; END $$;
+		CREATE TRIGGER refuse BEFORE INSERT ON clients FOR EACH ROW EXECUTE FUNCTION refuse()`); err != nil {
+		t.Fatal(err)
+	}
+	outcome := func(code string) error {
+		o := addClient(ctx, code)
+		s.writes.carryOut([]*operation{o})
+		return o.outcome
+	}
+	for code, r := range cannotNow {
+		if len(code) == 2 {
+			code += "100" // 53100 is a full disk
+		}
+		err := outcome(code)
+		if !errors.Is(wrap("adding", err), authz.ErrUnreachable) || !passing(err) {
+			t.Errorf("%s: %v", code, err)
+		}
+		if changedNothing(err) != r.certain || refused(err) == r.server {
+			t.Errorf("%s: tried again %v, halved %v", code, changedNothing(err), refused(err))
+		}
+	}
+	for _, code := range []string{"23505", "22021", "42P01", "XX000", "40003", "57P04"} {
+		if err := outcome(code); err == nil || errors.Is(wrap("adding", err), authz.ErrUnreachable) || !refused(err) || changedNothing(err) {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+}
+
 func TestARowThatCannotBeReadIsItsReadersTroubleOnly(t *testing.T) {
 	s, ctx := openLane(t), t.Context()
 	if _, err := s.pool.Exec(ctx, `INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,

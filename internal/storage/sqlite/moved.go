@@ -8,8 +8,6 @@ import (
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
-
-	"countersign.dev/internal/authz"
 )
 
 // MovedError says that the data of a file was moved to another database, and
@@ -77,16 +75,6 @@ func refuseMoved(c *sqlite.Conn) error {
 		return moved
 	}
 	return nil
-}
-
-// unusable makes authz.ErrUnreachable of what is no fault in what was asked: the
-// data was moved, or is being moved and the moment of it takes too long.
-func unusable(err error) error {
-	code := sqlite.ErrCode(err)
-	if code == sqlite.ResultConstraintTrigger || code.ToPrimary() == sqlite.ResultBusy {
-		return fmt.Errorf("%w: %w", authz.ErrUnreachable, err)
-	}
-	return err
 }
 
 // tableNames returns the tables that migrations made, in that order.

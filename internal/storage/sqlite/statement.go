@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/group"
 )
 
 // exec runs a statement that returns no rows and says how many it changed.
@@ -140,6 +142,28 @@ func missing(err error) bool { return sqlite.ErrCode(err) == sqlite.ResultConstr
 // keepsWork is the one refusal that does something all the same: a reused
 // refresh token revokes its grant.
 func keepsWork(err error) bool { return errors.Is(err, authz.ErrReused) }
+
+// cannotNow are the codes of SQLite that say that something cannot be done now and
+// may be in a moment. All others are mistakes of ours, or a spoilt file.
+var cannotNow = []sqlite.ResultCode{
+	sqlite.ResultBusy,              // another process writes for long, or the data is being moved away
+	sqlite.ResultConstraintTrigger, // the data was moved away
+	sqlite.ResultFull,              // the disk
+	sqlite.ResultIOErr,             // the disk fails, or has no room for the log
+	sqlite.ResultReadOnly,          // the disk, as a system makes one that fails
+	sqlite.ResultCantOpen,          // no file can be opened: the process has too many
+	sqlite.ResultNoMem,
+	sqlite.ResultProtocol, // locks were not to be had
+}
+
+// unusable makes authz.ErrUnreachable of what is no fault in what was asked.
+func unusable(err error) error {
+	code := sqlite.ErrCode(err)
+	if slices.Contains(cannotNow, code) || slices.Contains(cannotNow, code.ToPrimary()) || errors.Is(err, group.ErrClosed) {
+		return fmt.Errorf("%w: %w", authz.ErrUnreachable, err)
+	}
+	return err
+}
 
 // wrap names the operation that failed, unless the error is a promised outcome.
 func wrap(operation string, err error) error {

@@ -229,6 +229,9 @@ func TestAFullDiskIsToldTheTruth(t *testing.T) {
 		t.Fatal("the database never filled up")
 	}
 	for i, err := range errs {
+		if err != nil && !errors.Is(unusable(err), authz.ErrUnreachable) {
+			t.Errorf("write %d: %v", i, err)
+		}
 		if s.has(t, i) != (err == nil) {
 			t.Fatalf("write %d of %d returned %v, and is kept: %v", i, rows, err, s.has(t, i))
 		}
@@ -236,6 +239,28 @@ func TestAFullDiskIsToldTheTruth(t *testing.T) {
 	limit("1000000")
 	if err := s.CreateDeviceRequest(t.Context(), numbered(rows)); err != nil || !s.has(t, rows) {
 		t.Errorf("with room again: %v", err)
+	}
+}
+
+func TestWhatSQLiteCannotDoNowIsNoMistake(t *testing.T) {
+	for _, code := range cannotNow {
+		if err := wrap("writing", fmt.Errorf("committing: %w", code.ToError())); !errors.Is(err, authz.ErrUnreachable) || sqlite.ErrCode(err) != code {
+			t.Errorf("%v: %v", code, err)
+		}
+	}
+	for _, code := range []sqlite.ResultCode{
+		sqlite.ResultIOErrWrite, sqlite.ResultIOErrFsync, sqlite.ResultIOErrSHMSize, sqlite.ResultBusySnapshot, sqlite.ResultReadOnlyDBMoved, sqlite.ResultCantOpenIsDir,
+	} {
+		if err := wrap("writing", code.ToError()); !errors.Is(err, authz.ErrUnreachable) {
+			t.Errorf("%v: %v", code, err)
+		}
+	}
+	for _, code := range []sqlite.ResultCode{
+		sqlite.ResultError, sqlite.ResultCorrupt, sqlite.ResultNotADB, sqlite.ResultMisuse, sqlite.ResultConstraintCheck, sqlite.ResultTooBig,
+	} {
+		if err := wrap("writing", code.ToError()); err == nil || errors.Is(err, authz.ErrUnreachable) {
+			t.Errorf("%v: %v", code, err)
+		}
 	}
 }
 
