@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/bits"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -305,6 +308,44 @@ func TestALockIsWaitedForLessThanACircleTakesToBeFound(t *testing.T) {
 	if err != nil || !shorter {
 		t.Errorf("shorter: %v, %v", shorter, err)
 	}
+}
+
+func TestAnAbsenceIsSaidOnceAMinuteAndWhenItIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said strings.Builder
+		a := absence{log: slog.New(slog.NewTextHandler(&said, nil))}
+		lines := func() int {
+			defer said.Reset()
+			return strings.Count(said.String(), "\n")
+		}
+		a.ended() // it was never away
+		for range 4 * 150 {
+			a.goesOn(io.EOF)
+			time.Sleep(250 * time.Millisecond)
+		}
+		if n := lines(); n != 3 { // at once, after one minute and after two
+			t.Errorf("%d lines in 150 seconds", n)
+		}
+		a.ended()
+		if text := said.String(); !strings.Contains(text, "away=2m30s") {
+			t.Errorf("afterwards: %s", text)
+		}
+		lines()
+		for range 100 { // it comes and goes
+			a.goesOn(io.EOF)
+			time.Sleep(100 * time.Millisecond)
+			a.ended()
+		}
+		if n := lines(); n != 0 {
+			t.Errorf("%d lines within the minute", n)
+		}
+		time.Sleep(sayEvery)
+		a.goesOn(io.EOF)
+		a.ended()
+		if n := lines(); n != 2 {
+			t.Errorf("%d lines a minute later", n)
+		}
+	})
 }
 
 func TestDecisionsAreReadAsTheyWereTold(t *testing.T) {

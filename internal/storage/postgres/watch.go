@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -29,8 +30,10 @@ const (
 
 // Watch implements authz.Others.
 func (s *Store) Watch(ctx context.Context, heard func(authz.Decided), deaf func(bool)) {
+	absence := absence{log: s.log}
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		err := s.listen(ctx, heard, func() {
+			absence.ended()
 			deaf(false)
 			pause = firstPause
 		})
@@ -38,12 +41,47 @@ func (s *Store) Watch(ctx context.Context, heard func(authz.Decided), deaf func(
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Warn("the connection that hears of other servers' decisions was lost: polls ask the database until it is back", "error", err)
+		absence.goesOn(err)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 	}
+}
+
+// sayEvery is how often it is said that the database is still away.
+const sayEvery = time.Minute
+
+// absence tells the operator that the database is away: at once, then every
+// minute, and when it is back. It is tried several times a second.
+type absence struct {
+	log   *slog.Logger
+	since time.Time // zero while it is there
+	said  time.Time
+}
+
+func (a *absence) goesOn(err error) {
+	now := time.Now()
+	if a.since.IsZero() {
+		a.since = now
+	}
+	if now.Sub(a.said) < sayEvery {
+		return
+	}
+	a.said = now
+	a.log.Warn("the connection that hears of other servers' decisions was lost: polls ask the database until it is back",
+		"away", now.Sub(a.since).Round(time.Millisecond).String(), "error", err)
+}
+
+// ended says nothing of an absence that nothing was said of: one that comes and
+// goes is told once a minute, too.
+func (a *absence) ended() {
+	since := a.since
+	a.since = time.Time{}
+	if since.IsZero() || a.said.Before(since) {
+		return
+	}
+	a.log.Info("the connection that hears of other servers' decisions is back", "away", time.Since(since).Round(time.Millisecond).String())
 }
 
 // listen hears until its connection fails. It calls hearing once from when on

@@ -1,10 +1,13 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -246,5 +249,68 @@ func TestADatabaseThatIsAwayIsUnreachable(t *testing.T) {
 	}
 	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, authz.ErrUnreachable) {
 		t.Errorf("a write: %v", err)
+	}
+}
+
+// recorded is a log that is read while it is written.
+type recorded struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (r *recorded) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.Write(p)
+}
+
+func (r *recorded) count(text string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Count(r.b.String(), text)
+}
+
+func TestADatabaseThatIsAwayIsNotWarnedOfAtEveryTry(t *testing.T) {
+	t.Parallel()
+	cluster, err := pgtest.Start(t.Context(), pgtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	url, err := cluster.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &recorded{}
+	s, err := postgres.Open(t.Context(), url, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	l := watch(t, s)
+	l.becomes(false)
+	if err := cluster.Stop(t.Context(), pgtest.Fast); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 { // tries
+		l.becomes(true)
+	}
+	if err := cluster.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.becomes(false)
+	if n := log.count("level=WARN"); n != 1 {
+		t.Errorf("%d warnings", n)
+	}
+	if n := log.count("level=INFO"); n != 1 {
+		t.Errorf("it was said %d times that it is back", n)
 	}
 }
