@@ -69,7 +69,7 @@ func run(ctx context.Context) error {
 	var o options
 	flag.StringVar(&o.root, "root", ".", "where the repository is")
 	flag.StringVar(&o.packages, "package", "", "mutate only these packages: their directories, with commas")
-	flag.StringVar(&o.only, "only", "", "only mutants whose name holds this text")
+	flag.StringVar(&o.only, "only", "", "only mutants whose name holds this text, or is a line of this @file")
 	flag.IntVar(&o.sample, "sample", 0, "only so many of the mutants, drawn at random")
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many tests run at once")
 	flag.BoolVar(&o.all, "all", false, "try those that are listed as equivalent too")
@@ -101,8 +101,12 @@ func run(ctx context.Context) error {
 	}
 	gone := equivalents.gone(h.mutants, h.dirs())
 	var tried []mutant
+	only, err := o.named()
+	if err != nil {
+		return err
+	}
 	for _, m := range h.mutants {
-		if strings.Contains(m.name, o.only) && (o.all || !equivalents.has(m.name)) {
+		if only(m.name) && (o.all || !equivalents.has(m.name)) {
 			tried = append(tried, m)
 		}
 	}
@@ -136,6 +140,20 @@ func run(ctx context.Context) error {
 		fmt.Println("every mutant is noticed by a test, or named as equivalent with its reason")
 	}
 	return nil
+}
+
+// named returns what reports whether a mutant's name is asked for.
+func (o options) named() (func(name string) bool, error) {
+	file, ok := strings.CutPrefix(o.only, "@")
+	if !ok {
+		return func(name string) bool { return strings.Contains(name, o.only) }, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.Split(string(text), "\n")
+	return func(name string) bool { return slices.Contains(lines, name) }, nil
 }
 
 // reached says of a mutant that survived what is to be known beside its name.

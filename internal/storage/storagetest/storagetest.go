@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t testing.TB) authz.Store) {
 		{"sweep", sweepCases},
 		{"bound", boundCases},
 		{"store", storeCases},
+		{"neighbour", neighbourCases},
 	} {
 		for _, c := range noun.cases {
 			t.Run(noun.name+"/"+c.name, func(t *testing.T) {
