@@ -3,6 +3,7 @@ package server_test
 import (
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -400,5 +401,22 @@ func TestWhatFailsOfTheStoreOrTheRandomnessFailsTheDeed(t *testing.T) {
 		if err := os.WriteFile(needsFile, []byte(strings.Join(found, "")), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestAServerDoesNotStartOnADatabaseThatFails(t *testing.T) {
+	onlySQLite(t)
+	h := newHouse(t)
+	b := h.breaker()
+	for _, table := range []string{"signing_keys", "clients", "device_requests", "reports"} {
+		mend := b.broken(table)
+		service, err := authz.New(t.Context(), authz.Options{
+			Store: h.store, Settings: h.settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: h.random, Log: slog.New(slog.DiscardHandler),
+		})
+		if err == nil {
+			service.Close()
+			t.Errorf("it started without %s", table)
+		}
+		mend()
 	}
 }
