@@ -29,10 +29,31 @@ func (s *Service) AdmitDeviceRequest(from Source) error {
 	return nil
 }
 
-// newcomersPerMinute is how many accounts an address may bring: a key costs
-// nothing, and each account may keep a backup here for good. A classroom that
-// signs up together is served by the burst.
-const newcomersPerMinute = 10
+// AdmitAct is asked before an owner's request that stores something is looked at:
+// one that changes something, or is signed and so must not come again.
+//
+//	Unavailable: too many come from this network
+func (s *Service) AdmitAct(from Source) error {
+	if !s.acts.allow(from, s.now()) {
+		return refuse(Unavailable, "too much is done from this network: try again in a minute")
+	}
+	return nil
+}
+
+// admitSignIn is asked before a sign-in costs anything.
+//
+//	Unavailable
+func (s *Service) admitSignIn(from Source) error {
+	if !s.signIns.allow(from, s.now()) {
+		return refuse(Unavailable, "too many sign-ins come from this network: try again in a minute")
+	}
+	return nil
+}
+
+var (
+	errForged  = refuse(Unavailable, "too many signatures from this network do not hold: mend what signs them, and try again in a minute")
+	errSecrets = refuse(Unavailable, "too many wrong secrets of this client come from this network: try again in a minute with the right one")
+)
 
 const (
 	// creationBurst is how many minutes' worth may come at once: a classroom or a
@@ -83,6 +104,19 @@ func (l *allowance) allowIn(name string, from Source, now time.Time) bool {
 	}
 	narrow, wide := from.blocks()
 	return l.take(now, []allowed{{name, narrow}, {name, wide}})
+}
+
+// left reports whether allowIn would allow one, and takes nothing.
+func (l *allowance) left(name string, from Source, now time.Time) bool {
+	if !from.own() || l.every == 0 {
+		return true
+	}
+	narrow, wide := from.blocks()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const holds = int64(creationBurst * time.Minute)
+	return l.whole(allowed{name, narrow}, now.UnixNano())-now.UnixNano()+int64(l.every) <= holds &&
+		l.whole(allowed{name, wide}, now.UnixNano())-now.UnixNano()+int64(l.every/creationWide) <= holds
 }
 
 // allowOne is allow for a name wherever it is.

@@ -28,4 +28,25 @@ const (
 	// refreshesPerMinute is how often one grant's tokens are refreshed: they live an
 	// hour, and processes that share a grant refresh at once, but not every second.
 	refreshesPerMinute = 60
+
+	// Each of these is what one IPv4 address or IPv6 /64 may do; a /24 or /48 may four
+	// times that, and twice a minute's worth may come at once.
+
+	// newcomersPerMinute is how many accounts an address may bring: a key costs
+	// nothing, and each account may keep a backup here for good. A classroom that
+	// signs up together is served by the burst.
+	newcomersPerMinute = 10
+	// signInsPerMinute: a session lasts a week, so an office behind one address that
+	// comes to work has hundreds a morning, not a minute.
+	signInsPerMinute = 60
+	// actsPerMinute is of all that owners change, and of all they sign, by which a row
+	// is stored: a classroom of a hundred that opens and approves at once, each with a
+	// handful of requests, is served by the burst.
+	actsPerMinute = 600
+	// forgedPerMinute is of signatures that do not hold, or are by a key of nobody
+	// here: each costs 2 ms of a core, and nobody's program makes them for long.
+	forgedPerMinute = 60
+	// wrongSecretsPerMinute is of one client's wrong secrets: somebody who tries what
+	// they have at hand, or machines that restart with an old one.
+	wrongSecretsPerMinute = 10
 )

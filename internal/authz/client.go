@@ -89,6 +89,7 @@ type Credentials struct {
 	Basic     bool
 	// Signed is the request's X-Auth-Token, if it had one.
 	Signed *SignedRequest
+	From   Source
 }
 
 // maxClientID bounds client ids, registered or not.
@@ -100,56 +101,82 @@ const maxClientID = 255
 //	InvalidRequest: no client id
 //	UnknownClient: an id nobody registered, where such clients are refused
 //	InvalidClient: authentication is missing or failed
+//	Unavailable: too many wrong secrets of this client, or signatures that do not
+//	hold, come from this network
 func (s *Service) IdentifyClient(ctx context.Context, c Credentials) (Client, error) {
 	if c.ClientID == "" {
 		return Client{}, refuse(InvalidRequest, "client_id is missing: send the id of your application")
 	}
-	if !validClientID(c.ClientID) {
-		return Client{}, s.unknownClient(c)
-	}
-	client, err := s.client(ctx, c.ClientID)
-	if errors.Is(err, ErrNotFound) {
-		return Client{}, s.unknownClient(c)
-	}
-	if err != nil {
-		return Client{}, err
-	}
+	client, err := s.clientNamed(ctx, c.ClientID)
+	unknown := errors.Is(err, ErrNotFound)
 	switch {
+	case err != nil && !unknown:
+		return Client{}, err
 	case client.MemberKey != "":
 		if err := s.checkMemberKey(ctx, client, c.Signed); err != nil {
 			return Client{}, s.unproved(ctx, client, err)
 		}
-	case client.Secret != (Hash{}):
-		given := c.Secret.Hash()
-		if !c.HasSecret || subtle.ConstantTimeCompare(given[:], client.Secret[:]) != 1 {
-			return Client{}, s.unproved(ctx, client, errClientAuth)
-		}
+		return client, nil
 	case c.HasSecret:
-		// A secret that nobody issued must look like a wrong one (T-16, D-38). An
-		// empty one in HTTP Basic too: golang.org/x/oauth2 tries that first, and
-		// must not have used up a poll when it tries again without.
-		return Client{}, errClientAuth
+		if err := s.checkSecret(ctx, client, c); err != nil {
+			return Client{}, s.unproved(ctx, client, err)
+		}
+		return client, nil
+	case unknown:
+		return Client{}, refuse(UnknownClient, "this client_id is not registered here: ask the operator to add it, or check its spelling")
+	case client.Secret != (Hash{}):
+		return Client{}, s.unproved(ctx, client, errClientAuth)
+	default:
+		return client, nil
 	}
-	return client, nil
+}
+
+// clientNamed is client for any text.
+func (s *Service) clientNamed(ctx context.Context, id string) (Client, error) {
+	if !validClientID(id) {
+		return Client{}, ErrNotFound
+	}
+	return s.client(ctx, id)
+}
+
+// checkSecret authenticates a client by its secret. A client that is not there, and
+// a secret that nobody issued, must look like a wrong one (T-16, D-38). An empty one
+// in HTTP Basic too: golang.org/x/oauth2 tries that first, and must not have used up a
+// poll when it tries again without; it is no guess. Guesses are counted by client and
+// network, whatever the client: whoever guesses here locks nobody out elsewhere.
+//
+//	InvalidClient, Unavailable
+func (s *Service) checkSecret(ctx context.Context, client Client, c Credentials) error {
+	counted := Secret(c.ClientID).Hash()
+	if !s.wrongSecrets.left(string(counted[:]), c.From, s.now()) {
+		return errSecrets
+	}
+	given := c.Secret.Hash()
+	if right := subtle.ConstantTimeCompare(given[:], client.Secret[:]); right == 1 && client.Secret != (Hash{}) {
+		return nil
+	}
+	if c.Secret != "" {
+		s.wrongSecrets.allowIn(string(counted[:]), c.From, s.now())
+	}
+	if client.ID != "" { // it was remembered; one that is not there was looked for
+		if _, err := s.store.Client(ctx, c.ClientID); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	return errClientAuth
 }
 
 var errClientAuth = refuse(InvalidClient,
 	"client authentication failed: check the client id and its secret (HTTP Basic or client_secret in the body)")
 
-// unproved says of a registered client that somebody else may be trying to be it.
+// unproved says of a client that has something to prove itself with that somebody
+// else may be trying to be it.
 func (s *Service) unproved(ctx context.Context, c Client, err error) error {
+	if !c.Confidential() {
+		return err
+	}
 	s.noteRefused(ctx, &s.refusedClients, "client refused: it did not prove itself", err, "client_id", c.ID)
 	return err
-}
-
-// unknownClient refuses an id that is not there. With a secret it must not be
-// told from a wrong secret (T-16).
-func (s *Service) unknownClient(c Credentials) error {
-	if c.HasSecret {
-		return errClientAuth
-	}
-	return refuse(UnknownClient,
-		"this client_id is not registered here: ask the operator to add it, or check its spelling")
 }
 
 // checkMemberKey authenticates a client by the bitcoin-auth token of its
@@ -159,10 +186,14 @@ func (s *Service) checkMemberKey(ctx context.Context, client Client, signed *Sig
 		return refuse(InvalidClient, "this client signs its requests: send the X-Auth-Token header made with its registered member key")
 	}
 	v, err := s.verifySigned(ctx, *signed)
-	if err != nil {
+	if errors.Is(unauthorizedBy(err), Unauthorized) {
 		return refuseBecause(InvalidClient, signatureAdvice(err), err)
 	}
+	if err != nil {
+		return err
+	}
 	if subtle.ConstantTimeCompare([]byte(v.PublicKey), []byte(client.MemberKey)) != 1 {
+		s.forged.allow(signed.From, s.now())
 		return refuse(InvalidClient, "X-Auth-Token is signed by a key that is not this client's registered member key")
 	}
 	return nil

@@ -217,6 +217,7 @@ type PasskeySignIn struct {
 	Ceremony Secret
 	// Credential is the JSON of the PublicKeyCredential (WebAuthn §5.1).
 	Credential string
+	From       Source
 	Seen       Seen
 	// Replaces is the session token that the browser had before, or empty.
 	Replaces Secret
@@ -231,6 +232,7 @@ var errPasskey = refuse(Unauthorized, "this passkey is not accepted here: try an
 //
 //	Unauthorized: the passkey is not accepted
 //	InvalidRequest: the ceremony is over
+//	Unavailable: too many come from this network
 func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (Session, Secret, error) {
 	session, token, err := s.signInWithPasskey(ctx, in)
 	s.noteSignIn(ctx, session, MethodPasskey, in.Seen, err)
@@ -240,6 +242,9 @@ func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (Sess
 func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Session, Secret, error) {
 	if s.passkeys == nil {
 		return Session{}, "", errNoPasskeys
+	}
+	if err := s.admitSignIn(in.From); err != nil {
+		return Session{}, "", err
 	}
 	state, err := s.resume(in.Ceremony, "")
 	if err != nil {

@@ -13,17 +13,17 @@ const ProofPath = "/device"
 // ProofPath and the body code=XXXX-XXXX, the code as it is shown. It counts once. A
 // token that proves nothing is no error: the person goes on without a proof.
 func (s *Service) ProveCode(ctx context.Context, owner Owner, asker Asker, token, typed string) (Asker, error) {
-	proved, err := s.provesCode(ctx, owner, token, typed)
+	proved, err := s.provesCode(ctx, owner, asker.From, token, typed)
 	asker.proved = proved
 	return asker, err
 }
 
-func (s *Service) provesCode(ctx context.Context, owner Owner, token, typed string) (bool, error) {
+func (s *Service) provesCode(ctx context.Context, owner Owner, from Source, token, typed string) (bool, error) {
 	code, ok := ParseUserCode(typed)
 	if !ok || token == "" {
 		return false, nil
 	}
-	v, err := s.verifySigned(ctx, SignedRequest{Token: token, Path: ProofPath, Body: []byte("code=" + code)})
+	v, err := s.verifySigned(ctx, SignedRequest{Token: token, Path: ProofPath, Body: []byte("code=" + code), From: from})
 	if err != nil {
 		if err = unauthorizedBy(err); errors.Is(err, Unauthorized) {
 			return false, nil

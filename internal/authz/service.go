@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,8 +71,10 @@ type Service struct {
 	creation *allowance
 	// newcomers bounds the accounts that a network brings.
 	newcomers *allowance
-	// refreshes bounds how often one grant is refreshed.
-	refreshes *allowance
+	// refreshes bounds how often one grant is refreshed, the others what a network does.
+	refreshes, signIns, acts, forged, wrongSecrets *allowance
+	// verifying has a place for each signature that is verified at once.
+	verifying chan struct{}
 	drawn     codesDrawn
 	shunned   shunned
 	turns     *turns
@@ -119,7 +122,13 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		creation:   newAllowance(o.Settings.DeviceRequestsPerNetwork),
 		newcomers:  newAllowance(newcomersPerMinute),
 		refreshes:  newAllowance(refreshesPerMinute),
-		turns:      newTurns(),
+		signIns:    newAllowance(signInsPerMinute),
+		acts:       newAllowance(actsPerMinute),
+		forged:     newAllowance(forgedPerMinute),
+
+		wrongSecrets: newAllowance(wrongSecretsPerMinute),
+		verifying:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		turns:        newTurns(),
 	}
 	// What was drawn before this start is not known: codes of any length may live.
 	for length := range codeLengths {

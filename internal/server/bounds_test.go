@@ -3,6 +3,10 @@ package server_test
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +14,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 )
 
@@ -124,4 +129,184 @@ func TestA4_AGrantIsRefreshedSixtyTimesAMinute(t *testing.T) {
 	h.postForm(tokenPath, refreshForm("pub-a", other)).wantOK()
 	h.advance(time.Second)
 	h.postForm(tokenPath, refreshForm("pub-a", refresh)).wantOK()
+}
+
+// sentFrom sends what follows from another address.
+func (h *house) sentFrom(address string, act func() reply) reply {
+	h.t.Helper()
+	before := h.peer
+	h.peer = address + ":50000"
+	defer func() { h.peer = before }()
+	return act()
+}
+
+// wantBusy fails unless a request was refused for the number of those before it.
+func (r reply) wantBusy() {
+	r.t.Helper()
+	r.wantError(http.StatusTooManyRequests, "temporarily_unavailable")
+	if r.header.Get("Retry-After") != "60" {
+		r.t.Errorf("Retry-After: %q", r.header.Get("Retry-After"))
+	}
+}
+
+const (
+	here      = "203.0.113.7"
+	elsewhere = "198.51.100.9"
+)
+
+func TestA3_SignInsOfANetworkAreLimited(t *testing.T) {
+	h := newHouse(t)
+	withKey := func() reply {
+		return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign("alice", signInPath, ""))
+	}
+	withPasskey := func() reply {
+		return h.postJSON("/api/auth/sign-in/passkey", map[string]any{"ceremony": "x", "credential": "y"})
+	}
+	for range 60 {
+		h.sentFrom(here, withKey).wantOK()
+		h.sentFrom(here, withPasskey).wantError(http.StatusBadRequest, "invalid_request")
+	}
+	h.sentFrom(here, withKey).wantBusy()
+	h.sentFrom(here, withPasskey).wantBusy()
+	h.sentFrom(elsewhere, withKey).wantOK()
+	h.wantRows("sessions", 61)
+	h.advance(time.Second)
+	h.sentFrom(here, withKey).wantOK()
+}
+
+// forge sends a request whose signature is of another body.
+func (h *house) forge(target string) reply {
+	h.t.Helper()
+	return h.send(http.MethodPost, target, `{"aud":"x"}`, "Content-Type", "application/json", bitcoinauth.Header, h.sign("alice", target, "{}"))
+}
+
+func TestAForgedSignatureIsNotVerifiedWhereTooManyWere(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	const target = "/api/sessions/end-others"
+	for range 120 {
+		h.sentFrom(here, func() reply { return h.forge(target) }).wantError(http.StatusUnauthorized, "unauthorized")
+	}
+	h.sentFrom(here, func() reply { return h.forge(target) }).wantBusy()
+	list := h.sign("alice", "/api/grants", "")
+	good := func() reply { return h.send(http.MethodGet, "/api/grants", "", bitcoinauth.Header, list) }
+	h.sentFrom(here, good).wantBusy() // and is not used up
+	body := `{"bapId":"` + bapIDOf(t, "bob") + `","aud":"` + testIssuer + `"}`
+	for name, r := range map[string]func() reply{
+		"sign-in": func() reply {
+			return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign("alice", signInPath, ""))
+		},
+		"linking": func() reply {
+			return h.send(http.MethodPost, "/api/user/bap-ids", body, "Content-Type", "application/json", "Cookie", cookie,
+				bitcoinauth.Header, h.sign("bob", "/api/user/bap-ids", body))
+		},
+		"a client": func() reply {
+			form := url.Values{"client_id": {"member-a"}}.Encode()
+			return h.send(http.MethodPost, codePath, form, "Content-Type", "application/x-www-form-urlencoded", bitcoinauth.Header, h.sign("client", codePath, form))
+		},
+	} {
+		if got := h.sentFrom(here, r); got.status != http.StatusTooManyRequests {
+			t.Errorf("%s: answered %d %s", name, got.status, got.body)
+		}
+	}
+	h.sentFrom(here, func() reply { return h.send(http.MethodGet, "/api/grants", "", "Cookie", cookie) }).wantOK()
+	h.advance(time.Minute)
+	h.sentFrom(here, good).wantOK()
+	h.sentFrom(elsewhere, func() reply { return h.forge(target) }).wantError(http.StatusUnauthorized, "unauthorized")
+}
+
+// Somebody whose clock is wrong costs nothing and hears what to mend, however often.
+func TestASignatureOfAnotherTimeIsNoForgery(t *testing.T) {
+	h := newHouse(t)
+	token := h.sign("alice", "/api/grants", "")
+	h.advance(time.Hour)
+	for range 200 {
+		h.sentFrom(here, func() reply { return h.send(http.MethodGet, "/api/grants", "", bitcoinauth.Header, token) }).
+			wantError(http.StatusUnauthorized, "unauthorized")
+	}
+}
+
+func TestOfAThousandForgedSignaturesAtOnceAHundredAreVerified(t *testing.T) {
+	h := newHouse(t)
+	h.peer = here + ":50000"
+	const target = "/api/sessions/end-others"
+	token := h.sign("alice", target, "{}")
+	var verified atomic.Int64
+	var together sync.WaitGroup
+	for range 1000 {
+		together.Go(func() {
+			r := h.send(http.MethodPost, target, `{"aud":"x"}`, "Content-Type", "application/json", bitcoinauth.Header, token)
+			if r.status == http.StatusUnauthorized {
+				verified.Add(1)
+			}
+		})
+	}
+	together.Wait()
+	if n := verified.Load(); n < 120 || n > 150 { // and one more for each core
+		t.Errorf("%d were verified", n)
+	}
+}
+
+func TestSignaturesOfUnknownKeysCountAsForged(t *testing.T) {
+	h := newHouse(t, func(s *authz.Settings) { s.SignUp = false })
+	stranger := func() reply {
+		return h.send(http.MethodGet, "/api/grants", "", bitcoinauth.Header, h.sign("stranger", "/api/grants", ""))
+	}
+	for range 120 {
+		h.sentFrom(here, stranger).wantError(http.StatusForbidden, "access_denied")
+	}
+	h.sentFrom(here, stranger).wantBusy()
+	h.wantRows("used_once", 120)
+}
+
+func TestA4_WhatANetworkChangesIsLimited(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	signOut := func() reply { return h.postJSON("/api/auth/sign-out", map[string]any{}) }
+	for range 1200 {
+		if r := h.sentFrom(here, signOut); r.status != http.StatusOK {
+			t.Fatalf("answered %d %s", r.status, r.body)
+		}
+	}
+	h.sentFrom(here, signOut).wantBusy()
+	page := h.sentFrom(here, func() reply { return h.postForm("/device", url.Values{"user_code": {"BCDF-GHJK"}}, "Cookie", cookie) })
+	if page.status != http.StatusTooManyRequests || page.header.Get("Retry-After") != "60" ||
+		!strings.Contains(page.body, "This server is too busy just now.") {
+		t.Errorf("the page: %d %s", page.status, page.body)
+	}
+	h.sentFrom(here, func() reply {
+		return h.send(http.MethodGet, "/api/grants", "", bitcoinauth.Header, h.sign("alice", "/api/grants", ""))
+	}).wantBusy()
+	h.sentFrom(here, func() reply { return h.send(http.MethodGet, "/api/grants", "", "Cookie", cookie) }).wantOK()
+	h.sentFrom(elsewhere, signOut).wantOK()
+}
+
+// A client's secret is guessed at twenty times from one network and then, right or
+// wrong, not looked at there for a while; elsewhere the right one always counts.
+func TestT16_SecretsAreGuessedAtInVainAndLockNobodyOutElsewhere(t *testing.T) {
+	h := newHouse(t, func(s *authz.Settings) { s.OpenClients = false })
+	try := func(client, secret string) func() reply {
+		return func() reply {
+			return h.postForm(tokenPath, url.Values{"client_id": {client}, "client_secret": {secret}, "grant_type": {"refresh_token"}, "refresh_token": {"x"}})
+		}
+	}
+	const authenticated = "invalid_grant" // the client is who it says, the token is none
+	var bodies [2][]string
+	for i, client := range []string{"conf-a", "nobody"} {
+		h.sentFrom(here, func() reply { return h.postForm(tokenPath, url.Values{}, "Authorization", basic(client, "")) }) // no guess
+		for range 21 {
+			bodies[i] = append(bodies[i], h.sentFrom(here, try(client, "guess")).body)
+		}
+		h.sentFrom(here, try(client, "guess")).wantBusy()
+	}
+	for n := range bodies[0] {
+		if bodies[0][n] != bodies[1][n] {
+			t.Errorf("the %dth: %s, for a client that is not there %s", n, bodies[0][n], bodies[1][n])
+		}
+	}
+	h.sentFrom(here, try("conf-a", confSecret)).wantBusy()
+	h.sentFrom(elsewhere, try("conf-a", confSecret)).wantError(http.StatusBadRequest, authenticated)
+	h.sentFrom(here, try("pub-a", "")).wantError(http.StatusBadRequest, authenticated)
+	h.advance(6 * time.Second)
+	h.sentFrom(here, try("conf-a", confSecret)).wantError(http.StatusBadRequest, authenticated)
 }

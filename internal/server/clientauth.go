@@ -24,7 +24,7 @@ var (
 // identifyClient finds and authenticates the client of a request, the same way
 // at every endpoint (RFC 6749 §2.3).
 func (s *Server) identifyClient(r *http.Request, p *params) (authz.Client, error) {
-	c := authz.Credentials{ClientID: p.text("client_id"), Secret: authz.Secret(p.text("client_secret"))}
+	c := authz.Credentials{ClientID: p.text("client_id"), Secret: authz.Secret(p.text("client_secret")), From: s.source(r)}
 	if p.err != nil {
 		return authz.Client{}, p.err
 	}
@@ -43,7 +43,7 @@ func (s *Server) identifyClient(r *http.Request, p *params) (authz.Client, error
 		c.ClientID, c.Secret, c.HasSecret, c.Basic = id, secret, true, true
 	}
 	if token := r.Header.Get(bitcoinauth.Header); token != "" {
-		c.Signed = &authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw}
+		c.Signed = &authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw, From: c.From}
 	}
 	return s.authz.IdentifyClient(r.Context(), c)
 }

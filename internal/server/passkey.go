@@ -105,7 +105,7 @@ func (s *Server) signInWithPasskey(w http.ResponseWriter, r *http.Request) error
 	}
 	in := authz.PasskeySignIn{
 		Ceremony: authz.Secret(p.text("ceremony")), Credential: p.text("credential"),
-		Seen: s.seen(r), Replaces: first(s.sessionTokens(r)),
+		From: s.source(r), Seen: s.seen(r), Replaces: first(s.sessionTokens(r)),
 	}
 	if p.err != nil {
 		return p.err

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"countersign.dev/bitcoinauth"
 )
 
 // class says who may call an endpoint and how.
@@ -202,10 +204,22 @@ func (s *Server) adapt(c class, h handler) http.Handler {
 			s.writeError(rec, r, c, err)
 			return
 		}
+		if (c == owner || c == page) && stores(r) {
+			if err := s.authz.AdmitAct(s.source(r)); err != nil {
+				s.writeError(rec, r, c, err)
+				return
+			}
+		}
 		if err := h(rec, r); err != nil {
 			s.writeError(rec, r, c, err)
 		}
 	})
+}
+
+// stores reports whether an owner's request may store something: what is signed is
+// remembered, so that it counts once.
+func stores(r *http.Request) bool {
+	return r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header.Get(bitcoinauth.Header) != ""
 }
 
 // headers sets what every answer of a class has, errors included.

@@ -104,7 +104,7 @@ func (s *Server) sessionAndSignature(r *http.Request, p *params) (authz.Owner, a
 	if token == "" {
 		return authz.Owner{}, authz.SignedRequest{}, errNoSignature
 	}
-	return who, authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw}, s.checkAudience(audience)
+	return who, authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw, From: s.source(r)}, s.checkAudience(audience)
 }
 
 var errNoSignature = &authz.Error{
