@@ -209,9 +209,7 @@ func ParseBackup(plaintext []byte) (*Backup, error) {
 		return nil, fmt.Errorf("%w: the JSON cannot be read", ErrNotABackup)
 	}
 	b := &Backup{Label: p.Label, payload: append([]byte(nil), plaintext...)}
-	if t, err := time.Parse(time.RFC3339Nano, p.CreatedAt); err == nil {
-		b.CreatedAt = t
-	}
+	b.CreatedAt, _ = time.Parse(time.RFC3339Nano, p.CreatedAt) // zero for what is no time
 	switch {
 	case p.RootPK != "":
 		return b, b.readMaster(p)
