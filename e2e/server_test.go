@@ -27,6 +27,10 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	// The programs that tests start know nothing of it, and would say so.
+	if err := os.Unsetenv("COUNTERSIGN_TEST_STORE"); err != nil {
+		panic(err)
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "countersign-e2e-")
 		if err != nil {

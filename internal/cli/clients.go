@@ -29,9 +29,9 @@ server notices within a second. Clients of the configuration file are not shown 
 
 // withStore runs fn on the database of the settings in force.
 func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store authz.Store) error) (err error) {
-	settings, err := config.Load(cmd.Flags(), env.Getenv)
+	settings, err := storeSettings(cmd, env)
 	if err != nil {
-		return &Failure{Code: ExitUsage, What: "a setting is wrong", Err: err}
+		return err
 	}
 	store, _, err := openDatabase(cmd.Context(), settings, newLogger(env, settings))
 	var said *Failure

@@ -25,8 +25,10 @@ type Env struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Getenv func(string) string
-	Now    func() time.Time
-	Rand   io.Reader
+	// Environ is all of the environment, or nil for none that is to be checked.
+	Environ func() []string
+	Now     func() time.Time
+	Rand    io.Reader
 	// StdinTerminal and the others say whether a stream is a terminal: only then
 	// are there prompts, colours and moving cursors.
 	StdinTerminal, StdoutTerminal, StderrTerminal bool
@@ -42,7 +44,7 @@ func SystemEnv() *Env {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	stdin := int(os.Stdin.Fd())
 	return &Env{
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now, Rand: rand.Reader,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Now: time.Now, Rand: rand.Reader,
 		StdinTerminal: term.IsTerminal(stdin), StdoutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		StderrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
 		ReadPassword: func() (string, error) {

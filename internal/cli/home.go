@@ -42,12 +42,6 @@ type home struct {
 	Accounts []account `toml:"accounts,omitempty"`
 }
 
-const (
-	privateDir  fs.FileMode = 0o700
-	privateFile fs.FileMode = 0o600
-	othersBits  fs.FileMode = 0o077
-)
-
 // openHome finds the configuration directory and reads config.toml.
 func openHome(env *Env) (*home, error) {
 	dir := env.Getenv("COUNTERSIGN_CONFIG_DIR")
@@ -108,7 +102,7 @@ func (h *home) readSecretFile(name string) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			if info.Mode().Perm()&othersBits != 0 {
+			if info.Mode()&(groupBits|othersBits) != 0 {
 				return nil, fail(ExitFailed, "reading "+path, fmt.Errorf("others on this machine may read %s (mode %o)", p, info.Mode().Perm()),
 					fmt.Sprintf("Run: chmod go= %s", p))
 			}

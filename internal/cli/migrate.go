@@ -46,9 +46,9 @@ The password may be in the address, in PGPASSWORD or in ~/.pgpass.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "copy and compare everything, and take it back")
 	f.BoolVar(&o.asJSON, "json", false, "one JSON object a line on standard output")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		settings, err := config.Load(cmd.Flags(), env.Getenv)
+		settings, err := storeSettings(cmd, env)
 		if err != nil {
-			return &Failure{Code: ExitUsage, What: "a setting is wrong", Err: err}
+			return err
 		}
 		to := settings.Database
 		if o.to != "" {

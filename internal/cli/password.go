@@ -65,6 +65,9 @@ func (p passwordSource) given(env *Env) (string, bool, error) {
 		}
 		return strings.TrimRight(line, "\r\n"), true, nil
 	case path != "":
+		if _, err := checkPrivate(path, false); err != nil {
+			return "", false, err
+		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return "", false, fail(ExitFailed, "reading the password", err, "Check --password-file")

@@ -3,9 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"countersign.dev/internal/config"
 )
 
 // Groups of commands, in the order readers look for theirs.
@@ -46,6 +49,28 @@ func wantsJSON(args []string) bool {
 	return false
 }
 
+// variables are those of the environment that are no settings of a server. The
+// last is what `countersign token --format env` prints.
+var variables = []string{
+	"COUNTERSIGN_SERVER", "COUNTERSIGN_CLIENT_ID", "COUNTERSIGN_PASSWORD", "COUNTERSIGN_PASSWORD_FILE", "COUNTERSIGN_CONFIG_DIR", "COUNTERSIGN_KEYRING",
+	"COUNTERSIGN_TOKEN",
+}
+
+// checkEnvironment refuses a misspelt variable before a command that reads some:
+// it would go on as if nothing had been said.
+func checkEnvironment(cmd *cobra.Command, env *Env) error {
+	for cmd.HasParent() && cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
+	}
+	if env.Environ == nil || !slices.Contains([]string{groupServer, groupDevice, groupOwner}, cmd.GroupID) {
+		return nil
+	}
+	if err := config.CheckEnvironment(env.Environ(), variables); err != nil {
+		return &Failure{Code: ExitUsage, What: "a variable is wrong", Err: err, Next: "Correct it, or unset it"}
+	}
+	return nil
+}
+
 func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "countersign",
@@ -59,6 +84,7 @@ Try "countersign demo" for the whole story in three seconds.`,
 		SilenceErrors: true,
 		Version:       Version(),
 	}
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkEnvironment(cmd, env) }
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)

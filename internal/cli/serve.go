@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -44,6 +46,9 @@ each of them needs the same secret.`,
 		if err != nil {
 			return settingsFailure(err)
 		}
+		if err := checkSecrets(env, settings, newLogger(env, settings)); err != nil {
+			return err
+		}
 		return serve(cmd.Context(), env, settings)
 	}
 	return cmd
@@ -63,12 +68,15 @@ func serve(ctx context.Context, env *Env, settings *config.Settings) error {
 	if env.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	signal.Notify(env.Signals, syscall.SIGHUP)
+	if env.Signals != nil {
+		signal.Notify(env.Signals, syscall.SIGHUP)
+	}
 	run, err := startServer(ctx, env, settings)
 	if err != nil {
 		return err
 	}
 	run.announce(env)
+	run.warn()
 	ended, err := run.awaitEnd(env)
 	if err != nil {
 		return errors.Join(fail(ExitFailed, "serving", err, ""), run.stop(ctx))
@@ -290,6 +298,19 @@ func (run *running) announce(env *Env) {
 	}
 	fmt.Fprintf(env.Stderr, "Countersign %s listens on %s\n  issuer   %s\n  data     %s\n  clients  %s\n  try      countersign login --server %s\n",
 		Version(), strings.Join(addressesOf(run.listening), " and "), s.Issuer, data, clientsInWords(s.UnregisteredClients), s.Issuer)
+}
+
+// warn says what leaves a door open that the operator may not have meant to open.
+func (run *running) warn() {
+	issuer, err := url.Parse(run.settings.Issuer)
+	beyond := slices.DeleteFunc(addressesOf(run.listening), func(address string) bool {
+		at, err := netip.ParseAddrPort(address)
+		return err == nil && at.Addr().IsLoopback()
+	})
+	if err == nil && config.IsLoopback(issuer.Hostname()) && len(beyond) > 0 && run.settings.UnregisteredClients == "open" {
+		run.log.Warn("whoever reaches this machine can use this server, as any client and without https: set issuer to its public https address, or listen on localhost only",
+			"listen", beyond)
+	}
 }
 
 func clientsInWords(unregistered string) string {

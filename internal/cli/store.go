@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/storage/postgres"
@@ -18,6 +20,15 @@ const databaseFile = "countersign.db"
 type database interface {
 	authz.Store
 	Close() error
+}
+
+// storeSettings are the settings of a command that uses the database, and no more.
+func storeSettings(cmd *cobra.Command, env *Env) (*config.Settings, error) {
+	settings, err := config.Load(cmd.Flags(), env.Getenv)
+	if err != nil {
+		return nil, &Failure{Code: ExitUsage, What: "a setting is wrong", Err: err}
+	}
+	return settings, checkSecrets(env, settings, slog.New(slog.DiscardHandler)) // what a group may read, the server says
 }
 
 // openDatabase opens the database of the settings. others is nil for one that no

@@ -75,3 +75,13 @@ func ParseDatabaseURL(text string) (DatabaseURL, error) {
 	}
 	return DatabaseURL(text), nil
 }
+
+// hasPassword reports whether a database's URL has one in it.
+func hasPassword(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return text != "" // which it may be for its password's sake
+	}
+	_, inside := u.User.Password()
+	return inside || u.Query().Has("password") || u.Query().Has("sslpassword")
+}

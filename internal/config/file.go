@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,11 @@ type file struct {
 }
 
 type value struct{ text, origin string }
+
+// holdsSecrets reports whether others must not read the file.
+func (f *file) holdsSecrets() bool {
+	return hasPassword(f.values["database"].text) || slices.ContainsFunc(f.clients, func(c Client) bool { return c.Secret != "" })
+}
 
 // maxFile bounds a configuration file in bytes.
 const maxFile = 1 << 20
@@ -42,7 +48,7 @@ func parseFile(path string, text []byte) (*file, error) {
 		}
 		s := named(name)
 		if s == nil {
-			return nil, &Error{Setting: name, Origin: origin, Reason: "is not a setting" + nearest(name)}
+			return nil, &Error{Setting: name, Origin: origin, Reason: "is not a setting" + nearest(name, names())}
 		}
 		text, ok := plain(v)
 		if array, isArray := v.([]any); isArray && s.list {
@@ -171,13 +177,22 @@ func named(name string) *setting {
 	return nil
 }
 
-// nearest suggests the setting that a misspelt one was meant to be.
-func nearest(name string) string {
+// names are those of all settings.
+func names() []string {
+	all := make([]string, len(settings))
+	for i, s := range settings {
+		all[i] = s.name
+	}
+	return all
+}
+
+// nearest suggests what a misspelt name was meant to be.
+func nearest(name string, known []string) string {
 	const most = 64 // longer names are nobody's slip
 	best, least := "", len(name)/2+1
-	for _, s := range settings {
-		if d := distance(name, s.name); len(name) <= most && d < least {
-			best, least = s.name, d
+	for _, k := range known {
+		if d := distance(name, k); len(name) <= most && d < least {
+			best, least = k, d
 		}
 	}
 	if best == "" {

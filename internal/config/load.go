@@ -48,7 +48,7 @@ func Load(flags *pflag.FlagSet, getenv func(string) string) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	loaded := &Settings{File: file.path, Clients: file.clients}
+	loaded := &Settings{File: file.path, Clients: file.clients, FileHoldsSecrets: file.holdsSecrets()}
 	for _, s := range settings {
 		text, origin := s.fallback, "the default"
 		if v, ok := file.values[s.name]; ok {

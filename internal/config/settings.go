@@ -43,8 +43,10 @@ type Settings struct {
 
 	// Clients are the [[clients]] of the file.
 	Clients []Client
-	// File is the configuration file that was read, or empty.
-	File string
+	// File is the configuration file that was read, or empty. FileHoldsSecrets: a
+	// database's password or a client's secret stands in it.
+	File             string
+	FileHoldsSecrets bool
 }
 
 // setting is one row of the table.
@@ -60,7 +62,7 @@ type setting struct {
 
 // env is the setting's environment variable.
 func (s setting) env() string {
-	return "COUNTERSIGN_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
+	return prefix + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
 }
 
 // settings is the table.

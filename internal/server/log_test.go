@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -262,5 +263,41 @@ func TestB16_NoSecretIsLoggedWhateverIsSentWhere(t *testing.T) {
 				t.Errorf("%s is in the log", what)
 			}
 		}
+	}
+}
+
+func TestB22_ForwardedHeadersOfAnUnlistedProxyAreWarnedOfOnce(t *testing.T) {
+	const message = "forwarded headers are not believed: if a proxy of yours is there, name its address in trusted-proxies"
+	h := newHouse(t)
+	ask := func(peer string, header ...string) {
+		h.peer = peer + ":50000"
+		h.send(http.MethodPost, codePath, url.Values{"client_id": {"pub-a"}}.Encode(), append(header, "Content-Type", "application/x-www-form-urlencoded")...)
+	}
+	ask("10.0.0.5")
+	if found := h.lines(message); len(found) != 0 {
+		t.Fatalf("without such a header: %v", found)
+	}
+	for range 3 {
+		ask("10.0.0.5", "X-Forwarded-For", "203.0.113.9")
+		ask("10.0.0.5", "Forwarded", "for=203.0.113.9")
+	}
+	h.wantLine("WARN", message, "from", "10.0.0.5")
+	if strings.Contains(h.log.String(), "203.0.113.9") {
+		t.Error("what the header says is in the log")
+	}
+	// A stranger's is a network, and there is an end to them.
+	for n := range 100 {
+		ask(fmt.Sprintf("198.51.%d.7", n), "X-Forwarded-For", "203.0.113.9")
+	}
+	found := h.lines(message)
+	if len(found) != 32 || found[1]["from"] != "198.51.0.0/24" {
+		t.Errorf("%d lines, the second %v", len(found), found[1])
+	}
+	h.proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32")}
+	before := len(found)
+	h.restart()
+	ask("10.0.0.5", "X-Forwarded-For", "203.0.113.9")
+	if now := len(h.lines(message)); now != before {
+		t.Error("a listed proxy is warned of")
 	}
 }

@@ -32,6 +32,7 @@ type Server struct {
 	cookieNames cookieNames
 	// trustedProxies are believed when they say whom they heard.
 	trustedProxies []netip.Prefix
+	unlisted       unlisted
 
 	crossOrigin *http.CrossOriginProtection
 	cors        *cors.Cors

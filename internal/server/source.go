@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -23,6 +24,7 @@ func (s *Server) source(r *http.Request) authz.Source {
 	}
 	hop := peer.Addr().Unmap()
 	if !s.listed(hop) {
+		s.noteUnlisted(r, hop)
 		return authz.Source{Address: hop}
 	}
 	for before := range hopsBefore(r.Header) {
@@ -35,6 +37,39 @@ func (s *Server) source(r *http.Request) authz.Source {
 	}
 	// Only proxies are known. A proxy's address is nobody's.
 	return authz.Source{}
+}
+
+// unlisted are the networks that a proxy may stand in that the operator forgot.
+type unlisted struct {
+	mu   sync.Mutex
+	seen map[string]bool // guarded by mu
+}
+
+// maxUnlisted bounds the networks that are told of: any stranger can send such a header.
+const maxUnlisted = 32
+
+// noteUnlisted tells the operator once of each network from which forwarded headers
+// come that do not count. Private addresses are told whole: they may be a proxy's.
+func (s *Server) noteUnlisted(r *http.Request, from netip.Addr) {
+	if r.Header.Get("X-Forwarded-For") == "" && r.Header.Get("Forwarded") == "" {
+		return
+	}
+	network := authz.CoarseNetwork(from)
+	if from.IsLoopback() || from.IsPrivate() {
+		network = from.WithZone("").String()
+	}
+	s.unlisted.mu.Lock()
+	known := s.unlisted.seen[network] || len(s.unlisted.seen) >= maxUnlisted
+	if !known {
+		if s.unlisted.seen == nil {
+			s.unlisted.seen = map[string]bool{}
+		}
+		s.unlisted.seen[network] = true
+	}
+	s.unlisted.mu.Unlock()
+	if !known {
+		s.log.WarnContext(r.Context(), "forwarded headers are not believed: if a proxy of yours is there, name its address in trusted-proxies", "from", network)
+	}
 }
 
 // listed reports whether an address is that of a proxy the operator trusts.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -13,7 +14,7 @@ import (
 // behind is a server that trusts one proxy on its own machine, a network of them
 // and one address.
 func behind() *Server {
-	return &Server{trustedProxies: []netip.Prefix{
+	return &Server{log: slog.New(slog.DiscardHandler), trustedProxies: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.7.0/24"), netip.MustParsePrefix("2001:db8:ffff::1/128"),
 	}}
 }
