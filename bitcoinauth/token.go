@@ -128,7 +128,7 @@ func Parse(token string) (*Token, error) {
 	if t.key, err = parseKey(t.PublicKey); err != nil {
 		return nil, err
 	}
-	if t.Time, err = time.Parse(timeLayout, t.timestamp); err != nil || t.Time.Format(timeLayout) != t.timestamp {
+	if t.Time, err = time.Parse(timeLayout, t.timestamp); err != nil || t.Time.Format(timeLayout) != t.timestamp { // a comma, or 9:00
 		return nil, &Error{Reason: BadTime}
 	}
 	if !validPath(t.Path) {
@@ -145,11 +145,11 @@ func Parse(token string) (*Token, error) {
 func parseKey(text string) (*ec.PublicKey, error) {
 	const hexLength = 66
 	raw, err := hex.DecodeString(text)
-	if err != nil || len(text) != hexLength || text != strings.ToLower(text) || (raw[0] != 2 && raw[0] != 3) {
+	if err != nil || len(text) != hexLength || text != strings.ToLower(text) {
 		return nil, &Error{Reason: BadKey}
 	}
 	key, err := ec.ParsePubKey(raw)
-	if err != nil || !key.Validate() {
+	if err != nil || key.X.Cmp(ec.S256().P) >= 0 { // which the library lets pass
 		return nil, &Error{Reason: BadKey}
 	}
 	return key, nil

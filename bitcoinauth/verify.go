@@ -109,8 +109,6 @@ const (
 	keyIDLength   = 32
 	recipientAt   = versionLength + keyLength
 	signatureAt   = recipientAt + 1 + keyIDLength
-	// A DER signature of two 256-bit numbers.
-	leastDER, mostDER = 8, 72
 )
 
 func (t *Token) verifyBRC77(text []byte) error {
@@ -125,7 +123,7 @@ func (t *Token) verifyBRC77(text []byte) error {
 		return &Error{Reason: NotForAnyone}
 	}
 	der := envelope[min(signatureAt, len(envelope)):]
-	if len(der) < leastDER || len(der) > mostDER || !strictDER(der) {
+	if !strictDER(der) {
 		return &Error{Reason: BadSignatureEncoding}
 	}
 	good, err := message.Verify(text, envelope, nil)
@@ -138,11 +136,10 @@ func (t *Token) verifyBRC77(text []byte) error {
 // strictDER accepts the one encoding of a signature with a low s.
 func strictDER(der []byte) bool {
 	var sig struct{ R, S *big.Int }
-	rest, err := asn1.Unmarshal(der, &sig)
-	if err != nil || len(rest) != 0 || !inRange(sig.R, sig.S) {
+	if _, err := asn1.Unmarshal(der, &sig); err != nil || !inRange(sig.R, sig.S) {
 		return false
 	}
-	again, err := asn1.Marshal(sig)
+	again, err := asn1.Marshal(sig) // without what asn1 lets stand behind, or in the sequence
 	return err == nil && bytes.Equal(again, der)
 }
 

@@ -27,6 +27,14 @@ func TestABodyIsOneObjectWithEachMemberOnce(t *testing.T) {
 			t.Errorf("%s: %v", body, m)
 		}
 	}
+	for _, body := range []string{`{"a":"b","a":"c"}`, `{"x":{"y":1,"y":2}}`} {
+		if _, err := receipt.ReadMembers([]byte(body)); err == nil || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	if _, err := receipt.ReadMembers([]byte(`{"a":"b"`)); err == nil || strings.Contains(err.Error(), "twice") {
+		t.Errorf("cut off: %v", err)
+	}
 	m, err := receipt.ReadMembers([]byte(`{"yes":true,"no":false,"none":null,"number":1,"Yes":"text"}`))
 	if err != nil {
 		t.Fatal(err)
