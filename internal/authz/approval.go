@@ -42,8 +42,8 @@ type Facts struct {
 	Numbers []string
 	// Age is how long ago the device asked, Left how long its code still lives.
 	Age, Left time.Duration
-	// Lasts is how long the permission lasts; Renewed is whether the device renews
-	// its tokens by itself meanwhile.
+	// Lasts is how long the permission lasts from the decision on, and no token of it
+	// lasts longer; Renewed is whether the device renews its tokens by itself meanwhile.
 	Lasts   time.Duration
 	Renewed bool
 }
@@ -330,9 +330,6 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, proof strin
 		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: ACRSession, Nonce: f.Request.Nonce,
 		Seen: f.Request.Seen, Says: f.Request.Says,
 		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts),
-	}
-	if !f.Renewed { // the device may fetch its one token until its code expires
-		g.ExpiresAt = f.Request.ExpiresAt.Add(f.Lasts)
 	}
 	if owner.Method == MethodPasskey {
 		g.ACR = ACRPasskey

@@ -211,6 +211,20 @@ func (s *Service) awaitDecision(ctx context.Context, c Client, r DeviceRequest, 
 	}
 }
 
+// overBefore says why there is nothing left of an approval to redeem: it was taken
+// back, or the account disabled, or the device came when its time was over.
+func (s *Service) overBefore(ctx context.Context, r DeviceRequest, now time.Time) error {
+	g, err := s.store.Grant(ctx, r.ID)
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return err
+	case err == nil && g.RevokedAt.IsZero() && !now.Before(g.ExpiresAt):
+		return errExpired
+	default:
+		return errDenied
+	}
+}
+
 // redeem trades an approved request for tokens. Every check that can still fail
 // comes before the store moves the request; the signing comes after it, so that
 // of many concurrent polls only the winner signs (attack B-09).
@@ -218,7 +232,7 @@ func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Token
 	now := s.now()
 	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
 	if errors.Is(err, ErrNotFound) {
-		return nil, errDenied // revoked, or the account disabled, since the approval
+		return nil, s.overBefore(ctx, r, now)
 	}
 	if err != nil {
 		return nil, err

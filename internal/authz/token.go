@@ -89,7 +89,8 @@ func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Token
 	if err != nil {
 		return nil, err
 	}
-	lifetime := s.settings.AccessTokenLifetime
+	// What the owner was told that ends then, ends then: no token outlives its grant.
+	lifetime := min(s.settings.AccessTokenLifetime, g.ExpiresAt.Sub(now))
 	claims := accessClaims{
 		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: s.settings.Issuer,
 		ClientID: g.ClientID, Scope: scope, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
@@ -107,21 +108,21 @@ func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Token
 	s.tokens.put(Secret(access).Hash(), claims, now.Add(lifetime))
 	t := &Tokens{AccessToken: Secret(access), ExpiresIn: lifetime, Scope: scope, RefreshToken: refresh}
 	if hasScope(scope, "openid") {
-		if t.IDToken, err = s.idToken(c, g, scope, access, now); err != nil {
+		if t.IDToken, err = s.idToken(c, g, scope, access, now, lifetime); err != nil {
 			return nil, err
 		}
 	}
 	return t, nil
 }
 
-func (s *Service) idToken(c Client, g Grant, scope, access string, now time.Time) (Secret, error) {
+func (s *Service) idToken(c Client, g Grant, scope, access string, now time.Time, lifetime time.Duration) (Secret, error) {
 	alg := accessTokenAlg
 	if c.IDTokenAlg != "" {
 		alg = jose.SignatureAlgorithm(c.IDTokenAlg)
 	}
 	claims := idClaims{
 		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: g.ClientID,
-		IssuedAt: now.Unix(), Expires: now.Add(s.settings.AccessTokenLifetime).Unix(), AuthTime: g.AuthTime.Unix(),
+		IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(), AuthTime: g.AuthTime.Unix(),
 		Nonce: g.Nonce, ACR: g.ACR, AMR: amr(g.ACR), AccessHash: halfHash(alg, access),
 	}
 	if hasScope(scope, "profile") {

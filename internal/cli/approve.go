@@ -230,15 +230,29 @@ func people(n int) string {
 
 // lasts says how long the permission lasts.
 func (f facts) lasts() string {
-	d := time.Duration(f.Lasts) * time.Second
-	words := d.String()
-	if days := int(d / (24 * time.Hour)); days > 1 {
-		words = fmt.Sprintf("%d days", days)
-	}
+	words := durationInWords(time.Duration(f.Lasts) * time.Second)
 	if f.Renewed {
 		return "until you take it back, " + words + " at most"
 	}
 	return words + ", then it has to ask again"
+}
+
+// durationInWords says a length of time to the second, in the largest unit that says it in a
+// whole number, as the page does.
+func durationInWords(d time.Duration) string {
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		switch n := d / unit.length; {
+		case n < 1 || d%unit.length != 0:
+		case n == 1:
+			return "1 " + unit.name
+		default:
+			return fmt.Sprintf("%d %ss", n, unit.name)
+		}
+	}
+	return d.String()
 }
 
 func networkInWords(network string) string {

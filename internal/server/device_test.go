@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -228,6 +230,75 @@ func TestD29_AnExpiredCodeGivesNothingApprovedOrNot(t *testing.T) {
 	h.advance(2 * time.Second)
 	h.poll(waiting).wantError(http.StatusBadRequest, "expired_token")
 	h.poll(approved).wantError(http.StatusBadRequest, "expired_token")
+}
+
+// What the review says of a permission's end is what everything says afterwards,
+// however late the device comes for its token.
+func TestAPermissionLastsAsLongAsTheReviewSays(t *testing.T) {
+	for name, c := range map[string]struct {
+		scope       string
+		once, whole time.Duration
+		late        time.Duration // between the decision and the device's poll
+		said, token string
+	}{
+		"an hour":                    {"openid", time.Hour, 100 * 24 * time.Hour, 13 * time.Minute, "lasts 1 hour, then", "2820"},
+		"an hour and a half":         {"openid", 90 * time.Minute, 100 * 24 * time.Hour, time.Minute, "lasts 90 minutes, then", "5340"},
+		"a day and a half, renewed":  {"openid offline_access", time.Hour, 36 * time.Hour, 13 * time.Minute, "36 hours at most", "3600"},
+		"half an hour, renewed":      {"openid offline_access", time.Hour, 30 * time.Minute, 10 * time.Minute, "30 minutes at most", "1200"},
+		"shorter than a code's life": {"openid", time.Minute, time.Hour, 61 * time.Second, "lasts 1 minute, then", "expired_token"},
+	} {
+		h := newHouse(t, func(s *authz.Settings) { s.AccessTokenLifetime, s.RefreshLifetime = c.once, c.whole })
+		lasts := c.once
+		if strings.Contains(c.scope, "offline") {
+			lasts = c.whole
+		}
+		d := h.ask("pub-a", c.scope)
+		h.advance(time.Minute)
+		cookie := h.signIn("alice")
+		page, _ := h.review(cookie, d.userCode)
+		page.wantPage(200, c.said)
+		facts := h.signed("alice", http.MethodGet, "/api/auth/device/approval?user_code="+d.userCode, "").wantOK().members()
+		if facts["lasts"] != lasts.Seconds() {
+			t.Errorf("%s: the facts say %v", name, facts["lasts"])
+		}
+		h.approve(cookie, d.userCode)
+		decided := h.now()
+		ends := decided.Add(lasts)
+		var grants struct {
+			Grants []struct {
+				ID        string `json:"id"`
+				CreatedAt int64  `json:"created_at"`
+				ExpiresAt int64  `json:"expires_at"`
+			} `json:"grants"`
+		}
+		list := h.send(http.MethodGet, "/api/grants", "", "Cookie", cookie).wantOK()
+		if err := json.Unmarshal([]byte(list.body), &grants); err != nil || len(grants.Grants) != 1 {
+			t.Fatalf("%s: %v %s", name, err, list.body)
+		}
+		g := grants.Grants[0]
+		if g.ExpiresAt != ends.Unix() || g.ExpiresAt-g.CreatedAt != int64(lasts.Seconds()) {
+			t.Errorf("%s: the list says from %d to %d, want %d", name, g.CreatedAt, g.ExpiresAt, ends.Unix())
+		}
+		for _, address := range []string{"/device/done/" + g.ID, "/account"} {
+			h.send(http.MethodGet, address, "", "Cookie", cookie).wantPage(200, ends.UTC().Format("2006-01-02T15:04"))
+		}
+		h.advance(c.late)
+		r := h.poll(d)
+		if c.token == "expired_token" {
+			r.wantError(http.StatusBadRequest, c.token)
+			continue
+		}
+		_, access := claimsOf(t, r.wantOK().text("access_token"))
+		_, id := claimsOf(t, r.text("id_token"))
+		for what, exp := range map[string]any{"access token": access["exp"], "ID token": id["exp"]} {
+			if end, _ := exp.(float64); int64(end) > ends.Unix() {
+				t.Errorf("%s: the %s outlives the permission by %d s", name, what, int64(end)-ends.Unix())
+			}
+		}
+		if fmt.Sprint(r.members()["expires_in"]) != c.token {
+			t.Errorf("%s: expires_in is %v, want %s", name, r.members()["expires_in"], c.token)
+		}
+	}
 }
 
 func TestD30_D31_SuccessIsATokenResponseOnce(t *testing.T) {

@@ -206,14 +206,15 @@ var units = []struct {
 	{24 * time.Hour, "lasts.days"}, {time.Hour, "lasts.hours"}, {time.Minute, "lasts.minutes"}, {time.Second, "lasts.seconds"},
 }
 
-// lasts says how long a permission lasts, in the largest unit that fits.
+// lasts says how long a permission lasts, to the second, in the largest unit that
+// says it in a whole number.
 func (w words) lasts(d time.Duration, renewed bool) (string, error) {
 	message := "lasts.once"
 	if renewed {
 		message = "lasts.renewed"
 	}
 	for _, unit := range units {
-		if n := int(d / unit.length); n >= 1 {
+		if n := int(d / unit.length); n >= 1 && d%unit.length == 0 {
 			length, err := w.N(unit.message, n)
 			if err != nil {
 				return "", err
