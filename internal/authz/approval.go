@@ -76,6 +76,11 @@ func (s *Service) OpenDevice(ctx context.Context, owner Owner, asker Asker, type
 			return "", DeviceRequest{}, err
 		}
 	}
+	if r.State == Pending && !cancelled(r) {
+		if r, _, err = s.asOfNow(ctx, r); err != nil {
+			return "", DeviceRequest{}, err
+		}
+	}
 	switch {
 	case r.AccountID != "" && r.AccountID != owner.AccountID:
 		return "", DeviceRequest{}, errForeign
@@ -113,10 +118,32 @@ func (s *Service) shownFacts(ctx context.Context, owner Owner, asker Asker, code
 	return f, err
 }
 
-func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
+// asOfNow is a pending request as its client may ask for it now, and that client:
+// registrations change and end while a code lives. What the client may have no
+// longer is cut, as it is cut for an unregistered client when it asks.
+//
+//	NotFound: the client is gone, may not ask like this any more, or nothing is left
+func (s *Service) asOfNow(ctx context.Context, r DeviceRequest) (DeviceRequest, Client, error) {
 	c, err := s.client(ctx, r.ClientID)
 	if err != nil {
-		return Facts{}, notFound(err, "the client that asks is no longer admitted here")
+		return r, c, notFound(err, "the client that asks is no longer admitted here")
+	}
+	if r.Scope = c.mayHave(r.Scope); r.Scope == "" || !c.Allows(GrantDevice) {
+		return r, c, refuse(NotFound, "the client that asks may have nothing of what it asked for any more: start again on the device")
+	}
+	r.SignatureRequired = r.SignatureRequired || s.needsSignature(c)
+	return r, c, nil
+}
+
+// needsSignature reports whether a session alone may not approve what a client asks.
+func (s *Service) needsSignature(c Client) bool {
+	return c.Approval == ApprovalSigned || s.settings.SignatureRequired
+}
+
+func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
+	r, c, err := s.asOfNow(ctx, r)
+	if err != nil {
+		return Facts{}, err
 	}
 	granted, err := narrowScope(r.Scope, scope)
 	if err != nil {
@@ -289,7 +316,7 @@ func (s *Service) approveRequest(ctx context.Context, owner Owner, asker Asker, 
 		if err := s.checkStatement(f, says); err != nil {
 			return Grant{}, err
 		}
-	} else if r.SignatureRequired {
+	} else if f.Request.SignatureRequired {
 		return Grant{}, refuse(Forbidden, "this request needs a signed approval: use the identity's key, for example `countersign approve`")
 	}
 	if (d.AskMatch || owner.Signed()) && !matches(f.Match, r, code, d.Match) {

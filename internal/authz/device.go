@@ -62,7 +62,7 @@ func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*De
 	r := DeviceRequest{
 		ClientID: c.ID, Scope: scope, State: Pending, Nonce: ask.Nonce,
 		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
-		SignatureRequired: ask.SignatureRequired || c.Approval == ApprovalSigned || s.settings.SignatureRequired,
+		SignatureRequired: ask.SignatureRequired || s.needsSignature(c),
 		Seen:              ask.Seen.clean(),
 		Says:              ask.Says.clean(),
 	}
@@ -116,10 +116,11 @@ func (s *Service) createDeviceRequest(ctx context.Context, r DeviceRequest) (*De
 }
 
 var (
-	errDeviceCode = refuse(InvalidGrant, "the device code is unknown, already redeemed or another client's: start again")
-	errPending    = refuse(AuthorizationPending, "the owner has not decided yet: poll again after the interval")
-	errExpired    = refuse(ExpiredToken, "the device code has expired: start again")
-	errDenied     = refuse(AccessDenied, "the owner denied the request")
+	errDeviceCode  = refuse(InvalidGrant, "the device code is unknown, already redeemed or another client's: start again")
+	errPending     = refuse(AuthorizationPending, "the owner has not decided yet: poll again after the interval")
+	errExpired     = refuse(ExpiredToken, "the device code has expired: start again")
+	errNothingLeft = refuse(InvalidGrant, "this client is no longer registered for anything of what was granted: start again with what it may have")
+	errDenied      = refuse(AccessDenied, "the owner denied the request")
 )
 
 // RedeemDevice answers a poll of the token endpoint (RFC 8628 §3.4, §3.5). A
@@ -127,7 +128,8 @@ var (
 // or after the wait, whichever is first; at most MaxWait.
 //
 //	InvalidRequest: no device code
-//	InvalidGrant: unknown, redeemed, or another client's code
+//	InvalidGrant: unknown, redeemed, or another client's code, or for nothing that
+//	the client may have still
 //	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
 func (s *Service) RedeemDevice(ctx context.Context, c Client, deviceCode Secret, wait time.Duration) (*Tokens, error) {
 	if deviceCode == "" {
@@ -237,9 +239,13 @@ func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Token
 	if err != nil {
 		return nil, err
 	}
+	scope := c.mayHave(g.Scope) // since the approval its registration may have changed
+	if scope == "" {
+		return nil, errNothingLeft
+	}
 	redemption := Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
 	var refresh Secret
-	if c.Allows(GrantRefresh) && hasScope(g.Scope, offline) {
+	if c.Allows(GrantRefresh) && hasScope(scope, offline) {
 		first, err := s.random(len(Hash{}))
 		if err != nil {
 			return nil, err
@@ -259,11 +265,11 @@ func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Token
 		return nil, err
 	}
 	s.pace.drop(r.DeviceCode)
-	tokens, err := s.issue(c, g, g.Scope, refresh)
+	tokens, err := s.issue(c, g, scope, refresh)
 	if err != nil {
 		return nil, err
 	}
-	s.log.InfoContext(ctx, "tokens issued", "grant", g.ID, "client_id", g.ClientID, "scope", g.Scope, "account", g.AccountID, "bap_id", g.BAPID,
+	s.log.InfoContext(ctx, "tokens issued", "grant", g.ID, "client_id", g.ClientID, "scope", scope, "account", g.AccountID, "bap_id", g.BAPID,
 		"refresh_token", refresh != "")
 	return tokens, nil
 }

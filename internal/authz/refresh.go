@@ -41,7 +41,11 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	if !s.refreshes.allowOne(g.ID, now) {
 		return nil, errRefreshPace
 	}
-	granted, err := refreshScope(g.Scope, scope)
+	has := c.mayHave(g.Scope) // since the grant its registration may have changed
+	if !hasScope(has, offline) {
+		return nil, refuse(InvalidGrant, "this client is no longer registered to renew its tokens: sign in again")
+	}
+	granted, err := refreshScope(has, scope)
 	if err != nil {
 		return nil, err
 	}

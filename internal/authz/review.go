@@ -125,7 +125,7 @@ func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d 
 	if digest != review.Facts || (d.BAPID != "" && d.BAPID != owner.BAPID) {
 		return review.RequestID, errReviewOver
 	}
-	scope, err := chosenScope(r.Scope, d.Scope)
+	scope, err := chosenScope(f.Request.Scope, d.Scope)
 	if err != nil {
 		return review.RequestID, err
 	}

@@ -108,6 +108,12 @@ func (c Client) allowedScope() string {
 	}
 }
 
+// mayHave is what of a scope the client may have as it is registered now.
+func (c Client) mayHave(scope string) string {
+	allowed := withoutBarred(c.allowedScope())
+	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return !hasScope(allowed, s) }), " ")
+}
+
 // requestedScope decides what a device request asks for (RFC 6749 §3.3, and
 // section 6 of the contract): nothing asked means the registered scope; a
 // registered client that asks for what it may not have is refused; an

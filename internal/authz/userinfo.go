@@ -66,16 +66,19 @@ func (s *Service) UserInfo(ctx context.Context, token Secret) (UserInfo, error) 
 	if err != nil {
 		return UserInfo{}, err
 	}
-	if _, err := s.client(ctx, grant.ClientID); errors.Is(err, ErrNotFound) {
+	c, err := s.client(ctx, grant.ClientID)
+	if errors.Is(err, ErrNotFound) {
 		return UserInfo{}, errInvalidToken
-	} else if err != nil {
+	}
+	if err != nil {
 		return UserInfo{}, err
 	}
-	if !hasScope(claims.Scope, "openid") {
+	scope := c.mayHave(claims.Scope)
+	if !hasScope(scope, "openid") {
 		return UserInfo{}, &Error{Code: InsufficientScope, Description: "the access token was not granted the openid scope", Scope: "openid"}
 	}
 	info := UserInfo{Subject: grant.AccountID}
-	if !hasScope(claims.Scope, "profile") {
+	if !hasScope(scope, "profile") {
 		return info, nil
 	}
 	p := identity.Profile
