@@ -2,7 +2,10 @@ package sqlite
 
 import (
 	"errors"
+	"path/filepath"
 	"testing"
+
+	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
 )
@@ -55,3 +58,62 @@ func TestAnEntryOfTheIndexIsAHint(t *testing.T) {
 }
 
 func opened(_ authz.Opened, err error) error { return err }
+
+func TestEntriesOfRowsThatAreGoneTakeNoKey(t *testing.T) {
+	s := open(t)
+	kept := numbered(1)
+	if err := s.CreateDeviceRequest(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	const gone = 1 << 40
+	plant := func(hashes ...uint64) {
+		s.index.mu.Lock()
+		defer s.index.mu.Unlock()
+		for _, h := range hashes {
+			s.index.rows[h] = gone
+		}
+	}
+	r := numbered(2)
+	keys := s.index.hashes(r.DeviceCode, r.UserCode, r.ID)
+	plant(keys[:]...)
+	if err := s.CreateDeviceRequest(t.Context(), r); err != nil {
+		t.Errorf("keys of a row that is gone are taken: %v", err)
+	}
+	again := numbered(3)
+	again.UserCode = kept.UserCode
+	plant(s.index.hash(byDeviceCode, again.DeviceCode[:]))
+	if err := s.CreateDeviceRequest(t.Context(), again); !errors.Is(err, authz.ErrExists) {
+		t.Errorf("a key that is taken behind one that is not: %v", err)
+	}
+}
+
+// A reader that followed an entry to a row that is gone looks for what other
+// processes stored meanwhile.
+func TestWhatIsGoneHereMayBeStoredElsewhere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	var stores [2]*Store
+	for i := range stores {
+		s, err := Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		<-s.loaded
+		stores[i] = s
+	}
+	r := numbered(1)
+	if err := stores[1].CreateDeviceRequest(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	here := stores[0]
+	err := here.read(t.Context(), func(c *sqlite.Conn) error {
+		row, err := here.index.find(c, here.index.hash(byID, []byte(r.ID)), 42)
+		if row == 0 {
+			t.Error("it is not found")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
