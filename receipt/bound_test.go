@@ -55,6 +55,14 @@ func TestABodyIsOneObjectWithEachMemberOnce(t *testing.T) {
 	}
 }
 
+func TestATextIsUTF8WithoutANUL(t *testing.T) {
+	for text, good := range map[string]bool{"": true, "é\ufffd": true, "\xff": false, "a\x00b": false} {
+		if receipt.IsText(text) != good {
+			t.Errorf("%q", text)
+		}
+	}
+}
+
 func TestStatementsAndReceiptsAreAsLongAsTheyMayBe(t *testing.T) {
 	s := statement(t)
 	s.Scope += " " + strings.Repeat("x", 8<<10-len(s.Encode())-1)
