@@ -165,7 +165,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		s.pace = newPace(trustOthers)
 		s.hear(ctx, o.Others)
 	}
-	s.behind.Go(func() { s.sweep(ctx) })
+	s.behind.Go(func() { s.every(ctx, "removing what is over", s.Sweep) })
+	s.behind.Go(func() { s.every(ctx, "counting what is pending", s.recount) })
 	s.behind.Go(func() { s.watchClients(ctx, registered) })
 	return s, nil
 }

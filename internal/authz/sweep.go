@@ -10,18 +10,26 @@ const (
 	sweepEvery = 30 * time.Second
 	// sweepBatch keeps each transaction short enough that nobody waits for it.
 	sweepBatch = 500
-	// sweepPause lets the writes that queued up behind a batch go first. It is as long as the batch took, and
-	// at most this: where rows come faster than they would go, they still go.
+	// sweepPause lets the writes that queued up behind a batch go first. It is as long
+	// as the batch took, and at most this.
 	sweepPause = 50 * time.Millisecond
+	// sweepHurry is after how many batches the pause is halved: who has so much to
+	// remove is falling behind. Without a pause each transaction of SQLite's removes
+	// more rows than it makes, which are 255 at most.
+	sweepHurry = 16
 	// expiredKept is how long a device that slept through the expiry of its code
 	// still hears expired_token instead of invalid_grant.
 	expiredKept = 15 * time.Minute
 	// endedKept is how long an owner sees a grant that is over, and what happened.
 	endedKept = 90 * 24 * time.Hour
+	// clockSkew is how far apart the clocks of servers on one database may be. What one
+	// of them believes to be over may still count for another: a passkey's challenge
+	// would be good for a second time there, had it been removed.
+	clockSkew = 5 * time.Minute
 )
 
-// sweep removes what is over, in small batches, until ctx ends.
-func (s *Service) sweep(ctx context.Context) {
+// every does something now and then until ctx ends.
+func (s *Service) every(ctx context.Context, what string, do func(ctx context.Context) error) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -30,33 +38,36 @@ func (s *Service) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := s.sweepOnce(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "removing expired rows failed", "error", err)
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, what+" failed", "error", err)
 		}
 	}
 }
 
-func (s *Service) sweepOnce(ctx context.Context) error {
-	for {
+// Sweep removes what is over, in small batches. The server does it by itself.
+func (s *Service) Sweep(ctx context.Context) error {
+	for batches := 1; ; batches++ {
 		now, began := s.now(), time.Now()
 		deleted, err := s.store.Sweep(ctx, SweepTimes{
 			DeviceRequests: now.Add(-expiredKept),
 			Grants:         now.Add(-endedKept),
 			Events:         now.Add(-endedKept),
-			Rest:           now,
+			Rest:           now.Add(-clockSkew),
 		}, sweepBatch)
-		if err != nil {
+		if err != nil || deleted < sweepBatch {
 			return err
-		}
-		if deleted < sweepBatch {
-			break
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(min(time.Since(began), sweepPause)):
+		case <-time.After(min(time.Since(began), sweepPause) >> (batches / sweepHurry)):
 		}
 	}
+}
+
+// recount sets right what this server counts and remembers by itself. It does not
+// wait for Sweep, which may take long just when it matters.
+func (s *Service) recount(ctx context.Context) error {
 	s.pace.forget(s.now())
 	return errors.Join(s.countPending(ctx), s.readShunned(ctx))
 }

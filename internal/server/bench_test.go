@@ -24,6 +24,7 @@ import (
 
 // benchServer is the whole server without a network, with somebody signed in.
 type benchServer struct {
+	service *authz.Service
 	handler http.Handler
 	cookie  string
 }
@@ -71,7 +72,7 @@ func newBenchServerOn(b *testing.B, store authz.Store) *benchServer {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &benchServer{handler: front.Handler()}
+	s := &benchServer{service: service, handler: front.Handler()}
 	s.signIn(b)
 	return s
 }

@@ -108,8 +108,7 @@ func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit
 			for _, h := range s.index.hashes(columnHash(r, 1), columnHash(r, 2), r.ColumnText(3)) {
 				gone[h] = r.ColumnInt64(0)
 			}
-		}, `DELETE FROM device_requests WHERE seq IN (SELECT seq FROM device_requests WHERE expires_at < ?1 LIMIT ?2)
-			RETURNING seq, device_code, user_code, id`, before, limit)
+		}, overRequests.remove+` RETURNING seq, device_code, user_code, id`, before, limit)
 		for _, row := range rows {
 			if err == nil {
 				_, err = exec(c, `DELETE FROM device_openings WHERE request = ?`, row)
@@ -128,33 +127,69 @@ func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit
 // after it was made; neither counts longer.
 const dayKept = 24 * time.Hour
 
-// Sweep implements authz.GuardStore.
-func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (int, error) {
-	total, err := s.sweepDeviceRequests(ctx, before.DeviceRequests, limit)
-	if err != nil {
-		return 0, wrap("sweeping", err)
+// over finds the rows of a table that ended before a time, and removes some.
+type over struct{ look, remove string }
+
+func newOver(table, key, end string) over {
+	return over{
+		look:   `SELECT 1 FROM ` + table + ` WHERE ` + end + ` < ? LIMIT 1`,
+		remove: `DELETE FROM ` + table + ` WHERE (` + key + `) IN (SELECT ` + key + ` FROM ` + table + ` WHERE ` + end + ` < ?1 LIMIT ?2)`,
 	}
+}
+
+var (
+	overRequests = newOver("device_requests", "seq", "expires_at")
+	overGrants   = newOver("grants", "rowid", "ended_at")
+	overTokens   = newOver("refresh_tokens", "token", "expires_at")
+	overEvents   = newOver("events", "seq", "at")
+	overSessions = newOver("sessions", "token", "expires_at")
+	overReviews  = newOver("reviews", "id", "expires_at")
+	overUsed     = newOver("used_once", "key", "expires_at")
+	overGuesses  = newOver("guesses", "subject, opens_at", "opens_at")
+	overReports  = newOver("reports", "subject, account_id", "reported_at")
+)
+
+// Sweep implements authz.GuardStore.
+func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (total int, err error) {
 	for _, kind := range []struct {
-		statement string
-		before    time.Time
+		over   over
+		before time.Time
 	}{
-		{`DELETE FROM grants WHERE rowid IN (SELECT rowid FROM grants WHERE ended_at < ?1 LIMIT ?2)`, before.Grants},
-		{`DELETE FROM refresh_tokens WHERE token IN (SELECT token FROM refresh_tokens WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
-		{`DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE at < ?1 LIMIT ?2)`, before.Events},
-		{`DELETE FROM sessions WHERE token IN (SELECT token FROM sessions WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
-		{`DELETE FROM reviews WHERE id IN (SELECT id FROM reviews WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
-		{`DELETE FROM used_once WHERE key IN (SELECT key FROM used_once WHERE expires_at < ?1 LIMIT ?2)`, before.Rest},
-		{`DELETE FROM guesses WHERE (subject, opens_at) IN (SELECT subject, opens_at FROM guesses WHERE opens_at < ?1 LIMIT ?2)`, before.Rest.Add(-dayKept)},
-		{`DELETE FROM reports WHERE (subject, account_id) IN (SELECT subject, account_id FROM reports WHERE reported_at < ?1 LIMIT ?2)`, before.Rest.Add(-dayKept)},
+		{overRequests, before.DeviceRequests},
+		{overGrants, before.Grants},
+		{overTokens, before.Rest},
+		{overEvents, before.Events},
+		{overSessions, before.Rest},
+		{overReviews, before.Rest},
+		{overUsed, before.Rest},
+		{overGuesses, before.Rest.Add(-dayKept)},
+		{overReports, before.Rest.Add(-dayKept)},
 	} {
-		err := s.writer.do(ctx, single, func(c *sqlite.Conn) error {
-			n, err := exec(c, kind.statement, kind.before, limit)
-			total += n
-			return err
-		})
-		if err != nil {
+		n, err := s.remove(ctx, kind.over, kind.before, limit)
+		if total += n; err != nil {
 			return total, wrap("sweeping", err)
 		}
 	}
 	return total, nil
+}
+
+// remove removes some rows in a transaction of its own; where there are none it
+// needs none, which would cost those who write a flush to disk.
+func (s *Store) remove(ctx context.Context, o over, before time.Time, limit int) (n int, err error) {
+	var some bool
+	err = s.read(ctx, func(c *sqlite.Conn) (err error) {
+		some, err = query(c, func(*sqlite.Stmt) {}, o.look, before)
+		return err
+	})
+	switch {
+	case err != nil || !some:
+		return 0, err
+	case o == overRequests:
+		return s.sweepDeviceRequests(ctx, before, limit)
+	}
+	err = s.writer.do(ctx, single, func(c *sqlite.Conn) (err error) {
+		n, err = exec(c, o.remove, before, limit)
+		return err
+	})
+	return n, err
 }

@@ -194,6 +194,40 @@ func TestAFailedCommitFailsTheWholeGroup(t *testing.T) {
 	}
 }
 
+// Each kind of which there is nothing to remove would otherwise cost those who write
+// a flush to disk, again and again while one kind has much.
+func TestWhereNothingIsOverNobodyWaitsForItsRemoval(t *testing.T) {
+	s := open(t)
+	now := time.UnixMilli(1_790_001_000_000)
+	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	times := func(now time.Time) authz.SweepTimes {
+		return authz.SweepTimes{DeviceRequests: now, Grants: now, Events: now, Rest: now}
+	}
+	thaw := thawed(t, s)
+	swept := make(chan error)
+	go func() {
+		n, err := s.Sweep(t.Context(), times(numbered(1).CreatedAt), 10)
+		if n != 0 {
+			err = errors.Join(err, fmt.Errorf("%d rows are gone", n))
+		}
+		swept <- err
+	}()
+	select {
+	case err := <-swept:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it waits for the writer")
+	}
+	thaw()
+	if n, err := s.Sweep(t.Context(), times(now), 10); n != 1 || err != nil {
+		t.Errorf("%d rows are gone: %v", n, err)
+	}
+}
+
 // TestAFullDiskIsToldTheTruth fills the database up: what was acknowledged is
 // there, what was refused is not, and writing works again when there is room.
 func TestAFullDiskIsToldTheTruth(t *testing.T) {
