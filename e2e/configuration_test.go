@@ -68,7 +68,11 @@ func trustGates(dir string) error {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	http.DefaultTransport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
+	if err := certifyPublicName(dir, roots); err != nil {
+		return err
+	}
+	transport := http.DefaultTransport.(*http.Transport)
+	transport.TLSClientConfig, transport.DialContext = &tls.Config{RootCAs: roots}, dialPublicName
 	for name, value := range map[string]string{"SSL_CERT_DIR": dir, "CURL_CA_BUNDLE": file, "NODE_EXTRA_CA_CERTS": file} {
 		if err := os.Setenv(name, value); err != nil {
 			return err
