@@ -135,7 +135,7 @@ func (o *owner) conclude(ctx context.Context, base, userCode, decision string) e
 // approveSigned approves with a signature over the statement, and no session.
 func (o *owner) approveSigned(t *testing.T, base, userCode string) (grantID string) {
 	t.Helper()
-	_, answer, err := o.send(t.Context(), http.MethodGet, base, "/api/auth/device/approval?user_code="+url.QueryEscape(userCode), nil, true)
+	_, answer, err := o.send(t.Context(), http.MethodGet, base, "/api/auth/device/approval?aud="+url.QueryEscape(base)+"&user_code="+url.QueryEscape(userCode), nil, true)
 	if err != nil {
 		t.Fatal("asking what to sign:", err)
 	}

@@ -157,7 +157,7 @@ func TestASignedApprovalNeedsNoSessionAndLeavesAReceiptThatVerifiesOffline(t *te
 	if tokens.AccessToken == "" {
 		t.Fatalf("the device is told %q", tokens.Error)
 	}
-	_, file, err := o.send(t.Context(), http.MethodGet, p.url, "/api/grants/"+grant+"/receipt", nil, true)
+	_, file, err := o.send(t.Context(), http.MethodGet, p.url, "/api/grants/"+grant+"/receipt?aud="+url.QueryEscape(p.url), nil, true)
 	if err != nil {
 		t.Fatal("fetching the receipt:", err)
 	}

@@ -331,7 +331,7 @@ func newDenyCommand(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			body := map[string]any{"userCode": args[0]}
+			body := map[string]any{"userCode": args[0], "aud": c.server}
 			if report {
 				body["report"] = true
 			}

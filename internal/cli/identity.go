@@ -295,8 +295,9 @@ func newIdentitySign(env *Env) *cobra.Command {
 		Use:   "sign",
 		Short: "Make an X-Auth-Token for one request",
 		Long: `Make an X-Auth-Token, which signs one HTTP request: its path with query, the
-time, and its body. It is good for five minutes, once.`,
-		Example: `  curl -H "X-Auth-Token: $(countersign identity sign --path /api/grants)" http://localhost:8628/api/grants
+time, and its body. It is good for five minutes, once. A server wants to be named
+in what is signed for it: aud, in the query or in the body.`,
+		Example: `  curl -H "X-Auth-Token: $(countersign identity sign --path /api/grants?aud=http://localhost:8628)" http://localhost:8628/api/grants?aud=http://localhost:8628
   countersign identity sign --path /api/auth/sign-in/sigma --data @login.json`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

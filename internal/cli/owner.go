@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -69,7 +70,18 @@ func (o *owner) send(ctx context.Context, method, path string, body any) ([]byte
 	return o.sendRaw(ctx, method, path, raw)
 }
 
+// sendRaw names the server in what has no body: a signature covers path and body,
+// and must be good at no other server.
 func (o *owner) sendRaw(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	if body == nil {
+		before, query, _ := strings.Cut(path, "?")
+		named, err := url.ParseQuery(query)
+		if err != nil {
+			return nil, err
+		}
+		named.Set("aud", o.server)
+		path = before + "?" + named.Encode()
+	}
 	token, err := bitcoinauth.Sign(o.identity.MemberKey(), bitcoinauth.Signing{Path: path, Body: body, Time: o.env.Now()})
 	if err != nil {
 		return nil, err

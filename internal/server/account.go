@@ -45,7 +45,7 @@ func (s *Server) clientName(r *http.Request, id string) string {
 
 // grants lists what the owner allowed.
 func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
 
 // grantReceipt gives the owner the signature over an approval, byte for byte.
 func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}
@@ -134,11 +134,10 @@ type counted struct {
 	Count   int  `json:"count"`
 }
 
-// checkAudience: a signed request that changes something names the server it is
-// for, so that a request signed for another does nothing here (requirement N-07).
+// checkAudience refuses what is not meant for this server (requirement N-07).
 func (s *Server) checkAudience(audience string) error {
 	if audience != s.authz.Issuer() {
-		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed request names the server it is for: aud must be " + s.authz.Issuer()}
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed request names the server it is for, in its body or, where it has none, in its query: aud must be " + s.authz.Issuer()}
 	}
 	return nil
 }
@@ -151,7 +150,7 @@ type profileView struct {
 
 // profile gives the owner the profile of one of their identities.
 func (s *Server) profile(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}
@@ -198,7 +197,7 @@ func newIdentityView(i authz.Identity) identityView {
 
 // identities lists the identities of the owner's account.
 func (s *Server) identities(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (s *Server) saveBackup(w http.ResponseWriter, r *http.Request) error {
 
 // backup gives the owner the encrypted backup of an identity.
 func (s *Server) backup(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) error {
 
 // backups lists the encrypted backups of the owner's account.
 func (s *Server) backups(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}

@@ -177,7 +177,7 @@ func TestA3_SignInsOfANetworkAreLimited(t *testing.T) {
 // forge sends a request whose signature is of another body.
 func (h *house) forge(target string) reply {
 	h.t.Helper()
-	return h.send(http.MethodPost, target, `{"aud":"x"}`, "Content-Type", "application/json", bitcoinauth.Header, h.sign("alice", target, "{}"))
+	return h.send(http.MethodPost, target, `{"aud":"`+testIssuer+`"}`, "Content-Type", "application/json", bitcoinauth.Header, h.sign("alice", target, "{}"))
 }
 
 func TestAForgedSignatureIsNotVerifiedWhereTooManyWere(t *testing.T) {
@@ -188,8 +188,8 @@ func TestAForgedSignatureIsNotVerifiedWhereTooManyWere(t *testing.T) {
 		h.sentFrom(here, func() reply { return h.forge(target) }).wantError(http.StatusUnauthorized, "unauthorized")
 	}
 	h.sentFrom(here, func() reply { return h.forge(target) }).wantBusy()
-	list := h.sign("alice", "/api/grants", "")
-	good := func() reply { return h.send(http.MethodGet, "/api/grants", "", bitcoinauth.Header, list) }
+	list := h.sign("alice", ownGrants, "")
+	good := func() reply { return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, list) }
 	h.sentFrom(here, good).wantBusy() // and is not used up
 	body := `{"bapId":"` + bapIDOf(t, "bob") + `","aud":"` + testIssuer + `"}`
 	for name, r := range map[string]func() reply{
@@ -209,7 +209,7 @@ func TestAForgedSignatureIsNotVerifiedWhereTooManyWere(t *testing.T) {
 			t.Errorf("%s: answered %d %s", name, got.status, got.body)
 		}
 	}
-	h.sentFrom(here, func() reply { return h.send(http.MethodGet, "/api/grants", "", "Cookie", cookie) }).wantOK()
+	h.sentFrom(here, func() reply { return h.send(http.MethodGet, ownGrants, "", "Cookie", cookie) }).wantOK()
 	h.advance(time.Minute)
 	h.sentFrom(here, good).wantOK()
 	h.sentFrom(elsewhere, func() reply { return h.forge(target) }).wantError(http.StatusUnauthorized, "unauthorized")
@@ -218,10 +218,10 @@ func TestAForgedSignatureIsNotVerifiedWhereTooManyWere(t *testing.T) {
 // Somebody whose clock is wrong costs nothing and hears what to mend, however often.
 func TestASignatureOfAnotherTimeIsNoForgery(t *testing.T) {
 	h := newHouse(t)
-	token := h.sign("alice", "/api/grants", "")
+	token := h.sign("alice", ownGrants, "")
 	h.advance(time.Hour)
 	for range 200 {
-		h.sentFrom(here, func() reply { return h.send(http.MethodGet, "/api/grants", "", bitcoinauth.Header, token) }).
+		h.sentFrom(here, func() reply { return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, token) }).
 			wantError(http.StatusUnauthorized, "unauthorized")
 	}
 }
@@ -235,7 +235,7 @@ func TestOfAThousandForgedSignaturesAtOnceAHundredAreVerified(t *testing.T) {
 	var together sync.WaitGroup
 	for range 1000 {
 		together.Go(func() {
-			r := h.send(http.MethodPost, target, `{"aud":"x"}`, "Content-Type", "application/json", bitcoinauth.Header, token)
+			r := h.send(http.MethodPost, target, `{"aud":"`+testIssuer+`"}`, "Content-Type", "application/json", bitcoinauth.Header, token)
 			if r.status == http.StatusUnauthorized {
 				verified.Add(1)
 			}
@@ -250,7 +250,7 @@ func TestOfAThousandForgedSignaturesAtOnceAHundredAreVerified(t *testing.T) {
 func TestSignaturesOfUnknownKeysCountAsForged(t *testing.T) {
 	h := newHouse(t, func(s *authz.Settings) { s.SignUp = false })
 	stranger := func() reply {
-		return h.send(http.MethodGet, "/api/grants", "", bitcoinauth.Header, h.sign("stranger", "/api/grants", ""))
+		return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, h.sign("stranger", ownGrants, ""))
 	}
 	for range 120 {
 		h.sentFrom(here, stranger).wantError(http.StatusForbidden, "access_denied")
@@ -275,9 +275,9 @@ func TestA4_WhatANetworkChangesIsLimited(t *testing.T) {
 		t.Errorf("the page: %d %s", page.status, page.body)
 	}
 	h.sentFrom(here, func() reply {
-		return h.send(http.MethodGet, "/api/grants", "", bitcoinauth.Header, h.sign("alice", "/api/grants", ""))
+		return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, h.sign("alice", ownGrants, ""))
 	}).wantBusy()
-	h.sentFrom(here, func() reply { return h.send(http.MethodGet, "/api/grants", "", "Cookie", cookie) }).wantOK()
+	h.sentFrom(here, func() reply { return h.send(http.MethodGet, ownGrants, "", "Cookie", cookie) }).wantOK()
 	h.sentFrom(elsewhere, signOut).wantOK()
 }
 

@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"time"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/receipt"
 )
 
 // deviceAuthorization is the device authorization response (RFC 8628 §3.2).
@@ -157,7 +159,7 @@ func (s *Server) deviceApproval(w http.ResponseWriter, r *http.Request) error {
 	if navigation(r) {
 		return errForPrograms
 	}
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}
@@ -260,15 +262,19 @@ func (s *Server) approveDevice(w http.ResponseWriter, r *http.Request) error {
 	if p.err != nil {
 		return p.err
 	}
+	signed := r.Header.Get(bitcoinauth.Header) != ""
+	says, unreadable := receipt.ParseStatement(statement)
+	switch {
+	case !signed && statement != "":
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a statement counts only when the request is signed: send X-Auth-Token over exactly this body"}
+	case signed && statement == "":
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed approval carries the statement that GET /api/auth/device/approval gave"}
+	case signed && unreadable == nil && says.Issuer != s.authz.Issuer(): // not even looked at, as ownerFor has it
+		return &authz.Error{Code: authz.Forbidden, Description: "the signed statement is for another server: fetch one here and sign that"}
+	}
 	who, err := s.owner(r, p.raw)
 	if err != nil {
 		return err
-	}
-	switch {
-	case !who.Signed() && statement != "":
-		return &authz.Error{Code: authz.InvalidRequest, Description: "a statement counts only when the request is signed: send X-Auth-Token over exactly this body"}
-	case who.Signed() && statement == "":
-		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed approval carries the statement that GET /api/auth/device/approval gave"}
 	}
 	g, err := s.authz.ApproveDevice(r.Context(), who, s.asker(r, who), d)
 	if err != nil {
@@ -283,9 +289,14 @@ func (s *Server) denyDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	code, report := p.text("userCode"), p.flag("report")
+	code, report, audience := p.text("userCode"), p.flag("report"), p.text("aud")
 	if p.err != nil {
 		return p.err
+	}
+	if audience != "" { // existing clients name none
+		if err := s.checkAudience(audience); err != nil {
+			return err
+		}
 	}
 	who, err := s.owner(r, p.raw)
 	if err != nil {

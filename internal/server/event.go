@@ -26,7 +26,7 @@ type eventView struct {
 
 // events lists what happened to the owner's account.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ type sessionView struct {
 
 // sessions lists where the owner is signed in.
 func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}

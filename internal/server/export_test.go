@@ -49,3 +49,13 @@ func Endpoints() (all []Endpoint) {
 	}
 	return all
 }
+
+// OwnerRoutes are the routes of the class owner, each as "METHOD pattern".
+func OwnerRoutes() (routes []string) {
+	for _, r := range (&Server{}).routes() {
+		if r.class == owner {
+			routes = append(routes, r.method+" "+r.path)
+		}
+	}
+	return routes
+}

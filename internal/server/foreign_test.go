@@ -94,6 +94,7 @@ func TestB02_OwnScriptsAndToolsLookCodesUp(t *testing.T) {
 			t.Errorf("%s: %s", who, r.body)
 		}
 		target = "/api/auth/device/approval?user_code=" + d.userCode
+		target, _ = forServer(http.MethodGet, target, testIssuer)
 		h.send(http.MethodGet, target, "", append([]string{bitcoinauth.Header, h.sign("alice", target, "")}, header...)...).wantOK()
 	}
 }

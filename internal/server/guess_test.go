@@ -168,6 +168,7 @@ func TestB22_DistanceIsKnownThroughAListedProxy(t *testing.T) {
 		}
 		code := h.postForm(codePath, url.Values{"client_id": {"pub-a"}, "scope": {"openid"}}, "X-Forwarded-For", c.device).wantOK().text("user_code")
 		target := "/api/auth/device/approval?user_code=" + code
+		target, _ = forServer(http.MethodGet, target, h.settings.Issuer)
 		r := h.send(http.MethodGet, target, "", bitcoinauth.Header, h.sign("alice", target, ""), "X-Forwarded-For", c.owner).wantOK()
 		seen, _ := r.members()["seen"].(map[string]any)
 		if seen["network"] != c.want {

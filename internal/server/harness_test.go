@@ -377,7 +377,7 @@ func (h *house) approve(cookie, userCode string) {
 func (h *house) approveSigned(name, userCode string) string {
 	h.t.Helper()
 	target := "/api/auth/device/approval?user_code=" + url.QueryEscape(userCode)
-	facts := h.send(http.MethodGet, target, "", bitcoinauth.Header, h.sign(name, target, "")).wantOK()
+	facts := h.signed(name, http.MethodGet, target, "").wantOK()
 	body, err := json.Marshal(map[string]string{
 		"userCode": userCode, "statement": facts.text("statement"), "match": userCode[len(userCode)-4:],
 	})

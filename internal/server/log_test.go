@@ -223,7 +223,7 @@ func TestB16_NoSecretIsLoggedWhateverIsSentWhere(t *testing.T) {
 	d = h.ask("pub-a", "openid profile offline_access")
 	keep("bob's device code", d.deviceCode)
 	keep("bob's user code", d.userCode)
-	target := "/api/auth/device/approval?user_code=" + d.userCode
+	target, _ := forServer(http.MethodGet, "/api/auth/device/approval?user_code="+d.userCode, testIssuer)
 	signature := h.sign("bob", target, "")
 	keep("a request token", signature)
 	h.send(http.MethodGet, target, "", "X-Auth-Token", signature).wantOK()

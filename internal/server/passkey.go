@@ -35,7 +35,7 @@ func writeCeremony(w http.ResponseWriter, c authz.Ceremony) error {
 
 // passkeys lists the passkeys of the owner's account.
 func (s *Server) passkeys(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, nil)
+	who, err := s.reading(r)
 	if err != nil {
 		return err
 	}

@@ -58,24 +58,37 @@ func (s *Server) owner(r *http.Request, body []byte) (authz.Owner, error) {
 	return who, err
 }
 
-// acting returns who sent a request that changes something. One that is signed
-// names the server it is for (requirement N-07). Call it when every member of the
-// body has been asked for.
+// ownerFor is owner for a request that names the server it is for where it is signed
+// (requirement N-07): the signature covers path and body, and neither says which
+// host was meant. One for another server does nothing here, and is not looked at.
+func (s *Server) ownerFor(r *http.Request, audience string, body []byte) (authz.Owner, error) {
+	if r.Header.Get(bitcoinauth.Header) != "" {
+		if err := s.checkAudience(audience); err != nil {
+			return authz.Owner{}, err
+		}
+	}
+	return s.owner(r, body)
+}
+
+// reading returns who sent a request that changes nothing. One that is signed has
+// the server it is for in its query.
+func (s *Server) reading(r *http.Request) (authz.Owner, error) {
+	audience := ""
+	if named := r.URL.Query()["aud"]; len(named) == 1 {
+		audience = named[0]
+	}
+	return s.ownerFor(r, audience, nil)
+}
+
+// acting returns who sent a request that changes something. One that is signed has
+// the server it is for in its body. Call it when every member of the body has been
+// asked for.
 func (s *Server) acting(r *http.Request, p *params) (authz.Owner, error) {
 	audience := p.text("aud")
 	if p.err != nil {
 		return authz.Owner{}, p.err
 	}
-	who, err := s.owner(r, p.raw)
-	if err != nil {
-		return authz.Owner{}, err
-	}
-	if who.Signed() {
-		if err := s.checkAudience(audience); err != nil {
-			return authz.Owner{}, err
-		}
-	}
-	return who, nil
+	return s.ownerFor(r, audience, p.raw)
 }
 
 // actor is acting for a body that has no members but flags.
@@ -147,8 +160,12 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		Seen:          s.seen(r),
 		Replaces:      first(s.sessionTokens(r)),
 	}
+	audience := p.text("aud") // existing clients name none
 	if p.err != nil {
 		return p.err
+	}
+	if audience != "" && s.checkAudience(audience) != nil {
+		return &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + s.authz.Issuer()}
 	}
 	session, secret, err := s.authz.SignIn(r.Context(), in)
 	if err != nil {

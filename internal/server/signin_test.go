@@ -18,6 +18,9 @@ var jsonBody = []string{"Content-Type", "application/json"}
 // signed sends a request signed by a person.
 func (h *house) signed(name, method, target, body string) reply {
 	h.t.Helper()
+	if method == http.MethodGet && !strings.Contains(target, "aud=") {
+		target, _ = forServer(method, target, h.settings.Issuer)
+	}
 	header := []string{bitcoinauth.Header, h.sign(name, target, body)}
 	if body != "" {
 		header = append(header, jsonBody...)

@@ -72,7 +72,7 @@ export interface Profile {
 
 /** Signs in, which also makes the account of a new identity. The session is a cookie. */
 export async function signIn(api: Api, signer: Signer): Promise<User> {
-  const { user } = await send<{ user: User }>(api, "POST", "/api/auth/sign-in/sigma", { bapId: signer.bapId }, signer);
+  const { user } = await send<{ user: User }>(api, "POST", "/api/auth/sign-in/sigma", { bapId: signer.bapId, aud: api.issuer }, signer);
   return user;
 }
 
@@ -122,7 +122,7 @@ export async function approve(api: Api, signer: Signer, facts: ApprovalFacts, ma
 
 /** Denies; report says that the owner did not start it. */
 export async function deny(api: Api, signer: Signer, userCode: string, report = false): Promise<void> {
-  await send(api, "POST", "/api/auth/device/deny", { userCode, ...(report && { report }) }, signer);
+  await send(api, "POST", "/api/auth/device/deny", { userCode, aud: api.issuer, ...(report && { report }) }, signer);
 }
 
 /** A passkey as the browser made it, for the identity's key to vouch for. */
@@ -149,9 +149,14 @@ export async function loadBackup(api: Api, bapId: string): Promise<string> {
   return (await send<{ encryptedBackup: string }>(api, "GET", `/api/backup?${query}`)).encryptedBackup;
 }
 
-/** Sends one request, signed when there is a signer. Throws ApiError, and whatever the signer throws. */
-async function send<T>(api: Api, method: string, path: string, body?: object, signer?: Signer): Promise<T> {
+/**
+ * Sends one request, signed when there is a signer: then one without a body names the
+ * server in its query. Throws ApiError, and whatever the signer throws.
+ */
+async function send<T>(api: Api, method: string, target: string, body?: object, signer?: Signer): Promise<T> {
   const text = body && JSON.stringify(body);
+  const named = signer && text === undefined ? `${target.includes("?") ? "&" : "?"}${new URLSearchParams({ aud: api.issuer })}` : "";
+  const path = target + named;
   const headers = new Headers({ Accept: "application/json" });
   if (text !== undefined) headers.set("Content-Type", "application/json");
   if (signer) headers.set(authHeader, await authToken(signer, path, text ?? "", api.now()));

@@ -72,14 +72,14 @@ test("signing in signs the path and the identity", async () => {
   const { api, sent } = server({ user, token: "t" });
   assert.deepEqual(await signIn(api, signer), user);
   const request = await theOne(sent);
-  assert.deepEqual([request.method, request.path, request.json], ["POST", "/api/auth/sign-in/sigma", { bapId: signer.bapId }]);
+  assert.deepEqual([request.method, request.path, request.json], ["POST", "/api/auth/sign-in/sigma", { bapId: signer.bapId, aud: issuer }]);
 });
 
 test("an approval is fetched with a signature over path and query", async () => {
   const { api, sent } = server(await facts());
   assert.equal((await fetchApproval(api, signer, "bcdf|ghjk ✓", "openid profile")).user_code, "BCDF-GHJK");
   const request = await theOne(sent);
-  assert.deepEqual([request.method, request.path], ["GET", "/api/auth/device/approval?user_code=bcdf%7Cghjk+%E2%9C%93&scope=openid+profile"]);
+  assert.deepEqual([request.method, request.path], ["GET", "/api/auth/device/approval?user_code=bcdf%7Cghjk+%E2%9C%93&scope=openid+profile&aud=https%3A%2F%2Fid.example.org"]);
   assert.ok(request.token);
 });
 
@@ -113,7 +113,7 @@ test("a denial may report", async () => {
     const { api, sent } = server({ success: true });
     await deny(api, signer, "BCDF-GHJK", report);
     const request = await theOne(sent);
-    assert.deepEqual([request.path, request.json], ["/api/auth/device/deny", { userCode: "BCDF-GHJK", ...(report && { report }) }]);
+    assert.deepEqual([request.path, request.json], ["/api/auth/device/deny", { userCode: "BCDF-GHJK", aud: issuer, ...(report && { report }) }]);
     assert.ok(request.token);
   }
 });
