@@ -71,3 +71,13 @@ func TestWhatIsNoLongerPendingTakesNoPlace(t *testing.T) {
 		t.Errorf("%v, %d unregistered", err, p.unregistered)
 	}
 }
+
+func TestWhatIsRememberedOfManyIsBounded(t *testing.T) {
+	r, now := newRemembered[int, int](100), time.Unix(1_800_000_000, 0)
+	for i := range 1000 {
+		r.put(i, i, now.Add(time.Hour))
+		if _, ok := r.get(i, now); !ok || len(r.answers) > 100 {
+			t.Fatalf("%d are remembered, the last: %v", len(r.answers), ok)
+		}
+	}
+}

@@ -1,7 +1,10 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -309,4 +312,73 @@ func TestT16_SecretsAreGuessedAtInVainAndLockNobodyOutElsewhere(t *testing.T) {
 	h.sentFrom(here, try("pub-a", "")).wantError(http.StatusBadRequest, authenticated)
 	h.advance(6 * time.Second)
 	h.sentFrom(here, try("conf-a", confSecret)).wantError(http.StatusBadRequest, authenticated)
+}
+
+// The attack of one account that does everything again and again.
+func TestA4_OneAccountInALoopEndsWithBoundedRows(t *testing.T) {
+	h := newHouse(t)
+	for range 130 {
+		h.signIn("alice")
+	}
+	cookie := h.signIn("alice")
+	h.wantRows("sessions", authz.SessionsPerAccount)
+
+	full := 0
+	for n := range 30 {
+		name := fmt.Sprint("alice ", n)
+		body := `{"bapId":"` + bapIDOf(t, name) + `","aud":"` + testIssuer + `"}`
+		r := h.send(http.MethodPost, "/api/user/bap-ids", body, "Content-Type", "application/json", "Cookie", cookie,
+			bitcoinauth.Header, h.sign(name, "/api/user/bap-ids", body), "X-Vouch-Token", h.sign("alice", "/api/user/bap-ids", body))
+		if r.status == http.StatusOK {
+			h.keepBackup(cookie, bapIDOf(t, name)).wantOK()
+			continue
+		}
+		full++
+		if r.wantError(http.StatusBadRequest, "invalid_request"); !strings.Contains(r.text("error_description"), "20 identities") {
+			t.Errorf("%s", r.body)
+		}
+	}
+	if full != 11 {
+		t.Errorf("%d identities were refused", full)
+	}
+	h.wantRows("identities", authz.IdentitiesPerAccount)
+
+	for range authz.EventsPerAccount + 20 {
+		h.keepBackup(cookie, bapIDOf(t, "alice")).wantOK()
+	}
+	h.wantRows("events", authz.EventsPerAccount)
+	h.wantRows("backups", authz.IdentitiesPerAccount)
+
+	for range authz.LivingGrants {
+		h.approve(cookie, h.ask("pub-a", "openid offline_access").userCode)
+	}
+	d := h.ask("pub-a", "openid")
+	h.open(cookie, d.userCode).wantOK()
+	r := h.postJSON(approvePath, map[string]any{"userCode": d.userCode}, "Cookie", cookie)
+	if r.wantError(http.StatusBadRequest, "invalid_request"); !strings.Contains(r.text("error_description"), "take back one") {
+		t.Errorf("%s", r.body)
+	}
+	h.wantRows("grants", authz.LivingGrants)
+	h.postJSON("/api/grants/revoke", map[string]any{}, "Cookie", cookie).wantOK()
+	h.postJSON(approvePath, map[string]any{"userCode": d.userCode}, "Cookie", cookie).wantOK() // it was not decided
+	h.poll(d).wantOK()
+	if n := h.number("SELECT count(*) FROM device_openings"); n > 8*h.number("SELECT count(*) FROM device_requests") {
+		t.Errorf("%d openings", n)
+	}
+	h.wantRows("accounts", 1)
+	h.wantRows("clients", 0)
+	if err := h.service.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.wantRows("pings", 1)
+	if onPostgres {
+		h.wantRows("sweeps", 1)
+	}
+}
+
+// keepBackup keeps something that looks like a backup.
+func (h *house) keepBackup(cookie, bapID string) reply {
+	h.t.Helper()
+	text := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xfe, 0x01, 0x9c, 0xe2, 0x80}, 20))
+	return h.postJSON("/api/backup", map[string]any{"encryptedBackup": text, "bapId": bapID}, "Cookie", cookie)
 }
