@@ -21,6 +21,9 @@ const (
 	ReportsPerAccount = 100
 	// ReviewsPerSession: requests that are looked at in one browser within minutes.
 	ReviewsPerSession = 8
+	// ListedAtMost bounds lists of what an account has few of; it may have more from
+	// before there was a bound.
+	ListedAtMost = 100
 	// ForgottenAtOnce bounds the work of an operation that finds far more than is
 	// kept, as one may from before there was a bound.
 	ForgottenAtOnce = 100

@@ -80,11 +80,12 @@ func (s *Service) newEventOf(owner Owner, kind EventKind, subject string) (Event
 	return e, err
 }
 
-// maxEvents is the most that is listed at once.
-const maxEvents = 1000
-
-// Events returns what happened to the owner's account, newest first, at most
-// limit; what is older than 90 days is gone.
-func (s *Service) Events(ctx context.Context, owner Owner, limit int) ([]Event, error) {
-	return s.store.Events(ctx, owner.AccountID, max(0, min(limit, maxEvents)))
+// Events returns a page of what happened to the owner's account, newest first, and
+// whether there is more behind it; what is older than 90 days, or than the newest
+// EventsPerAccount, is gone.
+func (s *Service) Events(ctx context.Context, owner Owner, skip, limit int) (page []Event, more bool, err error) {
+	skip, limit = max(0, min(skip, EventsPerAccount)), max(0, min(limit, EventsPerAccount))
+	list, err := s.store.Events(ctx, owner.AccountID, skip+limit+1)
+	page, more = onePage(list[min(skip, len(list)):], limit)
+	return page, more, err
 }

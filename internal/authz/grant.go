@@ -2,9 +2,24 @@ package authz
 
 import "context"
 
-// Grants returns what the owner allowed, newest first, dead or alive.
-func (s *Service) Grants(ctx context.Context, owner Owner) ([]Grant, error) {
-	return s.store.Grants(ctx, owner.AccountID)
+// Grants returns a page of what the owner allowed, newest first, dead or alive, and
+// whether there are more behind it.
+func (s *Service) Grants(ctx context.Context, owner Owner, skip, limit int) (page []Grant, more bool, err error) {
+	list, err := s.store.Grants(ctx, owner.AccountID, GrantList{Skip: skip, Limit: limit + 1})
+	page, more = onePage(list, limit)
+	return page, more, err
+}
+
+// LivingGrants is Grants for those that are neither revoked nor expired.
+func (s *Service) LivingGrants(ctx context.Context, owner Owner, skip, limit int) (page []Grant, more bool, err error) {
+	list, err := s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: s.now(), Skip: skip, Limit: limit + 1})
+	page, more = onePage(list, limit)
+	return page, more, err
+}
+
+// onePage leaves out what is behind a page of a list that has one more if there is more.
+func onePage[T any](list []T, limit int) (page []T, more bool) {
+	return list[:min(limit, len(list))], len(list) > limit
 }
 
 // Grant returns one of the owner's grants.

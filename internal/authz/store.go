@@ -119,7 +119,7 @@ type AccountStore interface {
 	// Identity returns the identity with this BAP id.
 	//	ErrNotFound
 	Identity(ctx context.Context, bapID string) (Identity, error)
-	// Identities returns an account's identities, oldest first.
+	// Identities returns an account's identities, oldest first, at most ListedAtMost.
 	Identities(ctx context.Context, accountID string) ([]Identity, error)
 	// LinkIdentity adds an identity to an existing account. Concurrent calls at one
 	// server do not get past the limit.
@@ -146,7 +146,8 @@ type SessionStore interface {
 	// disabled.
 	//	ErrNotFound
 	Session(ctx context.Context, token Hash, now time.Time) (Session, error)
-	// Sessions returns an account's sessions that expire after now, newest first.
+	// Sessions returns an account's sessions that expire after now, newest first, at
+	// most ListedAtMost.
 	Sessions(ctx context.Context, accountID string, now time.Time) ([]Session, error)
 	// DeleteSession ends a session. Ending one that is not there succeeds, without
 	// an event.
@@ -176,8 +177,8 @@ type GrantStore interface {
 	// whose account is not disabled, with its identity.
 	//	ErrNotFound
 	LiveGrant(ctx context.Context, id string, now time.Time) (Grant, Identity, error)
-	// Grants returns an account's grants, newest first.
-	Grants(ctx context.Context, accountID string) ([]Grant, error)
+	// Grants returns a part of an account's grants, newest first.
+	Grants(ctx context.Context, accountID string, l GrantList) ([]Grant, error)
 	// RevokeGrant marks a grant revoked at r.At; one revoked before keeps its time,
 	// and there is no event. In the same transaction it notes r.AccountID's report
 	// of each subject in r.Reported, whether revoked before or not.
@@ -251,7 +252,7 @@ type PasskeyStore interface {
 	// Passkey returns the passkey with this id.
 	//	ErrNotFound
 	Passkey(ctx context.Context, id string) (Passkey, error)
-	// Passkeys returns an account's passkeys, oldest first.
+	// Passkeys returns an account's passkeys, oldest first, at most ListedAtMost.
 	Passkeys(ctx context.Context, accountID string) ([]Passkey, error)
 	// RemovePasskey deletes a passkey of this account.
 	//	ErrNotFound
@@ -266,7 +267,8 @@ type BackupStore interface {
 	// Backup returns the backup of an identity of this account.
 	//	ErrNotFound
 	Backup(ctx context.Context, accountID, bapID string) (Backup, error)
-	// Backups returns an account's backups without their texts, by BAP id.
+	// Backups returns an account's backups without their texts, by BAP id, at most
+	// ListedAtMost.
 	Backups(ctx context.Context, accountID string) ([]Backup, error)
 	// RemoveBackup deletes the backup of an identity of this account.
 	//	ErrNotFound
@@ -335,6 +337,14 @@ type PasskeyUse struct {
 	// credential record with it.
 	SignCount  uint32
 	Credential []byte
+}
+
+// GrantList is which of an account's grants Grants returns.
+type GrantList struct {
+	// AliveAt leaves out those that are over then; zero leaves out none.
+	AliveAt time.Time
+	Skip    int
+	Limit   int
 }
 
 // Revocation is what RevokeGrant stores.

@@ -20,6 +20,7 @@ func newGrantsCommand(env *Env) *cobra.Command {
 func newGrantsList(env *Env) *cobra.Command {
 	var o ownerFlags
 	var asJSON bool
+	var cursor string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List what you allowed",
@@ -31,7 +32,11 @@ func newGrantsList(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			raw, err := c.send(cmd.Context(), "GET", "/api/grants", nil)
+			path := "/api/grants"
+			if cursor != "" {
+				path += "?cursor=" + url.QueryEscape(cursor)
+			}
+			raw, err := c.send(cmd.Context(), "GET", path, nil)
 			if err != nil {
 				return err
 			}
@@ -44,6 +49,7 @@ func newGrantsList(env *Env) *cobra.Command {
 	}
 	o.bind(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the server's answer as it is")
+	cmd.Flags().StringVar(&cursor, "cursor", "", "the older part of a long list, as the part before it names it")
 	return cmd
 }
 
@@ -57,6 +63,7 @@ func listGrants(env *Env, raw []byte) error {
 			ExpiresAt  int64  `json:"expires_at"`
 			RevokedAt  int64  `json:"revoked_at"`
 		} `json:"grants"`
+		Next string `json:"next"`
 	}
 	if err := decodeInto(raw, &answer); err != nil {
 		return err
@@ -73,7 +80,13 @@ func listGrants(env *Env, raw []byte) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(g.ID), printable(g.ClientName), printable(g.Scope), unixTime(g.CreatedAt), until)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if answer.Next != "" {
+		fmt.Fprintf(env.Stderr, "There are older ones: countersign grants list --cursor %s\n", printable(answer.Next))
+	}
+	return nil
 }
 
 func newGrantsRevoke(env *Env) *cobra.Command {

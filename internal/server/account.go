@@ -49,7 +49,11 @@ func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	grants, err := s.authz.Grants(r.Context(), who)
+	skip, err := cursor(r, "cursor")
+	if err != nil {
+		return err
+	}
+	grants, more, err := s.authz.Grants(r.Context(), who, skip, listed)
 	if err != nil {
 		return err
 	}
@@ -62,7 +66,7 @@ func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
 			Network: g.Seen.Network, UserAgent: g.Seen.UserAgent, DeviceName: g.Says.Name, Platform: g.Says.Platform,
 		}
 	}
-	return writeJSON(w, map[string]any{"grants": views})
+	return writeList(w, "grants", views, skip, more)
 }
 
 // grantReceipt gives the owner the signature over an approval, byte for byte.

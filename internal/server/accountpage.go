@@ -5,13 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"countersign.dev/internal/authz"
 )
-
-// eventsShown is how many events the page shows.
-const eventsShown = 50
 
 // accountPage is GET /account: what an owner has, and has allowed.
 func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
@@ -72,6 +70,11 @@ type accountView struct {
 	Sessions         []accountSession
 	OtherSessions    bool
 	Events           []accountEvent
+	// The addresses of the older grants and events, empty where there are none, and
+	// whether newer ones are left out.
+	OlderGrants string
+	OlderEvents string
+	Later       bool
 }
 
 type accountIdentity struct {
@@ -145,14 +148,16 @@ func (a *accountReader) identities() error {
 
 // grants are those that are alive; what is over is among the events.
 func (a *accountReader) grants() error {
-	list, err := a.authz.Grants(a.r.Context(), a.who)
+	skip, err := cursor(a.r, "grants")
 	if err != nil {
 		return err
 	}
+	list, more, err := a.authz.LivingGrants(a.r.Context(), a.who, skip, shown)
+	if err != nil {
+		return err
+	}
+	a.view.OlderGrants = a.older("grants", skip, more)
 	for _, g := range list {
-		if !g.AliveAt(a.authz.Now()) {
-			continue
-		}
 		program, err := a.program(g.Seen.UserAgent)
 		if err != nil {
 			return err
@@ -164,6 +169,15 @@ func (a *accountReader) grants() error {
 		})
 	}
 	return nil
+}
+
+// older is the address of this page with the older part of one of its lists.
+func (a *accountReader) older(list string, skip int, more bool) string {
+	a.view.Later = a.view.Later || skip > 0
+	if !more {
+		return ""
+	}
+	return accountPath + "?" + url.Values{list: {strconv.Itoa(skip + shown)}}.Encode() + "#" + list + "-title"
 }
 
 // program is empty where nothing is known.
@@ -209,10 +223,15 @@ func (a *accountReader) sessions() error {
 }
 
 func (a *accountReader) events() error {
-	list, err := a.authz.Events(a.r.Context(), a.who, eventsShown)
+	skip, err := cursor(a.r, "events")
 	if err != nil {
 		return err
 	}
+	list, more, err := a.authz.Events(a.r.Context(), a.who, skip, shown)
+	if err != nil {
+		return err
+	}
+	a.view.OlderEvents = a.older("events", skip, more)
 	for _, e := range list {
 		program, err := a.program(e.UserAgent)
 		if err != nil {

@@ -168,3 +168,23 @@ func BenchmarkFlow(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkTheAccountPageOfAFullAccount measures what the page costs whose account
+// has as much as it may have.
+func BenchmarkTheAccountPageOfAFullAccount(b *testing.B) {
+	h := newHouse(b)
+	for range authz.SessionsPerAccount {
+		h.signIn("alice")
+	}
+	cookie := h.signIn("alice")
+	for range authz.LivingGrants {
+		h.approve(cookie, h.ask("pub-a", "openid offline_access").userCode)
+	}
+	for range authz.EventsPerAccount {
+		h.keepBackup(cookie, bapIDOf(b, "alice")).wantOK()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		h.send(http.MethodGet, "/account", "", "Cookie", cookie).wantOK()
+	}
+}

@@ -382,3 +382,52 @@ func (h *house) keepBackup(cookie, bapID string) reply {
 	text := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xfe, 0x01, 0x9c, 0xe2, 0x80}, 20))
 	return h.postJSON("/api/backup", map[string]any{"encryptedBackup": text, "bapId": bapID}, "Cookie", cookie)
 }
+
+func TestLongListsHaveCursorsThatMayBeIgnored(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	for range 105 {
+		h.advance(time.Second)
+		h.approve(cookie, h.ask("pub-a", "openid").userCode)
+	}
+	page := func(target string) map[string]any {
+		return h.send(http.MethodGet, target, "", "Cookie", cookie).wantOK().members()
+	}
+	for list, all := range map[string]int{"grants": 105, "events": 106} {
+		seen := map[any]bool{}
+		first := page("/api/" + list)
+		rest := page("/api/" + list + "?cursor=" + fmt.Sprint(first["next"]))
+		for _, p := range []map[string]any{first, rest} {
+			for _, one := range p[list].([]any) {
+				seen[one.(map[string]any)["id"]] = true
+			}
+		}
+		if n := len(first[list].([]any)); n != 100 || len(seen) != all || rest["next"] != nil {
+			t.Errorf("%s: %d first, %d in all, then %v", list, n, len(seen), rest["next"])
+		}
+		for _, bad := range []string{"-1", "x", "1e3", "10001", "99999999999999999999"} {
+			h.send(http.MethodGet, "/api/"+list+"?cursor="+bad, "", "Cookie", cookie).wantError(http.StatusBadRequest, "invalid_request")
+		}
+		if beyond := page("/api/" + list + "?cursor=5000"); len(beyond[list].([]any)) != 0 || beyond["next"] != nil {
+			t.Errorf("%s beyond the end: %v", list, beyond)
+		}
+	}
+	for target, want := range map[string]struct {
+		grants       int
+		older, newer bool
+	}{
+		"/account":            {50, true, false},
+		"/account?grants=50":  {50, true, true},
+		"/account?grants=100": {5, false, true},
+	} {
+		body := h.send(http.MethodGet, target, "", "Cookie", cookie).wantOK().body
+		grants := strings.Count(body, "/revoke\"") - 1 // and the one for all
+		older, newer := strings.Contains(body, "/account?grants="), strings.Contains(body, "Back to the newest")
+		if grants != want.grants || older != want.older || newer != want.newer {
+			t.Errorf("%s: %d grants, older %v, back %v", target, grants, older, newer)
+		}
+	}
+	if r := h.send(http.MethodGet, "/account?events=x", "", "Cookie", cookie); r.status != http.StatusBadRequest {
+		t.Errorf("answered %d", r.status)
+	}
+}

@@ -6,9 +6,6 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// eventsListed is how many events an owner gets at once.
-const eventsListed = 100
-
 // eventView is something that happened, as the owner sees it; times in Unix seconds.
 type eventView struct {
 	ID         string `json:"id"`
@@ -30,7 +27,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.authz.Events(r.Context(), who, eventsListed)
+	skip, err := cursor(r, "cursor")
+	if err != nil {
+		return err
+	}
+	list, more, err := s.authz.Events(r.Context(), who, skip, listed)
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	for i, e := range list {
 		views[i] = s.newEventView(r, e)
 	}
-	return writeJSON(w, map[string]any{"events": views})
+	return writeList(w, "events", views, skip, more)
 }
 
 func (s *Server) newEventView(r *http.Request, e authz.Event) eventView {

@@ -294,7 +294,7 @@ func TestAtMostAHundredEventsAreListed(t *testing.T) {
 		t.Errorf("%d", n)
 	}
 	owner := authz.Owner{AccountID: strings.Repeat("x", 10)}
-	if list, err := h.service.Events(t.Context(), owner, -1); err != nil || len(list) != 0 {
+	if list, _, err := h.service.Events(t.Context(), owner, 0, -1); err != nil || len(list) != 0 {
 		t.Errorf("%v %v", list, err)
 	}
 }

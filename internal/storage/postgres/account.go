@@ -63,7 +63,7 @@ func (s *Store) Identities(ctx context.Context, accountID string) ([]authz.Ident
 	return list(ctx, s, "listing identities", func(row pgx.CollectableRow) (i authz.Identity, err error) {
 		err = row.Scan(identityFields(&i)...)
 		return i, err
-	}, `SELECT `+identityColumns+` FROM identities WHERE account_id = $1 ORDER BY created_at, bap_id`, accountID)
+	}, `SELECT `+identityColumns+` FROM identities WHERE account_id = $1 ORDER BY created_at, bap_id LIMIT $2`, accountID, authz.ListedAtMost)
 }
 
 var linkIdentity = `

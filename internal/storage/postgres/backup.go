@@ -34,7 +34,7 @@ func (s *Store) Backups(ctx context.Context, accountID string) ([]authz.Backup, 
 		b := authz.Backup{AccountID: accountID}
 		err := row.Scan(&b.BAPID, &b.Size, toTime{&b.UpdatedAt})
 		return b, err
-	}, `SELECT bap_id, octet_length(text), updated_at FROM backups WHERE account_id = $1 ORDER BY bap_id`, accountID)
+	}, `SELECT bap_id, octet_length(text), updated_at FROM backups WHERE account_id = $1 ORDER BY bap_id LIMIT $2`, accountID, authz.ListedAtMost)
 }
 
 // RemoveBackup implements authz.BackupStore.

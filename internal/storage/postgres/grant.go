@@ -54,11 +54,12 @@ func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g auth
 }
 
 // Grants implements authz.GrantStore.
-func (s *Store) Grants(ctx context.Context, accountID string) ([]authz.Grant, error) {
+func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList) ([]authz.Grant, error) {
 	return list(ctx, s, "listing grants", func(row pgx.CollectableRow) (g authz.Grant, err error) {
 		err = row.Scan(grantFields(&g)...)
 		return g, err
-	}, `SELECT `+grantColumns+` FROM grants WHERE account_id = $1 ORDER BY created_at DESC, id`, accountID)
+	}, `SELECT `+grantColumns+` FROM grants WHERE account_id = $1 AND ($2 = 0::bigint OR (revoked_at = 0 AND expires_at > $2))
+		ORDER BY created_at DESC, id LIMIT $3 OFFSET $4`, accountID, keptTime(l.AliveAt), l.Limit, l.Skip)
 }
 
 // Revoked before, a grant keeps its time and there is no event; reports are noted

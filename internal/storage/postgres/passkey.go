@@ -62,7 +62,7 @@ func (s *Store) Passkeys(ctx context.Context, accountID string) ([]authz.Passkey
 	return list(ctx, s, "listing passkeys", func(row pgx.CollectableRow) (p authz.Passkey, err error) {
 		err = row.Scan(passkeyFields(&p)...)
 		return p, err
-	}, `SELECT `+passkeyColumns+` FROM passkeys WHERE account_id = $1 ORDER BY created_at, id`, accountID)
+	}, `SELECT `+passkeyColumns+` FROM passkeys WHERE account_id = $1 ORDER BY created_at, id LIMIT $2`, accountID, authz.ListedAtMost)
 }
 
 // RemovePasskey implements authz.PasskeyStore.

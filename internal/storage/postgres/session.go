@@ -77,7 +77,8 @@ func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time) (
 	return list(ctx, s, "listing sessions", func(row pgx.CollectableRow) (n authz.Session, err error) {
 		err = row.Scan(sessionFields(&n)...)
 		return n, err
-	}, `SELECT `+sessionColumns+` FROM sessions WHERE account_id = $1 AND expires_at > $2 ORDER BY created_at DESC, id COLLATE "C"`, accountID, keptTime(now))
+	}, `SELECT `+sessionColumns+` FROM sessions WHERE account_id = $1 AND expires_at > $2 ORDER BY created_at DESC, id COLLATE "C" LIMIT $3`,
+		accountID, keptTime(now), authz.ListedAtMost)
 }
 
 // DeleteSession implements authz.SessionStore.

@@ -62,7 +62,7 @@ func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, e
 func (s *Store) Identities(ctx context.Context, accountID string) (all []authz.Identity, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanIdentity(r)) },
-			`SELECT `+identityColumns+` FROM identities i WHERE i.account_id = ? ORDER BY i.created_at, i.bap_id`, accountID)
+			`SELECT `+identityColumns+` FROM identities i WHERE i.account_id = ? ORDER BY i.created_at, i.bap_id LIMIT ?`, accountID, authz.ListedAtMost)
 		return err
 	})
 	return all, wrap("listing identities", err)

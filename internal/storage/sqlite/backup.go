@@ -32,7 +32,7 @@ func (s *Store) Backups(ctx context.Context, accountID string) (all []authz.Back
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) {
 			all = append(all, authz.Backup{AccountID: accountID, BAPID: r.ColumnText(0), Size: r.ColumnInt(1), UpdatedAt: columnTime(r, 2)})
-		}, `SELECT bap_id, octet_length(text), updated_at FROM backups WHERE account_id = ? ORDER BY bap_id`, accountID)
+		}, `SELECT bap_id, octet_length(text), updated_at FROM backups WHERE account_id = ? ORDER BY bap_id LIMIT ?`, accountID, authz.ListedAtMost)
 		return err
 	})
 	return all, wrap("listing backups", err)

@@ -89,10 +89,11 @@ func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g auth
 }
 
 // Grants implements authz.GrantStore.
-func (s *Store) Grants(ctx context.Context, accountID string) (all []authz.Grant, err error) {
+func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList) (all []authz.Grant, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanGrant(r)) },
-			`SELECT `+grantColumns+` FROM grants g WHERE g.account_id = ? ORDER BY g.created_at DESC, g.id`, accountID)
+			`SELECT `+grantColumns+` FROM grants g WHERE g.account_id = ?1 AND (?2 = 0 OR (g.revoked_at = 0 AND g.expires_at > ?2))
+			ORDER BY g.created_at DESC, g.id LIMIT ?3 OFFSET ?4`, accountID, l.AliveAt, l.Limit, l.Skip)
 		return err
 	})
 	return all, wrap("listing grants", err)

@@ -48,7 +48,7 @@ func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err er
 func (s *Store) Passkeys(ctx context.Context, accountID string) (all []authz.Passkey, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanPasskey(r)) },
-			selectWebAuthn+`WHERE account_id = ? ORDER BY created_at, id`, accountID)
+			selectWebAuthn+`WHERE account_id = ? ORDER BY created_at, id LIMIT ?`, accountID, authz.ListedAtMost)
 		return err
 	})
 	return all, wrap("listing passkeys", err)

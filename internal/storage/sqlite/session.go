@@ -66,7 +66,7 @@ func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (f
 func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time) (all []authz.Session, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanSession(r)) },
-			selectSessions+`WHERE s.account_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id`, accountID, now)
+			selectSessions+`WHERE s.account_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id LIMIT ?`, accountID, now, authz.ListedAtMost)
 		return err
 	})
 	return all, wrap("listing sessions", err)

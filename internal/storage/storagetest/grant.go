@@ -134,10 +134,21 @@ var grantCases = []testCase{
 		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: want[0].ID, At: at(20)}))
 		want[0].RevokedAt = at(20)
 		slices.SortFunc(want, func(x, y authz.Grant) int { return y.CreatedAt.Compare(x.CreatedAt) })
-		got, err := b.store.Grants(b.Context(), i.AccountID)
+		got, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Limit: 10})
 		b.ok(err)
 		b.same(got, want)
-		none, err := b.store.Grants(b.Context(), "nobody")
+		for skip := range 4 {
+			got, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Skip: skip, Limit: 2})
+			b.ok(err)
+			b.same(append([]authz.Grant{}, got...), append([]authz.Grant{}, want[skip:min(skip+2, 3)]...))
+		}
+		alive, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{AliveAt: at(20), Skip: 1, Limit: 10})
+		b.ok(err)
+		b.same(alive, want[2:])
+		over, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{AliveAt: at(5000), Limit: 10})
+		b.ok(err)
+		b.same(len(over), 0)
+		none, err := b.store.Grants(b.Context(), "nobody", authz.GrantList{Limit: 10})
 		b.ok(err)
 		b.same(len(none), 0)
 	}},
