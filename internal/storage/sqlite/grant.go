@@ -160,10 +160,11 @@ UPDATE refresh_tokens SET successor = ?1, rotated_at = ?2
 WHERE token = ?3 AND rotated_at = 0 AND expires_at > ?2
 	AND EXISTS (SELECT 1 FROM grants g WHERE g.id = refresh_tokens.grant_id AND g.revoked_at = 0 AND g.expires_at > ?2)`
 
-// Why it did not: no row means not found; again says that this very rotation was
-// done within the grace and its successor is still the latest.
+// Why it did not: no row means not found, any other was rotated before; again says
+// that this very rotation was done within the grace and its successor is still the
+// latest.
 const whyNotRotated = `
-SELECT t.grant_id, t.rotated_at > 0, t.successor = ?1 AND t.rotated_at >= ?4 AND s.rotated_at = 0
+SELECT t.grant_id, t.successor = ?1 AND t.rotated_at >= ?4 AND s.rotated_at = 0
 FROM refresh_tokens t LEFT JOIN refresh_tokens s ON s.token = t.successor
 	JOIN grants g ON g.id = t.grant_id
 WHERE t.token = ?3 AND t.expires_at > ?2 AND g.revoked_at = 0 AND g.expires_at > ?2`
@@ -194,17 +195,12 @@ func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error 
 // of the latter.
 func notRotated(c *sqlite.Conn, r authz.Rotation) error {
 	var grantID string
-	var rotated, again bool
+	var again bool
 	err := one(c, func(row *sqlite.Stmt) {
-		grantID, rotated, again = row.ColumnText(0), row.ColumnBool(1), row.ColumnBool(2)
+		grantID, again = row.ColumnText(0), row.ColumnBool(1)
 	}, whyNotRotated, r.Successor.Token, r.At, r.Token, r.At.Add(-r.Grace))
-	switch {
-	case err != nil:
+	if err != nil || again {
 		return err
-	case again:
-		return nil
-	case !rotated:
-		return authz.ErrNotFound
 	}
 	if err := revokeGrant(c, grantID, r.At, r.Reuse); err != nil {
 		return err

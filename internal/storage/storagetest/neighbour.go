@@ -179,6 +179,25 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 			r.Forgotten = o.first.Token
 			return b.store.RotateRefreshToken(ctx, r)
 		},
+		"rotating twice, and forgetting what was replaced before": func(o belongings) error {
+			r := b.rotation(o.token, at(35))
+			if err := b.store.RotateRefreshToken(ctx, r); err != nil {
+				return err
+			}
+			r = b.rotation(r.Successor, at(36))
+			r.Forgotten = o.first.Token // which o.token replaced
+			return b.store.RotateRefreshToken(ctx, r)
+		},
+		"rotating after the end": func(o belongings) error {
+			err := b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(34), Event: b.event(o.identity.AccountID)})
+			if err != nil {
+				return err
+			}
+			if err := b.store.RotateRefreshToken(ctx, b.rotation(o.token, at(35))); !errors.Is(err, authz.ErrNotFound) {
+				return errors.New("it was rotated")
+			}
+			return nil
+		},
 		"using a refresh token twice": func(o belongings) error {
 			r := b.rotation(o.first, at(35))
 			r.Reuse = b.event(o.identity.AccountID)
@@ -259,7 +278,7 @@ var changes = map[string]int{
 	"ending other sessions": 3, "linking an identity": 1, "opening a request": 2, "redeeming a request": 4, "removing a backup": 2,
 	"removing a client": 3, "removing a passkey": 2, "replacing a session": 3, "revoking a grant": 3, "revoking all grants": 5,
 	"rotating a refresh token": 2, "rotating and forgetting": 3, "saving a backup": 2, "setting a profile": 4, "signing in with a passkey": 3,
-	"using a refresh token twice": 3, "taking a review": 0, "sweeping": 0,
+	"rotating twice, and forgetting what was replaced before": 2, "rotating after the end": 3, "using a refresh token twice": 3, "taking a review": 0, "sweeping": 0,
 }
 
 func (b *bench) changesLittle(name string, before, after []any) {
