@@ -150,13 +150,30 @@ func TestABackupSaysWhatItIs(t *testing.T) {
 			t.Errorf("made at %v", b.CreatedAt)
 		}
 	}
-	for _, text := range []string{
-		"{", "{}", "x", `{"wif":"x"}`, `{"wif":"x","id":"y"}`, `{"derivedPrivateKey":"x"}`, `{"rootPk":"x"}`, `{"rootPk":"` + key + `","ids":"!"}`,
-		`{"rootPk":"` + key + `","ids":"AAAA"}`, `{"xprv":"x"}`, `{"id":"x"}`,
+	for text, word := range map[string]string{
+		"{": "the JSON cannot be read", "{}": "no key in it", "x": "neither JSON nor a WIF", `{"wif":"x"}`: "51 or 52", `{"wif":"x","id":"y"}`: "51 or 52",
+		`{"derivedPrivateKey":"x"}`: "51 or 52", `{"rootPk":"x"}`: "51 or 52", `{"rootPk":"` + key + `","ids":"!"}`: "not base64",
+		`{"rootPk":"` + key + `","ids":"AAAA"}`: "too short", `{"xprv":"x"}`: "xprv", `{"id":"x"}`: "no key in it",
 	} {
-		if _, err := bap.ParseBackup([]byte(text)); !errors.Is(err, bap.ErrNotABackup) {
+		if _, err := bap.ParseBackup([]byte(text)); !errors.Is(err, bap.ErrNotABackup) || !strings.Contains(err.Error(), word) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// A member's name is in what is encrypted; the label outside is anybody's.
+func TestAMembersNameIsTheOneItEncrypted(t *testing.T) {
+	identity, err := bap.NewIdentity("Alice", private(t, strings.Repeat("01", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bap.NewMemberBackup(identity, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	relabelled := strings.Replace(string(b.Payload()), `"label":"Alice"`, `"label":"Mallory"`, 1)
+	if b, err = bap.ParseBackup([]byte(relabelled)); err != nil || b.Identities[0].Name != "Alice" || b.Label != "Mallory" {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -225,12 +242,14 @@ func TestACiphertextIsAsLongAsItMustBe(t *testing.T) {
 		t.Errorf("%q, %v: %d bytes", text, err, len(message))
 	}
 	for n := range len(electrum) {
-		if _, err := bap.ElectrumDecrypt(electrum[:n], key); !errors.Is(err, bap.ErrDecrypt) {
+		_, err := bap.ElectrumDecrypt(electrum[:n], key)
+		if !errors.Is(err, bap.ErrDecrypt) || strings.Contains(err.Error(), "too short") != (n < len(electrum)) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
 	for n := range len(message) {
-		if _, err := bap.Decrypt(message[:n], key); !errors.Is(err, bap.ErrDecrypt) {
+		_, err := bap.Decrypt(message[:n], key)
+		if !errors.Is(err, bap.ErrDecrypt) || strings.Contains(err.Error(), "too short") != (n < len(message)) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
