@@ -360,7 +360,7 @@ func (h *house) judge(ctx context.Context, m mutant) (verdict, error) {
 		}
 		limit := 20 * time.Second
 		for _, t := range s.tests {
-			limit += 5 * s.b.took[t]
+			limit = min(limit+5*s.b.took[t], 10*time.Minute)
 		}
 		out, err := h.test(ctx, s.b, limit, []string{"-test.failfast", "-test.run=" + pattern(s.tests)}, env...)
 		if ctx.Err() != nil {
