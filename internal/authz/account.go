@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/url"
+
+	"countersign.dev/bitcoinauth"
 )
 
 // Identity returns an identity of the owner's account.
@@ -12,65 +14,148 @@ import (
 func (s *Service) Identity(ctx context.Context, owner Owner, bapID string) (Identity, error) {
 	identity, err := s.store.Identity(ctx, bapID)
 	if err != nil {
-		return Identity{}, notFound(err, "this account has no such identity")
+		return Identity{}, notFound(err, noSuchIdentity)
 	}
 	if identity.AccountID != owner.AccountID {
-		return Identity{}, refuse(NotFound, "this account has no such identity")
+		return Identity{}, refuse(NotFound, noSuchIdentity)
 	}
 	return identity, nil
 }
+
+const noSuchIdentity = "this account has no such identity"
 
 // Identities returns the identities of the owner's account.
 func (s *Service) Identities(ctx context.Context, owner Owner) ([]Identity, error) {
 	return s.store.Identities(ctx, owner.AccountID)
 }
 
-// LinkIdentity adds to the owner's account the identity whose member key signed
-// the request. Both are proved: the account by the owner's session, the
-// identity by the signature.
+// Linking is an identity that is to be linked to an account: one request with two
+// signatures.
+type Linking struct {
+	BAPID string
+	Name  string
+	// Signed is the request with the signature of the new identity, Vouch the same
+	// with that of one that the account has.
+	Signed SignedRequest
+	Vouch  SignedRequest
+}
+
+// LinkIdentity adds an identity to the owner's account. All are proved: the account
+// by a session that a key began, the new identity by its signature, and that a key
+// which the account has wants it by another. Both signatures are verified before
+// either is used up.
 //
-//	Unauthorized: the signature is refused
-//	Forbidden: bapID is not the identity of the key that signed, or it belongs to another account
+//	Unauthorized: the new identity's signature is refused
+//	VouchRequired: the account's signature is missing or refused
+//	Forbidden: bapID is not the identity of the key that signed, or it belongs to
+//	another account, or a passkey began the session
 //	AccountFull: the account has as many as it may
-func (s *Service) LinkIdentity(ctx context.Context, owner Owner, r SignedRequest, bapID, name string) (Identity, error) {
-	v, err := s.verifySigned(ctx, r)
+func (s *Service) LinkIdentity(ctx context.Context, owner Owner, in Linking) (Identity, error) {
+	if err := mayAdd(owner); err != nil {
+		return Identity{}, err
+	}
+	if in.Vouch.Token == "" {
+		return Identity{}, errNoVouch
+	}
+	signed, err := s.verify(ctx, in.Signed)
 	if err != nil {
 		return Identity{}, unauthorizedBy(err)
 	}
-	proved, err := bapIDOfKey(v.PublicKey)
+	vouch, err := s.verify(ctx, in.Vouch)
+	if refused := new(bitcoinauth.Error); errors.As(err, &refused) {
+		return Identity{}, refuseBecause(VouchRequired, errBadVouch, err)
+	}
 	if err != nil {
 		return Identity{}, err
 	}
-	if bapID != proved {
+	proved, err := bapIDOfKey(signed.PublicKey)
+	if err != nil {
+		return Identity{}, err
+	}
+	if in.BAPID != proved {
 		return Identity{}, refuse(Forbidden, "bapId is not the identity of the key that signed: sign with that identity's member key")
 	}
-	identity := Identity{
-		BAPID: proved, AccountID: owner.AccountID, MemberKey: v.PublicKey, CreatedAt: s.now(),
-		Profile: Profile{Name: CleanText(name, maxNameGraphemes)},
+	voucher, err := s.identityOf(ctx, owner, vouch.PublicKey)
+	if errors.Is(err, Forbidden) {
+		return Identity{}, refuseBecause(VouchRequired, errBadVouch, err)
 	}
+	if err != nil {
+		return Identity{}, err
+	}
+	if err := s.useUpSigned(ctx, signed); err != nil {
+		return Identity{}, unauthorizedBy(err)
+	}
+	if err := s.useUpSigned(ctx, vouch); errors.Is(err, errTokenUsed) {
+		return Identity{}, refuseBecause(VouchRequired, errBadVouch, err)
+	} else if err != nil {
+		return Identity{}, err
+	}
+	return s.link(ctx, owner, voucher, Identity{
+		BAPID: proved, AccountID: owner.AccountID, MemberKey: signed.PublicKey, CreatedAt: s.now(), Network: owner.Seen.clean().Network,
+		Profile: Profile{Name: CleanText(in.Name, maxNameGraphemes)},
+	})
+}
+
+func (s *Service) link(ctx context.Context, owner Owner, voucher, identity Identity) (Identity, error) {
 	event, err := s.newEventOf(owner, EventIdentityLinked, identity.Profile.Name)
 	if err != nil {
 		return Identity{}, err
 	}
-	event.BAPID = proved
-	err = s.store.LinkIdentity(ctx, identity, event)
-	if errors.Is(err, ErrFull) {
+	event.BAPID = identity.BAPID
+	switch err := s.store.LinkIdentity(ctx, identity, voucher.BAPID, event); {
+	case errors.Is(err, ErrNotFound): // the voucher was taken out meanwhile
+		return Identity{}, refuse(VouchRequired, errBadVouch)
+	case errors.Is(err, ErrExists):
+		return s.linkedMeanwhile(ctx, owner, identity.BAPID)
+	case errors.Is(err, ErrFull):
 		return Identity{}, errTooManyIdentities
-	}
-	if err == nil {
-		s.log.InfoContext(ctx, "identity linked", by(owner), "linked", proved)
-	}
-	if !errors.Is(err, ErrExists) {
-		return identity, err
-	}
-	existing, err := s.store.Identity(ctx, proved)
-	if err != nil {
+	case err != nil:
 		return Identity{}, err
 	}
-	if existing.AccountID != owner.AccountID {
+	s.log.InfoContext(ctx, "identity linked", by(owner), "linked", identity.BAPID, "vouched_by", voucher.BAPID)
+	return identity, nil
+}
+
+// linkedMeanwhile is an identity that was not the account's a moment ago and has an
+// account now.
+func (s *Service) linkedMeanwhile(ctx context.Context, owner Owner, bapID string) (Identity, error) {
+	identity, err := s.Identity(ctx, owner, bapID)
+	if errors.Is(err, NotFound) {
 		return Identity{}, refuse(Forbidden, "this identity belongs to another account here")
 	}
-	return existing, nil
+	return identity, err
+}
+
+// RemoveIdentity takes an identity out of the account of the one that signed, and
+// ends what it alone carried: its sessions, passkeys and backup, and what was
+// allowed as it. It takes another identity's signature: a session alone could throw
+// its owner out, and the last identity would leave nobody.
+//
+//	VouchRequired: a session asks
+//	Forbidden: it is the identity that signed
+//	NotFound: there is none with this BAP id, or it is somebody else's
+func (s *Service) RemoveIdentity(ctx context.Context, signer Owner, bapID string) error {
+	if !signer.Signed() {
+		return errOnlySigned
+	}
+	identity, err := s.Identity(ctx, signer, bapID)
+	if err != nil {
+		return err
+	}
+	if bapID == signer.BAPID {
+		return refuse(Forbidden, "an identity does not take itself out: sign with another identity of the account")
+	}
+	event, err := s.newEventOf(signer, EventIdentityRemoved, identity.DisplayName())
+	if err != nil {
+		return err
+	}
+	event.BAPID = bapID
+	err = s.store.RemoveIdentity(ctx, IdentityRemoval{AccountID: signer.AccountID, BAPID: bapID, Signer: signer.BAPID, At: s.now(), Event: event})
+	if err != nil {
+		return notFound(err, noSuchIdentity)
+	}
+	s.log.InfoContext(ctx, "identity removed", by(signer), "removed", bapID)
+	return nil
 }
 
 var errTooManyIdentities = refuse(AccountFull, "an account has 20 identities at most: remove one first, or sign in with this one, which makes it an account of its own")

@@ -359,7 +359,7 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, proof strin
 		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts),
 	}
 	if owner.Method == MethodPasskey {
-		g.ACR = ACRPasskey
+		g.ACR, g.Passkey = ACRPasskey, owner.Passkey
 	}
 	a := Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now}
 	if proof != "" {
@@ -509,6 +509,8 @@ func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (st
 func decisionRefused(err error, owner Owner, now time.Time) error {
 	var state *StateError
 	switch {
+	case errors.Is(err, ErrGone):
+		return errNotSignedIn
 	case errors.Is(err, ErrNotFound):
 		return errNoSuchCode
 	case errors.Is(err, ErrFull):

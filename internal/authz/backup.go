@@ -29,14 +29,23 @@ type Backup struct {
 	Text      string
 	Size      int // of Text, in bytes
 	UpdatedAt time.Time
+	// Network is where it was saved from, coarse; empty where that is not known.
+	Network string
 }
 
 // SaveBackup keeps an encrypted backup of one of the owner's identities, by
 // default the one that acts, in place of the one that was kept before.
 //
+// The request must be signed: what is given out later is not put in by a session
+// alone.
+//
+//	VouchRequired: a session asks
 //	InvalidRequest: it is not an encrypted backup, or too large
 //	NotFound: the account has no such identity
 func (s *Service) SaveBackup(ctx context.Context, owner Owner, bapID, text string) (Backup, error) {
+	if !owner.Signed() {
+		return Backup{}, errOnlySigned
+	}
 	text = strings.TrimSpace(text)
 	if reason := notCiphertext(text); reason != "" {
 		return Backup{}, refuse(InvalidRequest, reason)
@@ -45,7 +54,7 @@ func (s *Service) SaveBackup(ctx context.Context, owner Owner, bapID, text strin
 	if err != nil {
 		return Backup{}, err
 	}
-	b := Backup{AccountID: owner.AccountID, BAPID: identity.BAPID, Text: text, Size: len(text), UpdatedAt: s.now()}
+	b := Backup{AccountID: owner.AccountID, BAPID: identity.BAPID, Text: text, Size: len(text), UpdatedAt: s.now(), Network: owner.Seen.clean().Network}
 	event, err := s.newEvent(owner, EventBackupSaved)
 	if err != nil {
 		return Backup{}, err

@@ -41,6 +41,9 @@ const (
 	Unauthorized Code = "unauthorized"
 	// Forbidden is access_denied on the wire, for a person who may not do this.
 	Forbidden Code = "forbidden"
+	// VouchRequired is access_denied on the wire: what is added to an account needs
+	// a signature by a key that the account has.
+	VouchRequired Code = "vouch_required"
 	// UserNotFound refuses a sign-in where accounts are not made implicitly.
 	UserNotFound Code = "user_not_found"
 	// NotFound: there is no such thing, or it is somebody else's.
@@ -116,6 +119,8 @@ var (
 	ErrCounter = errors.New("signature counter did not grow")
 	// ErrFull: there are as many as there may be.
 	ErrFull = errors.New("no more may be added")
+	// ErrGone: what proved the account was taken out of it meanwhile.
+	ErrGone = errors.New("no longer of this account")
 	// ErrUnreachable: the database cannot be used now. What was to be written may
 	// or may not have been.
 	ErrUnreachable = errors.New("the database cannot be reached")
@@ -133,6 +138,6 @@ func (e *StateError) Error() string {
 // names, and no failure of the storage.
 func Promised(err error) bool {
 	var state *StateError
-	return errors.As(err, &state) || slices.ContainsFunc([]error{ErrNotFound, ErrExists, ErrReused, ErrCounter, ErrFull},
+	return errors.As(err, &state) || slices.ContainsFunc([]error{ErrNotFound, ErrExists, ErrReused, ErrCounter, ErrFull, ErrGone},
 		func(outcome error) bool { return errors.Is(err, outcome) })
 }

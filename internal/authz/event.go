@@ -10,19 +10,20 @@ type EventKind string
 
 // What an owner can look back at.
 const (
-	EventSignedIn       EventKind = "signed-in"
-	EventSignedOut      EventKind = "signed-out"
-	EventApproved       EventKind = "approved"
-	EventDenied         EventKind = "denied"
-	EventReported       EventKind = "reported"
-	EventRevoked        EventKind = "revoked"
-	EventSessionEnded   EventKind = "session-ended"
-	EventIdentityLinked EventKind = "identity-linked"
-	EventProfileSet     EventKind = "profile-set"
-	EventPasskeyAdded   EventKind = "passkey-added"
-	EventPasskeyRemoved EventKind = "passkey-removed"
-	EventBackupSaved    EventKind = "backup-saved"
-	EventBackupRemoved  EventKind = "backup-removed"
+	EventSignedIn        EventKind = "signed-in"
+	EventSignedOut       EventKind = "signed-out"
+	EventApproved        EventKind = "approved"
+	EventDenied          EventKind = "denied"
+	EventReported        EventKind = "reported"
+	EventRevoked         EventKind = "revoked"
+	EventSessionEnded    EventKind = "session-ended"
+	EventIdentityLinked  EventKind = "identity-linked"
+	EventIdentityRemoved EventKind = "identity-removed"
+	EventProfileSet      EventKind = "profile-set"
+	EventPasskeyAdded    EventKind = "passkey-added"
+	EventPasskeyRemoved  EventKind = "passkey-removed"
+	EventBackupSaved     EventKind = "backup-saved"
+	EventBackupRemoved   EventKind = "backup-removed"
 )
 
 // The subjects of events that concern more than one thing, or that somebody else

@@ -17,14 +17,18 @@ type Owner struct {
 	AccountID string
 	BAPID     string
 	MemberKey string
-	// Method is how: MethodBAP, also for a signed request, or MethodPasskey.
-	Method string
+	// Method is how: MethodBAP, also for a signed request, or MethodPasskey, which is
+	// then the passkey with the id Passkey.
+	Method  string
+	Passkey string
 	// AuthTime is when the identity was proved.
 	AuthTime time.Time
 	// Session is the session's token hash, and SessionID its id; both are empty for
 	// a signed request.
 	Session   Hash
 	SessionID string
+	// NewsSince is the session's.
+	NewsSince time.Time
 	// Seen is what the server saw of the request, for the owner's events.
 	Seen Seen
 	// signed is the very request, when that is what proved the identity. Only
@@ -55,27 +59,25 @@ type SignedRequest struct {
 //	errTokenUsed
 //	Unavailable: too many from this network were refused
 func (s *Service) verifySigned(ctx context.Context, r SignedRequest) (*bitcoinauth.Verified, error) {
-	now := s.now()
-	v, err := s.verify(ctx, r, now)
+	v, err := s.verify(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	// The token is refused as too old long before its key is forgotten.
-	const remembered = 2 * bitcoinauth.DefaultWindow
-	err = s.store.UseOnce(ctx, Hash(v.ReplayKey), now, v.Time.Add(remembered))
-	if errors.Is(err, ErrExists) {
-		return nil, errTokenUsed
-	}
-	if err != nil {
+	if err := s.useUpSigned(ctx, v); err != nil {
 		return nil, err
 	}
 	return v, nil
 }
 
-// verify does the arithmetic, which takes 2 ms, in as many places as there are cores.
-// Whether a network has tried too often is asked in the place, or of a thousand
-// requests at once none would have been counted yet.
-func (s *Service) verify(ctx context.Context, r SignedRequest, now time.Time) (v *bitcoinauth.Verified, err error) {
+// verify checks a signed request without using its token up. The arithmetic takes
+// 2 ms and is done in as many places as there are cores. Whether a network has tried
+// too often is asked in the place, or of a thousand requests at once none would have
+// been counted yet.
+//
+//	*bitcoinauth.Error: the token is refused
+//	Unavailable: too many from this network were refused
+func (s *Service) verify(ctx context.Context, r SignedRequest) (v *bitcoinauth.Verified, err error) {
+	now := s.now()
 	select {
 	case s.verifying <- struct{}{}:
 		defer func() { <-s.verifying }()
@@ -94,6 +96,19 @@ func (s *Service) verify(ctx context.Context, r SignedRequest, now time.Time) (v
 		s.forged.allow(r.From, now)
 	}
 	return v, err
+}
+
+// useUpSigned uses a token up that was checked.
+//
+//	errTokenUsed
+func (s *Service) useUpSigned(ctx context.Context, v *bitcoinauth.Verified) error {
+	// The token is refused as too old long before its key is forgotten.
+	const remembered = 2 * bitcoinauth.DefaultWindow
+	err := s.store.UseOnce(ctx, Hash(v.ReplayKey), s.now(), v.Time.Add(remembered))
+	if errors.Is(err, ErrExists) {
+		return errTokenUsed
+	}
+	return err
 }
 
 var errTokenUsed = errors.New("this X-Auth-Token was used before: sign a new one for each request")
@@ -144,10 +159,16 @@ func (s *Service) SessionOwner(ctx context.Context, tokens ...Secret) (Owner, er
 	if err != nil {
 		return Owner{}, err
 	}
+	return OwnerOf(session), nil
+}
+
+// OwnerOf is the owner that a session stands for.
+func OwnerOf(session Session) Owner {
 	return Owner{
 		AccountID: session.AccountID, BAPID: session.BAPID, MemberKey: session.MemberKey,
-		Method: session.Method, AuthTime: session.CreatedAt, Session: session.Token, SessionID: session.ID,
-	}, nil
+		Method: session.Method, Passkey: session.Passkey, AuthTime: session.CreatedAt, Session: session.Token, SessionID: session.ID,
+		NewsSince: session.NewsSince,
+	}
 }
 
 // identityOfKey returns the identity a member key controls, making its account
@@ -255,7 +276,19 @@ func (s *Service) signIn(ctx context.Context, r SignInRequest) (Session, Secret,
 	if err != nil {
 		return Session{}, "", err
 	}
-	return begin.Session, begin.token, s.store.CreateSession(ctx, begin.NewSession)
+	begin.SignedInBefore = begin.Session.CreatedAt.Add(-signedNotesEvery)
+	since := identity.SignedInAt
+	if since.IsZero() {
+		since = identity.CreatedAt
+	}
+	if err := s.tellOfNews(ctx, &begin, since); err != nil {
+		return Session{}, "", err
+	}
+	err = s.store.CreateSession(ctx, begin.NewSession)
+	if errors.Is(err, ErrNotFound) { // taken out of its account meanwhile
+		return Session{}, "", refuse(Unauthorized, "this identity was taken out of its account just now: sign in again")
+	}
+	return begin.Session, begin.token, err
 }
 
 // unsignedBodyAllowed: a body that says nothing needs no signature.

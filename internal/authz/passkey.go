@@ -26,6 +26,8 @@ type Passkey struct {
 	// CreatedAt and LastUsedAt; the latter is zero for a passkey never used.
 	CreatedAt  time.Time
 	LastUsedAt time.Time
+	// Network is where it was added from, coarse; empty where that is not known.
+	Network string
 	// SignCount is the authenticator's signature counter when it was last used.
 	SignCount uint32
 	// Credential is the credential record (WebAuthn §4) as JSON.
@@ -37,7 +39,9 @@ func (s *Service) Passkeys(ctx context.Context, owner Owner) ([]Passkey, error) 
 	return s.store.Passkeys(ctx, owner.AccountID)
 }
 
-// RemovePasskey removes a passkey of the owner's account: it signs in no more.
+// RemovePasskey removes a passkey of the owner's account: it signs in no more, and
+// its sessions and what they allowed are over. Any session may do that: whoever has
+// one takes away nothing that its owner cannot add again.
 //
 //	NotFound: there is none with this id, or it is somebody else's
 func (s *Service) RemovePasskey(ctx context.Context, owner Owner, id string) error {
@@ -50,7 +54,7 @@ func (s *Service) RemovePasskey(ctx context.Context, owner Owner, id string) err
 		return err
 	}
 	event.BAPID = p.BAPID
-	if err := s.store.RemovePasskey(ctx, owner.AccountID, id, event); err != nil {
+	if err := s.store.RemovePasskey(ctx, owner.AccountID, id, s.now(), event); err != nil {
 		return notFound(err, noSuchPasskey)
 	}
 	s.log.InfoContext(ctx, "passkey removed", "passkey", id, by(owner))
@@ -67,9 +71,13 @@ var (
 // PasskeyOptions begins adding a passkey to the owner's account.
 //
 //	InvalidRequest: the account has as many as it may, or this server has none
+//	Forbidden: a passkey began the session
 func (s *Service) PasskeyOptions(ctx context.Context, owner Owner) (Ceremony, error) {
 	if s.passkeys == nil {
 		return Ceremony{}, errNoPasskeys
+	}
+	if err := mayAdd(owner); err != nil {
+		return Ceremony{}, err
 	}
 	there, err := s.store.Passkeys(ctx, owner.AccountID)
 	if err != nil {
@@ -115,12 +123,16 @@ type NewPasskey struct {
 // request that carries the credential: the passkey acts as that identity.
 //
 //	Unauthorized: the signature is refused
-//	Forbidden: the key that signed is of no identity of this account
+//	Forbidden: the key that signed is of no identity of this account, or a passkey
+//	began the session
 //	InvalidRequest: the ceremony is over, the credential does not fit it or is
 //	known here, or the account has as many as it may
 func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequest, in NewPasskey) (Passkey, error) {
 	if s.passkeys == nil {
 		return Passkey{}, errNoPasskeys
+	}
+	if err := mayAdd(owner); err != nil {
+		return Passkey{}, err
 	}
 	identity, err := s.signerOf(ctx, owner, signed)
 	if err != nil {
@@ -140,6 +152,7 @@ func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequ
 	p := Passkey{
 		ID: base64.RawURLEncoding.EncodeToString(credential.ID), AccountID: owner.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
 		Name: CleanText(in.Name, maxNameGraphemes), CreatedAt: s.now(), SignCount: credential.Authenticator.SignCount,
+		Network: owner.Seen.clean().Network,
 	}
 	if p.Credential, err = credentialRecord(*credential); err != nil {
 		return Passkey{}, err
@@ -154,6 +167,8 @@ func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequ
 		return Passkey{}, errPasskeyExists
 	case errors.Is(err, ErrFull):
 		return Passkey{}, errTooManyPasskeys
+	case errors.Is(err, ErrNotFound): // the identity was taken out meanwhile
+		return Passkey{}, errForeignKey
 	case err != nil:
 		return Passkey{}, err
 	}
@@ -169,16 +184,25 @@ func (s *Service) signerOf(ctx context.Context, owner Owner, signed SignedReques
 	if err != nil {
 		return Identity{}, unauthorizedBy(err)
 	}
-	bapID, err := bapIDOfKey(v.PublicKey)
+	return s.identityOf(ctx, owner, v.PublicKey)
+}
+
+// identityOf returns the identity of the owner's account whose key this is.
+//
+//	Forbidden
+func (s *Service) identityOf(ctx context.Context, owner Owner, memberKey string) (Identity, error) {
+	bapID, err := bapIDOfKey(memberKey)
 	if err != nil {
 		return Identity{}, err
 	}
 	identity, err := s.store.Identity(ctx, bapID)
 	if errors.Is(err, ErrNotFound) || (err == nil && identity.AccountID != owner.AccountID) {
-		return Identity{}, refuse(Forbidden, "the key that signed is of no identity of this account: sign with the member key of one")
+		return Identity{}, errForeignKey
 	}
 	return identity, err
 }
+
+var errForeignKey = refuse(Forbidden, "the key that signed is of no identity of this account: sign with the member key of one")
 
 // created checks a new credential against its ceremony (WebAuthn §7.1).
 func (s *Service) created(state ceremonyState, credential string) (*webauthn.Credential, error) {
@@ -263,6 +287,14 @@ func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Sess
 	}
 	record, err := credentialRecord(*credential)
 	if err != nil {
+		return Session{}, "", err
+	}
+	begin.Session.Passkey = p.ID
+	since := p.LastUsedAt
+	if since.IsZero() {
+		since = p.CreatedAt
+	}
+	if err := s.tellOfNews(ctx, &begin, since); err != nil {
 		return Session{}, "", err
 	}
 	begin.Passkey = &PasskeyUse{ID: p.ID, SignCount: credential.Authenticator.SignCount, Credential: record}

@@ -30,13 +30,9 @@ func (s *Service) provesCode(ctx context.Context, owner Owner, from Source, toke
 		}
 		return false, err
 	}
-	bapID, err := bapIDOfKey(v.PublicKey)
-	if err != nil {
-		return false, err
-	}
-	identity, err := s.store.Identity(ctx, bapID)
-	if errors.Is(err, ErrNotFound) {
+	_, err = s.identityOf(ctx, owner, v.PublicKey)
+	if errors.Is(err, Forbidden) {
 		return false, nil
 	}
-	return err == nil && identity.AccountID == owner.AccountID, err
+	return err == nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 )
 
 // beginning is a session that is about to be stored, with its token.
@@ -38,6 +39,18 @@ func (s *Service) newSession(identity Identity, method string, seen Seen, replac
 		b.Replaces = replaces.Hash()
 	}
 	return b, nil
+}
+
+// tellOfNews has a session tell of the ways that were added since a time, if there
+// are any: others have nothing to look up on each of their pages.
+func (s *Service) tellOfNews(ctx context.Context, b *beginning, since time.Time) error {
+	n := OwnerOf(b.Session)
+	n.NewsSince = since
+	news, err := s.waysAdded(ctx, n)
+	if len(news) > 0 {
+		b.Session.NewsSince = since
+	}
+	return err
 }
 
 // SessionToken reports whether a text may be a session's token of a server like

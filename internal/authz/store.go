@@ -82,10 +82,13 @@ type DeviceStore interface {
 	// ApproveDeviceRequest moves a pending, unexpired request to approved and
 	// stores its grant, its receipt if it has one, and its event, in one transaction. The
 	// request must be a.AccountID's, or nobody's if a.Unclaimed allows it; it is
-	// that account's afterwards. Of concurrent decisions exactly one succeeds. Of the
-	// account's grants the newest GrantsPerAccount are kept, and those alive at a.At.
+	// that account's afterwards. The grant's identity and passkey must be the
+	// account's still: whatever removes them finds the grant. Of concurrent
+	// decisions exactly one succeeds. Of the account's grants the newest
+	// GrantsPerAccount are kept, and those alive at a.At.
 	//	ErrNotFound
 	//	*StateError: not pending, expired at a.At, or not this account's
+	//	ErrGone: the account has not, or no longer, the identity or the passkey
 	//	ErrFull: the account has LivingGrants grants that are alive at a.At
 	ApproveDeviceRequest(ctx context.Context, a Approval) error
 	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
@@ -121,12 +124,20 @@ type AccountStore interface {
 	Identity(ctx context.Context, bapID string) (Identity, error)
 	// Identities returns an account's identities, oldest first, at most ListedAtMost.
 	Identities(ctx context.Context, accountID string) ([]Identity, error)
-	// LinkIdentity adds an identity to an existing account. Concurrent calls at one
-	// server do not get past the limit.
-	//	ErrExists: it belongs to an account already
+	// LinkIdentity adds an identity to the account of the identity that vouches for
+	// it, which must be the account's still. Concurrent calls at one server do not
+	// get past the limit.
+	//	ErrNotFound: this account has no identity that is called voucher
+	//	ErrExists: the identity belongs to an account already
 	//	ErrFull: the account has IdentitiesPerAccount identities
-	//	ErrNotFound: there is no such account
-	LinkIdentity(ctx context.Context, i Identity, e Event) error
+	LinkIdentity(ctx context.Context, i Identity, voucher string, e Event) error
+	// RemoveIdentity takes an identity out of its account, at the request of
+	// another identity of the account. In the same transaction end its sessions and
+	// what they were reviewing, its passkeys and its backup, and its grants that are
+	// alive at r.At are revoked. Of two identities that remove each other at once,
+	// one stays.
+	//	ErrNotFound: this account has not both identities, or they are one
+	RemoveIdentity(ctx context.Context, r IdentityRemoval) error
 	// SetProfile replaces the profile of an identity.
 	//	ErrNotFound
 	SetProfile(ctx context.Context, bapID string, p Profile, e Event) error
@@ -135,10 +146,12 @@ type AccountStore interface {
 // SessionStore keeps the sessions of signed-in people, and what they are in
 // the middle of reviewing.
 type SessionStore interface {
-	// CreateSession stores a session, ends the one it replaces and notes that the
-	// passkey that began it was used at the session's CreatedAt, in one transaction.
-	// Of its account's sessions the newest SessionsPerAccount stay.
-	//	ErrNotFound: there is no such account, or its account has no such passkey
+	// CreateSession stores a session, ends the one it replaces and notes in the same
+	// transaction that the passkey that began it was used at the session's CreatedAt
+	// or, where a key did, that its identity signed in then, unless it is known to
+	// have since n.SignedInBefore. Of its account's sessions the newest
+	// SessionsPerAccount stay.
+	//	ErrNotFound: the account has no such identity, or no such passkey
 	//	ErrCounter: the passkey's counter is not above the one kept, and not both
 	//	are 0; of concurrent calls with one counter above 0 one succeeds
 	CreateSession(ctx context.Context, n NewSession) error
@@ -247,16 +260,19 @@ type PasskeyStore interface {
 	// AddPasskey stores a passkey. Concurrent calls do not get past the limit.
 	//	ErrExists: its id is taken, by any account
 	//	ErrFull: its account has limit passkeys or more
-	//	ErrNotFound: there is no such account
+	//	ErrNotFound: its account has no such identity
 	AddPasskey(ctx context.Context, p Passkey, limit int, e Event) error
 	// Passkey returns the passkey with this id.
 	//	ErrNotFound
 	Passkey(ctx context.Context, id string) (Passkey, error)
 	// Passkeys returns an account's passkeys, oldest first, at most ListedAtMost.
 	Passkeys(ctx context.Context, accountID string) ([]Passkey, error)
-	// RemovePasskey deletes a passkey of this account.
+	// RemovePasskey deletes a passkey of this account. In the same transaction end
+	// the sessions that it began and what they were reviewing, and the grants that
+	// they approved are revoked if they are alive at now. Sessions and grants of
+	// which is not known which of the identity's passkeys it was count as its own.
 	//	ErrNotFound
-	RemovePasskey(ctx context.Context, accountID, id string, e Event) error
+	RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e Event) error
 }
 
 // BackupStore keeps encrypted backups, one for an identity.
@@ -320,11 +336,24 @@ type Denial struct {
 	Event    Event
 }
 
+// IdentityRemoval is what RemoveIdentity does.
+type IdentityRemoval struct {
+	AccountID string
+	// BAPID is the identity that goes, Signer the one that asked for it.
+	BAPID  string
+	Signer string
+	At     time.Time
+	Event  Event
+}
+
 // NewSession is what CreateSession stores.
 type NewSession struct {
 	Session Session
 	// Replaces is the session that the same browser had before, zero for none.
 	Replaces Hash
+	// SignedInBefore bounds how often a sign-in with a key is noted: those of one
+	// identity that come at once would wait for each other.
+	SignedInBefore time.Time
 	// Passkey is nil when no passkey signed in.
 	Passkey *PasskeyUse
 	Event   Event

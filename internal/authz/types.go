@@ -138,6 +138,8 @@ type Grant struct {
 	BAPID     string
 	MemberKey string
 	ACR       string
+	// Passkey is the passkey whose session approved, or empty.
+	Passkey string
 	// Nonce is the OpenID Connect nonce of the request.
 	Nonce string
 	// Seen and Says are those of the device request.
@@ -178,7 +180,11 @@ type Identity struct {
 	// MemberKey is the compressed public key, in hex, whose BAP id this is.
 	MemberKey string
 	CreatedAt time.Time
-	Profile   Profile
+	// Network is where it was linked from, coarse; empty where that is not known.
+	Network string
+	// SignedInAt is when its key last signed in, to the minute; zero: never.
+	SignedInAt time.Time
+	Profile    Profile
 }
 
 // Profile is what an identity's owner says of it. Empty members are unknown.
@@ -200,6 +206,11 @@ type Session struct {
 	MemberKey string
 	// Method is how the person signed in: MethodBAP or MethodPasskey.
 	Method string
+	// Passkey is the id of the passkey that began it, or empty.
+	Passkey string
+	// NewsSince is from when on ways were added that the person is told of in this
+	// session; zero where there were none at the sign-in.
+	NewsSince time.Time
 	// Network and UserAgent are what was seen of the sign-in; Network is coarse.
 	Network   string
 	UserAgent string

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -217,20 +218,34 @@ func (s *Server) identities(w http.ResponseWriter, r *http.Request) error {
 }
 
 // linkIdentity adds an identity to the account of the session; the request is
-// signed by the new identity's key.
+// signed by the new identity's key and by one that the account has. Clients of Sigma
+// Identity ask it of what is linked already, with a session alone: nothing changes
+// then.
 func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
 	p, err := decodeJSON(r)
 	if err != nil {
 		return err
 	}
-	bapID, name := p.text("bapId"), p.text("name")
-	who, signed, err := s.sessionAndSignature(r, p)
+	in := authz.Linking{BAPID: p.text("bapId"), Name: p.text("name")}
+	who, err := s.sessionOwner(r)
 	if err != nil {
 		return err
 	}
-	identity, err := s.authz.LinkIdentity(r.Context(), who, signed, bapID, name)
+	identity, err := s.authz.Identity(r.Context(), who, in.BAPID)
+	if errors.Is(err, authz.NotFound) {
+		if in.Signed, err = s.signature(r, p); err != nil {
+			return err
+		}
+		in.Vouch = in.Signed
+		in.Vouch.Token = r.Header.Get(vouchHeader)
+		identity, err = s.authz.LinkIdentity(r.Context(), who, in)
+	}
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, map[string]any{"bapId": newIdentityView(identity)})
 }
+
+// vouchHeader carries a token as bitcoinauth.Header does, by a key that the account
+// has.
+const vouchHeader = "X-Vouch-Token"

@@ -60,8 +60,9 @@ func (s *Server) endOthers(ctx context.Context, who authz.Owner, _ string) error
 
 // accountView is everything on the page.
 type accountView struct {
-	// BAPID is the identity of the session.
+	// BAPID is the identity of the session, which a passkey began or the key did.
 	BAPID            string
+	ByPasskey        bool
 	Identities       []accountIdentity
 	Grants           []accountGrant
 	PasskeysPossible bool
@@ -128,7 +129,7 @@ type accountReader struct {
 }
 
 func (s *Server) accountView(r *http.Request, who authz.Owner) (accountView, error) {
-	a := &accountReader{Server: s, r: r, who: who, say: s.words(r), names: map[string]string{}, view: accountView{BAPID: who.BAPID}}
+	a := &accountReader{Server: s, r: r, who: who, say: s.words(r), names: map[string]string{}, view: accountView{BAPID: who.BAPID, ByPasskey: who.Method == authz.MethodPasskey}}
 	for _, read := range []func() error{a.identities, a.grants, a.passkeys, a.backups, a.sessions, a.events} {
 		if err := read(); err != nil {
 			return accountView{}, err
@@ -238,11 +239,19 @@ func (a *accountReader) events() error {
 			return err
 		}
 		a.view.Events = append(a.view.Events, accountEvent{
-			Event: e, Message: eventMessage(e), ClientName: a.clientOf(e), Identity: a.names[e.BAPID],
+			Event: e, Message: eventMessage(e), ClientName: a.clientOf(e), Identity: a.nameOf(e.BAPID),
 			Program: program, Receipt: e.Kind == authz.EventApproved && e.ACR == authz.ACRSignature,
 		})
 	}
 	return nil
+}
+
+// nameOf is the name of an identity; of one that was taken out the id, shortened.
+func (a *accountReader) nameOf(bapID string) string {
+	if name, there := a.names[bapID]; there {
+		return name
+	}
+	return authz.Identity{BAPID: bapID}.DisplayName()
 }
 
 func (a *accountReader) clientOf(e authz.Event) string {

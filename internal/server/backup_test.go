@@ -32,9 +32,14 @@ func bep(t testing.TB, name string) string {
 	return text
 }
 
-func (h *house) saveBackup(cookie, text string) reply {
+// saveBackup keeps a backup of the identity that signs.
+func (h *house) saveBackup(signer, text string) reply {
 	h.t.Helper()
-	return h.postJSON(backupPath, map[string]any{"encryptedBackup": text}, "Cookie", cookie)
+	body, err := json.Marshal(map[string]string{"aud": testIssuer, "encryptedBackup": text})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return h.signed(signer, http.MethodPost, backupPath, string(body))
 }
 
 func TestAnIdentitysEncryptedBackupIsKept(t *testing.T) {
@@ -42,9 +47,15 @@ func TestAnIdentitysEncryptedBackupIsKept(t *testing.T) {
 	cookie, text := h.signIn("alice"), bep(t, "alice")
 	target := backupPath + "?bapId=" + bapIDOf(t, "alice")
 	h.send(http.MethodGet, target, "", "Cookie", cookie).wantError(http.StatusNotFound, "not_found")
-	h.saveBackup("", text).wantError(http.StatusUnauthorized, "unauthorized")
-	h.saveBackup(cookie, bep(t, "older")).wantOK()
-	if r := h.saveBackup(cookie, "\n"+text+" ").wantOK(); r.text("bapId") != bapIDOf(t, "alice") || strings.Contains(r.body, text) {
+	h.postJSON(backupPath, map[string]any{"encryptedBackup": text}).wantError(http.StatusUnauthorized, "unauthorized")
+	byCookie := h.postJSON(backupPath, map[string]any{"aud": testIssuer, "encryptedBackup": text}, "Cookie", cookie)
+	if byCookie.wantError(http.StatusForbidden, "access_denied"); byCookie.text("code") != "VOUCH_REQUIRED" {
+		t.Errorf("%s", byCookie.body)
+	}
+	h.signed("alice", http.MethodPost, backupPath, `{"encryptedBackup":"`+text+`","aud":"https://other.example"}`).wantError(http.StatusBadRequest, "invalid_request") // N-07
+	h.send(http.MethodGet, target, "", "Cookie", cookie).wantError(http.StatusNotFound, "not_found")
+	h.saveBackup("alice", bep(t, "older")).wantOK()
+	if r := h.saveBackup("alice", "\n"+text+" ").wantOK(); r.text("bapId") != bapIDOf(t, "alice") || strings.Contains(r.body, text) {
 		t.Errorf("%s", r.body)
 	}
 	r := h.send(http.MethodGet, target, "", "Cookie", cookie).wantOK()
@@ -60,7 +71,8 @@ func TestAnIdentitysEncryptedBackupIsKept(t *testing.T) {
 
 	mallory := h.signIn("mallory")
 	h.send(http.MethodGet, target, "", "Cookie", mallory).wantError(http.StatusNotFound, "not_found")
-	h.postJSON(backupPath, map[string]any{"encryptedBackup": text, "bapId": bapIDOf(t, "alice")}, "Cookie", mallory).wantError(http.StatusNotFound, "not_found")
+	theirs := `{"aud":"` + testIssuer + `","encryptedBackup":"` + text + `","bapId":"` + bapIDOf(t, "alice") + `"}`
+	h.signed("mallory", http.MethodPost, backupPath, theirs).wantError(http.StatusNotFound, "not_found")
 	h.postJSON(backupPath+"/remove", map[string]any{"bapId": bapIDOf(t, "alice")}, "Cookie", mallory).wantError(http.StatusNotFound, "not_found")
 	if r := h.send(http.MethodGet, "/api/backups", "", "Cookie", mallory).wantOK(); r.body != `{"backups":[]}` {
 		t.Errorf("%s", r.body)
@@ -133,7 +145,7 @@ func TestAKeyInTheClearIsRefusedByName(t *testing.T) {
 		"!" + bep(t, "alice"):      "not an encrypted backup",
 		strings.Repeat("A", 49153): "48 KiB",
 	} {
-		r := h.saveBackup(cookie, text)
+		r := h.saveBackup("alice", text)
 		if r.status != http.StatusBadRequest || r.text("error") != "invalid_request" || !strings.Contains(r.text("error_description"), word) {
 			t.Errorf("%.40q: %d %s", text, r.status, r.body)
 		}
@@ -145,7 +157,7 @@ func TestAKeyInTheClearIsRefusedByName(t *testing.T) {
 		t.Error("the log has the key")
 	}
 	largest := encoded(append([]byte{0xff, 0xfe, 0x80}, slices.Repeat([]byte{0xc3, 0x07, 0x99}, 12287)...))
-	h.saveBackup(cookie, largest).wantOK()
+	h.saveBackup("alice", largest).wantOK()
 }
 
 // make44 is one byte less than an empty .bep would have.
@@ -154,7 +166,7 @@ func make44() []byte { return slices.Repeat([]byte{0xff}, 44) }
 // neverInTheClear fails if a kept text is something that holds a key in the clear.
 func neverInTheClear(h *house, cookie, text string) {
 	h.t.Helper()
-	if r := h.saveBackup(cookie, text); r.status != http.StatusOK {
+	if r := h.saveBackup("alice", text); r.status != http.StatusOK {
 		answersInJSON(h.t.(*testing.T), r)
 		return
 	}
@@ -189,7 +201,6 @@ func FuzzBackups(f *testing.F) {
 // reads through: whitespace, other members, labels of any bytes, base64.
 func TestNothingThatHoldsAKeyIsEverKept(t *testing.T) {
 	h := newHouse(t)
-	cookie := h.signIn("alice")
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.SliceOfN(rapid.Byte(), 31, 31).Draw(rt, "key")
 		text := person(string(seed)).Wif()
@@ -209,7 +220,7 @@ func TestNothingThatHoldsAKeyIsEverKept(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(rt, "encoded") {
 			text = base64.StdEncoding.EncodeToString([]byte(text))
 		}
-		if r := h.saveBackup(cookie, text); r.status != http.StatusBadRequest {
+		if r := h.saveBackup("alice", text); r.status != http.StatusBadRequest {
 			rt.Errorf("%q: %d %s", text, r.status, r.body)
 		}
 	})
@@ -218,12 +229,11 @@ func TestNothingThatHoldsAKeyIsEverKept(t *testing.T) {
 // TestWhatIsEncryptedIsTaken: none of many encrypted backups is taken for text.
 func TestWhatIsEncryptedIsTaken(t *testing.T) {
 	h := newHouse(t)
-	cookie := h.signIn("alice")
 	rapid.Check(t, func(rt *rapid.T) {
 		random := rand.NewChaCha8([32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(rt, "seed")))
 		raw := make([]byte, rapid.IntRange(45, 400).Draw(rt, "length"))
 		_, _ = random.Read(raw) // never fails
-		if r := h.saveBackup(cookie, base64.StdEncoding.EncodeToString(raw)); r.status != http.StatusOK {
+		if r := h.saveBackup("alice", base64.StdEncoding.EncodeToString(raw)); r.status != http.StatusOK {
 			rt.Errorf("%d %s", r.status, r.body)
 		}
 	})

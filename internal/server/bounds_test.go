@@ -201,7 +201,7 @@ func TestAForgedSignatureIsNotVerifiedWhereTooManyWere(t *testing.T) {
 		},
 		"linking": func() reply {
 			return h.send(http.MethodPost, "/api/user/bap-ids", body, "Content-Type", "application/json", "Cookie", cookie,
-				bitcoinauth.Header, h.sign("bob", "/api/user/bap-ids", body))
+				bitcoinauth.Header, h.sign("bob", "/api/user/bap-ids", body), vouchHeader, h.sign("alice", "/api/user/bap-ids", body))
 		},
 		"a client": func() reply {
 			form := url.Values{"client_id": {"member-a"}}.Encode()

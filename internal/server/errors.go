@@ -59,6 +59,7 @@ var answers = map[authz.Code]answer{
 	authz.ServerError:          {status: http.StatusInternalServerError},
 	authz.Unauthorized:         {status: http.StatusUnauthorized},
 	authz.Forbidden:            {status: http.StatusForbidden, wire: "access_denied"},
+	authz.VouchRequired:        {status: http.StatusForbidden, wire: "access_denied", code: "VOUCH_REQUIRED"},
 	authz.UserNotFound:         {status: http.StatusForbidden, wire: "access_denied", code: "USER_NOT_FOUND"},
 	authz.NotFound:             {status: http.StatusNotFound},
 	authz.AlreadyDecided:       {status: http.StatusBadRequest, wire: "invalid_request"},

@@ -204,23 +204,23 @@ func TestAnOwnerLooksBackAtWhatHappened(t *testing.T) {
 	c, a := h.passkeyOptions(cookie), newAuthenticator(t)
 	h.addPasskey(cookie, "alice", c, a.create(c.Options)).wantOK()
 	passkey := cookieOf(h.passkeySignIn(a, "User-Agent", "Phone").wantOK())
-	do(passkeysPath+"/"+b64(a.id)+"/remove", map[string]any{})
-	h.saveBackup(cookie, bep(t, "alice")).wantOK()
-	do(backupPath+"/remove", map[string]any{})
 	h.postJSON("/api/auth/sign-out", map[string]any{}, "Cookie", passkey).wantOK()
 	h.postJSON("/api/auth/sign-out", map[string]any{}, "Cookie", passkey).wantOK() // nobody is told
+	do(passkeysPath+"/"+b64(a.id)+"/remove", map[string]any{})
+	h.saveBackup("alice", bep(t, "alice")).wantOK()
+	do(backupPath+"/remove", map[string]any{})
 	h.signInFrom("alice", "Phone", "")
 	do("/api/sessions/"+h.sessions(cookie)[0].ID+"/end", map[string]any{})
 	profile := `{"aud":"` + testIssuer + `","bapId":"` + bapIDOf(t, "alice") + `","name":"Alice"}`
 	h.signed("alice", http.MethodPut, "/api/bap/profile", profile).wantOK()
-	link := `{"aud":"` + testIssuer + `","bapId":"` + bapIDOf(t, "alice-work") + `","name":"work"}`
-	h.send(http.MethodPost, "/api/user/bap-ids", link,
-		append(slices.Clone(jsonBody), "Cookie", cookie, bitcoinauth.Header, h.sign("alice-work", "/api/user/bap-ids", link))...).wantOK()
+	h.link(cookie, "alice-work", "alice").wantOK()
+	h.link(cookie, "alice-work", "alice").wantOK() // told of once
+	h.removeIdentity("alice-work", "alice").wantOK()
 
 	got := h.events(cookie)
 	want := []string{
-		"identity-linked", "profile-set", "session-ended", "signed-in", "signed-out", "backup-removed", "backup-saved",
-		"passkey-removed", "signed-in", "passkey-added", "revoked", "reported", "denied", "approved", "signed-in",
+		"identity-removed", "identity-linked", "profile-set", "session-ended", "signed-in", "backup-removed", "backup-saved",
+		"passkey-removed", "signed-out", "signed-in", "passkey-added", "revoked", "reported", "denied", "approved", "signed-in",
 	}
 	if !slices.Equal(kinds(got), want) {
 		t.Fatalf("told %v\nwant %v", kinds(got), want)
@@ -233,11 +233,13 @@ func TestAnOwnerLooksBackAtWhatHappened(t *testing.T) {
 	if e := at("revoked"); e.ClientID != "pub-a" || e.GrantID != grant || e.UserAgent != "Laptop" {
 		t.Errorf("%+v", e)
 	}
-	if e := got[8]; e.Subject != authz.MethodPasskey || e.UserAgent != "Phone" {
+	if e := got[9]; e.Subject != authz.MethodPasskey || e.UserAgent != "Phone" {
 		t.Errorf("%+v", e)
 	}
-	if e := at("identity-linked"); e.BAPID != bapIDOf(t, "alice-work") || e.Subject != "work" {
-		t.Errorf("%+v", e)
+	for _, kind := range []string{"identity-linked", "identity-removed"} {
+		if e := at(kind); e.BAPID != bapIDOf(t, "alice-work") || e.Subject != "alice-work" {
+			t.Errorf("%+v", e)
+		}
 	}
 	if e := at("passkey-added"); e.Subject != "My phone" {
 		t.Errorf("%+v", e)

@@ -226,20 +226,29 @@ var deeds = map[string]func(h *house, who string) func() reply{
 			return h.postJSON(passkeysPath+"/"+b64(a.id)+"/remove", map[string]any{}, "Cookie", cookie)
 		}
 	},
+	"link an identity": func(h *house, who string) func() reply {
+		cookie := h.signIn(who)
+		return func() reply { return h.link(cookie, who+h.now().String(), who) } // another each time
+	},
+	"take an identity out": func(h *house, who string) func() reply {
+		h.link(h.signIn(who), who+"-work", who).wantOK()
+		return func() reply { return h.removeIdentity(who+"-work", who) }
+	},
 	"save a backup": func(h *house, who string) func() reply {
-		cookie, text := h.signIn(who), aBackup(h.t)
-		return func() reply { return h.saveBackup(cookie, text) }
+		h.signIn(who)
+		text := aBackup(h.t)
+		return func() reply { return h.saveBackup(who, text) }
 	},
 	"fetch a backup": func(h *house, who string) func() reply {
 		cookie := h.signIn(who)
-		h.saveBackup(cookie, aBackup(h.t)).wantOK()
+		h.saveBackup(who, aBackup(h.t)).wantOK()
 		return func() reply {
 			return h.send(http.MethodGet, backupPath+"?bapId="+bapIDOf(h.t, who), "", "Cookie", cookie)
 		}
 	},
 	"remove a backup": func(h *house, who string) func() reply {
 		cookie := h.signIn(who)
-		h.saveBackup(cookie, aBackup(h.t)).wantOK()
+		h.saveBackup(who, aBackup(h.t)).wantOK()
 		return func() reply {
 			return h.postJSON(backupPath+"/remove", map[string]any{"bapId": bapIDOf(h.t, who)}, "Cookie", cookie)
 		}

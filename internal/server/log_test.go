@@ -100,7 +100,7 @@ func TestEachThingThatAnOperatorIsAskedAboutLeavesOneLine(t *testing.T) {
 	h.postJSON("/api/grants/revoke", map[string]any{}, "Cookie", cookie).wantOK()
 	h.wantLine("INFO", "all grants revoked by their owner", by()...)
 
-	h.saveBackup(cookie, bep(t, "alice")).wantOK()
+	h.saveBackup("alice", bep(t, "alice")).wantOK()
 	h.wantLine("INFO", "backup saved", by("of", bapID)...)
 	h.send(http.MethodGet, backupPath+"?bapId="+bapID, "", "Cookie", cookie).wantOK()
 	h.wantLine("INFO", "backup fetched", by("of", bapID)...)
@@ -239,7 +239,7 @@ func TestB16_NoSecretIsLoggedWhateverIsSentWhere(t *testing.T) {
 	conf := h.postForm(codePath, url.Values{"client_id": {"conf-a"}, "client_secret": {confSecret}}).wantOK()
 	keep("a client's secret", confSecret)
 	keep("a confidential client's code", conf.text("device_code"))
-	h.saveBackup(signIn, bep(t, "bob")).wantOK()
+	h.saveBackup("bob", bep(t, "bob")).wantOK()
 	keep("a backup", bep(t, "bob"))
 	h.send(http.MethodGet, backupPath, "", "Cookie", signIn).wantOK()
 	a := h.registered("bob")

@@ -86,7 +86,7 @@ var openPaths = map[string]string{
 var ownerPaths = map[string]string{
 	signInPath: "POST", "/api/auth/get-session": "GET", "/api/auth/sign-out": "POST", "/api/auth/device": "GET",
 	"/api/auth/device/approval": "GET", approvePath: "POST", denyPath: "POST", "/api/grants": "GET", "/api/grants/x/receipt": "GET",
-	"/api/grants/x/revoke": "POST", "/api/bap/profile": "PUT", "/api/user/bap-ids": "POST",
+	"/api/grants/x/revoke": "POST", "/api/bap/profile": "PUT", "/api/user/bap-ids": "POST", "/api/user/bap-ids/x/remove": "POST",
 	"/api/grants/revoke": "POST", "/api/sessions": "GET", "/api/sessions/x/end": "POST", "/api/sessions/end-others": "POST", "/api/events": "GET",
 	passkeysPath: "POST", passkeyOptionsPath: "POST", "/api/passkeys/x/remove": "POST", passkeySignInPath: "POST", passkeySignInPath + "/options": "POST",
 	backupPath: "POST", backupPath + "/remove": "POST", "/api/backups": "GET",

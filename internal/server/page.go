@@ -65,6 +65,8 @@ type view struct {
 	// Who is signed in, or nil; Form is the token that their forms carry.
 	Who  *authz.Identity
 	Form string
+	// News are the ways to the account that were added since the last sign-in.
+	News []newsView
 	Page any
 }
 
@@ -116,7 +118,35 @@ func pathToRead(r *http.Request) string {
 // viewOf is a view for the page of somebody who is signed in.
 func (s *Server) viewOf(r *http.Request, who authz.Owner, page any) (view, error) {
 	identity, err := s.authz.Identity(r.Context(), who, who.BAPID)
-	return view{Who: &identity, Form: s.authz.FormToken(who), Page: page}, err
+	if err != nil {
+		return view{}, err
+	}
+	news, err := s.authz.NewWays(r.Context(), who)
+	return view{Who: &identity, Form: s.authz.FormToken(who), News: newsViews(news), Page: page}, err
+}
+
+// newsView is a way that was added since the last sign-in.
+type newsView struct {
+	authz.Way
+	Message string
+	// Remove is where a form takes it out; empty for what a signature takes out.
+	Remove string
+}
+
+func newsViews(ways []authz.Way) (views []newsView) {
+	for _, w := range ways {
+		v := newsView{Way: w}
+		switch w.Kind {
+		case authz.WayIdentity:
+			v.Message = "event.identity-linked"
+		case authz.WayPasskey:
+			v.Message, v.Remove = "event.passkey-added", "/account/passkeys/"+w.ID+"/remove"
+		case authz.WayBackup:
+			v.Message, v.Remove = "event.backup-saved", "/account/backups/"+w.ID+"/remove"
+		}
+		views = append(views, v)
+	}
+	return views
 }
 
 // showAnybody answers with a page that is there for people signed in and not.

@@ -116,9 +116,7 @@ func TestN07_N09_AddingAPasskeyNeedsASessionAndTheIdentitysSignature(t *testing.
 func TestAPasskeyOfASecondIdentityActsAsThatOne(t *testing.T) {
 	h := newHouse(t)
 	cookie := h.signIn("alice")
-	body := `{"aud":"` + testIssuer + `","bapId":"` + bapIDOf(t, "alice-work") + `","name":"work"}`
-	const path = "/api/user/bap-ids"
-	h.send(http.MethodPost, path, body, append(slices.Clone(jsonBody), "Cookie", cookie, "X-Auth-Token", h.sign("alice-work", path, body))...).wantOK()
+	h.link(cookie, "alice-work", "alice").wantOK()
 	a, c := newAuthenticator(t), h.passkeyOptions(cookie)
 	h.addPasskey(cookie, "alice-work", c, a.create(c.Options)).wantOK()
 	user, _ := h.passkeySignIn(a).wantOK().members()["user"].(map[string]any)
@@ -216,7 +214,8 @@ func TestB17_EveryPasskeyThatIsNotAcceptedHearsTheSame(t *testing.T) {
 	h.postJSON(path, map[string]any{}, "Cookie", h.signIn("mallory")).wantError(http.StatusNotFound, "not_found")
 	h.signed("bob", http.MethodPost, path, `{"aud":"https://other.example"}`).wantError(http.StatusBadRequest, "invalid_request") // N-07
 	h.postJSON(path, map[string]any{}, "Cookie", cookie).wantOK()
-	h.postJSON(path, map[string]any{}, "Cookie", cookie).wantError(http.StatusNotFound, "not_found")
+	h.postJSON(path, map[string]any{}, "Cookie", cookie).wantError(http.StatusUnauthorized, "unauthorized") // the passkey's own session
+	h.postJSON(path, map[string]any{}, "Cookie", h.signIn("bob")).wantError(http.StatusNotFound, "not_found")
 	if r := h.assert(c, removed.get(c.Options)); r.body != want.body {
 		t.Errorf("removed: %d %s", r.status, r.body)
 	}

@@ -325,7 +325,9 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 		page.Scopes, page.Until = scopeViews(grant.Scope, true), grant.ExpiresAt
 		page.How, page.Receipt = "proved."+proof(grant.ACR), grant.ACR == authz.ACRSignature
 		identity, err := s.authz.Identity(r.Context(), who, grant.BAPID)
-		if err != nil {
+		if errors.Is(err, authz.NotFound) { // taken out since
+			identity = authz.Identity{BAPID: grant.BAPID}
+		} else if err != nil {
 			return err
 		}
 		page.Identity = identity.DisplayName()

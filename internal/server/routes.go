@@ -82,6 +82,7 @@ func (s *Server) routes() []route {
 		{"PUT", "/api/bap/profile", s.setProfile, owner},
 		{"GET", "/api/user/bap-ids", s.identities, owner},
 		{"POST", "/api/user/bap-ids", s.linkIdentity, owner},
+		{"POST", "/api/user/bap-ids/{id}/remove", s.acts(s.authz.RemoveIdentity), owner},
 
 		{"GET", "/device", s.enterPage, page},
 		{"POST", "/device", s.openRequest, page},

@@ -101,23 +101,19 @@ func (s *Server) actor(r *http.Request) (authz.Owner, *params, error) {
 	return who, p, err
 }
 
-// sessionAndSignature returns the owner whose session a request carries, and the
-// request for its signature to be verified: both are needed where a key is added
-// to an account. Call it as acting.
-func (s *Server) sessionAndSignature(r *http.Request, p *params) (authz.Owner, authz.SignedRequest, error) {
+// signature returns a request for its signature to be verified, where a key is added
+// to the account of a session. Call it when every member of the body has been asked
+// for.
+func (s *Server) signature(r *http.Request, p *params) (authz.SignedRequest, error) {
 	audience := p.text("aud")
 	if p.err != nil {
-		return authz.Owner{}, authz.SignedRequest{}, p.err
-	}
-	who, err := s.sessionOwner(r)
-	if err != nil {
-		return authz.Owner{}, authz.SignedRequest{}, err
+		return authz.SignedRequest{}, p.err
 	}
 	token := r.Header.Get(bitcoinauth.Header)
 	if token == "" {
-		return authz.Owner{}, authz.SignedRequest{}, errNoSignature
+		return authz.SignedRequest{}, errNoSignature
 	}
-	return who, authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw, From: s.source(r)}, s.checkAudience(audience)
+	return authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw, From: s.source(r)}, s.checkAudience(audience)
 }
 
 var errNoSignature = &authz.Error{
@@ -180,11 +176,34 @@ func (s *Server) signedIn(w http.ResponseWriter, r *http.Request, session authz.
 	if err != nil {
 		return err
 	}
+	news, err := s.authz.NewWays(r.Context(), authz.OwnerOf(session))
+	if err != nil {
+		return err
+	}
 	s.setCookie(w, s.cookieNames.session, secret.Reveal(), session.ExpiresAt.Sub(s.authz.Now()))
 	return writeJSON(w, struct {
-		User  user   `json:"user"`
-		Token string `json:"token"`
-	}{newUser(identity), secret.Reveal()})
+		User  user      `json:"user"`
+		Token string    `json:"token"`
+		News  []wayView `json:"newWays,omitempty"`
+	}{newUser(identity), secret.Reveal(), newWayViews(news)})
+}
+
+// wayView is a way to the account that was added since the last sign-in.
+type wayView struct {
+	Kind    authz.WayKind `json:"kind"`
+	ID      string        `json:"id"`
+	BAPID   string        `json:"bapId"`
+	Name    string        `json:"name,omitempty"`
+	AddedAt time.Time     `json:"addedAt"`
+	Network string        `json:"network,omitempty"`
+}
+
+func newWayViews(ways []authz.Way) []wayView {
+	views := make([]wayView, len(ways))
+	for i, w := range ways {
+		views[i] = wayView{w.Kind, w.ID, w.BAPID, w.Name, w.AddedAt.UTC(), w.Network}
+	}
+	return views
 }
 
 // getSession says who is signed in, or null.

@@ -76,10 +76,15 @@ export async function signIn(api: Api, signer: Signer): Promise<User> {
   return user;
 }
 
-/** Adds the signer's identity to the account that is signed in. */
-export async function linkIdentity(api: Api, signer: Signer, name: string): Promise<LinkedIdentity> {
+/** Adds the signer's identity to the account that is signed in, of which the voucher is an identity. */
+export async function linkIdentity(api: Api, signer: Signer, name: string, voucher: Signer): Promise<LinkedIdentity> {
   const body = { bapId: signer.bapId, name, aud: api.issuer };
-  return (await send<{ bapId: LinkedIdentity }>(api, "POST", "/api/user/bap-ids", body, signer)).bapId;
+  return (await send<{ bapId: LinkedIdentity }>(api, "POST", "/api/user/bap-ids", body, signer, voucher)).bapId;
+}
+
+/** Takes an identity out of the account of the signer, which is another. */
+export async function removeIdentity(api: Api, signer: Signer, bapId: string): Promise<void> {
+  await send(api, "POST", `/api/user/bap-ids/${encodeURIComponent(bapId)}/remove`, { aud: api.issuer }, signer);
 }
 
 /** Replaces the profile of the signer's identity. */
@@ -138,9 +143,9 @@ export async function addPasskey(api: Api, signer: Signer, passkey: NewPasskey):
   await send(api, "POST", "/api/passkeys", { ...passkey, aud: api.issuer }, signer);
 }
 
-/** Keeps an encrypted backup at the server, for the account that is signed in. */
-export async function saveBackup(api: Api, bapId: string, encryptedBackup: string): Promise<void> {
-  await send(api, "POST", "/api/backup", { encryptedBackup, bapId });
+/** Keeps an encrypted backup at the server, for the account of the signer. */
+export async function saveBackup(api: Api, signer: Signer, bapId: string, encryptedBackup: string): Promise<void> {
+  await send(api, "POST", "/api/backup", { encryptedBackup, bapId, aud: api.issuer }, signer);
 }
 
 /** The encrypted backup that the server keeps for the account that is signed in. */
@@ -149,17 +154,21 @@ export async function loadBackup(api: Api, bapId: string): Promise<string> {
   return (await send<{ encryptedBackup: string }>(api, "GET", `/api/backup?${query}`)).encryptedBackup;
 }
 
+/** The header of the signature by a key that the account has, beside that of the key that is added. */
+const vouchHeader = "X-Vouch-Token";
+
 /**
- * Sends one request, signed when there is a signer: then one without a body names the
- * server in its query. Throws ApiError, and whatever the signer throws.
+ * Sends one request, signed when there are signers: then one without a body names the
+ * server in its query. Throws ApiError, and whatever the signers throw.
  */
-async function send<T>(api: Api, method: string, target: string, body?: object, signer?: Signer): Promise<T> {
+async function send<T>(api: Api, method: string, target: string, body?: object, signer?: Signer, voucher?: Signer): Promise<T> {
   const text = body && JSON.stringify(body);
   const named = signer && text === undefined ? `${target.includes("?") ? "&" : "?"}${new URLSearchParams({ aud: api.issuer })}` : "";
   const path = target + named;
   const headers = new Headers({ Accept: "application/json" });
   if (text !== undefined) headers.set("Content-Type", "application/json");
   if (signer) headers.set(authHeader, await authToken(signer, path, text ?? "", api.now()));
+  if (voucher) headers.set(vouchHeader, await authToken(voucher, path, text ?? "", api.now()));
   const request: RequestInit = {
     method,
     headers,

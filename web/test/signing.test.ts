@@ -3,21 +3,24 @@ import { test } from "node:test";
 
 import { SignedMessage } from "@bsv/sdk";
 
-import { fromBase64 } from "../src/crypto/bytes";
+import { fromBase64, systemRandom } from "../src/crypto/bytes";
 import { verify } from "../src/crypto/brc77";
+import { Identity } from "../src/crypto/identity";
 import { signedText } from "../src/crypto/token";
-import { type Api, ApiError, type ApprovalFacts, approve, deny, fetchApproval, linkIdentity, loadBackup, saveBackup, setProfile, signIn } from "../src/signing";
+import { type Api, ApiError, type ApprovalFacts, approve, deny, fetchApproval, linkIdentity, loadBackup, removeIdentity, saveBackup, setProfile, signIn } from "../src/signing";
 import { StatementError, userCodeHash } from "../src/statement";
 import { now, testIdentity } from "./vectors";
 
 const issuer = "https://id.example.org";
 const signer = testIdentity();
+const voucher = Identity.create("home", systemRandom);
 
 interface Sent {
   method: string;
   path: string;
   body: string;
   token: string | null;
+  vouch: string | null;
   init: RequestInit;
 }
 
@@ -28,7 +31,7 @@ function server(answer: unknown, status = 200): { api: Api; sent: Sent[] } {
     assert.equal(this, undefined, "a browser's fetch may not be called as a method");
     sent.push({
       method: init.method ?? "", path: input as string, body: (init.body as string | undefined) ?? "",
-      token: new Headers(init.headers).get("X-Auth-Token"), init,
+      token: new Headers(init.headers).get("X-Auth-Token"), vouch: new Headers(init.headers).get("X-Vouch-Token"), init,
     });
     return Promise.resolve(new Response(typeof answer === "string" ? answer : JSON.stringify(answer), { status }));
   };
@@ -42,13 +45,14 @@ async function theOne(sent: Sent[]): Promise<Sent & { json: unknown }> {
   assert.equal(request.init.credentials, "same-origin");
   assert.equal(request.init.redirect, "error");
   assert.equal(new Headers(request.init.headers).get("Content-Type"), request.body === "" ? null : "application/json");
-  if (request.token !== null) {
-    const [pubkey, , timestamp, path, signature] = request.token.split("|") as [string, string, string, string, string];
+  for (const [token, by] of [[request.token, signer.pubkey], [request.vouch, voucher.pubkey]] as const) {
+    if (token === null) continue;
+    const [pubkey, , timestamp, path, signature] = token.split("|") as [string, string, string, string, string];
     const message = await signedText(path, timestamp, request.body);
     assert.equal(path, request.path);
     assert.equal(timestamp, now.toISOString());
-    assert.equal(pubkey, signer.pubkey);
-    assert.equal(verify(message, fromBase64(signature)), signer.pubkey);
+    assert.equal(pubkey, by);
+    assert.equal(verify(message, fromBase64(signature)), by);
     assert.equal(SignedMessage.verify(Array.from(message), Array.from(fromBase64(signature))), true);
   }
   return { ...request, json: request.body === "" ? undefined : (JSON.parse(request.body) as unknown) };
@@ -121,9 +125,16 @@ test("a denial may report", async () => {
 test("N-07: linking an identity and setting a profile name the server they are for", async () => {
   const linked = { bap_id: signer.bapId, user_id: "u", account_pubkey: signer.pubkey, name: "work" };
   const link = server({ bapId: linked });
-  assert.deepEqual(await linkIdentity(link.api, signer, "work"), linked);
+  assert.deepEqual(await linkIdentity(link.api, signer, "work", voucher), linked);
   const linking = await theOne(link.sent);
   assert.deepEqual([linking.method, linking.path, linking.json], ["POST", "/api/user/bap-ids", { bapId: signer.bapId, name: "work", aud: issuer }]);
+  assert.ok(linking.vouch);
+
+  const remove = server({ success: true });
+  await removeIdentity(remove.api, signer, "a+b");
+  const removing = await theOne(remove.sent);
+  assert.deepEqual([removing.method, removing.path, removing.json], ["POST", "/api/user/bap-ids/a%2Bb/remove", { aud: issuer }]);
+  assert.ok(removing.token);
 
   const profile = server({ bapId: signer.bapId, name: "Satoshi" });
   assert.equal((await setProfile(profile.api, signer, { name: "Satoshi", picture: "https://p" })).name, "Satoshi");
@@ -133,11 +144,12 @@ test("N-07: linking an identity and setting a profile name the server they are f
   assert.ok(linking.token && setting.token);
 });
 
-test("backups travel encrypted, by session alone", async () => {
+test("backups travel encrypted, and are kept with a signature", async () => {
   const save = server({ success: true });
-  await saveBackup(save.api, signer.bapId, "AAAA");
+  await saveBackup(save.api, signer, signer.bapId, "AAAA");
   const saving = await theOne(save.sent);
-  assert.deepEqual([saving.method, saving.path, saving.json, saving.token], ["POST", "/api/backup", { encryptedBackup: "AAAA", bapId: signer.bapId }, null]);
+  assert.deepEqual([saving.method, saving.path, saving.json], ["POST", "/api/backup", { encryptedBackup: "AAAA", bapId: signer.bapId, aud: issuer }]);
+  assert.ok(saving.token);
 
   const load = server({ encryptedBackup: "AAAA" });
   assert.equal(await loadBackup(load.api, "a+b"), "AAAA");

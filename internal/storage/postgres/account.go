@@ -10,18 +10,18 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-const identityColumns = `bap_id, account_id, member_key, created_at, profile`
+const identityColumns = `bap_id, account_id, member_key, created_at, network, signed_in_at, profile`
 
 func identityArgs(i authz.Identity) []any {
-	return []any{i.BAPID, i.AccountID, i.MemberKey, keptTime(i.CreatedAt), toJSON(i.Profile)}
+	return []any{i.BAPID, i.AccountID, i.MemberKey, keptTime(i.CreatedAt), i.Network, keptTime(i.SignedInAt), toJSON(i.Profile)}
 }
 
 // What an identity refers to is looked for when the whole statement is done.
 const createAccount = `
 WITH first AS (
-	INSERT INTO identities (` + identityColumns + `) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING bap_id
+	INSERT INTO identities (` + identityColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING bap_id
 )
-INSERT INTO accounts (id, created_at, disabled) SELECT $6, $7, $8 FROM first`
+INSERT INTO accounts (id, created_at, disabled) SELECT $8, $9, $10 FROM first`
 
 // CreateAccount implements authz.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
@@ -37,7 +37,7 @@ func (s *Store) Account(ctx context.Context, id string) (a authz.Account, err er
 
 // identityFields are where a row's identityColumns go.
 func identityFields(i *authz.Identity) []any {
-	return []any{&i.BAPID, &i.AccountID, &i.MemberKey, toTime{&i.CreatedAt}, toProfile{&i.Profile}}
+	return []any{&i.BAPID, &i.AccountID, &i.MemberKey, toTime{&i.CreatedAt}, &i.Network, toTime{&i.SignedInAt}, toProfile{&i.Profile}}
 }
 
 // toProfile reads a profile.
@@ -66,33 +66,75 @@ func (s *Store) Identities(ctx context.Context, accountID string) ([]authz.Ident
 	}, `SELECT `+identityColumns+` FROM identities WHERE account_id = $1 ORDER BY created_at, bap_id LIMIT $2`, accountID, authz.ListedAtMost)
 }
 
+// The voucher is locked, so that it is removed before or afterwards.
 var linkIdentity = `
-WITH known AS (
+WITH voucher AS (
+	SELECT FROM identities WHERE bap_id = $19 AND account_id = $13 FOR KEY SHARE
+), known AS (
 	SELECT EXISTS (SELECT FROM identities WHERE bap_id = $12) AS taken, (SELECT count(*) FROM identities WHERE account_id = $13) AS has
 ), linked AS (
 	INSERT INTO identities (` + identityColumns + `)
-	SELECT $12, id, $14, $15, $16 FROM accounts, known WHERE id = $13 AND has < $17
+	SELECT $12, $13, $14, $15, $16, $17, $18 FROM voucher, known WHERE has < $20
 	ON CONFLICT DO NOTHING RETURNING bap_id
 ), ` + tell(1, "linked") + `
-SELECT EXISTS (SELECT FROM linked), taken, has >= $17 FROM known`
+SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $20 AND NOT taken FROM known`
 
 // LinkIdentity implements authz.AccountStore. Those of one server take turns and
 // count each other; the account is not locked, on which other servers' groups would wait.
-func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, e authz.Event) error {
-	var linked, taken, full bool
+func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, e authz.Event) error {
+	args := append(append(eventArgs(e), identityArgs(i)...), voucher, authz.IdentitiesPerAccount)
+	var linked, vouched, full bool
 	err := s.write(ctx, "linking an identity", i.AccountID, func(b *pgx.Batch, outcome *error) {
-		queueOne(b, outcome, linkIdentity, append(append(eventArgs(e), identityArgs(i)...), authz.IdentitiesPerAccount), &linked, &taken, &full)
+		queueOne(b, outcome, linkIdentity, args, &linked, &vouched, &full)
 	})
 	switch {
 	case err != nil || linked:
-		return err
-	case full && !taken:
+		return found(err)
+	case !vouched:
+		return authz.ErrNotFound
+	case full:
 		return authz.ErrFull
+	default:
+		return authz.ErrExists
 	}
-	if _, err := s.Identity(ctx, i.BAPID); err != nil {
-		return err // there is no such account
-	}
-	return authz.ErrExists
+}
+
+// What an identity carried. It is locked before: who adds to it, signs in or
+// approves as it has done so, and is found here, or finds it gone.
+var carried = []string{
+	`DELETE FROM reviews WHERE session IN (SELECT token FROM sessions WHERE account_id = $1 AND bap_id = $2)`,
+	`DELETE FROM sessions WHERE account_id = $1 AND bap_id = $2`,
+	`DELETE FROM passkeys WHERE account_id = $1 AND bap_id = $2`,
+	`DELETE FROM backups WHERE account_id = $1 AND bap_id = $2`,
+	`DELETE FROM identities WHERE account_id = $1 AND bap_id = $2`,
+}
+
+// RemoveIdentity implements authz.AccountStore. The account is locked, so that two
+// identities do not remove each other.
+func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) error {
+	return s.transact(ctx, "removing an identity", func(ctx context.Context, tx pgx.Tx) error {
+		if r.Signer == r.BAPID || isNoText(r.BAPID) {
+			return authz.ErrNotFound
+		}
+		if err := found(tx.QueryRow(ctx, lockAccount, r.AccountID).Scan()); err != nil {
+			return err
+		}
+		if err := found(tx.QueryRow(ctx, lockIdentity, r.Signer, r.AccountID).Scan()); err != nil {
+			return err
+		}
+		const lockWhole = `SELECT FROM identities WHERE bap_id = $1 AND account_id = $2 FOR UPDATE`
+		if err := found(tx.QueryRow(ctx, lockWhole, r.BAPID, r.AccountID).Scan()); err != nil {
+			return err
+		}
+		steps := &pgx.Batch{}
+		for _, statement := range carried {
+			steps.Queue(statement, r.AccountID, r.BAPID)
+		}
+		steps.Queue(`UPDATE grants SET revoked_at = $3 WHERE account_id = $1 AND bap_id = $2 AND revoked_at = 0 AND expires_at > $3`,
+			r.AccountID, r.BAPID, keptTime(r.At))
+		steps.Queue(tellOnce, eventArgs(r.Event)...)
+		return tx.SendBatch(ctx, steps).Close()
+	})
 }
 
 // SetProfile implements authz.AccountStore.

@@ -8,20 +8,22 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-const saveBackup = `INSERT INTO backups (bap_id, account_id, text, updated_at)
-SELECT bap_id, account_id, $14, $15 FROM identities WHERE bap_id = $12 AND account_id = $13
-ON CONFLICT (bap_id) DO UPDATE SET text = $14, updated_at = $15 RETURNING bap_id`
+const saveBackup = `INSERT INTO backups (bap_id, account_id, text, updated_at, network)
+SELECT bap_id, account_id, $14, $15, $16 FROM (
+	SELECT bap_id, account_id FROM identities WHERE bap_id = $12 AND account_id = $13 FOR KEY SHARE
+) AS kept
+ON CONFLICT (bap_id) DO UPDATE SET text = $14, updated_at = $15, network = $16 RETURNING bap_id`
 
 // SaveBackup implements authz.BackupStore.
 func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "saving a backup", e, saveBackup, b.BAPID, b.AccountID, b.Text, keptTime(b.UpdatedAt))
+	return s.mustChangeAndTell(ctx, "saving a backup", e, saveBackup, b.BAPID, b.AccountID, b.Text, keptTime(b.UpdatedAt), b.Network)
 }
 
 // Backup implements authz.BackupStore.
 func (s *Store) Backup(ctx context.Context, accountID, bapID string) (authz.Backup, error) {
 	b := authz.Backup{AccountID: accountID, BAPID: bapID}
-	err := s.one(ctx, "reading a backup", `SELECT text, octet_length(text), updated_at FROM backups WHERE bap_id = $1 AND account_id = $2`,
-		[]any{bapID, accountID}, &b.Text, &b.Size, toTime{&b.UpdatedAt})
+	err := s.one(ctx, "reading a backup", `SELECT text, octet_length(text), updated_at, network FROM backups WHERE bap_id = $1 AND account_id = $2`,
+		[]any{bapID, accountID}, &b.Text, &b.Size, toTime{&b.UpdatedAt}, &b.Network)
 	if err != nil {
 		return authz.Backup{}, err
 	}
@@ -32,9 +34,9 @@ func (s *Store) Backup(ctx context.Context, accountID, bapID string) (authz.Back
 func (s *Store) Backups(ctx context.Context, accountID string) ([]authz.Backup, error) {
 	return list(ctx, s, "listing backups", func(row pgx.CollectableRow) (authz.Backup, error) {
 		b := authz.Backup{AccountID: accountID}
-		err := row.Scan(&b.BAPID, &b.Size, toTime{&b.UpdatedAt})
+		err := row.Scan(&b.BAPID, &b.Size, toTime{&b.UpdatedAt}, &b.Network)
 		return b, err
-	}, `SELECT bap_id, octet_length(text), updated_at FROM backups WHERE account_id = $1 ORDER BY bap_id LIMIT $2`, accountID, authz.ListedAtMost)
+	}, `SELECT bap_id, octet_length(text), updated_at, network FROM backups WHERE account_id = $1 ORDER BY bap_id LIMIT $2`, accountID, authz.ListedAtMost)
 }
 
 // RemoveBackup implements authz.BackupStore.

@@ -132,10 +132,16 @@ var decisionTold = ` RETURNING device_code
 
 const livingGrants = `SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4`
 
-// A grant that is over makes room for a new one, with its tokens, where there are
-// too many.
+// Identity and passkey are locked, so that they are removed before, or afterwards
+// with the grant. One that is over makes room for a new one, with its tokens, where
+// there are too many.
 var approveRequest = `
-WITH ` + decision + fmt.Sprintf(` AND (`+livingGrants+`) < %d`, authz.LivingGrants) + decisionTold + fmt.Sprintf(`, over AS (
+WITH identity AS (
+	SELECT FROM identities WHERE bap_id = $21 AND account_id = $2 FOR KEY SHARE
+), passkey AS (
+	SELECT FROM passkeys WHERE id = $35 AND account_id = $2 FOR KEY SHARE
+), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($35 = '' OR EXISTS (SELECT FROM passkey))` +
+	fmt.Sprintf(` AND (`+livingGrants+`) < %d`, authz.LivingGrants) + decisionTold + fmt.Sprintf(`, over AS (
 	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
 		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT %d OFFSET %d
 	)) FOR UPDATE SKIP LOCKED)) RETURNING id
@@ -143,7 +149,7 @@ WITH ` + decision + fmt.Sprintf(` AND (`+livingGrants+`) < %d`, authz.LivingGran
 	DELETE FROM refresh_tokens USING over WHERE grant_id = over.id
 )`, authz.ForgottenAtOnce, authz.GrantsPerAccount-1) + `, granted AS (
 	INSERT INTO grants (` + grantColumns + `, receipt)
-	SELECT $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35 FROM decided
+	SELECT $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36 FROM decided
 )
 SELECT device_code FROM decided`
 
@@ -154,9 +160,24 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) erro
 	err := s.decide(ctx, "approving a device request", a.RequestID, approveRequest, args...)
 	var state *authz.StateError
 	if errors.As(err, &state) && decidable(state.Request, a) {
-		return authz.ErrFull
+		return s.whyNotApproved(ctx, a)
 	}
 	return err
+}
+
+// whyNotApproved explains why a request that could be decided was not approved.
+func (s *Store) whyNotApproved(ctx context.Context, a authz.Approval) error {
+	const there = `SELECT FROM identities WHERE bap_id = $1 AND account_id = $2
+		AND ($3 = '' OR EXISTS (SELECT FROM passkeys WHERE id = $3 AND account_id = $2))`
+	err := s.one(ctx, "reading who approves", there, []any{a.Grant.BAPID, a.AccountID, a.Grant.Passkey})
+	switch {
+	case errors.Is(err, authz.ErrNotFound):
+		return authz.ErrGone
+	case err != nil:
+		return err
+	default:
+		return authz.ErrFull
+	}
 }
 
 // decidable reports whether nothing in a request keeps it from being approved.

@@ -32,6 +32,9 @@ func tell(first int, from string) string {
 )`, p(0), p(1), p(2), p(3), p(4), p(5), p(6), p(7), p(8), p(9), p(10), from, authz.ForgottenAtOnce, authz.EventsPerAccount-1)
 }
 
+// tellOnce stores an event, in a transaction of several steps.
+var tellOnce = `WITH happened AS (SELECT), ` + tell(1, "happened") + ` SELECT FROM happened`
+
 // changeAndTell runs a statement that changes something and stores one event if
 // it did, and says how many rows it changed. The statement is written for that:
 // its parameters begin after those of the event, the first finds what it changes,

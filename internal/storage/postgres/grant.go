@@ -11,13 +11,13 @@ import (
 )
 
 const grantColumns = `id, account_id, client_id, scope, bap_id, member_key, acr, nonce, auth_time,
-	created_at, expires_at, last_used_at, revoked_at, network, user_agent, origin, device_name, platform`
+	created_at, expires_at, last_used_at, revoked_at, network, user_agent, origin, device_name, platform, passkey`
 
 func grantArgs(g authz.Grant) []any {
 	return []any{
 		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, keptTime(g.AuthTime),
 		keptTime(g.CreatedAt), keptTime(g.ExpiresAt), keptTime(g.LastUsedAt), keptTime(g.RevokedAt),
-		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform,
+		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform, g.Passkey,
 	}
 }
 
@@ -30,7 +30,7 @@ func grantFields(g *authz.Grant) []any {
 		toTime{&g.ExpiresAt},
 		toTime{&g.LastUsedAt},
 		toTime{&g.RevokedAt},
-		&g.Seen.Network, &g.Seen.UserAgent, &g.Says.Origin, &g.Says.Name, &g.Says.Platform,
+		&g.Seen.Network, &g.Seen.UserAgent, &g.Says.Origin, &g.Says.Name, &g.Says.Platform, &g.Passkey,
 	}
 }
 
@@ -42,9 +42,9 @@ func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error)
 
 const liveGrant = `
 SELECT g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
-	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform,
-	i.bap_id, i.account_id, i.member_key, i.created_at, i.profile
-FROM grants g JOIN accounts a ON a.id = g.account_id JOIN identities i ON i.bap_id = g.bap_id
+	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform, g.passkey,
+	i.bap_id, i.account_id, i.member_key, i.created_at, i.network, i.signed_in_at, i.profile
+FROM grants g JOIN accounts a ON a.id = g.account_id JOIN identities i ON i.bap_id = g.bap_id AND i.account_id = g.account_id
 WHERE g.id = $1 AND g.revoked_at = 0 AND g.expires_at > $2 AND NOT a.disabled`
 
 // LiveGrant implements authz.GrantStore.

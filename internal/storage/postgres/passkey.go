@@ -2,52 +2,64 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
 )
 
-const passkeyColumns = `id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential`
+const passkeyColumns = `id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network`
 
-const lockAccount = `SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE`
+const (
+	lockAccount = `SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE`
+	// lockIdentity keeps an identity from being removed meanwhile.
+	lockIdentity = `SELECT FROM identities WHERE bap_id = $1 AND account_id = $2 FOR KEY SHARE`
+)
 
+// The identity is locked, so that it is removed before, or afterwards with the passkey.
 var addPasskey = `
-WITH known AS (
+WITH identity AS (
+	SELECT FROM identities WHERE bap_id = $14 AND account_id = $13 FOR KEY SHARE
+), known AS (
 	SELECT EXISTS (SELECT FROM passkeys WHERE id = $12) AS taken, (SELECT count(*) FROM passkeys WHERE account_id = $13) AS has
 ), added AS (
 	INSERT INTO passkeys (` + passkeyColumns + `)
-	SELECT $12, id, $14, $15, $16, $17, $18, $19, $20 FROM accounts, known WHERE id = $13 AND has < $21
+	SELECT $12, $13, $14, $15, $16, $17, $18, $19, $20, $21 FROM identity, known WHERE has < $22
 	ON CONFLICT DO NOTHING RETURNING id
 ), ` + tell(1, "added") + `
-SELECT EXISTS (SELECT FROM added), taken, has >= $21 FROM known`
+SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $22 AND NOT taken FROM known`
 
 // AddPasskey implements authz.PasskeyStore. The account is locked, so that those
 // who add to it count one after the other.
 func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.Event) error {
 	args := append(eventArgs(e), p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name,
-		keptTime(p.CreatedAt), keptTime(p.LastUsedAt), int64(p.SignCount), p.Credential, limit)
-	var added, taken, full bool
+		keptTime(p.CreatedAt), keptTime(p.LastUsedAt), int64(p.SignCount), p.Credential, p.Network, limit)
+	var added, there, full bool
 	err := s.write(ctx, "adding a passkey", p.AccountID, func(b *pgx.Batch, outcome *error) {
 		b.Queue(lockAccount, p.AccountID)
-		queueOne(b, outcome, addPasskey, args, &added, &taken, &full)
+		queueOne(b, outcome, addPasskey, args, &added, &there, &full)
 	})
 	switch {
 	case err != nil || added:
 		return err
-	case taken:
-		return authz.ErrExists
+	case !there:
+		return authz.ErrNotFound
 	case full:
 		return authz.ErrFull
 	default:
-		return authz.ErrNotFound
+		return authz.ErrExists
 	}
 }
 
 // passkeyFields are where a row's passkeyColumns go.
 func passkeyFields(p *authz.Passkey) []any {
 	return []any{
-		&p.ID, &p.AccountID, &p.BAPID, &p.MemberKey, &p.Name, toTime{&p.CreatedAt}, toTime{&p.LastUsedAt}, &p.SignCount, &p.Credential,
+		&p.ID, &p.AccountID, &p.BAPID, &p.MemberKey, &p.Name,
+		toTime{&p.CreatedAt},
+		toTime{&p.LastUsedAt},
+		&p.SignCount, &p.Credential,
+		&p.Network,
 	}
 }
 
@@ -66,9 +78,30 @@ func (s *Store) Passkeys(ctx context.Context, accountID string) ([]authz.Passkey
 }
 
 // RemovePasskey implements authz.PasskeyStore.
-func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "removing a passkey", e, `DELETE FROM passkeys WHERE id = $12 AND account_id = $13 RETURNING id`, id, accountID)
+func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.Event) error {
+	return s.transact(ctx, "removing a passkey", func(ctx context.Context, tx pgx.Tx) error {
+		if isNoText(id) {
+			return authz.ErrNotFound
+		}
+		var bapID string
+		// First: who signs in or approves with it has done so, and is found by what
+		// follows, or finds it gone.
+		err := found(tx.QueryRow(ctx, `DELETE FROM passkeys WHERE id = $1 AND account_id = $2 RETURNING bap_id`, id, accountID).Scan(&bapID))
+		if err != nil {
+			return err
+		}
+		steps := &pgx.Batch{}
+		steps.Queue(`DELETE FROM reviews WHERE session IN (SELECT token FROM sessions WHERE `+begunByPasskey+`)`, accountID, id, bapID)
+		steps.Queue(`DELETE FROM sessions WHERE `+begunByPasskey, accountID, id, bapID)
+		steps.Queue(`UPDATE grants SET revoked_at = $4 WHERE account_id = $1 AND (passkey = $2 OR (passkey = '' AND bap_id = $3 AND acr = $5))
+			AND revoked_at = 0 AND expires_at > $4`, accountID, id, bapID, keptTime(now), authz.ACRPasskey)
+		steps.Queue(tellOnce, eventArgs(e)...)
+		return tx.SendBatch(ctx, steps).Close()
+	})
 }
+
+// Before 0003 nobody noted which passkey it was.
+const begunByPasskey = `account_id = $1 AND (passkey = $2 OR (passkey = '' AND bap_id = $3 AND method = 'passkey'))`
 
 // whyNotUsed explains why a sign-in with an account's passkey changed nothing.
 func (s *Store) whyNotUsed(ctx context.Context, accountID, id string) error {

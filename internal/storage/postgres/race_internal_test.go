@@ -72,14 +72,14 @@ func TestAPasskeyThatIsAddedMeanwhileIsCounted(t *testing.T) {
 	defer func() { _ = tx.Rollback(context.Background()) }()
 	for _, statement := range []string{
 		lockAccount,
-		`INSERT INTO passkeys (` + passkeyColumns + `) VALUES ('first', $1, '', '', '', 0, 0, 0, '')`,
+		`INSERT INTO passkeys (` + passkeyColumns + `) VALUES ('first', $1, '', '', '', 0, 0, 0, '', '')`,
 	} {
 		if _, err := tx.Exec(ctx, statement, "alice"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	err = behind(t, s, tx, func() error {
-		return s.AddPasskey(ctx, authz.Passkey{ID: "second", AccountID: "alice", CreatedAt: now, Credential: []byte("{}")}, 1, authz.Event{ID: "e", AccountID: "alice", At: now})
+		return s.AddPasskey(ctx, authz.Passkey{ID: "second", AccountID: "alice", BAPID: "a", CreatedAt: now, Credential: []byte("{}")}, 1, authz.Event{ID: "e", AccountID: "alice", At: now})
 	})
 	if !errors.Is(err, authz.ErrFull) {
 		t.Errorf("got %v", err)
@@ -93,7 +93,7 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 	now := time.Now()
 	token, first, second := authz.Hash{1}, authz.Hash{2}, authz.Hash{3}
 	if _, err := s.pool.Exec(ctx, `INSERT INTO grants (`+grantColumns+`, receipt)
-		SELECT 'grant', '', '', '', '', '', '', '', 0, 0, $1, 0, 0, '', '', '', '', '', ''`, keptTime(now.Add(time.Hour))); err != nil {
+		SELECT 'grant', '', '', '', '', '', '', '', 0, 0, $1, 0, 0, '', '', '', '', '', '', ''`, keptTime(now.Add(time.Hour))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.pool.Exec(ctx, `INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) VALUES ($1, 'grant', $2, 0)`,

@@ -12,7 +12,7 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-const sessionColumns = `token, id, account_id, bap_id, member_key, method, network, user_agent, created_at, expires_at`
+const sessionColumns = `token, id, account_id, bap_id, member_key, method, network, user_agent, created_at, expires_at, passkey, news_since`
 
 var (
 	// A session that somebody else ends at this moment is left to them.
@@ -21,16 +21,24 @@ var (
 	)) FOR UPDATE SKIP LOCKED))`, authz.ForgottenAtOnce, authz.SessionsPerAccount-1)
 	// The parameters after those of the event and the session are of the passkey
 	// that signs in, whose id is empty where none does. Its counter must grow, except
-	// that authenticators without one always say 0.
+	// that authenticators without one always say 0. The identity is locked, so that it
+	// is removed before, or afterwards with the session; of sign-ins with its key that
+	// come at once, one notes the time and none waits.
 	createSession = `
-WITH used AS (
+WITH identity AS (
+	SELECT FROM identities WHERE bap_id = $15 AND account_id = $14 FOR KEY SHARE
+), used AS (
 	UPDATE passkeys SET sign_count = $23, credential = $24, last_used_at = $20
-	WHERE id = $22 AND account_id = $14 AND (sign_count < $23 OR (sign_count = 0 AND $23 = 0))
+	WHERE id = $22 AND account_id = $14 AND (sign_count < $23 OR (sign_count = 0 AND $23 = 0)) AND EXISTS (SELECT FROM identity)
 	RETURNING id
 ), begun AS (
 	INSERT INTO sessions (` + sessionColumns + `)
-	SELECT $12, $13, id, $15, $16, $17, $18, $19, $20, $21 FROM accounts WHERE id = $14 AND ($22 = '' OR EXISTS (SELECT FROM used))
+	SELECT $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $26, $27 FROM identity WHERE $22 = '' OR EXISTS (SELECT FROM used)
 	RETURNING token
+), noted AS (
+	UPDATE identities SET signed_in_at = $20 WHERE bap_id = ANY (ARRAY (
+		SELECT bap_id FROM identities WHERE bap_id = $15 AND signed_in_at < $28 AND $22 = '' AND EXISTS (SELECT FROM begun) FOR NO KEY UPDATE SKIP LOCKED
+	))
 ), ended AS (
 	DELETE FROM sessions WHERE token = $25 AND EXISTS (SELECT FROM begun)
 ), fewer AS (
@@ -47,7 +55,8 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 	}
 	args := append(eventArgs(n.Event), n.Session.Token[:], n.Session.ID, n.Session.AccountID, n.Session.BAPID, n.Session.MemberKey, n.Session.Method,
 		n.Session.Network, n.Session.UserAgent, keptTime(n.Session.CreatedAt), keptTime(n.Session.ExpiresAt),
-		used.ID, int64(used.SignCount), used.Credential, n.Replaces[:])
+		used.ID, int64(used.SignCount), used.Credential, n.Replaces[:],
+		n.Session.Passkey, keptTime(n.Session.NewsSince), keptTime(n.SignedInBefore))
 	begun, err := s.exec(ctx, "creating a session", cmp.Or(used.ID, string(n.Replaces[:])), createSession, args...)
 	if err = changed(begun, err); errors.Is(err, authz.ErrNotFound) && n.Passkey != nil {
 		return s.whyNotUsed(ctx, n.Session.AccountID, used.ID)
@@ -62,6 +71,8 @@ func sessionFields(s *authz.Session) []any {
 		&s.ID, &s.AccountID, &s.BAPID, &s.MemberKey, &s.Method, &s.Network, &s.UserAgent,
 		toTime{&s.CreatedAt},
 		toTime{&s.ExpiresAt},
+		&s.Passkey,
+		toTime{&s.NewsSince},
 	}
 }
 

@@ -20,8 +20,8 @@ func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.
 }
 
 func insertIdentity(c *sqlite.Conn, i authz.Identity) error {
-	_, err := exec(c, `INSERT INTO identities (bap_id, account_id, member_key, created_at, profile) VALUES (?, ?, ?, ?, ?)`,
-		i.BAPID, i.AccountID, i.MemberKey, i.CreatedAt, toJSON(i.Profile))
+	_, err := exec(c, `INSERT INTO identities (bap_id, account_id, member_key, created_at, network, signed_in_at, profile) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		i.BAPID, i.AccountID, i.MemberKey, i.CreatedAt, i.Network, i.SignedInAt, toJSON(i.Profile))
 	return err
 }
 
@@ -36,15 +36,16 @@ func (s *Store) Account(ctx context.Context, id string) (a authz.Account, err er
 }
 
 const (
-	identityColumns = `i.bap_id, i.account_id, i.member_key, i.created_at, i.profile`
+	identityColumns = `i.bap_id, i.account_id, i.member_key, i.created_at, i.network, i.signed_in_at, i.profile`
 	selectIdentity  = `SELECT ` + identityColumns + ` FROM identities i WHERE i.bap_id = ?`
 )
 
 func scanIdentity(r *sqlite.Stmt) authz.Identity {
 	i := authz.Identity{
 		BAPID: r.ColumnText(0), AccountID: r.ColumnText(1), MemberKey: r.ColumnText(2), CreatedAt: columnTime(r, 3),
+		Network: r.ColumnText(4), SignedInAt: columnTime(r, 5),
 	}
-	if profile := r.ColumnText(4); profile != "{}" {
+	if profile := r.ColumnText(6); profile != "{}" {
 		_ = json.Unmarshal([]byte(profile), &i.Profile) // we wrote it
 	}
 	return i
@@ -69,8 +70,11 @@ func (s *Store) Identities(ctx context.Context, accountID string) (all []authz.I
 }
 
 // LinkIdentity implements authz.AccountStore.
-func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, e authz.Event) error {
+func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, e authz.Event) error {
 	return s.insert(ctx, "linking an identity", several, func(c *sqlite.Conn) error {
+		if err := hasIdentity(c, i.AccountID, voucher); err != nil {
+			return err
+		}
 		if err := insertIdentity(c, i); err != nil {
 			return err
 		}
@@ -84,6 +88,41 @@ func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, e authz.Even
 		}
 		return insertEvent(c, e)
 	})
+}
+
+// hasIdentity fails unless an identity is an account's.
+//
+//	authz.ErrNotFound
+func hasIdentity(c *sqlite.Conn, accountID, bapID string) error {
+	return one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM identities WHERE bap_id = ? AND account_id = ?`, bapID, accountID)
+}
+
+// RemoveIdentity implements authz.AccountStore.
+func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) error {
+	return wrap("removing an identity", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		if r.Signer == r.BAPID {
+			return authz.ErrNotFound
+		}
+		if err := hasIdentity(c, r.AccountID, r.Signer); err != nil {
+			return err
+		}
+		for _, statement := range []string{
+			`DELETE FROM reviews WHERE session IN (SELECT token FROM sessions WHERE account_id = ?1 AND bap_id = ?2)`,
+			`DELETE FROM sessions WHERE account_id = ?1 AND bap_id = ?2`,
+			`DELETE FROM passkeys WHERE account_id = ?1 AND bap_id = ?2`,
+			`DELETE FROM backups WHERE account_id = ?1 AND bap_id = ?2`,
+		} {
+			if _, err := exec(c, statement, r.AccountID, r.BAPID); err != nil {
+				return err
+			}
+		}
+		_, err := exec(c, `UPDATE grants SET revoked_at = ?3 WHERE account_id = ?1 AND bap_id = ?2 AND revoked_at = 0 AND expires_at > ?3`,
+			r.AccountID, r.BAPID, r.At)
+		if err != nil {
+			return err
+		}
+		return changedAndTold(c, r.Event, `DELETE FROM identities WHERE account_id = ?1 AND bap_id = ?2`, r.AccountID, r.BAPID)
+	}))
 }
 
 // SetProfile implements authz.AccountStore.

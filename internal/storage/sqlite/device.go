@@ -200,6 +200,9 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) erro
 		if err := changedOr(c, n, err, deviceRequestByID, row, a.RequestID); err != nil {
 			return err
 		}
+		if err := approverThere(c, a.Grant); err != nil {
+			return err
+		}
 		if err := makeRoom(c, a.AccountID, a.At); err != nil {
 			return err
 		}
@@ -208,6 +211,21 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) erro
 		}
 		return insertEvent(c, a.Event)
 	}))
+}
+
+// approverThere fails unless the identity and the passkey that approve are the
+// account's.
+//
+//	authz.ErrGone
+func approverThere(c *sqlite.Conn, g authz.Grant) error {
+	err := hasIdentity(c, g.AccountID, g.BAPID)
+	if err == nil && g.Passkey != "" {
+		err = one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM passkeys WHERE id = ? AND account_id = ?`, g.Passkey, g.AccountID)
+	}
+	if errors.Is(err, authz.ErrNotFound) {
+		return authz.ErrGone
+	}
+	return err
 }
 
 // DenyDeviceRequest implements authz.DeviceStore.

@@ -12,10 +12,13 @@ import (
 // AddPasskey implements authz.PasskeyStore.
 func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.Event) error {
 	return s.insert(ctx, "adding a passkey", several, func(c *sqlite.Conn) error {
-		n, err := exec(c, `INSERT INTO passkeys (id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential)
-			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+		if err := hasIdentity(c, p.AccountID, p.BAPID); err != nil {
+			return err
+		}
+		n, err := exec(c, `INSERT INTO passkeys (id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11
 			WHERE (SELECT count(*) FROM passkeys WHERE account_id = ?2) < ?10 OR EXISTS (SELECT 1 FROM passkeys WHERE id = ?1)`,
-			p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name, p.CreatedAt, p.LastUsedAt, int64(p.SignCount), p.Credential, limit)
+			p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name, p.CreatedAt, p.LastUsedAt, int64(p.SignCount), p.Credential, limit, p.Network)
 		if err != nil {
 			return err
 		}
@@ -26,12 +29,12 @@ func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e au
 	})
 }
 
-const selectWebAuthn = `SELECT id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential FROM passkeys `
+const selectWebAuthn = `SELECT id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network FROM passkeys `
 
 func scanPasskey(r *sqlite.Stmt) authz.Passkey {
 	return authz.Passkey{
 		ID: r.ColumnText(0), AccountID: r.ColumnText(1), BAPID: r.ColumnText(2), MemberKey: r.ColumnText(3), Name: r.ColumnText(4),
-		CreatedAt: columnTime(r, 5), LastUsedAt: columnTime(r, 6), Credential: columnBytes(r, 8),
+		CreatedAt: columnTime(r, 5), LastUsedAt: columnTime(r, 6), Credential: columnBytes(r, 8), Network: r.ColumnText(9),
 		SignCount: uint32(r.ColumnInt64(7)), //nolint:gosec // it was one when it was stored
 	}
 }
@@ -55,9 +58,30 @@ func (s *Store) Passkeys(ctx context.Context, accountID string) (all []authz.Pas
 }
 
 // RemovePasskey implements authz.PasskeyStore.
-func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, e authz.Event) error {
+func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.Event) error {
 	return wrap("removing a passkey", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
-		return changedAndTold(c, e, `DELETE FROM passkeys WHERE id = ? AND account_id = ?`, id, accountID)
+		var bapID string
+		err := one(c, func(r *sqlite.Stmt) { bapID = r.ColumnText(0) },
+			`DELETE FROM passkeys WHERE id = ? AND account_id = ? RETURNING bap_id`, id, accountID)
+		if err != nil {
+			return err
+		}
+		// Before 0005 nobody noted which passkey it was.
+		const begun = ` account_id = ?1 AND (passkey = ?2 OR (passkey = '' AND bap_id = ?3 AND method = 'passkey'))`
+		for _, statement := range []string{
+			`DELETE FROM reviews WHERE session IN (SELECT token FROM sessions WHERE` + begun + `)`,
+			`DELETE FROM sessions WHERE` + begun,
+		} {
+			if _, err := exec(c, statement, accountID, id, bapID); err != nil {
+				return err
+			}
+		}
+		_, err = exec(c, `UPDATE grants SET revoked_at = ?4 WHERE account_id = ?1 AND (passkey = ?2 OR (passkey = '' AND bap_id = ?3 AND acr = ?5))
+			AND revoked_at = 0 AND expires_at > ?4`, accountID, id, bapID, now, authz.ACRPasskey)
+		if err != nil {
+			return err
+		}
+		return insertEvent(c, e)
 	}))
 }
 

@@ -13,10 +13,8 @@ import (
 // CreateSession implements authz.SessionStore.
 func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 	return s.insert(ctx, "creating a session", several, func(c *sqlite.Conn) error {
-		if n.Passkey != nil {
-			if err := noteUse(c, n.Session.AccountID, *n.Passkey, n.Session.CreatedAt); err != nil {
-				return err
-			}
+		if err := noteSignIn(c, n); err != nil {
+			return err
 		}
 		if n.Replaces != (authz.Hash{}) {
 			if _, err := exec(c, deleteSession, n.Replaces); err != nil {
@@ -36,20 +34,34 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 	})
 }
 
-func insertSession(c *sqlite.Conn, n authz.Session) error {
-	_, err := exec(c, `INSERT INTO sessions (token, id, account_id, bap_id, member_key, method, network, user_agent, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		n.Token, n.ID, n.AccountID, n.BAPID, n.MemberKey, n.Method, n.Network, n.UserAgent, n.CreatedAt, n.ExpiresAt)
+// noteSignIn notes the use of what signed in.
+func noteSignIn(c *sqlite.Conn, n authz.NewSession) error {
+	if err := hasIdentity(c, n.Session.AccountID, n.Session.BAPID); err != nil {
+		return err
+	}
+	if n.Passkey != nil {
+		return noteUse(c, n.Session.AccountID, *n.Passkey, n.Session.CreatedAt)
+	}
+	_, err := exec(c, `UPDATE identities SET signed_in_at = ? WHERE bap_id = ? AND signed_in_at < ?`, n.Session.CreatedAt, n.Session.BAPID, n.SignedInBefore)
 	return err
 }
 
-const selectSessions = `SELECT s.token, s.id, s.account_id, s.bap_id, s.member_key, s.method, s.network, s.user_agent, s.created_at, s.expires_at
+func insertSession(c *sqlite.Conn, n authz.Session) error {
+	_, err := exec(c, `INSERT INTO sessions (token, id, account_id, bap_id, member_key, method, passkey, network, user_agent, created_at, expires_at, news_since)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		n.Token, n.ID, n.AccountID, n.BAPID, n.MemberKey, n.Method, n.Passkey, n.Network, n.UserAgent, n.CreatedAt, n.ExpiresAt, n.NewsSince)
+	return err
+}
+
+const selectSessions = `SELECT s.token, s.id, s.account_id, s.bap_id, s.member_key, s.method, s.network, s.user_agent, s.created_at, s.expires_at,
+	s.passkey, s.news_since
 	FROM sessions s `
 
 func scanSession(r *sqlite.Stmt) authz.Session {
 	return authz.Session{
 		Token: columnHash(r, 0), ID: r.ColumnText(1), AccountID: r.ColumnText(2), BAPID: r.ColumnText(3), MemberKey: r.ColumnText(4),
 		Method: r.ColumnText(5), Network: r.ColumnText(6), UserAgent: r.ColumnText(7), CreatedAt: columnTime(r, 8), ExpiresAt: columnTime(r, 9),
+		Passkey: r.ColumnText(10), NewsSince: columnTime(r, 11),
 	}
 }
 

@@ -5,7 +5,7 @@ import "countersign.dev/internal/authz"
 // newIdentity makes an identity with every member set.
 func (b *bench) newIdentity(accountID string) authz.Identity {
 	return authz.Identity{
-		BAPID: b.word("bap"), AccountID: accountID, MemberKey: b.word("02ab"), CreatedAt: at(0),
+		BAPID: b.word("bap"), AccountID: accountID, MemberKey: b.word("02ab"), CreatedAt: at(0), Network: b.word("network"), SignedInAt: at(b.drawn),
 		Profile: authz.Profile{
 			Name: "Ada <&> Lovelace", GivenName: "Ada", FamilyName: "Lovelace",
 			Picture: "https://a.example/?a=1&b=2", Description: b.word("description"),
@@ -26,6 +26,18 @@ func (b *bench) accountWith(edit func(*authz.Account)) (authz.Account, authz.Ide
 	i := b.newIdentity(a.ID)
 	b.ok(b.store.CreateAccount(b.Context(), a, i))
 	return a, i
+}
+
+// memberOf is the first identity of an account, which is made where there is none.
+func (b *bench) memberOf(accountID string) authz.Identity {
+	b.Helper()
+	all, err := b.store.Identities(b.Context(), accountID)
+	b.ok(err)
+	if len(all) > 0 {
+		return all[0]
+	}
+	_, i := b.accountWith(func(a *authz.Account) { a.ID = accountID })
+	return i
 }
 
 var accountCases = []testCase{
@@ -96,8 +108,8 @@ var accountCases = []testCase{
 		third, second := b.newIdentity(a.ID), b.newIdentity(a.ID)
 		third.CreatedAt, second.CreatedAt = at(2), at(1)
 		third.Profile = authz.Profile{}
-		b.ok(b.store.LinkIdentity(b.Context(), third, authz.Event{}))
-		b.ok(b.store.LinkIdentity(b.Context(), second, authz.Event{}))
+		b.ok(b.store.LinkIdentity(b.Context(), third, first.BAPID, authz.Event{}))
+		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, authz.Event{}))
 		got, err := b.store.Identities(b.Context(), a.ID)
 		b.ok(err)
 		b.same(got, []authz.Identity{first, second, third})
@@ -106,32 +118,39 @@ var accountCases = []testCase{
 		a, first := b.account()
 		_, foreign := b.account()
 		linked := b.newIdentity(a.ID)
-		b.ok(b.store.LinkIdentity(b.Context(), linked, authz.Event{}))
+		b.ok(b.store.LinkIdentity(b.Context(), linked, first.BAPID, authz.Event{}))
 		for _, i := range []authz.Identity{first, foreign, linked} {
 			kept := i
 			i.AccountID, i.MemberKey = a.ID, "another key"
-			b.refused(b.store.LinkIdentity(b.Context(), i, authz.Event{}), authz.ErrExists)
+			b.refused(b.store.LinkIdentity(b.Context(), i, first.BAPID, authz.Event{}), authz.ErrExists)
 			got, err := b.store.Identity(b.Context(), i.BAPID)
 			b.ok(err)
 			b.same(got, kept)
 		}
 	}},
 	{"of 16 concurrent links of an identity one succeeds", func(b *bench) {
-		a, _ := b.account()
-		other, _ := b.account()
+		a, one := b.account()
+		other, another := b.account()
 		identity := b.newIdentity("")
 		errs := race(16, func(i int) error {
 			mine := identity
 			mine.AccountID = []string{a.ID, other.ID}[i%2]
-			return b.store.LinkIdentity(b.Context(), mine, authz.Event{})
+			return b.store.LinkIdentity(b.Context(), mine, []string{one.BAPID, another.BAPID}[i%2], authz.Event{})
 		})
 		b.count(errs, 1, is(authz.ErrExists))
 	}},
-	{"an identity cannot be linked to an account that is not there", func(b *bench) {
-		i := b.newIdentity("nobody")
-		b.refused(b.store.LinkIdentity(b.Context(), i, authz.Event{}), authz.ErrNotFound)
-		_, err := b.store.Identity(b.Context(), i.BAPID)
-		b.refused(err, authz.ErrNotFound)
+	{"an identity is linked to an account only with the voucher of one that it has", func(b *bench) {
+		a, _ := b.account()
+		_, foreign := b.account()
+		for _, accountID := range []string{"nobody", a.ID} {
+			i := b.newIdentity(accountID)
+			for _, voucher := range []string{foreign.BAPID, i.BAPID, "nobody", ""} {
+				b.refused(b.store.LinkIdentity(b.Context(), i, voucher, b.event(a.ID)), authz.ErrNotFound)
+				_, err := b.store.Identity(b.Context(), i.BAPID)
+				b.refused(err, authz.ErrNotFound)
+			}
+		}
+		b.told(a.ID)
 	}},
 	{"a profile is replaced as a whole, and no other", func(b *bench) {
 		_, i := b.account()
@@ -150,7 +169,7 @@ var accountCases = []testCase{
 	{"ids, keys and profiles are kept byte for byte", func(b *bench) {
 		for _, s := range awkward {
 			i := authz.Identity{
-				BAPID: s, AccountID: s, MemberKey: s, CreatedAt: at(0),
+				BAPID: s, AccountID: s, MemberKey: s, CreatedAt: at(0), Network: s,
 				Profile: authz.Profile{Name: s, GivenName: s, FamilyName: s, Picture: s, Description: s},
 			}
 			b.ok(b.store.CreateAccount(b.Context(), authz.Account{ID: s, CreatedAt: at(0)}, i))

@@ -9,7 +9,7 @@ import (
 // backup makes a backup of an identity.
 func (b *bench) backup(i authz.Identity) authz.Backup {
 	text := b.word("ciphertext")
-	return authz.Backup{AccountID: i.AccountID, BAPID: i.BAPID, Text: text, Size: len(text), UpdatedAt: at(b.drawn)}
+	return authz.Backup{AccountID: i.AccountID, BAPID: i.BAPID, Text: text, Size: len(text), UpdatedAt: at(b.drawn), Network: b.word("network")}
 }
 
 // keptBackup ends the test unless a backup is kept as wanted.
@@ -31,13 +31,13 @@ var backupCases = []testCase{
 		b.told(a.ID, second, first)
 	}},
 	{"backups are kept byte for byte, and survive a restart", func(b *bench) {
-		a, _ := b.account()
+		a, first := b.account()
 		var want []authz.Backup
 		for _, s := range awkward {
 			i := b.newIdentity(a.ID)
-			b.ok(b.store.LinkIdentity(b.Context(), i, authz.Event{}))
+			b.ok(b.store.LinkIdentity(b.Context(), i, first.BAPID, authz.Event{}))
 			kept := b.backup(i)
-			kept.Text, kept.Size = s, len(s)
+			kept.Text, kept.Size, kept.Network = s, len(s), s
 			b.ok(b.store.SaveBackup(b.Context(), kept, authz.Event{}))
 			want = append(want, kept)
 		}
@@ -51,7 +51,7 @@ var backupCases = []testCase{
 		_, other := b.account()
 		b.ok(b.store.SaveBackup(b.Context(), b.backup(other), authz.Event{}))
 		second := b.newIdentity(a.ID)
-		b.ok(b.store.LinkIdentity(b.Context(), second, authz.Event{}))
+		b.ok(b.store.LinkIdentity(b.Context(), second, i.BAPID, authz.Event{}))
 		late, early := b.backup(second), b.backup(i)
 		late.Text, late.Size = "é", 2
 		b.ok(b.store.SaveBackup(b.Context(), late, authz.Event{}))

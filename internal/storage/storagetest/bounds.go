@@ -104,13 +104,13 @@ var boundCases = []testCase{
 		b.ok(err)
 	}},
 	{"of 40 identities that are linked at once, as many as an account may have are", func(b *bench) {
-		a, _ := b.account()
+		a, first := b.account()
 		identities := make([]authz.Identity, 40)
 		events := make([]authz.Event, len(identities))
 		for n := range identities {
 			identities[n], events[n] = b.newIdentity(a.ID), b.event(a.ID)
 		}
-		errs := race(len(identities), func(n int) error { return b.store.LinkIdentity(b.Context(), identities[n], events[n]) })
+		errs := race(len(identities), func(n int) error { return b.store.LinkIdentity(b.Context(), identities[n], first.BAPID, events[n]) })
 		b.count(errs, authz.IdentitiesPerAccount-1, is(authz.ErrFull))
 		there, err := b.store.Identities(b.Context(), a.ID)
 		b.ok(err)
@@ -118,10 +118,10 @@ var boundCases = []testCase{
 		told, err := b.store.Events(b.Context(), a.ID, 100)
 		b.ok(err)
 		b.same(len(told), authz.IdentitiesPerAccount-1)
-		b.refused(b.store.LinkIdentity(b.Context(), identities[slices.Index(errs, nil)], b.event(a.ID)), authz.ErrExists)
-		b.refused(b.connect().LinkIdentity(b.Context(), b.newIdentity(a.ID), b.event(a.ID)), authz.ErrFull)
-		other, _ := b.account()
-		b.ok(b.store.LinkIdentity(b.Context(), b.newIdentity(other.ID), b.event(other.ID)))
+		b.refused(b.store.LinkIdentity(b.Context(), identities[slices.Index(errs, nil)], first.BAPID, b.event(a.ID)), authz.ErrExists)
+		b.refused(b.connect().LinkIdentity(b.Context(), b.newIdentity(a.ID), first.BAPID, b.event(a.ID)), authz.ErrFull)
+		other, foreign := b.account()
+		b.ok(b.store.LinkIdentity(b.Context(), b.newIdentity(other.ID), foreign.BAPID, b.event(other.ID)))
 	}},
 	{"an account with as many living grants as it may have gets no other, until one is over", func(b *bench) {
 		_, i := b.account()

@@ -47,7 +47,7 @@ func (b *bench) approvedWith(edit func(*authz.DeviceRequest, *authz.Grant)) appr
 type decide func(b *bench, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error
 
 func approve(b *bench, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error {
-	a := b.approval(r, authz.Identity{AccountID: accountID, BAPID: "bap", MemberKey: "02"})
+	a := b.approval(r, b.memberOf(accountID))
 	a.Unclaimed, a.At = unclaimed, at
 	return b.store.ApproveDeviceRequest(b.Context(), a)
 }
@@ -105,6 +105,38 @@ var decisionCases = slices.Concat(
 				b.Fatal("two grants have one id")
 			}
 			b.kept(second)
+		}},
+		{"an approval needs its identity and its passkey to be the account's", func(b *bench) {
+			a, i := b.account()
+			_, foreign := b.account()
+			mine, theirs := b.added(i), b.added(foreign)
+			for _, edit := range []func(g *authz.Grant){
+				func(g *authz.Grant) { g.BAPID = foreign.BAPID },
+				func(g *authz.Grant) { g.BAPID = "nobody" },
+				func(g *authz.Grant) { g.Passkey = theirs.ID },
+				func(g *authz.Grant) { g.Passkey = "none" },
+			} {
+				r := b.pending()
+				refused := b.approval(r, i)
+				refused.Event = b.event(a.ID)
+				edit(&refused.Grant)
+				b.refused(b.store.ApproveDeviceRequest(b.Context(), refused), authz.ErrGone)
+				b.kept(r)
+				b.noGrant(r)
+				b.ok(claim(b, b.store, r.ID, "somebody else", at(1)))
+				r.AccountID = "somebody else"
+				b.wrongState(b.store.ApproveDeviceRequest(b.Context(), refused), r)
+			}
+			r := b.pending()
+			good := b.approval(r, i)
+			good.Grant.Passkey, good.Event = mine.ID, b.event(a.ID)
+			b.ok(b.store.ApproveDeviceRequest(b.Context(), good))
+			got, err := b.store.Grant(b.Context(), r.ID)
+			b.ok(err)
+			b.same(got, good.Grant)
+			events, err := b.store.Events(b.Context(), a.ID, 100)
+			b.ok(err)
+			b.same(len(events), 2) // the passkey's addition is the other
 		}},
 		{"of 32 concurrent approvals and denials one succeeds, and only its grant is there", decisionRace},
 		{"a denied request has no grant and cannot be redeemed", func(b *bench) {
@@ -245,7 +277,7 @@ func decisionRace(b *bench) {
 	r := b.pending()
 	approvals := make([]authz.Approval, 32)
 	for i := range approvals {
-		approvals[i] = b.approval(r, authz.Identity{AccountID: fmt.Sprintf("account %d", i)})
+		approvals[i] = b.approval(r, b.memberOf(fmt.Sprintf("account %d", i)))
 	}
 	errs := race(len(approvals), func(i int) error {
 		if i%2 == 0 {

@@ -53,7 +53,7 @@ var grantCases = []testCase{
 	{"a living grant comes with its identity", func(b *bench) {
 		a := b.approved()
 		second := b.newIdentity(a.identity.AccountID)
-		b.ok(b.store.LinkIdentity(b.Context(), second, authz.Event{}))
+		b.ok(b.store.LinkIdentity(b.Context(), second, a.identity.BAPID, authz.Event{}))
 		g, i, err := b.store.LiveGrant(b.Context(), a.grant.ID, at(20))
 		b.ok(err)
 		b.same(g, a.grant)

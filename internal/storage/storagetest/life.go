@@ -166,7 +166,7 @@ func (l *Life) join(ctx context.Context) error {
 	}
 	l.people = append(l.people, i)
 	second := l.b.newIdentity(a.ID)
-	return l.b.store.LinkIdentity(ctx, second, l.b.event(a.ID))
+	return l.b.store.LinkIdentity(ctx, second, i.BAPID, l.b.event(a.ID))
 }
 
 func (l *Life) signIn(ctx context.Context) error {
@@ -208,7 +208,7 @@ func (l *Life) removePasskey(ctx context.Context) error {
 	if !there || l.random.IntN(2) == 0 {
 		return nil
 	}
-	return l.b.store.RemovePasskey(ctx, k.AccountID, k.ID, l.b.event(k.AccountID))
+	return l.b.store.RemovePasskey(ctx, k.AccountID, k.ID, at(l.random.IntN(900)), l.b.event(k.AccountID))
 }
 
 func (l *Life) review(ctx context.Context) error {

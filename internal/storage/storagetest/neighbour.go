@@ -33,7 +33,7 @@ func (b *bench) everything() (o belongings) {
 	o.identity = o.approved.identity
 	account := o.identity.AccountID
 	o.second = b.newIdentity(account)
-	b.ok(b.store.LinkIdentity(ctx, o.second, b.event(account)))
+	b.ok(b.store.LinkIdentity(ctx, o.second, o.identity.BAPID, b.event(account)))
 	o.session, o.other = b.session(o.identity), b.session(o.identity)
 	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: o.session, Event: b.event(account)}))
 	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: o.other, Event: b.event(account)}))
@@ -125,8 +125,9 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 			return b.store.SetProfile(ctx, o.identity.BAPID, authz.Profile{Name: b.word("name")}, b.event(o.identity.AccountID))
 		},
 		"linking an identity": func(o belongings) error {
-			return b.store.LinkIdentity(ctx, b.newIdentity(o.identity.AccountID), b.event(o.identity.AccountID))
+			return b.store.LinkIdentity(ctx, b.newIdentity(o.identity.AccountID), o.second.BAPID, b.event(o.identity.AccountID))
 		},
+		"removing an identity": func(o belongings) error { return b.store.RemoveIdentity(ctx, b.removal(o.second, o.identity)) },
 		"deleting a session": func(o belongings) error {
 			return b.store.DeleteSession(ctx, o.session.Token, b.event(o.identity.AccountID))
 		},
@@ -134,7 +135,7 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 			return b.store.EndSession(ctx, o.identity.AccountID, o.session.ID, at(40), b.event(o.identity.AccountID))
 		},
 		"removing a passkey": func(o belongings) error {
-			return b.store.RemovePasskey(ctx, o.identity.AccountID, o.passkey.ID, b.event(o.identity.AccountID))
+			return b.store.RemovePasskey(ctx, o.identity.AccountID, o.passkey.ID, at(40), b.event(o.identity.AccountID))
 		},
 		"saving a backup": func(o belongings) error {
 			return b.store.SaveBackup(ctx, b.backup(o.identity), b.event(o.identity.AccountID))
@@ -276,7 +277,7 @@ var neighbourCases = []testCase{
 var changes = map[string]int{
 	"approving a request": 3, "cancelling a request": 2, "deleting a session": 3, "denying a request": 3, "ending a session": 3,
 	"ending other sessions": 3, "linking an identity": 1, "opening a request": 2, "redeeming a request": 4, "removing a backup": 2,
-	"removing a client": 3, "removing a passkey": 2, "replacing a session": 3, "revoking a grant": 3, "revoking all grants": 5,
+	"removing a client": 3, "removing a passkey": 2, "removing an identity": 4, "replacing a session": 3, "revoking a grant": 3, "revoking all grants": 5,
 	"rotating a refresh token": 2, "rotating and forgetting": 3, "saving a backup": 2, "setting a profile": 4, "signing in with a passkey": 3,
 	"rotating twice, and forgetting what was replaced before": 2, "rotating after the end": 3, "using a refresh token twice": 3, "taking a review": 0, "sweeping": 0,
 }

@@ -10,7 +10,7 @@ import (
 func (b *bench) passkey(i authz.Identity) authz.Passkey {
 	return authz.Passkey{
 		ID: b.word("credential"), AccountID: i.AccountID, BAPID: i.BAPID, MemberKey: i.MemberKey, Name: b.word("name"),
-		CreatedAt: at(b.drawn), SignCount: 7, Credential: []byte(b.word(`{"id":`)),
+		CreatedAt: at(b.drawn), SignCount: 7, Credential: []byte(b.word(`{"id":`)), Network: b.word("network"),
 	}
 }
 
@@ -28,6 +28,7 @@ func (b *bench) added(i authz.Identity, edit ...func(*authz.Passkey)) authz.Pass
 // signIn makes a sign-in with a passkey.
 func (b *bench) signIn(p authz.Passkey, count uint32) authz.NewSession {
 	s := b.session(authz.Identity{AccountID: p.AccountID, BAPID: p.BAPID, MemberKey: p.MemberKey})
+	s.Passkey = p.ID
 	return authz.NewSession{
 		Session: s, Event: b.event(p.AccountID),
 		Passkey: &authz.PasskeyUse{ID: p.ID, SignCount: count, Credential: []byte(b.word("record"))},
@@ -79,11 +80,14 @@ var passkeyCases = []testCase{
 		b.same(len(none), 0)
 	}},
 	{"passkeys are kept byte for byte, and survive a restart", func(b *bench) {
-		_, i := b.account()
+		a, first := b.account()
 		var want []authz.Passkey
 		for _, s := range awkward {
+			i := b.newIdentity(a.ID)
+			i.BAPID = s
+			b.ok(b.store.LinkIdentity(b.Context(), i, first.BAPID, authz.Event{}))
 			want = append(want, b.added(i, func(p *authz.Passkey) {
-				p.ID, p.BAPID, p.MemberKey, p.Name, p.Credential = s, s, s, s, []byte("\x00\xff"+s)
+				p.ID, p.MemberKey, p.Name, p.Network, p.Credential = s, s, s, s, []byte("\x00\xff"+s)
 			}))
 		}
 		b.reopen()
@@ -95,7 +99,7 @@ var passkeyCases = []testCase{
 		a, i := b.account()
 		_, err := b.store.Passkey(b.Context(), "none")
 		b.refused(err, authz.ErrNotFound)
-		b.refused(b.store.RemovePasskey(b.Context(), a.ID, "none", b.event(a.ID)), authz.ErrNotFound)
+		b.refused(b.store.RemovePasskey(b.Context(), a.ID, "none", at(30), b.event(a.ID)), authz.ErrNotFound)
 		n := b.signIn(b.passkey(i), 8)
 		b.refused(b.store.CreateSession(b.Context(), n), authz.ErrNotFound)
 		b.noSession(n)
@@ -156,11 +160,11 @@ var passkeyCases = []testCase{
 		a, i := b.account()
 		other, _ := b.account()
 		p, stays := b.added(i), b.added(i)
-		b.refused(b.store.RemovePasskey(b.Context(), other.ID, p.ID, b.event(other.ID)), authz.ErrNotFound)
+		b.refused(b.store.RemovePasskey(b.Context(), other.ID, p.ID, at(30), b.event(other.ID)), authz.ErrNotFound)
 		b.keptPasskey(p)
 		b.told(other.ID)
 		errs := race(8, func(int) error {
-			return b.store.RemovePasskey(b.Context(), a.ID, p.ID, authz.Event{ID: "removed", AccountID: a.ID, At: at(9999)})
+			return b.store.RemovePasskey(b.Context(), a.ID, p.ID, at(30), authz.Event{ID: "removed", AccountID: a.ID, At: at(9999)})
 		})
 		b.count(errs, 1, is(authz.ErrNotFound))
 		_, err := b.store.Passkey(b.Context(), p.ID)
@@ -236,7 +240,7 @@ var passkeyCases = []testCase{
 		removal := b.event(a.ID)
 		errs := race(len(signIns)+1, func(n int) error {
 			if n == len(signIns) {
-				return b.store.RemovePasskey(b.Context(), a.ID, p.ID, removal)
+				return b.store.RemovePasskey(b.Context(), a.ID, p.ID, at(30), removal)
 			}
 			return b.store.CreateSession(b.Context(), signIns[n])
 		})

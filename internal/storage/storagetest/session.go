@@ -11,7 +11,7 @@ import (
 func (b *bench) session(i authz.Identity) authz.Session {
 	return authz.Session{
 		ID: b.word("session"), Token: b.hash(), AccountID: i.AccountID, BAPID: i.BAPID, MemberKey: i.MemberKey,
-		Method: authz.MethodPasskey, Network: "192.0.2.0/24", UserAgent: b.word("agent"),
+		Method: authz.MethodPasskey, Passkey: b.word("passkey"), NewsSince: at(-9), Network: "192.0.2.0/24", UserAgent: b.word("agent"),
 		CreatedAt: at(0), ExpiresAt: at(600),
 	}
 }
@@ -50,11 +50,37 @@ var sessionCases = []testCase{
 		_, err := b.store.Session(b.Context(), s.Token, at(0))
 		b.refused(err, authz.ErrNotFound)
 	}},
-	{"a session needs an account", func(b *bench) {
-		s := b.session(authz.Identity{AccountID: "nobody"})
-		b.refused(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}), authz.ErrNotFound)
-		_, err := b.store.Session(b.Context(), s.Token, at(0))
-		b.refused(err, authz.ErrNotFound)
+	{"a session needs an identity of its account", func(b *bench) {
+		a, _ := b.account()
+		_, foreign := b.account()
+		for _, i := range []authz.Identity{{AccountID: "nobody"}, {AccountID: a.ID}, {AccountID: a.ID, BAPID: foreign.BAPID}} {
+			n := authz.NewSession{Session: b.session(i), Event: b.event(a.ID)}
+			b.refused(b.store.CreateSession(b.Context(), n), authz.ErrNotFound)
+			b.noSession(n)
+		}
+		b.told(a.ID)
+	}},
+	{"a sign-in with a key is noted at its identity, as often as was asked, and one with a passkey is not", func(b *bench) {
+		_, i := b.account()
+		_, other := b.account()
+		p := b.added(i)
+		for _, sign := range []struct{ at, before, want int }{{100, 90, 100}, {120, 90, 100}, {130, 100, 100}, {150, 101, 150}} {
+			s := b.session(i)
+			s.CreatedAt = at(sign.at)
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s, SignedInBefore: at(sign.before)}))
+			i.SignedInAt = at(sign.want)
+			got, err := b.store.Identity(b.Context(), i.BAPID)
+			b.ok(err)
+			b.same(got, i)
+		}
+		passkey := b.signIn(p, p.SignCount+1)
+		passkey.SignedInBefore = at(1000)
+		b.ok(b.store.CreateSession(b.Context(), passkey))
+		for _, want := range []authz.Identity{i, other} {
+			got, err := b.store.Identity(b.Context(), want.BAPID)
+			b.ok(err)
+			b.same(got, want)
+		}
 	}},
 	{"a session ends once and for all, others go on", func(b *bench) {
 		_, i := b.account()

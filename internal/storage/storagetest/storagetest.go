@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t testing.TB) authz.Store) {
 		{"opening", openingCases},
 		{"report", reportCases},
 		{"account", accountCases},
+		{"removal", removalCases},
 		{"session", sessionCases},
 		{"grant", grantCases},
 		{"refresh", refreshCases},

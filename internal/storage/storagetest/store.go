@@ -42,9 +42,13 @@ var storeCases = []testCase{
 				"RevokeGrant":   func() error { return b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: key, At: at(1)}) },
 				"Receipt":       func() error { _, err := b.store.Receipt(b.Context(), key); return err },
 				"Passkey":       func() error { _, err := b.store.Passkey(b.Context(), key); return err },
-				"RemovePasskey": func() error { return b.store.RemovePasskey(b.Context(), a.ID, key, authz.Event{}) },
-				"Backup":        func() error { _, err := b.store.Backup(b.Context(), a.ID, key); return err },
-				"RemoveBackup":  func() error { return b.store.RemoveBackup(b.Context(), a.ID, key, authz.Event{}) },
+				"RemovePasskey": func() error { return b.store.RemovePasskey(b.Context(), a.ID, key, at(1), authz.Event{}) },
+				"RemoveIdentity": func() error {
+					return b.store.RemoveIdentity(b.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: key, Signer: i.BAPID, At: at(1)})
+				},
+				"LinkIdentity": func() error { return b.store.LinkIdentity(b.Context(), b.newIdentity(a.ID), key, authz.Event{}) },
+				"Backup":       func() error { _, err := b.store.Backup(b.Context(), a.ID, key); return err },
+				"RemoveBackup": func() error { return b.store.RemoveBackup(b.Context(), a.ID, key, authz.Event{}) },
 				"SaveBackup": func() error {
 					return b.store.SaveBackup(b.Context(), authz.Backup{AccountID: a.ID, BAPID: key}, authz.Event{})
 				},

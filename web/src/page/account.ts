@@ -3,7 +3,7 @@
 
 import type { Signer } from "../crypto/signer";
 import type { KeyRecord } from "../keystore";
-import { type App, locked } from "./app";
+import { type App, locked, NoVoucherError } from "./app";
 import { arranged, awaiting, backupName, busy, fail, need, offer, say } from "./dom";
 import { mountImport } from "./enrolling";
 import { makePasskey, passkeysThere } from "./passkey";
@@ -24,16 +24,98 @@ async function fill(app: App, main: HTMLElement, ended: AbortSignal): Promise<vo
   account.mountKeys();
   account.mountBackups();
   account.mountLinking();
+  account.mountTakingOut();
   arranged(main);
 }
 
 class Account {
+  /** The identities of this account, by BAP id, with their names. The session's is the first. */
+  readonly mine: Map<string, string>;
+
   constructor(
     readonly app: App,
     readonly main: HTMLElement,
     readonly records: KeyRecord[],
     readonly ended: AbortSignal,
-  ) {}
+  ) {
+    const cards = [...main.querySelectorAll<HTMLElement>("[data-identity]")];
+    const here = cards.filter((card) => card.querySelector(".badge"));
+    this.mine = new Map([...here, ...cards].map((card) => [card.dataset["identity"] ?? "", need(card, "strong").textContent]));
+  }
+
+  /**
+   * Who signs for a change of the account: a key that is unlocked, or one that is
+   * unlocked for it, or the wallet. Nobody, where the person thinks better of it.
+   * Throws NoVoucherError where no key of these is at hand.
+   */
+  async #voucher(bapIds: string[], what: (name: string) => string): Promise<Signer | undefined> {
+    for (const bapId of bapIds) {
+      const signer = this.app.signer(bapId);
+      if (signer) return signer;
+    }
+    for (const bapId of bapIds) {
+      const record = this.records.find((r) => r.bapId === bapId);
+      if (record) return this.#unlockFor(record, what(this.mine.get(bapId) ?? record.name));
+    }
+    const wallet = "CWI" in window ? await this.app.wallet() : undefined;
+    if (wallet && bapIds.includes(wallet.bapId)) return wallet;
+    throw new NoVoucherError("no key of this account is at hand");
+  }
+
+  /** Asks for the password of a kept key, saying what it is going to sign. */
+  #unlockFor(record: KeyRecord, what: string): Promise<Signer | undefined> {
+    const dialog = need<HTMLDialogElement>(this.main, "#vouch");
+    const form = need<HTMLFormElement>(dialog, "form");
+    const password = need<HTMLInputElement>(form, "[name=password]");
+    need(dialog, "#vouch-what").textContent = what;
+    fail(form, "");
+    const asked = new AbortController();
+    return new Promise((resolve) => {
+      const end = (signer?: Signer) => {
+        asked.abort();
+        password.value = "";
+        dialog.close();
+        resolve(signer);
+      };
+      const { signal } = asked;
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        void this.#attempt(form, async () => end(await this.app.unlock(record, password.value)));
+      }, { signal });
+      need(form, "[data-do=cancel]").addEventListener("click", () => end(), { signal });
+      dialog.addEventListener("cancel", () => end(), { signal });
+      this.ended.addEventListener("abort", () => end(), { signal });
+      dialog.showModal();
+      password.focus();
+    });
+  }
+
+  /**
+   * Adds a way to the account, and reports whether that was done. A session that a
+   * passkey began may not: then the key signs in anew, after which the forms of this
+   * page are those of a session that is over. What goes wrong is said on the page
+   * that comes in its place.
+   */
+  async #adding(signer: Signer, form: string, work: () => Promise<void>): Promise<boolean> {
+    const anew = "byPasskey" in need(this.main, "h1").dataset;
+    if (anew) {
+      const { signIn } = await this.app.identity();
+      await signIn(this.app.api, signer);
+    }
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (!anew) throw error;
+      const reason = await this.app.reason(error);
+      await this.#again();
+      const place = need(document, form);
+      const around = place.closest("details");
+      if (around) around.open = true;
+      fail(place, reason);
+      return false;
+    }
+  }
 
   /** Runs what needs an identity's key, asking for the password where it is locked. */
   #signed(form: HTMLFormElement, work: (signer: Signer) => Promise<void>): void {
@@ -104,8 +186,9 @@ class Account {
     this.#signed(form, async (signer) => {
       const { addPasskey } = await this.app.identity();
       const name = need<HTMLInputElement>(form, "[name=name]").value;
-      await addPasskey(this.app.api, signer, { ...(await makePasskey()), name });
-      await this.#again();
+      const added = await this.#adding(signer, "form[data-do=add-passkey]", async () =>
+        addPasskey(this.app.api, signer, { ...(await makePasskey()), name }));
+      if (added) await this.#again();
     });
   }
 
@@ -113,7 +196,6 @@ class Account {
   mountKeys(): void {
     const list = need(this.main, "#browser-keys");
     const template = need<HTMLTemplateElement>(this.main, "#browser-key");
-    const mine = new Set([...this.main.querySelectorAll<HTMLElement>("[data-identity]")].map((e) => e.dataset["identity"]));
     list.hidden = this.records.length === 0;
     for (const record of this.records) {
       const item = need<HTMLElement>(template.content.cloneNode(true) as DocumentFragment, "li");
@@ -122,11 +204,13 @@ class Account {
       offer(need(item, "[data-do=download]"), record.bep, backupName(record.name, record.bapId));
       need(item, "[data-do=download]").addEventListener("click", () => void this.app.keystore.markSaved(record.bapId));
       const upload = need<HTMLButtonElement>(item, "[data-do=upload]");
-      upload.hidden = !mine.has(record.bapId);
+      upload.hidden = !this.mine.has(record.bapId);
       upload.addEventListener("click", () => {
         void this.#attempt(item, async () => {
           const { saveBackup } = await this.app.identity();
-          await saveBackup(this.app.api, record.bapId, record.bep);
+          const signer = await this.#voucher([record.bapId, ...this.mine.keys()], (name) => say("vouch-backup", { name }));
+          if (!signer) return;
+          await saveBackup(this.app.api, signer, record.bapId, record.bep);
           await this.#again();
         });
       });
@@ -174,9 +258,8 @@ class Account {
     const place = need(this.main, "#link");
     place.hidden = false;
     mountImport(this.app, place, this.ended, async ({ identity, record }) => {
-      const { linkIdentity } = await this.app.identity();
       try {
-        await linkIdentity(this.app.api, identity, record.name);
+        if (!this.mine.has(identity.bapId) && !(await this.#link(identity, record.name))) return identity.forget();
       } catch (error) {
         identity.forget(); // it is of no account, so nothing is to be signed with it
         throw error;
@@ -185,5 +268,35 @@ class Account {
       await this.app.keep(record);
       await this.#again();
     });
+  }
+
+  /** Links an identity to this account, and reports whether that was done. */
+  async #link(identity: Signer, name: string): Promise<boolean> {
+    const added = name || identity.bapId;
+    const voucher = await this.#voucher([...this.mine.keys()], (by) => say("vouch-link", { name: by, added }));
+    if (!voucher) return false;
+    const { linkIdentity } = await this.app.identity();
+    return this.#adding(voucher, "#link form[data-do=import]", async () => {
+      await linkIdentity(this.app.api, identity, name, voucher);
+    });
+  }
+
+  /** Takes an identity out, which another signs. */
+  mountTakingOut(): void {
+    for (const button of this.main.querySelectorAll<HTMLButtonElement>("[data-do=take-out]")) {
+      const { bapId = "", name = "" } = button.dataset;
+      const others = [...this.mine.keys()].filter((id) => id !== bapId);
+      button.hidden = others.length === 0;
+      button.addEventListener("click", () => {
+        if (!confirm(say("take-out", { name }))) return;
+        void this.#attempt(button.parentElement as HTMLElement, async () => {
+          const signer = await this.#voucher(others, (by) => say("vouch-remove", { name: by, removed: name }));
+          if (!signer) return;
+          const { removeIdentity } = await this.app.identity();
+          await removeIdentity(this.app.api, signer, bapId);
+          await this.#again();
+        });
+      });
+    }
   }
 }

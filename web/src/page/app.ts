@@ -11,6 +11,11 @@ import { PasskeyError, RefusedError } from "./passkey";
 /** The ways to prove an identity, in the order of the page. */
 export type Way = "browser" | "new" | "import" | "wallet" | "passkey" | "command";
 
+/** No key that could sign for the account is at hand. */
+export class NoVoucherError extends Error {
+  override readonly name = "NoVoucherError";
+}
+
 /** The event on the document that says that keys were dropped. */
 export const locked = "countersign-locked";
 
@@ -147,6 +152,7 @@ export class App {
   /** Says an error to a person. What is no refusal is a mistake of ours, and reported as one. */
   async reason(error: unknown): Promise<string> {
     if (error instanceof TypeError) return say("offline"); // what fetch and import throw
+    if (error instanceof NoVoucherError) return say("no-voucher");
     if (error instanceof PasskeyError) return say("passkey-refused");
     if (error instanceof RefusedError) return say("refused", { reason: error.message });
     if (error instanceof StorageError) return say("no-storage");

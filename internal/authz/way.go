@@ -1,0 +1,101 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// WayKind is what kind of way to an account something is.
+type WayKind string
+
+// The ways to an account: what proves it, and what is given out to who proved it.
+const (
+	WayIdentity WayKind = "identity"
+	WayPasskey  WayKind = "passkey"
+	WayBackup   WayKind = "backup"
+)
+
+// Way is something by which somebody gets at an account. Each is added with a
+// signature by a key that the account has (decision 0022), and its owner is told of
+// it at the next sign-in by every other way.
+type Way struct {
+	Kind WayKind
+	// ID names it among its kind: a BAP id or a passkey's id.
+	ID    string
+	BAPID string
+	// Name is the passkey's, or the identity's.
+	Name    string
+	AddedAt time.Time
+	// Network is where it was added from, coarse.
+	Network string
+}
+
+// signedNotesEvery is how often a sign-in with a key is noted. Within that time a
+// way may be told of twice, never too seldom.
+const signedNotesEvery = time.Minute
+
+// NewWays returns the ways that were added to the owner's account between the last
+// sign-in in the same way as this session's and this session, oldest first, as far as
+// they are there still. Somebody who added a way and signed in by it changes nothing
+// in that: each way has a last sign-in of its own.
+func (s *Service) NewWays(ctx context.Context, owner Owner) ([]Way, error) {
+	if owner.NewsSince.IsZero() {
+		return nil, nil
+	}
+	return s.waysAdded(ctx, owner)
+}
+
+// waysAdded are the ways from n.NewsSince on and before n.AuthTime, but for the one
+// that signed in.
+func (s *Service) waysAdded(ctx context.Context, n Owner) ([]Way, error) {
+	var identities []Identity
+	var passkeys []Passkey
+	var backups []Backup
+	var asking sync.WaitGroup // together they take as long as one, where the database is elsewhere
+	var failed [3]error
+	asking.Go(func() { identities, failed[0] = s.store.Identities(ctx, n.AccountID) })
+	asking.Go(func() { passkeys, failed[1] = s.store.Passkeys(ctx, n.AccountID) })
+	asking.Go(func() { backups, failed[2] = s.store.Backups(ctx, n.AccountID) })
+	asking.Wait()
+	if err := errors.Join(failed[:]...); err != nil {
+		return nil, err
+	}
+	var all []Way
+	names := map[string]string{}
+	for _, i := range identities {
+		names[i.BAPID] = i.DisplayName()
+		if i.BAPID != n.BAPID {
+			all = append(all, Way{WayIdentity, i.BAPID, i.BAPID, names[i.BAPID], i.CreatedAt, i.Network})
+		}
+	}
+	for _, p := range passkeys {
+		if p.ID != n.Passkey {
+			all = append(all, Way{WayPasskey, p.ID, p.BAPID, p.Name, p.CreatedAt, p.Network})
+		}
+	}
+	for _, b := range backups {
+		all = append(all, Way{WayBackup, b.BAPID, b.BAPID, names[b.BAPID], b.UpdatedAt, b.Network})
+	}
+	all = slices.DeleteFunc(all, func(w Way) bool { return w.AddedAt.Before(n.NewsSince) || !w.AddedAt.Before(n.AuthTime) })
+	slices.SortStableFunc(all, func(a, b Way) int { return a.AddedAt.Compare(b.AddedAt) })
+	return all, nil
+}
+
+var (
+	errPasskeySession = refuse(Forbidden, "a session that a passkey began adds no way to an account: sign in with the identity's key first")
+	errNoVouch        = refuse(VouchRequired, "a session alone adds no identity: send X-Vouch-Token, the same request signed by an identity that the account has")
+	errBadVouch       = "X-Vouch-Token is not accepted: sign this very request with the member key of an identity that the account has"
+	errOnlySigned     = refuse(VouchRequired, "a session alone may not do this: sign the request with the member key of an identity of the account, in X-Auth-Token")
+)
+
+// mayAdd refuses who may not add a way: a passkey is something that its owner could
+// lose for an hour, and must not become a key for good.
+func mayAdd(owner Owner) error {
+	if owner.Method == MethodPasskey {
+		return errPasskeySession
+	}
+	return nil
+}

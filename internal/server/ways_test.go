@@ -1,0 +1,344 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign.dev/bitcoinauth"
+)
+
+const (
+	identitiesPath = "/api/user/bap-ids"
+	vouchHeader    = "X-Vouch-Token"
+)
+
+// linkBody is a request to link a person's identity.
+func linkBody(t testing.TB, added string) string {
+	t.Helper()
+	return `{"aud":"` + testIssuer + `","bapId":"` + bapIDOf(t, added) + `","name":"` + added + `"}`
+}
+
+// link adds a person's identity to the account of a session; another vouches.
+func (h *house) link(cookie, added, voucher string) reply {
+	h.t.Helper()
+	body := linkBody(h.t, added)
+	return h.send(http.MethodPost, identitiesPath, body, append(slices.Clone(jsonBody), "Cookie", cookie,
+		bitcoinauth.Header, h.sign(added, identitiesPath, body), vouchHeader, h.sign(voucher, identitiesPath, body))...)
+}
+
+// removeIdentity takes a person's identity out of the account of who signs.
+func (h *house) removeIdentity(gone, signer string) reply {
+	h.t.Helper()
+	return h.signed(signer, http.MethodPost, identitiesPath+"/"+bapIDOf(h.t, gone)+"/remove", `{"aud":"`+testIssuer+`"}`)
+}
+
+// identities are the BAP ids of the account of a session.
+func (h *house) identities(cookie string) (ids []string) {
+	h.t.Helper()
+	var answer struct {
+		BAPIDs []struct {
+			ID string `json:"bap_id"`
+		} `json:"bapIds"`
+	}
+	r := h.send(http.MethodGet, identitiesPath, "", "Cookie", cookie).wantOK()
+	if err := json.Unmarshal([]byte(r.body), &answer); err != nil {
+		h.t.Fatal(err)
+	}
+	for _, i := range answer.BAPIDs {
+		ids = append(ids, i.ID)
+	}
+	return ids
+}
+
+// wantVouch is the refusal of a request that a key of the account did not sign.
+func (r reply) wantVouch() {
+	r.t.Helper()
+	r.wantError(http.StatusForbidden, "access_denied")
+	if r.text("code") != "VOUCH_REQUIRED" {
+		r.t.Errorf("%s", r.body)
+	}
+}
+
+func TestN07_LinkingAnIdentityTakesASessionTheNewKeyAndOneThatTheAccountHas(t *testing.T) {
+	h := newHouse(t)
+	cookie, mallory := h.signIn("alice"), h.signIn("mallory")
+	body := linkBody(t, "alice-work")
+	send := func(body, token, vouch string, header ...string) reply {
+		t.Helper()
+		header = append(slices.Clone(jsonBody), header...)
+		if token != "" {
+			header = append(header, bitcoinauth.Header, token)
+		}
+		if vouch != "" {
+			header = append(header, vouchHeader, vouch)
+		}
+		return h.send(http.MethodPost, identitiesPath, body, header...)
+	}
+	by := func(name string) string { t.Helper(); return h.sign(name, identitiesPath, body) }
+	mine := []string{"Cookie", cookie}
+
+	send(body, by("alice-work"), by("alice")).wantError(http.StatusUnauthorized, "unauthorized") // no session
+	send(body, "", by("alice"), mine...).wantError(http.StatusUnauthorized, "unauthorized")
+	send(body, by("mallory"), by("alice"), mine...).wantError(http.StatusForbidden, "access_denied")
+	send(body, by("alice-work"), "", mine...).wantVouch()
+	send(body, by("alice-work"), "nonsense", mine...).wantVouch()
+	send(body, by("alice-work"), by("mallory"), mine...).wantVouch()         // another account's
+	send(body, by("alice-work"), by("nobody"), mine...).wantVouch()          // no account's
+	send(body, by("alice-work"), by("alice-work"), mine...).wantVouch()      // the new key's own
+	send(body, by("alice-work"), by("alice"), "Cookie", mallory).wantVouch() // another session's
+	one := by("alice-work")
+	send(body, one, one, mine...).wantVouch()
+	send(body, by("alice-work"), h.sign("alice", identitiesPath, linkBody(t, "other")), mine...).wantVouch()
+	send(body, by("alice-work"), h.sign("alice", identitiesPath+"?x=1", body), mine...).wantVouch()
+	send(body, by("alice-work"), h.sign("alice", identitiesPath, ""), mine...).wantVouch()
+	stale := by("alice")
+	h.advance(6 * time.Minute)
+	send(body, by("alice-work"), stale, mine...).wantVouch()
+	early := h.sign("alice", identitiesPath, body)
+	h.advance(-6 * time.Minute)
+	send(body, by("alice-work"), early, mine...).wantVouch()
+	elsewhere := strings.Replace(body, testIssuer, "https://other.example", 1)
+	send(elsewhere, h.sign("alice-work", identitiesPath, elsewhere), h.sign("alice", identitiesPath, elsewhere), mine...).
+		wantError(http.StatusBadRequest, "invalid_request")
+	if got := h.identities(cookie); !slices.Equal(got, []string{bapIDOf(t, "alice")}) {
+		t.Fatalf("linked %v", got)
+	}
+
+	// A refused request used up neither signature; a good one both.
+	token, vouch := by("alice-work"), by("alice")
+	send(body, token, "", mine...).wantVouch()
+	send(body, by("mallory"), vouch, mine...).wantError(http.StatusForbidden, "access_denied")
+	send(body, token, vouch, mine...).wantOK()
+	h.removeIdentity("alice-work", "alice").wantOK()
+	send(body, token, by("alice"), mine...).wantError(http.StatusUnauthorized, "unauthorized")
+	send(body, by("alice-work"), vouch, mine...).wantVouch()
+
+	// Any identity of the account vouches, not only the session's.
+	send(body, by("alice-work"), by("alice"), mine...).wantOK()
+	h.link(cookie, "alice-home", "alice-work").wantOK()
+	h.signIn("bob")
+	h.link(cookie, "bob", "alice").wantError(http.StatusForbidden, "access_denied") // has an account
+}
+
+// Sigma's command line asks it with a session alone, at each sign-up.
+func TestLinkingWhatIsLinkedIsAnsweredAsEverAndChangesNothing(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	r := h.postJSON(identitiesPath, map[string]any{"bapId": bapIDOf(t, "alice"), "name": "x", "isPrimary": true, "counter": 0}, "Cookie", cookie).wantOK()
+	if linked, _ := r.members()["bapId"].(map[string]any); linked["bap_id"] != bapIDOf(t, "alice") || linked["name"] == "x" {
+		t.Errorf("%s", r.body)
+	}
+	h.link(cookie, "alice", "alice").wantOK()
+	h.signIn("bob")
+	h.postJSON(identitiesPath, map[string]any{"bapId": bapIDOf(t, "bob")}, "Cookie", cookie).wantError(http.StatusUnauthorized, "unauthorized")
+	if got := kinds(h.events(cookie)); !slices.Equal(got, []string{"signed-in"}) {
+		t.Errorf("told %v", got)
+	}
+}
+
+func TestASessionThatAPasskeyBeganAddsNoWay(t *testing.T) {
+	h := newHouse(t)
+	a := h.registered("alice")
+	key := h.signIn("alice")
+	c := h.passkeyOptions(key)
+	touch := cookieOf(h.passkeySignIn(a).wantOK())
+	h.link(touch, "alice-work", "alice").wantError(http.StatusForbidden, "access_denied")
+	h.postJSON(passkeyOptionsPath, map[string]any{}, "Cookie", touch).wantError(http.StatusForbidden, "access_denied")
+	second := newAuthenticator(t)
+	h.addPasskey(touch, "alice", c, second.create(c.Options)).wantError(http.StatusForbidden, "access_denied")
+	h.link(touch, "alice", "alice").wantOK() // it is linked
+	h.addPasskey(key, "alice", c, second.create(c.Options)).wantOK()
+	h.link(key, "alice-work", "alice").wantOK()
+}
+
+func TestAnIdentityIsTakenOutByAnotherWithAllThatItAloneCarried(t *testing.T) {
+	h := newHouse(t)
+	alice := h.signIn("alice")
+	h.link(alice, "alice-work", "alice").wantOK()
+	work := h.signIn("alice-work")
+	a := h.registered("alice-work")
+	touch := cookieOf(h.passkeySignIn(a).wantOK())
+	h.saveBackup("alice-work", bep(t, "alice-work")).wantOK()
+	h.saveBackup("alice", bep(t, "alice")).wantOK()
+	allowed := map[string][]string{} // by whom → access and refresh token
+	for who, cookie := range map[string]string{"alice": alice, "work": work, "touch": touch} {
+		d := h.ask("pub-a", "openid offline_access")
+		h.approve(cookie, d.userCode)
+		tokens := h.poll(d).wantOK()
+		allowed[who] = []string{tokens.text("access_token"), tokens.text("refresh_token")}
+	}
+	unfetched := h.ask("pub-a", "openid")
+	signed := h.approveSigned("alice-work", unfetched.userCode)
+
+	h.removeIdentity("alice-work", "alice-work").wantError(http.StatusForbidden, "access_denied")
+	h.removeIdentity("alice", "alice").wantError(http.StatusForbidden, "access_denied")
+	h.removeIdentity("alice-work", "mallory").wantError(http.StatusNotFound, "not_found")
+	h.removeIdentity("nobody", "alice").wantError(http.StatusNotFound, "not_found")
+	path := identitiesPath + "/" + bapIDOf(t, "alice-work") + "/remove"
+	for _, cookie := range []string{alice, work, touch} {
+		h.postJSON(path, map[string]any{"aud": testIssuer}, "Cookie", cookie).wantVouch()
+	}
+	h.signed("alice", http.MethodPost, path, `{"aud":"https://other.example"}`).wantError(http.StatusBadRequest, "invalid_request")
+	if got := h.identities(alice); len(got) != 2 {
+		t.Fatalf("%v", got)
+	}
+
+	h.removeIdentity("alice-work", "alice").wantOK()
+	h.removeIdentity("alice-work", "alice").wantError(http.StatusNotFound, "not_found")
+	if got := h.identities(alice); !slices.Equal(got, []string{bapIDOf(t, "alice")}) {
+		t.Errorf("%v", got)
+	}
+	if !h.signedOut(work) || !h.signedOut(touch) || h.signedOut(alice) {
+		t.Error("not its sessions ended")
+	}
+	h.passkeySignIn(a).wantError(http.StatusUnauthorized, "unauthorized")
+	for _, who := range []string{"work", "touch"} {
+		h.userInfo(allowed[who][0]).wantError(http.StatusUnauthorized, "invalid_token")
+		h.postForm(tokenPath, refreshForm("pub-a", allowed[who][1])).wantError(http.StatusBadRequest, "invalid_grant")
+	}
+	h.userInfo(allowed["alice"][0]).wantOK()
+	h.poll(unfetched).wantError(http.StatusBadRequest, "access_denied")
+	h.send(http.MethodGet, backupPath+"?bapId="+bapIDOf(t, "alice"), "", "Cookie", alice).wantOK()
+	h.send(http.MethodGet, backupPath+"?bapId="+bapIDOf(t, "alice-work"), "", "Cookie", alice).wantError(http.StatusNotFound, "not_found")
+
+	// What it did is remembered; its key begins anew, with nothing of the account.
+	h.send(http.MethodGet, "/device/done/"+signed, "", "Cookie", alice).wantPage(200, "Public A")
+	h.send(http.MethodGet, "/account", "", "Cookie", alice).wantPage(200, "alice-work")
+	h.send(http.MethodGet, "/api/grants/"+signed+"/receipt", "", "Cookie", alice).wantOK()
+	anew := h.signIn("alice-work")
+	if got := h.identities(anew); !slices.Equal(got, []string{bapIDOf(t, "alice-work")}) {
+		t.Errorf("%v", got)
+	}
+	h.userInfo(allowed["work"][0]).wantError(http.StatusUnauthorized, "invalid_token")
+	if !strings.Contains(h.log.String(), "identity removed") {
+		t.Error("nothing in the log")
+	}
+}
+
+func TestWithAPasskeyGoItsSessionsAndWhatTheyAllowed(t *testing.T) {
+	h := newHouse(t)
+	key, lost, kept := h.signIn("alice"), h.registered("alice"), h.registered("alice")
+	byLost, byKept := cookieOf(h.passkeySignIn(lost).wantOK()), cookieOf(h.passkeySignIn(kept).wantOK())
+	allowed := map[string]string{}
+	for _, cookie := range []string{key, byLost, byKept} {
+		d := h.ask("pub-a", "openid")
+		h.approve(cookie, d.userCode)
+		allowed[cookie] = h.poll(d).wantOK().text("access_token")
+	}
+	half := h.ask("pub-a", "openid")
+	h.approve(byLost, half.userCode)
+	h.postJSON(passkeysPath+"/"+b64(lost.id)+"/remove", map[string]any{}, "Cookie", key).wantOK()
+	if !h.signedOut(byLost) || h.signedOut(byKept) || h.signedOut(key) {
+		t.Error("not its sessions ended")
+	}
+	h.userInfo(allowed[byLost]).wantError(http.StatusUnauthorized, "invalid_token")
+	h.poll(half).wantError(http.StatusBadRequest, "access_denied")
+	h.userInfo(allowed[byKept]).wantOK()
+	h.userInfo(allowed[key]).wantOK()
+}
+
+// newWay is a way as a sign-in tells of it.
+type newWay struct {
+	Kind, ID, BAPID, Name, Network string
+	AddedAt                        time.Time
+}
+
+// news is what a sign-in tells of.
+func (r reply) news() (told []string) {
+	r.t.Helper()
+	var answer struct{ NewWays []newWay }
+	if err := json.Unmarshal([]byte(r.wantOK().body), &answer); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, w := range answer.NewWays {
+		if w.Network == "" || w.ID == "" || w.BAPID == "" || w.AddedAt.IsZero() {
+			r.t.Errorf("%+v", w)
+		}
+		told = append(told, w.Kind+" "+w.Name)
+	}
+	return told
+}
+
+func TestAnOwnerIsToldOfNewWaysAtTheNextSignInByEachOther(t *testing.T) {
+	h := newHouse(t)
+	byKey := func(name string) reply {
+		h.advance(2 * time.Minute)
+		return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign(name, signInPath, ""))
+	}
+	touch := func(a *authenticator) reply {
+		h.advance(2 * time.Minute)
+		return h.passkeySignIn(a)
+	}
+	want := func(r reply, told ...string) string {
+		t.Helper()
+		if got := r.news(); !slices.Equal(got, told) {
+			t.Errorf("told %q, want %q", got, told)
+		}
+		return cookieOf(r)
+	}
+	want(byKey("alice"))
+	phone := h.registered("alice")
+	want(touch(phone))
+
+	// Whoever has the key for a moment adds ways, and signs in by each of them.
+	thief := want(byKey("alice"), "passkey My phone")
+	h.advance(2 * time.Minute)
+	h.peer = "203.0.113.9:50000"
+	h.link(thief, "mallory", "alice").wantOK()
+	theirs, c := newAuthenticator(t), h.passkeyOptions(thief)
+	h.addPasskey(thief, "alice", c, theirs.create(c.Options)).wantOK()
+	h.saveBackup("mallory", bep(t, "mallory")).wantOK()
+	h.peer = "127.0.0.1:50000"
+	want(touch(theirs), "backup mallory")
+	want(touch(theirs))
+	want(byKey("mallory"), "passkey My phone", "backup mallory")
+	want(byKey("mallory"))
+
+	// The owner is told of all of them all the same: by the key, and by the phone.
+	all := []string{"identity mallory", "passkey My phone", "backup mallory"}
+	cookie := want(byKey("alice"), all...)
+	page := h.send(http.MethodGet, "/account", "", "Cookie", cookie)
+	page.wantPage(200, "New since you last signed in", "203.0.113.0/24", "/account/passkeys/"+b64(theirs.id)+"/remove", "/account/backups/"+bapIDOf(t, "mallory")+"/remove")
+	h.send(http.MethodGet, "/device", "", "Cookie", cookie).wantPage(200, "New since you last signed in")
+	if r := h.send(http.MethodGet, "/device", "", "Cookie", thief); !strings.Contains(r.body, "New since") || strings.Contains(r.body, "203.0.113") {
+		t.Error("an older session tells of what came after it, or no more of what it told of")
+	}
+	want(touch(phone), all...)
+	want(byKey("alice"))
+	want(touch(phone))
+
+	// What was taken out is news no more.
+	h.removeIdentity("mallory", "alice").wantOK()
+	h.postJSON(passkeysPath+"/"+b64(theirs.id)+"/remove", map[string]any{}, "Cookie", cookie).wantOK()
+	if r := h.send(http.MethodGet, "/account", "", "Cookie", cookie); strings.Contains(r.body, "New since you last signed in") {
+		t.Error("the page still tells of it")
+	}
+}
+
+func TestASignInWithinAMinuteTellsOfItAgain(t *testing.T) {
+	h := newHouse(t)
+	h.signIn("alice")
+	h.advance(30 * time.Second)
+	h.registered("alice")
+	signIn := func() reply {
+		return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign("alice", signInPath, ""))
+	}
+	for range 3 {
+		if got := signIn().news(); len(got) != 1 {
+			t.Errorf("told %q", got)
+		}
+		h.advance(5 * time.Second)
+	}
+	h.advance(time.Hour)
+	if got := signIn().news(); len(got) != 1 {
+		t.Errorf("told %q", got)
+	}
+	h.advance(time.Hour)
+	if got := signIn().news(); len(got) != 0 {
+		t.Errorf("told %q", got)
+	}
+}

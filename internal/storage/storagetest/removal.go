@@ -1,0 +1,312 @@
+package storagetest
+
+import (
+	"slices"
+
+	"countersign.dev/internal/authz"
+)
+
+// cargo is everything that an identity can carry.
+type cargo struct {
+	identity authz.Identity
+	byKey    authz.Session
+	passkey  authz.Passkey
+	byTouch  authz.Session // that the passkey began
+	reviews  []authz.Review
+	backup   authz.Backup
+	signed   authz.Grant // approved without the passkey
+	touched  authz.Grant // approved with it
+	token    authz.RefreshToken
+}
+
+// load gives an identity one of each.
+func (b *bench) load(i authz.Identity) cargo {
+	b.Helper()
+	x := cargo{identity: i, passkey: b.added(i)}
+	byKey := authz.NewSession{Session: b.session(i)}
+	byKey.Session.Method, byKey.Session.Passkey = authz.MethodBAP, ""
+	byTouch := b.signIn(x.passkey, x.passkey.SignCount+1)
+	for _, n := range []authz.NewSession{byKey, byTouch} {
+		b.ok(b.store.CreateSession(b.Context(), n))
+		r := b.review()
+		r.Session = n.Session.Token
+		b.ok(b.store.CreateReview(b.Context(), r))
+		x.reviews = append(x.reviews, r)
+	}
+	x.byKey, x.byTouch, x.backup = byKey.Session, byTouch.Session, b.backup(i)
+	b.ok(b.store.SaveBackup(b.Context(), x.backup, authz.Event{}))
+	for grant, passkey := range map[*authz.Grant]string{&x.signed: "", &x.touched: x.passkey.ID} {
+		a := b.approval(b.pending(), i)
+		a.Grant.Passkey = passkey
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+		*grant = a.Grant
+		if passkey == "" {
+			r, err := b.store.DeviceRequestByID(b.Context(), a.RequestID)
+			b.ok(err)
+			x.token = authz.RefreshToken{Token: b.hash(), GrantID: a.Grant.ID, ExpiresAt: at(6000)}
+			b.ok(b.store.RedeemDeviceRequest(b.Context(), authz.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(20), RefreshToken: &x.token}))
+		}
+	}
+	return x
+}
+
+// alive says what of it is there, as another server sees it.
+func (b *bench) alive(x cargo) (there []string) {
+	b.Helper()
+	other := b.connect()
+	note := func(what string, err error) {
+		b.Helper()
+		if err == nil {
+			there = append(there, what)
+		} else {
+			b.refused(err, authz.ErrNotFound)
+		}
+	}
+	_, err := other.Identity(b.Context(), x.identity.BAPID)
+	note("identity", err)
+	for what, token := range map[string]authz.Hash{"session by key": x.byKey.Token, "session by passkey": x.byTouch.Token} {
+		_, err := other.Session(b.Context(), token, at(0))
+		note(what, err)
+	}
+	_, err = other.Passkey(b.Context(), x.passkey.ID)
+	note("passkey", err)
+	for i, what := range []string{"review by key", "review by passkey"} {
+		_, err := other.TakeReview(b.Context(), x.reviews[i].ID, x.reviews[i].Session, at(0))
+		if err == nil {
+			b.ok(other.CreateReview(b.Context(), x.reviews[i]))
+		}
+		note(what, err)
+	}
+	_, err = other.Backup(b.Context(), x.identity.AccountID, x.identity.BAPID)
+	note("backup", err)
+	for what, id := range map[string]string{"grant by key": x.signed.ID, "grant by passkey": x.touched.ID} {
+		_, _, err := other.LiveGrant(b.Context(), id, at(40))
+		note(what, err)
+	}
+	slices.Sort(there)
+	return there
+}
+
+// allOfIt is what alive says of cargo that nobody has touched.
+var allOfIt = []string{
+	"backup", "grant by key", "grant by passkey", "identity", "passkey", "review by key", "review by passkey", "session by key", "session by passkey",
+}
+
+// removal makes the removal of an identity by another.
+func (b *bench) removal(gone, signer authz.Identity) authz.IdentityRemoval {
+	return authz.IdentityRemoval{
+		AccountID: signer.AccountID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30), Event: b.event(signer.AccountID),
+	}
+}
+
+// linked adds an identity to an account.
+func (b *bench) linked(voucher authz.Identity) authz.Identity {
+	b.Helper()
+	i := b.newIdentity(voucher.AccountID)
+	b.ok(b.store.LinkIdentity(b.Context(), i, voucher.BAPID, b.event(i.AccountID)))
+	return i
+}
+
+var removalCases = []testCase{
+	{"with an identity goes what it alone carried, and nothing else", func(b *bench) {
+		a, first := b.account()
+		_, stranger := b.account()
+		second := b.linked(first)
+		mine, stays, theirs := b.load(second), b.load(first), b.load(stranger)
+		over := b.approval(b.pending(), second)
+		over.Grant.ExpiresAt = at(25)
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), over))
+		revoked := b.approval(b.pending(), second)
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), revoked))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: revoked.Grant.ID, At: at(22)}))
+		for _, x := range []cargo{mine, stays, theirs} {
+			b.same(b.alive(x), allOfIt)
+		}
+
+		r := b.removal(second, first)
+		r.Event.At = at(9999)
+		b.ok(b.store.RemoveIdentity(b.Context(), r))
+		b.same(b.alive(mine), []string(nil))
+		b.same(b.alive(stays), allOfIt)
+		b.same(b.alive(theirs), allOfIt)
+		latest, err := b.store.Events(b.Context(), a.ID, 1)
+		b.ok(err)
+		b.same(latest, []authz.Event{r.Event})
+
+		// What is over keeps its time, receipts stay, and no token is renewed.
+		over.Grant.RevokedAt, revoked.Grant.RevokedAt = authz.Grant{}.RevokedAt, at(22)
+		mine.signed.RevokedAt, mine.signed.LastUsedAt, mine.touched.RevokedAt = at(30), at(20), at(30)
+		for _, want := range []authz.Grant{over.Grant, revoked.Grant, mine.signed, mine.touched} {
+			got, err := b.store.Grant(b.Context(), want.ID)
+			b.ok(err)
+			b.same(got, want)
+			_, err = b.store.Receipt(b.Context(), want.ID)
+			b.ok(err)
+		}
+		b.refused(b.store.RotateRefreshToken(b.Context(), b.rotation(mine.token, at(31))), authz.ErrNotFound)
+
+		b.refused(b.store.RemoveIdentity(b.Context(), b.removal(second, first)), authz.ErrNotFound)
+		again := authz.Account{ID: b.word("account"), CreatedAt: at(40)}
+		second.AccountID = again.ID
+		b.ok(b.store.CreateAccount(b.Context(), again, second)) // its key begins anew, with nothing
+		b.same(b.alive(cargo{identity: second, reviews: mine.reviews, signed: mine.signed, touched: mine.touched}), []string{"identity"})
+	}},
+	{"an identity is removed by another of its account, not by itself, and never the last", func(b *bench) {
+		a, first := b.account()
+		_, stranger := b.account()
+		second := b.linked(first)
+		mine := b.load(second)
+		before, err := b.store.Events(b.Context(), a.ID, 100)
+		b.ok(err)
+		foreign := stranger
+		foreign.AccountID = a.ID
+		for _, r := range []authz.IdentityRemoval{
+			b.removal(second, second), b.removal(second, stranger), b.removal(second, foreign), b.removal(stranger, first),
+			b.removal(second, authz.Identity{AccountID: a.ID}), b.removal(authz.Identity{BAPID: "nobody"}, first),
+			b.removal(second, authz.Identity{AccountID: "nobody", BAPID: first.BAPID}),
+		} {
+			b.refused(b.store.RemoveIdentity(b.Context(), r), authz.ErrNotFound)
+		}
+		b.same(b.alive(mine), allOfIt)
+		after, err := b.store.Events(b.Context(), a.ID, 100)
+		b.ok(err)
+		b.same(after, before)
+		b.ok(b.store.RemoveIdentity(b.Context(), b.removal(second, first)))
+		b.refused(b.store.RemoveIdentity(b.Context(), b.removal(first, second)), authz.ErrNotFound)
+		b.refused(b.store.RemoveIdentity(b.Context(), b.removal(first, first)), authz.ErrNotFound)
+		left, err := b.store.Identities(b.Context(), a.ID)
+		b.ok(err)
+		b.same(left, []authz.Identity{first})
+	}},
+	{"of identities that remove each other at once one stays, on two servers too", func(b *bench) {
+		stores := []authz.Store{b.store, b.connect()}
+		for range 5 {
+			a, first := b.account()
+			all := []authz.Identity{first, b.linked(first), b.linked(first)}
+			errs := race(2*len(all), func(n int) error { // each removes both others
+				gone, signer := all[n%3], all[(n+1+n/3)%3]
+				return stores[n%2].RemoveIdentity(b.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30)})
+			})
+			b.count(errs, 2, is(authz.ErrNotFound))
+			left, err := b.store.Identities(b.Context(), a.ID)
+			b.ok(err)
+			b.same(len(left), 1)
+		}
+	}},
+	{"what is done as an identity while it is removed is done before, or not at all, on two servers too", func(b *bench) {
+		stores := []authz.Store{b.store, b.connect()}
+		for range 3 {
+			a, first := b.account()
+			gone := b.linked(first)
+			there := b.added(gone, func(p *authz.Passkey) { p.SignCount = 0 })
+			byKey, byTouch := authz.NewSession{Session: b.session(gone), SignedInBefore: at(1)}, b.signIn(there, 0)
+			passkey, backup, linked := b.passkey(gone), b.backup(gone), b.newIdentity(a.ID)
+			signed, touched := b.approval(b.pending(), gone), b.approval(b.pending(), gone)
+			touched.Grant.Passkey = there.ID
+			doings := []func(s authz.Store) error{
+				func(s authz.Store) error {
+					return s.RemoveIdentity(b.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: first.BAPID, At: at(30)})
+				},
+				func(s authz.Store) error { return s.CreateSession(b.Context(), byKey) },
+				func(s authz.Store) error { return s.CreateSession(b.Context(), byTouch) },
+				func(s authz.Store) error { return s.AddPasskey(b.Context(), passkey, 100, authz.Event{}) },
+				func(s authz.Store) error { return s.SaveBackup(b.Context(), backup, authz.Event{}) },
+				func(s authz.Store) error { return s.LinkIdentity(b.Context(), linked, gone.BAPID, authz.Event{}) },
+				func(s authz.Store) error { return s.ApproveDeviceRequest(b.Context(), signed) },
+				func(s authz.Store) error { return s.ApproveDeviceRequest(b.Context(), touched) },
+			}
+			errs := race(len(doings), func(n int) error { return doings[n](stores[n%2]) })
+			b.ok(errs[0])
+			for _, err := range errs[1:] {
+				if err != nil {
+					b.same(authz.Promised(err), true)
+				}
+			}
+			b.same(b.alive(cargo{
+				identity: gone, byKey: byKey.Session, byTouch: byTouch.Session, passkey: passkey,
+				reviews: []authz.Review{b.review(), b.review()}, signed: signed.Grant, touched: touched.Grant,
+			}), []string(nil))
+			_, err := b.store.Identity(b.Context(), linked.BAPID)
+			b.refused(err, errs[5])
+		}
+	}},
+	{"with a passkey go its sessions and what they allowed, and nothing else", func(b *bench) {
+		a, i := b.account()
+		second := b.linked(i)
+		mine, other, stays := b.load(i), b.load(second), b.added(i)
+		kept := b.signIn(stays, stays.SignCount+1)
+		b.ok(b.store.CreateSession(b.Context(), kept))
+		e := b.event(a.ID)
+		e.At = at(9999)
+		b.ok(b.store.RemovePasskey(b.Context(), a.ID, mine.passkey.ID, at(30), e))
+		b.same(b.alive(mine), []string{"backup", "grant by key", "identity", "review by key", "session by key"})
+		b.same(b.alive(other), allOfIt)
+		_, err := b.store.Session(b.Context(), kept.Session.Token, at(0))
+		b.ok(err)
+		latest, err := b.store.Events(b.Context(), a.ID, 1)
+		b.ok(err)
+		b.same(latest, []authz.Event{e})
+		mine.touched.RevokedAt = at(30)
+		got, err := b.store.Grant(b.Context(), mine.touched.ID)
+		b.ok(err)
+		b.same(got, mine.touched)
+	}},
+	{"with a passkey go sessions and grants of which nobody noted which passkey it was", func(b *bench) {
+		a, i := b.account()
+		second := b.linked(i)
+		p := b.added(i)
+		old, others := b.session(i), b.session(second)
+		old.Passkey, others.Passkey = "", ""
+		unknown, foreign := b.approval(b.pending(), i), b.approval(b.pending(), second)
+		unknown.Grant.ACR, foreign.Grant.ACR = authz.ACRPasskey, authz.ACRPasskey
+		for _, s := range []authz.Session{old, others} {
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
+		}
+		for _, approval := range []authz.Approval{unknown, foreign} {
+			b.ok(b.store.ApproveDeviceRequest(b.Context(), approval))
+		}
+		b.ok(b.store.RemovePasskey(b.Context(), a.ID, p.ID, at(30), b.event(a.ID)))
+		for _, x := range []struct {
+			s    authz.Session
+			g    authz.Grant
+			want error
+		}{{old, unknown.Grant, authz.ErrNotFound}, {others, foreign.Grant, nil}} {
+			_, err := b.store.Session(b.Context(), x.s.Token, at(0))
+			b.refused(err, x.want)
+			_, _, err = b.store.LiveGrant(b.Context(), x.g.ID, at(40))
+			b.refused(err, x.want)
+		}
+	}},
+	{"what is done with a passkey while it is removed is done before, or not at all, on two servers too", func(b *bench) {
+		stores := []authz.Store{b.store, b.connect()}
+		for range 5 {
+			a, i := b.account()
+			p := b.added(i, func(p *authz.Passkey) { p.SignCount = 0 })
+			approvals, sessions := make([]authz.Approval, 6), make([]authz.NewSession, 6)
+			for n := range approvals {
+				approvals[n], sessions[n] = b.approval(b.pending(), i), b.signIn(p, 0)
+				approvals[n].Grant.Passkey = p.ID
+			}
+			errs := race(13, func(n int) error {
+				switch s := stores[n/2%2]; {
+				case n == 12:
+					return s.RemovePasskey(b.Context(), a.ID, p.ID, at(30), authz.Event{})
+				case n%2 == 0:
+					return s.ApproveDeviceRequest(b.Context(), approvals[n/2])
+				default:
+					return s.CreateSession(b.Context(), sessions[n/2])
+				}
+			})
+			b.ok(errs[12])
+			for n := range approvals {
+				if errs[2*n] != nil {
+					b.refused(errs[2*n], authz.ErrGone)
+				}
+				_, _, err := b.store.LiveGrant(b.Context(), approvals[n].Grant.ID, at(40))
+				b.refused(err, authz.ErrNotFound)
+				_, err = b.store.Session(b.Context(), sessions[n].Session.Token, at(0))
+				b.refused(err, authz.ErrNotFound)
+			}
+		}
+	}},
+}
