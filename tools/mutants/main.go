@@ -87,8 +87,8 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	// PostgreSQL runs as a user of its own, below this directory.
-	if err := os.Chmod(work, 0o711); err != nil {
+	// PostgreSQL runs as a user of its own, and removes what it has in here.
+	if err := os.Chmod(work, 0o777|os.ModeSticky); err != nil {
 		return err
 	}
 	h := &house{options: o, dir: work}
