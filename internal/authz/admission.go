@@ -59,6 +59,7 @@ const (
 	// creationBurst is how many minutes' worth may come at once: a classroom or a
 	// build farm that starts together, not a flood.
 	creationBurst = 2
+	creationHolds = creationBurst * time.Minute
 	// creationWide is how much more a /24 or /48 may start than one address of it.
 	creationWide = 4
 	// creationRemembered bounds each of the two generations of networks, to some
@@ -129,7 +130,6 @@ func (l *allowance) take(now time.Time, whose []allowed) bool {
 	if l.every == 0 {
 		return true
 	}
-	const holds = creationBurst * time.Minute
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	has, every := true, int64(l.every)
@@ -137,7 +137,7 @@ func (l *allowance) take(now time.Time, whose []allowed) bool {
 	for i, w := range whose {
 		before[i] = l.whole(w, now.UnixNano())
 		after[i] = before[i] + every
-		has = has && after[i]-now.UnixNano() <= int64(holds)
+		has = has && after[i]-now.UnixNano() <= int64(creationHolds)
 		every /= creationWide
 	}
 	for i, w := range whose {
@@ -150,10 +150,15 @@ func (l *allowance) take(now time.Time, whose []allowed) bool {
 	return has
 }
 
+// whole is when an allowance is whole again. A time that is farther away than any
+// that was given is from before the clock was set back.
 func (l *allowance) whole(w allowed, now int64) int64 {
 	at, ok := l.recent[w]
 	if !ok {
 		at = l.older[w]
+	}
+	if at-now > int64(creationHolds+readingsApart) {
+		return now
 	}
 	return max(at, now)
 }

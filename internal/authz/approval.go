@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/receipt"
 )
 
@@ -227,12 +228,12 @@ func (s *Service) statement(f Facts, issued, expires int64) receipt.Statement {
 }
 
 // checkStatement verifies field by field that a signed statement is the one of
-// this request.
+// this request. It may come from a server whose clock is ahead, as the signature may.
 func (s *Service) checkStatement(f Facts, given receipt.Statement) error {
 	now := s.now().Unix()
-	lifetime := int64(statementLifetime / time.Second)
+	lifetime, apart := int64(statementLifetime/time.Second), int64(bitcoinauth.DefaultWindow/time.Second)
 	if given.Encode() != s.statement(f, given.IssuedAt, given.ExpiresAt).Encode() ||
-		given.IssuedAt > now || given.ExpiresAt-given.IssuedAt > lifetime {
+		given.IssuedAt > now+apart || given.ExpiresAt-given.IssuedAt > lifetime {
 		return errOtherStatement
 	}
 	if now >= given.ExpiresAt {

@@ -220,7 +220,7 @@ func (s *Service) client(ctx context.Context, id string) (Client, error) {
 	default: // one that is not there is asked for again: it may be registered any moment
 		return Client{}, err
 	}
-	s.clients.put(id, c, now.Add(clientsKnown))
+	s.clients.put(id, c, now, now.Add(clientsKnown))
 	return c, err
 }
 

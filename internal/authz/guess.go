@@ -154,7 +154,7 @@ func (s *Service) failedAlike(ctx context.Context, a Asker) error {
 // noteSpent tells the operator once a window that the budget is used up.
 func (s *Service) noteSpent(ctx context.Context, t try) {
 	window := t.window.Unix()
-	if before := s.spentIn.Load(); t.spent() && before < window && s.spentIn.CompareAndSwap(before, window) {
+	if before := s.spentIn.Load(); t.spent() && before != window && s.spentIn.CompareAndSwap(before, window) {
 		s.log.WarnContext(ctx, "wrong user codes have used up the site's budget: codes are looked up only with a proof for now",
 			"failures", t.site, "budget", t.budget, "pending", s.pending.all(), "until", t.window.Add(guessWindow).UTC())
 	}

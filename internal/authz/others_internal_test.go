@@ -21,6 +21,9 @@ func TestWhatIsKnownOfOthersHoldsForAWhile(t *testing.T) {
 	if !known(0) || !known(trustOthers-time.Millisecond) || known(trustOthers) {
 		t.Error("known for another time than trusted")
 	}
+	if !known(-time.Second) || known(-time.Minute) { // somebody set the clock back
+		t.Error("trusted for longer because it was learned later than now")
+	}
 	p.setDeaf(true)
 	if known(0) {
 		t.Error("known while deaf")

@@ -16,6 +16,11 @@ const (
 	tolerance = time.Second
 )
 
+// readingsApart is how far the times of two requests that come together may be from
+// their order. What was noted for later than that is from before somebody set the
+// clock back, and counts for nothing (decision 0031).
+const readingsApart = time.Second
+
 // pace remembers when each device code was last polled, and which requests are
 // known to be pending, so that the next poll of those need not ask the store. It
 // is in memory and per node: losing it harms nobody (design D6).
@@ -55,7 +60,9 @@ func (p *pace) known(code Hash, clientID string, now time.Time) (pending bool, e
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.codes[code]
-	return c.pendingFor == clientID && !p.deaf && c.spell == p.spell && now.UnixMilli() < c.knownUntil, p.epoch
+	left := time.Duration(c.knownUntil-now.UnixMilli()) * time.Millisecond
+	trusted := left > 0 && (p.trust == 0 || left <= p.trust+readingsApart)
+	return c.pendingFor == clientID && !p.deaf && c.spell == p.spell && trusted, p.epoch
 }
 
 // remember notes that a request was read at now as pending, in an epoch.
@@ -97,13 +104,15 @@ func newPace(trust time.Duration) *pace { return &pace{trust: trust, codes: map[
 
 // early reports whether a code that was polled before is polled too soon, and
 // if so lengthens its interval and returns the new one. A code not seen yet is
-// never early: the first poll is not punished.
+// never early: the first poll is not punished. Nor is one whose last poll is still to
+// come: somebody has set the clock back.
 func (p *pace) early(code Hash, now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c, seen := p.codes[code]
 	interval := time.Duration(c.interval) * time.Millisecond
-	if !seen || time.Duration(now.UnixMilli()-c.last)*time.Millisecond >= interval-min(tolerance, interval/5) {
+	since := time.Duration(now.UnixMilli()-c.last) * time.Millisecond
+	if !seen || since >= interval-min(tolerance, interval/5) || since < -readingsApart {
 		return 0, false
 	}
 	interval = min(interval+slowDownStep, max(slowestInterval, interval))

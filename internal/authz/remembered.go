@@ -16,26 +16,28 @@ type remembered[K comparable, V any] struct {
 }
 
 type answer[V any] struct {
-	value V
-	until time.Time
+	value        V
+	since, until time.Time
 }
 
 func newRemembered[K comparable, V any](limit int) *remembered[K, V] {
 	return &remembered[K, V]{limit: limit, answers: map[K]answer[V]{}}
 }
 
+// get returns an answer that holds at now. One that is still to be given holds as
+// little as one that is over: somebody set the clock back.
 func (r *remembered[K, V]) get(key K, now time.Time) (V, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a, ok := r.answers[key]
-	return a.value, ok && now.Before(a.until)
+	return a.value, ok && !now.Before(a.since) && now.Before(a.until)
 }
 
-func (r *remembered[K, V]) put(key K, value V, until time.Time) {
+func (r *remembered[K, V]) put(key K, value V, since, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.answers) >= r.limit {
 		r.answers = map[K]answer[V]{}
 	}
-	r.answers[key] = answer[V]{value, until}
+	r.answers[key] = answer[V]{value, since, until}
 }

@@ -187,7 +187,7 @@ func (s *Service) Close() {
 func (s *Service) Ready(ctx context.Context) error {
 	s.ready.Lock()
 	defer s.ready.Unlock()
-	if now := s.now(); now.Sub(s.readyAt) >= readyKnown {
+	if now := s.now(); now.Before(s.readyAt) || now.Sub(s.readyAt) >= readyKnown {
 		if err := s.store.Ping(ctx); err != nil {
 			return err
 		}

@@ -105,7 +105,7 @@ func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Token
 	if err != nil {
 		return nil, err
 	}
-	s.tokens.put(Secret(access).Hash(), claims, now.Add(lifetime))
+	s.tokens.put(Secret(access).Hash(), claims, now, now.Add(lifetime))
 	t := &Tokens{AccessToken: Secret(access), ExpiresIn: lifetime, Scope: scope, RefreshToken: refresh}
 	if hasScope(scope, "openid") {
 		if t.IDToken, err = s.idToken(c, g, scope, access, now, lifetime); err != nil {
@@ -155,7 +155,7 @@ func (s *Service) accessToken(presented Secret) (accessClaims, error) {
 	if err != nil || now.Unix() >= claims.Expires {
 		return accessClaims{}, errInvalidToken
 	}
-	s.tokens.put(presented.Hash(), claims, time.Unix(claims.Expires, 0))
+	s.tokens.put(presented.Hash(), claims, now, time.Unix(claims.Expires, 0))
 	return claims, nil
 }
 

@@ -104,7 +104,11 @@ var tokenFormats = map[string]func(storedToken) (string, error){
 	"header": func(t storedToken) (string, error) { return "Authorization: Bearer " + t.AccessToken, nil },
 	"env":    func(t storedToken) (string, error) { return "COUNTERSIGN_TOKEN=" + t.AccessToken, nil },
 	"json": func(t storedToken) (string, error) {
-		b, err := json.Marshal(map[string]any{"access_token": t.AccessToken, "token_type": "Bearer", "expires_at": t.Expiry.Unix()})
+		answer := map[string]any{"access_token": t.AccessToken, "token_type": "Bearer"}
+		if !t.Expiry.IsZero() {
+			answer["expires_at"] = t.Expiry.Unix()
+		}
+		b, err := json.Marshal(answer)
 		return string(b), err
 	},
 }

@@ -197,7 +197,7 @@ func (f facts) show(env *Env, c *owner) {
 	for _, s := range f.Scopes {
 		fmt.Fprintf(w, "    - %s (%s, %s)\n", printable(s.Text), printable(s.Scope), printable(s.Weight))
 	}
-	fmt.Fprintf(w, "  We saw:  asked %s ago, from %s\n", env.Now().Sub(time.Unix(f.RequestedAt, 0)).Round(time.Second), networkInWords(f.Seen.Network))
+	fmt.Fprintf(w, "  We saw:  asked %s ago, from %s\n", max(0, env.Now().Sub(time.Unix(f.RequestedAt, 0))).Round(time.Second), networkInWords(f.Seen.Network))
 	if f.Imitates != "" {
 		fmt.Fprintf(w, "  Warning: this is not %q, which is registered there; it only looks like it\n", printable(f.Imitates))
 	}

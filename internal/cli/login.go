@@ -126,8 +126,12 @@ func requestAndWait(ctx context.Context, env *Env, config *deviceflow.Config, o 
 // signedIn keeps the token and says who is signed in.
 func signedIn(ctx context.Context, env *Env, h *home, tokens tokenStore, config *deviceflow.Config, token *oauth2.Token, o loginOptions) error {
 	info, err := userInfo(ctx, config.Endpoint, token.AccessToken)
-	if err != nil {
+	var over *Failure
+	switch {
+	case errors.As(err, &over) && over.Code == ExitNotSignedIn:
 		return err
+	case err != nil && !o.asJSON: // the token is good, and may be the only one there is
+		fmt.Fprintf(env.Stderr, "The server does not say who you are: %s.\n", printable(err.Error()))
 	}
 	scope, _ := token.Extra("scope").(string)
 	a := account{
@@ -139,7 +143,7 @@ func signedIn(ctx context.Context, env *Env, h *home, tokens tokenStore, config 
 		return fail(ExitFailed, "locking the tokens", err, "")
 	}
 	defer unlock()
-	if err := tokens.put(a.key(), keep(token)); err != nil {
+	if err := tokens.put(a.key(), keep(token, env.Now())); err != nil {
 		return fail(ExitFailed, "keeping the token", err, "")
 	}
 	h.put(a)
@@ -147,18 +151,23 @@ func signedIn(ctx context.Context, env *Env, h *home, tokens tokenStore, config 
 		return err
 	}
 	if o.asJSON {
-		writeEvent(env.Stdout, map[string]any{
-			"event": "approved", "server": a.Server, "sub": a.Subject, "bap_id": a.BAPID, "name": a.Name, "scope": a.Scope, "expires_at": token.Expiry.Unix(),
-		})
+		event := map[string]any{"event": "approved", "server": a.Server, "sub": a.Subject, "bap_id": a.BAPID, "name": a.Name, "scope": a.Scope}
+		if !token.Expiry.IsZero() { // else the server did not say
+			event["expires_at"] = token.Expiry.Unix()
+		}
+		writeEvent(env.Stdout, event)
 		return nil
 	}
-	renewed := ""
+	lasts := "until it is taken back"
+	if !token.Expiry.IsZero() {
+		lasts = "until " + token.Expiry.Local().Format("15:04")
+	}
 	if token.RefreshToken != "" {
-		renewed = ", renewed by itself"
+		lasts += ", renewed by itself"
 	}
 	fmt.Fprintf(env.Stderr, "✓ Signed in as %s\n", a.describe())
 	if !o.quiet {
-		fmt.Fprintf(env.Stderr, "  Allowed: %s · until %s%s\n", printable(strings.Join(strings.Fields(scope), ", ")), token.Expiry.Local().Format("15:04"), renewed)
+		fmt.Fprintf(env.Stderr, "  Allowed: %s · %s\n", printable(strings.Join(strings.Fields(scope), ", ")), lasts)
 	}
 	return nil
 }
@@ -169,7 +178,7 @@ func (a account) describe() string {
 	if u, err := url.Parse(a.Server); err == nil {
 		host = u.Host
 	}
-	name := firstText(a.Name, a.Subject)
+	name := firstText(a.Name, a.Subject, "somebody")
 	if a.BAPID != "" {
 		return fmt.Sprintf("%s (bap_id %s) on %s", printable(name), printable(a.BAPID), printable(host))
 	}
@@ -186,28 +195,23 @@ func (c claims) text(name string) string {
 
 // userInfo reads the userinfo endpoint with an access token.
 func userInfo(ctx context.Context, e deviceflow.Endpoint, accessToken string) (claims, error) {
-	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
-	defer cancel()
+	if e.UserInfoURL == "" {
+		return nil, errors.New("it has no userinfo endpoint")
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.UserInfoURL, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+accessToken)
-	resp, err := http.DefaultClient.Do(req)
+	status, body, err := exchange(req, ownerTimeout)
 	if err != nil {
 		return nil, serverFailure("asking who you are", e.Issuer, err)
 	}
-	defer resp.Body.Close()
-	const most = 1 << 20
-	body, err := readAll(resp.Body, most)
-	if err != nil {
-		return nil, serverFailure("asking who you are", e.Issuer, err)
-	}
-	if resp.StatusCode == http.StatusUnauthorized {
+	if status == http.StatusUnauthorized {
 		return nil, fail(ExitNotSignedIn, "the sign-in at "+e.Issuer+" is over", nil, `Sign in again with "countersign login"`)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, refusal(resp.StatusCode, body)
+	if status != http.StatusOK {
+		return nil, refusal(status, body)
 	}
 	var c claims
 	if err := json.Unmarshal(body, &c); err != nil {

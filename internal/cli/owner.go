@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -86,8 +87,6 @@ func (o *owner) sendRaw(ctx context.Context, method, path string, body []byte) (
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, o.server+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, usage("--server is not a web address")
@@ -96,20 +95,36 @@ func (o *owner) sendRaw(ctx context.Context, method, path string, body []byte) (
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	status, answer, err := exchange(req, ownerTimeout)
 	if err != nil {
 		return nil, serverFailure("asking", o.server, err)
+	}
+	if status != http.StatusOK {
+		return nil, refusal(status, answer)
+	}
+	return answer, nil
+}
+
+// errSilent is not context.DeadlineExceeded: that is the end of --timeout.
+var errSilent = errors.New("the server gave no answer in time")
+
+// exchange sends a request and reads the answer, within a time.
+func exchange(req *http.Request, within time.Duration) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(req.Context(), within)
+	defer cancel()
+	defer func() {
+		if err != nil && ctx.Err() != nil && req.Context().Err() == nil {
+			err = errSilent
+		}
+	}()
+	resp, err := http.DefaultClient.Do(req.WithContext(ctx))
+	if err != nil {
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
 	const most = 1 << 20
-	answer, err := readAll(resp.Body, most)
-	if err != nil {
-		return nil, serverFailure("asking", o.server, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, refusal(resp.StatusCode, answer)
-	}
-	return answer, nil
+	body, err = readAll(resp.Body, most)
+	return resp.StatusCode, body, err
 }
 
 // refusal is what a server says no with.

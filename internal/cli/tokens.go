@@ -19,9 +19,11 @@ import (
 
 // storedToken is a token as it is kept.
 type storedToken struct {
-	AccessToken  string    `json:"access_token"`
-	RefreshToken string    `json:"refresh_token,omitempty"`
-	Expiry       time.Time `json:"expiry"`
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	// Expiry is zero where the server did not say.
+	Expiry   time.Time `json:"expiry"`
+	Obtained time.Time `json:"obtained,omitzero"`
 }
 
 // tokenStore keeps tokens by account key.
@@ -193,7 +195,7 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 	if errors.Is(err, errNoToken) {
 		return t, fail(ExitNotSignedIn, "not signed in at "+a.Server, nil, `Sign in with "countersign login"`)
 	}
-	if err != nil || t.Expiry.Sub(env.Now()) > leastLeft {
+	if err != nil || t.good(env.Now()) {
 		return t, err
 	}
 	if t.RefreshToken == "" {
@@ -211,12 +213,20 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 	if err != nil {
 		return t, serverFailure("refreshing the token", a.Server, err)
 	}
-	t = keep(fresh)
+	t = keep(fresh, env.Now())
 	return t, tokens.put(a.key(), t)
 }
 
-func keep(t *oauth2.Token) storedToken {
-	return storedToken{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, Expiry: t.Expiry}
+func keep(t *oauth2.Token, now time.Time) storedToken {
+	return storedToken{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, Expiry: t.Expiry, Obtained: now}
+}
+
+// good reports whether a token can be handed out, as far as the clock says. If that
+// was set back to before the token was obtained it says nothing, and a new one is
+// got if it can be.
+func (t storedToken) good(now time.Time) bool {
+	left := t.Expiry.IsZero() || t.Expiry.Sub(now) > leastLeft
+	return left && (!now.Before(t.Obtained) || t.RefreshToken == "")
 }
 
 // clientConfig finds a server and returns a client of it.

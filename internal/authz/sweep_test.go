@@ -1,0 +1,48 @@
+package authz_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
+)
+
+func TestA11_ASignedRequestCountsOnceThoughAServerThatSweepsIsAhead(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	token, err := bitcoinauth.Sign(w.keys[0], bitcoinauth.Signing{Path: "/sign-in", Body: []byte("x"), Time: w.clock.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signIn := func() error {
+		_, _, err := w.service.SignIn(t.Context(), authz.SignInRequest{SignedRequest: authz.SignedRequest{Token: token, Path: "/sign-in", Body: []byte("x")}})
+		return err
+	}
+	if err := signIn(); err != nil {
+		t.Fatal(err)
+	}
+	for _, ahead := range []time.Duration{time.Second, 5 * time.Minute, 14 * time.Minute} {
+		w.clock.advance(ahead)
+		if err := w.at(1).Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.advance(-ahead)
+		if err := signIn(); !errors.Is(err, authz.Unauthorized) {
+			t.Errorf("after a sweep %v ahead: %v", ahead, err)
+		}
+	}
+}
+
+func TestA11_WhatIsOverIsRemovedAtLast(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	w.clock.advance(24*time.Hour + 16*time.Minute) // the sessions of its owners last a day
+	if err := w.service.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.advance(-17 * time.Minute)
+	sessions, err := w.service.Sessions(t.Context(), w.owners[0])
+	if err != nil || len(sessions) != 0 {
+		t.Errorf("%d sessions are kept: %v", len(sessions), err)
+	}
+}
