@@ -191,11 +191,16 @@ func (s *Service) SetProfile(ctx context.Context, signer Owner, bapID string, p 
 	if err != nil {
 		return Identity{}, err
 	}
+	identity, err := s.store.Identity(ctx, bapID)
+	if err != nil {
+		return Identity{}, err
+	}
+	identity.Profile = p
 	if err := s.store.SetProfile(ctx, bapID, p, event); err != nil {
 		return Identity{}, err
 	}
 	s.log.InfoContext(ctx, "profile set", by(signer))
-	return s.store.Identity(ctx, bapID)
+	return identity, nil
 }
 
 func validPicture(picture string) bool {

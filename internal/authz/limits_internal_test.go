@@ -75,7 +75,7 @@ func TestWhatIsNoLongerPendingTakesNoPlace(t *testing.T) {
 func TestWhatIsRememberedOfManyIsBounded(t *testing.T) {
 	r, now := newRemembered[int, int](100), time.Unix(1_800_000_000, 0)
 	for i := range 1000 {
-		r.put(i, i, now.Add(time.Hour))
+		r.put(i, i, now, now.Add(time.Hour))
 		if _, ok := r.get(i, now); !ok || len(r.answers) > 100 {
 			t.Fatalf("%d are remembered, the last: %v", len(r.answers), ok)
 		}

@@ -89,11 +89,11 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 		if err != nil {
 			tb.Fatal(err)
 		}
-		_, secret, err := w.service.SignIn(context.Background(), authz.SignInRequest{SignedRequest: authz.SignedRequest{Token: token, Path: "/sign-in"}})
+		signedIn, err := w.service.SignIn(context.Background(), authz.SignInRequest{SignedRequest: authz.SignedRequest{Token: token, Path: "/sign-in"}})
 		if err != nil {
 			tb.Fatal(err)
 		}
-		owner, err := w.service.SessionOwner(context.Background(), secret)
+		owner, err := w.service.SessionOwner(context.Background(), signedIn.Token)
 		if err != nil {
 			tb.Fatal(err)
 		}

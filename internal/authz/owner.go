@@ -243,38 +243,49 @@ type SignInRequest struct {
 	Replaces Secret
 }
 
-// SignIn signs in the owner of a member key (contract, section 3) and returns
-// the session and its token.
+// SignedIn is a session that has begun. All of it is known before the session is
+// stored: nothing that fails later leaves one behind that nobody has.
+type SignedIn struct {
+	Session  Session
+	Token    Secret
+	Identity Identity
+	// News are the ways to the account that were added since the last sign-in.
+	News []Way
+}
+
+func (b beginning) signedIn(i Identity) SignedIn { return SignedIn{b.Session, b.token, i, b.news} }
+
+// SignIn signs in the owner of a member key (contract, section 3).
 //
 //	Unauthorized: the signature is refused
 //	Forbidden: BAPID is not an identity of this key
 //	UserNotFound: no account, and none is made implicitly
 //	Unavailable: too many come from this network
-func (s *Service) SignIn(ctx context.Context, r SignInRequest) (Session, Secret, error) {
-	session, token, err := s.signIn(ctx, r)
-	s.noteSignIn(ctx, session, MethodBAP, r.Seen, err)
-	return session, token, err
+func (s *Service) SignIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
+	signedIn, err := s.signIn(ctx, r)
+	s.noteSignIn(ctx, signedIn.Session, MethodBAP, r.Seen, err)
+	return signedIn, err
 }
 
-func (s *Service) signIn(ctx context.Context, r SignInRequest) (Session, Secret, error) {
+func (s *Service) signIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
 	if err := s.admitSignIn(r.From); err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
 	r.BodyMayBeUnsigned = unsignedBodyAllowed(r.Body) // the browser plugin signs no body and sends {}
 	v, err := s.verifySigned(ctx, r.SignedRequest)
 	if err != nil {
-		return Session{}, "", unauthorizedBy(err)
+		return SignedIn{}, unauthorizedBy(err)
 	}
 	identity, err := s.identityOfKey(ctx, v.PublicKey, r.From)
 	if err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
 	if r.BAPID != "" && r.BAPID != identity.BAPID {
-		return Session{}, "", refuse(Forbidden, "bapId is not an identity of the key that signed: sign with that identity's member key")
+		return SignedIn{}, refuse(Forbidden, "bapId is not an identity of the key that signed: sign with that identity's member key")
 	}
 	begin, err := s.newSession(identity, MethodBAP, r.Seen, r.Replaces)
 	if err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
 	begin.SignedInBefore = begin.Session.CreatedAt.Add(-signedNotesEvery)
 	since := identity.SignedInAt
@@ -282,13 +293,13 @@ func (s *Service) signIn(ctx context.Context, r SignInRequest) (Session, Secret,
 		since = identity.CreatedAt
 	}
 	if err := s.tellOfNews(ctx, &begin, since); err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
 	err = s.store.CreateSession(ctx, begin.NewSession)
 	if errors.Is(err, ErrNotFound) { // taken out of its account meanwhile
-		return Session{}, "", refuse(Unauthorized, "this identity was taken out of its account just now: sign in again")
+		return SignedIn{}, refuse(Unauthorized, "this identity was taken out of its account just now: sign in again")
 	}
-	return begin.Session, begin.token, err
+	return begin.signedIn(identity), err
 }
 
 // unsignedBodyAllowed: a body that says nothing needs no signature.

@@ -257,37 +257,41 @@ var errPasskey = refuse(Unauthorized, "this passkey is not accepted here: try an
 //	Unauthorized: the passkey is not accepted
 //	InvalidRequest: the ceremony is over
 //	Unavailable: too many come from this network
-func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (Session, Secret, error) {
-	session, token, err := s.signInWithPasskey(ctx, in)
-	s.noteSignIn(ctx, session, MethodPasskey, in.Seen, err)
-	return session, token, err
+func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (SignedIn, error) {
+	signedIn, err := s.signInWithPasskey(ctx, in)
+	s.noteSignIn(ctx, signedIn.Session, MethodPasskey, in.Seen, err)
+	return signedIn, err
 }
 
-func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Session, Secret, error) {
+func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (SignedIn, error) {
 	if s.passkeys == nil {
-		return Session{}, "", errNoPasskeys
+		return SignedIn{}, errNoPasskeys
 	}
 	if err := s.admitSignIn(in.From); err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
 	state, err := s.resume(in.Ceremony, "")
 	if err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
 	p, credential, err := s.asserted(ctx, state, in.Credential)
 	if err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
 	if err := s.useUp(ctx, state); err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
-	begin, err := s.newSession(Identity{AccountID: p.AccountID, BAPID: p.BAPID, MemberKey: p.MemberKey}, MethodPasskey, in.Seen, in.Replaces)
+	identity, err := s.store.Identity(ctx, p.BAPID)
 	if err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
+	}
+	begin, err := s.newSession(identity, MethodPasskey, in.Seen, in.Replaces)
+	if err != nil {
+		return SignedIn{}, err
 	}
 	record, err := credentialRecord(*credential)
 	if err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
 	begin.Session.Passkey = p.ID
 	since := p.LastUsedAt
@@ -295,18 +299,18 @@ func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Sess
 		since = p.CreatedAt
 	}
 	if err := s.tellOfNews(ctx, &begin, since); err != nil {
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
 	begin.Passkey = &PasskeyUse{ID: p.ID, SignCount: credential.Authenticator.SignCount, Credential: record}
 	switch err := s.store.CreateSession(ctx, begin.NewSession); {
 	case errors.Is(err, ErrNotFound): // removed meanwhile
-		return Session{}, "", errPasskey
+		return SignedIn{}, errPasskey
 	case errors.Is(err, ErrCounter): // of two sign-ins at once, the one with the older counter
-		return Session{}, "", s.cloned(ctx, p)
+		return SignedIn{}, s.cloned(ctx, p)
 	case err != nil:
-		return Session{}, "", err
+		return SignedIn{}, err
 	}
-	return begin.Session, begin.token, nil
+	return begin.signedIn(identity), nil
 }
 
 // cloned refuses a passkey whose counter did not grow: there may be a copy of it

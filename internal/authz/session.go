@@ -11,6 +11,7 @@ import (
 type beginning struct {
 	NewSession
 	token Secret
+	news  []Way
 }
 
 // newSession draws a session of an identity that was proved by a method. Each
@@ -48,7 +49,7 @@ func (s *Service) tellOfNews(ctx context.Context, b *beginning, since time.Time)
 	n.NewsSince = since
 	news, err := s.waysAdded(ctx, n)
 	if len(news) > 0 {
-		b.Session.NewsSince = since
+		b.Session.NewsSince, b.news = since, news
 	}
 	return err
 }

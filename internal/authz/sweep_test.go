@@ -16,7 +16,7 @@ func TestA11_ASignedRequestCountsOnceThoughAServerThatSweepsIsAhead(t *testing.T
 		t.Fatal(err)
 	}
 	signIn := func() error {
-		_, _, err := w.service.SignIn(t.Context(), authz.SignInRequest{SignedRequest: authz.SignedRequest{Token: token, Path: "/sign-in", Body: []byte("x")}})
+		_, err := w.service.SignIn(t.Context(), authz.SignInRequest{SignedRequest: authz.SignedRequest{Token: token, Path: "/sign-in", Body: []byte("x")}})
 		return err
 	}
 	if err := signIn(); err != nil {

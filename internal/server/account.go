@@ -36,12 +36,12 @@ func unixOrZero(t time.Time) int64 {
 }
 
 // clientName is a client's name for an owner; a client that is gone is its id.
-func (s *Server) clientName(r *http.Request, id string) string {
+func (s *Server) clientName(r *http.Request, id string) (string, error) {
 	c, err := s.authz.Client(r.Context(), id)
-	if err != nil {
-		c = authz.Client{ID: id}
+	if errors.Is(err, authz.NotFound) {
+		c, err = authz.Client{ID: id}, nil
 	}
-	return c.DisplayName()
+	return c.DisplayName(), err
 }
 
 // grants lists what the owner allowed.
@@ -60,8 +60,12 @@ func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
 	}
 	views := make([]grantView, len(grants))
 	for i, g := range grants {
+		name, err := s.clientName(r, g.ClientID)
+		if err != nil {
+			return err
+		}
 		views[i] = grantView{
-			ID: g.ID, ClientID: g.ClientID, ClientName: s.clientName(r, g.ClientID), Scope: g.Scope, BAPID: g.BAPID, ACR: g.ACR,
+			ID: g.ID, ClientID: g.ClientID, ClientName: name, Scope: g.Scope, BAPID: g.BAPID, ACR: g.ACR,
 			CreatedAt: g.CreatedAt.Unix(), ExpiresAt: g.ExpiresAt.Unix(),
 			LastUsedAt: unixOrZero(g.LastUsedAt), RevokedAt: unixOrZero(g.RevokedAt),
 			Network: g.Seen.Network, UserAgent: g.Seen.UserAgent, DeviceName: g.Says.Name, Platform: g.Says.Platform,

@@ -163,8 +163,12 @@ func (a *accountReader) grants() error {
 		if err != nil {
 			return err
 		}
+		name, err := a.clientName(a.r, g.ClientID)
+		if err != nil {
+			return err
+		}
 		a.view.Grants = append(a.view.Grants, accountGrant{
-			Grant: g, ClientName: a.clientName(a.r, g.ClientID), Identity: a.names[g.BAPID], Scopes: scopeViews(g.Scope, true),
+			Grant: g, ClientName: name, Identity: a.names[g.BAPID], Scopes: scopeViews(g.Scope, true),
 			How: "how." + proof(g.ACR), Receipt: g.ACR == authz.ACRSignature,
 			DeviceName: g.Says.Name, Program: program, Network: g.Seen.Network,
 		})
@@ -238,8 +242,12 @@ func (a *accountReader) events() error {
 		if err != nil {
 			return err
 		}
+		name, err := a.clientOf(a.r, e)
+		if err != nil {
+			return err
+		}
 		a.view.Events = append(a.view.Events, accountEvent{
-			Event: e, Message: eventMessage(e), ClientName: a.clientOf(e), Identity: a.nameOf(e.BAPID),
+			Event: e, Message: eventMessage(e), ClientName: name, Identity: a.nameOf(e.BAPID),
 			Program: program, Receipt: e.Kind == authz.EventApproved && e.ACR == authz.ACRSignature,
 		})
 	}
@@ -254,11 +262,12 @@ func (a *accountReader) nameOf(bapID string) string {
 	return authz.Identity{BAPID: bapID}.DisplayName()
 }
 
-func (a *accountReader) clientOf(e authz.Event) string {
+// clientOf is the name of the client that an event is about; empty: about none.
+func (s *Server) clientOf(r *http.Request, e authz.Event) (string, error) {
 	if e.ClientID == "" {
-		return ""
+		return "", nil
 	}
-	return a.clientName(a.r, e.ClientID)
+	return s.clientName(r, e.ClientID)
 }
 
 // eventMessage names the message of an event. What concerned more than one thing,

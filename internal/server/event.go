@@ -37,20 +37,20 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	views := make([]eventView, len(list))
 	for i, e := range list {
-		views[i] = s.newEventView(r, e)
+		name, err := s.clientOf(r, e)
+		if err != nil {
+			return err
+		}
+		views[i] = newEventView(e, name)
 	}
 	return writeList(w, "events", views, skip, more)
 }
 
-func (s *Server) newEventView(r *http.Request, e authz.Event) eventView {
-	v := eventView{
-		ID: e.ID, At: e.At.Unix(), Kind: string(e.Kind), BAPID: e.BAPID, ClientID: e.ClientID, GrantID: e.GrantID, ACR: e.ACR,
+func newEventView(e authz.Event, clientName string) eventView {
+	return eventView{
+		ID: e.ID, At: e.At.Unix(), Kind: string(e.Kind), BAPID: e.BAPID, ClientID: e.ClientID, ClientName: clientName, GrantID: e.GrantID, ACR: e.ACR,
 		Network: e.Network, UserAgent: e.UserAgent, Subject: e.Subject,
 	}
-	if e.ClientID != "" {
-		v.ClientName = s.clientName(r, e.ClientID)
-	}
-	return v
 }
 
 // sessionView is one of the owner's sessions; times in Unix seconds.

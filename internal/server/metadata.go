@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -108,7 +109,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if err := s.authz.Ready(ctx); err != nil {
-		return &authz.Error{Code: codeNotReady, Description: "the database cannot be written", Cause: err}
+		return errors.Join(authz.ErrUnreachable, err) // whatever the reason, another server may be
 	}
 	return writeJSON(w, map[string]string{"status": "ready"})
 }

@@ -114,9 +114,9 @@ func (s *Server) signInWithPasskey(w http.ResponseWriter, r *http.Request) error
 	if p.err != nil {
 		return p.err
 	}
-	session, secret, err := s.authz.SignInWithPasskey(r.Context(), in)
+	signedIn, err := s.authz.SignInWithPasskey(r.Context(), in)
 	if err != nil {
 		return err
 	}
-	return s.signedIn(w, r, session, secret)
+	return s.signedIn(w, signedIn)
 }

@@ -313,7 +313,11 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := doneView{ID: outcome.ID, ClientName: s.clientName(r, outcome.ClientID), Title: "done.denied", Approved: outcome.Approved}
+	name, err := s.clientName(r, outcome.ClientID)
+	if err != nil {
+		return err
+	}
+	page := doneView{ID: outcome.ID, ClientName: name, Title: "done.denied", Approved: outcome.Approved}
 	switch q := r.URL.Query(); {
 	case q.Has("mismatch"):
 		page.Reason = "done.mismatch-what"

@@ -163,29 +163,21 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if audience != "" && s.checkAudience(audience) != nil {
 		return &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + s.authz.Issuer()}
 	}
-	session, secret, err := s.authz.SignIn(r.Context(), in)
+	signedIn, err := s.authz.SignIn(r.Context(), in)
 	if err != nil {
 		return err
 	}
-	return s.signedIn(w, r, session, secret)
+	return s.signedIn(w, signedIn)
 }
 
 // signedIn answers a sign-in, by whatever means, with the session's cookie.
-func (s *Server) signedIn(w http.ResponseWriter, r *http.Request, session authz.Session, secret authz.Secret) error {
-	_, identity, err := s.authz.Session(r.Context(), secret)
-	if err != nil {
-		return err
-	}
-	news, err := s.authz.NewWays(r.Context(), authz.OwnerOf(session))
-	if err != nil {
-		return err
-	}
-	s.setCookie(w, s.cookieNames.session, secret.Reveal(), session.ExpiresAt.Sub(s.authz.Now()))
+func (s *Server) signedIn(w http.ResponseWriter, signedIn authz.SignedIn) error {
+	s.setCookie(w, s.cookieNames.session, signedIn.Token.Reveal(), signedIn.Session.ExpiresAt.Sub(s.authz.Now()))
 	return writeJSON(w, struct {
 		User  user      `json:"user"`
 		Token string    `json:"token"`
 		News  []wayView `json:"newWays,omitempty"`
-	}{newUser(identity), secret.Reveal(), newWayViews(news)})
+	}{newUser(signedIn.Identity), signedIn.Token.Reveal(), newWayViews(signedIn.News)})
 }
 
 // wayView is a way to the account that was added since the last sign-in.

@@ -1,0 +1,542 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server"
+)
+
+// call is one request.
+type call struct {
+	method, target, body string
+	header               []string
+}
+
+func (h *house) do(ctx context.Context, c call) reply {
+	h.t.Helper()
+	r := httptest.NewRequestWithContext(ctx, c.method, c.target, strings.NewReader(c.body))
+	r.RemoteAddr = h.peer
+	for i := 0; i+1 < len(c.header); i += 2 {
+		r.Header.Add(c.header[i], c.header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.handler.ServeHTTP(w, r)
+	return reply{h.t, w.Code, w.Header(), w.Body.String()}
+}
+
+// frail is a house whose store can be made to fail, with an owner who is signed in.
+type frail struct {
+	*house
+	store   *failing
+	cookie  string
+	persons int
+	same    call
+}
+
+// stored is a client that only the database knows.
+const stored = "stored-app"
+
+func newFrail(t *testing.T) *frail {
+	t.Helper()
+	h := newHouse(t)
+	f := &frail{house: h, store: &failing{Store: h.store}}
+	h.store = f.store
+	h.restart()
+	c := authz.Client{ID: stored, Name: "Stored", AuthMethod: authz.AuthNone, GrantTypes: []string{deviceGrant, "refresh_token"}, Scope: "openid profile offline_access"}
+	if err := h.store.AddClient(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	signs := authz.Client{ID: "stored-member", MemberKey: h.settings.Clients[4].MemberKey, GrantTypes: []string{deviceGrant}}
+	if err := h.store.AddClient(t.Context(), signs); err != nil {
+		t.Fatal(err)
+	}
+	f.cookie = h.signIn("alice")
+	return f
+}
+
+// somebody is a person whom nobody has seen yet.
+func (f *frail) somebody() string {
+	f.persons++
+	return fmt.Sprintf("somebody %d", f.persons)
+}
+
+func (f *frail) get(target string, header ...string) call {
+	return call{http.MethodGet, target, "", append([]string{"Cookie", f.cookie}, header...)}
+}
+
+func (f *frail) json(method, target string, members map[string]any, header ...string) call {
+	f.t.Helper()
+	if members == nil {
+		members = map[string]any{}
+	}
+	body, err := json.Marshal(members)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return call{method, target, string(body), append(slices.Clone(jsonBody), header...)}
+}
+
+// own is a request by the owner's session.
+func (f *frail) own(target string, members map[string]any) call {
+	return f.json(http.MethodPost, target, members, "Cookie", f.cookie)
+}
+
+// by is a request that a person signs.
+func (f *frail) by(name, method, target string, members map[string]any, header ...string) call {
+	c := call{method, target, "", nil}
+	if members != nil {
+		c = f.json(method, target, members)
+	}
+	c.header = append(append(c.header, bitcoinauth.Header, f.sign(name, target, c.body)), header...)
+	return c
+}
+
+func (f *frail) form(target string, values url.Values, header ...string) call {
+	return call{http.MethodPost, target, values.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)}
+}
+
+// button is a form of a page of the owner's.
+func (f *frail) button(target string, values url.Values) call {
+	if values == nil {
+		values = url.Values{"form": {f.formToken(f.cookie)}}
+	}
+	return f.form(target, values, "Cookie", f.cookie, "Origin", testIssuer, "Sec-Fetch-Site", "same-origin")
+}
+
+// opened is a request that the owner has opened, and allowed one that they allowed.
+func (f *frail) opened() device {
+	d := f.ask(stored, "openid profile offline_access")
+	f.open(f.cookie, d.userCode).wantOK()
+	return d
+}
+
+func (f *frail) allowed() device {
+	d := f.ask(stored, "openid profile offline_access")
+	f.approve(f.cookie, d.userCode)
+	return d
+}
+
+// granted is the id of a permission that the owner's key signed.
+func (f *frail) granted() string { return f.approveSigned("alice", f.ask(stored, "openid").userCode) }
+
+// issued are the tokens of a new permission.
+func (f *frail) issued() reply { return f.poll(f.allowed()).wantOK() }
+
+func (f *frail) pollOf(d device, header ...string) call {
+	return f.form(pollPath, url.Values{"grant_type": {deviceGrant}, "device_code": {d.deviceCode}, "client_id": {d.client}}, header...)
+}
+
+// approval is a signed approval as the command line sends it.
+func (f *frail) approval() call {
+	code := f.ask(stored, "openid").userCode
+	target := "/api/auth/device/approval?user_code=" + code
+	statement := f.signed("alice", http.MethodGet, target, "").wantOK().text("statement")
+	return f.by("alice", http.MethodPost, approvePath, map[string]any{"userCode": code, "statement": statement, "match": code[len(code)-4:]})
+}
+
+// asks are requests that succeed, for each endpoint at least one: each makes what
+// it needs.
+var asks = map[string]map[string]func(*frail) call{
+	"POST " + codePath: {
+		"": func(f *frail) call { return f.form(codePath, url.Values{"client_id": {stored}, "scope": {"openid"}}) },
+		"of a client that signs": func(f *frail) call {
+			return f.by("client", http.MethodPost, codePath, map[string]any{"client_id": "stored-member"})
+		},
+		"of a client that nobody registered": func(f *frail) call { return f.form(codePath, url.Values{"client_id": {f.somebody()}}) },
+	},
+	"POST " + pollPath: {
+		"approved":      func(f *frail) call { return f.pollOf(f.allowed()) },
+		"that may wait": func(f *frail) call { return f.pollOf(f.allowed(), "Prefer", "wait=1") },
+	},
+	"POST " + tokenPath: {
+		"device": func(f *frail) call {
+			c := f.pollOf(f.allowed())
+			c.target = tokenPath
+			return c
+		},
+		"refresh": func(f *frail) call { return f.form(tokenPath, refreshForm(stored, f.issued().text("refresh_token"))) },
+		"refresh again": func(f *frail) call {
+			first := f.issued().text("refresh_token")
+			f.postForm(tokenPath, refreshForm(stored, first)).wantOK()
+			return f.form(tokenPath, refreshForm(stored, first))
+		},
+	},
+	"POST " + revokePath: {
+		"refresh token": func(f *frail) call {
+			return f.form(revokePath, url.Values{"client_id": {stored}, "token": {f.issued().text("refresh_token")}})
+		},
+		"access token": func(f *frail) call {
+			return f.form(revokePath, url.Values{"client_id": {stored}, "token": {f.issued().text("access_token")}})
+		},
+	},
+	"GET " + userinfoPath: {"": func(f *frail) call {
+		return call{http.MethodGet, userinfoPath, "", []string{"Authorization", "Bearer " + f.issued().text("access_token")}}
+	}},
+	"POST " + userinfoPath: {"": func(f *frail) call {
+		return f.form(userinfoPath, url.Values{"access_token": {f.issued().text("access_token")}})
+	}},
+	"POST " + signInPath: {
+		"somebody new": func(f *frail) call { return f.by(f.somebody(), http.MethodPost, signInPath, nil) },
+		"somebody again": func(f *frail) call {
+			return f.by("alice", http.MethodPost, signInPath, nil, "Cookie", f.signIn("alice"))
+		},
+		"a signed empty object": func(f *frail) call {
+			return f.by("alice", http.MethodPost, signInPath, map[string]any{})
+		},
+		"an unsigned body": func(f *frail) call {
+			return call{http.MethodPost, signInPath, "{}", append(slices.Clone(jsonBody), bitcoinauth.Header, f.sign("alice", signInPath, ""))}
+		},
+	},
+	"POST " + passkeySignInPath: {"": func(f *frail) call {
+		a := f.registered(f.somebody())
+		c := f.passkeySignInOptions()
+		return f.json(http.MethodPost, passkeySignInPath, map[string]any{"ceremony": c.Ceremony, "credential": a.get(c.Options)})
+	}},
+	"GET /api/auth/get-session": {"": func(f *frail) call { return f.get("/api/auth/get-session") }},
+	"POST /api/auth/sign-out": {"": func(f *frail) call {
+		return f.json(http.MethodPost, "/api/auth/sign-out", nil, "Cookie", f.signIn("alice"))
+	}},
+	"GET /api/auth/device": {
+		"signed in": func(f *frail) call { return f.get(statusPath + f.ask(stored, "openid").userCode) },
+		"not signed in": func(f *frail) call {
+			return call{http.MethodGet, statusPath + f.ask(stored, "openid").userCode, "", nil}
+		},
+	},
+	"GET /api/auth/device/approval": {
+		"signed": func(f *frail) call {
+			return f.by("alice", http.MethodGet, "/api/auth/device/approval?user_code="+f.ask(stored, "openid").userCode, nil)
+		},
+		"by session": func(f *frail) call { return f.get("/api/auth/device/approval?user_code=" + f.opened().userCode) },
+	},
+	"POST " + approvePath: {
+		"by session": func(f *frail) call { return f.own(approvePath, map[string]any{"userCode": f.opened().userCode}) },
+		"signed":     (*frail).approval,
+	},
+	"POST " + denyPath: {
+		"by session": func(f *frail) call { return f.own(denyPath, map[string]any{"userCode": f.opened().userCode}) },
+		"signed": func(f *frail) call {
+			return f.by("alice", http.MethodPost, denyPath, map[string]any{"userCode": f.ask(stored, "openid").userCode, "report": true})
+		},
+	},
+	"GET /api/grants":              {"": func(f *frail) call { f.granted(); return f.get("/api/grants") }},
+	"GET /api/grants/{id}/receipt": {"": func(f *frail) call { return f.get("/api/grants/" + f.granted() + "/receipt") }},
+	"POST /api/grants/{id}/revoke": {
+		"by session": func(f *frail) call { return f.own("/api/grants/"+f.granted()+"/revoke", nil) },
+		"signed": func(f *frail) call {
+			return f.by("alice", http.MethodPost, "/api/grants/"+f.granted()+"/revoke", map[string]any{"aud": testIssuer, "report": true})
+		},
+	},
+	"POST /api/grants/revoke": {"": func(f *frail) call { f.granted(); return f.own("/api/grants/revoke", nil) }},
+	"GET /api/sessions":       {"": func(f *frail) call { return f.get("/api/sessions") }},
+	"POST /api/sessions/{id}/end": {"": func(f *frail) call {
+		f.signInFrom("alice", "Elsewhere", "")
+		i := slices.IndexFunc(f.sessions(f.cookie), func(s session) bool { return !s.Current })
+		return f.own("/api/sessions/"+f.sessions(f.cookie)[i].ID+"/end", nil)
+	}},
+	"POST /api/sessions/end-others": {"": func(f *frail) call { f.signIn("alice"); return f.own("/api/sessions/end-others", nil) }},
+	"GET /api/events":               {"": func(f *frail) call { f.granted(); return f.get("/api/events") }},
+	"GET /api/passkeys":             {"": func(f *frail) call { return f.get(passkeysPath) }},
+	"POST /api/passkeys": {"": func(f *frail) call {
+		name := f.somebody()
+		a, cookie := newAuthenticator(f.t), f.signIn(name)
+		c := f.passkeyOptions(cookie)
+		return f.by(name, http.MethodPost, passkeysPath, map[string]any{
+			"aud": testIssuer, "ceremony": c.Ceremony, "name": "My phone", "credential": a.create(c.Options),
+		}, "Cookie", cookie)
+	}},
+	"POST /api/passkeys/options": {"": func(f *frail) call { return f.own(passkeyOptionsPath, nil) }},
+	"POST /api/passkeys/{id}/remove": {"": func(f *frail) call {
+		name := f.somebody()
+		a := f.registered(name)
+		return f.json(http.MethodPost, passkeysPath+"/"+b64(a.id)+"/remove", nil, "Cookie", f.signIn(name))
+	}},
+	"GET /api/backup": {"": func(f *frail) call {
+		f.saveBackup(f.cookie, bep(f.t, "alice")).wantOK()
+		return f.get(backupPath + "?bapId=" + bapIDOf(f.t, "alice"))
+	}},
+	"POST /api/backup": {"": func(f *frail) call { return f.own(backupPath, map[string]any{"encryptedBackup": bep(f.t, "alice")}) }},
+	"POST /api/backup/remove": {"": func(f *frail) call {
+		f.saveBackup(f.cookie, bep(f.t, "alice")).wantOK()
+		return f.own(backupPath+"/remove", map[string]any{"bapId": bapIDOf(f.t, "alice")})
+	}},
+	"GET /api/backups":     {"": func(f *frail) call { return f.get("/api/backups") }},
+	"GET /api/bap/profile": {"": func(f *frail) call { return f.get("/api/bap/profile?bapId=" + bapIDOf(f.t, "alice")) }},
+	"PUT /api/bap/profile": {"": func(f *frail) call {
+		return f.by("alice", http.MethodPut, "/api/bap/profile", map[string]any{"aud": testIssuer, "bapId": bapIDOf(f.t, "alice"), "name": "Alice"})
+	}},
+	"GET /api/user/bap-ids": {"": func(f *frail) call { return f.get("/api/user/bap-ids") }},
+	"POST /api/user/bap-ids": {"": func(f *frail) call {
+		name := f.somebody()
+		return f.by(name, http.MethodPost, "/api/user/bap-ids", map[string]any{"aud": testIssuer, "bapId": bapIDOf(f.t, name)}, "Cookie", f.cookie)
+	}},
+
+	"GET /device": {"": func(f *frail) call { return f.get("/device?code=" + f.ask(stored, "openid").userCode) }},
+	"POST /device": {
+		"": func(f *frail) call {
+			return f.button("/device", url.Values{"code": {f.ask(stored, "openid").userCode}})
+		},
+		"with a proof": func(f *frail) call {
+			code := f.ask(stored, "openid").userCode
+			return f.button("/device", url.Values{"code": {code}, "proof": {f.proof("alice", code)}})
+		},
+	},
+	"GET /device/request/{visit}": {"": func(f *frail) call {
+		opened := f.do(f.t.Context(), f.button("/device", url.Values{"code": {f.ask(stored, "openid").userCode}}))
+		return f.get(opened.header.Get("Location"))
+	}},
+	"POST /device/decide": {
+		"approve": func(f *frail) call { return f.decision("approve") },
+		"deny":    func(f *frail) call { return f.decision("deny") },
+		"report":  func(f *frail) call { return f.decision("report") },
+	},
+	"GET /device/done/{id}":            {"": func(f *frail) call { return f.get("/device/done/" + f.granted()) }},
+	"POST /device/done/{id}/undo":      {"": func(f *frail) call { return f.button("/device/done/"+f.granted()+"/undo", nil) }},
+	"POST /device/done/{id}/report":    {"": func(f *frail) call { return f.button("/device/done/"+f.granted()+"/report", nil) }},
+	"GET /account":                     {"": func(f *frail) call { f.granted(); return f.get("/account") }},
+	"POST /account/grants/revoke":      {"": func(f *frail) call { f.granted(); return f.button("/account/grants/revoke", nil) }},
+	"POST /account/grants/{id}/revoke": {"": func(f *frail) call { return f.button("/account/grants/"+f.granted()+"/revoke", nil) }},
+	"POST /account/grants/{id}/report": {"": func(f *frail) call { return f.button("/account/grants/"+f.granted()+"/report", nil) }},
+	"POST /account/sessions/end":       {"": func(f *frail) call { f.signIn("alice"); return f.button("/account/sessions/end", nil) }},
+	"POST /account/sessions/{id}/end": {"": func(f *frail) call {
+		f.signInFrom("alice", "Elsewhere", "")
+		i := slices.IndexFunc(f.sessions(f.cookie), func(s session) bool { return !s.Current })
+		return f.button("/account/sessions/"+f.sessions(f.cookie)[i].ID+"/end", nil)
+	}},
+	"POST /account/passkeys/{id}/remove": {"": func(f *frail) call {
+		name := f.somebody()
+		a := f.registered(name)
+		f.cookie = f.signIn(name)
+		defer func() { f.cookie = f.signIn("alice") }()
+		return f.button("/account/passkeys/"+b64(a.id)+"/remove", nil)
+	}},
+	"POST /account/backups/{id}/remove": {"": func(f *frail) call {
+		f.saveBackup(f.cookie, bep(f.t, "alice")).wantOK()
+		return f.button("/account/backups/"+bapIDOf(f.t, "alice")+"/remove", nil)
+	}},
+	"POST /sign-out": {"": func(f *frail) call {
+		f.cookie = f.signIn("alice")
+		return f.button("/sign-out", nil)
+	}},
+	"GET /readyz": {"": func(f *frail) call { return f.get("/readyz") }},
+}
+
+func (f *frail) decision(decision string) call {
+	d := f.ask(stored, "openid profile")
+	_, transaction := f.review(f.cookie, d.userCode)
+	return f.button("/device/decide", url.Values{"transaction": {transaction}, "decision": {decision}, "scope": {"openid"}, "match": {d.userCode[len(d.userCode)-4:]}})
+}
+
+// asksNothing are the endpoints that ask no database.
+var asksNothing = []string{
+	"GET /api/auth/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/openid-configuration",
+	"GET /api/auth/.well-known/openid-configuration", "GET /assets/{file}", "GET /{$}", "GET /healthz",
+	"POST " + passkeySignInPath + "/options",
+}
+
+// A store fails in many ways; its words are its own.
+const deadStore = "the-dead-store's-own-words"
+
+var errDead, errAway, errGivenUp = errors.New(deadStore), fmt.Errorf(deadStore+": %w", authz.ErrUnreachable), fmt.Errorf(deadStore+": %w", context.Canceled)
+
+// passing are the tables that a request may have changed although it failed later:
+// that a signature and a ceremony were used, who tried and who opened a code, that
+// a key has an account, and that it was read what is read once.
+var passing = []string{"used_once", "guesses", "device_openings", "device_requests", "accounts", "identities", "reviews"}
+
+func TestC4_AFailingStoreIsNeverTakenForAnAnswer(t *testing.T) {
+	for _, endpoint := range server.Endpoints() {
+		route := endpoint.Method + " " + endpoint.Path
+		if slices.Contains(asksNothing, route) {
+			continue
+		}
+		if asks[route] == nil {
+			t.Errorf("%s is asked nothing: add what succeeds to asks", route)
+		}
+		for name, ask := range asks[route] {
+			t.Run(strings.TrimSpace(route+" "+name), func(t *testing.T) {
+				t.Parallel()
+				newFrail(t).feed(route, ask)
+			})
+		}
+	}
+}
+
+// feed has each call that an endpoint makes to its store fail in each way.
+func (f *frail) feed(route string, ask func(*frail) call) {
+	f.t.Helper()
+	r, calls, _ := f.try(ask, nil)
+	if r.status >= http.StatusBadRequest || len(calls) == 0 {
+		f.t.Fatalf("without a fault it answered %d %s, and asked %v", r.status, r.body, calls)
+	}
+	made := map[string]int{}
+	for i, method := range calls {
+		made[method]++
+		other := []error{errAway, errGivenUp}[i%2] // which it is, one place decides for all
+		for _, strike := range []*fault{{method, made[method], false, errDead}, {method, made[method], true, errDead}, {method, made[method], false, other}} {
+			r, _, changed := f.try(ask, strike)
+			if problem := f.wrong(r, route, strike); problem != "" {
+				f.t.Errorf("%v: %s", strike, problem)
+			}
+			changed = slices.DeleteFunc(changed, func(table string) bool { return slices.Contains(passing, table) })
+			if len(changed) > 0 && !kept(strike) {
+				f.t.Errorf("%v: it changed %v", strike, changed)
+			}
+		}
+	}
+	if r, _, _ := f.try(ask, nil); r.status >= http.StatusBadRequest {
+		f.t.Errorf("when all was well again it answered %d %s", r.status, r.body)
+	}
+}
+
+// try prepares a request and makes the store fail while it is answered. It returns
+// what was asked of the store, and which tables are not as before although what
+// failed did nothing.
+func (f *frail) try(ask func(*frail) call, strike *fault) (r reply, calls, changed []string) {
+	f.t.Helper()
+	c := f.same
+	if c.method == "" {
+		c = ask(f)
+	}
+	if c.method == http.MethodGet && !slices.Contains(c.header, bitcoinauth.Header) {
+		f.same = c // it can be sent again
+	}
+	f.advance(2 * time.Second) // what is remembered for a moment is asked again
+	if strike == nil || strike.after {
+		calls = f.store.during(strike, func(ctx context.Context) { r = f.do(ctx, c) })
+		return r, calls, nil
+	}
+	before := f.tables()
+	calls = f.store.during(strike, func(ctx context.Context) { r = f.do(ctx, c) })
+	for table, rows := range f.tables() {
+		if rows != before[table] {
+			changed = append(changed, table)
+		}
+	}
+	slices.Sort(changed)
+	return r, calls, changed
+}
+
+// kept reports whether a call comes after a decision that is kept: then its failure
+// is the operator's business and not the owner's.
+func kept(strike *fault) bool { return strike.method == "Reported" }
+
+var requestIDs = regexp.MustCompile(`"request":"([^"]+)"`)
+
+// wrong says what is wrong with the answer to a request whose store failed; empty:
+// nothing is.
+func (f *frail) wrong(r reply, route string, strike *fault) string {
+	method, path, _ := strings.Cut(route, " ")
+	status, code := http.StatusInternalServerError, "server_error"
+	if errors.Is(strike.err, authz.ErrUnreachable) || path == "/readyz" {
+		status, code = http.StatusServiceUnavailable, "temporarily_unavailable"
+	}
+	log := f.log.String()
+	if kept(strike) {
+		if r.status >= http.StatusBadRequest || !strings.Contains(log, deadStore) {
+			return fmt.Sprintf("answered %d %s", r.status, r.body)
+		}
+		return ""
+	}
+	decided := strike.method == "ApproveDeviceRequest" || strike.method == "DenyDeviceRequest"
+	if path == "/device/decide" && strike.after && decided && strings.HasPrefix(r.header.Get("Location"), "/device/done/") {
+		return "" // it looked, and found the decision stored after all
+	}
+	ids := requestIDs.FindAllStringSubmatch(log, -1)
+	switch {
+	case r.status != status:
+		return fmt.Sprintf("answered %d %.200s, want %d", r.status, r.body, status)
+	case strings.Contains(r.body+fmt.Sprint(r.header), deadStore):
+		return "the answer quotes the store: " + r.body
+	case strings.Contains(r.header.Get("Set-Cookie"), "session_token"):
+		return "the answer sets the session's cookie"
+	case status == http.StatusServiceUnavailable && r.header.Get("Retry-After") == "":
+		return "nothing is said of when to try again"
+	case len(ids) == 0 || !strings.Contains(r.body, ids[len(ids)-1][1]):
+		return "the answer does not carry the id of the log: " + r.body
+	case !strings.Contains(log, deadStore):
+		return "the log does not say what failed"
+	}
+	html := strings.HasPrefix(r.header.Get("Content-Type"), "text/html")
+	switch people := !strings.HasPrefix(path, "/api/") && path != "/readyz"; {
+	case people && !html:
+		return "people get " + r.header.Get("Content-Type")
+	case !people && (html || r.text("error") != code):
+		return method + " gets " + r.body
+	}
+	return ""
+}
+
+// tables is what each table holds.
+func (h *house) tables() map[string]string {
+	h.t.Helper()
+	all := map[string]string{}
+	if onPostgres {
+		ctx := context.Background()
+		c, err := pgx.Connect(ctx, h.url)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		defer c.Close(ctx)
+		names, err := c.Query(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()`)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		list, err := pgx.CollectRows(names, pgx.RowTo[string])
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for _, name := range list {
+			var rows string
+			if err := c.QueryRow(ctx, `SELECT coalesce(string_agg(t::text, E'\n' ORDER BY t::text), '') FROM `+name+` t`).Scan(&rows); err != nil {
+				h.t.Fatal(err)
+			}
+			all[name] = rows
+		}
+		return all
+	}
+	c, err := sqlite.OpenConn(h.path, sqlite.OpenReadOnly)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer c.Close()
+	var list []string
+	read := func(statement string, row func(r *sqlite.Stmt)) {
+		h.t.Helper()
+		err := sqlitex.Execute(c, statement, &sqlitex.ExecOptions{ResultFunc: func(r *sqlite.Stmt) error {
+			row(r)
+			return nil
+		}})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	read(`SELECT name FROM sqlite_master WHERE type = 'table'`, func(r *sqlite.Stmt) { list = append(list, r.ColumnText(0)) })
+	for _, name := range list {
+		var rows strings.Builder
+		read("SELECT * FROM "+name, func(r *sqlite.Stmt) {
+			for i := range r.ColumnCount() {
+				fmt.Fprintf(&rows, "%q ", r.ColumnText(i))
+			}
+			rows.WriteString("\n")
+		})
+		all[name] = rows.String()
+	}
+	return all
+}
