@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
 )
 
 const (
@@ -340,5 +341,42 @@ func TestASignInWithinAMinuteTellsOfItAgain(t *testing.T) {
 	h.advance(time.Hour)
 	if got := signIn().news(); len(got) != 0 {
 		t.Errorf("told %q", got)
+	}
+}
+
+// Who has a session for a minute tries to become the account for good.
+func TestA1_AStolenSessionLeavesItsThiefNothingOnceTheOwnerHasEndedAllSessions(t *testing.T) {
+	h := newHouse(t, func(s *authz.Settings) { s.SignatureRequired = true })
+	stolen := h.signIn("alice")
+	h.saveBackup("alice", bep(t, "alice")).wantOK()
+	kept := h.send(http.MethodGet, backupPath, "", "Cookie", stolen).wantOK().text("encryptedBackup")
+
+	body := linkBody(t, "mallory")
+	h.send(http.MethodPost, identitiesPath, body, append(slices.Clone(jsonBody), "Cookie", stolen, bitcoinauth.Header, h.sign("mallory", identitiesPath, body))...).wantVouch()
+	h.link(stolen, "mallory", "mallory").wantVouch()
+	c, phone := h.passkeyOptions(stolen), newAuthenticator(t)
+	h.addPasskey(stolen, "mallory", c, phone.create(c.Options)).wantError(http.StatusForbidden, "access_denied")
+	h.postJSON(backupPath, map[string]any{"aud": testIssuer, "encryptedBackup": bep(t, "mallory")}, "Cookie", stolen).wantVouch()
+	h.postJSON(identitiesPath+"/"+bapIDOf(t, "alice")+"/remove", map[string]any{"aud": testIssuer}, "Cookie", stolen).wantVouch()
+
+	h.signed("alice", http.MethodPost, "/api/sessions/end-others", `{"aud":"`+testIssuer+`"}`).wantOK()
+	if !h.signedOut(stolen) {
+		t.Fatal("the stolen session is alive")
+	}
+	h.passkeySignIn(phone).wantError(http.StatusUnauthorized, "unauthorized")
+	thief := h.signIn("mallory")
+	if got := h.identities(thief); !slices.Equal(got, []string{bapIDOf(t, "mallory")}) {
+		t.Errorf("the thief's key leads to %v", got)
+	}
+	h.send(http.MethodGet, backupPath+"?bapId="+bapIDOf(t, "alice"), "", "Cookie", thief).wantError(http.StatusNotFound, "not_found")
+	d := h.ask("pub-a", "openid")
+	info := h.userInfo(func() string { h.approveSigned("mallory", d.userCode); return h.poll(d).wantOK().text("access_token") }()).wantOK()
+	alice := h.signIn("alice")
+	session := h.send(http.MethodGet, "/api/auth/get-session", "", "Cookie", alice).wantOK()
+	if strings.Contains(session.body, info.text("sub")) {
+		t.Error("the thief approves as the owner's account")
+	}
+	if got := h.send(http.MethodGet, backupPath, "", "Cookie", alice).wantOK().text("encryptedBackup"); got != kept {
+		t.Error("the backup was replaced")
 	}
 }
