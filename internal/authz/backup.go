@@ -76,7 +76,12 @@ func (s *Service) Backup(ctx context.Context, owner Owner, bapID string) (Backup
 	if err != nil {
 		return Backup{}, notFound(err, noSuchBackup)
 	}
-	s.log.InfoContext(ctx, "backup fetched", by(owner), "of", b.BAPID)
+	// To fetch it costs nothing, so a line is kept from being repeated as often.
+	fetched, now := owner.AccountID+" "+b.BAPID+" "+owner.Seen.Network, s.now()
+	if _, said := s.fetched.get(fetched, now); !said {
+		s.fetched.put(fetched, struct{}{}, now, now.Add(sparinglyEach))
+		s.log.InfoContext(ctx, "backup fetched", by(owner), "of", b.BAPID)
+	}
 	return b, nil
 }
 

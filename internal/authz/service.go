@@ -81,6 +81,7 @@ type Service struct {
 	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 
 	refusedSignIns, refusedClients sparing
+	fetched                        *remembered[string, struct{}] // backups whose line is in the log
 
 	ready   sync.Mutex
 	readyAt time.Time // when the database could last be written; guarded by ready
@@ -129,6 +130,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		wrongSecrets: newAllowance(wrongSecretsPerMinute),
 		verifying:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 		turns:        newTurns(),
+		fetched:      newRemembered[string, struct{}](clientsRemembered),
 	}
 	// What was drawn before this start is not known: codes of any length may live.
 	for length := range codeLengths {
@@ -165,8 +167,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		s.pace = newPace(trustOthers)
 		s.hear(ctx, o.Others)
 	}
-	s.behind.Go(func() { s.every(ctx, "removing what is over", s.Sweep) })
-	s.behind.Go(func() { s.every(ctx, "counting what is pending", s.recount) })
+	s.behind.Go(func() { s.every(ctx, "removing what is over failed", s.Sweep) })
+	s.behind.Go(func() { s.every(ctx, "counting what is pending failed", s.recount) })
 	s.behind.Go(func() { s.watchClients(ctx, registered) })
 	return s, nil
 }

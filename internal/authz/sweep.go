@@ -28,8 +28,9 @@ const (
 	clockSkew = 5 * time.Minute
 )
 
-// every does something now and then until ctx ends.
-func (s *Service) every(ctx context.Context, what string, do func(ctx context.Context) error) {
+// every does something now and then until ctx ends. failed is what the log says when
+// it could not.
+func (s *Service) every(ctx context.Context, failed string, do func(ctx context.Context) error) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -39,7 +40,7 @@ func (s *Service) every(ctx context.Context, what string, do func(ctx context.Co
 		case <-tick.C:
 		}
 		if err := do(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, what+" failed", "error", err)
+			s.log.ErrorContext(ctx, failed, "error", err)
 		}
 	}
 }

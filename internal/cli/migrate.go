@@ -56,6 +56,9 @@ The password may be in the address, in PGPASSWORD or in ~/.pgpass.`,
 				return usage("--to %v", err)
 			}
 		}
+		if _, err := checkPrivate(passwordsOfPostgres(env), false); err != nil {
+			return err
+		}
 		if to == "" {
 			return usage("where to? Say --to postgres://user@host/name")
 		}

@@ -74,6 +74,7 @@ func TestSecretsThatOthersCanReadAreRefusedWithTheCommandThatMendsIt(t *testing.
 		{"database's password", at("b.toml"), `database = "postgres://ann:hunter2@db.invalid/x"`, 0o640, []string{"clients", "list", "--config", at("b.toml")}, nil},
 		{"database's password in the query", at("b.toml"), `database = "postgres://db.invalid/x?password=hunter2"`, 0o644, []string{"clients", "list", "--config", at("b.toml")}, nil},
 		{"PostgreSQL's passwords", at("pgpass"), "*:*:*:ann:hunter2", 0o644, []string{"clients", "list", "--database", "postgres://ann@db.invalid/x"}, []string{"PGPASSFILE=" + at("pgpass")}},
+		{"PostgreSQL's passwords for a move", at("pgpass"), "*:*:*:ann:hunter2", 0o644, []string{"migrate", "--data", data, "--to", "postgres://ann@db.invalid/x"}, []string{"PGPASSFILE=" + at("pgpass")}},
 		{"password-file", at("password"), "correct horse battery staple", 0o644, []string{"identity", "create", "x", "--password-file", at("password")}, nil},
 		{"password-file of the environment", at("password"), "correct horse battery staple", 0o644, []string{"identity", "create", "x"}, []string{"COUNTERSIGN_PASSWORD_FILE=" + at("password")}},
 	} {

@@ -23,6 +23,10 @@ import (
 var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestMain(m *testing.M) {
+	// The programs that tests start know nothing of it, and would say so.
+	if err := os.Unsetenv("COUNTERSIGN_TEST_STORE"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){
 		"countersign": func() { os.Exit(Main(os.Args[1:], SystemEnv())) },
 	})
