@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/receipt"
 )
 
@@ -101,7 +102,11 @@ func approve(ctx context.Context, env *Env, code string, o approveOptions) error
 	if err != nil {
 		return err
 	}
-	query := url.Values{"user_code": {code}}
+	return c.approve(ctx, code, o)
+}
+
+func (c *owner) approve(ctx context.Context, code string, o approveOptions) error {
+	env, query := c.env, url.Values{"user_code": {code}}
 	if o.scope != "" {
 		query.Set("scope", o.scope)
 	}
@@ -143,31 +148,50 @@ func (f facts) checkStatement(c *owner, typed string, now time.Time) error {
 	if err != nil {
 		return fail(ExitVerification, "checking what is to be signed", err, "Do not approve this; tell the operator of the server")
 	}
-	letters := strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r
-		}
-		return -1
-	}, strings.ToUpper(f.UserCode))
+	code := codeLetters(f.UserCode)
 	switch {
 	case s.Issuer != c.server:
 		return mismatch("server", c.server, s.Issuer)
-	case s.ClientID != f.Client.ID:
-		return mismatch("client", f.Client.ID, s.ClientID)
-	case s.Scope != f.scope():
+	case s.ClientID != f.Client.ID || s.ClientID != printable(s.ClientID): // or it was not shown as it is
+		return mismatch("client", printable(f.Client.ID), s.ClientID)
+	case s.Scope != f.scope() || strings.ContainsFunc(s.Scope, hidden):
 		return mismatch("scope", f.scope(), s.Scope)
 	case s.BAPID != c.identity.BAPID():
 		return mismatch("identity", c.identity.BAPID(), s.BAPID)
-	case s.UserCodeHash != receipt.UserCodeHash(letters) || !strings.Contains(plainCode(typed), letters):
+	case code == "" || code != plainCode(typed) || s.UserCodeHash != receipt.UserCodeHash(code):
 		return mismatch("code", typed, f.UserCode)
+	case s.Resource != nil || s.Agent != nil:
+		return fail(ExitVerification, "checking what is to be signed", errors.New("the statement names a resource or an agent, which was not shown"),
+			"Do not approve this; tell the operator of the server")
 	case s.ExpiresAt <= now.Unix():
 		return fail(ExitExpired, "checking what is to be signed", errors.New("it has expired"), "Start again on the device, and check this machine's clock")
+	case s.ExpiresAt > now.Add(2*bitcoinauth.DefaultWindow).Unix():
+		return fail(ExitVerification, "checking what is to be signed", errors.New("it could be used for longer than five minutes"),
+			"Check this machine's clock; if it is right, do not approve this")
 	}
 	return nil
 }
 
-// plainCode is what was typed, with only its letters.
+// codeLetters are the letters of a user code as a server shows it; none for what is
+// no whole code.
+func codeLetters(shown string) string {
+	const shortest, longest = 8, 10
+	letters := strings.ReplaceAll(shown, "-", "")
+	if len(letters) < shortest || len(letters) > longest || strings.Trim(letters, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return ""
+	}
+	return letters
+}
+
+// plainCode is the code that was typed, or pasted as a link, with only its letters.
 func plainCode(typed string) string {
+	if _, query, isLink := strings.Cut(typed, "?"); isLink {
+		query, _, _ = strings.Cut(query, "#")
+		values, err := url.ParseQuery(query)
+		if found := firstText(values.Get("code"), values.Get("user_code")); err == nil && found != "" {
+			typed = found
+		}
+	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z':
@@ -290,7 +314,8 @@ func (f facts) askMatch(env *Env, o approveOptions) (string, error) {
 	case o.match != "":
 		return o.match, nil
 	case o.yes && f.Match.Kind == "letters":
-		return f.UserCode[len(f.UserCode)-4:], nil // the whole code was given
+		code := codeLetters(f.UserCode)
+		return code[len(code)-4:], nil // the whole code was given
 	case f.Match.Kind == "number":
 		return ask(env, fmt.Sprintf("Which number does your device show: %s? ", printable(strings.Join(f.Match.Numbers, ", "))))
 	default:
@@ -313,6 +338,9 @@ func (f facts) sign(ctx context.Context, env *Env, c *owner, match string) error
 	if err := decodeInto(raw, &done); err != nil {
 		return err
 	}
+	if s, err := receipt.ParseStatement(f.Statement); err != nil || done.GrantID != s.Nonce {
+		return unexpected("it does not say that this was approved")
+	}
 	fmt.Fprintf(env.Stderr, "Approved. Go back to your device.\nTo take it back: countersign grants revoke %s\n", printable(done.GrantID))
 	return nil
 }
@@ -331,18 +359,26 @@ func newDenyCommand(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			body := map[string]any{"userCode": args[0], "aud": c.server}
-			if report {
-				body["report"] = true
-			}
-			if _, err := c.send(cmd.Context(), "POST", "/api/auth/device/deny", body); err != nil {
-				return err
-			}
-			fmt.Fprintln(env.Stderr, "Denied. The device gets nothing.")
-			return nil
+			return c.deny(cmd.Context(), args[0], report)
 		},
 	}
 	o.bind(cmd)
 	cmd.Flags().BoolVar(&report, "report", false, "you did not start this: tell the operator")
 	return cmd
+}
+
+func (c *owner) deny(ctx context.Context, code string, report bool) error {
+	body := map[string]any{"userCode": code, "aud": c.server}
+	if report {
+		body["report"] = true
+	}
+	raw, err := c.send(ctx, "POST", "/api/auth/device/deny", body)
+	if err != nil {
+		return err
+	}
+	if err := carriedOut(raw); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.env.Stderr, "Denied. The device gets nothing.")
+	return nil
 }

@@ -92,20 +92,9 @@ func writeEvent(w io.Writer, event map[string]any) {
 	if err != nil {
 		return // events are made of texts and numbers
 	}
-	fmt.Fprintf(w, "%s\n", b)
-}
-
-// printable removes what would move a terminal's cursor or change its colours
-// from a text that came from elsewhere.
-func printable(s string) string {
-	out := make([]rune, 0, len(s))
-	for _, r := range s {
-		if r == '\t' || r == '\n' {
-			r = ' '
-		}
-		if r >= 0x20 && r != 0x7f && (r < 0x80 || r > 0x9f) && (r < 0x200b || r > 0x200f) && (r < 0x202a || r > 0x202e) && (r < 0x2066 || r > 0x2069) {
-			out = append(out, r)
-		}
+	line, err := printableJSON(b)
+	if err != nil {
+		return // nor is what was just written no JSON
 	}
-	return string(out)
+	fmt.Fprintln(w, line)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -32,19 +33,7 @@ func newGrantsList(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path := "/api/grants"
-			if cursor != "" {
-				path += "?cursor=" + url.QueryEscape(cursor)
-			}
-			raw, err := c.send(cmd.Context(), "GET", path, nil)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				_, err := fmt.Fprintln(env.Stdout, string(raw))
-				return err
-			}
-			return listGrants(env, raw)
+			return c.listGrants(cmd.Context(), cursor, asJSON)
 		},
 	}
 	o.bind(cmd)
@@ -53,7 +42,15 @@ func newGrantsList(env *Env) *cobra.Command {
 	return cmd
 }
 
-func listGrants(env *Env, raw []byte) error {
+func (c *owner) listGrants(ctx context.Context, cursor string, asJSON bool) error {
+	path := "/api/grants"
+	if cursor != "" {
+		path += "?cursor=" + url.QueryEscape(cursor)
+	}
+	raw, err := c.send(ctx, "GET", path, nil)
+	if err != nil {
+		return err
+	}
 	var answer struct {
 		Grants []struct {
 			ID         string `json:"id"`
@@ -68,6 +65,13 @@ func listGrants(env *Env, raw []byte) error {
 	if err := decodeInto(raw, &answer); err != nil {
 		return err
 	}
+	if answer.Grants == nil {
+		return unexpected("it lists no grants, not even none")
+	}
+	if asJSON {
+		return c.print(raw)
+	}
+	env := c.env
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "GRANT\tCLIENT\tSCOPE\tALLOWED\tUNTIL")
 	for _, g := range answer.Grants {
@@ -103,17 +107,24 @@ func newGrantsRevoke(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path := "/api/grants/" + url.PathEscape(args[0]) + "/revoke"
-			if _, err := c.send(cmd.Context(), "POST", path, map[string]any{"aud": c.server, "report": report}); err != nil {
-				return err
-			}
-			fmt.Fprintln(env.Stderr, "Taken back. Its tokens are refused from now on.")
-			return nil
+			return c.revokeGrant(cmd.Context(), args[0], report)
 		},
 	}
 	cmd.Flags().BoolVar(&report, "report", false, "it was not you who allowed it: tell the operator")
 	o.bind(cmd)
 	return cmd
+}
+
+func (c *owner) revokeGrant(ctx context.Context, grant string, report bool) error {
+	raw, err := c.send(ctx, "POST", "/api/grants/"+url.PathEscape(grant)+"/revoke", map[string]any{"aud": c.server, "report": report})
+	if err != nil {
+		return err
+	}
+	if err := carriedOut(raw); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.env.Stderr, "Taken back. Its tokens are refused from now on.")
+	return nil
 }
 
 func newReceiptCommand(env *Env) *cobra.Command {
@@ -127,7 +138,7 @@ func newReceiptShow(env *Env) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use:   "show GRANT",
-		Short: "Fetch the receipt of a signed approval",
+		Short: "Fetch the receipt of a signed approval, and check it",
 		Example: `  countersign receipt show mzxw6ytboi4dcmzvgq2tgobzgu --out receipt.json
   countersign receipt show mzxw6ytboi4dcmzvgq2tgobzgu | countersign receipt verify -`,
 		Args: cobra.ExactArgs(1),
@@ -136,7 +147,7 @@ func newReceiptShow(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			raw, err := c.send(cmd.Context(), "GET", "/api/grants/"+url.PathEscape(args[0])+"/receipt", nil)
+			raw, err := c.receipt(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -153,6 +164,22 @@ func newReceiptShow(env *Env) *cobra.Command {
 	o.bind(cmd)
 	cmd.Flags().StringVar(&out, "out", "", "`file` to write (default: standard output)")
 	return cmd
+}
+
+// receipt is the receipt of a grant, checked: a server could answer anything.
+func (c *owner) receipt(ctx context.Context, grant string) ([]byte, error) {
+	raw, err := c.send(ctx, "GET", "/api/grants/"+url.PathEscape(grant)+"/receipt", nil)
+	if err != nil {
+		return nil, err
+	}
+	v, err := receipt.Verify(raw)
+	if err != nil {
+		return nil, fail(ExitVerification, "the server's receipt is not good", err, "")
+	}
+	if v.Statement.Nonce != grant || v.Statement.Issuer != c.server {
+		return nil, fail(ExitVerification, "the server's receipt is another grant's", nil, "")
+	}
+	return raw, nil
 }
 
 func newReceiptVerify(env *Env) *cobra.Command {

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -364,14 +364,7 @@ devices with the profile scope can read. The whole profile is replaced.`,
 			if err != nil {
 				return err
 			}
-			body.Audience, body.BAPID = c.server, c.identity.BAPID()
-			raw, err := c.send(cmd.Context(), "PUT", "/api/bap/profile", body)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(env.Stderr, "Set the profile of %s at %s.\n", c.entry.Name, c.server)
-			_, err = fmt.Fprintln(env.Stdout, string(raw))
-			return err
+			return c.setProfile(cmd.Context(), body)
 		},
 	}
 	o.bind(cmd)
@@ -384,14 +377,26 @@ devices with the profile scope can read. The whole profile is replaced.`,
 	return cmd
 }
 
+func (c *owner) setProfile(ctx context.Context, body profileBody) error {
+	body.Audience, body.BAPID = c.server, c.identity.BAPID()
+	raw, err := c.send(ctx, "PUT", "/api/bap/profile", body)
+	if err != nil {
+		return err
+	}
+	var set struct {
+		BAPID string `json:"bapId"`
+	}
+	if err := decodeInto(raw, &set); err != nil {
+		return err
+	}
+	if set.BAPID != body.BAPID {
+		return unexpected("it is about another identity")
+	}
+	fmt.Fprintf(c.env.Stderr, "Set the profile of %s at %s.\n", c.entry.Name, c.server)
+	return c.print(raw)
+}
+
 // unixTime prints a time of a server for a person.
 func unixTime(seconds int64) string {
 	return time.Unix(seconds, 0).Local().Format("2 Jan 2006 15:04")
-}
-
-func decodeInto(raw []byte, v any) error {
-	if err := json.Unmarshal(raw, v); err != nil {
-		return fail(ExitNetwork, "reading the server's answer", errors.New("it is not what was expected"), "Check that --server names a Countersign server")
-	}
-	return nil
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -138,12 +137,16 @@ func signedIn(ctx context.Context, env *Env, h *home, tokens tokenStore, config 
 		Server: config.Endpoint.Issuer, ClientID: config.ClientID, Subject: info.text("sub"),
 		BAPID: info.text("bap_id"), Name: info.text("name"), Scope: scope,
 	}
+	kept, err := keep(token, env.Now())
+	if err != nil {
+		return err
+	}
 	unlock, err := h.lock()
 	if err != nil {
 		return fail(ExitFailed, "locking the tokens", err, "")
 	}
 	defer unlock()
-	if err := tokens.put(a.key(), keep(token, env.Now())); err != nil {
+	if err := tokens.put(a.key(), kept); err != nil {
 		return fail(ExitFailed, "keeping the token", err, "")
 	}
 	h.put(a)
@@ -214,8 +217,11 @@ func userInfo(ctx context.Context, e deviceflow.Endpoint, accessToken string) (c
 		return nil, refusal(status, body)
 	}
 	var c claims
-	if err := json.Unmarshal(body, &c); err != nil {
-		return nil, fail(ExitNetwork, "asking who you are", errors.New("the server's answer cannot be read"), "")
+	if err := decodeInto(body, &c); err != nil {
+		return nil, err
+	}
+	if c.text("sub") == "" {
+		return nil, unexpected("it does not say who is signed in")
 	}
 	return c, nil
 }

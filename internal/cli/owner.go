@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -117,13 +119,12 @@ func exchange(req *http.Request, within time.Duration) (status int, body []byte,
 			err = errSilent
 		}
 	}()
-	resp, err := http.DefaultClient.Do(req.WithContext(ctx))
+	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	const most = 1 << 20
-	body, err = readAll(resp.Body, most)
+	body, err = readAll(resp.Body, maxAnswer)
 	return resp.StatusCode, body, err
 }
 
@@ -140,9 +141,9 @@ func refusal(status int, body []byte) error {
 	if e.Error == "expired_token" {
 		code = ExitExpired
 	}
-	what, next, _ := strings.Cut(e.Description, ": ")
-	if next != "" {
-		next = strings.ToUpper(next[:1]) + next[1:]
+	what, next, _ := strings.Cut(printable(e.Description), ": ")
+	if first, size := utf8.DecodeRuneInString(next); size > 0 {
+		next = string(unicode.ToUpper(first)) + next[size:]
 	}
-	return &Failure{Code: code, What: "the server refused: " + firstText(what, e.Error), Next: printable(next), OAuth: e.Error}
+	return &Failure{Code: code, What: "the server refused: " + firstText(what, printable(e.Error)), Next: next, OAuth: printable(e.Error)}
 }

@@ -75,11 +75,12 @@ func (s *loginScreen) show() {
 	}
 	match := ""
 	if r.MatchNumber != "" {
-		match = "     number to match: " + s.bold(r.MatchNumber)
+		match = "     number to match: " + s.bold(printable(r.MatchNumber))
 	}
-	address := firstText(r.VerificationURIComplete, r.VerificationURI)
-	fmt.Fprintf(s.env.Stderr, "\n  First, compare this code:   %s%s\n\n  Open    %s\n", s.bold(r.UserCode), match, address)
-	fmt.Fprintf(s.env.Stderr, "  or run  countersign approve %s%s\n", r.UserCode, serverHint(s.config.Endpoint.Issuer))
+	address := printable(firstText(r.VerificationURIComplete, r.VerificationURI))
+	userCode := printable(r.UserCode)
+	fmt.Fprintf(s.env.Stderr, "\n  First, compare this code:   %s%s\n\n  Open    %s\n", s.bold(userCode), match, address)
+	fmt.Fprintf(s.env.Stderr, "  or run  countersign approve %s%s\n", userCode, serverHint(s.config.Endpoint.Issuer))
 	if s.live && s.wide() && !loopback(address) {
 		qrterminal.GenerateHalfBlock(address, qrterminal.L, s.env.Stderr)
 	}

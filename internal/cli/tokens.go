@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -213,12 +214,22 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 	if err != nil {
 		return t, serverFailure("refreshing the token", a.Server, err)
 	}
-	t = keep(fresh, env.Now())
-	return t, tokens.put(a.key(), t)
+	kept, err := keep(fresh, env.Now())
+	if err != nil {
+		return t, err
+	}
+	return kept, tokens.put(a.key(), kept)
 }
 
-func keep(t *oauth2.Token, now time.Time) storedToken {
-	return storedToken{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, Expiry: t.Expiry, Obtained: now}
+// keep is a token as it is kept. What is printed into shells and headers later is
+// visible ASCII (RFC 6749 appendix A.12) or is no token.
+func keep(t *oauth2.Token, now time.Time) (storedToken, error) {
+	for _, token := range []string{t.AccessToken, t.RefreshToken} {
+		if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return storedToken{}, unexpected("its token is none: it has characters that no token has")
+		}
+	}
+	return storedToken{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, Expiry: t.Expiry, Obtained: now}, nil
 }
 
 // good reports whether a token can be handed out, as far as the clock says. If that

@@ -73,6 +73,7 @@ export interface Profile {
 /** Signs in, which also makes the account of a new identity. The session is a cookie. */
 export async function signIn(api: Api, signer: Signer): Promise<User> {
   const { user } = await send<{ user: User }>(api, "POST", "/api/auth/sign-in/sigma", { bapId: signer.bapId, aud: api.issuer }, signer);
+  expect((user as unknown) instanceof Object && user.bapId === signer.bapId);
   return user;
 }
 
@@ -98,9 +99,13 @@ export function profileOf(api: Api, signer: Signer): Promise<Profile & { bapId: 
 }
 
 /** What a device asks; scope, space-separated, narrows what it would get. */
-export function fetchApproval(api: Api, signer: Signer, userCode: string, scope = ""): Promise<ApprovalFacts> {
+export async function fetchApproval(api: Api, signer: Signer, userCode: string, scope = ""): Promise<ApprovalFacts> {
   const query = new URLSearchParams({ user_code: userCode, ...(scope && { scope }) });
-  return send(api, "GET", `/api/auth/device/approval?${query}`, undefined, signer);
+  const facts = await send<ApprovalFacts>(api, "GET", `/api/auth/device/approval?${query}`, undefined, signer);
+  const { user_code, statement, client, scopes } = facts as unknown as Record<string, unknown>;
+  expect(areTexts(user_code, statement, (client as { client_id?: unknown } | null | undefined)?.client_id));
+  expect(Array.isArray(scopes) && scopes.every((s: { scope?: unknown } | null) => areTexts(s?.scope)));
+  return facts;
 }
 
 /** What the page showed of an approval, as its statement must say it. */
@@ -120,9 +125,11 @@ export function shownOf(api: Api, signer: Signer, facts: ApprovalFacts): Shown {
  * is signed, when the statement is not what the facts say.
  */
 export async function approve(api: Api, signer: Signer, facts: ApprovalFacts, match = ""): Promise<string> {
-  await checkStatement(facts.statement, shownOf(api, signer, facts), api.now());
+  const { nonce } = await checkStatement(facts.statement, shownOf(api, signer, facts), api.now());
   const body = { userCode: facts.user_code, statement: facts.statement, ...(match && { match }) };
-  return (await send<{ grant_id: string }>(api, "POST", "/api/auth/device/approve", body, signer)).grant_id;
+  const { grant_id: grant } = await send<{ grant_id: unknown }>(api, "POST", "/api/auth/device/approve", body, signer);
+  expect(grant === nonce); // the request that was signed, and no other, became a grant
+  return nonce;
 }
 
 /** Denies; report says that the owner did not start it. */
@@ -151,7 +158,9 @@ export async function saveBackup(api: Api, signer: Signer, bapId: string, encryp
 /** The encrypted backup that the server keeps for the account that is signed in. */
 export async function loadBackup(api: Api, bapId: string): Promise<string> {
   const query = new URLSearchParams({ bapId });
-  return (await send<{ encryptedBackup: string }>(api, "GET", `/api/backup?${query}`)).encryptedBackup;
+  const { encryptedBackup } = await send<{ encryptedBackup: string }>(api, "GET", `/api/backup?${query}`);
+  expect(areTexts(encryptedBackup));
+  return encryptedBackup;
 }
 
 /** The header of the signature by a key that the account has, beside that of the key that is added. */
@@ -189,8 +198,17 @@ async function send<T>(api: Api, method: string, target: string, body?: object, 
     throw new ApiError(0, "unreachable", "the server could not be reached: check the connection and try again", { cause });
   }
   if (!response.ok) throw refusal(response.status, answer);
-  if (answer === undefined) throw new ApiError(response.status, "server_error", "the server's answer cannot be read: try again");
+  expect(answer instanceof Object);
   return answer as T;
+}
+
+/** What a server answers is a stranger's: what is used of it must be there, and of its type. */
+function expect(good: boolean): asserts good {
+  if (!good) throw new ApiError(200, "server_error", "the server's answer cannot be read: try again");
+}
+
+function areTexts(...values: unknown[]): boolean {
+  return values.every((value) => typeof value === "string" && value !== "");
 }
 
 function refusal(status: number, answer: unknown): ApiError {

@@ -34,6 +34,8 @@ export class StatementError extends Error {
   override readonly name = "StatementError";
 }
 
+/** The five minutes of a statement, and as much between the clocks of browser and server. */
+const longest = 2 * 5 * 60 * 1000;
 const statementVersion = 1;
 const deviceApproval = "device-approval";
 
@@ -100,5 +102,6 @@ export async function checkStatement(text: string, shown: Shown, now: Date): Pro
   const difference = differences.find(([differs]) => differs);
   if (difference) throw new StatementError(`the statement names another ${difference[1]} than the page showed`);
   if (s.exp * 1000 <= now.getTime()) throw new StatementError("the statement has expired");
+  if (s.exp * 1000 > now.getTime() + longest) throw new StatementError("the statement could be used for too long");
   return s;
 }

@@ -89,9 +89,9 @@ test("an approval is fetched with a signature over path and query", async () => 
 
 test("an approval sends the statement, byte for byte, and signs it", async () => {
   for (const match of ["", "47"]) {
-    const { api, sent } = server({ success: true, grant_id: "g" });
+    const { api, sent } = server({ success: true, grant_id: "n" });
     const shown = await facts();
-    assert.equal(await approve(api, signer, shown, match), "g");
+    assert.equal(await approve(api, signer, shown, match), "n");
     const request = await theOne(sent);
     assert.deepEqual([request.method, request.path], ["POST", "/api/auth/device/approve"]);
     assert.deepEqual(request.json, { userCode: "BCDF-GHJK", statement: shown.statement, ...(match && { match }) });
@@ -171,6 +171,25 @@ test("a refusal carries status, code and description", async () => {
       assert.deepEqual([e.status, e.error, e.description], want);
       return true;
     });
+  }
+});
+
+test("a bad server's answers are refused, whatever they are, and nothing is approved", async () => {
+  const unreadable = (e: unknown) => e instanceof ApiError && e.error === "server_error";
+  const good = await facts();
+  const members = Object.keys(good).filter((name) => ["user_code", "client", "scopes", "statement"].includes(name));
+  const wrong = members.flatMap((name) => [null, 7, "", [null], {}].map((value) => ({ ...good, [name]: value })));
+  for (const answer of [null, 7, "text", [], {}, ...wrong]) {
+    await assert.rejects(fetchApproval(server(JSON.stringify(answer)).api, signer, "BCDF-GHJK"), unreadable, JSON.stringify(answer));
+  }
+  for (const grant of [undefined, null, 7, "", "another", {}]) {
+    await assert.rejects(approve(server({ success: true, grant_id: grant }).api, signer, good), unreadable, JSON.stringify(grant));
+  }
+  for (const answer of [null, 7, {}, { user: null }, { user: "x" }, { user: { bapId: "another" } }]) {
+    await assert.rejects(signIn(server(JSON.stringify(answer)).api, signer), unreadable, JSON.stringify(answer));
+  }
+  for (const answer of [null, {}, { encryptedBackup: null }, { encryptedBackup: ["AAAA"] }, { encryptedBackup: "" }]) {
+    await assert.rejects(loadBackup(server(JSON.stringify(answer)).api, signer.bapId), unreadable, JSON.stringify(answer));
   }
 });
 

@@ -26,6 +26,7 @@ test("a statement that says another thing than was shown is not signed", async (
     [{ scope: "openid profile wallet:spend" }, /another scope/],
     [{ bap_id: "another" }, /another identity/],
     [{ exp: now.getTime() / 1000 }, /expired/],
+    [{ exp: now.getTime() / 1000 + 601 }, /too long/],
     [{ v: 2 }, /version or purpose/],
     [{ purpose: "sign-in" }, /version or purpose/],
   ];
