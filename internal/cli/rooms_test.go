@@ -18,7 +18,7 @@ var allowed = map[string][]string{
 	"deviceflow":                       {},
 	"internal/authz":                   {"bap", "bitcoinauth", "receipt"},
 	"internal/config":                  {},
-	"internal/server":                  {"internal/authz", "bitcoinauth"},
+	"internal/server":                  {"internal/authz", "bitcoinauth", "receipt"},
 	"internal/storage/sqlite":          {"internal/authz", "internal/storage/group"},
 	"internal/storage/postgres":        {"internal/authz", "internal/storage/group"},
 	"internal/storage/postgres/pgtest": {},
