@@ -132,10 +132,27 @@ func (o *owner) conclude(ctx context.Context, base, userCode, decision string) e
 	return nil
 }
 
+// issuerOf is what a server calls itself, which what is signed for it names.
+func issuerOf(t *testing.T, base string) string {
+	t.Helper()
+	resp, err := http.Get(base + "/.well-known/oauth-authorization-server") //nolint:noctx // a test's own server
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var metadata struct {
+		Issuer string `json:"issuer"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&metadata); err != nil || metadata.Issuer == "" {
+		t.Fatal("who the server is:", err)
+	}
+	return metadata.Issuer
+}
+
 // approveSigned approves with a signature over the statement, and no session.
 func (o *owner) approveSigned(t *testing.T, base, userCode string) (grantID string) {
 	t.Helper()
-	_, answer, err := o.send(t.Context(), http.MethodGet, base, "/api/auth/device/approval?aud="+url.QueryEscape(base)+"&user_code="+url.QueryEscape(userCode), nil, true)
+	_, answer, err := o.send(t.Context(), http.MethodGet, base, "/api/auth/device/approval?aud="+url.QueryEscape(issuerOf(t, base))+"&user_code="+url.QueryEscape(userCode), nil, true)
 	if err != nil {
 		t.Fatal("asking what to sign:", err)
 	}

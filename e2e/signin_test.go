@@ -157,7 +157,8 @@ func TestASignedApprovalNeedsNoSessionAndLeavesAReceiptThatVerifiesOffline(t *te
 	if tokens.AccessToken == "" {
 		t.Fatalf("the device is told %q", tokens.Error)
 	}
-	_, file, err := o.send(t.Context(), http.MethodGet, p.url, "/api/grants/"+grant+"/receipt?aud="+url.QueryEscape(p.url), nil, true)
+	issuer := url.QueryEscape(issuerOf(t, p.url))
+	_, file, err := o.send(t.Context(), http.MethodGet, p.url, "/api/grants/"+grant+"/receipt?aud="+issuer, nil, true)
 	if err != nil {
 		t.Fatal("fetching the receipt:", err)
 	}
