@@ -76,7 +76,7 @@ func TestAStatementIsSignedAsItWasGiven(t *testing.T) {
 	}
 	h.signStatement("alice", d.userCode, "no statement").wantError(http.StatusBadRequest, "invalid_request")
 	for name, change := range map[string]func(*receipt.Statement){
-		"from the future": func(s *receipt.Statement) { s.IssuedAt, s.ExpiresAt = s.IssuedAt+2, s.ExpiresAt+2 },
+		"from the future": func(s *receipt.Statement) { s.IssuedAt, s.ExpiresAt = s.IssuedAt+302, s.ExpiresAt+302 },
 		"too long":        func(s *receipt.Statement) { s.ExpiresAt++ },
 		"another issuer":  func(s *receipt.Statement) { s.Issuer = "https://other.example" },
 		"another client":  func(s *receipt.Statement) { s.ClientID = "pub-b" },
