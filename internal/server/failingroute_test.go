@@ -221,7 +221,7 @@ var asks = map[string]map[string]func(*frail) call{
 	},
 	"GET /api/auth/device/approval": {
 		"signed": func(f *frail) call {
-			return f.by("alice", http.MethodGet, "/api/auth/device/approval?user_code="+f.ask(stored, "openid").userCode, nil)
+			return f.by("alice", http.MethodGet, "/api/auth/device/approval?aud="+url.QueryEscape(testIssuer)+"&user_code="+f.ask(stored, "openid").userCode, nil)
 		},
 		"by session": func(f *frail) call { return f.get("/api/auth/device/approval?user_code=" + f.opened().userCode) },
 	},
@@ -232,7 +232,7 @@ var asks = map[string]map[string]func(*frail) call{
 	"POST " + denyPath: {
 		"by session": func(f *frail) call { return f.own(denyPath, map[string]any{"userCode": f.opened().userCode}) },
 		"signed": func(f *frail) call {
-			return f.by("alice", http.MethodPost, denyPath, map[string]any{"userCode": f.ask(stored, "openid").userCode, "report": true})
+			return f.by("alice", http.MethodPost, denyPath, map[string]any{"aud": testIssuer, "userCode": f.ask(stored, "openid").userCode, "report": true})
 		},
 	},
 	"GET /api/grants":              {"": func(f *frail) call { f.granted(); return f.get("/api/grants") }},
@@ -268,12 +268,14 @@ var asks = map[string]map[string]func(*frail) call{
 		return f.json(http.MethodPost, passkeysPath+"/"+b64(a.id)+"/remove", nil, "Cookie", f.signIn(name))
 	}},
 	"GET /api/backup": {"": func(f *frail) call {
-		f.saveBackup(f.cookie, bep(f.t, "alice")).wantOK()
+		f.saveBackup("alice", bep(f.t, "alice")).wantOK()
 		return f.get(backupPath + "?bapId=" + bapIDOf(f.t, "alice"))
 	}},
-	"POST /api/backup": {"": func(f *frail) call { return f.own(backupPath, map[string]any{"encryptedBackup": bep(f.t, "alice")}) }},
+	"POST /api/backup": {"": func(f *frail) call {
+		return f.by("alice", http.MethodPost, backupPath, map[string]any{"aud": testIssuer, "encryptedBackup": bep(f.t, "alice")})
+	}},
 	"POST /api/backup/remove": {"": func(f *frail) call {
-		f.saveBackup(f.cookie, bep(f.t, "alice")).wantOK()
+		f.saveBackup("alice", bep(f.t, "alice")).wantOK()
 		return f.own(backupPath+"/remove", map[string]any{"bapId": bapIDOf(f.t, "alice")})
 	}},
 	"GET /api/backups":     {"": func(f *frail) call { return f.get("/api/backups") }},
@@ -281,10 +283,12 @@ var asks = map[string]map[string]func(*frail) call{
 	"PUT /api/bap/profile": {"": func(f *frail) call {
 		return f.by("alice", http.MethodPut, "/api/bap/profile", map[string]any{"aud": testIssuer, "bapId": bapIDOf(f.t, "alice"), "name": "Alice"})
 	}},
-	"GET /api/user/bap-ids": {"": func(f *frail) call { return f.get("/api/user/bap-ids") }},
-	"POST /api/user/bap-ids": {"": func(f *frail) call {
+	"GET /api/user/bap-ids":  {"": func(f *frail) call { return f.get("/api/user/bap-ids") }},
+	"POST /api/user/bap-ids": {"": func(f *frail) call { return f.newIdentity(f.somebody()) }},
+	"POST /api/user/bap-ids/{id}/remove": {"": func(f *frail) call {
 		name := f.somebody()
-		return f.by(name, http.MethodPost, "/api/user/bap-ids", map[string]any{"aud": testIssuer, "bapId": bapIDOf(f.t, name)}, "Cookie", f.cookie)
+		f.do(f.t.Context(), f.newIdentity(name)).wantOK()
+		return f.by("alice", http.MethodPost, "/api/user/bap-ids/"+bapIDOf(f.t, name)+"/remove", map[string]any{"aud": testIssuer})
 	}},
 
 	"GET /device": {"": func(f *frail) call { return f.get("/device?code=" + f.ask(stored, "openid").userCode) }},
@@ -327,7 +331,7 @@ var asks = map[string]map[string]func(*frail) call{
 		return f.button("/account/passkeys/"+b64(a.id)+"/remove", nil)
 	}},
 	"POST /account/backups/{id}/remove": {"": func(f *frail) call {
-		f.saveBackup(f.cookie, bep(f.t, "alice")).wantOK()
+		f.saveBackup("alice", bep(f.t, "alice")).wantOK()
 		return f.button("/account/backups/"+bapIDOf(f.t, "alice")+"/remove", nil)
 	}},
 	"POST /sign-out": {"": func(f *frail) call {
@@ -335,6 +339,14 @@ var asks = map[string]map[string]func(*frail) call{
 		return f.button("/sign-out", nil)
 	}},
 	"GET /readyz": {"": func(f *frail) call { return f.get("/readyz") }},
+}
+
+// newIdentity links a person's identity to the owner's account.
+func (f *frail) newIdentity(name string) call {
+	const path = "/api/user/bap-ids"
+	c := f.by(name, http.MethodPost, path, map[string]any{"aud": testIssuer, "bapId": bapIDOf(f.t, name)}, "Cookie", f.cookie)
+	c.header = append(c.header, vouchHeader, f.sign("alice", path, c.body))
+	return c
 }
 
 func (f *frail) decision(decision string) call {
