@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -164,4 +165,16 @@ func TestD24_ACodeKnownToBePendingIsPendingForItsOwnClientOnly(t *testing.T) {
 	h.poll(other).wantError(http.StatusBadRequest, "invalid_grant")
 	h.advance(5 * time.Second)
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
+}
+
+func TestT05_WhatIsNoFormEncodingIsNoBasicCredential(t *testing.T) {
+	h := newHouse(t)
+	for _, credentials := range []string{"conf-a%zz:secret", "conf-a:%zz", "conf-a"} {
+		encoded := "Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))
+		r := h.postForm(codePath, url.Values{}, "Authorization", encoded)
+		r.wantError(http.StatusUnauthorized, "invalid_client")
+		if !strings.Contains(r.text("error_description"), "cannot be read") {
+			t.Errorf("%s: %s", credentials, r.body)
+		}
+	}
 }
