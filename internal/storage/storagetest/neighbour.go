@@ -250,6 +250,16 @@ var neighbourCases = []testCase{
 			b.ok(err)
 		}
 	}},
+	{"a disabled account's grants are not alive, whoever else there is", func(b *bench) {
+		b.approved()
+		_, i := b.accountWith(func(a *authz.Account) { a.Disabled = true })
+		b.approved()
+		r := b.pending()
+		a := b.approval(r, i)
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+		_, _, err := b.store.LiveGrant(b.Context(), a.Grant.ID, at(40))
+		b.refused(err, authz.ErrNotFound)
+	}},
 	{"what is over at a time is swept after it, and not at it", func(b *bench) {
 		ctx, over := b.Context(), at(60)
 		_, i := b.account()
