@@ -79,10 +79,19 @@ type allowance struct {
 	older  map[allowed]int64 // guarded by mu; read only
 }
 
-// allowed is whose allowance it is: a name, a block, or a name in a block.
+// allowed is whose allowance it is: a name, a block, or a name in a block. Pages of
+// other sites have one for themselves: what they make their visitors send spends
+// nothing of what the visitors' own programs have.
 type allowed struct {
 	name  string
 	block netip.Prefix
+	page  bool
+}
+
+// allowedIn are whose allowances a source has under a name.
+func (f Source) allowedIn(name string) (narrow, wide allowed) {
+	n, w := f.blocks()
+	return allowed{name, n, f.Page}, allowed{name, w, f.Page}
 }
 
 func newAllowance(perMinute int) *allowance {
@@ -103,8 +112,8 @@ func (l *allowance) allowIn(name string, from Source, now time.Time) bool {
 	if !from.own() {
 		return true
 	}
-	narrow, wide := from.blocks()
-	return l.take(now, []allowed{{name, narrow}, {name, wide}})
+	narrow, wide := from.allowedIn(name)
+	return l.take(now, []allowed{narrow, wide})
 }
 
 // left reports whether allowIn would allow one, and takes nothing.
@@ -112,12 +121,12 @@ func (l *allowance) left(name string, from Source, now time.Time) bool {
 	if !from.own() || l.every == 0 {
 		return true
 	}
-	narrow, wide := from.blocks()
+	narrow, wide := from.allowedIn(name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	const holds = int64(creationBurst * time.Minute)
-	return l.whole(allowed{name, narrow}, now.UnixNano())-now.UnixNano()+int64(l.every) <= holds &&
-		l.whole(allowed{name, wide}, now.UnixNano())-now.UnixNano()+int64(l.every/creationWide) <= holds
+	return l.whole(narrow, now.UnixNano())-now.UnixNano()+int64(l.every) <= holds &&
+		l.whole(wide, now.UnixNano())-now.UnixNano()+int64(l.every/creationWide) <= holds
 }
 
 // allowOne is allow for a name wherever it is.

@@ -10,6 +10,9 @@ type Source struct {
 	// Without that, a loopback or private address may be anybody's: whoever comes
 	// through a proxy that is not listed has the proxy's.
 	Forwarded bool
+	// Page: the page of another site had its visitor's browser send it. Whoever sends
+	// it decides on that, so it lifts no limit: it has one of its own.
+	Page bool
 }
 
 // own reports whether the address is somebody's own, so that what they do may be

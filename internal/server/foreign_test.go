@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server"
 )
 
@@ -115,4 +116,30 @@ func TestK03_AForeignPageMakesNoBrowserTwo(t *testing.T) {
 	if set := fmt.Sprint(first.header.Values("Set-Cookie")); !strings.Contains(set, "countersign.browser") {
 		t.Errorf("a link that is followed names the browser: %q", set)
 	}
+}
+
+// TestB10_AForeignPageSpendsNothingOfItsVisitors sends what a page can make the
+// browsers of its visitors send to the endpoints that are open to all: it may neither
+// keep a confidential client of the visitors' network from proving itself, nor the
+// devices there from asking for codes. A header lifts no limit either.
+func TestB10_AForeignPageSpendsNothingOfItsVisitors(t *testing.T) {
+	h := newHouse(t, func(s *authz.Settings) { s.DeviceRequestsPerNetwork = 30 })
+	h.from("203.0.113.9")
+	page := foreignHeaders["a script"]
+	secret := func(secret string, header ...string) reply {
+		form := url.Values{"client_id": {"conf-a"}, "client_secret": {secret}, "grant_type": {"refresh_token"}, "refresh_token": {"x"}}
+		return h.postForm(tokenPath, form, header...)
+	}
+	code := func(header ...string) reply {
+		return h.postForm(codePath, url.Values{"client_id": {"pub-a"}, "scope": {"openid"}}, header...)
+	}
+	for range 100 {
+		secret("guess", page...)
+		code(page...)
+	}
+	secret("guess", page...).wantBusy()
+	code(page...).wantBusy()
+	secret(confSecret).wantError(http.StatusBadRequest, "invalid_grant") // it has proved itself
+	code().wantOK()
+	secret(confSecret, page...).wantBusy()
 }

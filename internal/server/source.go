@@ -13,11 +13,18 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// source is where a request came from. Forwarded headers count only when a listed
+// source is where a request came from, and whether a page of another site had it sent.
+func (s *Server) source(r *http.Request) authz.Source {
+	from := s.sender(r)
+	from.Page = s.foreign(r)
+	return from
+}
+
+// sender is the address that a request came from. Forwarded headers count only when a listed
 // proxy sent them (attack B-22): each such proxy is asked, from the last one on,
 // whom it heard, until one names somebody who is no listed proxy. Host and scheme
 // are never taken from a header.
-func (s *Server) source(r *http.Request) authz.Source {
+func (s *Server) sender(r *http.Request) authz.Source {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return authz.Source{}
