@@ -233,7 +233,7 @@ func (s *Service) checkStatement(f Facts, given receipt.Statement) error {
 	now := s.now().Unix()
 	lifetime, apart := int64(statementLifetime/time.Second), int64(bitcoinauth.DefaultWindow/time.Second)
 	if given.Encode() != s.statement(f, given.IssuedAt, given.ExpiresAt).Encode() ||
-		given.IssuedAt > now+apart || given.ExpiresAt-given.IssuedAt > lifetime {
+		given.IssuedAt > now+apart || given.ExpiresAt > given.IssuedAt+lifetime { // the difference of two times may be more than a number holds
 		return errOtherStatement
 	}
 	if now >= given.ExpiresAt {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -78,6 +79,7 @@ func TestAStatementIsSignedAsItWasGiven(t *testing.T) {
 	for name, change := range map[string]func(*receipt.Statement){
 		"from the future": func(s *receipt.Statement) { s.IssuedAt, s.ExpiresAt = s.IssuedAt+302, s.ExpiresAt+302 },
 		"too long":        func(s *receipt.Statement) { s.ExpiresAt++ },
+		"for ever":        func(s *receipt.Statement) { s.IssuedAt, s.ExpiresAt = math.MinInt64/2-1000, math.MaxInt64/2 },
 		"another issuer":  func(s *receipt.Statement) { s.Issuer = "https://other.example" },
 		"another client":  func(s *receipt.Statement) { s.ClientID = "pub-b" },
 		"another request": func(s *receipt.Statement) { s.Nonce = "another" },
