@@ -38,9 +38,6 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	if err != nil {
 		return nil, err
 	}
-	if !s.refreshes.allowOne(g.ID, now) {
-		return nil, errRefreshPace
-	}
 	has := c.mayHave(g.Scope) // since the grant its registration may have changed
 	if !hasScope(has, offline) {
 		return nil, refuse(InvalidGrant, "this client is no longer registered to renew its tokens: sign in again")
@@ -48,6 +45,11 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	granted, err := refreshScope(has, scope)
 	if err != nil {
 		return nil, err
+	}
+	// Last of all: who could spend a grant's allowance without rotating its tokens would
+	// keep a reuse from being noticed.
+	if !s.refreshes.allowOne(g.ID, now) {
+		return nil, errRefreshPace
 	}
 	reuse, err := s.revoked(Owner{AccountID: g.AccountID}, g, SubjectReuse)
 	if err != nil {

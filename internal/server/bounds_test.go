@@ -134,6 +134,22 @@ func TestA4_AGrantIsRefreshedSixtyTimesAMinute(t *testing.T) {
 	h.postForm(tokenPath, refreshForm("pub-a", refresh)).wantOK()
 }
 
+// A thief who has replaced a token, and from then on spends what the grant may
+// refresh on what rotates nothing, hides that its owner uses the old one.
+func TestR02_SpendingAGrantsRefreshesHidesNoReuse(t *testing.T) {
+	h := newHouse(t)
+	stolen := h.tokens("pub-a", "openid offline_access", "alice").text("refresh_token")
+	thief := h.postForm(tokenPath, refreshForm("pub-a", stolen)).wantOK()
+	h.advance(time.Hour)
+	more := refreshForm("pub-a", thief.text("refresh_token"))
+	more.Set("scope", "openid email")
+	for range 121 {
+		h.postForm(tokenPath, more)
+	}
+	h.postForm(tokenPath, refreshForm("pub-a", stolen)).wantError(http.StatusBadRequest, "invalid_grant")
+	h.postForm(tokenPath, refreshForm("pub-a", thief.text("refresh_token"))).wantError(http.StatusBadRequest, "invalid_grant")
+}
+
 // sentFrom sends what follows from another address.
 func (h *house) sentFrom(address string, act func() reply) reply {
 	h.t.Helper()
