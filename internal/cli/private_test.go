@@ -50,7 +50,7 @@ func withMode(t *testing.T, path, text string, mode fs.FileMode) string {
 func TestSecretsThatOthersCanReadAreRefusedWithTheCommandThatMendsIt(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	if err := os.Mkdir(data, 0o755); err != nil { //nolint:gosec // the mode of a service manager's directory
+	if err := os.Mkdir(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	const secret = "thirty-two bytes that are no secret!"

@@ -37,7 +37,7 @@ func newCookieNames(issuer string, secure bool) cookieNames {
 
 // setCookie sets a cookie of ours for so long; for less than nothing removes it.
 func (s *Server) setCookie(w http.ResponseWriter, name, value string, lasts time.Duration) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever the issuer is https
 		Name: name, Value: value, Path: "/", MaxAge: max(-1, int(lasts/time.Second)),
 		HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode,
 	})

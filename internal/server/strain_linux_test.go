@@ -33,7 +33,7 @@ func fill(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // it was to fail
+	defer f.Close()
 	for err == nil {
 		_, err = f.WriteString(strings.Repeat("x", 512))
 	}

@@ -35,7 +35,7 @@ func TestWhereTheDatabaseKeepsThemWaitingClientsComeBackLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close(context.Background()) //nolint:errcheck // nothing is lost with it
+	defer c.Close(context.Background())
 	cookie := h.signIn("alice")
 	d := h.ask("pub-a", "openid")
 	h.approve(cookie, d.userCode)
