@@ -181,7 +181,7 @@ func BenchmarkTheAccountPageOfAFullAccount(b *testing.B) {
 		h.approve(cookie, h.ask("pub-a", "openid offline_access").userCode)
 	}
 	for range authz.EventsPerAccount {
-		h.keepBackup(cookie, bapIDOf(b, "alice")).wantOK()
+		h.keepBackup(bapIDOf(b, "alice")).wantOK()
 	}
 	b.ReportAllocs()
 	for b.Loop() {

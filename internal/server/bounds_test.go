@@ -346,7 +346,7 @@ func TestA4_OneAccountInALoopEndsWithBoundedRows(t *testing.T) {
 		r := h.send(http.MethodPost, "/api/user/bap-ids", body, "Content-Type", "application/json", "Cookie", cookie,
 			bitcoinauth.Header, h.sign(name, "/api/user/bap-ids", body), "X-Vouch-Token", h.sign("alice", "/api/user/bap-ids", body))
 		if r.status == http.StatusOK {
-			h.keepBackup(cookie, bapIDOf(t, name)).wantOK()
+			h.keepBackup(bapIDOf(t, name)).wantOK()
 			continue
 		}
 		full++
@@ -360,7 +360,7 @@ func TestA4_OneAccountInALoopEndsWithBoundedRows(t *testing.T) {
 	h.wantRows("identities", authz.IdentitiesPerAccount)
 
 	for range authz.EventsPerAccount + 20 {
-		h.keepBackup(cookie, bapIDOf(t, "alice")).wantOK()
+		h.keepBackup(bapIDOf(t, "alice")).wantOK()
 	}
 	h.wantRows("events", authz.EventsPerAccount)
 	h.wantRows("backups", authz.IdentitiesPerAccount)
@@ -393,10 +393,11 @@ func TestA4_OneAccountInALoopEndsWithBoundedRows(t *testing.T) {
 }
 
 // keepBackup keeps something that looks like a backup.
-func (h *house) keepBackup(cookie, bapID string) reply {
+func (h *house) keepBackup(bapID string) reply {
 	h.t.Helper()
 	text := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xfe, 0x01, 0x9c, 0xe2, 0x80}, 20))
-	return h.postJSON("/api/backup", map[string]any{"encryptedBackup": text, "bapId": bapID}, "Cookie", cookie)
+	body := `{"encryptedBackup":"` + text + `","bapId":"` + bapID + `","aud":"` + testIssuer + `"}`
+	return h.send(http.MethodPost, "/api/backup", body, "Content-Type", "application/json", bitcoinauth.Header, h.sign("alice", "/api/backup", body))
 }
 
 func TestLongListsHaveCursorsThatMayBeIgnored(t *testing.T) {
