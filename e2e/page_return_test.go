@@ -11,7 +11,7 @@ import (
 	"countersign.dev/e2e/browser"
 )
 
-// startHouseWith starts a server that knows the client "radio".
+// startHouseWith starts a server that knows the client "radio", which authenticates.
 func startHouseWith(t *testing.T, client string, flags ...string) *house {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "countersign.toml")
@@ -21,7 +21,10 @@ func startHouseWith(t *testing.T, client string, flags ...string) *house {
 	return startHouse(t, append([]string{"--config", config}, flags...)...)
 }
 
-const radio = "[[clients]]\nclient_id = \"radio\"\nclient_name = \"Kitchen radio\"\n"
+const (
+	radioSecret = "the secret of the kitchen radio"
+	radio       = "[[clients]]\nclient_id = \"radio\"\nclient_name = \"Kitchen radio\"\nclient_secret = \"" + radioSecret + "\"\n"
+)
 
 func TestPageAReturningOwnerUnlocksAndApproves(t *testing.T) {
 	t.Parallel()

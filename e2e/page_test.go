@@ -89,6 +89,7 @@ func (h *house) tryAsk(t *testing.T, fields url.Values, headers ...string) *tv {
 	for name, values := range fields {
 		form[name] = values
 	}
+	authenticate(form)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/api/auth/device/code", strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +108,13 @@ func (h *house) tryAsk(t *testing.T, fields url.Values, headers ...string) *tv {
 		return nil
 	}
 	return &tv{server: h.url, clientID: form.Get("client_id"), deviceCode: answer.DeviceCode, code: answer.UserCode, match: answer.MatchNumber}
+}
+
+// authenticate adds the secret of the one client that has one.
+func authenticate(form url.Values) {
+	if form.Get("client_id") == "radio" {
+		form.Set("client_secret", radioSecret)
+	}
 }
 
 // told waits until the device's request is decided or over, and returns the error
@@ -133,6 +141,7 @@ func (d *tv) redeem(t *testing.T) tokens {
 	form := url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {d.deviceCode}, "client_id": {d.clientID},
 	}
+	authenticate(form)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.server+"/api/auth/device/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)

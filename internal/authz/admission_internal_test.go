@@ -177,18 +177,20 @@ func TestK12_ReportsMakeAMatchNecessary(t *testing.T) {
 	}{
 		{Reports{}, MatchNone},
 		{Reports{Client: 99}, MatchNone}, // a registered client is not at the mercy of reports
-		{Reports{Network: warnedReports - 1}, MatchNone},
 		{Reports{Network: warnedReports}, MatchLetters},
 	} {
-		if got := matchKind(DeviceRequest{}, c, "openid", NetworkSame, kind.reports); got != kind.want {
+		if got := matchKind(DeviceRequest{ClientProved: true}, c, "openid", NetworkSame, kind.reports); got != kind.want {
 			t.Errorf("%+v: %s", kind.reports, got)
 		}
 	}
-	if got := matchKind(DeviceRequest{MatchNumber: 42}, c, "openid", NetworkSame, Reports{Network: 3}); got != MatchNumber {
+	if got := matchKind(DeviceRequest{MatchNumber: 42, ClientProved: true}, c, "openid", NetworkSame, Reports{Network: 3}); got != MatchNumber {
 		t.Errorf("with a number: %s", got)
 	}
-	if got := matchKind(DeviceRequest{}, Client{ID: "x"}, "openid", NetworkSame, Reports{Client: 3}); got == MatchNone {
+	if got := matchKind(DeviceRequest{}, Client{ID: "x"}, "openid", NetworkSame, Reports{}); got == MatchNone {
 		t.Error("no match for an unregistered client")
+	}
+	if got := matchKind(DeviceRequest{}, c, "openid", NetworkSame, Reports{}); got == MatchNone {
+		t.Error("no match for whoever sends a registered client's id")
 	}
 }
 

@@ -198,9 +198,9 @@ func (s *Service) distance(a Asker, r DeviceRequest) NetworkDistance {
 func (f Facts) digest() (Hash, error) {
 	shown, err := json.Marshal(struct {
 		ID, UserCode, ClientID, ClientName, Scope, BAPID string
-		Registered                                       bool
+		Registered, Proved                               bool
 		Match                                            MatchKind
-	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Identity.BAPID, f.Client.Registered, f.Match})
+	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match})
 	return sha256.Sum256(shown), err
 }
 
@@ -287,6 +287,7 @@ func (o Owner) proof() (text string, says receipt.Statement, err error) {
 //	NotOpened, AlreadyDecided, ExpiredToken
 //	Forbidden: another account's, cancelled, or a signature is required
 //	AccountFull: the account has as many living grants as it may
+//	Mistyped: the answer is nothing that the device can show; it may be tried again
 //	WrongMatch: the request is denied now
 //	TooManyGuesses, ProofRequired
 func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d Decision) (Grant, error) {
@@ -320,8 +321,10 @@ func (s *Service) approveRequest(ctx context.Context, owner Owner, asker Asker, 
 	} else if f.Request.SignatureRequired {
 		return Grant{}, refuse(Forbidden, "this request needs a signed approval: use the identity's key, for example `countersign approve`")
 	}
-	if (d.AskMatch || owner.Signed()) && !matches(f.Match, r, code, d.Match) {
-		return Grant{}, s.wrongMatch(ctx, owner, r)
+	if d.AskMatch || owner.Signed() {
+		if fit := s.matches(f, d.Match); fit != matched {
+			return Grant{}, s.mismatched(ctx, owner, r, fit)
+		}
 	}
 	return s.approve(ctx, owner, f, proof)
 }
@@ -435,13 +438,38 @@ func (s *Service) decision(owner Owner, kind EventKind, r DeviceRequest) (Event,
 	return event, err
 }
 
-// wrongMatch denies a request whose owner picked another number: the device in
-// front of them is not the one that asks.
-func (s *Service) wrongMatch(ctx context.Context, owner Owner, r DeviceRequest) error {
-	if err := s.deny(ctx, owner, r, true); err != nil {
+// mismatched is an answer that does not fit. Another device's denies: the one in front
+// of the owner is not the one that asks. It is no report: they may have two of them, or
+// have slipped. What no device shows is a slip, and is asked for again, so often.
+func (s *Service) mismatched(ctx context.Context, owner Owner, r DeviceRequest, fit fit) error {
+	if fit == mistyped {
+		again, err := s.askAgain(ctx, r)
+		if err != nil {
+			return err
+		}
+		if again {
+			return errMistyped
+		}
+	}
+	if err := s.deny(ctx, owner, r, false); err != nil {
 		return err
 	}
 	return errWrongMatch
+}
+
+// askAgain counts a slip, and reports whether the owner may try once more.
+func (s *Service) askAgain(ctx context.Context, r DeviceRequest) (bool, error) {
+	slips, window := []string{slipTag + r.ID}, s.now().Truncate(guessWindow)
+	done, err := s.turns.take(ctx, slips)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	before, err := s.store.Guesses(ctx, slips, window)
+	if err != nil {
+		return false, err
+	}
+	return before[0] < slipsForgiven, s.store.CountGuesses(ctx, slips, window)
 }
 
 // decided lets polls know, those that wait and those to come, how a decision was
@@ -458,6 +486,7 @@ var (
 	errDecided       = refuse(AlreadyDecided, "this request is already decided")
 	errNotOpened     = refuse(NotOpened, "this request was not opened yet: look at it before deciding")
 	errForeign       = refuse(Forbidden, "this request was opened by somebody else")
+	errMistyped      = refuse(Mistyped, "that is nothing that the device can show: look at it again, and enter what it shows")
 	errWrongMatch    = refuse(WrongMatch, "that is not what the device shows, so the request was denied")
 	errCodeOver      = refuse(ExpiredToken, "this code has expired: start again on the device")
 	errTooManyGrants = refuse(AccountFull, "an account may have 200 devices and programs at once: take back one that you no longer use (countersign grants list, or the page /account), then approve again")

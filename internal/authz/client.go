@@ -45,8 +45,12 @@ type Client struct {
 	// not approve.
 	Approval string
 	// Registered is false for an id that nobody registered; owners see such a
-	// client as not verified.
+	// client as not verified. True says that the operator knows an application of this
+	// name, and what it may ask: not that this is who asks.
 	Registered bool
+	// Proved: the request that named the client was authenticated as the client's.
+	// IdentifyClient alone says so.
+	Proved bool
 }
 
 // Confidential reports whether the client has something to authenticate with.
@@ -116,11 +120,13 @@ func (s *Service) IdentifyClient(ctx context.Context, c Credentials) (Client, er
 		if err := s.checkMemberKey(ctx, client, c.Signed); err != nil {
 			return Client{}, s.unproved(ctx, client, err)
 		}
+		client.Proved = true
 		return client, nil
 	case c.HasSecret:
 		if err := s.checkSecret(ctx, client, c); err != nil {
 			return Client{}, s.unproved(ctx, client, err)
 		}
+		client.Proved = true
 		return client, nil
 	case unknown:
 		return Client{}, refuse(UnknownClient, "this client_id is not registered here: ask the operator to add it, or check its spelling")

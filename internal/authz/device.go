@@ -60,7 +60,7 @@ func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*De
 	}
 	now := s.now()
 	r := DeviceRequest{
-		ClientID: c.ID, Scope: scope, State: Pending, Nonce: ask.Nonce,
+		ClientID: c.ID, ClientProved: c.Proved, Scope: scope, State: Pending, Nonce: ask.Nonce,
 		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
 		SignatureRequired: ask.SignatureRequired || s.needsSignature(c),
 		Seen:              ask.Seen.clean(),

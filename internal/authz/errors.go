@@ -57,6 +57,9 @@ const (
 	NotACode Code = "not_a_code"
 	// ReviewOver is invalid_request on the wire: what a person saw is not current.
 	ReviewOver Code = "review_over"
+	// Mistyped: the number or letters are none that the device can show. Nothing is
+	// decided.
+	Mistyped Code = "match_mistyped"
 	// WrongMatch is access_denied on the wire: the number or letters are not the
 	// device's, and the request was denied.
 	WrongMatch Code = "wrong_match"

@@ -44,13 +44,13 @@ func (s *Service) newMatchNumber() (int, error) {
 }
 
 // matchKind decides whether a match is asked for: for more than the basic
-// scopes, for clients nobody registered (reported ones among them), when the
+// scopes, for clients that have not proved who they are (decision 0028), when the
 // device is not known to be on its owner's network (attack B-01), and when
 // several people reported what came from there (requirement K-12).
 func matchKind(r DeviceRequest, c Client, scope string, network NetworkDistance, reports Reports) MatchKind {
 	beyondBasic := slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return !hasScope(basicScope, s) })
 	switch {
-	case !beyondBasic && c.Registered && network == NetworkSame && reports.Network < warnedReports:
+	case !beyondBasic && c.Registered && r.ClientProved && network == NetworkSame && reports.Network == 0:
 		return MatchNone
 	case r.MatchNumber != 0:
 		return MatchNumber
@@ -81,29 +81,84 @@ func (s *Service) matchChoices(r DeviceRequest) []string {
 	return choices
 }
 
-// matches reports whether the owner's answer fits.
-func matches(kind MatchKind, r DeviceRequest, userCode, answer string) bool {
+// fit is how an owner's answer fits.
+type fit int
+
+const (
+	// matched: it is what the device shows.
+	matched fit = iota
+	// mistyped: no device shows that, or it is one slip away from what this one shows.
+	mistyped
+	// another: another device shows that, or none where a choice was offered.
+	another
+)
+
+const (
+	// slipsForgiven is how often a slip is asked for again. That makes nobody a guesser:
+	// the numbers are on offer and the letters stand on the page, so that who answers
+	// knows what to try. Who slips more often does not look at a device.
+	slipsForgiven = 2
+
+	slipTag = "slip:"
+)
+
+// matches says how the owner's answer fits. Of the numbers on offer a wrong one is
+// another device's; any other was mistyped.
+func (s *Service) matches(f Facts, answer string) fit {
 	answer = plainCode(answer)
-	switch kind {
+	switch f.Match {
 	case MatchNone:
-		return true
+		return matched
 	case MatchNumber:
-		return sameText(answer, strconv.Itoa(r.MatchNumber))
+		switch {
+		case sameText(answer, strconv.Itoa(f.Request.MatchNumber)):
+			return matched
+		case slices.Contains(f.Numbers, answer):
+			return another
+		default:
+			return mistyped
+		}
 	default:
-		return matchesLetters(answer, userCode)
+		return matchesLetters(answer, f.UserCode)
 	}
 }
 
 // matchesLetters takes the last four letters, and as well what people type in
-// their place: the last group of a longer code, or all of it.
-func matchesLetters(answer, userCode string) bool {
+// their place: the last group of a longer code, or all of it. Letters of no code,
+// too few or too many, and those that one slip of a finger away are right, were
+// mistyped. One code in two thousand ends so alike that another's is asked for again.
+func matchesLetters(answer, userCode string) fit {
 	_, group, _ := strings.Cut(userCode, "-")
 	whole := strings.ReplaceAll(userCode, "-", "")
-	matched := false
+	same, near, complete := false, false, false
 	for _, want := range []string{whole[len(whole)-lastLetters:], group, whole} {
-		matched = sameText(answer, want) || matched
+		same = sameText(answer, want) || same
+		near = oneSlip(answer, want) || near
+		complete = len(answer) == len(want) || complete
 	}
-	return matched
+	strange := strings.ContainsFunc(answer, func(r rune) bool { return !strings.ContainsRune(userCodeAlphabet, r) })
+	switch {
+	case same:
+		return matched
+	case near || strange || !complete:
+		return mistyped
+	default:
+		return another
+	}
+}
+
+// oneSlip reports whether a text differs from another by one letter replaced, left
+// out or put in, or by two neighbours in the wrong order.
+func oneSlip(typed, want string) bool {
+	a, b := []rune(typed), []rune(want)
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	swapped := len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
+	return swapped || (len(a) <= 1 && len(b) <= 1)
 }
 
 func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -9,7 +9,7 @@ import (
 
 // Reports say how many different accounts reported a client, and the network a
 // device asked from, in the last day (requirement K-12): their owners had not
-// started what was asked, or picked what their device does not show.
+// started what was asked. Fewer than warnedReports are none.
 type Reports struct {
 	Client  int
 	Network int
@@ -17,8 +17,9 @@ type Reports struct {
 
 const (
 	reportsCount = 24 * time.Hour
-	// warnedReports makes a match necessary where none would be: three people do
-	// not all slip.
+	// warnedReports are told to owners, and make a match necessary where none would be:
+	// three people do not all slip. Accounts cost nothing, so that any number of reports
+	// can be made up: what they do must stay small, and is one warning and one match.
 	warnedReports = 3
 	// shunnedReports shut a network out for the day.
 	shunnedReports = 10
@@ -44,6 +45,11 @@ func (s *Service) reports(ctx context.Context, r DeviceRequest) (Reports, error)
 	counts, err := s.store.Reports(ctx, s.reportSubjects(r.ClientID, r.Seen), s.now().Add(-reportsCount))
 	if err != nil {
 		return Reports{}, err
+	}
+	for i, n := range counts {
+		if n < warnedReports {
+			counts[i] = 0
+		}
 	}
 	found := Reports{Client: counts[0]}
 	if len(counts) > 1 {

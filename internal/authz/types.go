@@ -49,6 +49,9 @@ type DeviceRequest struct {
 	DeviceCode Hash
 	UserCode   Hash
 	ClientID   string
+	// ClientProved: the client authenticated when it asked, so that it is the one its
+	// id names. A public client's id anybody can send.
+	ClientProved bool
 	// Scope is what was asked and may be granted, space-separated.
 	Scope string
 	State State

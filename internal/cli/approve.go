@@ -51,9 +51,10 @@ key. The signature is kept as a receipt that anyone can check.
 type facts struct {
 	UserCode string `json:"user_code"`
 	Client   struct {
-		ID       string `json:"client_id"`
-		Name     string `json:"client_name"`
-		Verified bool   `json:"verified"`
+		ID         string `json:"client_id"`
+		Name       string `json:"client_name"`
+		Registered bool   `json:"registered"`
+		Verified   bool   `json:"verified"`
 	} `json:"client"`
 	Scopes []struct {
 		Scope  string `json:"scope"`
@@ -138,7 +139,21 @@ func (c *owner) approve(ctx context.Context, code string, o approveOptions) erro
 			return fail(ExitCancelled, "not approved", nil, "To refuse it for good: countersign deny "+f.UserCode)
 		}
 	}
-	return f.sign(ctx, env, c, match)
+	err = f.sign(ctx, env, c, match)
+	for mistyped(err) && o.match == "" && !o.yes { // the server says so only so often
+		fmt.Fprintln(env.Stderr, "No device shows that. Look at yours again.")
+		if match, err = f.askMatch(env, o); err != nil {
+			return err
+		}
+		err = f.sign(ctx, env, c, match)
+	}
+	return err
+}
+
+// mistyped reports that the server took what was entered for a slip.
+func mistyped(err error) bool {
+	var refused *Failure
+	return errors.As(err, &refused) && refused.OAuth == "match_mistyped"
 }
 
 // checkStatement makes sure that what is to be signed is what was shown: the
@@ -212,8 +227,11 @@ func plainCode(typed string) string {
 func (f facts) show(env *Env, c *owner) {
 	w := env.Stderr
 	verified := "not verified: anyone can use this name"
-	if f.Client.Verified {
-		verified = "registered here"
+	switch {
+	case f.Client.Verified:
+		verified = "registered, and it has proved that it is the one"
+	case f.Client.Registered:
+		verified = "a registered name: anyone can use its id"
 	}
 	fmt.Fprintf(w, "%q wants to act as %s at %s\n", printable(f.Client.Name), c.entry.Name, c.server)
 	fmt.Fprintf(w, "  client   %s (%s)\n  code     %s  (is this what your device shows?)\n", printable(f.Client.ID), verified, printable(f.UserCode))
@@ -229,10 +247,10 @@ func (f facts) show(env *Env, c *owner) {
 		fmt.Fprintln(w, "  Warning: this name poses as a part of the server; it is not")
 	}
 	if n := f.Reports.Client; n > 0 {
-		fmt.Fprintf(w, "  Warning: today %s reported this client: they had not started what it asked\n", people(n))
+		fmt.Fprintf(w, "  Warning: today %d accounts reported requests in this client's name: they had not started them\n", n)
 	}
 	if n := f.Reports.Network; n > 0 {
-		fmt.Fprintf(w, "  Warning: today %s reported what devices of that network asked\n", people(n))
+		fmt.Fprintf(w, "  Warning: today %d accounts reported what devices of that network asked\n", n)
 	}
 	fmt.Fprintln(w, "  It says of itself:")
 	for _, claim := range []struct{ what, text string }{
@@ -243,13 +261,6 @@ func (f facts) show(env *Env, c *owner) {
 		}
 	}
 	fmt.Fprintf(w, "  Lasts:   %s\n", f.lasts())
-}
-
-func people(n int) string {
-	if n == 1 {
-		return "one person"
-	}
-	return fmt.Sprintf("%d people", n)
 }
 
 // lasts says how long the permission lasts.

@@ -18,7 +18,7 @@ func TestWhatIsUntickedIsNotGrantedEvenIfThatIsEverything(t *testing.T) {
 		d := h.ask("pub-a", scope)
 		visit := h.page("/device", cookie, url.Values{"code": {d.userCode}}).header.Get("Location")
 		_, transaction := h.review(cookie, d.userCode)
-		form := url.Values{"transaction": {transaction}, "decision": {"approve"}, "visit": {strings.TrimPrefix(visit, "/device/request/")}}
+		form := url.Values{"transaction": {transaction}, "decision": {"approve"}, "visit": {strings.TrimPrefix(visit, "/device/request/")}, "match": {d.userCode}}
 		if chosen != "" {
 			form.Set("scope", chosen)
 		}

@@ -176,9 +176,12 @@ type approvalFacts struct {
 	UserCode string `json:"user_code"`
 	Status   string `json:"status"`
 	Client   struct {
-		ID       string `json:"client_id"`
-		Name     string `json:"client_name"`
-		Verified bool   `json:"verified"`
+		ID   string `json:"client_id"`
+		Name string `json:"client_name"`
+		// Registered: the operator knows an application of this name; anybody can use
+		// the id of a public one. Verified: this one has proved that it is the one.
+		Registered bool `json:"registered"`
+		Verified   bool `json:"verified"`
 	} `json:"client"`
 	Scopes      []scopeFact `json:"scopes"`
 	RequestedAt int64       `json:"requested_at"`
@@ -198,7 +201,7 @@ type approvalFacts struct {
 		Numbers []string `json:"numbers,omitempty"`
 	} `json:"match"`
 	// Reports are how many accounts reported the client, and the network the device
-	// asked from, in the last day.
+	// asked from, in the last day, where they are several.
 	Reports struct {
 		Client  int `json:"client"`
 		Network int `json:"network"`
@@ -233,7 +236,8 @@ func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
 		SignatureRequired: f.Request.SignatureRequired, Statement: statement,
 		Lasts: int64(f.Lasts / time.Second), Renewed: f.Renewed,
 	}
-	out.Client.ID, out.Client.Name, out.Client.Verified = f.Client.ID, f.Client.DisplayName(), f.Client.Registered
+	out.Client.ID, out.Client.Name = f.Client.ID, f.Client.DisplayName()
+	out.Client.Registered, out.Client.Verified = f.Client.Registered, f.Request.ClientProved
 	for _, t := range authz.DescribeScopes(f.Scope) {
 		out.Scopes = append(out.Scopes, scopeFact{t.Scope, t.Text, t.Weight, t.Optional})
 	}

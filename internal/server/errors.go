@@ -66,6 +66,7 @@ var answers = map[authz.Code]answer{
 	authz.NotOpened:            {status: http.StatusBadRequest, wire: "invalid_request"},
 	authz.NotACode:             {status: http.StatusBadRequest, wire: "invalid_request"},
 	authz.ReviewOver:           {status: http.StatusBadRequest, wire: "invalid_request"},
+	authz.Mistyped:             {status: http.StatusBadRequest},
 	authz.WrongMatch:           {status: http.StatusForbidden, wire: "access_denied"},
 	authz.TooManyGuesses:       {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	authz.ProofRequired:        {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},

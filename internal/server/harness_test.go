@@ -333,10 +333,21 @@ func (h *house) ask(client, scope string) device {
 	return device{r.text("device_code"), r.text("user_code"), client}
 }
 
+// askProved starts a device request of a client that authenticates.
+func (h *house) askProved(scope string) device {
+	h.t.Helper()
+	r := h.postForm(codePath, url.Values{"client_id": {"conf-a"}, "client_secret": {confSecret}, "scope": {scope}}).wantOK()
+	return device{r.text("device_code"), r.text("user_code"), "conf-a"}
+}
+
 // poll polls as the device.
 func (h *house) poll(d device, header ...string) reply {
 	h.t.Helper()
-	return h.postForm(pollPath, url.Values{"grant_type": {deviceGrant}, "device_code": {d.deviceCode}, "client_id": {d.client}}, header...)
+	form := url.Values{"grant_type": {deviceGrant}, "device_code": {d.deviceCode}, "client_id": {d.client}}
+	if d.client == "conf-a" {
+		form.Set("client_secret", confSecret)
+	}
+	return h.postForm(pollPath, form, header...)
 }
 
 // sign makes an X-Auth-Token of a person. The clock moves on a little, so that no

@@ -237,7 +237,7 @@ func TestEveryReviewAndOutcomeIsSaidInEveryLanguage(t *testing.T) {
 		h.advance(40 * time.Second)
 
 		review, transaction := h.review(both, registered)
-		for _, id := range []string{"review.undo", "review.verified-what", "review.says", "scope.offline_access.text", "weight.acts", "network.same", "review.by-session"} {
+		for _, id := range []string{"review.undo", "review.registered-what", "review.says", "scope.offline_access.text", "weight.acts", "network.same", "review.by-session"} {
 			review.wantSpoken(tag, id)
 		}
 		page, _ := h.review(both, letters)

@@ -97,7 +97,7 @@ func TestD20_D35_TheReviewShowsWhoAsksAndWhatWeKnow(t *testing.T) {
 	code := h.postForm(codePath, ask, "User-Agent", "TheProgram/1.0", "Origin", "https://app.example").wantOK().text("user_code")
 	h.advance(40 * time.Second)
 	r, _ := h.review(h.signIn("alice"), code)
-	r.wantPage(200, code, "Public A", "pub-a", "registered here", bapIDOf(t, "alice"), "See your identity", "Stay signed in", "40 seconds ago",
+	r.wantPage(200, code, "Public A", "pub-a", "registered name", bapIDOf(t, "alice"), "See your identity", "Stay signed in", "40 seconds ago",
 		"TheProgram/1.0", "https://app.example", "Kitchen TV", "tvOS", "180 days", `value="deny"`, `value="approve"`, "I did not start this")
 	if strings.Index(r.body, `value="deny"`) > strings.Index(r.body, `value="approve"`) {
 		t.Error("K-07: deny comes first in tab order")
@@ -111,7 +111,7 @@ func TestD21_AfterTheDecisionThePersonGoesBackToTheDevice(t *testing.T) {
 	opened := h.page("/device", cookie, url.Values{"code": {d.userCode}}).header.Get("Location")
 	_, transaction := h.review(cookie, d.userCode)
 	// T-08: the device gets what was ticked.
-	decided := h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}})
+	decided := h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}, "match": {d.userCode}})
 	if decided.status != http.StatusSeeOther {
 		t.Fatalf("%d %s", decided.status, decided.body)
 	}
@@ -260,7 +260,7 @@ func TestADecisionIsOneOfThree(t *testing.T) {
 		h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {decision}}).wantPage(400)
 	}
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
-	h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"approve"}}) // it was not used up
+	h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"approve"}, "match": {d.userCode}}) // it was not used up
 	h.advance(6 * time.Second)
 	h.poll(d).wantOK()
 }

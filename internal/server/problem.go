@@ -25,6 +25,7 @@ var problems = map[authz.Code]problem{
 	authz.AlreadyDecided: {"enter.no-use", "problem.start-again"},
 	authz.NotOpened:      {"problem.what-over", "problem.enter-again"},
 	authz.ReviewOver:     {"problem.what-over", "problem.enter-again"},
+	authz.Mistyped:       {"review.mistyped", "problem.go-back"},
 	authz.WrongMatch:     {"problem.what-match", "problem.start-again"},
 	authz.TooManyGuesses: {"enter.too-many", "problem.enter-again"},
 	authz.ProofRequired:  {"enter.proof", "problem.enter-again"},

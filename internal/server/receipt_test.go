@@ -69,7 +69,7 @@ func TestN13_WhatTheServerApprovesItsReceiptSaysAndWhatItRefusesIsNoReceipt(t *t
 	approved, refused := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		h.advance(16 * time.Minute) // codes that were wrong before count no longer
-		d, other := h.ask("pub-a", "openid profile"), h.ask("pub-b", "openid email")
+		d, other := h.askProved("openid profile"), h.ask("pub-b", "openid email")
 		parts := approvalParts{d.userCode, h.statementOf("alice", d.userCode), h.statementOf("alice", other.userCode)}
 		body := parts.body(rt)
 		r, text := h.sendApproval("alice", approvePath, body)
@@ -125,12 +125,12 @@ func TestN13_AReceiptCannotTellALie(t *testing.T) {
 		"a statement further down":       `,"x":{"statement":%s}`,
 		"another client's, under a name": `,"STATEMENT":%s`,
 	} {
-		d, other := h.ask("pub-a", "openid"), h.ask("pub-b", "openid")
+		d, other := h.askProved("openid"), h.ask("pub-b", "openid")
 		body := fmt.Sprintf(`{"userCode":%q,"statement":%s`+more+"}", d.userCode, inJSON(h.statementOf("alice", d.userCode)), inJSON(h.statementOf("alice", other.userCode)))
 		r, text := h.sendApproval("alice", approvePath, body)
 		v, err := receipt.Verify([]byte(text))
-		if r.wantOK(); err != nil || v.Statement.ClientID != "pub-a" || v.Statement.Nonce != r.text("grant_id") {
-			t.Errorf("%s: the server approved pub-a; the receipt says %+v %v", name, v, err)
+		if r.wantOK(); err != nil || v.Statement.ClientID != d.client || v.Statement.Nonce != r.text("grant_id") {
+			t.Errorf("%s: the server approved conf-a; the receipt says %+v %v", name, v, err)
 		}
 	}
 }

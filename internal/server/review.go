@@ -49,8 +49,11 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	for _, i := range identities {
 		page.Identities = append(page.Identities, identityChoice{i.BAPID, i.DisplayName(), i.BAPID == who.BAPID})
 	}
-	if r.URL.Query().Has(nothingChosen) {
-		text, err := say.A("review.nothing-chosen")
+	for mistake, message := range map[string]string{nothingChosen: "review.nothing-chosen", mistyped: "review.mistyped"} {
+		if !r.URL.Query().Has(mistake) {
+			continue
+		}
+		text, err := say.A(message)
 		if err != nil {
 			return err
 		}
@@ -72,7 +75,7 @@ type reviewView struct {
 	Visit       string
 	ClientName  string
 	ClientID    string
-	Verified    bool
+	Standing    string // of the client: proved, registered or unverified
 	Identity    string
 	BAPID       string
 	Identities  []identityChoice
@@ -129,10 +132,23 @@ func scopeViews(scope string, verified bool) []scopeView {
 	return views
 }
 
+// standing is what is known of who asks: of a registered client's id anybody can make
+// use, unless the client has something to prove itself with.
+func standing(f authz.Facts) string {
+	switch {
+	case f.Request.ClientProved:
+		return "proved"
+	case f.Client.Registered:
+		return "registered"
+	default:
+		return "unverified"
+	}
+}
+
 func newReviewView(say words, f authz.Facts, transaction authz.Secret, method string) (v reviewView, err error) {
 	v = reviewView{
 		Code: f.UserCode, Transaction: transaction.Reveal(),
-		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Verified: f.Client.Registered,
+		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Standing: standing(f),
 		Identity: f.Identity.DisplayName(), BAPID: f.Identity.BAPID,
 		Scopes:     scopeViews(f.Request.Scope, f.Client.Registered),
 		Origin:     f.Request.Says.Origin,
@@ -269,6 +285,8 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 		return seeOther(w, r, "/device/done/"+requestID+why(decision, err))
 	case visit != "" && errors.Is(err, authz.InvalidScope):
 		return seeOther(w, r, visitAddress(visit)+"?"+nothingChosen)
+	case visit != "" && errors.Is(err, authz.Mistyped):
+		return seeOther(w, r, visitAddress(visit)+"?"+mistyped)
 	case visit != "" && errors.Is(err, authz.ReviewOver): // read too long, or it has changed: read it again
 		return seeOther(w, r, visitAddress(visit))
 	default:
@@ -276,8 +294,12 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// nothingChosen is what a review's address says to a person who left nothing ticked.
-const nothingChosen = "nothing-chosen"
+// What a review's address says to a person who left nothing ticked, or entered what
+// no device shows.
+const (
+	nothingChosen = "nothing-chosen"
+	mistyped      = "mistyped"
+)
 
 // why is what the address of an outcome says of its reason.
 func why(decision string, err error) string {

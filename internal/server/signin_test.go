@@ -191,7 +191,7 @@ func TestN11_N13_ASignedApprovalLeavesAReceipt(t *testing.T) {
 // what the server gave.
 func TestN11_AChangedStatementIsRefused(t *testing.T) {
 	h := newHouse(t)
-	d, other := h.ask("pub-a", "openid profile"), h.ask("pub-b", "openid profile")
+	d, other := h.askProved("openid profile"), h.ask("pub-b", "openid profile")
 	fetch := func(code string) receipt.Statement {
 		target := "/api/auth/device/approval?user_code=" + code
 		s, err := receipt.ParseStatement(h.signed("alice", http.MethodGet, target, "").wantOK().text("statement"))

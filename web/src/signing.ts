@@ -41,7 +41,7 @@ export interface User {
 export interface ApprovalFacts {
   user_code: string;
   status: string;
-  client: { client_id: string; client_name: string; verified: boolean };
+  client: { client_id: string; client_name: string; registered: boolean; verified: boolean };
   scopes: { scope: string; text: string; weight: string; optional: boolean }[];
   requested_at: number;
   expires_at: number;

@@ -12,17 +12,17 @@ import (
 )
 
 const requestColumns = `id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform`
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved`
 
 const insertDeviceRequest = `INSERT INTO device_requests (` + requestColumns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING`
 
 // CreateDeviceRequest implements authz.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
 	return s.insert(ctx, "storing a device request", insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		keptTime(r.CreatedAt), keptTime(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
-		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform)
+		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved)
 }
 
 // requestFields are where a row's requestColumns go.
@@ -35,7 +35,7 @@ func requestFields(r *authz.DeviceRequest) []any {
 		toTime{&r.CreatedAt},
 		toTime{&r.ExpiresAt},
 		&r.SignatureRequired, &r.MatchNumber, &r.Nonce,
-		&r.Seen.Network, &r.Seen.UserAgent, &r.Says.Origin, &r.Says.Name, &r.Says.Platform,
+		&r.Seen.Network, &r.Seen.UserAgent, &r.Says.Origin, &r.Says.Name, &r.Says.Platform, &r.ClientProved,
 	}
 }
 

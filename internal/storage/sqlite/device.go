@@ -14,8 +14,8 @@ import (
 
 const insertDeviceRequest = `
 INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // CreateDeviceRequest implements authz.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
@@ -30,7 +30,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 		}
 		_, err = exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
 			r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
-			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform)
+			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved)
 		if err == nil {
 			s.index.add(keys, c.LastInsertRowID())
 		}
@@ -40,7 +40,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 
 const selectDeviceRequest = `
 SELECT id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved
 FROM device_requests WHERE `
 
 func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
@@ -52,6 +52,8 @@ func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
 			SignatureRequired: r.ColumnBool(9), MatchNumber: r.ColumnInt(10), Nonce: r.ColumnText(11),
 			Seen: authz.Seen{Network: r.ColumnText(12), UserAgent: r.ColumnText(13)},
 			Says: authz.DeviceSays{Name: r.ColumnText(15), Platform: r.ColumnText(16), Origin: r.ColumnText(14)},
+
+			ClientProved: r.ColumnBool(17),
 		}
 	}
 }

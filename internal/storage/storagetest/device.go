@@ -12,7 +12,7 @@ func (b *bench) request() authz.DeviceRequest {
 	return authz.DeviceRequest{
 		ID: b.word("request"), DeviceCode: b.hash(), UserCode: b.hash(), ClientID: b.word("client"),
 		Scope: "openid profile", State: authz.Pending, CreatedAt: at(0), ExpiresAt: at(900),
-		SignatureRequired: true, MatchNumber: 47, Nonce: b.word("nonce"),
+		SignatureRequired: true, ClientProved: true, MatchNumber: 47, Nonce: b.word("nonce"),
 		Seen: authz.Seen{Network: "192.0.2.0/24", UserAgent: b.word("agent")},
 		Says: authz.DeviceSays{Name: b.word("name"), Platform: "linux", Origin: "https://app.example"},
 	}

@@ -243,6 +243,7 @@ class Review {
 
   async #explain(error: unknown): Promise<void> {
     const known = await this.app.identity().catch(() => undefined);
+    if (known && error instanceof known.ApiError && error.error === "match_mistyped") return fail(this.form, say("mistyped"));
     const decided = known && error instanceof known.ApiError && error.status !== 0 && error.status !== 429;
     const changed = error instanceof ChangedError || (known && error instanceof known.StatementError);
     if (decided || changed) {
