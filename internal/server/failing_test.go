@@ -286,7 +286,7 @@ func decided(decision string) func(h *house, who string) func() reply {
 		cookie := h.signIn(who)
 		_, transaction := h.review(cookie, d.userCode)
 		return func() reply {
-			return followed(h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {decision}, "scope": {"openid"}}))
+			return followed(h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {decision}, "scope": {"openid"}, "match": {d.userCode}}))
 		}
 	}
 }
