@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -328,6 +329,24 @@ func TestT16_SecretsAreGuessedAtInVainAndLockNobodyOutElsewhere(t *testing.T) {
 	h.sentFrom(here, try("pub-a", "")).wantError(http.StatusBadRequest, authenticated)
 	h.advance(6 * time.Second)
 	h.sentFrom(here, try("conf-a", confSecret)).wantError(http.StatusBadRequest, authenticated)
+}
+
+// What is remembered of guesses is bounded, and one address must not make the server
+// forget its own by guessing at secrets of ever new clients.
+func TestT16_GuessesAreNotForgottenForManyClients(t *testing.T) {
+	onlySQLite(t) // for the sake of time
+	h := newHouse(t)
+	try := func(client string) reply {
+		return h.postForm(tokenPath, url.Values{"client_id": {client}, "client_secret": {"guess"}, "grant_type": {"refresh_token"}, "refresh_token": {"x"}})
+	}
+	h.from(here)
+	for range 21 {
+		try("conf-a")
+	}
+	for n := range 2 << 15 / 2 {
+		try("x" + strconv.Itoa(n))
+	}
+	try("conf-a").wantBusy()
 }
 
 // The attack of one account that does everything again and again.
