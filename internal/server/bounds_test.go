@@ -351,6 +351,7 @@ func TestT16_GuessesAreNotForgottenForManyClients(t *testing.T) {
 
 // The attack of one account that does everything again and again.
 func TestA4_OneAccountInALoopEndsWithBoundedRows(t *testing.T) {
+	inFull(t)
 	h := newHouse(t)
 	for range 130 {
 		h.signIn("alice")

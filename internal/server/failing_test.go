@@ -356,6 +356,7 @@ var needs = sync.OnceValues(func() (map[string]string, error) {
 })
 
 func TestWhatFailsOfTheStoreOrTheRandomnessFailsTheDeed(t *testing.T) {
+	inFull(t)
 	onlySQLite(t)
 	var mu sync.Mutex
 	var found []string

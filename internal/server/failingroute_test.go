@@ -373,6 +373,7 @@ var errDead, errAway, errGivenUp = errors.New(deadStore), fmt.Errorf(deadStore+"
 var passing = []string{"used_once", "guesses", "device_openings", "device_requests", "accounts", "identities", "reviews"}
 
 func TestC4_AFailingStoreIsNeverTakenForAnAnswer(t *testing.T) {
+	inFull(t)
 	for _, endpoint := range server.Endpoints() {
 		route := endpoint.Method + " " + endpoint.Path
 		if slices.Contains(asksNothing, route) {

@@ -110,6 +110,14 @@ func onlySQLite(t testing.TB) {
 	}
 }
 
+// inFull skips a test that takes long, where only the fast ones are asked for.
+func inFull(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("this takes long")
+	}
+}
+
 // openStore opens a database in which there are only signing keys: drawing an RSA
 // key takes longer than most tests.
 func (h *house) openStore() (err error) {

@@ -248,6 +248,7 @@ func waysTable(t *testing.T) map[string]map[string]string {
 }
 
 func TestEveryCellOfTheTableOfWaysIsAsTheDocumentSays(t *testing.T) {
+	inFull(t)
 	table := waysTable(t)
 	h := newHouse(t)
 	for i, holds := range holders {
