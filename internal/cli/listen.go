@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -62,7 +63,7 @@ func listenEach(ctx context.Context, config *net.ListenConfig, hosts []string, p
 		if port != "0" && slices.Contains(ours, address) {
 			continue
 		}
-		l, err := config.Listen(ctx, "tcp", address)
+		l, err := config.Listen(ctx, networkOf(host), address)
 		switch {
 		case err == nil:
 			listeners = append(listeners, l)
@@ -84,6 +85,15 @@ func listenEach(ctx context.Context, config *net.ListenConfig, hosts []string, p
 		return nil, fail(ExitFailed, "listening on localhost", missing, "Choose another address with --listen")
 	}
 	return listeners, nil
+}
+
+// networkOf keeps 0.0.0.0 to IPv4, as whoever names it means it: net would listen on
+// all IPv6 addresses too.
+func networkOf(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // takenError says that only one of the loopback addresses was free.

@@ -77,6 +77,24 @@ func TestLocalhostIsBothLoopbackAddressesWithOnePort(t *testing.T) {
 	}
 }
 
+func TestEveryIPv4AddressIsNoIPv6Address(t *testing.T) {
+	occupy(t, "::1") // there is IPv6
+	run, err := listenAt(t, &bytes.Buffer{}, "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, found := strings.Cut(strings.TrimPrefix(run.settings.Issuer, "http://"), ":")
+	if !found {
+		t.Fatalf("the issuer is %s", run.settings.Issuer)
+	}
+	if !answers(t, "127.0.0.1:"+port) {
+		t.Error("nobody answers on IPv4")
+	}
+	if answers(t, "[::1]:"+port) {
+		t.Error("0.0.0.0 is listened on with IPv6")
+	}
+}
+
 func TestAPortThatAnotherProgramHasOnOneLoopbackAddressIsNotTaken(t *testing.T) {
 	for _, host := range loopbackHosts {
 		port := occupy(t, host)
