@@ -81,7 +81,7 @@ func TestSecretsThatOthersCanReadAreRefusedWithTheCommandThatMendsIt(t *testing.
 		withMode(t, c.path, c.text, c.mode)
 		env := append([]string{"COUNTERSIGN_CONFIG_DIR=" + at("home"), "XDG_DATA_HOME=" + dir}, c.env...)
 		code, said := commandLine(t, env, c.args...)
-		want := fmt.Sprintf("countersign: reading %s: others on this machine may read it (mode %o), and it holds secrets\nRun: chmod go= %[1]s.\n", c.path, c.mode)
+		want := fmt.Sprintf("countersign: reading %s: others on this machine may read it (mode %o), and it holds secrets\nRun \"chmod go= %[1]s\".\n", c.path, c.mode)
 		if code != int(ExitFailed) || said != want {
 			t.Errorf("%s: exit code %d: %s", c.name, code, said)
 		}
