@@ -42,19 +42,37 @@ type answer struct {
 }
 
 // post sends a form, authenticating the client if it has a secret, and asks the
-// server to wait for so long before it answers (RFC 7240), if at all.
+// server to wait for so long before it answers (RFC 7240), if at all. A server that
+// takes no forms, as better-auth's token endpoint does not although RFC 8628 §3.4
+// wants it to, has looked at nothing yet and is asked once more in JSON.
 func (c *Config) post(ctx context.Context, address string, form url.Values, wait time.Duration) (*answer, error) {
 	if c.ClientSecret != "" && c.Endpoint.SecretInForm {
 		form.Set("client_secret", c.ClientSecret)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	a, err := c.postBody(ctx, address, "application/x-www-form-urlencoded", []byte(form.Encode()), wait)
+	if err != nil || a.status != http.StatusUnsupportedMediaType {
+		return a, err
+	}
+	object := map[string]string{}
+	for name := range form {
+		object[name] = form.Get(name)
+	}
+	body, err := json.Marshal(object)
+	if err != nil {
+		return nil, &TransportError{Err: err}
+	}
+	return c.postBody(ctx, address, "application/json", body, wait)
+}
+
+func (c *Config) postBody(ctx context.Context, address, contentType string, body []byte, wait time.Duration) (*answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, &TransportError{Err: err}
 	}
 	if wait > 0 {
 		req.Header.Set("Prefer", "wait="+strconv.Itoa(int(wait/time.Second)))
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Content-Type", contentType)
 	if c.ClientSecret != "" && !c.Endpoint.SecretInForm {
 		// RFC 6749 §2.3.1: both parts are form-encoded first.
 		req.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))

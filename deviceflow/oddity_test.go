@@ -2,6 +2,7 @@ package deviceflow_test
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -503,5 +504,32 @@ func TestB10_RefreshingAndRevokingReadTheSameOddities(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestB10_AServerThatTakesNoFormsIsAskedInJSON(t *testing.T) {
+	forms, objects := 0, []map[string]string{}
+	inJSON := func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Type") != "application/json" {
+			forms++
+			saysJSON(http.StatusUnsupportedMediaType, `{"code":"UNSUPPORTED_MEDIA_TYPE","message":"application/json only"}`)(w, r)
+			return
+		}
+		var object map[string]string
+		if err := json.NewDecoder(r.Body).Decode(&object); err != nil {
+			t.Error(err)
+		}
+		if objects = append(objects, object); len(objects) == 1 {
+			saysJSON(400, `{"error":"authorization_pending"}`)(w, r)
+			return
+		}
+		saysJSON(200, `{"access_token":"at","token_type":"Bearer","expires_in":3600}`)(w, r)
+	}
+	_, token, err := run(t, inJSON, inJSON, inJSON, inJSON)
+	if err != nil || token.AccessToken != "at" {
+		t.Fatalf("%v, %v", token, err)
+	}
+	if forms != len(objects) || objects[0]["device_code"] == "" || objects[0]["client_id"] == "" || !strings.HasSuffix(objects[0]["grant_type"], ":device_code") {
+		t.Errorf("%d forms, then %v", forms, objects)
 	}
 }
