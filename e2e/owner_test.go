@@ -135,7 +135,7 @@ func (o *owner) conclude(ctx context.Context, base, userCode, decision string) e
 // issuerOf is what a server calls itself, which what is signed for it names.
 func issuerOf(t *testing.T, base string) string {
 	t.Helper()
-	resp, err := http.Get(base + "/.well-known/oauth-authorization-server") //nolint:noctx // a test's own server
+	resp, err := http.Get(base + "/.well-known/oauth-authorization-server")
 	if err != nil {
 		t.Fatal(err)
 	}

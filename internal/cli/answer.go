@@ -98,11 +98,11 @@ func printableJSON(raw []byte) (string, error) {
 }
 
 // print prints an answer for programs.
-func (o *owner) print(raw []byte) error {
+func (c *owner) print(raw []byte) error {
 	line, err := printableJSON(raw)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(o.env.Stdout, line)
+	_, err = fmt.Fprintln(c.env.Stdout, line)
 	return err
 }

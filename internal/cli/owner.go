@@ -62,7 +62,7 @@ func (f ownerFlags) open(env *Env) (*owner, error) {
 
 // send signs and sends a request and returns the body of its success. body, when
 // not nil, is sent as JSON, exactly as it is signed.
-func (o *owner) send(ctx context.Context, method, path string, body any) ([]byte, error) {
+func (c *owner) send(ctx context.Context, method, path string, body any) ([]byte, error) {
 	var raw []byte
 	if body != nil {
 		var err error
@@ -70,26 +70,26 @@ func (o *owner) send(ctx context.Context, method, path string, body any) ([]byte
 			return nil, err
 		}
 	}
-	return o.sendRaw(ctx, method, path, raw)
+	return c.sendRaw(ctx, method, path, raw)
 }
 
 // sendRaw names the server in what has no body: a signature covers path and body,
 // and must be good at no other server.
-func (o *owner) sendRaw(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+func (c *owner) sendRaw(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	if body == nil {
 		before, query, _ := strings.Cut(path, "?")
 		named, err := url.ParseQuery(query)
 		if err != nil {
 			return nil, err
 		}
-		named.Set("aud", o.server)
+		named.Set("aud", c.server)
 		path = before + "?" + named.Encode()
 	}
-	token, err := bitcoinauth.Sign(o.identity.MemberKey(), bitcoinauth.Signing{Path: path, Body: body, Time: o.env.Now()})
+	token, err := bitcoinauth.Sign(c.identity.MemberKey(), bitcoinauth.Signing{Path: path, Body: body, Time: c.env.Now()})
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, o.server+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, usage("--server is not a web address")
 	}
@@ -99,7 +99,7 @@ func (o *owner) sendRaw(ctx context.Context, method, path string, body []byte) (
 	}
 	status, answer, err := exchange(req, ownerTimeout)
 	if err != nil {
-		return nil, serverFailure("asking", o.server, err)
+		return nil, serverFailure("asking", c.server, err)
 	}
 	if status != http.StatusOK {
 		return nil, refusal(status, answer)

@@ -62,7 +62,7 @@ func (s *failing) during(f *fault, act func(context.Context)) (calls []string) {
 }
 
 // hit notes a call and returns the fault that strikes it, or nil.
-func (s *failing) hit(ctx context.Context, method string) *fault { //nolint:unused // called from generated code, which is not linted
+func (s *failing) hit(ctx context.Context, method string) *fault {
 	if ctx.Value(watched{}) == nil {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (s *failing) hit(ctx context.Context, method string) *fault { //nolint:unus
 
 // failed makes a call, or fails it; do keeps what the call returns. After a fault
 // that comes afterwards the results are there beside the error, and must not count.
-func (s *failing) failed(ctx context.Context, method string, do func() error) error { //nolint:unused // as above
+func (s *failing) failed(ctx context.Context, method string, do func() error) error {
 	f := s.hit(ctx, method)
 	if f == nil {
 		return do()

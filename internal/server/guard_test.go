@@ -215,7 +215,7 @@ func TestK08_WhatNoDeviceShowsIsAskedForAgain(t *testing.T) {
 		h.poll(d).wantOK()
 		events++
 
-		d, _, wrong := start(number) // the third slip is none
+		d, _, _ = start(number) // the third slip is none
 		for range 2 {
 			sign(d, "").wantError(http.StatusBadRequest, "match_mistyped")
 		}
@@ -223,7 +223,7 @@ func TestK08_WhatNoDeviceShowsIsAskedForAgain(t *testing.T) {
 		h.poll(d).wantError(http.StatusBadRequest, "access_denied")
 		events++
 
-		d, _, wrong = start(number) // what another device shows denies at once
+		d, _, wrong := start(number) // what another device shows denies at once
 		if !number {
 			wrong = []string{"BBBB"}
 		}
