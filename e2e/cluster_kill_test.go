@@ -33,14 +33,13 @@ func TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenServersOrTheDatabaseEnd(t *
 		t.Fatal(err)
 	}
 	c := startTrio(t, database, "--device-poll-interval", "1s")
-	o := newOwner(t)
-	o.signIn(t, c.URL)
+	var owners crowd
 	var book ledger
 	enough := make(chan struct{})
 	var failed atomic.Int64
 	var wg sync.WaitGroup
 	for range workers {
-		wg.Go(func() { c.load(t.Context(), enough, o, &book, &failed) })
+		wg.Go(func() { c.load(t.Context(), enough, &owners, &book, &failed) })
 	}
 	restart := func(name string, end func(context.Context) error) {
 		if err := end(t.Context()); err != nil {
@@ -86,7 +85,7 @@ func TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenServersOrTheDatabaseEnd(t *
 
 // load runs flows through the proxy, a bounded number of them, until there have
 // been enough, and counts those that fail.
-func (c *trio) load(ctx context.Context, enough <-chan struct{}, o *owner, book *ledger, failed *atomic.Int64) {
+func (c *trio) load(ctx context.Context, enough <-chan struct{}, owners *crowd, book *ledger, failed *atomic.Int64) {
 	const most = 400
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -96,7 +95,7 @@ func (c *trio) load(ctx context.Context, enough <-chan struct{}, o *owner, book 
 			return
 		default:
 		}
-		if !flow(ctx, c.URL, o, book, n) {
+		if !flow(ctx, c.URL, owners, book, n) {
 			failed.Add(1)
 			<-tick.C
 		}

@@ -62,13 +62,10 @@ func TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenTheServerIsKilled(t *testin
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
-	o := newOwner(t)
+	var owners crowd
 	var all []*request
 	for round := range rounds {
 		p := startProcess(t, data, "--issuer", "http://localhost:8628", "--device-poll-interval", "1s")
-		if round == 0 {
-			o.signIn(t, p.url)
-		}
 		// What the rounds before left, and then new work until the end comes.
 		for _, r := range all {
 			r.check(t, p.url, round)
@@ -79,7 +76,7 @@ func TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenTheServerIsKilled(t *testin
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range workers {
-			wg.Go(func() { work(ctx, p.url, o, &book) })
+			wg.Go(func() { work(ctx, p.url, &owners, &book) })
 		}
 		<-time.After(time.Duration(20+random.IntN(280)) * time.Millisecond)
 		p.kill()
@@ -111,16 +108,16 @@ func TestNothingAcknowledgedIsLostOrRedeemedTwiceWhenTheServerIsKilled(t *testin
 }
 
 // work runs device flows, some of them to their end, until the server is gone.
-func work(ctx context.Context, base string, o *owner, book *ledger) {
+func work(ctx context.Context, base string, owners *crowd, book *ledger) {
 	n := 0
-	for flow(ctx, base, o, book, n) {
+	for flow(ctx, base, owners, book, n) {
 		n++
 	}
 }
 
 // flow runs one device flow, some to its end, and reports whether everything was
 // answered as it should be.
-func flow(ctx context.Context, base string, o *owner, book *ledger, n int) bool {
+func flow(ctx context.Context, base string, owners *crowd, book *ledger, n int) bool {
 	var code struct {
 		DeviceCode string `json:"device_code"`
 		UserCode   string `json:"user_code"`
@@ -134,7 +131,7 @@ func flow(ctx context.Context, base string, o *owner, book *ledger, n int) bool 
 		return true // stays pending
 	}
 	r.approveAsked = true
-	if o.decide(ctx, base, r.userCode, "approve") != nil {
+	if owners.decide(ctx, base, r.userCode, "approve") != nil {
 		return false
 	}
 	r.approved = true

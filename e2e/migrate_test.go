@@ -35,13 +35,14 @@ func TestEverythingGoesOnInPostgreSQLAfterAMoveUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	var owners crowd
 	var book ledger
 	var steps atomic.Int64
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var load sync.WaitGroup
 	for range 6 {
-		load.Go(func() { workUntilMoved(ctx, old.url, o, &book, &steps) })
+		load.Go(func() { workUntilMoved(ctx, old.url, &owners, &book, &steps) })
 	}
 	await(t, &steps, 50)
 	moved := migrate(t, data, database, &steps)
@@ -127,7 +128,7 @@ func (k tokens) check(t *testing.T, base string) {
 
 // workUntilMoved runs device flows, some of them to their end, until the server
 // refuses to write.
-func workUntilMoved(ctx context.Context, base string, o *owner, book *ledger, steps *atomic.Int64) {
+func workUntilMoved(ctx context.Context, base string, owners *crowd, book *ledger, steps *atomic.Int64) {
 	for n := 0; ctx.Err() == nil; n++ {
 		var code struct {
 			DeviceCode string `json:"device_code"`
@@ -143,7 +144,7 @@ func workUntilMoved(ctx context.Context, base string, o *owner, book *ledger, st
 			continue // stays pending
 		}
 		r.approveAsked = true
-		if o.decide(ctx, base, r.userCode, "approve") != nil {
+		if owners.decide(ctx, base, r.userCode, "approve") != nil {
 			return
 		}
 		r.approved = true

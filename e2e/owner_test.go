@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,15 +33,58 @@ type owner struct {
 
 func newOwner(t *testing.T) *owner {
 	t.Helper()
-	key, err := bap.NewKey(rand.Reader)
+	o, err := drawOwner()
 	if err != nil {
 		t.Fatal(err)
+	}
+	return o
+}
+
+func drawOwner() (*owner, error) {
+	key, err := bap.NewKey(rand.Reader)
+	if err != nil {
+		return nil, err
 	}
 	id, err := bap.ID(key.PubKey())
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	return &owner{key: key, bapID: id, pubkey: bap.FormatPublicKey(key.PubKey())}
+	return &owner{key: key, bapID: id, pubkey: bap.FormatPublicKey(key.PubKey())}, nil
+}
+
+// crowd are owners who take turns at deciding, for an account may have so many
+// grants at once. The zero value is ready to use, from any goroutine.
+type crowd struct {
+	mu    sync.Mutex
+	owner *owner // whose turn it is; guarded by mu
+	left  int    // decisions of this turn; guarded by mu
+}
+
+func (c *crowd) decide(ctx context.Context, base, userCode, decision string) error {
+	o, err := c.next(ctx, base)
+	if err != nil {
+		return err
+	}
+	return o.decide(ctx, base, userCode, decision)
+}
+
+// next is whose turn it is, signed in.
+func (c *crowd) next(ctx context.Context, base string) (*owner, error) {
+	const turn = 100
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left == 0 {
+		o, err := drawOwner()
+		if err != nil {
+			return nil, err
+		}
+		if err := o.begin(ctx, base); err != nil {
+			return nil, err
+		}
+		c.owner, c.left = o, turn
+	}
+	c.left--
+	return c.owner, nil
 }
 
 // errStatus is an answer that is no success.
@@ -54,18 +98,26 @@ func (e *errStatus) Error() string { return fmt.Sprintf("status %d: %.300s", e.s
 // signIn signs in at the server that listens at base.
 func (o *owner) signIn(t *testing.T, base string) {
 	t.Helper()
-	body, err := json.Marshal(map[string]string{"bapId": o.bapID})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cookies, _, err := o.send(t.Context(), http.MethodPost, base, "/api/auth/sign-in/sigma", body, true)
-	if err != nil {
+	if err := o.begin(t.Context(), base); err != nil {
 		t.Fatal("signing in:", err)
 	}
+}
+
+// begin is signIn for any goroutine.
+func (o *owner) begin(ctx context.Context, base string) error {
+	body, err := json.Marshal(map[string]string{"bapId": o.bapID})
+	if err != nil {
+		return err
+	}
+	cookies, _, err := o.send(ctx, http.MethodPost, base, "/api/auth/sign-in/sigma", body, true)
+	if err != nil {
+		return err
+	}
 	if len(cookies) != 1 || cookies[0].Value == "" {
-		t.Fatalf("signing in: cookies %v", cookies)
+		return fmt.Errorf("cookies %v", cookies)
 	}
 	o.cookie = cookies[0].Name + "=" + cookies[0].Value
+	return nil
 }
 
 // send sends a request with the session, or signed by the key, and returns the
