@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,8 +22,10 @@ import (
 
 // script answers polls one after the other; the last answer repeats.
 type script struct {
-	steps  []func(w http.ResponseWriter, r *http.Request)
-	polled []time.Time
+	steps []func(w http.ResponseWriter, r *http.Request)
+
+	mu     sync.Mutex
+	polled []time.Time // guarded by mu where polls may still be held
 }
 
 func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -33,8 +36,10 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
+	s.mu.Lock()
 	n := min(len(s.polled), len(s.steps)-1)
 	s.polled = append(s.polled, time.Now())
+	s.mu.Unlock()
 	s.steps[n](w, r)
 }
 

@@ -125,6 +125,8 @@ func TestAServerThatHoldsEveryPollEndsWithTheCode(t *testing.T) {
 		if took := time.Since(began); !errors.Is(err, deviceflow.ErrExpired) || took < 15*time.Minute || took > 16*time.Minute {
 			t.Errorf("%v after %v", err, took)
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if len(s.polled) < 10 {
 			t.Errorf("only %d polls in a quarter of an hour", len(s.polled))
 		}
