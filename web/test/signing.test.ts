@@ -65,7 +65,7 @@ async function facts(change: Partial<ApprovalFacts> = {}): Promise<ApprovalFacts
   });
   const scopes = ["openid", "profile"].map((scope) => ({ scope, text: "", weight: "reads", optional: false }));
   return {
-    user_code: "BCDF-GHJK", status: "pending", client: { client_id: "my-app", client_name: "My app", verified: true }, scopes, requested_at: 0, expires_at: 0,
+    user_code: "BCDF-GHJK", status: "pending", client: { client_id: "my-app", client_name: "My app", registered: true, verified: true }, scopes, requested_at: 0, expires_at: 0,
     seen: { network: "same" }, device: {}, match: { kind: "none" }, signature_required: false, lasts: 3600, renewed: false,
     identity: { bap_id: signer.bapId, pubkey: signer.pubkey, name: "" }, statement, ...change,
   };
@@ -101,7 +101,7 @@ test("an approval sends the statement, byte for byte, and signs it", async () =>
 
 test("nothing is signed or sent when the statement is not what was shown", async () => {
   const narrowed = await facts({ scopes: [{ scope: "openid", text: "", weight: "reads", optional: false }] });
-  const renamed = await facts({ client: { client_id: "other", client_name: "My app", verified: true } });
+  const renamed = await facts({ client: { client_id: "other", client_name: "My app", registered: true, verified: true } });
   for (const shown of [narrowed, renamed, await facts({ user_code: "ZZZZ-ZZZZ" }), await facts({ statement: "{}" })]) {
     const { api, sent } = server({ success: true });
     await assert.rejects(approve(api, signer, shown), StatementError);
