@@ -49,17 +49,17 @@ vet:
 
 .PHONY: test-unit
 test-unit:
-	go test ./...
+	go test -timeout 25m ./...
 
 # The server's and the domain's tests once more, on PostgreSQL.
 .PHONY: test-postgres
 test-postgres:
-	COUNTERSIGN_TEST_STORE=postgres go test -count=1 ./internal/server ./internal/authz
+	COUNTERSIGN_TEST_STORE=postgres go test -count=1 -timeout 25m ./internal/server ./internal/authz
 
 # The race detector needs a C compiler; setup installs one where it can.
 .PHONY: test-race
 test-race:
-	CGO_ENABLED=1 go test -race -short -count=1 $$(go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' $(RACED))
+	CGO_ENABLED=1 go test -race -short -count=1 -timeout 25m $$(go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' $(RACED))
 
 .PHONY: test-fuzz
 test-fuzz:
@@ -88,13 +88,13 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 
 .PHONY: test-e2e
 test-e2e: build clients
-	go test -tags e2e -count=1 -parallel 16 -timeout 8m -skip '^TestPage' ./e2e
+	go test -tags e2e -count=1 -parallel 16 -timeout 20m -skip '^TestPage' ./e2e
 
 # The pages in a real Chromium: the tests whose names begin with TestPage, and
 # those of what drives it.
 .PHONY: test-browser
 test-browser: web/node_modules/.installed ## Test the pages in Chromium
-	go test -tags e2e -count=1 -p 1 -parallel 4 -timeout 8m -run '^TestPage' ./e2e ./e2e/browser
+	go test -tags e2e -count=1 -p 1 -parallel 4 -timeout 20m -run '^TestPage' ./e2e ./e2e/browser
 
 .PHONY: screenshots
 screenshots: web/node_modules/.installed ## Take the pictures of e2e/screenshots anew
