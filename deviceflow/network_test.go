@@ -13,8 +13,9 @@ import (
 // network is one in memory, so that time can be the test's own: real HTTP on both
 // of its ends.
 type network struct {
-	calls chan net.Conn
-	over  chan struct{}
+	calls   chan net.Conn
+	over    chan struct{}
+	serving sync.WaitGroup // counts connections, and answers, which outlast theirs when they take it over
 }
 
 // connect serves a handler and returns a client that reaches it, whatever host it
@@ -22,13 +23,16 @@ type network struct {
 func connect(t *testing.T, handler http.Handler) *http.Client {
 	t.Helper()
 	n := &network{calls: make(chan net.Conn), over: make(chan struct{})}
-	var answering sync.WaitGroup
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answering.Add(1)
-		defer answering.Done()
+		n.serving.Add(1)
+		defer n.serving.Done()
 		_ = r.ParseForm() // who has not read the body does not hear its client leave
 		handler.ServeHTTP(w, r)
-	})}
+	}), ConnState: func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed || state == http.StateHijacked {
+			n.serving.Done()
+		}
+	}}
 	transport := &http.Transport{DialContext: n.dial, DialTLSContext: n.dial} // what is encrypted changes nothing here
 	ended := make(chan struct{})
 	go func() {
@@ -39,7 +43,7 @@ func connect(t *testing.T, handler http.Handler) *http.Client {
 		transport.CloseIdleConnections()
 		server.Close()
 		<-ended
-		answering.Wait()
+		n.serving.Wait()
 	})
 	return &http.Client{Transport: transport}
 }
@@ -60,6 +64,7 @@ func (n *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 func (n *network) Accept() (net.Conn, error) {
 	select {
 	case conn := <-n.calls:
+		n.serving.Add(1)
 		return conn, nil
 	case <-n.over:
 		return nil, net.ErrClosed
