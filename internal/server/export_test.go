@@ -29,6 +29,14 @@ func (s *Server) Refusing(code authz.Code) http.Handler {
 	})
 }
 
+// Handling is an endpoint for programs, or a page for people, that a test answers.
+func (s *Server) Handling(people bool, h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
+	if people {
+		return s.adapt(page, h)
+	}
+	return s.adapt(public, h)
+}
+
 // GETPaths are the patterns of all routes that answer GET.
 func GETPaths() (paths []string) {
 	for _, r := range (&Server{}).routes() {

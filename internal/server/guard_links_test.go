@@ -31,7 +31,7 @@ func TestB02_AStrangersPageSpendsNobodysTries(t *testing.T) {
 
 func TestZ21_RedirectsToACleanPathAreGuardedToo(t *testing.T) {
 	h := newHouse(t)
-	for _, target := range []string{"//device?code=BCDF-GHJK", "/device/../device", "/./device"} {
+	for _, target := range []string{"//device?code=BCDF-GHJK", "/device/../device", "/./device", "/device/.", "/device/x/.."} {
 		r := h.send(http.MethodGet, target, "")
 		if r.status/100 != 3 || r.header.Get("Content-Security-Policy") == "" || r.header.Get("Cache-Control") != "no-store" || r.header.Get("X-Frame-Options") != "DENY" {
 			t.Errorf("%s: %d %v", target, r.status, r.header)

@@ -126,7 +126,8 @@ func (s *Server) Handler() http.Handler {
 // redirect from a path that is not clean to the one that is (requirement Z-21).
 func (s *Server) guardRedirects(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
+		asked := r.URL.Path + "/" // "/.well-known" is clean
+		if strings.Contains(r.URL.Path, "//") || strings.Contains(asked, "/./") || strings.Contains(asked, "/../") {
 			s.headers(w.Header(), page)
 		}
 		mux.ServeHTTP(w, r)
