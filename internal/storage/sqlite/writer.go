@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -151,13 +150,23 @@ func (w *writer) run(write *write) error {
 		return err
 	}
 	err := write.run(w.conn)
+	if w.conn.AutocommitEnabled() {
+		return err
+	}
 	if err != nil && !keepsWork(err) {
 		if _, undo := exec(w.conn, `ROLLBACK TO one`); undo != nil {
-			return errors.Join(err, undo)
+			return w.giveUp(undo)
 		}
 	}
 	if _, release := exec(w.conn, `RELEASE one`); release != nil {
-		return errors.Join(err, release)
+		return w.giveUp(release)
 	}
+	return err
+}
+
+// giveUp ends a transaction of which a savepoint could not be ended: what its write
+// did would be committed with what its neighbours did, whatever it is told.
+func (w *writer) giveUp(err error) error {
+	w.rollback()
 	return err
 }

@@ -21,6 +21,7 @@ type belongings struct {
 	issued           approved
 	first, token     authz.RefreshToken
 	review           authz.Review
+	elsewhere        authz.DeviceRequest // that another server has stored; of RunBroken
 }
 
 // everything stores it.

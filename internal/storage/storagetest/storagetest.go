@@ -85,7 +85,12 @@ type bench struct {
 // connect opens the test's database once more; it is closed with the test.
 func (b *bench) connect() authz.Store {
 	b.Helper()
-	s := &closedOnce{Store: b.open(b.T)}
+	return b.closing(b.open(b.T))
+}
+
+func (b *bench) closing(store authz.Store) authz.Store {
+	b.Helper()
+	s := &closedOnce{Store: store}
 	b.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			b.Errorf("closing: %v", err)

@@ -1,0 +1,302 @@
+package storagetest
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"countersign.dev/internal/authz"
+)
+
+// Broken is a storage whose statements can be made to fail.
+type Broken interface {
+	authz.Store
+	// Break has the statement number n of those that come from now on fail, n from 0
+	// on. heal ends that, and says whether there were so many.
+	Break(n int) (heal func() (reached bool))
+	// Rows is everything that is kept, in the same order each time.
+	Rows() []string
+}
+
+// RunBroken holds a storage to the promise that an operation of which any statement
+// fails says so, in no word that means something else, and has changed nothing.
+// open is as for Run.
+func RunBroken(t *testing.T, open func(t testing.TB) Broken) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys((&bench{T: t}).ways())) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := open(t)
+			b := &bench{T: t, open: func(t testing.TB) authz.Store { return open(t) }}
+			b.store = b.closing(store)
+			b.breaks(store, b.ways()[name])
+		})
+	}
+}
+
+// breaks lets each statement of an operation fail, until it has no more.
+func (b *bench) breaks(store Broken, w way) {
+	b.Helper()
+	other, o := b.connect(), b.everything()
+	for n := 0; ; n++ {
+		o.elsewhere = b.request() // which this server has not heard of
+		b.ok(other.CreateDeviceRequest(b.Context(), o.elsewhere))
+		if w.before != nil {
+			w.before(o)
+		}
+		before := store.Rows()
+		heal := store.Break(n)
+		err := w.do(o)
+		switch reached := heal(); {
+		case !reached && n > 0:
+			if w.want == nil {
+				w.want = is(nil)
+			}
+			if !w.want(err) {
+				b.Errorf("where nothing fails: %v", err)
+			}
+			return
+		case !reached:
+			b.Fatal("it has no statement")
+		}
+		if err == nil || authz.Promised(err) {
+			b.Errorf("statement %d failed, and the answer is %v", n, err)
+		}
+		if after := store.Rows(); !w.inParts && !slices.Equal(before, after) {
+			b.Errorf("statement %d failed, and this was done (-before +after):\n%s", n, cmp.Diff(before, after))
+		}
+	}
+}
+
+// way is one that an operation can go.
+type way struct {
+	before  func(o belongings) // what there is to be
+	do      func(o belongings) error
+	want    func(error) bool // of the outcome where nothing fails; nil: there is none
+	inParts bool             // it need not happen as a whole
+}
+
+// ways are all that have statements of their own.
+func (b *bench) ways() map[string]way {
+	all := map[string]way{}
+	for name, do := range b.looks() {
+		all[name] = way{do: do}
+	}
+	for name, do := range b.deeds() {
+		all[name] = way{do: do}
+	}
+	delete(all, "rotating twice, and forgetting what was replaced before") // several operations
+	maps.Copy(all, b.additions())
+	maps.Copy(all, b.refusals())
+	return all
+}
+
+// looks are all reads.
+func (b *bench) looks() map[string]func(o belongings) error {
+	ctx := b.Context()
+	return map[string]func(o belongings) error{
+		"reading a client":            func(o belongings) error { _, err := b.store.Client(ctx, o.client.ID); return err },
+		"reading all clients":         func(belongings) error { _, err := b.store.Clients(ctx); return err },
+		"reading a request by device": func(o belongings) error { _, err := b.store.DeviceRequest(ctx, o.elsewhere.DeviceCode); return err },
+		"reading a request by code": func(o belongings) error {
+			_, err := b.store.DeviceRequestByUserCode(ctx, o.pending.UserCode)
+			return err
+		},
+		"reading a request by id": func(o belongings) error { _, err := b.store.DeviceRequestByID(ctx, o.pending.ID); return err },
+		"counting requests":       func(o belongings) error { _, _, err := b.store.PendingDeviceRequests(ctx, nil, at(1)); return err },
+		"reading an account":      func(o belongings) error { _, err := b.store.Account(ctx, o.identity.AccountID); return err },
+		"reading an identity":     func(o belongings) error { _, err := b.store.Identity(ctx, o.identity.BAPID); return err },
+		"reading identities":      func(o belongings) error { _, err := b.store.Identities(ctx, o.identity.AccountID); return err },
+		"reading a session":       func(o belongings) error { _, err := b.store.Session(ctx, o.session.Token, at(40)); return err },
+		"reading sessions":        func(o belongings) error { _, err := b.store.Sessions(ctx, o.identity.AccountID, at(40)); return err },
+		"reading a grant":         func(o belongings) error { _, err := b.store.Grant(ctx, o.issued.grant.ID); return err },
+		"reading a living grant":  func(o belongings) error { _, _, err := b.store.LiveGrant(ctx, o.issued.grant.ID, at(40)); return err },
+		"reading grants": func(o belongings) error {
+			_, err := b.store.Grants(ctx, o.identity.AccountID, authz.GrantList{Limit: 10})
+			return err
+		},
+		"reading a receipt":        func(o belongings) error { _, err := b.store.Receipt(ctx, o.issued.grant.ID); return err },
+		"reading a refresh token":  func(o belongings) error { _, err := b.store.RefreshToken(ctx, o.token.Token, at(40)); return err },
+		"reading signing keys":     func(belongings) error { _, err := b.store.SigningKeys(ctx); return err },
+		"reading guesses":          func(belongings) error { _, err := b.store.Guesses(ctx, []string{"a", "b"}, at(0)); return err },
+		"reading reports":          func(belongings) error { _, err := b.store.Reports(ctx, []string{"a", "b"}, at(0)); return err },
+		"reading what is reported": func(belongings) error { _, err := b.store.Reported(ctx, "client:", 1, at(0)); return err },
+		"reading events":           func(o belongings) error { _, err := b.store.Events(ctx, o.identity.AccountID, 10); return err },
+		"reading a passkey":        func(o belongings) error { _, err := b.store.Passkey(ctx, o.passkey.ID); return err },
+		"reading passkeys":         func(o belongings) error { _, err := b.store.Passkeys(ctx, o.identity.AccountID); return err },
+		"reading a backup": func(o belongings) error {
+			_, err := b.store.Backup(ctx, o.identity.AccountID, o.identity.BAPID)
+			return err
+		},
+		"reading backups": func(o belongings) error { _, err := b.store.Backups(ctx, o.identity.AccountID); return err },
+	}
+}
+
+// additions are the deeds that need nobody's belongings, or more than deeds has.
+func (b *bench) additions() map[string]way {
+	ctx := b.Context()
+	over := at(99_999)
+	return map[string]way{
+		"adding a client":   {do: func(belongings) error { return b.store.AddClient(ctx, b.client()) }},
+		"storing a request": {do: func(belongings) error { return b.store.CreateDeviceRequest(ctx, b.request()) }},
+		"storing a review":  {do: func(o belongings) error { return b.store.CreateReview(ctx, b.review()) }},
+		"using a key":       {do: func(belongings) error { return b.store.UseOnce(ctx, b.hash(), at(0), at(60)) }},
+		"counting guesses":  {do: func(belongings) error { return b.store.CountGuesses(ctx, []string{"a", "b"}, at(0)) }},
+		"creating an account": {do: func(belongings) error {
+			id := b.word("account")
+			return b.store.CreateAccount(ctx, authz.Account{ID: id, CreatedAt: at(0)}, b.newIdentity(id))
+		}},
+		"adding a passkey": {do: func(o belongings) error {
+			return b.store.AddPasskey(ctx, b.passkey(o.identity), 100, b.event(o.identity.AccountID))
+		}},
+		"adding signing keys": {do: func(belongings) error {
+			_, err := b.store.AddSigningKeys(ctx, []authz.SigningKey{b.key(b.word("one")), b.key(b.word("other"))})
+			return err
+		}},
+		"opening a request in a browser": {do: func(o belongings) error {
+			_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.elsewhere.ID, AccountID: o.identity.AccountID, Browser: b.hash(), At: at(1)})
+			return err
+		}},
+		"approving with a passkey": {do: func(o belongings) error {
+			a := b.approval(o.opened, o.identity)
+			a.Grant.Passkey, a.Event = o.passkey.ID, b.event(o.identity.AccountID)
+			return b.store.ApproveDeviceRequest(ctx, a)
+		}},
+		"revoking and reporting": {do: func(o belongings) error {
+			return b.store.RevokeGrant(ctx, authz.Revocation{
+				GrantID: o.issued.grant.ID, At: at(40), Event: b.event(o.identity.AccountID), AccountID: o.identity.AccountID, Reported: []string{"client:a", "network:b"},
+			})
+		}},
+		"pinging": {inParts: true, do: func(belongings) error { return b.store.Ping(ctx) }},
+		"sweeping": {
+			inParts: true,
+			before: func(o belongings) {
+				b.everything()
+				b.ok(b.store.UseOnce(ctx, b.hash(), at(0), at(60)))
+				b.ok(b.store.CountGuesses(ctx, []string{"a"}, at(0)))
+				b.report("alice", at(1), "client:a")
+			},
+			do: func(belongings) error {
+				_, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: over, Grants: over, Events: over, Rest: over.AddDate(0, 0, 1)}, 100)
+				return err
+			},
+		},
+	}
+}
+
+// refusals end otherwise than well, or find nothing to do, and say so when all their
+// statements succeed.
+func (b *bench) refusals() map[string]way {
+	ctx := b.Context()
+	return map[string]way{
+		"adding a client that is there": {want: is(authz.ErrExists), do: func(o belongings) error { return b.store.AddClient(ctx, o.client) }},
+		"removing a client that is not there": {want: is(authz.ErrNotFound), do: func(belongings) error {
+			return b.store.RemoveClient(ctx, "nobody", at(40))
+		}},
+		"reading what is not there": {want: is(authz.ErrNotFound), do: func(belongings) error {
+			_, err := b.store.DeviceRequestByID(ctx, "nothing")
+			return err
+		}},
+		"storing a request whose code is taken": {want: is(authz.ErrExists), do: func(o belongings) error {
+			r := b.request()
+			r.UserCode = o.elsewhere.UserCode
+			return b.store.CreateDeviceRequest(ctx, r)
+		}},
+		"opening what was decided": {want: isState, do: func(o belongings) error {
+			_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.approved.request.ID, AccountID: o.identity.AccountID, At: at(1)})
+			return err
+		}},
+		"cancelling what was decided": {want: isState, do: func(o belongings) error {
+			return b.store.CancelDeviceRequest(ctx, o.approved.request.ID, at(1))
+		}},
+		"approving what was decided": {want: isState, do: func(o belongings) error {
+			return b.store.ApproveDeviceRequest(ctx, b.approval(o.approved.request, o.identity))
+		}},
+		"denying what was decided": {want: isState, do: func(o belongings) error {
+			return b.store.DenyDeviceRequest(ctx, authz.Denial{RequestID: o.approved.request.ID, AccountID: o.identity.AccountID, At: at(1)})
+		}},
+		"approving as who is gone": {want: is(authz.ErrGone), do: func(o belongings) error {
+			a := b.approval(o.opened, o.identity)
+			a.Grant.BAPID = "nobody"
+			return b.store.ApproveDeviceRequest(ctx, a)
+		}},
+		"approving with a passkey that is gone": {want: is(authz.ErrGone), do: func(o belongings) error {
+			a := b.approval(o.opened, o.identity)
+			a.Grant.Passkey = "nothing"
+			return b.store.ApproveDeviceRequest(ctx, a)
+		}},
+		"redeeming what was redeemed": {want: isState, do: func(o belongings) error { return b.store.RedeemDeviceRequest(ctx, b.redemption(o.issued)) }},
+		"redeeming another client's request": {want: is(authz.ErrNotFound), do: func(o belongings) error {
+			r := b.redemption(o.approved)
+			r.ClientID = "nobody"
+			return b.store.RedeemDeviceRequest(ctx, r)
+		}},
+		"creating an account for who has one": {want: is(authz.ErrExists), do: func(o belongings) error {
+			i := o.second
+			i.AccountID = b.word("account")
+			return b.store.CreateAccount(ctx, authz.Account{ID: i.AccountID, CreatedAt: at(0)}, i)
+		}},
+		"linking who has an account": {want: is(authz.ErrExists), do: func(o belongings) error {
+			return b.store.LinkIdentity(ctx, o.second, o.identity.BAPID, b.event(o.identity.AccountID))
+		}},
+		"linking for a stranger": {want: is(authz.ErrNotFound), do: func(o belongings) error {
+			return b.store.LinkIdentity(ctx, b.newIdentity(o.identity.AccountID), "nobody", b.event(o.identity.AccountID))
+		}},
+		"removing an identity for a stranger": {want: is(authz.ErrNotFound), do: func(o belongings) error {
+			return b.store.RemoveIdentity(ctx, b.removal(o.second, authz.Identity{AccountID: o.identity.AccountID, BAPID: "nobody"}))
+		}},
+		"signing in as who is gone": {want: is(authz.ErrNotFound), do: func(o belongings) error {
+			s := b.session(o.identity)
+			s.BAPID = "nobody"
+			return b.store.CreateSession(ctx, authz.NewSession{Session: s})
+		}},
+		"signing in with a counter again": {want: is(authz.ErrCounter), do: func(o belongings) error {
+			return b.store.CreateSession(ctx, b.signIn(o.passkey, o.passkey.SignCount))
+		}},
+		"signing in with a passkey that is gone": {want: is(authz.ErrNotFound), do: func(o belongings) error {
+			return b.store.CreateSession(ctx, b.signIn(b.passkey(o.identity), 9))
+		}},
+		"ending sessions where there are none": {do: func(belongings) error {
+			_, err := b.store.EndOtherSessions(ctx, "nobody", authz.Hash{}, at(40), authz.Event{})
+			return err
+		}},
+		"revoking grants where there are none": {do: func(belongings) error {
+			_, err := b.store.RevokeGrants(ctx, "nobody", at(40), authz.Event{})
+			return err
+		}},
+		"revoking what is revoked": {
+			before: func(o belongings) {
+				b.ok(b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(39)}))
+			},
+			do: func(o belongings) error {
+				return b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(40)})
+			},
+		},
+		"rotating again at once": {do: func(o belongings) error {
+			return b.store.RotateRefreshToken(ctx, authz.Rotation{Token: o.first.Token, Successor: o.token, At: at(31), Grace: grace})
+		}},
+		"using a refresh token twice": {want: is(authz.ErrReused), do: func(o belongings) error {
+			r := b.rotation(o.first, at(35))
+			r.Reuse = b.event(o.identity.AccountID)
+			return b.store.RotateRefreshToken(ctx, r)
+		}},
+		"rotating after the end": {
+			want: is(authz.ErrNotFound),
+			before: func(o belongings) {
+				b.ok(b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(34)}))
+			},
+			do: func(o belongings) error { return b.store.RotateRefreshToken(ctx, b.rotation(o.token, at(35))) },
+		},
+		"adding a passkey that is there": {want: is(authz.ErrExists), do: func(o belongings) error {
+			return b.store.AddPasskey(ctx, o.passkey, 100, b.event(o.identity.AccountID))
+		}},
+		"adding a passkey too many": {want: is(authz.ErrFull), do: func(o belongings) error {
+			return b.store.AddPasskey(ctx, b.passkey(o.identity), 1, b.event(o.identity.AccountID))
+		}},
+		"adding a passkey as who is gone": {want: is(authz.ErrNotFound), do: func(o belongings) error {
+			return b.store.AddPasskey(ctx, b.passkey(authz.Identity{AccountID: o.identity.AccountID, BAPID: "nobody"}), 100, b.event(o.identity.AccountID))
+		}},
+	}
+}
