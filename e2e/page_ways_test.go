@@ -107,7 +107,7 @@ func TestPageAnOwnerIsToldOfWhatWasAddedAndTakesItOut(t *testing.T) {
 		[...document.querySelectorAll("[data-way=browser] option")].find(o => o.text === "Alice").value`)
 	unlock(tab, password)
 	tab.WaitFor("#decision")
-	for _, want := range []string{"New since you last signed in", "The passkey “not my phone” was added", "The identity Mallory was added"} {
+	for _, want := range []string{"New ways to your account", "The passkey “not my phone” was added", "The identity Mallory was added"} {
 		if got := tab.Text(".news"); !strings.Contains(got, want) {
 			t.Errorf("the review lacks %q:\n%s", want, got)
 		}

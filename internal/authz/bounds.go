@@ -9,7 +9,8 @@ const (
 	// SessionsPerAccount: browsers and machines of a week. A sign-in beyond ends the
 	// oldest instead of being refused, which would lock its owner out.
 	SessionsPerAccount = 100
-	// EventsPerAccount is three months of ten events a day.
+	// EventsPerAccount is three months of ten events a day; and of ten changes of ways a
+	// day besides, which are more than anybody makes.
 	EventsPerAccount = 1000
 	// LivingGrants: devices and programs that may act for somebody now. Nobody looks
 	// through more when one is stolen.

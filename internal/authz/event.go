@@ -26,6 +26,12 @@ const (
 	EventBackupRemoved   EventKind = "backup-removed"
 )
 
+// WayEvents are the kinds that tell of ways to an account (decision 0022). Nothing
+// that costs less than they do pushes them out (decision 0040).
+var WayEvents = []EventKind{
+	EventIdentityLinked, EventIdentityRemoved, EventPasskeyAdded, EventPasskeyRemoved, EventBackupSaved, EventBackupRemoved,
+}
+
 // The subjects of events that concern more than one thing, or that somebody else
 // than the owner caused.
 const (
@@ -83,9 +89,10 @@ func (s *Service) newEventOf(owner Owner, kind EventKind, subject string) (Event
 
 // Events returns a page of what happened to the owner's account, newest first, and
 // whether there is more behind it; what is older than 90 days, or than the newest
-// EventsPerAccount, is gone.
+// EventsPerAccount, is gone; of those that tell of ways, what is older than as many of them.
 func (s *Service) Events(ctx context.Context, owner Owner, skip, limit int) (page []Event, more bool, err error) {
-	skip, limit = max(0, min(skip, EventsPerAccount)), max(0, min(limit, EventsPerAccount))
+	const most = 2 * EventsPerAccount
+	skip, limit = max(0, min(skip, most)), max(0, min(limit, most))
 	list, err := s.store.Events(ctx, owner.AccountID, skip+limit+1)
 	page, more = onePage(list[min(skip, len(list)):], limit)
 	return page, more, err

@@ -249,7 +249,7 @@ type SignedIn struct {
 	Session  Session
 	Token    Secret
 	Identity Identity
-	// News are the ways to the account that were added since the last sign-in.
+	// News are the ways that were added to the account of late.
 	News []Way
 }
 
@@ -288,11 +288,7 @@ func (s *Service) signIn(ctx context.Context, r SignInRequest) (SignedIn, error)
 		return SignedIn{}, err
 	}
 	begin.SignedInBefore = begin.Session.CreatedAt.Add(-signedNotesEvery)
-	since := identity.SignedInAt
-	if since.IsZero() {
-		since = identity.CreatedAt
-	}
-	if err := s.tellOfNews(ctx, &begin, since); err != nil {
+	if err := s.tellOfNews(ctx, &begin, s.newsSince(identity.CreatedAt, identity.SignedInAt)); err != nil {
 		return SignedIn{}, err
 	}
 	err = s.store.CreateSession(ctx, begin.NewSession)

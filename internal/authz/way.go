@@ -20,7 +20,7 @@ const (
 
 // Way is something by which somebody gets at an account. Each is added with a
 // signature by a key that the account has (decision 0022), and its owner is told of
-// it at the next sign-in by every other way.
+// it at sign-ins by every older way (decision 0040).
 type Way struct {
 	Kind WayKind
 	// ID names it among its kind: a BAP id or a passkey's id.
@@ -33,14 +33,33 @@ type Way struct {
 	Network string
 }
 
-// signedNotesEvery is how often a sign-in with a key is noted. Within that time a
-// way may be told of twice, never too seldom.
-const signedNotesEvery = time.Minute
+const (
+	// signedNotesEvery is how often a sign-in with a key is noted. Within that time a
+	// way may be told of twice, never too seldom.
+	signedNotesEvery = time.Minute
+	// newsStays is for how long after the longest that a session lives a way is told of
+	// at every sign-in, whoever was told before: an owner whose session began just before
+	// the way was added has a week to sign in anew.
+	newsStays = 7 * 24 * time.Hour
+)
 
-// NewWays returns the ways that were added to the owner's account between the last
-// sign-in in the same way as this session's and this session, oldest first, as far as
-// they are there still. Somebody who added a way and signed in by it changes nothing
-// in that: each way has a last sign-in of its own.
+// newsSince is from when on ways are told of to who signs in by one that was added
+// and last signed in at these times. A sign-in takes no news away while it stays, for
+// somebody else may have had it or ended its session at once (decision 0040). Of what is
+// older than itself a way tells nothing.
+func (s *Service) newsSince(added, last time.Time) time.Time {
+	since := s.now().Add(-s.settings.SessionLifetime - newsStays)
+	if last.Before(since) {
+		since = last
+	}
+	if since.Before(added) {
+		since = added
+	}
+	return since
+}
+
+// NewWays returns the ways that were news when the owner's session began, oldest
+// first, as far as they are there still.
 func (s *Service) NewWays(ctx context.Context, owner Owner) ([]Way, error) {
 	if owner.NewsSince.IsZero() {
 		return nil, nil

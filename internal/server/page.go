@@ -65,7 +65,7 @@ type view struct {
 	// Who is signed in, or nil; Form is the token that their forms carry.
 	Who  *authz.Identity
 	Form string
-	// News are the ways to the account that were added since the last sign-in.
+	// News are the ways that were added to the account of late.
 	News []newsView
 	Page any
 }
@@ -125,7 +125,7 @@ func (s *Server) viewOf(r *http.Request, who authz.Owner, page any) (view, error
 	return view{Who: &identity, Form: s.authz.FormToken(who), News: newsViews(news), Page: page}, err
 }
 
-// newsView is a way that was added since the last sign-in.
+// newsView is a way that was added of late.
 type newsView struct {
 	authz.Way
 	Message string

@@ -180,7 +180,7 @@ func (s *Server) signedIn(w http.ResponseWriter, signedIn authz.SignedIn) error 
 	}{newUser(signedIn.Identity), signedIn.Token.Reveal(), newWayViews(signedIn.News)})
 }
 
-// wayView is a way to the account that was added since the last sign-in.
+// wayView is a way that was added to the account of late.
 type wayView struct {
 	Kind    authz.WayKind `json:"kind"`
 	ID      string        `json:"id"`

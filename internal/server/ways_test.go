@@ -264,7 +264,7 @@ func (r reply) news() (told []string) {
 	return told
 }
 
-func TestAnOwnerIsToldOfNewWaysAtTheNextSignInByEachOther(t *testing.T) {
+func TestAnOwnerIsToldOfNewWaysAtEverySignInByAnOlderOneForTwoWeeks(t *testing.T) {
 	h := newHouse(t)
 	byKey := func(name string) reply {
 		h.advance(2 * time.Minute)
@@ -281,66 +281,136 @@ func TestAnOwnerIsToldOfNewWaysAtTheNextSignInByEachOther(t *testing.T) {
 		}
 		return cookieOf(r)
 	}
+	const title = "New ways to your account"
 	want(byKey("alice"))
 	phone := h.registered("alice")
+	want(touch(phone)) // what signs in is no news to whoever has it, and neither is what is older
+	want(byKey("alice"), "passkey My phone")
+	h.advance(15 * 24 * time.Hour)
+	thief := want(byKey("alice"))
 	want(touch(phone))
 
 	// Whoever has the key for a moment adds ways, and signs in by each of them.
-	thief := want(byKey("alice"), "passkey My phone")
 	h.advance(2 * time.Minute)
 	h.peer = "203.0.113.9:50000"
 	h.link(thief, "mallory", "alice").wantOK()
+	h.advance(time.Second)
 	theirs, c := newAuthenticator(t), h.passkeyOptions(thief)
 	h.addPasskey(thief, "alice", c, theirs.create(c.Options)).wantOK()
+	h.advance(time.Second)
 	h.saveBackup("mallory", bep(t, "mallory")).wantOK()
 	h.peer = "127.0.0.1:50000"
-	want(touch(theirs), "backup mallory")
-	want(touch(theirs))
-	want(byKey("mallory"), "passkey My phone", "backup mallory")
-	want(byKey("mallory"))
+	for range 2 {
+		want(touch(theirs), "backup mallory")
+		want(byKey("mallory"), "passkey My phone", "backup mallory")
+	}
 
-	// The owner is told of all of them all the same: by the key, and by the phone.
+	// The owner is told of all of them all the same: by the key, and by the phone,
+	// whoever was told by the same before.
 	all := []string{"identity mallory", "passkey My phone", "backup mallory"}
+	want(byKey("alice"), all...)
 	cookie := want(byKey("alice"), all...)
 	page := h.send(http.MethodGet, "/account", "", "Cookie", cookie)
-	page.wantPage(200, "New since you last signed in", "203.0.113.0/24", "/account/passkeys/"+b64(theirs.id)+"/remove", "/account/backups/"+bapIDOf(t, "mallory")+"/remove")
-	h.send(http.MethodGet, "/device", "", "Cookie", cookie).wantPage(200, "New since you last signed in")
-	if r := h.send(http.MethodGet, "/device", "", "Cookie", thief); !strings.Contains(r.body, "New since") || strings.Contains(r.body, "203.0.113") {
-		t.Error("an older session tells of what came after it, or no more of what it told of")
+	page.wantPage(200, title, "203.0.113.0/24", "/account/passkeys/"+b64(theirs.id)+"/remove", "/account/backups/"+bapIDOf(t, "mallory")+"/remove")
+	h.send(http.MethodGet, "/device", "", "Cookie", cookie).wantPage(200, title)
+	if r := h.send(http.MethodGet, "/device", "", "Cookie", thief); strings.Contains(r.body, title) {
+		t.Error("an older session tells of what came after it")
 	}
 	want(touch(phone), all...)
-	want(byKey("alice"))
-	want(touch(phone))
+	h.advance(13 * 24 * time.Hour)
+	want(touch(phone), all...)
+	want(byKey("alice"), all...)
 
 	// What was taken out is news no more.
+	cookie = want(byKey("alice"), all...)
 	h.removeIdentity("mallory", "alice").wantOK()
 	h.postJSON(passkeysPath+"/"+b64(theirs.id)+"/remove", map[string]any{}, "Cookie", cookie).wantOK()
-	if r := h.send(http.MethodGet, "/account", "", "Cookie", cookie); strings.Contains(r.body, "New since you last signed in") {
+	if r := h.send(http.MethodGet, "/account", "", "Cookie", cookie); strings.Contains(r.body, title) {
 		t.Error("the page still tells of it")
 	}
 }
 
-func TestASignInWithinAMinuteTellsOfItAgain(t *testing.T) {
+// What is older than two weeks is told to who did not sign in by the same way since.
+func TestAnOwnerWhoWasAwayForLongIsToldOnce(t *testing.T) {
 	h := newHouse(t)
-	h.signIn("alice")
-	h.advance(30 * time.Second)
-	h.registered("alice")
 	signIn := func() reply {
 		return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign("alice", signInPath, ""))
 	}
-	for range 3 {
-		if got := signIn().news(); len(got) != 1 {
-			t.Errorf("told %q", got)
-		}
-		h.advance(5 * time.Second)
-	}
+	h.signIn("alice")
 	h.advance(time.Hour)
-	if got := signIn().news(); len(got) != 1 {
+	phone := h.registered("alice")
+	h.advance(100 * 24 * time.Hour)
+	if got := h.passkeySignIn(phone).news(); len(got) != 0 {
+		t.Errorf("the passkey tells of %q", got)
+	}
+	h.advance(time.Minute)
+	first := signIn()
+	if got := first.news(); !slices.Equal(got, []string{"passkey My phone"}) {
 		t.Errorf("told %q", got)
 	}
+	h.advance(time.Hour)
+	h.send(http.MethodGet, "/account", "", "Cookie", cookieOf(first)).wantPage(200, "New ways to your account")
 	h.advance(time.Hour)
 	if got := signIn().news(); len(got) != 0 {
 		t.Errorf("told %q", got)
+	}
+}
+
+// Who has one identity of an account adds another and ends the session in which its
+// owner would have been told.
+func TestNewsIsNotEndedWithASession(t *testing.T) {
+	h := newHouse(t)
+	signIn := func(name string) reply {
+		h.advance(2 * time.Hour)
+		return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign(name, signInPath, ""))
+	}
+	h.link(h.signIn("alice"), "bob", "alice").wantOK()
+	h.advance(15 * 24 * time.Hour)
+	signIn("alice").wantOK()
+	bob := cookieOf(signIn("bob"))
+	h.link(bob, "carol", "bob").wantOK()
+	for range 3 {
+		told := signIn("alice")
+		if got := told.news(); !slices.Equal(got, []string{"identity carol"}) {
+			t.Fatalf("told %q", got)
+		}
+		h.postJSON("/api/sessions/end-others", map[string]any{}, "Cookie", bob).wantOK()
+		if !h.signedOut(cookieOf(told)) {
+			t.Fatal("the owner's session goes on")
+		}
+	}
+}
+
+// A session alone makes events that cost nothing, until those of ways are gone.
+func TestCheapEventsPushOutNoEventOfAWay(t *testing.T) {
+	inFull(t)
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	h.link(cookie, "mallory", "alice").wantOK()
+	for range authz.EventsPerAccount / 2 {
+		h.approve(cookie, h.ask("pub-a", "openid").userCode)
+		h.postJSON("/api/grants/revoke", map[string]any{}, "Cookie", cookie).wantOK()
+		h.advance(3 * time.Second)
+	}
+	var told []string
+	for next := "/api/events"; next != ""; {
+		var page struct {
+			Events []struct{ Kind string }
+			Next   string
+		}
+		r := h.send(http.MethodGet, next, "", "Cookie", cookie).wantOK()
+		if err := json.Unmarshal([]byte(r.body), &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			told = append(told, e.Kind)
+		}
+		if next = ""; page.Next != "" {
+			next = "/api/events?cursor=" + page.Next
+		}
+	}
+	if len(told) != authz.EventsPerAccount+1 || told[len(told)-1] != string(authz.EventIdentityLinked) {
+		t.Errorf("%d events, the oldest %s", len(told), told[len(told)-1])
 	}
 }
 

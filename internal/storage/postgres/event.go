@@ -17,8 +17,12 @@ func eventArgs(e authz.Event) []any {
 	}
 }
 
+// wayEvents are authz.WayEvents.
+const wayEvents = `('identity-linked', 'identity-removed', 'passkey-added', 'passkey-removed', 'backup-saved', 'backup-removed')`
+
 // tell is the part of a statement that stores an event if there are rows of another
-// part, and forgets the account's oldest; those that somebody else forgets at this
+// part, and forgets the account's oldest: of what the newest leave over what tells of no
+// way, and of ways what their newest leave over. Those that somebody else forgets at this
 // moment are left to them. Arrays make PostgreSQL look each up by its key, where it
 // would otherwise join them to all others of the account. The event's parameters begin with $first.
 func tell(first int, from string) string {
@@ -26,9 +30,14 @@ func tell(first int, from string) string {
 	return fmt.Sprintf(`told AS (
 	INSERT INTO events (`+eventColumns+`) SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM (SELECT FROM %s LIMIT 1) AS once
 ), forgotten AS (
-	DELETE FROM events WHERE seq = ANY (ARRAY (SELECT seq FROM events WHERE seq = ANY (ARRAY (
-		SELECT seq FROM events WHERE account_id = %[2]s AND EXISTS (SELECT FROM %[12]s) ORDER BY at DESC, seq DESC LIMIT %[13]d OFFSET %[14]d
-	)) FOR UPDATE SKIP LOCKED))
+	DELETE FROM events WHERE seq = ANY (ARRAY (SELECT seq FROM events WHERE seq = ANY (ARRAY ((
+		SELECT seq FROM (
+			SELECT seq, kind FROM events WHERE account_id = %[2]s AND EXISTS (SELECT FROM %[12]s) ORDER BY at DESC, seq DESC OFFSET %[14]d
+		) AS left_over WHERE kind NOT IN `+wayEvents+` LIMIT %[13]d
+	) UNION ALL (
+		SELECT seq FROM events WHERE account_id = %[2]s AND kind IN `+wayEvents+` AND %[4]s IN `+wayEvents+` AND EXISTS (SELECT FROM %[12]s)
+		ORDER BY at DESC, seq DESC LIMIT %[13]d OFFSET %[14]d
+	))) FOR UPDATE SKIP LOCKED))
 )`, p(0), p(1), p(2), p(3), p(4), p(5), p(6), p(7), p(8), p(9), p(10), from, authz.ForgottenAtOnce, authz.EventsPerAccount-1)
 }
 

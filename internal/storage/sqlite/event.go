@@ -2,10 +2,22 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+)
+
+const (
+	// wayEvents are authz.WayEvents.
+	wayEvents = `('identity-linked', 'identity-removed', 'passkey-added', 'passkey-removed', 'backup-saved', 'backup-removed')`
+	// What the newest leave over is looked at for what it tells of, and nothing else is.
+	forgetEvents = `DELETE FROM events WHERE seq IN (
+		SELECT seq FROM (SELECT seq, kind FROM events WHERE account_id = ?1 ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?3)
+		WHERE kind NOT IN ` + wayEvents + ` LIMIT ?2)`
+	forgetWayEvents = `DELETE FROM events WHERE seq IN (
+		SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + wayEvents + ` ORDER BY at DESC, seq DESC LIMIT ?2 OFFSET ?3)`
 )
 
 // insertEvent stores an event in the transaction of what it tells of, and forgets
@@ -17,10 +29,16 @@ func insertEvent(c *sqlite.Conn, e authz.Event) error {
 	if err != nil {
 		return err
 	}
-	_, err = exec(c, `DELETE FROM events WHERE seq IN (
-		SELECT seq FROM events WHERE account_id = ? ORDER BY at DESC, seq DESC LIMIT ? OFFSET ?)`,
-		e.AccountID, authz.ForgottenAtOnce, authz.EventsPerAccount)
-	return err
+	forget := []string{forgetEvents}
+	if slices.Contains(authz.WayEvents, e.Kind) {
+		forget = append(forget, forgetWayEvents)
+	}
+	for _, statement := range forget {
+		if _, err := exec(c, statement, e.AccountID, authz.ForgottenAtOnce, authz.EventsPerAccount); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Events implements authz.EventStore.

@@ -47,6 +47,36 @@ var boundCases = []testCase{
 		b.same(got, events[:authz.EventsPerAccount])
 		b.told(other.ID, foreign)
 	}},
+	{"events of ways are forgotten for events of ways alone", func(b *bench) {
+		a, i := b.account()
+		happen := func(n int, kind authz.EventKind, from int) (made []authz.Event) {
+			made = make([]authz.Event, n)
+			for k := range made {
+				made[k] = b.event(a.ID)
+				made[k].Kind, made[k].At = kind, at(from+k)
+			}
+			b.all(n, func(k int) error { return b.store.SetProfile(b.Context(), i.BAPID, i.Profile, made[k]) })
+			return made
+		}
+		want := func(kept ...[]authz.Event) {
+			b.Helper()
+			got, err := b.store.Events(b.Context(), a.ID, 3*authz.EventsPerAccount)
+			b.ok(err)
+			want := slices.Concat(kept...)
+			slices.Reverse(want)
+			b.same(got, want)
+		}
+		var ways []authz.Event
+		for k, kind := range authz.WayEvents {
+			ways = append(ways, happen(1, kind, k)...)
+		}
+		cheap := happen(authz.EventsPerAccount+60, authz.EventSignedIn, 100)
+		want(ways, cheap[60:])
+		more := happen(authz.EventsPerAccount+60, authz.EventBackupSaved, 5000)
+		want(more[60:])
+		cheap = happen(10, authz.EventSignedIn, 10000)
+		want(more[60:], cheap)
+	}},
 	{"what did not happen forgets no event", func(b *bench) {
 		a, i := b.account()
 		events := make([]authz.Event, authz.EventsPerAccount)
