@@ -21,6 +21,8 @@ import (
 // a word, as a firewall or a machine without power does.
 type network struct {
 	to string
+	// through is what is said to the database on its way; nil: as it is.
+	through func(database io.Writer) io.Writer
 
 	mu    sync.Mutex
 	lossy bool       // guarded by mu
@@ -28,7 +30,7 @@ type network struct {
 }
 
 // newNetwork returns a network, and the URL of the database behind it.
-func newNetwork(t *testing.T, database string) (*network, string) {
+func newNetwork(t testing.TB, database string) (*network, string) {
 	t.Helper()
 	u, err := url.Parse(database)
 	if err != nil {
@@ -115,7 +117,11 @@ func (n *network) forward(from net.Conn) {
 	}
 	var both sync.WaitGroup
 	both.Go(func() {
-		carry(to, from)
+		if n.through != nil {
+			carry(n.through(to), from)
+		} else {
+			carry(to, from)
+		}
 		gone.Do(end)
 	})
 	both.Go(func() {
