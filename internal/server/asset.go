@@ -7,11 +7,14 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"countersign.dev/internal/authz"
 )
@@ -44,9 +47,9 @@ type assets map[string]asset
 
 var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
-// newAssets reads the embedded files once. The operator's accent is a part of
-// the style sheet: pages hold no style of their own, which their policy forbids.
-func newAssets(brand Brand) (assets, error) {
+// embeddedAssets are the files as they are in the program: reading and packing them takes
+// longer than all else that a server does before it serves.
+var embeddedAssets = sync.OnceValues(func() (assets, error) {
 	all := assets{}
 	packer, err := gzip.NewWriterLevel(nil, gzip.BestCompression)
 	if err != nil {
@@ -61,12 +64,28 @@ func newAssets(brand Brand) (assets, error) {
 		if err != nil {
 			return nil, err
 		}
-		if f.Name() == styleSheet {
-			content = append(content, brand.style()...)
-		}
 		if all[f.Name()], err = newAsset(packer, mediaTypes[path.Ext(f.Name())], content); err != nil {
 			return nil, err
 		}
+	}
+	return all, nil
+})
+
+// newAssets are the embedded files and what the operator adds. The accent is a part
+// of the style sheet: pages hold no style of their own, which their policy forbids.
+func newAssets(brand Brand) (assets, error) {
+	files, err := embeddedAssets()
+	if err != nil {
+		return nil, err
+	}
+	all := maps.Clone(files)
+	packer, err := gzip.NewWriterLevel(nil, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	style := append(slices.Clone(files[styleSheet].content), brand.style()...)
+	if all[styleSheet], err = newAsset(packer, mediaTypes[".css"], style); err != nil {
+		return nil, err
 	}
 	if len(brand.Logo) > 0 {
 		all[logo], err = newAsset(packer, brand.LogoType, brand.Logo)

@@ -119,46 +119,61 @@ func inFull(t testing.TB) {
 }
 
 // openStore opens a database in which there are only signing keys: drawing an RSA
-// key takes longer than most tests.
-func (h *house) openStore() (err error) {
-	keys, err := signingKeys()
+// key takes longer than most tests. One in SQLite is a copy.
+func (h *house) openStore() error {
+	first, err := firstDatabase()
 	if err != nil {
 		return err
 	}
-	if onPostgres {
-		h.url = pgtest.Database(h.t)
-		pg, err := postgres.Open(context.Background(), h.url, slog.New(slog.DiscardHandler))
-		if err != nil {
+	ctx := context.Background()
+	if !onPostgres {
+		if err := os.WriteFile(h.path, first.file, 0o600); err != nil {
 			return err
 		}
-		h.store, h.others = pg, pg
-	} else if h.store, err = sqlite.Open(context.Background(), h.path); err != nil {
+		h.store, err = sqlite.Open(ctx, h.path)
 		return err
 	}
-	_, err = h.store.AddSigningKeys(context.Background(), keys)
+	h.url = pgtest.Database(h.t)
+	pg, err := postgres.Open(ctx, h.url, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	h.store, h.others = pg, pg
+	_, err = h.store.AddSigningKeys(ctx, first.keys)
 	return err
 }
 
-var signingKeys = sync.OnceValues(func() (keys []authz.SigningKey, err error) {
+// database is one in SQLite, closed.
+type database struct {
+	file []byte
+	keys []authz.SigningKey
+}
+
+var firstDatabase = sync.OnceValues(func() (first database, err error) {
 	dir, err := os.MkdirTemp("", "countersign-test-*")
 	if err != nil {
-		return nil, err
+		return first, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	store, err := sqlite.Open(context.Background(), filepath.Join(dir, "countersign.db"))
+	file := filepath.Join(dir, "countersign.db")
+	store, err := sqlite.Open(context.Background(), file)
 	if err != nil {
-		return nil, err
+		return first, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
 	service, err := authz.New(context.Background(), authz.Options{
 		Store: store, Settings: authz.Settings{Issuer: testIssuer}, Secret: make([]byte, authz.SecretLength), Clock: time.Now, Rand: rand.Reader,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return nil, err
+		return first, errors.Join(err, store.Close())
 	}
 	service.Close()
-	return store.SigningKeys(context.Background())
+	first.keys, err = store.SigningKeys(context.Background())
+	if err := errors.Join(err, store.Close()); err != nil {
+		return first, err
+	}
+	first.file, err = os.ReadFile(file)
+	return first, err
 })
 
 // newHouse opens a server; change alters the settings first.

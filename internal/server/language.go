@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -47,7 +48,8 @@ type catalogue struct {
 	script map[language.Tag]map[string]string
 }
 
-func newCatalogue() (*catalogue, error) {
+// embeddedCatalogue is the catalogue that is in the program.
+var embeddedCatalogue = sync.OnceValues(func() (*catalogue, error) {
 	bundle := i18n.NewBundle(languages[0])
 	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)
 	c := &catalogue{
@@ -72,7 +74,7 @@ func newCatalogue() (*catalogue, error) {
 		c.localizer[tag], c.script[tag] = i18n.NewLocalizer(bundle, tag.String()), tables.Script
 	}
 	return c, nil
-}
+})
 
 // words are the messages of one language, for one page.
 type words struct {

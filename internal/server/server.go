@@ -75,7 +75,7 @@ func New(o Options) (*Server, error) {
 	if s.assets, err = newAssets(s.brand); err != nil {
 		return nil, err
 	}
-	if s.catalogue, err = newCatalogue(); err != nil {
+	if s.catalogue, err = embeddedCatalogue(); err != nil {
 		return nil, err
 	}
 	if s.pages, err = newPages(); err != nil {
