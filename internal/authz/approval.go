@@ -501,9 +501,9 @@ func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (st
 		return "", DeviceRequest{}, err
 	}
 	defer done()
-	// A text that cannot be a code is looked up all the same, and so is that of an
-	// asker who may not try: all cost the same (attack B-17). Both are asked at once.
-	code, plausible := ParseUserCode(typed)
+	// A text that cannot be a code is looked up all the same, as no code, and so is that
+	// of an asker who may not try: all cost the same (attack B-17). Both are asked at once.
+	code, _ := ParseUserCode(typed)
 	var asking sync.WaitGroup
 	var try try
 	var refused error
@@ -513,13 +513,13 @@ func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (st
 	if refused != nil {
 		return "", DeviceRequest{}, refused
 	}
-	missed := errors.Is(err, ErrNotFound) || (err == nil && !plausible)
+	missed := errors.Is(err, ErrNotFound)
 	if err != nil && !missed {
 		return "", DeviceRequest{}, err
 	}
 	// Who opened a request before the budget was spent goes on; to everybody else
 	// right and wrong codes look the same now.
-	mine := !missed && r.AccountID != "" && r.AccountID == asker.AccountID
+	mine := r.AccountID != "" && r.AccountID == asker.AccountID
 	switch {
 	case try.spent() && !asker.proved && !mine:
 		return "", DeviceRequest{}, errProofRequired

@@ -74,21 +74,15 @@ const clientsWatched = time.Second
 // watchClients says in the log which clients are registered or removed meanwhile:
 // whoever does it uses another process (`countersign clients`), and has no part in
 // this one's log.
-func (s *Service) watchClients(ctx context.Context, known []Client) {
-	tick := time.NewTicker(clientsWatched)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+func (s *Service) watchClients(known []Client) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
 		now, err := s.store.Clients(ctx)
 		if err != nil {
-			continue // what cannot be read now is compared the next time
+			return err // what cannot be read now is compared the next time
 		}
 		s.noteClients(ctx, known, now)
 		known = now
+		return nil
 	}
 }
 

@@ -103,16 +103,16 @@ func (p *pace) setDeaf(deaf bool) {
 func newPace(trust time.Duration) *pace { return &pace{trust: trust, codes: map[Hash]paced{}} }
 
 // early reports whether a code that was polled before is polled too soon, and
-// if so lengthens its interval and returns the new one. A code not seen yet is
-// never early: the first poll is not punished. Nor is one whose last poll is still to
-// come: somebody has set the clock back.
+// if so lengthens its interval and returns the new one. A code not seen yet has no
+// interval and is never early: the first poll is not punished. Nor is one whose last
+// poll is still to come: somebody has set the clock back.
 func (p *pace) early(code Hash, now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c, seen := p.codes[code]
+	c := p.codes[code]
 	interval := time.Duration(c.interval) * time.Millisecond
 	since := time.Duration(now.UnixMilli()-c.last) * time.Millisecond
-	if !seen || since >= interval-min(tolerance, interval/5) || since < -readingsApart {
+	if since >= interval-min(tolerance, interval/5) || since < -readingsApart {
 		return 0, false
 	}
 	interval = min(interval+slowDownStep, max(slowestInterval, interval))

@@ -167,9 +167,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		s.pace = newPace(trustOthers)
 		s.hear(ctx, o.Others)
 	}
-	s.behind.Go(func() { s.every(ctx, "removing what is over failed", s.Sweep) })
-	s.behind.Go(func() { s.every(ctx, "counting what is pending failed", s.recount) })
-	s.behind.Go(func() { s.watchClients(ctx, registered) })
+	s.behind.Go(func() { s.every(ctx, sweepEvery, "removing what is over failed", s.Sweep) })
+	s.behind.Go(func() { s.every(ctx, sweepEvery, "counting what is pending failed", s.recount) })
+	s.behind.Go(func() { s.every(ctx, clientsWatched, "looking for new clients failed", s.watchClients(registered)) })
 	return s, nil
 }
 

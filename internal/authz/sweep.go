@@ -28,19 +28,24 @@ const (
 	clockSkew = 5 * time.Minute
 )
 
-// every does something now and then until ctx ends. failed is what the log says when
-// it could not.
-func (s *Service) every(ctx context.Context, failed string, do func(ctx context.Context) error) {
-	tick := time.NewTicker(sweepEvery)
+// every does something once a period until ctx ends. failed is what the log says when
+// it could not, sparingly: a database may be away for hours.
+func (s *Service) every(ctx context.Context, period time.Duration, failed string, do func(ctx context.Context) error) {
+	tick := time.NewTicker(period)
 	defer tick.Stop()
+	var lines sparing
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if err := do(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, failed, "error", err)
+		err := do(ctx)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		if leftOut, ok := lines.say(s.now()); ok {
+			s.log.ErrorContext(ctx, failed, "error", err, "left_out", leftOut)
 		}
 	}
 }

@@ -1,0 +1,86 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+// What was looked at a moment ago may have changed when it is stored: the store says
+// so, and who asked is told what is so now. Each row is what one call of a request that
+// would succeed finds; done is that the other request did the same.
+func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
+	f := newFrail(t)
+	f.settings.RefreshGrace = 0
+	f.restart()
+	alice := f.ownerOf(f.cookie).AccountID
+	state := func(s authz.State, account string, expires time.Time) error {
+		return &authz.StateError{Request: authz.DeviceRequest{State: s, AccountID: account, ExpiresAt: expires}}
+	}
+	later := f.now().Add(1000 * time.Hour)
+	for name, c := range map[string]struct {
+		route, ask, method string
+		err                error
+		done               bool
+		status             int
+		says               string
+	}{
+		"the voucher was taken out":          {"POST " + identitiesPath, "", "LinkIdentity", authz.ErrNotFound, false, 403, "X-Vouch-Token is not accepted"},
+		"another account linked it":          {"POST " + identitiesPath, "", "LinkIdentity", authz.ErrExists, false, 403, "belongs to another account"},
+		"this account linked it":             {"POST " + identitiesPath, "", "LinkIdentity", authz.ErrExists, true, 200, ""},
+		"it is full of identities":           {"POST " + identitiesPath, "", "LinkIdentity", authz.ErrFull, false, 400, "20 identities at most"},
+		"the identity was taken out":         {"POST " + identitiesPath + "/{id}/remove", "", "RemoveIdentity", authz.ErrNotFound, false, 404, "no such identity"},
+		"the passkey's identity is gone":     {"POST " + passkeysPath, "", "AddPasskey", authz.ErrNotFound, false, 403, "of no identity of this account"},
+		"the passkey was added":              {"POST " + passkeysPath, "", "AddPasskey", authz.ErrExists, false, 400, "here already"},
+		"it is full of passkeys":             {"POST " + passkeysPath, "", "AddPasskey", authz.ErrFull, false, 400, "20 passkeys at most"},
+		"the passkey was removed":            {"POST " + passkeysPath + "/{id}/remove", "", "RemovePasskey", authz.ErrNotFound, false, 404, "no such passkey"},
+		"the passkey that signs in is gone":  {"POST " + passkeySignInPath, "", "CreateSession", authz.ErrNotFound, false, 401, "not accepted here"},
+		"the passkey has signed in":          {"POST " + passkeySignInPath, "", "CreateSession", authz.ErrCounter, false, 401, "not accepted here"},
+		"the identity that signs in is gone": {"POST " + signInPath, "somebody again", "CreateSession", authz.ErrNotFound, false, 401, "taken out of its account"},
+		"the same key has signed up":         {"POST " + signInPath, "somebody new", "CreateAccount", authz.ErrExists, true, 200, ""},
+		"the signature was used":             {"POST " + signInPath, "somebody again", "UseOnce", authz.ErrExists, false, 401, "used before"},
+		"the ceremony was used":              {"POST " + passkeySignInPath, "", "UseOnce", authz.ErrExists, false, 400, "done before"},
+		"the backup's identity is gone":      {"POST " + backupPath, "", "SaveBackup", authz.ErrNotFound, false, 404, "no such identity"},
+		"the backup was removed":             {"POST " + backupPath + "/remove", "", "RemoveBackup", authz.ErrNotFound, false, 404, "no backup"},
+		"the session has ended":              {"POST /api/sessions/{id}/end", "", "EndSession", authz.ErrNotFound, false, 404, "no such session"},
+		"the user code is taken":             {"POST " + codePath, "", "CreateDeviceRequest", authz.ErrExists, false, 200, ""},
+		"another poll was first":             {"POST " + pollPath, "approved", "RedeemDeviceRequest", state(authz.Redeemed, alice, later), false, 400, "already redeemed"},
+		"the code was removed":               {"POST " + pollPath, "approved", "RedeemDeviceRequest", authz.ErrNotFound, false, 400, "already redeemed"},
+		"the code expired under the poll":    {"POST " + pollPath, "approved", "RedeemDeviceRequest", state(authz.Approved, alice, time.Time{}), false, 400, "has expired"},
+		"the grant ended under the poll":     {"POST " + pollPath, "approved", "LiveGrant", authz.ErrNotFound, false, 400, "denied"},
+		"the refresh token was used":         {"POST " + tokenPath, "refresh", "RotateRefreshToken", authz.ErrReused, false, 400, "unknown, expired, revoked"},
+		"the grant ended under the refresh":  {"POST " + tokenPath, "refresh", "LiveGrant", authz.ErrNotFound, false, 400, "unknown, expired, revoked"},
+		"the grant of a token was swept":     {"POST " + revokePath, "refresh token", "Grant", authz.ErrNotFound, false, 200, ""},
+		"the client of a token was removed":  {"GET " + userinfoPath, "", "LiveGrant", authz.ErrNotFound, false, 401, "revoked"},
+		"the owner was signed out":           {"POST " + approvePath, "by session", "ApproveDeviceRequest", authz.ErrGone, false, 401, "nobody is signed in"},
+		"the request was removed":            {"POST " + approvePath, "by session", "ApproveDeviceRequest", authz.ErrNotFound, false, 400, "no such code"},
+		"it is full of grants":               {"POST " + approvePath, "by session", "ApproveDeviceRequest", authz.ErrFull, false, 400, "200 devices"},
+		"the request expired":                {"POST " + approvePath, "by session", "ApproveDeviceRequest", state(authz.Pending, alice, time.Time{}), false, 400, "has expired"},
+		"somebody else opened it":            {"POST " + approvePath, "signed", "ApproveDeviceRequest", state(authz.Pending, "another", later), false, 403, "opened by somebody else"},
+		"too many opened it":                 {"POST " + approvePath, "by session", "ApproveDeviceRequest", state(authz.Denied, "", later), false, 403, "too many people"},
+		"it was decided":                     {"POST " + approvePath, "by session", "ApproveDeviceRequest", state(authz.Denied, alice, later), false, 400, "already decided"},
+		"nobody has it open":                 {"POST " + approvePath, "by session", "ApproveDeviceRequest", state(authz.Pending, "", later), false, 400, "not opened yet"},
+		"it was approved and is denied":      {"POST " + denyPath, "by session", "DenyDeviceRequest", state(authz.Approved, alice, later), false, 400, "already decided"},
+		"it was decided when it is opened":   {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Approved, alice, later), false, 400, "already decided"},
+		"the review was used":                {"POST /device/decide", "approve", "TakeReview", authz.ErrNotFound, false, 400, "is used up"},
+	} {
+		ask := asks[c.route][c.ask]
+		if ask == nil {
+			t.Fatalf("%s: %s %q is asked nothing", name, c.route, c.ask)
+		}
+		request := ask(f)
+		f.advance(2 * time.Second)
+		var r reply
+		calls := f.store.during(&fault{c.method, 1, c.done, c.err}, func(ctx context.Context) { r = f.do(ctx, request) })
+		if r.status != c.status || !strings.Contains(r.body, c.says) {
+			t.Errorf("%s: %d %.300s, after %v", name, r.status, r.body, calls)
+		}
+		if r.status == http.StatusOK && strings.Contains(r.body, "error") {
+			t.Errorf("%s: %s", name, r.body)
+		}
+	}
+}
