@@ -56,6 +56,9 @@ type Backup struct {
 	Identities []*Identity
 	// Master is there with KindMaster.
 	Master *Master
+	// Iterations are those of the .bep file it was read from, and none of what came in
+	// the clear. Where they are fewer than today's, whoever keeps it encrypts it anew.
+	Iterations int
 
 	payload []byte // the JSON it was read from or is written as
 }
@@ -148,7 +151,7 @@ func passwordCipher(password string, salt []byte, iterations int) (cipher.AEAD, 
 }
 
 // DecryptBackup reads a .bep file, whichever number of iterations it was written
-// with.
+// with, which it tells.
 //
 //	ErrNotABackup, ErrWrongPassword
 func DecryptBackup(text, password string) (*Backup, error) {
@@ -162,9 +165,16 @@ func DecryptBackup(text, password string) (*Backup, error) {
 		if err != nil {
 			return nil, err
 		}
-		if plaintext, err := aead.Open(nil, iv, ciphertext, nil); err == nil {
-			return ParseBackup(plaintext)
+		plaintext, err := aead.Open(nil, iv, ciphertext, nil)
+		if err != nil {
+			continue // another number of iterations, or another password
 		}
+		b, err := ParseBackup(plaintext)
+		if err != nil {
+			return nil, err
+		}
+		b.Iterations = iterations
+		return b, nil
 	}
 	return nil, ErrWrongPassword
 }

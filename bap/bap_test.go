@@ -175,6 +175,9 @@ func TestBackupsOfOtherLibrariesAreRead(t *testing.T) {
 			if len(b.Identities) == 0 {
 				t.Error("no identity in it")
 			}
+			if b.Iterations != v.Iterations {
+				t.Errorf("it is said to be of %d iterations", b.Iterations)
+			}
 			if _, err := bap.DecryptBackup(v.Encrypted, v.Passphrase+"x"); !errors.Is(err, bap.ErrWrongPassword) {
 				t.Errorf("wrong password: %v", err)
 			}

@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,11 +94,89 @@ func TestPageEveryKindOfBackupIsBroughtIn(t *testing.T) {
 				t.Errorf("it is signed by %s", got.PublicKey)
 			}
 			device.wantApproved(t, bySignature)
-			if got := keptIn(tab); len(got) != 1 || got[0].BEP != v.Encrypted || got[0].BAPID != last.BAPID() || !got[0].Saved {
-				t.Errorf("the browser keeps %+v", got)
+			got := keptIn(tab)
+			if len(got) != 1 || (got[0].BEP == v.Encrypted) != (v.Iterations == bap.Iterations) || got[0].BAPID != last.BAPID() || !got[0].Saved {
+				t.Fatalf("the browser keeps %+v", got)
 			}
+			today(t, got[0].BEP, v.Passphrase)
 		})
 	}
+}
+
+// today wants a backup that is encrypted as backups are today.
+func today(t *testing.T, bep, password string) {
+	t.Helper()
+	if b, err := bap.DecryptBackup(bep, password); err != nil || b.Iterations != bap.Iterations {
+		t.Errorf("a backup is encrypted as %+v: %v", b, err)
+	}
+}
+
+// TestPageWhatOlderSoftwareEncryptedIsEncryptedAnew has a browser and a server that
+// keep a backup of few rounds, as both may since before they were encrypted anew.
+func TestPageWhatOlderSoftwareEncryptedIsEncryptedAnew(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	old := backupVectors(t)[slices.IndexFunc(backupVectors(t), func(v vector) bool { return v.Iterations == bap.LegacyIterations })]
+	backup, err := bap.DecryptBackup(old.Encrypted, old.Passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity := backup.Identities[0]
+	o := &owner{key: identity.MemberKey(), bapID: identity.BAPID(), pubkey: identity.MemberPublicKey()}
+	tab := h.guest(t)
+	tab.Open(h.base + "/account")
+	openWay(tab, "import")
+	paste(tab, "#import-text", old.Encrypted)
+	bringIn(tab, old.Passphrase)
+	if len(backup.Identities) > 1 {
+		tab.WaitFor("form[data-do=choose]")
+		tab.Click("form[data-do=choose] button")
+	}
+	tab.WaitFor("#browser-keys [data-do=upload]")
+	browser.Eval[bool](tab, `new Promise((resolve, reject) => {
+		const opening = indexedDB.open("countersign");
+		opening.onsuccess = () => {
+			const change = opening.result.transaction("identities", "readwrite"), all = change.objectStore("identities");
+			all.getAll().onsuccess = ({target}) => { const {rounds, ...record} = target.result[0]; all.put({...record, bep: "`+old.Encrypted+`"}); };
+			change.oncomplete = () => { opening.result.close(); resolve(true); };
+			change.onabort = () => reject(change.error);
+		};
+	})`)
+
+	// What is sent to the server is not the old one: the key is asked for its password.
+	tab.Reload()
+	tab.WaitFor("main[data-ready]")
+	tab.Click("#browser-keys [data-do=upload]")
+	tab.Type("#vouch [name=password]", old.Passphrase)
+	tab.Click("#vouch .primary")
+	tab.WaitFor("form[action^='/account/backups/']")
+	saved := func() string {
+		return browser.Eval[string](tab, `fetch("/api/backup?bapId=`+o.bapID+`").then(r => r.json()).then(b => b.encryptedBackup)`)
+	}
+	mine := keptIn(tab)[0]
+	today(t, mine.BEP, old.Passphrase)
+	if got := saved(); got != mine.BEP {
+		t.Errorf("the server keeps %q", got)
+	}
+
+	// What the server keeps is replaced by whoever brings it back.
+	body, err := json.Marshal(map[string]string{"bapId": o.bapID, "encryptedBackup": old.Encrypted, "aud": h.base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := o.send(t.Context(), http.MethodPost, h.url, "/api/backup", body, true); err != nil {
+		t.Fatal(err)
+	}
+	tab.Agree(true, func() { tab.Click("#browser-keys [data-do=forget]") })
+	tab.WaitFor("[data-do=fetch-backup]")
+	tab.Click("[data-do=fetch-backup]")
+	tab.Type("form[data-do=open-backup] input", old.Passphrase)
+	tab.Click("form[data-do=open-backup] button")
+	tab.WaitFor("#browser-keys [data-do=forget]")
+	if kept := keptIn(tab); len(kept) != 1 || kept[0].BEP != saved() {
+		t.Errorf("the browser keeps %+v", kept)
+	}
+	today(t, saved(), old.Passphrase)
 }
 
 func TestPageAMemberAndAKeyInTheClearAreBroughtIn(t *testing.T) {

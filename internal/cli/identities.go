@@ -96,7 +96,8 @@ func (h *home) identity(wanted string) (identityEntry, error) {
 	}
 }
 
-// unlock opens an identity with its password.
+// unlock opens an identity with its password. One that older software encrypted is
+// encrypted anew: only here is the password at hand.
 func (h *home) unlock(env *Env, e identityEntry, p passwordSource) (*bap.Identity, error) {
 	text, err := h.readSecretFile(e.file)
 	if err != nil {
@@ -115,10 +116,27 @@ func (h *home) unlock(env *Env, e identityEntry, p passwordSource) (*bap.Identit
 	}
 	for _, i := range b.Identities {
 		if i.BAPID() == e.BAPID {
+			if b.Iterations < bap.Iterations {
+				h.renew(env, e, b, password)
+			}
 			return i, nil
 		}
 	}
 	return nil, fail(ExitVerification, "reading "+e.Name, errors.New("the file holds another identity than its name says"), "Import the backup again")
+}
+
+// renew encrypts a kept backup as backups are encrypted today. Where that fails the
+// one that is there stays, and is as good as before.
+func (h *home) renew(env *Env, e identityEntry, b *bap.Backup, password string) {
+	text, err := b.Encrypt(env.Rand, password, bap.Iterations)
+	if err == nil {
+		err = h.write(e.file, []byte(text))
+	}
+	if err != nil {
+		fmt.Fprintf(env.Stderr, "Identity %s is encrypted as older software did, which is sooner guessed, and it cannot be encrypted anew: %v.\n", e.Name, err)
+		return
+	}
+	fmt.Fprintf(env.Stderr, "Identity %s was encrypted as older software did, and is encrypted anew now. Copies elsewhere are as they were.\n", e.Name)
 }
 
 // store keeps an identity under a password.

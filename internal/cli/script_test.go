@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	"countersign.dev/bap"
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
 
@@ -52,11 +53,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve":   serveScript,
-			"login":   loginScript,
-			"status":  statusScript,
-			"field":   fieldScript,
-			"mustend": mustEndScript,
+			"serve":      serveScript,
+			"login":      loginScript,
+			"status":     statusScript,
+			"field":      fieldScript,
+			"mustend":    mustEndScript,
+			"iterations": iterationsScript,
 			"database": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Setenv("COUNTERSIGN_DATABASE", pgtest.Database(databases))
 			},
@@ -214,6 +216,16 @@ func fieldScript(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no %s in the output", args[0])
 	}
 	ts.Setenv(args[1], value)
+}
+
+// iterationsScript: `iterations N FILE` wants a backup under the scripts' password
+// to have been encrypted with so many.
+func iterationsScript(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := bap.DecryptBackup(ts.ReadFile(args[1]), "correct horse battery staple")
+	ts.Check(err)
+	if got := fmt.Sprint(b.Iterations); got != args[0] {
+		ts.Fatalf("%s has %s iterations, want %s", args[1], got, args[0])
+	}
 }
 
 // TestHelpIsWhatPeopleRead holds the help of every command to its golden file.

@@ -2,7 +2,7 @@
 // outcome is a record for the keystore.
 
 import { type Backup, decryptBackup, memberBackup, parseBackup } from "./crypto/backup";
-import { isEncrypted, NotABackupError } from "./crypto/bep";
+import { isEncrypted, iterations, NotABackupError } from "./crypto/bep";
 import type { Random } from "./crypto/bytes";
 import { Identity } from "./crypto/identity";
 import type { KeyRecord } from "./keystore";
@@ -30,24 +30,22 @@ export function readBackup(text: string, password: string, random: Random): Prom
 }
 
 /**
- * Takes one identity of a backup over and forgets the others. An encrypted
- * backup is kept as it is; one in the clear is encrypted under the password
- * first. A name given here counts where the backup has none. Throws
+ * Takes one identity of a backup over and forgets the others. A backup in the clear
+ * is encrypted under the password before it is kept. A name given here counts where the backup has none. Throws
  * NotABackupError when the backup does not hold the identity.
  */
 export async function takeIdentity(
-  from: { text: string; backup: Backup; bapId: string; name?: string },
+  from: { backup: Backup; bapId: string; name?: string },
   password: string,
   random: Random,
   now: Date,
 ): Promise<Enrolled> {
-  const { text, backup } = from;
+  const { backup } = from;
   const identity = backup.identities.find((i) => i.bapId === from.bapId);
   if (!identity) throw new NotABackupError("this identity is not in it");
-  const encrypted = isEncrypted(text);
-  const bep = encrypted ? text.trim() : await backup.encrypt(password, random);
+  const bep = backup.bep ?? (await backup.encrypt(password, random));
   backup.forgetAllBut(identity);
-  const record = recordOf(backup, identity, bep, encrypted, now);
+  const record = recordOf(backup, identity, bep, backup.bep !== undefined, now);
   return { identity, record: { ...record, name: record.name || from.name || "" } };
 }
 
@@ -58,6 +56,7 @@ function recordOf(backup: Backup, i: Identity, bep: string, saved: boolean, now:
     name: i.name,
     pubkey: i.pubkey,
     bep,
+    rounds: iterations,
     kind: backup.kind,
     ...(i.path !== undefined && { path: i.path }),
     createdAt: backup.createdAt?.getTime() ?? at,

@@ -4,7 +4,7 @@
 /*! Contains @noble/curves and @noble/hashes, MIT License (c) 2022 Paul Miller (paulmillr.com) */
 
 export { type Backup, decryptBackup, keyBackup, type Kind, masterBackup, memberBackup, parseBackup } from "./crypto/backup";
-export { isEncrypted, NotABackupError, WrongPasswordError } from "./crypto/bep";
+export { isEncrypted, iterations, NotABackupError, WrongPasswordError } from "./crypto/bep";
 export { EnvelopeError } from "./crypto/brc77";
 export { type Bytes, type Random, systemRandom } from "./crypto/bytes";
 export { Identity } from "./crypto/identity";

@@ -12,6 +12,8 @@ export interface KeyRecord {
   pubkey: string;
   /** The whole encrypted backup, base64. A master's may hold other identities too. */
   bep: string;
+  /** The rounds of PBKDF2 that it has; not there before it was first unlocked, where it was kept before this was. */
+  rounds?: number;
   kind: Kind;
   /** Where a master derives it. */
   path?: string;
@@ -58,22 +60,26 @@ export class Keystore {
     await this.#run("readwrite", (s) => s.delete(bapId));
   }
 
-  /** Says that an identity was used. One that is not kept here is left alone. */
-  touch(bapId: string, now: number): Promise<void> {
-    return this.#change(bapId, { lastUsedAt: now });
+  /**
+   * Says that an identity was unlocked, and keeps its backup as it is to be kept from
+   * now on, unless another came in its place meanwhile. One that is not kept here is
+   * left alone.
+   */
+  unlocked({ bapId, bep }: Pick<KeyRecord, "bapId" | "bep">, kept: Pick<KeyRecord, "bep" | "rounds">, now: number): Promise<void> {
+    return this.#change(bapId, (found) => ({ lastUsedAt: now, ...(found.bep === bep && kept) }));
   }
 
   /** Says that the owner has a copy outside this browser. */
   markSaved(bapId: string): Promise<void> {
-    return this.#change(bapId, { saved: true });
+    return this.#change(bapId, () => ({ saved: true }));
   }
 
   /** Changes a record in one transaction, so that two tabs undo nothing of each other. */
-  async #change(bapId: string, change: Partial<KeyRecord>): Promise<void> {
+  async #change(bapId: string, change: (found: KeyRecord) => Partial<KeyRecord>): Promise<void> {
     await this.#run("readwrite", (s) => {
       const found = s.get(bapId) as IDBRequest<KeyRecord | undefined>;
       found.onsuccess = () => {
-        if (found.result) s.put({ ...found.result, ...change });
+        if (found.result) s.put({ ...found.result, ...change(found.result) });
       };
       return found;
     });

@@ -40,11 +40,11 @@ export class Vault {
   }
 
   /**
-   * Decrypts a stored identity and holds its key. Throws WrongPasswordError,
-   * NotABackupError for a record that is damaged, and LockedError when the vault
-   * was locked meanwhile.
+   * Decrypts a stored identity and holds its key; tells too how its backup is to be
+   * kept from now on. Throws WrongPasswordError, NotABackupError for a record that is
+   * damaged, and LockedError when the vault was locked meanwhile.
    */
-  async unlock(record: Pick<KeyRecord, "bapId" | "bep">, password: string): Promise<Signer> {
+  async unlock(record: Pick<KeyRecord, "bapId" | "bep">, password: string): Promise<{ signer: Signer; bep: string }> {
     const lockings = this.#lockings;
     const backup = await decryptBackup(record.bep, password, this.#random);
     const identity = backup.identities.find((i) => i.bapId === record.bapId);
@@ -54,7 +54,7 @@ export class Vault {
     }
     backup.forgetAllBut(identity);
     if (!identity) throw new NotABackupError("the stored backup does not hold this identity");
-    return this.hold(identity);
+    return { signer: this.hold(identity), bep: backup.bep ?? record.bep };
   }
 
   /** Holds an identity that was made or imported just now. */

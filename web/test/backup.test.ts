@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { type Backup, decryptBackup, keyBackup, masterBackup, memberBackup, parseBackup } from "../src/crypto/backup";
-import { isEncrypted, legacyIterations, NotABackupError, open, seal, WrongPasswordError } from "../src/crypto/bep";
+import { isEncrypted, iterations, legacyIterations, NotABackupError, open, seal, WrongPasswordError } from "../src/crypto/bep";
 import { base64, type Bytes, concat, fromBase64, fromHex, fromUTF8, systemRandom, utf8 } from "../src/crypto/bytes";
 import { decrypt, DecryptError, encrypt } from "../src/crypto/ecies";
 import { encryptExport } from "../src/crypto/export";
@@ -16,8 +16,12 @@ test("backups of other libraries are read, with both numbers of iterations", asy
   const { cases } = backupVectors();
   assert.deepEqual([...new Set(cases.map((v) => v.iterations))].sort(), [100_000, 600_000]);
   for (const v of cases) {
-    assert.deepEqual(JSON.parse(fromUTF8(await open(v.encrypted, v.passphrase))), v.payload);
+    const { plaintext, rounds } = await open(v.encrypted, v.passphrase);
+    assert.deepEqual([JSON.parse(fromUTF8(plaintext)), rounds], [v.payload, v.iterations]);
     const backup = await decryptBackup(`\n${v.encrypted}\n`, v.passphrase, systemRandom);
+    assert.equal(backup.bep === v.encrypted, v.iterations === iterations); // it is kept as it came, or encrypted anew
+    const kept = await open(backup.bep!, v.passphrase);
+    assert.deepEqual([JSON.parse(fromUTF8(kept.plaintext)), kept.rounds], [v.payload, iterations]);
     assert.equal(backup.kind, v.payload["rootPk"] ? "master" : "key");
     assert.equal(backup.label, v.payload["label"]);
     assert.equal(backup.createdAt?.toISOString(), v.payload["createdAt"]);

@@ -16,7 +16,7 @@ test("identities are kept, and listed with the last used first", async () => {
   await keystore.put(record("a", 10));
   await keystore.put({ ...record("b", 20), kind: "master", path: "bap:1" });
   assert.deepEqual((await keystore.list()).map((r) => r.bapId), ["b", "a"]);
-  await keystore.touch("a", 30);
+  await keystore.unlocked(record("a", 10), { bep: "AAAA", rounds: 600_000 }, 30);
   assert.deepEqual((await keystore.list()).map((r) => [r.bapId, r.lastUsedAt]), [["a", 30], ["b", 20]]);
 
   const inAnotherTab = new Keystore(factory);
@@ -30,14 +30,22 @@ test("putting the same identity again replaces it", async () => {
   assert.deepEqual((await keystore.list()).map((r) => r.name), ["other"]);
 });
 
-test("touching and marking change one thing each, and bring nothing back", async () => {
+test("unlocking and marking change what is theirs, and bring nothing back", async () => {
   const keystore = new Keystore(new IDBFactory());
+  const anew = { bep: "BBBB", rounds: 600_000 };
   await keystore.put(record("a", 1));
-  await Promise.all([keystore.markSaved("a"), keystore.touch("a", 5)]);
-  assert.deepEqual(await keystore.get("a"), { ...record("a", 5), saved: true });
+  await Promise.all([keystore.markSaved("a"), keystore.unlocked(record("a", 1), anew, 5)]);
+  assert.deepEqual(await keystore.get("a"), { ...record("a", 5), ...anew, saved: true });
   await keystore.remove("a");
-  await Promise.all([keystore.markSaved("a"), keystore.touch("a", 6)]);
+  await Promise.all([keystore.markSaved("a"), keystore.unlocked(record("a", 5), anew, 6)]);
   assert.deepEqual(await keystore.list(), []);
+});
+
+test("a backup that was encrypted anew replaces only the one that it was made of", async () => {
+  const keystore = new Keystore(new IDBFactory());
+  await keystore.put({ ...record("a", 1), bep: "imported meanwhile, perhaps under another password" });
+  await keystore.unlocked(record("a", 1), { bep: "BBBB", rounds: 600_000 }, 5);
+  assert.deepEqual(await keystore.get("a"), { ...record("a", 5), bep: "imported meanwhile, perhaps under another password" });
 });
 
 test("another tab may delete or upgrade the database", async () => {

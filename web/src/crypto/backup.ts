@@ -3,7 +3,7 @@
 // come in the clear: an identity's export as JSON, or a bare WIF.
 
 import { type Bytes, EncodingError, fromUTF8, type Random, utf8 } from "./bytes";
-import { maxBackup, NotABackupError, open, seal } from "./bep";
+import { iterations, maxBackup, NotABackupError, open, seal } from "./bep";
 import { exportedName, isObject, masterExport, masterIdentities, memberExport, textOf } from "./export";
 import { Identity } from "./identity";
 import { formatWIF, KeyError, parseWIF, type PrivateKey } from "./keys";
@@ -13,6 +13,8 @@ export type Kind = "master" | "member" | "key";
 /** A backup that was read. Its plaintext is in a private field: see Identity. */
 export class Backup {
   readonly #payload: string;
+  /** As it is to be kept: the file it was in, encrypted anew where that had fewer rounds. None of what came in the clear. */
+  bep: string | undefined;
 
   constructor(
     readonly kind: Kind,
@@ -25,8 +27,8 @@ export class Backup {
   }
 
   /** Writes a .bep file. */
-  encrypt(password: string, random: Random, iterations?: number): Promise<string> {
-    return seal(utf8(this.#payload), password, random, iterations);
+  encrypt(password: string, random: Random, rounds?: number): Promise<string> {
+    return seal(utf8(this.#payload), password, random, rounds);
   }
 
   /** Drops the keys of all identities but one. */
@@ -58,9 +60,10 @@ function labelled(label: string, createdAt?: Date): { label?: string; createdAt?
 
 /** Reads a .bep file. Throws NotABackupError or WrongPasswordError. */
 export async function decryptBackup(text: string, password: string, random: Random): Promise<Backup> {
-  const plaintext = await open(text, password);
+  const { plaintext, rounds } = await open(text, password);
   const backup = await parseBackup(plaintextOf(plaintext), random);
   plaintext.fill(0);
+  backup.bep = rounds < iterations ? await backup.encrypt(password, random) : text.trim();
   return backup;
 }
 

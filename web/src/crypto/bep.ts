@@ -43,10 +43,10 @@ export async function seal(plaintext: Bytes, password: string, random: Random, r
 }
 
 /**
- * Decrypts a .bep file, whichever number of iterations it was written with.
- * Throws NotABackupError or WrongPasswordError.
+ * Decrypts a .bep file, whichever number of iterations it was written with, which
+ * it tells. Throws NotABackupError or WrongPasswordError.
  */
-export async function open(text: string, password: string): Promise<Bytes> {
+export async function open(text: string, password: string): Promise<{ plaintext: Bytes; rounds: number }> {
   const raw = decode(text);
   const salt = raw.slice(0, saltLength);
   const iv = raw.slice(saltLength, saltLength + ivLength);
@@ -54,7 +54,7 @@ export async function open(text: string, password: string): Promise<Bytes> {
   for (const rounds of [iterations, legacyIterations]) {
     const key = await passwordKey(password, salt, rounds);
     try {
-      return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv }, key, ciphertext));
+      return { plaintext: new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv }, key, ciphertext)), rounds };
     } catch {
       // the tag does not fit: another number of iterations, or another password
     }

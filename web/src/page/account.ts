@@ -207,10 +207,15 @@ class Account {
       upload.hidden = !this.mine.has(record.bapId);
       upload.addEventListener("click", () => {
         void this.#attempt(item, async () => {
-          const { saveBackup } = await this.app.identity();
-          const signer = await this.#voucher([record.bapId, ...this.mine.keys()], (name) => say("vouch-backup", { name }));
+          const { iterations, saveBackup } = await this.app.identity();
+          const kept = async () => (await this.app.keystore.get(record.bapId)) ?? record;
+          const what = (name: string) => say("vouch-backup", { name });
+          const signer =
+            (await kept()).rounds === iterations
+              ? await this.#voucher([record.bapId, ...this.mine.keys()], what)
+              : await this.#unlockFor(record, what(this.mine.get(record.bapId) ?? record.name)); // which keeps it encrypted anew
           if (!signer) return;
-          await saveBackup(this.app.api, signer, record.bapId, record.bep);
+          await saveBackup(this.app.api, signer, record.bapId, (await kept()).bep);
           await this.#again();
         });
       });
@@ -239,14 +244,15 @@ class Account {
       form.addEventListener("submit", (event) => {
         event.preventDefault();
         void this.#attempt(form, async () => {
-          const { loadBackup, readBackup, systemRandom, takeIdentity } = await this.app.identity();
+          const { loadBackup, readBackup, saveBackup, systemRandom, takeIdentity } = await this.app.identity();
           const password = need<HTMLInputElement>(form, "input").value;
           const text = await loadBackup(this.app.api, bapId);
           const backup = await readBackup(text, password, systemRandom);
-          const { identity, record } = await takeIdentity({ text, backup, bapId }, password, systemRandom, new Date());
-          (await this.app.vault()).hold(identity);
+          const { identity, record } = await takeIdentity({ backup, bapId }, password, systemRandom, new Date());
+          const signer = (await this.app.vault()).hold(identity);
           await this.app.keep(record);
           this.app.lastWay = "browser";
+          if (record.bep !== text.trim()) await saveBackup(this.app.api, signer, bapId, record.bep); // encrypted anew
           await this.#again();
         });
       });

@@ -93,10 +93,11 @@ export class App {
     return !!this.#vault?.signer(bapId);
   }
 
-  /** Unlocks a kept identity. */
+  /** Unlocks a kept identity. What older software encrypted is kept encrypted anew: only here is the password at hand. */
   async unlock(record: KeyRecord, password: string): Promise<Signer> {
-    const signer = await (await this.vault()).unlock(record, password);
-    await this.keystore.touch(record.bapId, Date.now());
+    const { iterations } = await this.identity();
+    const { signer, bep } = await (await this.vault()).unlock(record, password);
+    await this.keystore.unlocked(record, { bep, rounds: iterations }, Date.now());
     this.showLock();
     return signer;
   }

@@ -15,7 +15,7 @@ import { busy, fail, need, say } from "./dom";
 export function mountImport(app: App, root: HTMLElement, ended: AbortSignal, taken: (enrolled: Enrolled) => Promise<void>): void {
   const form = need<HTMLFormElement>(root, "form[data-do=import]");
   const choose = need<HTMLFormElement>(root, "form[data-do=choose]");
-  let read: { text: string; backup: Backup } | undefined;
+  let read: { backup: Backup } | undefined;
   let callOff: () => void = () => undefined;
 
   const letGo = () => {
@@ -66,7 +66,7 @@ export function mountImport(app: App, root: HTMLElement, ended: AbortSignal, tak
       letGo();
       const backup = await readBackup(text, password, systemRandom);
       if (ended.aborted) return backup.forgetAllBut();
-      read = { text, backup };
+      read = { backup };
       callOff = systemClock.after(idleMilliseconds, drop);
       const [only, another] = backup.identities;
       if (!only) return fail(form, say("no-identity"));
