@@ -44,11 +44,10 @@ measure_memory bare
 stop_server
 
 start_server "$dir/data"
-cookie=$("$dir/signin" -base "$base")
 measure ours-code code
 measure ours-poll poll
-measure ours-flow flow -cookie "$cookie" -userinfo-path ""
-measure ours-userinfo flow -cookie "$cookie"
+measure ours-flow flow -userinfo-path ""
+measure ours-userinfo flow
 measure_memory ours
 stop_server
 

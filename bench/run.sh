@@ -29,16 +29,15 @@ row() {
 }
 
 start_server "$dir/data"
-cookie=$("$dir/signin" -base "$base")
-token=$("$dir/signin" -base "$base" -token)
+token=$("$dir/signin" -base "$base")
 
 bare_before=$(load code "$bare")
 polls=$(load poll "$base")
 codes=$(load code "$base")
-flows=$(load flow "$base" -cookie "$cookie")
+flows=$(load flow "$base")
 userinfo=$(load userinfo "$base" -token "$token")
 # 200 devices wait, each for two seconds.
-waits=$(load wait "$base" -cookie "$cookie" -conns 200 -rate 100)
+waits=$(load wait "$base" -conns 200 -rate 100)
 bare_after=$(load code "$bare")
 bare_rate=$(mean_rate "$bare_before" "$bare_after")
 
@@ -74,17 +73,16 @@ head -c 32 /dev/urandom >"$dir/secret"
 shared=(--database "$database" --secret-file "$dir/secret")
 start_server "$dir/one" "${shared[@]}"
 one=$base first=$server
-cookie=$("$dir/signin" -base "$one")
 pg_polls=$(load poll "$one")
 pg_codes=$(load code "$one")
-pg_flows=$(load flow "$one" -cookie "$cookie")
+pg_flows=$(load flow "$one")
 start_server "$dir/two" "${shared[@]}" --issuer "$one"
 two=$base
-load flow "$one" -cookie "$cookie" -conns $((conns / 2)) >"$dir/half" &
+load flow "$one" -conns $((conns / 2)) >"$dir/half" &
 half=$!
-other_half=$(load flow "$two" -cookie "$cookie" -origin "$one" -conns $((conns / 2)))
+other_half=$(load flow "$two" -origin "$one" -conns $((conns / 2)))
 wait "$half"
-pg_waits=$(load wait "$one" -approve-at "$two" -origin "$one" -cookie "$cookie" -conns 200 -rate 100)
+pg_waits=$(load wait "$one" -approve-at "$two" -origin "$one" -conns 200 -rate 100)
 sqlite_rate=$(echo "$flows" | member ops_per_s)
 
 printf '\n%-26s %9s  %-15s %8s %8s   %7s  %s\n' "PostgreSQL" "ops/s" "(least-most)" "p50 ms" "p99 ms" "of" "aim"

@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/bench/internal/model"
 	"countersign.dev/bench/internal/trial"
+	"countersign.dev/internal/authz"
 )
 
 // stage is where the devices are, one step at a time.
@@ -24,7 +25,8 @@ type stage struct {
 	tokens   []trial.Tokens
 }
 
-// owners is how many people approve; each has a session.
+// owners is how many people approve by turns, each with a session: for what one
+// account may have at once, there may have to be more than these.
 const owners = 50
 
 func newStage(ctx context.Context, s *trial.Server, m *meter, database string, o options) (*stage, error) {
@@ -33,7 +35,7 @@ func newStage(ctx context.Context, s *trial.Server, m *meter, database string, o
 		server: s, meter: m, database: database, options: o,
 		codes: make([]trial.Codes, o.devices), tokens: make([]trial.Tokens, o.devices),
 	}
-	for range owners {
+	for range max(owners, (o.devices+authz.LivingGrants-1)/authz.LivingGrants) {
 		session, err := st.SignIn(ctx)
 		if err != nil {
 			return nil, err

@@ -7,9 +7,12 @@
 //
 //	deviceload -base http://127.0.0.1:8628 -work code      # device authorization requests
 //	deviceload -base http://127.0.0.1:8628 -work poll      # polls answered authorization_pending
-//	deviceload -base http://127.0.0.1:8628 -work flow -cookie "$COOKIE"   # code, approve, token, userinfo
+//	deviceload -base http://127.0.0.1:8628 -work flow      # code, approve, token, userinfo
 //	deviceload -base http://127.0.0.1:8628 -work userinfo -token "$TOKEN"
-//	deviceload -base http://127.0.0.1:8628 -work wait -cookie "$COOKIE" -conns 200 -rate 100   # approval to token, see wait.go
+//	deviceload -base http://127.0.0.1:8628 -work wait -conns 200 -rate 100   # approval to token, see wait.go
+//
+// Owners of its own approve, by turns, each signed in as Countersign wants it; at
+// another server one that is signed in there approves everything (-cookie).
 package main
 
 import (
@@ -29,6 +32,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"countersign.dev/bench/internal/trial"
 )
 
 const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
@@ -39,6 +44,7 @@ type target struct {
 	tokenForm, codeForm                  bool
 	client, scope                        string
 	cookie, bearer, origin               string
+	owners                               *trial.Owners // instead of a cookie
 	userCodeField                        string
 	pollSpread                           time.Duration
 	pollCodes                            int
@@ -47,7 +53,10 @@ type target struct {
 	wait                                 time.Duration
 }
 
-type device struct{ DeviceCode, UserCode string }
+type device struct {
+	DeviceCode, UserCode string
+	cookie               string // of the owner who approves it
+}
 
 // op is one measured unit of work; it says how long it took.
 type op func(ctx context.Context) (time.Duration, error)
@@ -79,7 +88,7 @@ func main() {
 	flag.BoolVar(&t.tokenForm, "token-form", false, "poll with a form body instead of JSON")
 	flag.StringVar(&t.client, "client", "my-app", "client_id")
 	flag.StringVar(&t.scope, "scope", "openid profile", "scope")
-	flag.StringVar(&t.cookie, "cookie", "", "Cookie header of a signed-in user, for approvals")
+	flag.StringVar(&t.cookie, "cookie", "", "Cookie header of a user who approves everything (default: owners of our own, by turns)")
 	flag.StringVar(&t.bearer, "token", "", "access token, for -work userinfo")
 	flag.DurationVar(&t.pollSpread, "interval", 5*time.Second, "the server's polling interval: no code is polled twice within it")
 	flag.IntVar(&t.pollCodes, "codes", 40000, "how many device codes the polls are spread over")
@@ -93,6 +102,7 @@ func main() {
 	}
 
 	client := newClient(*conns, 30*time.Second)
+	t.owners = &trial.Owners{Device: trial.Device{Base: cmp.Or(t.approveAt, t.base), HTTP: client}}
 	measured, err := t.prepare(client, *work, *conns)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "deviceload:", err)
@@ -142,7 +152,13 @@ func (t target) prepare(c *http.Client, work string, conns int) (op, error) {
 			return t.expectPending(ctx, c, codes[i])
 		}), nil
 	case "flow":
-		return timed(func(ctx context.Context) error { return t.flow(ctx, c) }), nil
+		return func(ctx context.Context) (time.Duration, error) {
+			cookie, err := t.owner(ctx) // who signs in now and then, which is not measured
+			if err != nil {
+				return 0, err
+			}
+			return timed(func(ctx context.Context) error { return t.flow(ctx, c, cookie) })(ctx)
+		}, nil
 	case "userinfo":
 		return timed(func(ctx context.Context) error { return t.getUserinfo(ctx, c, t.bearer) }), nil
 	case "wait":
@@ -232,7 +248,7 @@ func (t target) requestCode(ctx context.Context, c *http.Client) (device, error)
 	if status != http.StatusOK || json.Unmarshal(got, &d) != nil || d.DeviceCode == "" || d.UserCode == "" {
 		return device{}, fmt.Errorf("device code: status %d: %.200s", status, got)
 	}
-	return device{d.DeviceCode, d.UserCode}, nil
+	return device{DeviceCode: d.DeviceCode, UserCode: d.UserCode}, nil
 }
 
 func (t target) poll(ctx context.Context, c *http.Client, d device, header map[string]string) ([]byte, int, error) {
@@ -268,12 +284,22 @@ func (t target) getUserinfo(ctx context.Context, c *http.Client, token string) e
 	return nil
 }
 
+// owner is the Cookie header of who approves the next request.
+func (t target) owner(ctx context.Context) (string, error) {
+	if t.cookie != "" {
+		return t.cookie, nil
+	}
+	session, err := t.owners.Next(ctx)
+	return trial.SessionCookie + "=" + session, err
+}
+
 // flow is the whole of RFC 8628 for one device, the user's approval included.
-func (t target) flow(ctx context.Context, c *http.Client) error {
+func (t target) flow(ctx context.Context, c *http.Client, cookie string) error {
 	d, err := t.requestCode(ctx, c)
 	if err != nil {
 		return err
 	}
+	d.cookie = cookie
 	if err := t.open(ctx, c, d); err != nil {
 		return err
 	}
@@ -297,7 +323,7 @@ func (t target) flow(ctx context.Context, c *http.Client) error {
 // open is the user's look at a request: servers bind it to the session there.
 func (t target) open(ctx context.Context, c *http.Client, d device) error {
 	q := "?user_code=" + url.QueryEscape(d.UserCode)
-	got, status, err := t.do(ctx, c, http.MethodGet, strings.TrimSuffix(t.approve, "/approve")+q, "", nil, t.session())
+	got, status, err := t.do(ctx, c, http.MethodGet, strings.TrimSuffix(t.approve, "/approve")+q, "", nil, t.as(d))
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("open request: status %d: %.200s", status, got)
 	}
@@ -307,15 +333,16 @@ func (t target) open(ctx context.Context, c *http.Client, d device) error {
 // approves is the user's approval of a request that is open.
 func (t target) approves(ctx context.Context, c *http.Client, d device) error {
 	ct, b := t.body(false, map[string]string{t.userCodeField: d.UserCode})
-	got, status, err := t.do(ctx, c, http.MethodPost, t.approve, ct, b, t.session())
+	got, status, err := t.do(ctx, c, http.MethodPost, t.approve, ct, b, t.as(d))
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("approve: status %d: %.200s", status, got)
 	}
 	return err
 }
 
-func (t target) session() map[string]string {
-	return map[string]string{"Cookie": t.cookie, "Origin": t.origin}
+// as are the headers of the owner who approves a device.
+func (t target) as(d device) map[string]string {
+	return map[string]string{"Cookie": d.cookie, "Origin": t.origin}
 }
 
 // accessToken takes the token out of a token response.

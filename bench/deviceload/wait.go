@@ -13,7 +13,7 @@ import (
 // What -work wait measures: how long a device that waits at the token endpoint
 // (Prefer: wait=N) waits for its token once the owner has decided.
 //
-// As many devices wait as there are connections. Their owner approves at a steady
+// As many devices wait as there are connections. Their owners approve at a steady
 // rate, whether or not earlier approvals have been answered, the one that has
 // waited longest first. The clock of a device starts just before its approval
 // request is sent and stops when the token response has been read whole: the
@@ -64,6 +64,9 @@ func (t target) waiting(conns int) (op, error) {
 		<-arrivals.C
 		d, err := t.requestCode(ctx, devices)
 		if err != nil {
+			return 0, err
+		}
+		if d.cookie, err = t.owner(ctx); err != nil {
 			return 0, err
 		}
 		if err := owner.open(ctx, browsers, d); err != nil {

@@ -1,8 +1,7 @@
-// Signin makes a throw-away identity, signs in with it and prints what a load
-// needs of it.
+// Signin makes a throw-away identity, signs in with it and prints an access token
+// that it got through the device flow, for a load to use.
 //
-//	signin -base http://127.0.0.1:8628          # the Cookie header of the session
-//	signin -base http://127.0.0.1:8628 -token   # an access token got through the device flow
+//	signin -base http://127.0.0.1:8628
 package main
 
 import (
@@ -17,25 +16,23 @@ import (
 
 func main() {
 	base := flag.String("base", "http://127.0.0.1:8628", "server origin")
-	token := flag.Bool("token", false, "print an access token instead of the cookie")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	d := trial.Device{Base: *base, HTTP: trial.NewHTTP(1)}
-	session, err := d.SignIn(ctx)
-	text := trial.SessionCookie + "=" + session
-	if err == nil && *token {
-		text, err = accessToken(ctx, d, session)
-	}
+	token, err := accessToken(ctx, trial.Device{Base: *base, HTTP: trial.NewHTTP(1)})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "signin:", err)
 		os.Exit(1)
 	}
-	fmt.Println(text)
+	fmt.Println(token)
 }
 
-// accessToken goes through the device flow, approved by the session.
-func accessToken(ctx context.Context, d trial.Device, session string) (string, error) {
+// accessToken goes through the device flow, approved by a session.
+func accessToken(ctx context.Context, d trial.Device) (string, error) {
+	session, err := d.SignIn(ctx)
+	if err != nil {
+		return "", err
+	}
 	codes, err := d.Code(ctx)
 	if err != nil {
 		return "", err
