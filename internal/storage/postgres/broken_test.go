@@ -112,7 +112,9 @@ func openBrittle(t testing.TB, database string) *brittle {
 	t.Helper()
 	way, url := newNetwork(t, database)
 	b := &brittle{breaking: &breaking{number: -1}, t: t}
-	way.through = func(to io.Writer) io.Writer { return &messages{to: to, breaking: b.breaking, prepared: map[string]string{}} }
+	way.through = func(to io.Writer) io.Writer {
+		return &messages{to: to, breaking: b.breaking, prepared: map[string]string{}}
+	}
 	b.Store = open(t, url)
 	var err error
 	if b.direct, err = pgx.Connect(t.Context(), database); err != nil {

@@ -1,13 +1,18 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"zombiezen.com/go/sqlite"
 
+	"countersign.dev/internal/authz"
 	"countersign.dev/internal/storage/storagetest"
 )
 
@@ -21,6 +26,9 @@ type breaking struct {
 // Authorize implements sqlite.Authorizer. A statement asks for several things; those
 // that make it what it is are counted, and a part of it that reads is one more.
 func (b *breaking) Authorize(a sqlite.Action) sqlite.AuthResult {
+	if strings.Contains(a.Savepoint(), "sqlitex") {
+		return sqlite.AuthResultOK // without its savepoints that package panics
+	}
 	switch a.Type() {
 	case sqlite.OpSelect, sqlite.OpInsert, sqlite.OpUpdate, sqlite.OpDelete, sqlite.OpPragma, sqlite.OpTransaction, sqlite.OpSavepoint:
 	default:
@@ -107,4 +115,178 @@ func TestAnOperationOfWhichAStatementFailsHasNotHappened(t *testing.T) {
 		path, _ := files.LoadOrStore(t.Name(), filepath.Join(t.TempDir(), "countersign.db"))
 		return openBrittle(t, path.(string))
 	})
+}
+
+// A step is done as a whole or not at all, so that the next start finds its way.
+func TestAMigrationOfWhichAStatementFailsGoesOnAfterItsLastStep(t *testing.T) {
+	empty := func() *sqlite.Conn {
+		c, err := sqlite.OpenConn(":memory:", sqlite.OpenReadWrite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return c
+	}
+	whole := empty()
+	if err := migrate(whole); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; ; n++ {
+		c := empty()
+		heal := breaks(t, n, c)
+		err := migrate(c)
+		if reached := heal(); !reached {
+			return
+		}
+		if err == nil {
+			t.Errorf("statement %d failed, and nothing is said of it", n)
+		}
+		if err := migrate(c); err != nil || !slices.Equal(rowsOf(t, c), rowsOf(t, whole)) {
+			t.Errorf("statement %d failed, and afterwards: %v", n, err)
+		}
+	}
+}
+
+// Whoever moves the data away finds out what failed, and the file is as it was.
+func TestWhoMovesDataIsToldOfAStatementThatFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "countersign.db")
+	store, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(store.CreateDeviceRequest(t.Context(), numbered(1)), store.Ping(t.Context()), store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenSource(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx := t.Context()
+	columns, key := []string{"id", "at"}, []string{"id"}
+	keys := map[string][]string{"pings": key, "guesses": {"subject", "opens_at"}}
+	for _, way := range []struct {
+		name string
+		do   func() error
+	}{
+		{"opening it", s.check},
+		{"naming tables", func() error { _, err := s.Tables(); return err }},
+		{"naming columns", func() error { _, err := s.Columns("pings"); return err }},
+		{"watching", func() error { return s.Watch(ctx, keys) }},
+		{"watching again", func() error { return s.Watch(ctx, keys) }},
+		{"reading changes", func() error { _, err := s.Changes(0, 10); return err }},
+		{"numbering changes", func() error { _, err := s.LastChange(); return err }},
+		{"reading rows", func() error { _, err := s.Page("pings", columns, key, nil, 10); return err }},
+		{"reading more rows", func() error { _, err := s.Page("pings", columns, key, []any{int64(0)}, 10); return err }},
+		{"reading a row", func() error { _, err := s.Row("pings", columns, key, []any{int64(1)}); return err }},
+		{"counting rows", func() error { _, err := s.Count("pings"); return err }},
+		{"numbering rows", func() error { _, err := s.LastNumber("device_requests", "seq"); return err }},
+		{"looking at one moment", func() error {
+			return s.Snapshot(func() error { _, err := s.Count("pings"); return err })
+		}},
+		{"ending the watch", func() error { return s.Unwatch(ctx) }},
+		{"watching once more", func() error { return s.Watch(ctx, keys) }},
+		{"forgetting a move", func() error { return forgetMove(s.conn, dir) }},
+		{"finding no move", func() error { return forgetMove(s.conn, dir) }},
+		{"locking and unlocking", func() error {
+			if err := s.Lock(ctx); err != nil {
+				return err
+			}
+			return s.Unlock()
+		}},
+		{"ending the file's use", func() error {
+			if err := s.Lock(ctx); err != nil {
+				return err
+			}
+			commit, err := s.Mark(MovedError{To: "elsewhere", Token: "token"})
+			if err != nil {
+				return err
+			}
+			return commit()
+		}},
+		{"finding it moved", func() error {
+			if moved := (*MovedError)(nil); errors.As(s.Moved(), &moved) {
+				return nil
+			}
+			return errors.New("it is not found")
+		}},
+	} {
+		for n := 0; ; n++ {
+			before := rowsOf(t, s.conn)
+			heal := breaks(t, n, s.conn)
+			err := way.do()
+			if reached := heal(); !reached {
+				if err != nil || n == 0 {
+					t.Fatalf("%s: %v", way.name, err)
+				}
+				break
+			}
+			if err == nil {
+				t.Errorf("%s: statement %d failed, and nothing is said of it", way.name, n)
+			}
+			if !s.conn.AutocommitEnabled() {
+				if err := s.Unlock(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(before, rowsOf(t, s.conn)); diff != "" {
+				t.Errorf("%s: statement %d failed, and this was done (-before +after):\n%s", way.name, n, diff)
+			}
+		}
+	}
+}
+
+func TestAClientThatCannotBeReadIsNotTakenForAnother(t *testing.T) {
+	s, ctx := open(t), t.Context()
+	if err := s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+		_, err := exec(c, `INSERT INTO clients (id, metadata) VALUES ('spoilt', 'no JSON')`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := s.Client(ctx, "spoilt"); err == nil || authz.Promised(err) {
+		t.Errorf("%+v: %v", c, err)
+	}
+	if all, err := s.Clients(ctx); err == nil || authz.Promised(err) {
+		t.Errorf("%+v: %v", all, err)
+	}
+}
+
+func TestATableWhoseKeyHasNoColumnOrTooManyIsNotWatched(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	store, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	s, err := OpenSource(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	columns, err := s.Columns("accounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests, err := s.Columns("device_requests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		keys  map[string][]string
+		taken bool
+	}{
+		{map[string][]string{"accounts": columns[:keyLimit]}, true},
+		{map[string][]string{"device_requests": requests[:keyLimit+1]}, false},
+		{map[string][]string{"accounts": nil}, false},
+	} {
+		if err := s.Watch(t.Context(), c.keys); (err == nil) != c.taken {
+			t.Errorf("%v: %v", c.keys, err)
+		}
+	}
 }

@@ -71,16 +71,11 @@ func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) erro
 	}))
 }
 
-// insert is a write whose taken key means authz.ErrExists and whose missing
-// parent means authz.ErrNotFound.
+// insert is a write whose taken key means authz.ErrExists.
 func (s *Store) insert(ctx context.Context, operation string, shape shape, run func(c *sqlite.Conn) error) error {
 	err := s.writer.do(ctx, shape, run)
-	switch {
-	case taken(err):
+	if taken(err) {
 		return authz.ErrExists
-	case missing(err):
-		return authz.ErrNotFound
-	default:
-		return wrap(operation, err)
 	}
+	return wrap(operation, err)
 }

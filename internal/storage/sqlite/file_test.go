@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -307,6 +308,15 @@ func TestTwoServersOnOneDataDirectoryTheSecondRefuses(t *testing.T) {
 	}
 	if err := again(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestADirectoryThatCannotBeLockedIsNotTakenForALockedOne(t *testing.T) {
+	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	for what, lock := range map[string]func(string) (func() error, error){"server": sqlite.Lock, "move": sqlite.LockMove} {
+		if _, err := lock(nowhere); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

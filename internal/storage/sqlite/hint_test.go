@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"zombiezen.com/go/sqlite"
@@ -25,12 +26,22 @@ func TestAnEntryOfTheIndexIsAHint(t *testing.T) {
 	if !found {
 		t.Fatal("the index lacks a row")
 	}
+	ctx, at := t.Context(), r.CreatedAt
+	approved, _ := s.index.row(s.index.hash(byID, []byte(r.ID)))
+	if err := s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+		_, err := exec(c, `UPDATE device_requests SET state = 'approved' WHERE seq = ?`, approved)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	s.index.mu.Lock()
-	for _, h := range s.index.hashes(missing.DeviceCode, missing.UserCode, missing.ID) {
+	for kind, h := range s.index.hashes(missing.DeviceCode, missing.UserCode, missing.ID) {
 		s.index.rows[h] = row
+		if keyKind(kind) == byDeviceCode { // which is for what was approved
+			s.index.rows[h] = approved
+		}
 	}
 	s.index.mu.Unlock()
-	ctx := t.Context()
 	for by, find := range map[string]func() (authz.DeviceRequest, error){
 		"device code": func() (authz.DeviceRequest, error) { return s.DeviceRequest(ctx, missing.DeviceCode) },
 		"user code":   func() (authz.DeviceRequest, error) { return s.DeviceRequestByUserCode(ctx, missing.UserCode) },
@@ -40,7 +51,6 @@ func TestAnEntryOfTheIndexIsAHint(t *testing.T) {
 			t.Errorf("by its %s: %v, %v", by, found.ID, err)
 		}
 	}
-	at := r.CreatedAt
 	for what, write := range map[string]error{
 		"open":    opened(s.OpenDeviceRequest(ctx, authz.Opening{RequestID: missing.ID, AccountID: "alice", Claim: true, At: at})),
 		"cancel":  s.CancelDeviceRequest(ctx, missing.ID, at),
@@ -52,8 +62,10 @@ func TestAnEntryOfTheIndexIsAHint(t *testing.T) {
 			t.Errorf("%s: %v", what, write)
 		}
 	}
-	if kept, err := s.DeviceRequestByID(ctx, other.ID); err != nil || kept.State != authz.Pending || kept.AccountID != "" {
-		t.Errorf("the row that the entries named is %s, of %q: %v", kept.State, kept.AccountID, err)
+	for id, state := range map[string]authz.State{other.ID: authz.Pending, r.ID: authz.Approved} {
+		if kept, err := s.DeviceRequestByID(ctx, id); err != nil || kept.State != state || kept.AccountID != "" {
+			t.Errorf("the row that the entries named is %s, of %q: %v", kept.State, kept.AccountID, err)
+		}
 	}
 }
 
@@ -101,19 +113,39 @@ func TestWhatIsGoneHereMayBeStoredElsewhere(t *testing.T) {
 		<-s.loaded
 		stores[i] = s
 	}
-	r := numbered(1)
-	if err := stores[1].CreateDeviceRequest(t.Context(), r); err != nil {
-		t.Fatal(err)
+	gone, r := numbered(0), numbered(1)
+	for _, r := range []authz.DeviceRequest{gone, r} {
+		if err := stores[1].CreateDeviceRequest(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
 	}
 	here := stores[0]
-	err := here.read(t.Context(), func(c *sqlite.Conn) error {
-		row, err := here.index.find(c, here.index.hash(byID, []byte(r.ID)), 42)
-		if row == 0 {
-			t.Error("it is not found")
-		}
-		return err
-	})
+	here.index.mu.Lock()
+	here.index.rows[here.index.hash(byID, []byte(r.ID))] = 1 // as if it had been there
+	here.index.mu.Unlock()
+	if found, err := here.DeviceRequestByID(t.Context(), r.ID); err != nil || found.ID != r.ID {
+		t.Errorf("%q: %v", found.ID, err)
+	}
+}
+
+func TestWhatAnotherServerStoredIsFoundHoweverMuchItIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	here, err := Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	defer here.Close()
+	<-here.loaded
+	there, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close()
+	const rows = 2*batch + 1
+	if err := there.writer.do(t.Context(), single, func(c *sqlite.Conn) error { return storeMany(c, rows, numbered(1).ExpiresAt) }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := here.DeviceRequestByID(t.Context(), strconv.Itoa(rows-1)); err != nil {
+		t.Error(err)
 	}
 }

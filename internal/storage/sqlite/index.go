@@ -83,7 +83,8 @@ const batch = 4096
 // catchUp adds what other processes stored, or at first what is in the file.
 func (x *requestIndex) catchUp(c *sqlite.Conn) error {
 	for {
-		if more, err := x.readOn(c); !more || err != nil {
+		more, err := x.readOn(c)
+		if !more {
 			return err
 		}
 	}

@@ -116,19 +116,21 @@ func TestAStoreCanBeClosedBeforeItsIndexIsRead(t *testing.T) {
 	<-s.loaded
 }
 
+// storeMany stores so many requests, of two clients in turn, three of four pending.
+func storeMany(c *sqlite.Conn, rows int, until time.Time) error {
+	_, err := exec(c, `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ? - 1)
+		INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+			signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
+		SELECT n, -n, n + 0, 'client-' || (n % 2), '', iif(n % 4 < 3, 'pending', 'denied'), '', 0, ?, 0, 0, '', '', '', '', '', '' FROM numbers`,
+		rows, until)
+	return err
+}
+
 func TestManyPendingRequestsAreEstimated(t *testing.T) {
 	s := open(t)
 	const rows = 20_000
 	now := time.Now()
-	err := s.writer.do(t.Context(), single, func(c *sqlite.Conn) error {
-		_, err := exec(c, `WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ? - 1)
-			INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-				signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
-			SELECT n, -n, n + 0, 'client-' || (n % 2), '', iif(n % 4 < 3, 'pending', 'denied'), '', 0, ?, 0, 0, '', '', '', '', '', '' FROM numbers`,
-			rows, now.Add(time.Hour))
-		return err
-	})
-	if err != nil {
+	if err := s.writer.do(t.Context(), single, func(c *sqlite.Conn) error { return storeMany(c, rows, now.Add(time.Hour)) }); err != nil {
 		t.Fatal(err)
 	}
 	for _, atMost := range []int64{rows, rows / 4} {

@@ -135,10 +135,6 @@ func taken(err error) bool {
 	return code == sqlite.ResultConstraintUnique || code == sqlite.ResultConstraintPrimaryKey
 }
 
-// missing reports whether a statement failed because the row it belongs to is
-// not there.
-func missing(err error) bool { return sqlite.ErrCode(err) == sqlite.ResultConstraintForeignKey }
-
 // keepsWork is the one refusal that does something all the same: a reused
 // refresh token revokes its grant.
 func keepsWork(err error) bool { return errors.Is(err, authz.ErrReused) }

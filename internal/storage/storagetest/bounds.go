@@ -183,13 +183,14 @@ var boundCases = []testCase{
 	}},
 	{"of an account's grants the newest are kept, and those alive, and the tokens of others go", func(b *bench) {
 		_, i := b.account()
+		other, foreign := b.issuedWith(func(_ *authz.DeviceRequest, g *authz.Grant) { g.CreatedAt, g.ExpiresAt = at(-9000), at(5) })
 		made := b.approvals(authz.GrantsPerAccount+40, i)
 		for n := range made {
 			made[n].Grant.CreatedAt, made[n].Grant.ExpiresAt = at(n-5000), at(5)
-			if n == 3 {
-				made[n].Grant.ExpiresAt = at(5000)
-			}
 		}
+		made[1].Grant.ExpiresAt = at(10) // when the others are approved
+		made[2].Grant.ExpiresAt, made[2].Grant.RevokedAt = at(5000), at(5)
+		made[3].Grant.ExpiresAt = at(5000)
 		b.ok(b.store.ApproveDeviceRequest(b.Context(), made[0]))
 		redeemed, err := b.store.DeviceRequestByID(b.Context(), made[0].RequestID)
 		b.ok(err)
@@ -210,22 +211,26 @@ var boundCases = []testCase{
 		b.same(got, kept)
 		_, err = b.store.RefreshToken(b.Context(), token.Token, at(10))
 		b.refused(err, authz.ErrNotFound)
+		_, err = b.store.Grant(b.Context(), other.grant.ID)
+		b.ok(err)
+		_, err = b.store.RefreshToken(b.Context(), foreign.Token, at(10))
+		b.ok(err)
 	}},
 	{"of an account's reports the newest are kept, others' stay", func(b *bench) {
 		_, i := b.account()
 		_, j := b.account()
 		denials := b.approvals(authz.ReportsPerAccount/2+5, i)
+		d := b.approvals(1, j)[0]
+		b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
+			RequestID: d.RequestID, AccountID: j.AccountID, Unclaimed: true, At: at(-50), Event: d.Event,
+			Reported: []string{"client:" + denials[0].RequestID},
+		}))
 		for n, d := range denials {
 			b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
 				RequestID: d.RequestID, AccountID: i.AccountID, Unclaimed: true, At: at(n), Event: d.Event,
 				Reported: []string{"client:" + d.RequestID, "network:" + d.RequestID},
 			}))
 		}
-		d := b.approvals(1, j)[0]
-		b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
-			RequestID: d.RequestID, AccountID: j.AccountID, Unclaimed: true, At: at(-50), Event: d.Event,
-			Reported: []string{"client:" + denials[0].RequestID},
-		}))
 		got, err := b.store.Reported(b.Context(), "", 1, at(-100))
 		b.ok(err)
 		var want []string

@@ -167,6 +167,7 @@ var deviceCases = []testCase{
 		}
 		count(at(0), 0)
 		b.pending()
+		count(at(0), 1)
 		claimed := b.pending()
 		b.ok(claim(b, b.store, claimed.ID, "alice", at(1)))
 		short := b.request()

@@ -12,7 +12,12 @@ const grace = 30 * time.Second
 // issued stores a grant that has a refresh token.
 func (b *bench) issued() (approved, authz.RefreshToken) {
 	b.Helper()
-	a := b.approved()
+	return b.issuedWith(func(*authz.DeviceRequest, *authz.Grant) {})
+}
+
+func (b *bench) issuedWith(edit func(*authz.DeviceRequest, *authz.Grant)) (approved, authz.RefreshToken) {
+	b.Helper()
+	a := b.approvedWith(edit)
 	r := b.redemption(a)
 	b.ok(b.store.RedeemDeviceRequest(b.Context(), r))
 	return a, *r.RefreshToken

@@ -114,7 +114,7 @@ var removalCases = []testCase{
 		second := b.linked(first)
 		mine, stays, theirs := b.load(second), b.load(first), b.load(stranger)
 		over := b.approval(b.pending(), second)
-		over.Grant.ExpiresAt = at(25)
+		over.Grant.ExpiresAt = at(30) // when the identity is removed
 		b.ok(b.store.ApproveDeviceRequest(b.Context(), over))
 		revoked := b.approval(b.pending(), second)
 		b.ok(b.store.ApproveDeviceRequest(b.Context(), revoked))
@@ -150,6 +150,24 @@ var removalCases = []testCase{
 		second.AccountID = again.ID
 		b.ok(b.store.CreateAccount(b.Context(), again, second)) // its key begins anew, with nothing
 		b.same(b.alive(cargo{identity: second, reviews: mine.reviews, signed: mine.signed, touched: mine.touched}), []string{"identity"})
+	}},
+	{"what an identity allowed in an account that it left is not alive, and stays as it was, whatever the clocks say", func(b *bench) {
+		_, first := b.account()
+		second := b.linked(first)
+		left := b.approval(b.pending(), second)
+		left.Grant.ExpiresAt = at(30)
+		b.ok(b.store.ApproveDeviceRequest(b.Context(), left))
+		b.ok(b.store.RemoveIdentity(b.Context(), b.removal(second, first)))
+		second.AccountID = b.word("account")
+		b.ok(b.store.CreateAccount(b.Context(), authz.Account{ID: second.AccountID, CreatedAt: at(40)}, second))
+		_, _, err := b.store.LiveGrant(b.Context(), left.Grant.ID, at(20))
+		b.refused(err, authz.ErrNotFound)
+		r := b.removal(second, b.linked(second))
+		r.At = at(20)
+		b.ok(b.store.RemoveIdentity(b.Context(), r))
+		got, err := b.store.Grant(b.Context(), left.Grant.ID)
+		b.ok(err)
+		b.same(got, left.Grant)
 	}},
 	{"an identity is removed by another of its account, not by itself, and never the last", func(b *bench) {
 		a, first := b.account()
