@@ -74,9 +74,9 @@ type breaking struct {
 	seen   []string // the statements that came, each once
 }
 
-// aside is what no operation says: the pool, the end of a transaction that failed, and
-// who tells the others of what was decided.
-var aside = regexp.MustCompile(`^(-- ping|SET |rollback|deallocate |SELECT set_config\(.*pg_notify)`)
+// aside is what no operation says: the pool, which may make a connection at any time,
+// the end of a transaction that failed, and who tells the others of what was decided.
+var aside = regexp.MustCompile(`^(-- ping|SET |show |rollback|deallocate |SELECT set_config\(.*pg_notify)`)
 
 func (b *breaking) breaks(statement string) bool {
 	if aside.MatchString(statement) {
