@@ -18,13 +18,17 @@ import (
 )
 
 // messages is the way of one connection to a database, message by message (chapter
-// 55.7 of PostgreSQL's manual). A statement that is to fail arrives misspelt.
+// 55.7 of PostgreSQL's manual).
 type messages struct {
 	to       io.Writer
-	breaking *breaking
-	begun    bool // the first message has no kind
+	fails    func(statement string) bool // asked whenever one is run: whether it arrives misspelt
+	begun    bool                        // the first message has no kind
 	rest     []byte
 	prepared map[string]string // by name
+}
+
+func newMessages(to io.Writer, fails func(statement string) bool) *messages {
+	return &messages{to: to, fails: fails, prepared: map[string]string{}}
 }
 
 // Write implements io.Writer.
@@ -59,9 +63,9 @@ func (m *messages) look(kind byte, body []byte) {
 	switch {
 	case kind == 'P': // parse: its name, the statement
 		m.prepared[string(first)] = string(second)
-	case kind == 'B' && m.breaking.breaks(m.prepared[string(second)]): // bind: the portal's name, the statement's
+	case kind == 'B' && m.fails(m.prepared[string(second)]): // bind: the portal's name, the statement's
 		copy(second, bytes.Repeat([]byte("x"), len(second)))
-	case kind == 'Q' && m.breaking.breaks(string(first)):
+	case kind == 'Q' && m.fails(string(first)):
 		copy(first, bytes.Repeat([]byte("x"), len(first)))
 	}
 }
@@ -112,9 +116,7 @@ func openBrittle(t testing.TB, database string) *brittle {
 	t.Helper()
 	way, url := newNetwork(t, database)
 	b := &brittle{breaking: &breaking{number: -1}, t: t}
-	way.through = func(to io.Writer) io.Writer {
-		return &messages{to: to, breaking: b.breaking, prepared: map[string]string{}}
-	}
+	way.through = func(to io.Writer) io.Writer { return newMessages(to, b.breaking.breaks) }
 	b.Store = open(t, url)
 	var err error
 	if b.direct, err = pgx.Connect(t.Context(), database); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -164,6 +165,46 @@ func TestAListenerThatIsCutOffIsDeafUntilItHearsAgain(t *testing.T) {
 		l.becomes(false)
 		l.mustHear(decide(t, one, round))
 	}
+}
+
+// A pooler may go over to what has become a standby, where nothing is ever told.
+func TestAListenerAsksInTheSilenceWhetherItWouldHear(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	twice := make(chan struct{}, 100)
+	way, honest := newNetwork(t, url)
+	way.through = func(to io.Writer) io.Writer {
+		asked := 0 // on this connection
+		return newMessages(to, func(statement string) bool {
+			if statement == `SELECT pg_is_in_recovery()` {
+				if asked++; asked == 2 {
+					twice <- struct{}{}
+				}
+			}
+			return false
+		})
+	}
+	here := watch(t, opened(t, honest))
+	here.becomes(false)
+	way, over := newNetwork(t, url)
+	way.through = func(to io.Writer) io.Writer { return standby{to} }
+	there := watch(t, opened(t, over))
+	there.becomes(false)
+	there.becomes(true)
+	select {
+	case <-twice:
+	case <-time.After(soon):
+		t.Error("where it would hear it begins again and again")
+	}
+}
+
+// standby is the way to a database that has become one.
+type standby struct{ to io.Writer }
+
+// Write implements io.Writer.
+func (s standby) Write(p []byte) (int, error) {
+	truth := []byte("pg_is_in_recovery()")
+	return s.to.Write(bytes.ReplaceAll(p, truth, append([]byte("true"), bytes.Repeat([]byte(" "), len(truth)-len("true"))...)))
 }
 
 func TestAServerThatClosesHasToldWhatItDecided(t *testing.T) {

@@ -110,6 +110,12 @@ var boundCases = []testCase{
 		b.ok(err)
 		slices.Reverse(made)
 		b.same(got, append(made[:authz.SessionsPerAccount-1:authz.SessionsPerAccount-1], slow))
+		unknown := b.session(i)
+		unknown.BAPID = "nobody"
+		b.refused(b.store.CreateSession(b.Context(), authz.NewSession{Session: unknown, Replaces: slow.Token}), authz.ErrNotFound)
+		again, err := b.store.Sessions(b.Context(), a.ID, at(0))
+		b.ok(err)
+		b.same(again, got) // what was refused ends nothing
 		got, err = b.store.Sessions(b.Context(), other.ID, at(0))
 		b.ok(err)
 		b.same(got, []authz.Session{foreign})
@@ -209,6 +215,12 @@ var boundCases = []testCase{
 			}
 		}
 		b.same(got, kept)
+		again := rest[len(rest)-1]
+		again.Grant.ID = b.word("grant")
+		b.refusedState(b.store.ApproveDeviceRequest(b.Context(), again))
+		got, err = b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Limit: 2 * authz.GrantsPerAccount})
+		b.ok(err)
+		b.same(got, kept) // what was refused makes no room
 		_, err = b.store.RefreshToken(b.Context(), token.Token, at(10))
 		b.refused(err, authz.ErrNotFound)
 		_, err = b.store.Grant(b.Context(), other.grant.ID)
@@ -240,6 +252,14 @@ var boundCases = []testCase{
 		want = append(want, "client:"+denials[0].RequestID)
 		slices.Sort(want)
 		b.same(got, want)
+		again := denials[len(denials)-1]
+		b.refusedState(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
+			RequestID: again.RequestID, AccountID: i.AccountID, Unclaimed: true, At: at(60), Event: b.event(i.AccountID),
+			Reported: []string{"client:refused", "network:refused"},
+		}))
+		got, err = b.store.Reported(b.Context(), "", 1, at(-100))
+		b.ok(err)
+		b.same(got, want) // what was refused reports nothing, and forgets nothing
 	}},
 }
 
