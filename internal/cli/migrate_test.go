@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
-	"countersign.dev/internal/storage/postgres/pgtest"
 	"countersign.dev/internal/storage/sqlite"
 )
 
@@ -26,7 +25,7 @@ type moving struct {
 
 func newMoving(t *testing.T, client string) *moving {
 	t.Helper()
-	m := &moving{T: t, data: t.TempDir(), to: pgtest.Database(t), signals: make(chan os.Signal, 1)}
+	m := &moving{T: t, data: t.TempDir(), to: emptyDatabase(t), signals: make(chan os.Signal, 1)}
 	var err error
 	if m.store, err = sqlite.Open(t.Context(), filepath.Join(m.data, databaseFile)); err != nil {
 		t.Fatal(err)

@@ -67,6 +67,7 @@ func command(t *testing.T, dir string, ahead time.Duration, args ...string) (cod
 }
 
 func TestB10_AnIssuedTokenIsKeptWhateverElseTheServerLacks(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	someone := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"sub":"them","name":"Them"}`) }
 	for name, row := range map[string]struct {
@@ -106,6 +107,7 @@ func TestB10_AnIssuedTokenIsKeptWhateverElseTheServerLacks(t *testing.T) {
 }
 
 func TestA11_ATokenIsRenewedWhenTheClockSaysNothingOfIt(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	o, dir := newOdd(t, `{"access_token":"at%d","expires_in":3600,"refresh_token":"rt"}`), filepath.Join(t.TempDir(), "conf")
 	if code, _, said := command(t, dir, 0, "login", "--server", o.URL); code != int(ExitDone) {
@@ -126,6 +128,7 @@ func TestA11_ATokenIsRenewedWhenTheClockSaysNothingOfIt(t *testing.T) {
 }
 
 func TestA11_ATokenThatCannotBeRenewedIsUsedWhateverTheClockSaysOfItsBeginning(t *testing.T) {
+	inFull(t)
 	t.Parallel()
 	o, dir := newOdd(t, `{"access_token":"at%d","expires_in":3600}`), filepath.Join(t.TempDir(), "conf")
 	if code, _, said := command(t, dir, 0, "login", "--server", o.URL); code != int(ExitDone) {

@@ -167,6 +167,7 @@ func TestAServerWithoutFileDescriptorsSaysSoOnce(t *testing.T) {
 }
 
 func TestTheLogSaysWhichClientsAreRegisteredAndRemovedMeanwhile(t *testing.T) {
+	inFull(t)
 	dir := t.TempDir()
 	s := startServing(t, "", "--data", dir)
 	env := func() (*Env, *bytes.Buffer) {

@@ -14,11 +14,26 @@ import (
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
 
+// emptyDatabase lends one on PostgreSQL, which the fast tests do without.
+func emptyDatabase(t testing.TB) string {
+	t.Helper()
+	inFull(t)
+	return pgtest.Database(t)
+}
+
+// inFull skips a test that takes long, where only the fast ones are asked for.
+func inFull(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("this takes long")
+	}
+}
+
 // TestServersOfOneDatabaseHaveOneSecret starts two servers at once on an empty
 // database, each of which would draw a secret of its own.
 func TestServersOfOneDatabaseHaveOneSecret(t *testing.T) {
 	for round := range 5 {
-		database := pgtest.Database(t)
+		database := emptyDatabase(t)
 		var dirs [2]string
 		var runs [2]*running
 		var errs [2]error
@@ -62,7 +77,7 @@ func TestServersOfOneDatabaseHaveOneSecret(t *testing.T) {
 func TestServersOfOneDirectoryDrawOneSecret(t *testing.T) {
 	settings := func() *config.Settings {
 		s := demoSettings(filepath.Join(t.TempDir(), "data"))
-		s.Database = config.DatabaseURL(pgtest.Database(t))
+		s.Database = config.DatabaseURL(emptyDatabase(t))
 		return s
 	}()
 	var wg sync.WaitGroup
@@ -86,7 +101,7 @@ func TestServersOfOneDirectoryDrawOneSecret(t *testing.T) {
 }
 
 func TestAFailingDatabaseIsNamedWithoutItsPassword(t *testing.T) {
-	good, err := url.Parse(pgtest.Database(t))
+	good, err := url.Parse(emptyDatabase(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,9 @@ import (
 )
 
 func TestTheLogIsFoldedBehindTheWriter(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this takes long")
+	}
 	s := open(t)
 	if err := s.folder.close(); err != nil { // the test folds itself
 		t.Fatal(err)
