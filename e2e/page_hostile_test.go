@@ -118,7 +118,7 @@ func (h *house) sufferOwner(t *testing.T, i int) {
 	unharmed(t, tab, "as an identity's name", text)
 	addPasskey(tab, text)
 	tab.Click("#browser-keys [data-do=upload]")
-	tab.WaitFor("form[action^='/account/backups/']")
+	tab.WaitFor("[data-do=remove-backup]")
 	backup, id := memberBackup(t, text)
 	tab.Click("#link summary")
 	paste(tab, "#import-text", backup)

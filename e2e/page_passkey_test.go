@@ -145,7 +145,7 @@ func TestPageABackupOnTheServerBringsTheIdentityBack(t *testing.T) {
 	addPasskey(tab, "my phone")
 	mine := keptIn(tab)[0]
 	tab.Click("#browser-keys [data-do=upload]")
-	tab.WaitFor("form[action^='/account/backups/']")
+	tab.WaitFor("[data-do=remove-backup]")
 	tab.Screenshot("account-backup-on-the-server")
 	tab.Agree(true, func() { tab.Click("#browser-keys [data-do=forget]") })
 	tab.WaitGone("#browser-keys [data-do=forget]")
@@ -181,6 +181,7 @@ func TestPageABackupOnTheServerBringsTheIdentityBack(t *testing.T) {
 	device.wantApproved(t, bySignature)
 
 	tab.Open(h.base + "/account")
-	tab.Leads(func() { tab.Click("form[action^='/account/backups/'] button") })
-	tab.WaitGone("form[action^='/account/backups/']")
+	tab.Agree(true, func() { tab.Click("[data-do=remove-backup]") })
+	vouch(tab, password) // the typed address locked the key
+	tab.WaitGone("[data-do=remove-backup]")
 }

@@ -93,10 +93,15 @@ func (s *Service) Backups(ctx context.Context, owner Owner) ([]Backup, error) {
 }
 
 // RemoveBackup deletes the backup of one of the owner's identities, by default of
-// the one that acts.
+// the one that acts. It may be the only one there is, and who lost the key gets nothing
+// back: so it takes a key (decision 0041).
 //
+//	VouchRequired: a session asks
 //	NotFound: none is kept, or the identity is somebody else's
 func (s *Service) RemoveBackup(ctx context.Context, owner Owner, bapID string) error {
+	if !owner.Signed() {
+		return errOnlySigned
+	}
 	event, err := s.newEvent(owner, EventBackupRemoved)
 	if err != nil {
 		return err

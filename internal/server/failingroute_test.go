@@ -281,7 +281,7 @@ var asks = map[string]map[string]func(*frail) call{
 	}},
 	"POST /api/backup/remove": {"": func(f *frail) call {
 		f.saveBackup("alice", bep(f.t, "alice")).wantOK()
-		return f.own(backupPath+"/remove", map[string]any{"bapId": bapIDOf(f.t, "alice")})
+		return f.by("alice", http.MethodPost, backupPath+"/remove", map[string]any{"aud": testIssuer, "bapId": bapIDOf(f.t, "alice")})
 	}},
 	"GET /api/backups":     {"": func(f *frail) call { return f.get("/api/backups") }},
 	"GET /api/bap/profile": {"": func(f *frail) call { return f.get("/api/bap/profile?bapId=" + bapIDOf(f.t, "alice")) }},
@@ -334,10 +334,6 @@ var asks = map[string]map[string]func(*frail) call{
 		f.cookie = f.signIn(name)
 		defer func() { f.cookie = f.signIn("alice") }()
 		return f.button("/account/passkeys/"+b64(a.id)+"/remove", nil)
-	}},
-	"POST /account/backups/{id}/remove": {"": func(f *frail) call {
-		f.saveBackup("alice", bep(f.t, "alice")).wantOK()
-		return f.button("/account/backups/"+bapIDOf(f.t, "alice")+"/remove", nil)
 	}},
 	"POST /sign-out": {"": func(f *frail) call {
 		f.cookie = f.signIn("alice")

@@ -129,8 +129,10 @@ func (s *Server) viewOf(r *http.Request, who authz.Owner, page any) (view, error
 type newsView struct {
 	authz.Way
 	Message string
-	// Remove is where a form takes it out; empty for what a signature takes out.
-	Remove string
+	// Remove is where a form takes it out; empty for what a signature takes out, for
+	// which the script does Does, by a button with the text Button.
+	Remove       string
+	Does, Button string
 }
 
 func newsViews(ways []authz.Way) (views []newsView) {
@@ -138,11 +140,11 @@ func newsViews(ways []authz.Way) (views []newsView) {
 		v := newsView{Way: w}
 		switch w.Kind {
 		case authz.WayIdentity:
-			v.Message = "event.identity-linked"
+			v.Message, v.Does, v.Button = "event.identity-linked", "take-out", "account.identity-remove"
 		case authz.WayPasskey:
 			v.Message, v.Remove = "event.passkey-added", "/account/passkeys/"+w.ID+"/remove"
 		case authz.WayBackup:
-			v.Message, v.Remove = "event.backup-saved", "/account/backups/"+w.ID+"/remove"
+			v.Message, v.Does, v.Button = "event.backup-saved", "remove-backup", "account.backup-remove"
 		}
 		views = append(views, v)
 	}

@@ -98,7 +98,6 @@ func (s *Server) routes() []route {
 		{"POST", "/account/sessions/end", s.formThat(s.endOthers, accountPath), page},
 		{"POST", "/account/sessions/{id}/end", s.formThat(s.authz.EndSession, accountPath), page},
 		{"POST", "/account/passkeys/{id}/remove", s.formThat(s.authz.RemovePasskey, accountPath), page},
-		{"POST", "/account/backups/{id}/remove", s.formThat(s.authz.RemoveBackup, accountPath), page},
 		{"POST", "/sign-out", s.signOutForm, page},
 		{"GET", "/assets/{file}", s.asset, page},
 		{"GET", "/{$}", s.home, page},

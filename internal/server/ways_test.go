@@ -311,7 +311,7 @@ func TestAnOwnerIsToldOfNewWaysAtEverySignInByAnOlderOneForTwoWeeks(t *testing.T
 	want(byKey("alice"), all...)
 	cookie := want(byKey("alice"), all...)
 	page := h.send(http.MethodGet, "/account", "", "Cookie", cookie)
-	page.wantPage(200, title, "203.0.113.0/24", "/account/passkeys/"+b64(theirs.id)+"/remove", "/account/backups/"+bapIDOf(t, "mallory")+"/remove")
+	page.wantPage(200, title, "203.0.113.0/24", "/account/passkeys/"+b64(theirs.id)+"/remove", `data-do="remove-backup" data-bap-id="`+bapIDOf(t, "mallory"))
 	h.send(http.MethodGet, "/device", "", "Cookie", cookie).wantPage(200, title)
 	if r := h.send(http.MethodGet, "/device", "", "Cookie", thief); strings.Contains(r.body, title) {
 		t.Error("an older session tells of what came after it")

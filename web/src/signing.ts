@@ -155,6 +155,11 @@ export async function saveBackup(api: Api, signer: Signer, bapId: string, encryp
   await send(api, "POST", "/api/backup", { encryptedBackup, bapId, aud: api.issuer }, signer);
 }
 
+/** Removes an encrypted backup from the server. */
+export async function removeBackup(api: Api, signer: Signer, bapId: string): Promise<void> {
+  await send(api, "POST", "/api/backup/remove", { bapId, aud: api.issuer }, signer);
+}
+
 /** The encrypted backup that the server keeps for the account that is signed in. */
 export async function loadBackup(api: Api, bapId: string): Promise<string> {
   const query = new URLSearchParams({ bapId });

@@ -7,7 +7,7 @@ import { fromBase64, systemRandom } from "../src/crypto/bytes";
 import { verify } from "../src/crypto/brc77";
 import { Identity } from "../src/crypto/identity";
 import { signedText } from "../src/crypto/token";
-import { type Api, ApiError, type ApprovalFacts, approve, deny, fetchApproval, linkIdentity, loadBackup, removeIdentity, saveBackup, setProfile, signIn } from "../src/signing";
+import { type Api, ApiError, type ApprovalFacts, approve, deny, fetchApproval, linkIdentity, loadBackup, removeBackup, removeIdentity, saveBackup, setProfile, signIn } from "../src/signing";
 import { StatementError, userCodeHash } from "../src/statement";
 import { now, testIdentity } from "./vectors";
 
@@ -144,12 +144,18 @@ test("N-07: linking an identity and setting a profile name the server they are f
   assert.ok(linking.token && setting.token);
 });
 
-test("backups travel encrypted, and are kept with a signature", async () => {
+test("backups travel encrypted, and are kept and removed with a signature", async () => {
   const save = server({ success: true });
   await saveBackup(save.api, signer, signer.bapId, "AAAA");
   const saving = await theOne(save.sent);
   assert.deepEqual([saving.method, saving.path, saving.json], ["POST", "/api/backup", { encryptedBackup: "AAAA", bapId: signer.bapId, aud: issuer }]);
   assert.ok(saving.token);
+
+  const remove = server({ success: true });
+  await removeBackup(remove.api, signer, "a+b");
+  const removing = await theOne(remove.sent);
+  assert.deepEqual([removing.method, removing.path, removing.json], ["POST", "/api/backup/remove", { bapId: "a+b", aud: issuer }]);
+  assert.ok(removing.token);
 
   const load = server({ encryptedBackup: "AAAA" });
   assert.equal(await loadBackup(load.api, "a+b"), "AAAA");

@@ -287,19 +287,35 @@ class Account {
     });
   }
 
-  /** Takes an identity out, which another signs. */
+  /** Takes identities out, which another signs, and backups, which any signs. */
   mountTakingOut(): void {
-    for (const button of this.main.querySelectorAll<HTMLButtonElement>("[data-do=take-out]")) {
-      const { bapId = "", name = "" } = button.dataset;
-      const others = [...this.mine.keys()].filter((id) => id !== bapId);
-      button.hidden = others.length === 0;
+    const all = [...this.mine.keys()];
+    this.#takingOut("take-out", (bapId) => all.filter((id) => id !== bapId), (name) => ({
+      question: say("take-out", { name }),
+      signs: (by) => say("vouch-remove", { name: by, removed: name }),
+    }), async (signer, bapId) => (await this.app.identity()).removeIdentity(this.app.api, signer, bapId));
+    this.#takingOut("remove-backup", (bapId) => [bapId, ...all], (name) => ({
+      question: say("remove-backup", { name }),
+      signs: (by) => say("vouch-remove-backup", { name: by }),
+    }), async (signer, bapId) => (await this.app.identity()).removeBackup(this.app.api, signer, bapId));
+  }
+
+  #takingOut(
+    does: string,
+    signers: (bapId: string) => string[],
+    words: (name: string) => { question: string; signs: (by: string) => string },
+    work: (signer: Signer, bapId: string) => Promise<void>,
+  ): void {
+    for (const button of this.main.querySelectorAll<HTMLButtonElement>(`[data-do=${does}]`)) {
+      const { bapId = "", name = this.mine.get(bapId) ?? bapId } = button.dataset;
+      const { question, signs } = words(name);
+      button.hidden = signers(bapId).length === 0;
       button.addEventListener("click", () => {
-        if (!confirm(say("take-out", { name }))) return;
+        if (!confirm(question)) return;
         void this.#attempt(button.parentElement as HTMLElement, async () => {
-          const signer = await this.#voucher(others, (by) => say("vouch-remove", { name: by, removed: name }));
+          const signer = await this.#voucher(signers(bapId), signs);
           if (!signer) return;
-          const { removeIdentity } = await this.app.identity();
-          await removeIdentity(this.app.api, signer, bapId);
+          await work(signer, bapId);
           await this.#again();
         });
       });
