@@ -60,7 +60,7 @@ func (s *Service) SaveBackup(ctx context.Context, owner Owner, bapID, text strin
 		return Backup{}, err
 	}
 	event.BAPID = b.BAPID
-	if err := s.store.SaveBackup(ctx, b, event); err != nil {
+	if err := s.store.SaveBackup(ctx, b, owner.BAPID, event); err != nil {
 		return Backup{}, notFound(err, "this account has no such identity")
 	}
 	s.log.InfoContext(ctx, "backup saved", by(owner), "of", b.BAPID, "bytes", b.Size)
@@ -107,7 +107,7 @@ func (s *Service) RemoveBackup(ctx context.Context, owner Owner, bapID string) e
 		return err
 	}
 	event.BAPID = ownIfEmpty(owner, bapID)
-	if err := s.store.RemoveBackup(ctx, owner.AccountID, event.BAPID, event); err != nil {
+	if err := s.store.RemoveBackup(ctx, owner.AccountID, event.BAPID, owner.BAPID, event); err != nil {
 		return notFound(err, noSuchBackup)
 	}
 	s.log.InfoContext(ctx, "backup removed", by(owner), "of", event.BAPID)

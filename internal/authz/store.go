@@ -277,18 +277,20 @@ type PasskeyStore interface {
 
 // BackupStore keeps encrypted backups, one for an identity.
 type BackupStore interface {
-	// SaveBackup stores a backup in place of the one its identity had.
-	//	ErrNotFound: this account has no such identity
-	SaveBackup(ctx context.Context, b Backup, e Event) error
+	// SaveBackup stores a backup in place of the one its identity had. The identity
+	// that signed for it must be the account's still.
+	//	ErrNotFound: this account has no such identity, or none that is called signer
+	SaveBackup(ctx context.Context, b Backup, signer string, e Event) error
 	// Backup returns the backup of an identity of this account.
 	//	ErrNotFound
 	Backup(ctx context.Context, accountID, bapID string) (Backup, error)
 	// Backups returns an account's backups without their texts, by BAP id, at most
 	// ListedAtMost.
 	Backups(ctx context.Context, accountID string) ([]Backup, error)
-	// RemoveBackup deletes the backup of an identity of this account.
-	//	ErrNotFound
-	RemoveBackup(ctx context.Context, accountID, bapID string, e Event) error
+	// RemoveBackup deletes the backup of an identity of this account, under the same
+	// condition.
+	//	ErrNotFound: as for SaveBackup
+	RemoveBackup(ctx context.Context, accountID, bapID, signer string, e Event) error
 }
 
 // Opening is somebody who opens a device request.

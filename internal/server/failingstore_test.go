@@ -388,9 +388,9 @@ func (s *failing) RemovePasskey(ctx context.Context, accountID string, id string
 	return err
 }
 
-func (s *failing) SaveBackup(ctx context.Context, b authz.Backup, e authz.Event) (err error) {
+func (s *failing) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.Event) (err error) {
 	err = s.failed(ctx, "SaveBackup", func() (err error) {
-		return s.Store.SaveBackup(ctx, b, e)
+		return s.Store.SaveBackup(ctx, b, signer, e)
 	})
 	return err
 }
@@ -411,9 +411,9 @@ func (s *failing) Backups(ctx context.Context, accountID string) (r0 []authz.Bac
 	return r0, err
 }
 
-func (s *failing) RemoveBackup(ctx context.Context, accountID string, bapID string, e authz.Event) (err error) {
+func (s *failing) RemoveBackup(ctx context.Context, accountID string, bapID string, signer string, e authz.Event) (err error) {
 	err = s.failed(ctx, "RemoveBackup", func() (err error) {
-		return s.Store.RemoveBackup(ctx, accountID, bapID, e)
+		return s.Store.RemoveBackup(ctx, accountID, bapID, signer, e)
 	})
 	return err
 }

@@ -8,15 +8,22 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-const saveBackup = `INSERT INTO backups (bap_id, account_id, text, updated_at, network)
-SELECT bap_id, account_id, $14, $15, $16 FROM (
-	SELECT bap_id, account_id FROM identities WHERE bap_id = $12 AND account_id = $13 FOR KEY SHARE
-) AS kept
+// Identities are locked, in one order, so that they are removed before or afterwards:
+// the one whose backup it is, and the one that signed.
+const (
+	saveBackup = `WITH there AS (
+	SELECT bap_id FROM identities WHERE bap_id IN ($12, $17) AND account_id = $13 ORDER BY bap_id FOR KEY SHARE
+)
+INSERT INTO backups (bap_id, account_id, text, updated_at, network)
+SELECT bap_id, $13, $14, $15, $16 FROM there WHERE bap_id = $12 AND EXISTS (SELECT FROM there WHERE bap_id = $17)
 ON CONFLICT (bap_id) DO UPDATE SET text = $14, updated_at = $15, network = $16 RETURNING bap_id`
+	removeBackup = `WITH signer AS (SELECT FROM identities WHERE bap_id = $14 AND account_id = $13 FOR KEY SHARE)
+DELETE FROM backups WHERE bap_id = $12 AND account_id = $13 AND EXISTS (SELECT FROM signer) RETURNING bap_id`
+)
 
 // SaveBackup implements authz.BackupStore.
-func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "saving a backup", e, saveBackup, b.BAPID, b.AccountID, b.Text, keptTime(b.UpdatedAt), b.Network)
+func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.Event) error {
+	return s.mustChangeAndTell(ctx, "saving a backup", e, saveBackup, b.BAPID, b.AccountID, b.Text, keptTime(b.UpdatedAt), b.Network, signer)
 }
 
 // Backup implements authz.BackupStore.
@@ -40,6 +47,6 @@ func (s *Store) Backups(ctx context.Context, accountID string) ([]authz.Backup, 
 }
 
 // RemoveBackup implements authz.BackupStore.
-func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID string, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "removing a backup", e, `DELETE FROM backups WHERE bap_id = $12 AND account_id = $13 RETURNING bap_id`, bapID, accountID)
+func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.Event) error {
+	return s.mustChangeAndTell(ctx, "removing a backup", e, removeBackup, bapID, accountID, signer)
 }

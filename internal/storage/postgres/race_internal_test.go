@@ -59,6 +59,44 @@ func TestWhoCountsGuessesHoldsNothingWhileItWaitsForTheSite(t *testing.T) {
 	}
 }
 
+func TestABackupWhoseSignerIsRemovedMeanwhileIsLeftAsItIs(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	now := time.Now()
+	if err := s.CreateAccount(ctx, authz.Account{ID: "alice", CreatedAt: now}, authz.Identity{BAPID: "m", AccountID: "alice", CreatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	kept := authz.Backup{AccountID: "alice", BAPID: "m", Text: "kept"}
+	if err := s.SaveBackup(ctx, kept, "m", authz.Event{}); err != nil {
+		t.Fatal(err)
+	}
+	for what, act := range map[string]func(signer string) error{
+		"saved": func(signer string) error {
+			return s.SaveBackup(ctx, authz.Backup{AccountID: "alice", BAPID: "m", Text: "another"}, signer, authz.Event{})
+		},
+		"removed": func(signer string) error { return s.RemoveBackup(ctx, "alice", "m", signer, authz.Event{}) },
+	} {
+		for _, signer := range []string{"a", "z"} { // before and after it, in the order of locks
+			if err := s.LinkIdentity(ctx, authz.Identity{BAPID: signer, AccountID: "alice", CreatedAt: now}, "m", authz.Event{}); err != nil {
+				t.Fatal(err)
+			}
+			tx, err := s.pool.Begin(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = tx.Rollback(context.Background()) }()
+			if _, err := tx.Exec(ctx, `DELETE FROM identities WHERE bap_id = $1`, signer); err != nil {
+				t.Fatal(err)
+			}
+			if err := behind(t, s, tx, func() error { return act(signer) }); !errors.Is(err, authz.ErrNotFound) {
+				t.Errorf("%s as %s: %v", what, signer, err)
+			}
+			if got, err := s.Backup(ctx, "alice", "m"); err != nil || got.Text != kept.Text {
+				t.Errorf("it was %s as %s: %v", what, signer, err)
+			}
+		}
+	}
+}
+
 func TestAPasskeyThatIsAddedMeanwhileIsCounted(t *testing.T) {
 	s, ctx := openLane(t), t.Context()
 	now := time.Now()

@@ -9,8 +9,11 @@ import (
 )
 
 // SaveBackup implements authz.BackupStore.
-func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, e authz.Event) error {
+func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.Event) error {
 	return wrap("saving a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		if err := hasIdentity(c, b.AccountID, signer); err != nil {
+			return err
+		}
 		return changedAndTold(c, e, `INSERT INTO backups (bap_id, account_id, text, updated_at, network)
 			SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM identities WHERE bap_id = ?1 AND account_id = ?2)
 			ON CONFLICT (bap_id) DO UPDATE SET text = ?3, updated_at = ?4, network = ?5`, b.BAPID, b.AccountID, b.Text, b.UpdatedAt, b.Network)
@@ -39,8 +42,11 @@ func (s *Store) Backups(ctx context.Context, accountID string) (all []authz.Back
 }
 
 // RemoveBackup implements authz.BackupStore.
-func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID string, e authz.Event) error {
+func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.Event) error {
 	return wrap("removing a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		if err := hasIdentity(c, accountID, signer); err != nil {
+			return err
+		}
 		return changedAndTold(c, e, `DELETE FROM backups WHERE bap_id = ? AND account_id = ?`, bapID, accountID)
 	}))
 }

@@ -24,9 +24,9 @@ var backupCases = []testCase{
 	{"an identity has one backup, the latest, and its account is told", func(b *bench) {
 		a, i := b.account()
 		first, second := b.event(a.ID), b.event(a.ID)
-		b.ok(b.store.SaveBackup(b.Context(), b.backup(i), first))
+		b.ok(b.store.SaveBackup(b.Context(), b.backup(i), i.BAPID, first))
 		latest := b.backup(i)
-		b.ok(b.store.SaveBackup(b.Context(), latest, second))
+		b.ok(b.store.SaveBackup(b.Context(), latest, i.BAPID, second))
 		b.keptBackup(latest)
 		b.told(a.ID, second, first)
 	}},
@@ -38,7 +38,7 @@ var backupCases = []testCase{
 			b.ok(b.store.LinkIdentity(b.Context(), i, first.BAPID, authz.Event{}))
 			kept := b.backup(i)
 			kept.Text, kept.Size, kept.Network = s, len(s), s
-			b.ok(b.store.SaveBackup(b.Context(), kept, authz.Event{}))
+			b.ok(b.store.SaveBackup(b.Context(), kept, first.BAPID, authz.Event{}))
 			want = append(want, kept)
 		}
 		b.reopen()
@@ -49,13 +49,13 @@ var backupCases = []testCase{
 	{"backups are listed by BAP id, without their texts", func(b *bench) {
 		a, i := b.account()
 		_, other := b.account()
-		b.ok(b.store.SaveBackup(b.Context(), b.backup(other), authz.Event{}))
+		b.ok(b.store.SaveBackup(b.Context(), b.backup(other), other.BAPID, authz.Event{}))
 		second := b.newIdentity(a.ID)
 		b.ok(b.store.LinkIdentity(b.Context(), second, i.BAPID, authz.Event{}))
 		late, early := b.backup(second), b.backup(i)
 		late.Text, late.Size = "é", 2
-		b.ok(b.store.SaveBackup(b.Context(), late, authz.Event{}))
-		b.ok(b.store.SaveBackup(b.Context(), early, authz.Event{}))
+		b.ok(b.store.SaveBackup(b.Context(), late, i.BAPID, authz.Event{}))
+		b.ok(b.store.SaveBackup(b.Context(), early, second.BAPID, authz.Event{}))
 		late.Text, early.Text = "", ""
 		want := []authz.Backup{early, late}
 		if late.BAPID < early.BAPID {
@@ -72,24 +72,44 @@ var backupCases = []testCase{
 		a, i := b.account()
 		_, other := b.account()
 		theirs := b.backup(other)
-		b.ok(b.store.SaveBackup(b.Context(), theirs, authz.Event{}))
+		b.ok(b.store.SaveBackup(b.Context(), theirs, other.BAPID, authz.Event{}))
 		for _, bapID := range []string{other.BAPID, "nobody"} {
 			mine := b.backup(i)
 			mine.BAPID = bapID
-			b.refused(b.store.SaveBackup(b.Context(), mine, b.event(a.ID)), authz.ErrNotFound)
+			b.refused(b.store.SaveBackup(b.Context(), mine, i.BAPID, b.event(a.ID)), authz.ErrNotFound)
 			_, err := b.store.Backup(b.Context(), a.ID, bapID)
 			b.refused(err, authz.ErrNotFound)
-			b.refused(b.store.RemoveBackup(b.Context(), a.ID, bapID, b.event(a.ID)), authz.ErrNotFound)
+			b.refused(b.store.RemoveBackup(b.Context(), a.ID, bapID, i.BAPID, b.event(a.ID)), authz.ErrNotFound)
 		}
 		b.keptBackup(theirs)
 		b.told(a.ID)
 	}},
+	{"who signs for a backup is of the account still, when it is saved and when it is removed", func(b *bench) {
+		a, i := b.account()
+		_, stranger := b.account()
+		second, gone := b.linked(i), b.linked(i)
+		kept := b.backup(i)
+		b.ok(b.store.SaveBackup(b.Context(), kept, second.BAPID, authz.Event{}))
+		b.ok(b.store.RemoveIdentity(b.Context(), b.removal(gone, i)))
+		before, err := b.store.Events(b.Context(), a.ID, 100)
+		b.ok(err)
+		for _, signer := range []string{gone.BAPID, stranger.BAPID, "nobody"} {
+			b.refused(b.store.SaveBackup(b.Context(), b.backup(i), signer, b.event(a.ID)), authz.ErrNotFound)
+			b.refused(b.store.SaveBackup(b.Context(), b.backup(second), signer, b.event(a.ID)), authz.ErrNotFound)
+			b.refused(b.store.RemoveBackup(b.Context(), a.ID, i.BAPID, signer, b.event(a.ID)), authz.ErrNotFound)
+		}
+		b.keptBackup(kept)
+		_, err = b.store.Backup(b.Context(), a.ID, second.BAPID)
+		b.refused(err, authz.ErrNotFound)
+		b.told(a.ID, before...)
+		b.ok(b.store.RemoveBackup(b.Context(), a.ID, i.BAPID, second.BAPID, authz.Event{}))
+	}},
 	{"a backup is removed once, and told of", func(b *bench) {
 		a, i := b.account()
 		saved := b.event(a.ID)
-		b.ok(b.store.SaveBackup(b.Context(), b.backup(i), saved))
+		b.ok(b.store.SaveBackup(b.Context(), b.backup(i), i.BAPID, saved))
 		removed := b.event(a.ID)
-		errs := race(8, func(int) error { return b.store.RemoveBackup(b.Context(), a.ID, i.BAPID, removed) })
+		errs := race(8, func(int) error { return b.store.RemoveBackup(b.Context(), a.ID, i.BAPID, i.BAPID, removed) })
 		b.count(errs, 1, is(authz.ErrNotFound))
 		_, err := b.store.Backup(b.Context(), a.ID, i.BAPID)
 		b.refused(err, authz.ErrNotFound)
@@ -101,7 +121,7 @@ var backupCases = []testCase{
 		for n := range backups {
 			backups[n] = b.backup(i)
 		}
-		errs := race(len(backups), func(n int) error { return b.store.SaveBackup(b.Context(), backups[n], authz.Event{}) })
+		errs := race(len(backups), func(n int) error { return b.store.SaveBackup(b.Context(), backups[n], i.BAPID, authz.Event{}) })
 		b.count(errs, len(errs), func(error) bool { return false })
 		got, err := b.store.Backup(b.Context(), a.ID, i.BAPID)
 		b.ok(err)
@@ -116,7 +136,7 @@ var backupCases = []testCase{
 	{"backups are not swept", func(b *bench) {
 		_, i := b.account()
 		kept := b.backup(i)
-		b.ok(b.store.SaveBackup(b.Context(), kept, authz.Event{}))
+		b.ok(b.store.SaveBackup(b.Context(), kept, i.BAPID, authz.Event{}))
 		later := at(0).Add(1000 * 24 * time.Hour)
 		_, err := b.store.Sweep(b.Context(), authz.SweepTimes{DeviceRequests: later, Grants: later, Events: later, Rest: later}, 100)
 		b.ok(err)

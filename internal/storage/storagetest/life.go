@@ -228,7 +228,7 @@ func (l *Life) backUp(ctx context.Context) error {
 	}
 	k := l.b.backup(p)
 	l.backups = append(l.backups, k)
-	return l.b.store.SaveBackup(ctx, k, l.b.event(p.AccountID))
+	return l.b.store.SaveBackup(ctx, k, k.BAPID, l.b.event(p.AccountID))
 }
 
 func (l *Life) forgetBackup(ctx context.Context) error {
@@ -236,7 +236,7 @@ func (l *Life) forgetBackup(ctx context.Context) error {
 	if !there || l.random.IntN(2) == 0 {
 		return nil
 	}
-	return l.b.store.RemoveBackup(ctx, k.AccountID, k.BAPID, l.b.event(k.AccountID))
+	return l.b.store.RemoveBackup(ctx, k.AccountID, k.BAPID, k.BAPID, l.b.event(k.AccountID))
 }
 
 func (l *Life) rename(ctx context.Context) error {

@@ -41,7 +41,7 @@ func (b *bench) everything() (o belongings) {
 	o.passkey = b.added(o.identity)
 	b.added(o.second)
 	for _, i := range []authz.Identity{o.identity, o.second} {
-		b.ok(b.store.SaveBackup(ctx, b.backup(i), b.event(account)))
+		b.ok(b.store.SaveBackup(ctx, b.backup(i), i.BAPID, b.event(account)))
 	}
 	o.pending, o.opened = b.pending(), b.pending()
 	_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.opened.ID, AccountID: account, Browser: b.hash(), Claim: true, At: at(1)})
@@ -139,10 +139,10 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 			return b.store.RemovePasskey(ctx, o.identity.AccountID, o.passkey.ID, at(40), b.event(o.identity.AccountID))
 		},
 		"saving a backup": func(o belongings) error {
-			return b.store.SaveBackup(ctx, b.backup(o.identity), b.event(o.identity.AccountID))
+			return b.store.SaveBackup(ctx, b.backup(o.identity), o.identity.BAPID, b.event(o.identity.AccountID))
 		},
 		"removing a backup": func(o belongings) error {
-			return b.store.RemoveBackup(ctx, o.identity.AccountID, o.identity.BAPID, b.event(o.identity.AccountID))
+			return b.store.RemoveBackup(ctx, o.identity.AccountID, o.identity.BAPID, o.second.BAPID, b.event(o.identity.AccountID))
 		},
 		"cancelling a request": func(o belongings) error { return b.store.CancelDeviceRequest(ctx, o.pending.ID, at(40)) },
 		"revoking a grant": func(o belongings) error {

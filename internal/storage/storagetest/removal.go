@@ -34,7 +34,7 @@ func (b *bench) load(i authz.Identity) cargo {
 		x.reviews = append(x.reviews, r)
 	}
 	x.byKey, x.byTouch, x.backup = byKey.Session, byTouch.Session, b.backup(i)
-	b.ok(b.store.SaveBackup(b.Context(), x.backup, authz.Event{}))
+	b.ok(b.store.SaveBackup(b.Context(), x.backup, i.BAPID, authz.Event{}))
 	for grant, passkey := range map[*authz.Grant]string{&x.signed: "", &x.touched: x.passkey.ID} {
 		a := b.approval(b.pending(), i)
 		a.Grant.Passkey = passkey
@@ -228,7 +228,7 @@ var removalCases = []testCase{
 				func(s authz.Store) error { return s.CreateSession(b.Context(), byKey) },
 				func(s authz.Store) error { return s.CreateSession(b.Context(), byTouch) },
 				func(s authz.Store) error { return s.AddPasskey(b.Context(), passkey, 100, authz.Event{}) },
-				func(s authz.Store) error { return s.SaveBackup(b.Context(), backup, authz.Event{}) },
+				func(s authz.Store) error { return s.SaveBackup(b.Context(), backup, first.BAPID, authz.Event{}) },
 				func(s authz.Store) error { return s.LinkIdentity(b.Context(), linked, gone.BAPID, authz.Event{}) },
 				func(s authz.Store) error { return s.ApproveDeviceRequest(b.Context(), signed) },
 				func(s authz.Store) error { return s.ApproveDeviceRequest(b.Context(), touched) },

@@ -48,9 +48,9 @@ var storeCases = []testCase{
 				},
 				"LinkIdentity": func() error { return b.store.LinkIdentity(b.Context(), b.newIdentity(a.ID), key, authz.Event{}) },
 				"Backup":       func() error { _, err := b.store.Backup(b.Context(), a.ID, key); return err },
-				"RemoveBackup": func() error { return b.store.RemoveBackup(b.Context(), a.ID, key, authz.Event{}) },
+				"RemoveBackup": func() error { return b.store.RemoveBackup(b.Context(), a.ID, key, i.BAPID, authz.Event{}) },
 				"SaveBackup": func() error {
-					return b.store.SaveBackup(b.Context(), authz.Backup{AccountID: a.ID, BAPID: key}, authz.Event{})
+					return b.store.SaveBackup(b.Context(), authz.Backup{AccountID: a.ID, BAPID: key}, i.BAPID, authz.Event{})
 				},
 			} {
 				if err := look(); !errors.Is(err, authz.ErrNotFound) {
