@@ -168,7 +168,7 @@ func (a *accountReader) grants() error {
 			return err
 		}
 		a.view.Grants = append(a.view.Grants, accountGrant{
-			Grant: g, ClientName: name, Identity: a.names[g.BAPID], Scopes: scopeViews(g.Scope, true),
+			Grant: g, ClientName: name, Identity: a.names[g.BAPID], Scopes: scopeViews(g.Scope),
 			How: "how." + proof(g.ACR), Receipt: g.ACR == authz.ACRSignature,
 			DeviceName: g.Says.Name, Program: program, Network: g.Seen.Network,
 		})

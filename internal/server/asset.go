@@ -108,10 +108,8 @@ func newAsset(packer *gzip.Writer, mediaType string, content []byte) (asset, err
 	if b.Len() < len(content) {
 		a.packed = b.Bytes()
 	}
-	if mediaType == mediaTypes[".js"] {
-		for _, found := range importOf.FindAllSubmatch(content, -1) {
-			a.parts = append(a.parts, "/assets/"+string(found[1]))
-		}
+	for _, found := range importOf.FindAllSubmatch(content, -1) {
+		a.parts = append(a.parts, "/assets/"+string(found[1]))
 	}
 	return a, nil
 }

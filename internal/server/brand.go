@@ -63,7 +63,7 @@ func LogoType(logo []byte) (string, error) {
 func (b Brand) style() string {
 	light := parseColor(b.Accent)
 	dark := light
-	for i := 0; i < 100 && contrast(dark, darkPaper) < leastContrast; i++ {
+	for contrast(dark, darkPaper) < leastContrast { // white has enough
 		dark = lighter(dark)
 	}
 	return fmt.Sprintf(":root{--accent:%s;--accent-ink:%s}\n@media (prefers-color-scheme:dark){:root{--accent:%s;--accent-ink:%s}}\n",
@@ -84,10 +84,7 @@ func lighter(c color.RGBA) color.RGBA {
 }
 
 func parseColor(text string) color.RGBA {
-	n, err := strconv.ParseUint(strings.TrimPrefix(text, "#"), 16, 24)
-	if err != nil { // configuration has checked it
-		return black
-	}
+	n, _ := strconv.ParseUint(strings.TrimPrefix(text, "#"), 16, 24) // configuration has checked it
 	return color.RGBA{uint8(n >> 16), uint8(n >> 8), uint8(n), 0xff} //nolint:gosec // each is one byte of three
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 func TestAnAccentMustBeReadableOnTheLightPage(t *testing.T) {
-	for color, good := range map[string]bool{"#1f5f4a": true, "#000000": true, "#0b57d0": true, "#ffcc00": false, "#ffffff": false, "#999999": false} {
+	for color, good := range map[string]bool{"#1f5f4a": true, "#000000": true, "#0b57d0": true, "#ffcc00": false, "#ffffff": false, "#999999": false, "#0071ed": true, "#0073ee": false} {
 		if err := server.CheckAccent(color); (err == nil) != good {
 			t.Errorf("%s: %v", color, err)
 		}
@@ -27,7 +27,11 @@ func TestALogoIsAnImageOfModestSize(t *testing.T) {
 	if kind, err := server.LogoType(picture.Bytes()); err != nil || kind != "image/png" {
 		t.Errorf("%q %v", kind, err)
 	}
-	for name, logo := range map[string][]byte{"a page": []byte("<!doctype html><script>"), "an SVG": []byte("<svg xmlns='x'/>"), "nothing": nil, "large": append(picture.Bytes(), make([]byte, 65<<10)...)} {
+	largest := append(picture.Bytes(), make([]byte, 64<<10-picture.Len())...)
+	if _, err := server.LogoType(largest); err != nil {
+		t.Errorf("64 KiB: %v", err)
+	}
+	for name, logo := range map[string][]byte{"one byte more": append(largest, 0), "a page": []byte("<!doctype html><script>"), "an SVG": []byte("<svg xmlns='x'/>"), "nothing": nil, "large": append(picture.Bytes(), make([]byte, 65<<10)...)} {
 		if kind, err := server.LogoType(logo); err == nil {
 			t.Errorf("%s passes as %s", name, kind)
 		}
@@ -50,8 +54,18 @@ func TestTheOperatorsNameLogoAndColourAreOnEveryPage(t *testing.T) {
 	if r := h.send(http.MethodGet, "/assets/logo", "").wantOK(); r.header.Get("Content-Type") != "image/png" || r.body != picture.String() {
 		t.Errorf("%v", r.header)
 	}
-	style := h.send(http.MethodGet, "/assets/style.css", "").wantOK()
-	if !strings.Contains(style.body, "--accent:#0b57d0;--accent-ink:#ffffff") {
-		t.Error("the accent is not in the style sheet")
+	// On dark paper it is lightened as far as it takes to be read, and no further.
+	for accent, rule := range map[string]string{
+		"#0b57d0": ":root{--accent:#0b57d0;--accent-ink:#ffffff}\n@media (prefers-color-scheme:dark){:root{--accent:#457fdc;--accent-ink:#000000}}",
+		"#000000": ":root{--accent:#000000;--accent-ink:#ffffff}\n@media (prefers-color-scheme:dark){:root{--accent:#838383;--accent-ink:#000000}}",
+	} {
+		h.brand(server.Brand{Accent: accent})
+		if style := h.send(http.MethodGet, "/assets/style.css", "").wantOK(); !strings.Contains(style.body, rule) {
+			t.Errorf("%s: the style sheet ends with %s", accent, style.body[len(style.body)-200:])
+		}
+		if script := h.send(http.MethodGet, "/assets/page.js", "").wantOK(); strings.Contains(script.body, ":root{") {
+			t.Error("a script has a style in it")
+		}
 	}
+	h.send(http.MethodGet, "/assets/logo", "").wantPage(http.StatusNotFound) // there is none now
 }

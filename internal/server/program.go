@@ -14,7 +14,7 @@ func (w words) program(agent string) (string, error) {
 	}
 	parsed := useragent.Parse(agent)
 	name, system := parsed.Name, parsed.OS
-	if name == "" || strings.HasPrefix(agent, name+"/") || !strings.Contains(agent, "Mozilla/") {
+	if strings.HasPrefix(agent, name+"/") || !strings.Contains(agent, "Mozilla/") {
 		name, _, _ = strings.Cut(agent, " ")
 	}
 	if system == "" {

@@ -110,19 +110,17 @@ type scopeView struct {
 	Short         string
 	Weight        string
 	WeightMessage string
-	Optional      bool
-	Ticked        bool
+	// Optional scopes can be unticked. All are ticked: what does more than read only
+	// clients may ask for that the operator has looked at.
+	Optional bool
 }
 
-func scopeViews(scope string, verified bool) []scopeView {
+func scopeViews(scope string) []scopeView {
 	var views []scopeView
 	for _, t := range authz.DescribeScopes(scope) {
 		v := scopeView{
 			Scope: t.Scope, Message: "scope." + t.Scope + ".text", Short: "scope." + t.Scope + ".short",
 			Weight: t.Weight, WeightMessage: "weight." + t.Weight, Optional: t.Optional,
-			// What only reads does no harm; what acts is ticked for clients that the
-			// operator has looked at.
-			Ticked: t.Weight == authz.WeightReads || verified,
 		}
 		if t.Named {
 			v.Message, v.Short = "scope.named.text", "scope.named.short"
@@ -150,7 +148,7 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 		Code: f.UserCode, Transaction: transaction.Reveal(),
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Standing: standing(f),
 		Identity: f.Identity.DisplayName(), BAPID: f.Identity.BAPID,
-		Scopes:     scopeViews(f.Request.Scope, f.Client.Registered),
+		Scopes:     scopeViews(f.Request.Scope),
 		Origin:     f.Request.Says.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
 		Numbers: f.Numbers, Letters: f.Match == authz.MatchLetters, SignedOnly: f.Request.SignatureRequired,
@@ -348,7 +346,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 	}
 	if grant := outcome.Grant; page.Approved {
 		page.Revoked, page.Alive = !grant.RevokedAt.IsZero(), outcome.Alive
-		page.Scopes, page.Until = scopeViews(grant.Scope, true), grant.ExpiresAt
+		page.Scopes, page.Until = scopeViews(grant.Scope), grant.ExpiresAt
 		page.How, page.Receipt = "proved."+proof(grant.ACR), grant.ACR == authz.ACRSignature
 		identity, err := s.authz.Identity(r.Context(), who, grant.BAPID)
 		if errors.Is(err, authz.NotFound) { // taken out since

@@ -111,7 +111,7 @@ var unsentCredentials = []string{"cookie", "set-cookie", "proxy-authorization", 
 func withoutCredentials(next http.Handler) http.Handler {
 	const asked = "Access-Control-Request-Headers"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if values := r.Header.Values(asked); r.Method == http.MethodOptions && len(values) > 0 {
+		if values := r.Header.Values(asked); len(values) > 0 {
 			names := strings.Split(strings.Join(values, ","), ",")
 			names = slices.DeleteFunc(names, func(name string) bool {
 				return slices.Contains(unsentCredentials, strings.ToLower(strings.TrimSpace(name)))
