@@ -29,7 +29,7 @@ type params struct {
 // text returns a member; an empty value counts as absent (RFC 6749 §3.2).
 func (p *params) text(name string) string {
 	value, err := p.Text(name)
-	if err != nil && p.err == nil {
+	if err != nil {
 		p.err = &authz.Error{Code: authz.InvalidRequest, Description: err.Error()}
 	}
 	return value
@@ -67,7 +67,7 @@ func decode(r *http.Request) (*params, error) {
 // decodeJSON reads a body that must be JSON: endpoints that a form of a foreign
 // page must not reach.
 func decodeJSON(r *http.Request) (*params, error) {
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.ContentLength != 0 && (err != nil || mediaType != "application/json") {
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.ContentLength != 0 && mediaType != "application/json" {
 		return nil, errMediaType
 	}
 	return decode(r)
