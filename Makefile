@@ -102,9 +102,9 @@ screenshots: web/node_modules/.installed ## Take the pictures of e2e/screenshots
 	rm -rf e2e/screenshots
 	SCREENSHOTS=1 go test -tags e2e -count=1 -parallel 4 -timeout 8m -run '^TestPage' ./e2e
 
-# The clients that others wrote, at the versions of the lock file.
+# The clients and servers that others wrote, at the versions of the lock files.
 .PHONY: clients
-clients: e2e/clients/node_modules/.installed
+clients: e2e/clients/node_modules/.installed bench/peers/node_modules/.installed
 e2e/clients/node_modules/.installed: e2e/clients/package.json e2e/clients/package-lock.json
 	@echo "installing the npm clients of e2e/clients"
 	cd e2e/clients && npm ci --no-audit --no-fund
@@ -141,11 +141,15 @@ bench: build ## Measure the server beside a bare handler, and each step in Go
 
 # The servers of bench/peers are others', at the versions of the lock file.
 .PHONY: bench-peers
-bench-peers: bench/peers/node_modules/.installed ## Measure the server beside others' on this machine
+bench-peers: bench/peers/node_modules/.built ## Measure the server beside others' on this machine
 	./bench/peers.sh
+# SQLite for Node comes later: the tests, which run the SDK against the same servers, need none.
+bench/peers/node_modules/.built: bench/peers/node_modules/.installed
+	cd bench/peers && npm rebuild better-sqlite3
+	touch $@
 bench/peers/node_modules/.installed: bench/peers/package.json bench/peers/package-lock.json
 	@echo "installing the npm packages of bench/peers"
-	cd bench/peers && npm ci --no-audit --no-fund
+	cd bench/peers && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
 # How many stored device requests and grants; several with commas.

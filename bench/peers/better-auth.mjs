@@ -1,24 +1,31 @@
 // better-auth with its device-authorization plugin and a better-sqlite3 file, as its
 // documentation sets it up: secret and base URL given, tables made by its own
 // migration, e-mail and password for sign-in. Its rate limiter, log and telemetry
-// are off; all else is its default.
+// are off; all else is its default. Without a file it keeps everything in memory.
 //
-//   node better-auth.mjs DATABASE
+//   node better-auth.mjs [DATABASE]
 //
 // prints "version …", "cookie …" (the Cookie header of a signed-in user) and, once
 // it serves, "listening ORIGIN".
 import { randomBytes } from "node:crypto";
-import Database from "better-sqlite3";
 import { betterAuth } from "better-auth";
+import { memoryAdapter } from "better-auth/adapters/memory";
 import { getMigrations } from "better-auth/db/migration";
 import { toNodeHandler } from "better-auth/node";
 import { deviceAuthorization } from "better-auth/plugins";
-import { serve, tellVersions } from "./server.mjs";
+import { lifetime, serve, tellVersions } from "./server.mjs";
 
-// A committed write is on disk, as ours is.
-const database = new Database(process.argv[2]);
-database.pragma("journal_mode = WAL");
-database.pragma("synchronous = FULL");
+async function open(path) {
+  const { default: Database } = await import("better-sqlite3");
+  // A committed write is on disk, as ours is.
+  const database = new Database(path);
+  database.pragma("journal_mode = WAL");
+  database.pragma("synchronous = FULL");
+  return database;
+}
+
+const path = process.argv[2];
+const database = path ? await open(path) : memoryAdapter({ user: [], session: [], account: [], verification: [], deviceCode: [] });
 
 async function handler(baseURL) {
   const auth = betterAuth({
@@ -26,13 +33,12 @@ async function handler(baseURL) {
     database,
     secret: randomBytes(32).toString("base64"),
     emailAndPassword: { enabled: true },
-    plugins: [deviceAuthorization({ expiresIn: "15m", interval: "1s" })],
+    plugins: [deviceAuthorization({ expiresIn: `${lifetime}s`, interval: "1s" })],
     rateLimit: { enabled: false },
     logger: { disabled: true },
     telemetry: { enabled: false },
   });
-  const { runMigrations } = await getMigrations(auth.options);
-  await runMigrations();
+  if (path) await (await getMigrations(auth.options)).runMigrations();
   return toNodeHandler(auth);
 }
 

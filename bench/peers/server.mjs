@@ -1,8 +1,11 @@
-// What both peers share: a plain HTTP server on a free loopback port. The port is
-// known before the peer is made, because each wants to know its own address.
+// What both peers share: a plain HTTP server on a free loopback port, whose codes live
+// so many seconds (LIFETIME). The port is known before the peer is made, because each
+// wants to know its own address.
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+
+export const lifetime = Number(process.env.LIFETIME ?? 15 * 60);
 
 // serve starts make(origin), a Node request handler or the promise of one, and
 // resolves to the origin. Nothing is answered before the handler is there.
