@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -156,5 +157,69 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 	}
 	if _, err := s.RefreshToken(ctx, second, now); !errors.Is(err, authz.ErrNotFound) {
 		t.Errorf("the token has two successors: %v", err)
+	}
+}
+
+// Whoever keeps a transaction open would otherwise stop everybody.
+func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
+	s, ctx := openLane(t), t.Context()
+	now := time.Now()
+	join := func(who string) {
+		t.Helper()
+		if err := s.CreateAccount(ctx, authz.Account{ID: who, CreatedAt: now}, authz.Identity{BAPID: who, AccountID: who, CreatedAt: now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join("bob")
+	key := func(id, of string) authz.Passkey {
+		return authz.Passkey{ID: id, AccountID: of, BAPID: of, CreatedAt: now, Credential: []byte("{}")}
+	}
+	request := authz.DeviceRequest{ID: "request", State: authz.Pending, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+	if err := errors.Join(s.AddPasskey(ctx, key("bob's", "bob"), 10, authz.Event{ID: "bob's"}), s.CreateDeviceRequest(ctx, request)); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	for _, table := range []string{"accounts", "identities", "passkeys", "events"} {
+		if _, err := tx.Exec(ctx, `SELECT FROM `+table+` FOR UPDATE`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join("alice")
+	n := 0
+	event := func() authz.Event {
+		n++
+		return authz.Event{ID: fmt.Sprint(n), AccountID: "alice", At: now}
+	}
+	session := authz.Session{Token: authz.Hash{1}, ID: "session", AccountID: "alice", BAPID: "alice", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"adding a passkey", func() error { return s.AddPasskey(ctx, key("alice's", "alice"), 10, event()) }},
+		{"linking", func() error {
+			return s.LinkIdentity(ctx, authz.Identity{BAPID: "second", AccountID: "alice", CreatedAt: now}, "alice", event())
+		}},
+		{"saving a backup", func() error {
+			return s.SaveBackup(ctx, authz.Backup{BAPID: "second", AccountID: "alice", UpdatedAt: now}, event())
+		}},
+		{"signing in", func() error { return s.CreateSession(ctx, authz.NewSession{Session: session, Event: event()}) }},
+		{"approving", func() error {
+			return s.ApproveDeviceRequest(ctx, authz.Approval{
+				RequestID: "request", AccountID: "alice", Unclaimed: true, At: now, Event: event(),
+				Grant: authz.Grant{ID: "request", AccountID: "alice", BAPID: "alice", Passkey: "alice's", ExpiresAt: now.Add(time.Hour)},
+			})
+		}},
+		{"removing a passkey", func() error { return s.RemovePasskey(ctx, "alice", "alice's", now, event()) }},
+		{"removing an identity", func() error {
+			return s.RemoveIdentity(ctx, authz.IdentityRemoval{AccountID: "alice", BAPID: "second", Signer: "alice", At: now, Event: event()})
+		}},
+	} {
+		if err := step.do(); err != nil {
+			t.Errorf("%s: %v", step.what, err)
+		}
 	}
 }
