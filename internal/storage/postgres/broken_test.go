@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"regexp"
 	"slices"
 	"sync"
@@ -80,7 +83,7 @@ type breaking struct {
 
 // aside is what no operation says: the pool, which may make a connection at any time,
 // the end of a transaction that failed, and who tells the others of what was decided.
-var aside = regexp.MustCompile(`^(-- ping|SET |show |rollback|deallocate |SELECT set_config\(.*pg_notify)`)
+var aside = regexp.MustCompile(`^(-- ping|SET [a-z_]+ TO |show |rollback|deallocate |SELECT set_config\(.*pg_notify)`)
 
 func (b *breaking) breaks(statement string) bool {
 	if aside.MatchString(statement) {
@@ -107,6 +110,7 @@ type brittle struct {
 	*postgres.Store
 	breaking *breaking
 	t        testing.TB
+	url      string // over the network on which statements fail
 	direct   *pgx.Conn
 	// everything is the statement that finds it.
 	everything string
@@ -115,7 +119,7 @@ type brittle struct {
 func openBrittle(t testing.TB, database string) *brittle {
 	t.Helper()
 	way, url := newNetwork(t, database)
-	b := &brittle{breaking: &breaking{number: -1}, t: t}
+	b := &brittle{breaking: &breaking{number: -1}, t: t, url: url}
 	way.through = func(to io.Writer) io.Writer { return newMessages(to, b.breaking.breaks) }
 	b.Store = open(t, url)
 	var err error
@@ -161,4 +165,123 @@ func TestAnOperationOfWhichAStatementFailsHasNotHappened(t *testing.T) {
 		}
 		return openBrittle(t, url.(string))
 	})
+}
+
+// A step is done as a whole or not at all, so that the next start finds its way.
+func TestAStartOfWhichAStatementFailsIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	for n, reached := 0, true; reached; n++ {
+		t.Run(fmt.Sprint("statement ", n), func(t *testing.T) {
+			way, url := newNetwork(t, pgtest.Database(t))
+			b := &breaking{number: n}
+			way.through = func(to io.Writer) io.Writer { return newMessages(to, b.breaks) }
+			s, err := postgres.Open(t.Context(), url, slog.New(slog.DiscardHandler))
+			if reached = b.begin(-1) > n; reached == (err == nil) {
+				t.Errorf("failed %v: %v", reached, err)
+			}
+			if err != nil {
+				s = open(t, url)
+			}
+			if err := errors.Join(s.Ping(t.Context()), s.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// move moves a row into each of some tables, and does to the first all that can be done.
+func move(ctx context.Context, url string) error {
+	target, err := postgres.OpenTarget(ctx, url, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = target.Close(context.Background()) }() // it may have failed before
+	if _, err := target.Arrival(ctx); err != nil {
+		return err
+	}
+	var tables []postgres.Table
+	var rows, keys [][]any
+	for _, name := range []string{"accounts", "identities", "sessions", "passkeys", "backups", "device_requests"} {
+		table, err := target.Table(ctx, name)
+		if err != nil {
+			return err
+		}
+		row, key := []any{}, []any{}
+		for _, column := range table.Columns {
+			value := map[string]any{"text": "x", "bytea": []byte("x"), "bigint": int64(1), "integer": int64(1), "boolean": false}[column.Type]
+			if row = append(row, value); slices.Contains(table.Key, column.Name) {
+				key = append(key, value)
+			}
+		}
+		tables, rows, keys = append(tables, table), append(rows, row), append(keys, key)
+	}
+	if err := target.Begin(ctx, postgres.Arrival{Source: "here", Token: "token"}, tables); err != nil {
+		return err
+	}
+	for i, table := range tables {
+		next := [][]any{rows[i], nil}
+		if _, err := target.Copy(ctx, table, func() (row []any, err error) {
+			row, next = next[0], next[1:]
+			return row, nil
+		}); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(target.Index(ctx, tables), target.Relate(ctx)); err != nil {
+		return err
+	}
+	first := tables[0]
+	if err := target.Apply(ctx, first, keys[:1], rows[:1]); err != nil {
+		return err
+	}
+	if there, err := target.Read(ctx, first, keys[:1]); err != nil || len(there) != 1 {
+		return fmt.Errorf("%d rows: %w", len(there), err)
+	}
+	if err := target.All(ctx, first, func(next func() ([]any, error)) error {
+		_, err := next()
+		return err
+	}); err != nil {
+		return err
+	}
+	if _, err := target.Counts(ctx, tables[:1]); err != nil {
+		return err
+	}
+	if err := target.Settle(ctx, map[[2]string]int64{{"device_requests", "seq"}: 1}); err != nil {
+		return err
+	}
+	if err := target.Commit(ctx); err != nil {
+		return err
+	}
+	return target.Open(ctx)
+}
+
+// Whoever moves data in finds out what failed, and until the end nothing is there.
+func TestWhoMovesDataInIsToldOfAStatementThatFails(t *testing.T) {
+	t.Parallel()
+	b := openBrittle(t, pgtest.Database(t))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	url := b.url
+	before := b.Rows()
+	for n := 0; ; n++ {
+		heal := b.Break(n)
+		err := move(t.Context(), url)
+		if reached := heal(); !reached {
+			if err != nil || n == 0 {
+				t.Fatal(err)
+			}
+			return
+		}
+		if err == nil {
+			t.Errorf("statement %d failed, and nothing is said of it", n)
+		}
+		var committed bool
+		if err := b.direct.QueryRow(t.Context(), `SELECT to_regclass('moving_in') IS NOT NULL`).Scan(&committed); err != nil {
+			t.Fatal(err)
+		}
+		if !committed && !slices.Equal(before, b.Rows()) {
+			t.Errorf("statement %d failed, and something is there", n)
+		}
+	}
 }

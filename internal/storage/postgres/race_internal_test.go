@@ -204,7 +204,7 @@ func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
 			return s.LinkIdentity(ctx, authz.Identity{BAPID: "second", AccountID: "alice", CreatedAt: now}, "alice", event())
 		}},
 		{"saving a backup", func() error {
-			return s.SaveBackup(ctx, authz.Backup{BAPID: "second", AccountID: "alice", UpdatedAt: now}, event())
+			return s.SaveBackup(ctx, authz.Backup{BAPID: "second", AccountID: "alice", UpdatedAt: now}, "alice", event())
 		}},
 		{"signing in", func() error { return s.CreateSession(ctx, authz.NewSession{Session: session, Event: event()}) }},
 		{"approving", func() error {
