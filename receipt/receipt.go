@@ -21,7 +21,8 @@ const (
 	clockSkew = bitcoinauth.DefaultWindow
 )
 
-// Receipt is a signed approval: the request that was sent, whole.
+// Receipt is a signed approval: the request that was sent, whole. It is of a grant where
+// a server gave it out for one.
 type Receipt struct {
 	// BAPID is the identity that approved.
 	BAPID string
@@ -72,7 +73,7 @@ func (e *CheckError) Error() string { return fmt.Sprintf("check %q failed: %v", 
 
 func (e *CheckError) Unwrap() error { return e.Err }
 
-// Verified is what a good receipt proves.
+// Verified is what a good receipt proves: what was signed, and not that it was granted.
 type Verified struct {
 	Statement Statement
 	// PublicKey signed; compressed, hex. Its BAP id is Statement.BAPID.

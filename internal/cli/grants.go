@@ -187,7 +187,8 @@ func newReceiptVerify(env *Env) *cobra.Command {
 		Use:   "verify FILE",
 		Short: "Check a receipt, offline",
 		Long: `Check a receipt with nothing but the receipt: that its owner's key signed
-exactly this approval. No server is asked. - reads standard input.`,
+exactly this approval. No server is asked, so nothing is said of whether it was
+granted: receipt show fetches the receipts of grants alone. - reads standard input.`,
 		Example: `  countersign receipt verify receipt.json
   countersign receipt show GRANT | countersign receipt verify -`,
 		Args: cobra.ExactArgs(1),
@@ -206,8 +207,9 @@ exactly this approval. No server is asked. - reads standard input.`,
 			}
 			s := v.Statement
 			fmt.Fprintf(env.Stdout, "The receipt is good: %d checks passed.\n", len(v.Passed))
-			fmt.Fprintf(env.Stdout, "  approved by  %s\n  with key     %s\n  for client   %s\n  scope        %s\n  at server    %s\n  signed       %s\n  grant        %s\n",
+			fmt.Fprintf(env.Stdout, "  signed by    %s\n  with key     %s\n  for client   %s\n  scope        %s\n  at server    %s\n  signed       %s\n  grant        %s\n",
 				printable(s.BAPID), v.PublicKey, printable(s.ClientID), printable(s.Scope), printable(s.Issuer), v.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC"), printable(s.Nonce))
+			fmt.Fprintf(env.Stdout, "It shows what was signed. Whether that was granted, the server says: countersign receipt show %s\n", printable(s.Nonce))
 			return nil
 		},
 	}

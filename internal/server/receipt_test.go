@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -160,4 +161,47 @@ func TestN13_WhatLeavesNoReceiptApprovesNothing(t *testing.T) {
 		t.Errorf("%s", r.body)
 	}
 	h.approveSigned("alice", d.userCode)
+}
+
+// What is denied or refused was signed all the same, and whoever signed it has the
+// bytes. The server gives out none of them.
+func TestN13_OfWhatWasSignedAndNotGrantedNoReceiptIsHandedOut(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	start := func(number bool) (device, string) {
+		r := h.postForm(codePath, url.Values{"client_id": {"nobody"}, "number_match": {fmt.Sprint(number)}}).wantOK()
+		return device{r.text("device_code"), r.text("user_code"), "nobody"}, r.text("match_number")
+	}
+	for _, number := range []bool{true, false} {
+		d, right := start(number)
+		facts := h.signed("alice", http.MethodGet, "/api/auth/device/approval?user_code="+d.userCode, "").wantOK()
+		wrong := "BBBB"
+		if number {
+			match, _ := facts.members()["match"].(map[string]any)
+			offered, _ := match["numbers"].([]any)
+			wrong = fmt.Sprint(offered[slices.IndexFunc(offered, func(n any) bool { return n != right })])
+		}
+		body, err := json.Marshal(map[string]string{"userCode": d.userCode, "statement": facts.text("statement"), "match": wrong})
+		if err != nil {
+			t.Fatal(err)
+		}
+		denied, sent := h.sendApproval("alice", approvePath, string(body))
+		denied.wantError(http.StatusForbidden, "access_denied")
+		again, _ := h.sendApproval("alice", approvePath, string(body)) // signed a second time
+		again.wantError(http.StatusBadRequest, "invalid_request")
+		h.poll(d).wantError(http.StatusBadRequest, "access_denied")
+
+		v, err := receipt.Verify([]byte(sent))
+		if err != nil {
+			t.Fatalf("what was signed does not verify: %v", err)
+		}
+		h.send(http.MethodGet, "/api/grants/"+v.Statement.Nonce+"/receipt", "", "Cookie", cookie).wantError(http.StatusNotFound, "not_found")
+		h.signed("alice", http.MethodGet, "/api/grants/"+v.Statement.Nonce+"/receipt", "").wantError(http.StatusNotFound, "not_found")
+		if e := h.events(cookie)[0]; e.Kind != "denied" || e.GrantID != "" {
+			t.Errorf("number %v: told %+v", number, e)
+		}
+		if page := h.send(http.MethodGet, "/account", "", "Cookie", cookie).wantOK(); strings.Contains(page.body, "/receipt\"") {
+			t.Error("the page offers a receipt")
+		}
+	}
 }
