@@ -116,11 +116,9 @@ func (l *allowance) allowIn(name string, from Source, now time.Time) bool {
 	return l.take(now, []allowed{narrow, wide})
 }
 
-// left reports whether allowIn would allow one, and takes nothing.
+// left reports whether allowIn would allow one, and takes nothing. Of what is not
+// counted nothing was taken.
 func (l *allowance) left(name string, from Source, now time.Time) bool {
-	if !from.own() || l.every == 0 {
-		return true
-	}
 	narrow, wide := from.allowedIn(name)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -81,3 +81,41 @@ func TestWhatIsRememberedOfManyIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// To ask what is left says what taking would, whoever asks and whenever.
+func TestWhatIsLeftIsWhatCanBeTaken(t *testing.T) {
+	l, now := newAllowance(30), time.Unix(1_800_000_000, 0)
+	taken := 0
+	for i := range 4000 {
+		source := from(netip.AddrFrom4([4]byte{203, 0, byte(113 + i%2), byte(i * i % 5)}).String())
+		if i%7 == 0 {
+			source = from("10.1.2.3") // not counted
+		}
+		left, took := l.left("a", source, now), l.allowIn("a", source, now)
+		if left != took {
+			t.Fatalf("step %d: %v is left, %v was taken", i, left, took)
+		}
+		if took {
+			taken++
+		}
+		if i%40 == 0 {
+			now = now.Add(time.Duration(i%3) * 500 * time.Millisecond)
+		}
+	}
+	if taken < 100 || taken > 3900 {
+		t.Errorf("%d were taken: that shows nothing", taken)
+	}
+	if !newAllowance(0).left("a", from("203.0.113.7"), now) {
+		t.Error("nothing is left where there is no limit")
+	}
+}
+
+func TestAnAllowanceOutlastsTwoReadingsAndNoClockThatWasSetBack(t *testing.T) {
+	for back, allowed := range map[time.Duration]bool{0: false, readingsApart: false, readingsApart + 1: true, time.Hour: true} {
+		l, now := newAllowance(30), time.Unix(1_800_000_000, 0)
+		l.allowed(60, now, func(int) Source { return from("203.0.113.7") })
+		if l.allow(from("203.0.113.7"), now.Add(-back)) != allowed {
+			t.Errorf("set back by %v", back)
+		}
+	}
+}

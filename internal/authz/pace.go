@@ -70,7 +70,7 @@ func (p *pace) remember(r DeviceRequest, now time.Time, epoch uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c, ok := p.codes[r.DeviceCode]
-	if !ok || p.epoch != epoch || p.deaf {
+	if !ok || p.epoch != epoch {
 		return
 	}
 	c.pendingFor, c.spell, c.knownUntil = r.ClientID, p.spell, c.expires

@@ -59,8 +59,25 @@ func TestPaceForgetsWhatHasExpired(t *testing.T) {
 	p, now := newPace(0), time.Unix(1_700_000_000, 0)
 	p.accept(Hash{1}, now, time.Second, now.Add(time.Minute))
 	p.accept(Hash{2}, now, time.Second, now.Add(time.Hour))
-	p.forget(now.Add(2 * time.Minute))
+	if p.forget(now.Add(time.Minute)); len(p.codes) != 2 {
+		t.Errorf("%d codes are remembered while both live", len(p.codes))
+	}
+	p.forget(now.Add(time.Minute + time.Millisecond))
 	if len(p.codes) != 1 {
 		t.Errorf("%d codes are remembered", len(p.codes))
+	}
+}
+
+// A second, or a fifth of the interval, is forgiven to the millisecond, and the clock may
+// be set back by what readings are apart.
+func TestD26_HowEarlyAPollMayBe(t *testing.T) {
+	for interval, least := range map[time.Duration]time.Duration{5 * time.Second: 4 * time.Second, 30 * time.Second: 29 * time.Second, time.Second: 800 * time.Millisecond} {
+		for after, early := range map[time.Duration]bool{
+			least: false, least - time.Millisecond: true, 0: true, -readingsApart: true, -readingsApart - time.Millisecond: false,
+		} {
+			if told := polls(interval, time.Hour, time.Hour+after); told[1] != early {
+				t.Errorf("an interval of %v, after %v: %v", interval, after, told[1])
+			}
+		}
 	}
 }

@@ -29,8 +29,8 @@ func newRemembered[K comparable, V any](limit int) *remembered[K, V] {
 func (r *remembered[K, V]) get(key K, now time.Time) (V, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a, ok := r.answers[key]
-	return a.value, ok && !now.Before(a.since) && now.Before(a.until)
+	a := r.answers[key] // one that is not there was over long ago
+	return a.value, !now.Before(a.since) && now.Before(a.until)
 }
 
 func (r *remembered[K, V]) put(key K, value V, since, until time.Time) {

@@ -66,7 +66,7 @@ type shunned struct {
 
 func (x *shunned) has(network string) bool {
 	networks := x.networks.Load()
-	if networks == nil || len(*networks) == 0 {
+	if networks == nil {
 		return false
 	}
 	_, found := (*networks)[network]

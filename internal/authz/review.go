@@ -197,9 +197,5 @@ func CoarseNetwork(addr netip.Addr) string {
 	if addr.Is6() {
 		bits = 48
 	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return prefix.String()
+	return netip.PrefixFrom(addr, bits).Masked().String()
 }

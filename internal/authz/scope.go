@@ -151,9 +151,6 @@ func requestedScope(c Client, asked string) (string, error) {
 
 // withoutBarred takes out what the device grant never gives.
 func withoutBarred(scope string) string {
-	if len(notByDevice) == 0 {
-		return scope
-	}
 	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return notByDevice[s] }), " ")
 }
 

@@ -27,8 +27,7 @@ func CleanText(s string, limit int) string {
 		switch {
 		case unicode.IsSpace(r):
 			r, marks = ' ', 0
-		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Variation_Selector),
-			unicode.In(r, unicode.Zl, unicode.Zp), !unicode.IsGraphic(r):
+		case unicode.Is(unicode.Variation_Selector, r), !unicode.IsGraphic(r):
 			continue
 		case unicode.IsMark(r):
 			if marks++; marks > 2 {

@@ -96,10 +96,11 @@ func ParseUserCode(typed string) (string, bool) {
 	shortest, longest := codeLengths[0].letters, codeLengths[len(codeLengths)-1].letters
 	letters := make([]byte, 0, longest)
 	for _, r := range plainCode(typed) {
-		if r > unicode.MaxASCII || !strings.ContainsRune(userCodeAlphabet, r) || len(letters) == longest {
+		letter := strings.IndexRune(userCodeAlphabet, r)
+		if letter < 0 || len(letters) == longest {
 			return "", false
 		}
-		letters = append(letters, byte(r))
+		letters = append(letters, userCodeAlphabet[letter])
 	}
 	if len(letters) < shortest {
 		return "", false

@@ -114,8 +114,13 @@ func TestR02_OnlyTokensOfOursEndAGrant(t *testing.T) {
 		changed[i] ^= 1
 		h.postForm(tokenPath, refreshForm("pub-a", string(changed))).wantError(http.StatusBadRequest, "invalid_grant")
 	}
+	// Nor is one that is written in another way: a line break behind it is a mistake.
+	text := string(refresh)
+	for _, other := range []string{text + "\n", text[:9] + "\r\n" + text[9:], text + "=", text + "!", text[len("csr_"):], "csr_", "csr_AAAA", "csr_" + text} {
+		h.postForm(tokenPath, refreshForm("pub-a", other)).wantError(http.StatusBadRequest, "invalid_grant")
+	}
 	h.userInfo(tokens.text("access_token")).wantOK()
-	h.postForm(tokenPath, refreshForm("pub-a", string(refresh))).wantOK()
+	h.postForm(tokenPath, refreshForm("pub-a", text)).wantOK()
 }
 
 func TestA4_AGrantIsRefreshedSixtyTimesAMinute(t *testing.T) {

@@ -85,6 +85,14 @@ var deeds = map[string]func(h *house, who string) func() reply{
 		token := h.tokens("stored", "openid offline_access", who).text("refresh_token")
 		return func() reply { return h.postForm(tokenPath, refreshForm("stored", token)) }
 	},
+	"use a token that was replaced long ago": func(h *house, who string) func() reply {
+		first := h.tokens("stored", "openid offline_access", who).text("refresh_token")
+		for token, n := first, 0; n < 3; n++ {
+			h.advance(time.Minute)
+			token = h.postForm(tokenPath, refreshForm("stored", token)).wantOK().text("refresh_token")
+		}
+		return func() reply { return awaited(h.postForm(tokenPath, refreshForm("stored", first)), "invalid_grant") }
+	},
 	"revoke a refresh token": func(h *house, who string) func() reply {
 		token := h.tokens("stored", "openid offline_access", who).text("refresh_token")
 		return func() reply { return h.postForm(revokePath, url.Values{"client_id": {"stored"}, "token": {token}}) }
@@ -382,8 +390,8 @@ func TestWhatFailsOfTheStoreOrTheRandomnessFailsTheDeed(t *testing.T) {
 						h.random.left.Store(n)
 						return func() { h.random.left.Store(-1) }
 					})
-					if r.status != http.StatusInternalServerError {
-						t.Errorf("with %d of %d draws: %d %s", n, draws, r.status, r.body)
+					if r.status != http.StatusInternalServerError || len(h.lines("panic")) > 0 {
+						t.Errorf("with %d of %d draws: %d %s, panics: %v", n, draws, r.status, r.body, h.lines("panic"))
 					}
 				}
 				tables := []string{}

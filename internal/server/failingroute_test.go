@@ -483,6 +483,8 @@ func (f *frail) wrong(r reply, route string, strike *fault) string {
 	}
 	ids := requestIDs.FindAllStringSubmatch(log, -1)
 	switch {
+	case len(f.lines("panic")) > 0:
+		return fmt.Sprint("it panicked: ", f.lines("panic")[0]["cause"])
 	case r.status != status:
 		return fmt.Sprintf("answered %d %.200s, want %d", r.status, r.body, status)
 	case strings.Contains(r.body+fmt.Sprint(r.header), deadStore):

@@ -1,0 +1,72 @@
+package authz
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+func TestAKeyThatIsNotOneIsNotUsed(t *testing.T) {
+	secrets, err := deriveSecrets(make([]byte, SecretLength))
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := deriveSecrets([]byte("another secret of thirty-two bytes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := newSigningKey(jose.ES256, secrets, time.Now(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ring, err := openKeys([]SigningKey{good}, secrets); err != nil || len(ring.order) != 1 {
+		t.Fatalf("%v", err)
+	}
+	noKey, err := secrets.sealKeyFor("x", []byte("no key"), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		key   SigningKey
+		other bool // another secret is to blame
+	}{
+		"another id":             {SigningKey{ID: "x", Algorithm: good.Algorithm, Sealed: good.Sealed}, true},
+		"cut":                    {SigningKey{ID: good.ID, Algorithm: good.Algorithm, Sealed: good.Sealed[:5]}, true},
+		"nothing":                {SigningKey{ID: good.ID, Algorithm: good.Algorithm}, true},
+		"no key inside":          {SigningKey{ID: "x", Algorithm: good.Algorithm, Sealed: noKey}, false},
+		"for another algorithm":  {SigningKey{ID: good.ID, Algorithm: string(jose.RS256), Sealed: good.Sealed}, false},
+		"for an algorithm of no": {SigningKey{ID: good.ID, Algorithm: "XS256", Sealed: good.Sealed}, false},
+	} {
+		if _, err := openKeys([]SigningKey{good, c.key}, secrets); err == nil || errors.Is(err, ErrOtherSecret) != c.other {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := openKeys([]SigningKey{good}, others); !errors.Is(err, ErrOtherSecret) {
+		t.Errorf("another secret: %v", err)
+	}
+}
+
+func TestAKeyIsMadeOfAKnownAlgorithmAndOfRandomness(t *testing.T) {
+	secrets, err := deriveSecrets(make([]byte, SecretLength))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newSigningKey("XS256", secrets, time.Now(), rand.Reader); err == nil {
+		t.Error("of an algorithm that nobody knows")
+	}
+	if _, err := newSigningKey(jose.ES256, secrets, time.Now(), iotest.ErrReader(io.ErrUnexpectedEOF)); err == nil {
+		t.Error("without randomness")
+	}
+	ring, err := openKeys(nil, secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.sign(jose.ES256, accessTokenType, nil); err == nil {
+		t.Error("signed without a key")
+	}
+}

@@ -1,0 +1,91 @@
+package authz
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestEveryPollThatWaitsForADecisionIsWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, code := newWaiting(), Hash{1}
+		gone, first, second := w.subscribe(code), w.subscribe(code), w.subscribe(code)
+		other := w.subscribe(Hash{2})
+		gone.leave()
+		woken := 0
+		for _, mine := range []*waiter{first, second} {
+			go func() {
+				if ok, err := mine.wait(t.Context(), time.After(time.Hour)); ok && err == nil {
+					woken++
+				}
+			}()
+		}
+		synctest.Wait()
+		w.decided(code)
+		synctest.Wait()
+		if woken != 2 {
+			t.Errorf("%d of 2 were woken", woken)
+		}
+		first.again()
+		w.all()
+		for name, mine := range map[string]*waiter{"woken once more": first, "of another code": other} {
+			if ok, _ := mine.wait(t.Context(), time.After(time.Hour)); !ok {
+				t.Errorf("%s: not woken by all", name)
+			}
+		}
+		for _, mine := range []*waiter{first, second, other} {
+			mine.leave()
+		}
+		if len(w.waiters) != 0 {
+			t.Errorf("%d codes are waited for by nobody", len(w.waiters))
+		}
+		w.subscribe(code).leave()
+		if len(w.waiters) != 0 {
+			t.Error("who leaves leaves something behind")
+		}
+	})
+}
+
+// told are other servers as far as they are heard of: what the test says of them.
+type told func(ctx context.Context, heard func(Decided), deaf func(bool))
+
+func (o told) Watch(ctx context.Context, heard func(Decided), deaf func(bool)) { o(ctx, heard, deaf) }
+
+func TestWhoCouldNotHearTheOthersLooksAtWhatWasMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Service{pace: newPace(trustOthers), waiting: newWaiting()}
+		ctx, stop := context.WithCancel(t.Context())
+		say := make(chan bool)
+		s.hear(ctx, told(func(ctx context.Context, heard func(Decided), deaf func(bool)) {
+			for {
+				select {
+				case now := <-say:
+					deaf(now)
+				case <-ctx.Done():
+					return
+				}
+			}
+		}))
+		if !s.pace.deaf {
+			t.Error("the others are heard before they are")
+		}
+		mine := s.waiting.subscribe(Hash{1})
+		for _, deaf := range []bool{true, false} {
+			say <- deaf
+			synctest.Wait()
+			select {
+			case <-mine.woken:
+				if deaf {
+					t.Error("woken when the others went away")
+				}
+			default:
+				if !deaf {
+					t.Error("not woken when they were heard again")
+				}
+			}
+		}
+		stop()
+		s.behind.Wait()
+	})
+}
