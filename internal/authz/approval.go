@@ -77,7 +77,7 @@ func (s *Service) OpenDevice(ctx context.Context, owner Owner, asker Asker, type
 			return "", DeviceRequest{}, err
 		}
 	}
-	if r.State == Pending && !cancelled(r) {
+	if r.State == Pending {
 		if r, _, err = s.asOfNow(ctx, r); err != nil {
 			return "", DeviceRequest{}, err
 		}

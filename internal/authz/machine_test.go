@@ -48,6 +48,8 @@ const (
 // of it, whose requests are the same.
 type world struct {
 	service  *authz.Service // the first of services
+	store    authz.Store    // of the last of them
+	settings authz.Settings
 	services []*authz.Service
 	clock    *clock
 	owners   []authz.Owner
@@ -58,18 +60,19 @@ type world struct {
 func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world {
 	tb.Helper()
 	w := &world{clock: newClock()}
-	settings := authz.Settings{
+	settings := &w.settings
+	*settings = authz.Settings{
 		Issuer: issuer, DeviceCodeLifetime: codeLifetime, PollInterval: pollInterval, AccessTokenLifetime: time.Hour,
 		RefreshIdleLifetime: 24 * time.Hour, RefreshLifetime: 240 * time.Hour, RefreshGrace: 30 * time.Second,
 		SessionLifetime: 24 * time.Hour, OpenClients: true, SignUp: true, PendingLimit: 1_000_000,
 	}
 	for _, c := range change {
-		c(&settings)
+		c(settings)
 	}
 	for _, open := range databases(tb, dir) {
 		store, others := open()
 		service, err := authz.New(context.Background(), authz.Options{
-			Store: store, Others: others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: w.clock.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
+			Store: store, Others: others, Settings: *settings, Secret: make([]byte, authz.SecretLength), Clock: w.clock.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			tb.Fatal(err)
@@ -80,7 +83,7 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 				tb.Error(err)
 			}
 		})
-		w.services = append(w.services, service)
+		w.services, w.store = append(w.services, service), store
 	}
 	w.service = w.services[0]
 	for seed := range 3 {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"countersign.dev/internal/authz"
@@ -74,5 +75,42 @@ func TestK03_ADecisionAtTheSameTimeAsTheLastOpeningStands(t *testing.T) {
 		case err != nil && (!promised(err) || redeemed == nil):
 			t.Errorf("approving got %v, the device %v", err, redeemed)
 		}
+	}
+}
+
+// What became of a request that nobody may use is said as it is.
+func TestK03_WhoLooksIsToldWhatBecameOfARequest(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	says := func(err error, code authz.Code, words string) {
+		t.Helper()
+		refusal := new(authz.Error)
+		if !errors.As(err, &refusal) || refusal.Code != code || !strings.Contains(refusal.Description, words) {
+			t.Errorf("got %v, want %s and %q", err, code, words)
+		}
+	}
+	d, err := w.service.StartDevice(t.Context(), client("my-app"), authz.DeviceAsk{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = w.service.StartReview(t.Context(), w.owners[0], asker, d.UserCode)
+	says(err, authz.NotOpened, "not opened yet")
+	if _, r, err := w.service.OpenDevice(t.Context(), w.owners[0], asker, d.UserCode, false); err != nil || r.AccountID != "" {
+		t.Errorf("looking without claiming: %q %v", r.AccountID, err)
+	}
+	for owner := range w.owners[:2] {
+		_, _, err = w.service.OpenDevice(t.Context(), w.owners[owner], asker, d.UserCode, true)
+	}
+	says(err, authz.Forbidden, "opened by somebody else")
+	_, err = w.service.ApproveDevice(t.Context(), w.owners[1], asker, authz.Decision{UserCode: d.UserCode})
+	says(err, authz.Forbidden, "opened by somebody else")
+	for range 2 { // the third account cancels it
+		_, _, err = w.service.OpenDevice(t.Context(), w.owners[2], asker, d.UserCode, true)
+		says(err, authz.Forbidden, "too many people")
+	}
+	for _, owner := range w.owners {
+		_, err = w.service.ApproveDevice(t.Context(), owner, asker, authz.Decision{UserCode: d.UserCode})
+		says(err, authz.Forbidden, "too many people")
+		_, err = w.service.ReviewDevice(t.Context(), owner, asker, d.UserCode, "")
+		says(err, authz.Forbidden, "too many people")
 	}
 }

@@ -521,3 +521,10 @@ func TestWhatIsNoTextIsRefused(t *testing.T) {
 	h.send(http.MethodPost, codePath, `{"client_id":"pub-a","nonce":"a\u0000b"}`, "Content-Type", "application/json").wantError(http.StatusBadRequest, "invalid_request")
 	h.send(http.MethodPost, codePath, `{"client_id":"pub-a","nonce":"aéb"}`, "Content-Type", "application/json").wantOK()
 }
+
+func TestD09_AScopeThatIsAskedForTwiceIsGrantedOnce(t *testing.T) {
+	h := newHouse(t)
+	if got := h.tokens("pub-a", "openid profile openid  profile", "alice").text("scope"); got != "openid profile" {
+		t.Errorf("%q", got)
+	}
+}

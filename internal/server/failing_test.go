@@ -1,33 +1,37 @@
 package server_test
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"zombiezen.com/go/sqlite"
+	driver "zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/sqlite"
 )
 
 // breaker makes every statement about a table fail.
 type breaker struct {
 	t    testing.TB
-	conn *sqlite.Conn
+	conn *driver.Conn
 }
 
 func (h *house) breaker() breaker {
 	h.t.Helper()
-	conn, err := sqlite.OpenConn(h.path, sqlite.OpenReadWrite)
+	conn, err := driver.OpenConn(h.path, driver.OpenReadWrite)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -37,7 +41,7 @@ func (h *house) breaker() breaker {
 	return b
 }
 
-func (b breaker) do(statement string, row func(*sqlite.Stmt) error) {
+func (b breaker) do(statement string, row func(*driver.Stmt) error) {
 	b.t.Helper()
 	if err := sqlitex.Execute(b.conn, statement, &sqlitex.ExecOptions{ResultFunc: row}); err != nil {
 		b.t.Fatal(err)
@@ -47,7 +51,7 @@ func (b breaker) do(statement string, row func(*sqlite.Stmt) error) {
 // tables are all there are.
 func (b breaker) tables() (names []string) {
 	b.t.Helper()
-	b.do("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name", func(r *sqlite.Stmt) error {
+	b.do("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name", func(r *driver.Stmt) error {
 		names = append(names, r.ColumnText(0))
 		return nil
 	})
@@ -255,11 +259,8 @@ var deeds = map[string]func(h *house, who string) func() reply{
 		}
 	},
 	"remove a backup": func(h *house, who string) func() reply {
-		cookie := h.signIn(who)
 		h.saveBackup(who, aBackup(h.t)).wantOK()
-		return func() reply {
-			return h.postJSON(backupPath+"/remove", map[string]any{"bapId": bapIDOf(h.t, who)}, "Cookie", cookie)
-		}
+		return func() reply { return h.signed(who, http.MethodPost, backupPath+"/remove", `{"aud":"`+testIssuer+`","bapId":"`+bapIDOf(h.t, who)+`"}`) }
 	},
 }
 
@@ -422,19 +423,46 @@ func TestWhatFailsOfTheStoreOrTheRandomnessFailsTheDeed(t *testing.T) {
 	}
 }
 
-func TestAServerDoesNotStartOnADatabaseThatFails(t *testing.T) {
-	onlySQLite(t)
+func TestAServerDoesNotStartOnAStoreThatFails(t *testing.T) {
 	h := newHouse(t)
-	b := h.breaker()
-	for _, table := range []string{"signing_keys", "clients", "device_requests", "reports"} {
-		mend := b.broken(table)
-		service, err := authz.New(t.Context(), authz.Options{
-			Store: h.store, Settings: h.settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: h.random, Log: slog.New(slog.DiscardHandler),
-		})
-		if err == nil {
-			service.Close()
-			t.Errorf("it started without %s", table)
+	start := func(kept int, f *fault) (calls []string, err error) {
+		t.Helper()
+		keys, err := h.store.SigningKeys(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
-		mend()
+		slices.SortFunc(keys, func(a, b authz.SigningKey) int { return -strings.Compare(a.Algorithm, b.Algorithm) }) // RS256 first: it takes long
+		lite, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "countersign.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lite.Close()
+		if _, err := lite.AddSigningKeys(t.Context(), keys[:kept]); err != nil {
+			t.Fatal(err)
+		}
+		store := &failing{Store: lite}
+		calls = store.during(f, func(ctx context.Context) {
+			var service *authz.Service
+			service, err = authz.New(ctx, authz.Options{
+				Store: store, Settings: h.settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: h.random, Log: slog.New(slog.DiscardHandler),
+			})
+			if err == nil {
+				service.Close()
+			}
+		})
+		return calls, err
+	}
+	for _, kept := range []int{2, 3} {
+		calls, err := start(kept, nil)
+		if err != nil || len(calls) == 0 {
+			t.Fatalf("%v %v", calls, err)
+		}
+		made := map[string]int{}
+		for _, method := range calls {
+			made[method]++
+			if _, err := start(kept, &fault{method, made[method], false, errDead}); !errors.Is(err, errDead) {
+				t.Errorf("without call %d of %s it started: %v", made[method], method, err)
+			}
+		}
 	}
 }

@@ -108,7 +108,9 @@ var refused = map[string]map[string]func(*frail) call{
 		return f.by("nobody", http.MethodPost, passkeysPath, map[string]any{"aud": testIssuer, "ceremony": c.Ceremony, "credential": a.create(c.Options)}, "Cookie", f.cookie)
 	}},
 	"GET /api/backup":         {"not there": func(f *frail) call { return f.get(backupPath + "?bapId=none") }},
-	"POST /api/backup/remove": {"not there": func(f *frail) call { return f.own(backupPath+"/remove", map[string]any{"bapId": "none"}) }},
+	"POST /api/backup/remove": {"not there": func(f *frail) call {
+		return f.by("alice", http.MethodPost, backupPath+"/remove", map[string]any{"aud": testIssuer, "bapId": "none"})
+	}},
 	"POST /api/backup": {"of an identity that is not theirs": func(f *frail) call {
 		return f.by("alice", http.MethodPost, backupPath, map[string]any{"aud": testIssuer, "bapId": "none", "encryptedBackup": aBackup(f.t)})
 	}},

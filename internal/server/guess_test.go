@@ -331,3 +331,39 @@ func TestB02_ManyPendingRequestsMakeCodesLonger(t *testing.T) {
 	h.approveSigned("alice", d.userCode)
 	h.poll(d).wantOK()
 }
+
+// Who signs each guess waits for no stranger's, and for their own all the same.
+func TestD34_ManySignedGuessesAtOnceCountLikeOneAfterTheOther(t *testing.T) {
+	for name, c := range map[string]struct {
+		who   func(i int) string
+		limit int32
+	}{
+		"one account from everywhere": {func(int) string { return "mallory" }, 5},
+		"ever new keys at one place":  {func(i int) string { return fmt.Sprintf("key %d", i) }, 10},
+	} {
+		h := newHouse(t)
+		if c.limit == 10 {
+			h.from("203.0.113.9")
+		}
+		requests := make([]call, 20)
+		for i := range requests {
+			target := "/api/auth/device/approval?aud=" + url.QueryEscape(testIssuer) + "&user_code=" + wrong(i)
+			requests[i] = call{http.MethodGet, target, "", []string{bitcoinauth.Header, h.sign(c.who(i), target, "")}}
+		}
+		var lookedUp atomic.Int32
+		var together sync.WaitGroup
+		for _, request := range requests {
+			together.Go(func() {
+				if r := h.do(t.Context(), request); r.status == http.StatusBadRequest {
+					lookedUp.Add(1)
+				} else if r.status != http.StatusTooManyRequests {
+					t.Errorf("answered %d %s", r.status, r.body)
+				}
+			})
+		}
+		together.Wait()
+		if n := lookedUp.Load(); n != c.limit {
+			t.Errorf("%s: %d of %d wrong codes at once were looked up", name, n, len(requests))
+		}
+	}
+}

@@ -397,3 +397,25 @@ func FuzzAuthenticators(f *testing.F) {
 		}
 	})
 }
+
+// What is kept of a passkey and cannot be read is a failure of ours, and says nothing of
+// who signs in.
+func TestAPasskeyThatCannotBeReadIsNoRefusal(t *testing.T) {
+	h := newHouse(t)
+	a := newAuthenticator(t)
+	cookie := h.signIn("alice")
+	owner := h.ownerOf(cookie)
+	a.handle = []byte(owner.AccountID)
+	spoilt := authz.Passkey{
+		ID: b64(a.id), AccountID: owner.AccountID, BAPID: owner.BAPID, MemberKey: owner.MemberKey, CreatedAt: h.now(), Credential: []byte(`{"id":`),
+	}
+	if err := h.store.AddPasskey(t.Context(), spoilt, 20, authz.Event{ID: "added", AccountID: owner.AccountID, At: h.now(), Kind: authz.EventPasskeyAdded}); err != nil {
+		t.Fatal(err)
+	}
+	h.passkeySignIn(a).wantError(http.StatusInternalServerError, "server_error")
+	h.postJSON(passkeyOptionsPath, map[string]any{}, "Cookie", cookie).wantError(http.StatusInternalServerError, "server_error")
+	if lines := h.lines("panic"); len(lines) > 0 {
+		t.Errorf("%v", lines)
+	}
+	h.postJSON(passkeysPath+"/"+b64(a.id)+"/remove", map[string]any{}, "Cookie", cookie).wantOK() // and can be taken out
+}

@@ -343,3 +343,23 @@ func TestTheNonceOfTheDeviceRequestIsEchoed(t *testing.T) {
 		t.Errorf("%v", payload)
 	}
 }
+
+func TestR06_AScopeThatNamesNoneIsNone(t *testing.T) {
+	h := newHouse(t)
+	refresh := h.tokens("pub-a", "openid offline_access", "alice").text("refresh_token")
+	form := refreshForm("pub-a", refresh)
+	form.Set("scope", " ")
+	h.postForm(tokenPath, form).wantError(http.StatusBadRequest, "invalid_scope")
+	h.postForm(tokenPath, refreshForm("pub-a", refresh)).wantOK()
+}
+
+// Where there is no key to sign one with, there is no half of an answer.
+func TestAClientOfAnUnknownAlgorithmGetsNoTokens(t *testing.T) {
+	h := newHouse(t, with(authz.Client{ID: "odd", IDTokenAlg: "HS256"}))
+	d := h.ask("odd", "openid")
+	h.approve(h.signIn("alice"), d.userCode)
+	h.poll(d).wantError(http.StatusInternalServerError, "server_error")
+	if lines := h.lines("panic"); len(lines) > 0 {
+		t.Errorf("%v", lines)
+	}
+}
