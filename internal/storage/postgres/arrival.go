@@ -27,7 +27,7 @@ type queries interface {
 // arrival returns the note, or nil.
 func arrival(ctx context.Context, c queries) (*Arrival, error) {
 	var there bool
-	if err := c.QueryRow(ctx, `SELECT to_regclass(quote_ident(current_schema()) || '.moving_in') IS NOT NULL`).Scan(&there); err != nil || !there {
+	if err := c.QueryRow(ctx, `SELECT to_regclass(quote_ident(current_schema()) || '.moving_in') IS NOT NULL`).Scan(&there); !there {
 		return nil, err
 	}
 	var a Arrival

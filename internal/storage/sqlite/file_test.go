@@ -311,12 +311,28 @@ func TestTwoServersOnOneDataDirectoryTheSecondRefuses(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatCannotBeLockedIsNotTakenForALockedOne(t *testing.T) {
+func TestADirectoryThatIsNotThereIsSaidNotToBe(t *testing.T) {
 	nowhere := filepath.Join(t.TempDir(), "nowhere")
-	for what, lock := range map[string]func(string) (func() error, error){"server": sqlite.Lock, "move": sqlite.LockMove} {
-		if _, err := lock(nowhere); !errors.Is(err, fs.ErrNotExist) {
+	for what, use := range map[string]func() error{
+		"locking it for a server": func() error { _, err := sqlite.Lock(nowhere); return err },
+		"locking it for a move":   func() error { _, err := sqlite.LockMove(nowhere); return err },
+		"opening": func() error {
+			_, err := sqlite.Open(t.Context(), filepath.Join(nowhere, "countersign.db"))
+			return err
+		},
+	} {
+		if err := use(); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+func TestWhoeverHasGoneOpensNothing(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if s, err := sqlite.Open(gone, filepath.Join(t.TempDir(), "countersign.db")); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+		_ = s.Close()
 	}
 }
 

@@ -121,7 +121,7 @@ func revokeGrant(c *sqlite.Conn, id string, now time.Time, e authz.Event) error 
 func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (n int, err error) {
 	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		n, err = exec(c, `UPDATE grants SET revoked_at = ?1 WHERE account_id = ?2 AND revoked_at = 0 AND expires_at > ?1`, now, accountID)
-		if err != nil || n == 0 {
+		if n == 0 {
 			return err
 		}
 		return insertEvent(c, e)

@@ -182,7 +182,7 @@ func (s *Store) remove(ctx context.Context, o over, before time.Time, limit int)
 		return err
 	})
 	switch {
-	case err != nil || !some:
+	case !some:
 		return 0, err
 	case o == overRequests:
 		return s.sweepDeviceRequests(ctx, before, limit)

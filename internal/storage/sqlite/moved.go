@@ -55,7 +55,7 @@ func mark(c *sqlite.Conn, m MovedError) error {
 // movedTo returns where a file's data was moved, or nil.
 func movedTo(c *sqlite.Conn) (moved *MovedError, err error) {
 	there, err := hasTable(c, "moved")
-	if err != nil || !there {
+	if !there {
 		return nil, err
 	}
 	err = sqlitex.ExecuteTransient(c, `SELECT place, at, token FROM moved`, &sqlitex.ExecOptions{ResultFunc: func(r *sqlite.Stmt) error {
@@ -91,7 +91,7 @@ func tableNames(c *sqlite.Conn) (names []string, err error) {
 }
 
 func hasTable(c *sqlite.Conn, name string) (there bool, err error) {
-	err = sqlitex.ExecuteTransient(c, `SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`, &sqlitex.ExecOptions{
+	err = sqlitex.ExecuteTransient(c, `SELECT 1 FROM sqlite_schema WHERE name = ?`, &sqlitex.ExecOptions{
 		Args:       []any{name},
 		ResultFunc: func(*sqlite.Stmt) error { there = true; return nil },
 	})
@@ -102,7 +102,7 @@ func hasTable(c *sqlite.Conn, name string) (there bool, err error) {
 // every change for nobody. A move that is under way is left alone.
 func forgetMove(c *sqlite.Conn, dir string) error {
 	left, err := hasTable(c, changesTable)
-	if err != nil || !left {
+	if !left {
 		return err
 	}
 	release, err := LockMove(dir)

@@ -106,7 +106,7 @@ func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.T
 func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.Event) (n int, err error) {
 	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		n, err = exec(c, `DELETE FROM sessions WHERE account_id = ? AND token <> ? AND expires_at > ?`, accountID, keep, now)
-		if err != nil || n == 0 {
+		if n == 0 {
 			return err
 		}
 		return insertEvent(c, e)

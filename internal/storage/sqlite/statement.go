@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ func exec(c *sqlite.Conn, statement string, args ...any) (int, error) {
 		return 0, err
 	}
 	_, err = s.Step()
-	if err := errors.Join(err, reset(s, err)); err != nil {
+	if err := cmp.Or(err, s.Reset()); err != nil { // which repeats what the step said
 		return 0, err
 	}
 	return c.Changes(), nil
@@ -36,7 +37,7 @@ func query(c *sqlite.Conn, row func(s *sqlite.Stmt), statement string, args ...a
 	for {
 		more, err := s.Step()
 		if err != nil {
-			return false, errors.Join(err, reset(s, err))
+			return false, cmp.Or(err, s.Reset())
 		}
 		if !more {
 			return found, s.Reset()
@@ -55,14 +56,6 @@ func one(c *sqlite.Conn, row func(s *sqlite.Stmt), statement string, args ...any
 		return authz.ErrNotFound
 	}
 	return err
-}
-
-// reset makes a statement ready again; it repeats the error of the step before.
-func reset(s *sqlite.Stmt, stepped error) error {
-	if err := s.Reset(); err != nil && stepped == nil {
-		return err
-	}
-	return nil
 }
 
 func prepare(c *sqlite.Conn, statement string, args []any) (*sqlite.Stmt, error) {

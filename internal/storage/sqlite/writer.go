@@ -131,9 +131,7 @@ func (w *writer) commit(writes []*write) bool {
 }
 
 func (w *writer) rollback() {
-	if !w.conn.AutocommitEnabled() {
-		_, _ = exec(w.conn, `ROLLBACK`) // nothing was promised to anyone
-	}
+	_, _ = exec(w.conn, `ROLLBACK`) // SQLite may have done it, and nothing was promised to anyone
 }
 
 func failAll(writes []*write, err error) {

@@ -153,6 +153,43 @@ func TestAFailureLeavesTheNeighboursInItsGroupAlone(t *testing.T) {
 	}
 }
 
+// A savepoint that cannot be made is its write's trouble; one that cannot be ended is
+// that of all, and nobody is told what another was told.
+func TestASavepointThatFailsLeavesNothingHalfDone(t *testing.T) {
+	s := open(t)
+	authorize := func(a sqlite.Authorizer) func() error {
+		return func() error {
+			return s.writer.do(t.Context(), single, func(c *sqlite.Conn) error { return c.SetAuthorizer(a) })
+		}
+	}
+	for n, all := range []bool{false, true, true} { // SAVEPOINT, ROLLBACK TO, RELEASE
+		seen := 0
+		fails := sqlite.AuthorizeFunc(func(a sqlite.Action) sqlite.AuthResult {
+			if a.Type() == sqlite.OpSavepoint {
+				if seen++; seen == n+1 {
+					return sqlite.AuthResultDeny
+				}
+			}
+			return sqlite.AuthResultOK
+		})
+		errs := together(t, s,
+			authorize(fails),
+			func() error { return s.RemoveClient(t.Context(), "nobody", time.Now()) },
+			authorize(nil),
+			func() error { return s.CreateDeviceRequest(t.Context(), numbered(n)) },
+		)
+		if err := errs[1]; err == nil || authz.Promised(err) {
+			t.Errorf("savepoint %d: %v", n, err)
+		}
+		if err := errs[3]; (err != nil) != all || authz.Promised(err) || s.has(t, n) == all {
+			t.Errorf("savepoint %d: its neighbour is told %v", n, err)
+		}
+		if err := authorize(nil)(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAWriteWhoseCallerLeftTheQueueDoesNotRun(t *testing.T) {
 	s := open(t)
 	ctx, leave := context.WithCancel(t.Context())
