@@ -1,20 +1,53 @@
 package authz
 
-import "context"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // Grants returns a page of what the owner allowed, newest first, dead or alive, and
-// whether there are more behind it.
+// whether there are more behind it. What is alive has the scope that its tokens carry
+// now.
 func (s *Service) Grants(ctx context.Context, owner Owner, skip, limit int) (page []Grant, more bool, err error) {
-	list, err := s.store.Grants(ctx, owner.AccountID, GrantList{Skip: skip, Limit: limit + 1})
-	page, more = onePage(list, limit)
-	return page, more, err
+	return s.grants(ctx, owner, GrantList{Skip: skip, Limit: limit + 1})
 }
 
 // LivingGrants is Grants for those that are neither revoked nor expired.
 func (s *Service) LivingGrants(ctx context.Context, owner Owner, skip, limit int) (page []Grant, more bool, err error) {
-	list, err := s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: s.now(), Skip: skip, Limit: limit + 1})
-	page, more = onePage(list, limit)
+	return s.grants(ctx, owner, GrantList{AliveAt: s.now(), Skip: skip, Limit: limit + 1})
+}
+
+// grants returns a list but for its last, which only says that there is more.
+func (s *Service) grants(ctx context.Context, owner Owner, l GrantList) (page []Grant, more bool, err error) {
+	list, err := s.store.Grants(ctx, owner.AccountID, l)
+	page, more = onePage(list, l.Limit-1)
+	now := s.now()
+	for i := range page {
+		if err == nil {
+			page[i], err = s.asItIs(ctx, page[i], now)
+		}
+	}
 	return page, more, err
+}
+
+// asItIs is a grant that lives with the scope that its tokens carry now: what its
+// client may have as it is registered now, and nothing where the client is gone. One
+// that is over is what it was.
+func (s *Service) asItIs(ctx context.Context, g Grant, now time.Time) (Grant, error) {
+	if !g.AliveAt(now) {
+		return g, nil
+	}
+	c, err := s.client(ctx, g.ClientID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		g.Scope = ""
+	case err != nil:
+		return Grant{}, err
+	default:
+		g.Scope = c.mayHave(g.Scope)
+	}
+	return g, nil
 }
 
 // onePage leaves out what is behind a page of a list that has one more if there is more.

@@ -163,7 +163,9 @@ type Outcome struct {
 func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (Outcome, error) {
 	g, err := s.store.Grant(ctx, requestID)
 	if err == nil && g.AccountID == owner.AccountID {
-		return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Alive: g.AliveAt(s.now())}, nil
+		now := s.now()
+		g, err = s.asItIs(ctx, g, now)
+		return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Alive: g.AliveAt(now)}, err
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Outcome{}, err

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -240,5 +241,71 @@ func TestAClientThatNeedsASignatureNowNeedsItForWhatIsPending(t *testing.T) {
 			t.Errorf("%s", r.body)
 		}
 		h.approveSigned("alice", d.userCode)
+	}
+}
+
+// TestAnOwnerSeesWhatTheTokensOfAGrantCarryNow looks wherever an owner is shown a
+// grant. One that is over is shown as it was allowed.
+func TestAnOwnerSeesWhatTheTokensOfAGrantCarryNow(t *testing.T) {
+	for name, change := range map[string]struct {
+		from, to *authz.Client
+		closed   bool // to clients that nobody registered, from then on
+		left     string
+	}{
+		"registered for less":                         {powerfulClient(nil), powerfulClient(func(c *authz.Client) { c.Scope = "openid offline_access" }), false, "openid offline_access"},
+		"registered for other scopes":                 {powerfulClient(nil), powerfulClient(func(c *authz.Client) { c.Scope = "email repo:write" }), false, ""},
+		"registered for less than anybody may have":   {nil, powerfulClient(func(c *authz.Client) { c.Scope = "openid" }), false, "openid"},
+		"taken out of the configuration":              {powerfulClient(nil), nil, false, "openid profile"},
+		"taken out of it where others are refused":    {powerfulClient(nil), nil, true, ""},
+		"as it was, and more, which was not asked of": {powerfulClient(nil), powerfulClient(func(c *authz.Client) { c.Scope += " email" }), false, powerful},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.register("configuration", "tool", change.from)
+			d := h.ask("tool", powerful)
+			allowed := powerful
+			if change.from == nil {
+				allowed = "openid profile" // which is what it is narrowed to
+			}
+			grant := h.approveSigned("alice", d.userCode)
+			tokens := h.poll(d).wantOK()
+			cookie := h.signIn("alice")
+			shown := func() string {
+				var list struct{ Grants []struct{ ID, Scope string } }
+				r := h.send(http.MethodGet, "/api/grants", "", "Cookie", cookie).wantOK()
+				if err := json.Unmarshal([]byte(r.body), &list); err != nil || len(list.Grants) != 1 || list.Grants[0].ID != grant {
+					t.Fatalf("%v: %s", err, r.body)
+				}
+				return list.Grants[0].Scope
+			}
+			if got := shown(); got != allowed {
+				t.Errorf("before: %q", got)
+			}
+			h.settings.OpenClients = !change.closed
+			h.register("configuration", "tool", change.to)
+			if got := shown(); got != change.left {
+				t.Errorf("%q, want %q", got, change.left)
+			}
+			for _, address := range []string{"/account", "/device/done/" + grant} {
+				page := h.send(http.MethodGet, address, "", "Cookie", cookie).wantOK().body
+				if strings.Contains(page, "admin:all") != strings.Contains(change.left, "admin:all") || strings.Contains(page, "Nothing any more") != (change.left == "") {
+					t.Errorf("%s shows\n%s", address, page)
+				}
+			}
+			// And this is what they do.
+			info := h.userInfo(tokens.text("access_token"))
+			if (info.status == http.StatusOK) != strings.Contains(change.left, "openid") || (info.text("bap_id") != "") != strings.Contains(change.left, "profile") {
+				t.Errorf("userinfo: %d %s", info.status, info.body)
+			}
+			if strings.Contains(change.left, "offline_access") {
+				if fresh := h.postForm(tokenPath, refreshForm("tool", tokens.text("refresh_token"))).wantOK(); fresh.text("scope") != change.left {
+					t.Errorf("a refresh gives %q", fresh.text("scope"))
+				}
+			}
+			h.postJSON("/api/grants/"+grant+"/revoke", map[string]any{}, "Cookie", cookie).wantOK()
+			if got := shown(); got != allowed {
+				t.Errorf("when it is over: %q", got)
+			}
+		})
 	}
 }
