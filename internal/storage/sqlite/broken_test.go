@@ -90,6 +90,9 @@ func openBrittle(t testing.TB, path string) *brittle {
 // Break implements storagetest.Broken.
 func (b *brittle) Break(n int) func() bool { return breaks(b.t, n, b.conns...) }
 
+// Failed implements storagetest.Broken.
+func (b *brittle) Failed(err error) bool { return sqlite.ErrCode(err) == sqlite.ResultAuth }
+
 // Rows implements storagetest.Broken.
 func (b *brittle) Rows() []string { return rowsOf(b.t, b.conns[1]) }
 

@@ -149,3 +149,22 @@ func TestWhatAnotherServerStoredIsFoundHoweverMuchItIs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestARequestThatWasNotStoredTakesNoKey(t *testing.T) {
+	s := open(t)
+	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	failed := false
+	for n := 0; ; n++ {
+		heal := breaks(t, n, s.writer.conn)
+		err := s.CreateDeviceRequest(t.Context(), numbered(2))
+		if reached := heal(); !reached {
+			if err != nil || !failed {
+				t.Errorf("after it had failed %v: %v", failed, err)
+			}
+			return
+		}
+		failed = true
+	}
+}
