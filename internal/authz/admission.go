@@ -16,11 +16,11 @@ import (
 // no database.
 //
 //	Unavailable: too many come from this network, or too many of them were reported
-func (s *Service) AdmitDeviceRequest(from Source) error {
+func (s *Service) AdmitDeviceRequest(from Source, says DeviceSays) error {
 	if !from.own() {
 		return nil
 	}
-	if s.shunned.has(CoarseNetwork(from.Address)) {
+	if s.shunned.has(startedIn(CoarseNetwork(from.Address), says)) {
 		return refuse(Unavailable, "what devices in this network asked for was reported by several people today: ask the operator, or try again tomorrow")
 	}
 	if !s.creation.allow(from, s.now()) {

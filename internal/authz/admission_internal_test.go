@@ -199,9 +199,13 @@ func TestK12_ANetworkThatMayBeAnybodysIsNotReported(t *testing.T) {
 		"": {false, false}, LoopbackNetwork: {false, false}, "203.0.113.0/24": {true, true}, "2001:db8:1::/48": {true, true}, "10.1.2.0/24": {false, true},
 	} {
 		for i, s := range []*Service{{local: true}, {}} {
-			subjects := s.reportSubjects("a", Seen{Network: network})
+			subjects := s.reportSubjects("a", Seen{Network: network}, DeviceSays{})
 			if (len(subjects) == 2) != counts[i] || subjects[0] != "client:a" || (counts[i] && subjects[1] != "network:"+network) {
 				t.Errorf("%q, local %v: %q", network, s.local, subjects)
+			}
+			owner := Owner{AccountID: "alice", Seen: Seen{Network: network}}
+			if got := s.reporter(owner); (got == "alice") == counts[i] {
+				t.Errorf("%q, local %v: reported as %q", network, s.local, got)
 			}
 		}
 	}

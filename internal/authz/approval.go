@@ -412,7 +412,7 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, report
 	}
 	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: owner.Signed(), At: now, Event: event}
 	if report {
-		d.Reported = s.reportSubjects(r.ClientID, r.Seen)
+		d.Reported, d.Reporter = s.reportSubjects(r.ClientID, r.Seen, r.Says), s.reporter(owner)
 	}
 	err = s.store.DenyDeviceRequest(ctx, d)
 	s.decided(r, err)

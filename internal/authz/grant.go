@@ -104,7 +104,7 @@ func (s *Service) revoke(ctx context.Context, owner Owner, id, subject string) e
 		return err
 	}
 	if subject == SubjectNotMe {
-		r.AccountID, r.Reported = owner.AccountID, s.reportSubjects(g.ClientID, g.Seen)
+		r.AccountID, r.Reported, r.Reporter = owner.AccountID, s.reportSubjects(g.ClientID, g.Seen, g.Says), s.reporter(owner)
 	}
 	if err := s.store.RevokeGrant(ctx, r); err != nil {
 		return err

@@ -14,7 +14,7 @@ func TestNothingIsHeldAgainstAnAddressThatIsNobodysOwn(t *testing.T) {
 	s.shunned.networks.Store(&map[string]struct{}{"10.1.2.0/24": {}, LoopbackNetwork: {}})
 	for _, address := range []string{"10.1.2.3", "127.0.0.1", "::1"} {
 		for range 10 {
-			if err := s.AdmitDeviceRequest(from(address)); err != nil {
+			if err := s.AdmitDeviceRequest(from(address), DeviceSays{}); err != nil {
 				t.Errorf("%s: %v", address, err)
 			}
 		}
@@ -24,13 +24,13 @@ func TestNothingIsHeldAgainstAnAddressThatIsNobodysOwn(t *testing.T) {
 	}
 	forwarded := from("10.1.2.3")
 	forwarded.Forwarded = true
-	if err := s.AdmitDeviceRequest(forwarded); !errors.Is(err, Unavailable) {
+	if err := s.AdmitDeviceRequest(forwarded, DeviceSays{}); !errors.Is(err, Unavailable) {
 		t.Errorf("a reported network: %v", err)
 	}
 	forwarded = from("10.1.3.3")
 	forwarded.Forwarded = true
 	for i := range 3 {
-		if err := s.AdmitDeviceRequest(forwarded); (i < 2) != (err == nil) || (i == 2 && !errors.Is(err, Unavailable)) {
+		if err := s.AdmitDeviceRequest(forwarded, DeviceSays{}); (i < 2) != (err == nil) || (i == 2 && !errors.Is(err, Unavailable)) {
 			t.Errorf("another network, %d before: %v", i, err)
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Reports say how many different accounts reported a client, and the network a
-// device asked from, in the last day (requirement K-12): their owners had not
-// started what was asked. Fewer than warnedReports are none.
+// Reports say how many different reporters reported a client, and the network a
+// device asked from, in the last day (requirement K-12): they had not started what
+// was asked. The accounts of one network are one reporter. Fewer than warnedReports are none.
 type Reports struct {
 	Client  int
 	Network int
@@ -18,31 +18,58 @@ type Reports struct {
 const (
 	reportsCount = 24 * time.Hour
 	// warnedReports are told to owners, and make a match necessary where none would be:
-	// three people do not all slip. Accounts cost nothing, so that any number of reports
-	// can be made up: what they do must stay small, and is one warning and one match.
+	// three people do not all slip. What they do is small, one warning and one match.
 	warnedReports = 3
-	// shunnedReports shut a network out for the day.
+	// shunnedReports shut a network out for the day. Accounts cost nothing and a
+	// stranger has one network or a few, so that ten is more than somebody's own
+	// machines, and fewer than the people whom one campaign reaches in a day.
 	shunnedReports = 10
 
 	reportClientTag  = "client:"
 	reportNetworkTag = "network:"
+	reportPagesTag   = "pages in "
 )
 
 // reportSubjects are what a report counts against: the client and,
-// where that says anything, the network it came from. A network that may be the
-// proxy's is nobody's.
-func (s *Service) reportSubjects(clientID string, seen Seen) []string {
+// where that says anything, the network it came from.
+func (s *Service) reportSubjects(clientID string, seen Seen, says DeviceSays) []string {
 	subjects := []string{reportClientTag + clientID}
-	network, err := netip.ParsePrefix(seen.Network)
-	if err != nil || (s.local && network.Addr().IsPrivate()) {
+	if !s.somebodys(seen.Network) {
 		return subjects
 	}
-	return append(subjects, reportNetworkTag+seen.Network)
+	return append(subjects, reportNetworkTag+startedIn(seen.Network, says))
+}
+
+// startedIn is a network, or the web pages that are looked at in one: a page has its
+// visitors' browsers start requests, of which they know nothing, so that what it does is
+// not held against the programs of their network. A program that says that it is a page is
+// shut out as one, and then as itself: later, not never.
+func startedIn(network string, says DeviceSays) string {
+	if says.clean().Origin != "" {
+		return reportPagesTag + network
+	}
+	return network
+}
+
+// somebodys reports whether a network is that of somebody: one that may be the proxy's
+// is nobody's.
+func (s *Service) somebodys(network string) bool {
+	prefix, err := netip.ParsePrefix(network)
+	return err == nil && (!s.local || !prefix.Addr().IsPrivate())
+}
+
+// reporter is for whom an owner's report counts: for their network, or where that says
+// nothing for their account. Ten accounts are made in a second, ten networks are not.
+func (s *Service) reporter(owner Owner) string {
+	if s.somebodys(owner.Seen.Network) {
+		return reportNetworkTag + owner.Seen.Network
+	}
+	return owner.AccountID
 }
 
 // reports reads what is known of a request's client and network.
 func (s *Service) reports(ctx context.Context, r DeviceRequest) (Reports, error) {
-	counts, err := s.store.Reports(ctx, s.reportSubjects(r.ClientID, r.Seen), s.now().Add(-reportsCount))
+	counts, err := s.store.Reports(ctx, s.reportSubjects(r.ClientID, r.Seen, r.Says), s.now().Add(-reportsCount))
 	if err != nil {
 		return Reports{}, err
 	}

@@ -238,11 +238,11 @@ type GuardStore interface {
 	CountGuesses(ctx context.Context, subjects []string, window time.Time) error
 	// Guesses returns the failures of each subject in that window, in order.
 	Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error)
-	// Reports returns how many different accounts reported each subject after a
+	// Reports returns how many different reporters reported each subject after a
 	// time, in order.
 	Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error)
 	// Reported returns the subjects beginning with prefix that at least so many
-	// different accounts reported after a time, in order.
+	// different reporters reported after a time, in order.
 	Reported(ctx context.Context, prefix string, atLeast int, after time.Time) ([]string, error)
 	// Sweep deletes at most limit rows of each kind that were over before the
 	// times given, and returns how many it deleted in all.
@@ -333,8 +333,10 @@ type Denial struct {
 	// Unclaimed allows a request that nobody has opened.
 	Unclaimed bool
 	At        time.Time
-	// Reported are the subjects that the denial counts against as a report.
+	// Reported are the subjects that the denial counts against as a report, and Reporter
+	// is for whom it counts: those of several accounts may count once.
 	Reported []string
+	Reporter string
 	Event    Event
 }
 
@@ -383,10 +385,11 @@ type Revocation struct {
 	GrantID string
 	At      time.Time
 	Event   Event
-	// AccountID reports the subjects in Reported; both are empty when nothing is
-	// reported.
+	// AccountID reports the subjects in Reported, and counts as Reporter; all are empty
+	// when nothing is reported.
 	AccountID string
 	Reported  []string
+	Reporter  string
 }
 
 // Redemption is what RedeemDeviceRequest stores.

@@ -25,17 +25,19 @@ type deviceAuthorization struct {
 // deviceCode is the device authorization endpoint (RFC 8628 §3.1).
 func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 	// Before anything that costs (attack B-10).
-	if err := s.authz.AdmitDeviceRequest(s.source(r)); err != nil {
+	says := authz.DeviceSays{Origin: r.Header.Get("Origin")}
+	if err := s.authz.AdmitDeviceRequest(s.source(r), says); err != nil {
 		return err
 	}
 	p, err := decode(r)
 	if err != nil {
 		return err
 	}
+	says.Name, says.Platform = p.text("device_name"), p.text("device_platform")
 	ask := authz.DeviceAsk{
 		Scope: p.text("scope"), NumberMatch: p.flag("number_match"), Nonce: p.text("nonce"),
 		SignatureRequired: p.text("approval") == authz.ApprovalSigned,
-		Says:              authz.DeviceSays{Name: p.text("device_name"), Platform: p.text("device_platform"), Origin: r.Header.Get("Origin")},
+		Says:              says,
 		Seen:              s.seen(r),
 	}
 	client, err := s.identifyClient(r, p)

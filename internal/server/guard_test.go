@@ -57,10 +57,12 @@ func TestK03_SignedApprovalsAndDecidedRequestsAreNoOpenings(t *testing.T) {
 
 func TestK12_ReportsCountAgainstTheClientAndItsNetwork(t *testing.T) {
 	h := newHouse(t)
+	reporters := 0
 	report := func(name string) {
 		h.from("203.0.113.9")
 		d := h.askProved("openid")
-		h.from("198.51.100.7")
+		reporters++
+		h.from(fmt.Sprintf("198.51.%d.7", reporters))
 		body := `{"userCode":"` + d.userCode + `","report":true}`
 		h.signed(name, http.MethodPost, denyPath, body).wantOK()
 	}
@@ -101,6 +103,55 @@ func TestK12_ReportsCountAgainstTheClientAndItsNetwork(t *testing.T) {
 	h.advance(24*time.Hour + time.Second)
 	h.restart()
 	want(0, "none")
+}
+
+// One stranger has as many keys as they like, and a network or a few.
+func TestK12_TheKeysOfOneNetworkAreOneReporter(t *testing.T) {
+	h := newHouse(t)
+	const theirs, victims = "198.51.100.7", "203.0.113.9"
+	for i := range 12 {
+		d := h.from(victims).askProved("openid")
+		h.from(theirs).signed(fmt.Sprint("key ", i), http.MethodPost, denyPath, `{"userCode":"`+d.userCode+`","report":true}`).wantOK()
+		d = h.from(victims).askProved("openid")
+		id := h.from(theirs).approveSigned(fmt.Sprint("key ", i), d.userCode)
+		h.signed(fmt.Sprint("key ", i), http.MethodPost, "/api/grants/"+id+"/revoke", `{"aud":"`+testIssuer+`","report":true}`).wantOK()
+		h.advance(10 * time.Second)
+	}
+	d := h.from(victims).askProved("openid")
+	r := h.signed("judge", http.MethodGet, "/api/auth/device/approval?user_code="+d.userCode, "").wantOK()
+	if reports, _ := r.members()["reports"].(map[string]any); reports["client"] != 0.0 || reports["network"] != 0.0 {
+		t.Errorf("counted as %v", reports)
+	}
+}
+
+// A page has its visitors start requests, whose codes it knows, and has them reported
+// from ten networks: that shuts pages out of the visitors' network, and no program. A
+// program that says that it is a page is shut out as that, and then as itself.
+func TestK12_WhatAPageStartsIsNotHeldAgainstThePrograms(t *testing.T) {
+	h := newHouse(t)
+	ask := func(origin string) reply {
+		h.from("203.0.113.9")
+		return h.postForm(codePath, url.Values{"client_id": {"pub-a"}}, "Origin", origin)
+	}
+	people := 0
+	report := func(origin string) {
+		for range 10 {
+			people++
+			r := ask(origin).wantOK()
+			h.from(fmt.Sprintf("198.51.%d.7", people)).signed(fmt.Sprint("person ", people), http.MethodPost, denyPath, `{"userCode":"`+r.text("user_code")+`","report":true}`).wantOK()
+			h.advance(10 * time.Second)
+		}
+	}
+	report("https://evil.example")
+	for _, origin := range []string{"https://evil.example", "https://other.example", "null", "http://localhost:8628"} {
+		ask(origin).wantError(http.StatusTooManyRequests, "temporarily_unavailable")
+	}
+	ask("").wantOK()
+	ask("\u200b").wantOK() // says nothing
+	report("")
+	ask("").wantError(http.StatusTooManyRequests, "temporarily_unavailable")
+	ask("\u200b").wantError(http.StatusTooManyRequests, "temporarily_unavailable")
+	h.from("203.0.114.9").ask("pub-a", "openid")
 }
 
 func TestK12_OnlyWhatIsReportedIsAReportAndOnlySeveralAreTold(t *testing.T) {

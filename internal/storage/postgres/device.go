@@ -186,13 +186,13 @@ func decidable(r authz.DeviceRequest, a authz.Approval) bool {
 }
 
 var denyRequest = `
-WITH ` + decision + decisionTold + `, ` + report("$2", "$4", "$17", "decided") + `
+WITH ` + decision + decisionTold + `, ` + report("$2", "$4", "$17", "$18::text", "decided") + `
 SELECT device_code FROM decided`
 
 // DenyDeviceRequest implements authz.DeviceStore.
 func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 	args := append([]any{string(authz.Denied), d.AccountID, d.RequestID, keptTime(d.At), d.Unclaimed}, eventArgs(d.Event)...)
-	return s.decide(ctx, "denying a device request", d.RequestID, denyRequest, append(args, d.Reported)...)
+	return s.decide(ctx, "denying a device request", d.RequestID, denyRequest, append(args, d.Reported, d.Reporter)...)
 }
 
 // decide runs a statement that moves a pending request and returns its device

@@ -69,13 +69,13 @@ WITH known AS (
 	SELECT id, revoked_at FROM grants WHERE id = $1 FOR NO KEY UPDATE
 ), revoked AS (
 	UPDATE grants SET revoked_at = $2 FROM known WHERE grants.id = known.id AND known.revoked_at = 0 RETURNING grants.id
-), ` + tell(3, "revoked") + `, ` + report("$14", "$2", "$15", "known") + `
+), ` + tell(3, "revoked") + `, ` + report("$14", "$2", "$15", "$16::text", "known") + `
 SELECT FROM known`
 
 // RevokeGrant implements authz.GrantStore.
 func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 	args := append([]any{r.GrantID, keptTime(r.At)}, eventArgs(r.Event)...)
-	return s.change(ctx, "revoking a grant", revokeGrant, append(args, r.AccountID, r.Reported)...)
+	return s.change(ctx, "revoking a grant", revokeGrant, append(args, r.AccountID, r.Reported, r.Reporter)...)
 }
 
 // RevokeGrants implements authz.GrantStore.

@@ -34,17 +34,17 @@ func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time
 
 // report is the part of a statement that notes reports of the subjects in a
 // parameter if there is a row of another part, and forgets the account's oldest.
-func report(account, at, subjects, from string) string {
+func report(account, at, subjects, reporter, from string) string {
 	return fmt.Sprintf(`reported AS (
-	INSERT INTO reports (subject, account_id, reported_at)
-	SELECT subject, %[1]s, %[2]s FROM %[4]s, unnest(%[3]s::text[]) AS subject ORDER BY subject
-	ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = %[2]s
+	INSERT INTO reports (subject, account_id, reported_at, reporter)
+	SELECT subject, %[1]s, %[2]s, %[7]s FROM %[4]s, unnest(%[3]s::text[]) AS subject ORDER BY subject
+	ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = %[2]s, reporter = %[7]s
 ), outdated AS (
 	DELETE FROM reports WHERE account_id = %[1]s AND subject = ANY (ARRAY (SELECT subject FROM reports WHERE account_id = %[1]s AND subject = ANY (ARRAY (
 		SELECT subject FROM reports WHERE account_id = %[1]s AND subject <> ALL (%[3]s::text[]) AND EXISTS (SELECT FROM %[4]s) ORDER BY reported_at DESC
 		LIMIT %[5]d OFFSET %[6]d - cardinality(%[3]s::text[])
 	)) FOR UPDATE SKIP LOCKED))
-)`, account, at, subjects, from, authz.ForgottenAtOnce, authz.ReportsPerAccount)
+)`, account, at, subjects, from, authz.ForgottenAtOnce, authz.ReportsPerAccount, reporter)
 }
 
 // Guesses implements authz.GuardStore.
@@ -56,7 +56,7 @@ func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time
 // Reports implements authz.GuardStore.
 func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error) {
 	return s.counts(ctx, "reading reports",
-		`SELECT subject, count(*) FROM reports WHERE subject = ANY ($1) AND reported_at > $2 GROUP BY subject`, subjects, keptTime(after))
+		`SELECT subject, count(DISTINCT reporter) FROM reports WHERE subject = ANY ($1) AND reported_at > $2 GROUP BY subject`, subjects, keptTime(after))
 }
 
 // count is a number that belongs to a subject.
@@ -93,7 +93,7 @@ func (s *Store) counts(ctx context.Context, operation, statement string, subject
 func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after time.Time) (subjects []string, err error) {
 	err = s.transact(ctx, "reading reports", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT subject FROM reports WHERE reported_at > $1 AND starts_with(subject, $2)
-			GROUP BY subject HAVING count(*) >= $3 ORDER BY subject`, keptTime(after), prefix, atLeast)
+			GROUP BY subject HAVING count(DISTINCT reporter) >= $3 ORDER BY subject`, keptTime(after), prefix, atLeast)
 		if err != nil {
 			return err
 		}

@@ -240,7 +240,7 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 		if err := insertEvent(c, d.Event); err != nil {
 			return err
 		}
-		return noteReports(c, d.Reported, d.AccountID, d.At)
+		return noteReports(c, d.Reported, d.AccountID, d.Reporter, d.At)
 	}))
 }
 

@@ -105,7 +105,7 @@ func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 		if err := revokeGrant(c, r.GrantID, r.At, r.Event); err != nil {
 			return err
 		}
-		return noteReports(c, r.Reported, r.AccountID, r.At)
+		return noteReports(c, r.Reported, r.AccountID, r.Reporter, r.At)
 	}))
 }
 

@@ -52,10 +52,10 @@ func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time
 }
 
 // noteReports stores what somebody reports, and forgets their oldest reports.
-func noteReports(c *sqlite.Conn, subjects []string, accountID string, at time.Time) error {
+func noteReports(c *sqlite.Conn, subjects []string, accountID, reporter string, at time.Time) error {
 	for _, subject := range subjects {
-		_, err := exec(c, `INSERT INTO reports (subject, account_id, reported_at) VALUES (?1, ?2, ?3)
-			ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = ?3`, subject, accountID, at)
+		_, err := exec(c, `INSERT INTO reports (subject, account_id, reported_at, reporter) VALUES (?1, ?2, ?3, ?4)
+			ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = ?3, reporter = ?4`, subject, accountID, at, reporter)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time)
 	err := s.read(ctx, func(c *sqlite.Conn) error {
 		for i, subject := range subjects {
 			err := one(c, func(r *sqlite.Stmt) { accounts[i] = r.ColumnInt(0) },
-				`SELECT count(*) FROM reports WHERE subject = ? AND reported_at > ?`, subject, after)
+				`SELECT count(DISTINCT reporter) FROM reports WHERE subject = ? AND reported_at > ?`, subject, after)
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after 
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { subjects = append(subjects, r.ColumnText(0)) },
 			`SELECT subject FROM reports WHERE reported_at > ?1 AND substr(subject, 1, length(?2)) = ?2
-			GROUP BY subject HAVING count(*) >= ?3 ORDER BY subject`, after, prefix, atLeast)
+			GROUP BY subject HAVING count(DISTINCT reporter) >= ?3 ORDER BY subject`, after, prefix, atLeast)
 		return err
 	})
 	return subjects, wrap("reading reports", err)

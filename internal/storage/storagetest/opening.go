@@ -147,7 +147,7 @@ func (b *bench) reports(after time.Time, want map[string]int) {
 func (b *bench) report(accountID string, now time.Time, subjects ...string) {
 	b.Helper()
 	r := b.pending()
-	b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: accountID, Unclaimed: true, At: now, Reported: subjects}))
+	b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: accountID, Unclaimed: true, At: now, Reported: subjects, Reporter: accountID}))
 }
 
 var reportCases = []testCase{
@@ -162,6 +162,33 @@ var reportCases = []testCase{
 		got, err := b.store.Reports(b.Context(), nil, at(0))
 		b.ok(err)
 		b.same(got, []int{})
+	}},
+	{"K-12 the reports of several accounts count once for one reporter, as they last did", func(b *bench) {
+		report := func(account, reporter string) {
+			b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
+				RequestID: b.pending().ID, AccountID: account, Unclaimed: true, At: at(1), Reported: []string{"client:a", "network:x"}, Reporter: reporter,
+			}))
+		}
+		want := func(n int) {
+			b.Helper()
+			b.reports(at(0), map[string]int{"client:a": n, "network:x": n})
+			for _, c := range []int{n, n + 1} {
+				got, err := b.store.Reported(b.Context(), "network:", c, at(0))
+				b.ok(err)
+				b.same(len(got), n+1-c)
+			}
+		}
+		for i := range 4 {
+			report(fmt.Sprint("account ", i), "here")
+		}
+		want(1)
+		report("account 1", "there")
+		want(2)
+		g := b.approved().grant
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{
+			GrantID: g.ID, At: at(30), AccountID: "account 2", Reported: []string{"client:a", "network:x"}, Reporter: "elsewhere",
+		}))
+		want(3)
 	}},
 	{"K-12 the subjects that many reported are listed by their beginning", func(b *bench) {
 		for i, account := range []string{"alice", "bob", "carol"} {
@@ -196,7 +223,7 @@ var reportCases = []testCase{
 	{"K-11 a revocation reports too, of a grant that is there, revoked before or not", func(b *bench) {
 		a := b.approved()
 		report := func(id, account string, now time.Time) error {
-			return b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: id, At: now, AccountID: account, Reported: []string{"client:a"}})
+			return b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: id, At: now, AccountID: account, Reported: []string{"client:a"}, Reporter: account})
 		}
 		b.ok(report(a.grant.ID, "alice", at(30)))
 		b.ok(report(a.grant.ID, "bob", at(40)))
@@ -211,7 +238,7 @@ var reportCases = []testCase{
 		stores := []authz.Store{b.store, b.connect()}
 		errs := race(len(requests), func(i int) error {
 			return stores[i%2].DenyDeviceRequest(b.Context(), authz.Denial{
-				RequestID: requests[i].ID, AccountID: fmt.Sprintf("account %d", i/2), Unclaimed: true, At: at(1), Reported: []string{"client:a"},
+				RequestID: requests[i].ID, AccountID: fmt.Sprintf("account %d", i/2), Unclaimed: true, At: at(1), Reported: []string{"client:a"}, Reporter: fmt.Sprintf("network %d", i/2),
 			})
 		})
 		b.count(errs, len(errs), isState)
