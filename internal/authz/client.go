@@ -204,7 +204,7 @@ func (s *Service) checkMemberKey(ctx context.Context, client Client, signed *Sig
 	}
 	v, err := s.verifySigned(ctx, *signed)
 	if errors.Is(unauthorizedBy(err), Unauthorized) {
-		return refuseBecause(InvalidClient, signatureAdvice(err), err)
+		return refuseBecause(InvalidClient, err.Error(), err)
 	}
 	if err != nil {
 		return err

@@ -218,9 +218,11 @@ func (s *Service) awaitDecision(ctx context.Context, c Client, r DeviceRequest, 
 func (s *Service) overBefore(ctx context.Context, r DeviceRequest, now time.Time) error {
 	g, err := s.store.Grant(ctx, r.ID)
 	switch {
-	case err != nil && !errors.Is(err, ErrNotFound):
+	case errors.Is(err, ErrNotFound): // forgotten, for many newer ones
+		return errDenied
+	case err != nil:
 		return err
-	case err == nil && g.RevokedAt.IsZero() && !now.Before(g.ExpiresAt):
+	case g.RevokedAt.IsZero() && !now.Before(g.ExpiresAt):
 		return errExpired
 	default:
 		return errDenied

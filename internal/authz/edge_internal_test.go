@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -32,5 +34,57 @@ func TestB07_ACharacterHasSixteenBytesAtMost(t *testing.T) {
 	}
 	if got := CleanText("é"+strings.Repeat("ᄀ", 6)+"a", 5); got != "éa" {
 		t.Errorf("eighteen bytes: %q", got)
+	}
+}
+
+func TestSeparatorsAreWhatIsNoLetterAndNoDigitOfASCII(t *testing.T) {
+	for r := range rune(0x100) {
+		digit := r >= '0' && r <= '9'
+		if isSeparator(r) != (r < 0x80 && !isLetter(r) && !digit) {
+			t.Errorf("%q", r)
+		}
+	}
+	for id, poses := range map[string]bool{"c0untersign": true, "countersi9n": true, "my countersign": true, "my-adm1n.tool": true, "0admin": false, "admin9": false, "countersigner": false} {
+		if posesAsServer(id) != poses {
+			t.Errorf("%s", id)
+		}
+	}
+}
+
+// Of what is drawn, that is passed over which would make some likelier than others.
+func TestNumbersAndCodesAreDrawnWithoutBias(t *testing.T) {
+	for drawn, want := range map[string]int{"\x00": 10, "\xb3": 99, "\xb4\x01": 11, "\xff\xb4\x02": 12} {
+		s := &Service{rand: strings.NewReader(drawn)}
+		if n, err := s.newMatchNumber(); n != want || err != nil {
+			t.Errorf("%q: %d, %v", drawn, n, err)
+		}
+	}
+	if n, err := (&Service{rand: strings.NewReader("\xff")}).newMatchNumber(); err == nil {
+		t.Errorf("%d of nothing", n)
+	}
+	const drawn = "\xf0\xff\x00\x13\x14\xef\x01\x02\x03\x04\xf0\xf0\xf0\xf0\xf0\xf0"
+	if code, err := newUserCode(strings.NewReader(drawn), 8); code != "BZBZ-CDFG" || err != nil {
+		t.Errorf("%q, %v", code, err)
+	}
+}
+
+func TestK08_ThreeNumbersAreOfferedOneOfThemRight(t *testing.T) {
+	s := &Service{secrets: serverSecrets{match: []byte("a key")}}
+	first := map[string]bool{}
+	for i := range 500 {
+		r := DeviceRequest{ID: strconv.Itoa(i), MatchNumber: leastMatchNumber + i%matchNumbers}
+		choices := s.matchChoices(r)
+		right := strconv.Itoa(r.MatchNumber)
+		unlike := map[string]bool{}
+		for _, n := range choices {
+			unlike[n] = true
+		}
+		if len(choices) != matchChoices || len(unlike) != matchChoices || !unlike[right] || !slices.Equal(choices, s.matchChoices(r)) {
+			t.Fatalf("%v of %s", choices, right)
+		}
+		first[strconv.Itoa(slices.Index(choices, right))] = true
+	}
+	if len(first) != matchChoices {
+		t.Errorf("the right one is only ever at %v", first)
 	}
 }

@@ -95,7 +95,7 @@ func (s *Service) noteClients(ctx context.Context, before, now []Client) {
 	}
 	var registered []Client
 	for _, c := range now {
-		if was, there := gone[c.ID]; there && reflect.DeepEqual(was, c) {
+		if was := gone[c.ID]; reflect.DeepEqual(was, c) {
 			delete(gone, c.ID)
 		} else {
 			registered = append(registered, c)

@@ -113,15 +113,6 @@ func (s *Service) useUpSigned(ctx context.Context, v *bitcoinauth.Verified) erro
 
 var errTokenUsed = errors.New("this X-Auth-Token was used before: sign a new one for each request")
 
-// signatureAdvice is the public part of why a signature was refused.
-func signatureAdvice(err error) string {
-	var refused *bitcoinauth.Error
-	if errors.As(err, &refused) || errors.Is(err, errTokenUsed) {
-		return err.Error()
-	}
-	return "X-Auth-Token could not be checked"
-}
-
 // SignedOwner returns the owner who signed a request. The first time a key is
 // seen its account is made (contract, section 3).
 //
@@ -146,7 +137,7 @@ func (s *Service) SignedOwner(ctx context.Context, r SignedRequest) (Owner, erro
 func unauthorizedBy(err error) error {
 	var refused *bitcoinauth.Error
 	if errors.As(err, &refused) || errors.Is(err, errTokenUsed) {
-		return refuseBecause(Unauthorized, signatureAdvice(err), err)
+		return refuseBecause(Unauthorized, err.Error(), err)
 	}
 	return err
 }

@@ -137,13 +137,16 @@ func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d 
 // it open is no guesser, however many there are around.
 func (s *Service) reviewed(ctx context.Context, review Review) (DeviceRequest, error) {
 	r, err := s.store.DeviceRequestByID(ctx, review.RequestID)
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		return DeviceRequest{}, errNoSuchCode
-	}
-	if err == nil && r.StateAt(s.now()) == Expired {
+	case err != nil:
+		return DeviceRequest{}, err
+	case r.StateAt(s.now()) == Expired:
 		return DeviceRequest{}, errCodeOver
+	default:
+		return r, nil
 	}
-	return r, err
 }
 
 // Outcome is what became of a device request.

@@ -160,3 +160,12 @@ func TestSecretsPrintAsRedacted(t *testing.T) {
 		}
 	}
 }
+
+// What stands behind very much that is not shown is not looked at.
+func TestB07_NoMoreIsReadThanMayBeShown(t *testing.T) {
+	for n, want := range map[int]string{5*64/3 - 1: "x", 5*64/3 + 1: ""} {
+		if got := authz.CleanText(strings.Repeat("\u200b", n)+"x", 5); got != want {
+			t.Errorf("%d: %q", n, got)
+		}
+	}
+}

@@ -81,7 +81,7 @@ func TestClientIDsAreShortAndPrintable(t *testing.T) {
 	for _, id := range []string{strings.Repeat("x", 255), "a b", "~", "!x"} {
 		h.postForm(codePath, url.Values{"client_id": {id}}).wantOK()
 	}
-	for _, id := range []string{strings.Repeat("x", 256), "a\x1fb", "a\x7fb", "é", "a\u202eb"} {
+	for _, id := range []string{strings.Repeat("x", 256), " ", "   ", "a\x1fb", "a\x7fb", "é", "a\u202eb"} {
 		h.postForm(codePath, url.Values{"client_id": {id}}).wantError(http.StatusBadRequest, "invalid_client")
 	}
 }

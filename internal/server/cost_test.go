@@ -39,6 +39,10 @@ func TestD6_WhatIsKnownToBePendingIsNotLookedUp(t *testing.T) {
 	if n := f.asked(f.pollOf(d), "DeviceRequest"); n != 1 {
 		t.Errorf("the poll after the decision looked %d times", n)
 	}
+	// Nor is there anything to wait for once it is decided.
+	if n := f.asked(f.pollOf(f.allowed(), "Prefer", "wait=30"), "DeviceRequest"); n != 1 {
+		t.Errorf("a poll that might wait looked %d times", n)
+	}
 }
 
 func TestT16_AWrongSecretCostsTheSameWhoeverIsMeant(t *testing.T) {

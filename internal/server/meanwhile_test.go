@@ -53,6 +53,9 @@ func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
 		"the code expired under the poll":    {"POST " + pollPath, "approved", "RedeemDeviceRequest", state(authz.Approved, alice, time.Time{}), false, 400, "has expired"},
 		"the grant ended under the poll":     {"POST " + pollPath, "approved", "LiveGrant", authz.ErrNotFound, false, 400, "denied"},
 		"the refresh token was used":         {"POST " + tokenPath, "refresh", "RotateRefreshToken", authz.ErrReused, false, 400, "unknown, expired, revoked"},
+		"the grant is forgotten":             {"POST " + pollPath, "taken back before it was redeemed", "Grant", authz.ErrNotFound, false, 400, "denied"},
+		"the grant of an old token is swept": {"POST " + tokenPath, "replaced long ago", "RevokeGrant", authz.ErrNotFound, false, 400, "unknown, expired, revoked"},
+		"the reviewed request was removed":   {"POST /device/decide", "approve", "DeviceRequestByID", authz.ErrNotFound, false, 400, "cannot be used"},
 		"the grant ended under the refresh":  {"POST " + tokenPath, "refresh", "LiveGrant", authz.ErrNotFound, false, 400, "unknown, expired, revoked"},
 		"the grant of a token was swept":     {"POST " + revokePath, "refresh token", "Grant", authz.ErrNotFound, false, 200, ""},
 		"the client of a token was removed":  {"GET " + userinfoPath, "", "LiveGrant", authz.ErrNotFound, false, 401, "revoked"},
@@ -69,6 +72,9 @@ func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
 		"the review was used":                {"POST /device/decide", "approve", "TakeReview", authz.ErrNotFound, false, 400, "is used up"},
 	} {
 		ask := asks[c.route][c.ask]
+		if ask == nil {
+			ask = refused[c.route][c.ask]
+		}
 		if ask == nil {
 			t.Fatalf("%s: %s %q is asked nothing", name, c.route, c.ask)
 		}

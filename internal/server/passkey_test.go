@@ -233,6 +233,7 @@ func TestB17_EveryPasskeyThatIsNotAcceptedHearsTheSame(t *testing.T) {
 	if r := h.passkeySignIn(disabled); r.body != want.body {
 		t.Errorf("disabled: %d %s", r.status, r.body)
 	}
+	h.signed("carol", http.MethodPost, signInPath, "").wantError(http.StatusForbidden, "access_denied")
 	for _, text := range []string{"", "{}", "null", `{"id":"AA","rawId":"AA","type":"public-key"}`} {
 		if r := h.assert(h.passkeySignInOptions(), text); r.body != want.body {
 			t.Errorf("%q: %d %s", text, r.status, r.body)

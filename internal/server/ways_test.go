@@ -450,3 +450,38 @@ func TestA1_AStolenSessionLeavesItsThiefNothingOnceTheOwnerHasEndedAllSessions(t
 		t.Error("the backup was replaced")
 	}
 }
+
+// What somebody began with is no news to them.
+func TestTheKeyOrPasskeyThatSignsInIsNoNews(t *testing.T) {
+	h := newHouse(t)
+	h.signed("alice", http.MethodGet, "/api/grants", "").wantOK() // makes the account
+	h.advance(time.Hour)
+	r := h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign("alice", signInPath, "")).wantOK()
+	if r.members()["newWays"] != nil {
+		t.Errorf("of her own key: %s", r.body)
+	}
+	a := h.registered("bob")
+	h.advance(time.Hour)
+	if r := h.passkeySignIn(a).wantOK(); r.members()["newWays"] != nil {
+		t.Errorf("of his own passkey: %s", r.body)
+	}
+	h.advance(time.Hour)
+	h.saveBackup("bob", aBackup(t)).wantOK()
+	h.advance(time.Hour)
+	r = h.passkeySignIn(a).wantOK()
+	ways, _ := r.members()["newWays"].([]any)
+	if len(ways) != 1 {
+		t.Errorf("of a backup: %s", r.body)
+	}
+	// What is added from here on is no news either: whoever does it knows.
+	told := func() bool {
+		return strings.Contains(h.send(http.MethodGet, "/account", "", "Cookie", cookieOf(r)).wantOK().body, `class="news"`)
+	}
+	if !told() {
+		t.Error("the page tells of no backup")
+	}
+	h.saveBackup("bob", aBackup(t)).wantOK()
+	if told() {
+		t.Error("the page tells of what was done in this very session")
+	}
+}
