@@ -248,7 +248,7 @@ func (a *accountReader) events() error {
 		}
 		a.view.Events = append(a.view.Events, accountEvent{
 			Event: e, Message: eventMessage(e), ClientName: name, Identity: a.nameOf(e.BAPID),
-			Program: program, Receipt: e.Kind == authz.EventApproved && e.ACR == authz.ACRSignature,
+			Program: program, Receipt: e.ACR == authz.ACRSignature, // of an approval
 		})
 	}
 	return nil

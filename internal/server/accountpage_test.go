@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"html"
 	"net/http"
 	"net/url"
@@ -106,7 +107,17 @@ func TestTheAccountPageSaysWhatIsThereAndHowItCame(t *testing.T) {
 	if page := h.send(http.MethodGet, "/account", "", "Cookie", laptop); strings.Contains(page.body, "Sign out everywhere else") {
 		t.Error("there is nowhere else")
 	}
-	h.send(http.MethodGet, "/api/grants", "", "Cookie", laptop).wantOK()
+	for _, query := range []string{"?grants=x", "?events=x", "?grants=-1", "?events=10001"} {
+		h.send(http.MethodGet, "/account"+query, "", "Cookie", laptop).wantPage(http.StatusBadRequest)
+	}
+	// What has not happened has no time.
+	var list struct{ Grants []map[string]any }
+	if err := json.Unmarshal([]byte(h.send(http.MethodGet, "/api/grants", "", "Cookie", laptop).wantOK().body), &list); err != nil || len(list.Grants) != 3 {
+		t.Fatalf("%v, %d grants", err, len(list.Grants))
+	}
+	if gone, kept := list.Grants[0], list.Grants[1]; gone["client_name"] != "gone" || gone["revoked_at"] != float64(1795424403) || gone["last_used_at"] != nil || kept["revoked_at"] != nil {
+		t.Errorf("%v, %v", gone, kept)
+	}
 }
 
 // shortened is how an identity without a name is called.

@@ -266,3 +266,13 @@ func TestTheOtherLanguagesOfAPageAreWhereItIs(t *testing.T) {
 		t.Errorf("%s", r.body)
 	}
 }
+
+func TestAnAddressThatIsTooLongForAQRCodeHasNone(t *testing.T) {
+	for path, shown := range map[string]bool{"": true, "/" + strings.Repeat("x", 3000): false} {
+		h := newHouse(t, func(s *authz.Settings) { s.Issuer = "https://id.example" + path })
+		r := h.send(http.MethodGet, "/device?code="+h.ask("pub-a", "openid").userCode, "")
+		if r.wantPage(http.StatusOK); strings.Contains(r.body, "QR code") != shown {
+			t.Errorf("%d characters: shown %v", len(path), !shown)
+		}
+	}
+}

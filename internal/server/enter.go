@@ -87,10 +87,7 @@ func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, visit, code 
 	if visit != "" {
 		v.Address = visitAddress(visit)
 		if s.secure { // a phone reaches no loopback address of another machine
-			var err error
-			if page.QR, err = newQR(s.authz.Issuer() + "/device?code=" + code); err != nil {
-				return err
-			}
+			page.QR = newQR(s.authz.Issuer() + "/device?code=" + code)
 		}
 	}
 	v.Page = page
@@ -103,11 +100,12 @@ type qrView struct {
 	Path string
 }
 
-func newQR(text string) (*qrView, error) {
+// newQR is nil for what is too long.
+func newQR(text string) *qrView {
 	const quiet = 4 // modules of white around, as the standard wants
 	code, err := qr.Encode(text, qr.M)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	var path strings.Builder
 	for y := range code.Size {
@@ -117,7 +115,7 @@ func newQR(text string) (*qrView, error) {
 			}
 		}
 	}
-	return &qrView{Size: code.Size + 2*quiet, Path: path.String()}, nil
+	return &qrView{Size: code.Size + 2*quiet, Path: path.String()}
 }
 
 // openRequest is POST /device: a code was entered or confirmed. For somebody who

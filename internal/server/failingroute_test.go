@@ -137,6 +137,14 @@ func (f *frail) allowed() device {
 // granted is the id of a permission that the owner's key signed.
 func (f *frail) granted() string { return f.approveSigned("alice", f.ask(stored, "openid").userCode) }
 
+// denied asks for a page as somebody who allowed nothing.
+func (f *frail) denied(target string) call {
+	cookie, code := f.signIn(f.somebody()), f.ask(stored, "openid").userCode
+	f.open(cookie, code).wantOK()
+	f.postJSON(denyPath, map[string]any{"userCode": code}, "Cookie", cookie).wantOK()
+	return call{http.MethodGet, target, "", []string{"Cookie", cookie}}
+}
+
 // issued are the tokens of a new permission.
 func (f *frail) issued() reply { return f.poll(f.allowed()).wantOK() }
 
@@ -256,7 +264,7 @@ var asks = map[string]map[string]func(*frail) call{
 		return f.own("/api/sessions/"+f.sessions(f.cookie)[i].ID+"/end", nil)
 	}},
 	"POST /api/sessions/end-others": {"": func(f *frail) call { f.signIn("alice"); return f.own("/api/sessions/end-others", nil) }},
-	"GET /api/events":               {"": func(f *frail) call { f.granted(); return f.get("/api/events") }},
+	"GET /api/events":               {"": func(f *frail) call { f.granted(); return f.get("/api/events") }, "of a denial": func(f *frail) call { return f.denied("/api/events") }},
 	"GET /api/passkeys":             {"": func(f *frail) call { return f.get(passkeysPath) }},
 	"POST /api/passkeys": {"": func(f *frail) call {
 		name := f.somebody()
@@ -318,7 +326,7 @@ var asks = map[string]map[string]func(*frail) call{
 	"GET /device/done/{id}":            {"": func(f *frail) call { return f.get("/device/done/" + f.granted()) }},
 	"POST /device/done/{id}/undo":      {"": func(f *frail) call { return f.button("/device/done/"+f.granted()+"/undo", nil) }},
 	"POST /device/done/{id}/report":    {"": func(f *frail) call { return f.button("/device/done/"+f.granted()+"/report", nil) }},
-	"GET /account":                     {"": func(f *frail) call { f.granted(); return f.get("/account") }},
+	"GET /account":                     {"": func(f *frail) call { f.granted(); return f.get("/account") }, "of what is over": func(f *frail) call { return f.denied("/account") }},
 	"POST /account/grants/revoke":      {"": func(f *frail) call { f.granted(); return f.button("/account/grants/revoke", nil) }},
 	"POST /account/grants/{id}/revoke": {"": func(f *frail) call { return f.button("/account/grants/"+f.granted()+"/revoke", nil) }},
 	"POST /account/grants/{id}/report": {"": func(f *frail) call { return f.button("/account/grants/"+f.granted()+"/report", nil) }},
