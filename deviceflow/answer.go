@@ -135,7 +135,7 @@ func careful(client *http.Client) *http.Client {
 // has what was wanted is a success, whatever else stands in it.
 func (a *answer) failure(wanted string) error {
 	success := a.status >= 200 && a.status <= 299
-	if success && wanted != "" && a.members.text(wanted) != "" {
+	if success && a.members.text(wanted) != "" {
 		return nil
 	}
 	if code := visible(a.members.text("error")); code != "" {
@@ -162,10 +162,7 @@ func (a *answer) retryAfter() time.Duration {
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second
 	}
-	until, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
+	until, _ := http.ParseTime(text) // what is no date is long ago
 	now, err := http.ParseTime(a.header.Get("Date"))
 	if err != nil {
 		now = time.Now()
@@ -206,10 +203,7 @@ func readMembers(body []byte, contentType string, whole bool) members {
 	if !whole || (media != "application/x-www-form-urlencoded" && media != "text/plain") {
 		return nil
 	}
-	form, err := url.ParseQuery(string(bytes.TrimSpace(body)))
-	if err != nil {
-		return nil
-	}
+	form, _ := url.ParseQuery(string(bytes.TrimSpace(body))) // what cannot be read of it is left out
 	m = members{}
 	for name, values := range form {
 		m[name] = values[0]
@@ -229,13 +223,12 @@ func (m members) text(name string) string {
 	}
 }
 
-// texts is a member that is a list of texts.
-func (m members) texts(name string) (all []string) {
+// texts is a member that is a list of texts; what is none in it is empty.
+func (m members) texts(name string) []string {
 	list, _ := m[name].([]any)
-	for _, v := range list {
-		if text, ok := v.(string); ok {
-			all = append(all, text)
-		}
+	all := make([]string, len(list))
+	for i, v := range list {
+		all[i], _ = v.(string)
 	}
 	return all
 }

@@ -169,7 +169,7 @@ func TestTheContextEndsTheWait(t *testing.T) {
 }
 
 func TestB30_AnAddressThatIsNoWebAddressIsRefused(t *testing.T) {
-	for _, address := range []string{"file:///etc/passwd", "javascript:alert(1)", "http://a\x1b]0;x", "https://user@host/", "calc.exe"} {
+	for _, address := range []string{"file:///etc/passwd", "javascript:alert(1)", "http://a\x1b]0;x", "https://user@host/", "calc.exe", "ftp://a.example/", "https:///device", "https://a.example/\u202e", "http://["} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			writeJSON(w, 200, map[string]any{"device_code": "d", "user_code": "u", "verification_uri": address, "expires_in": 9})
 		}))

@@ -20,8 +20,8 @@ func Discover(ctx context.Context, client *http.Client, issuer string) (Endpoint
 		client = http.DefaultClient
 	}
 	issuer = strings.TrimSuffix(issuer, "/")
-	u, err := url.Parse(issuer)
-	if err != nil || !webAddress(issuer) || u.RawQuery != "" || u.Fragment != "" {
+	u, _ := url.Parse(issuer)
+	if !webAddress(issuer) || u.RawQuery != "" || u.Fragment != "" {
 		return Endpoint{}, &TransportError{Err: errors.New("the issuer is not a web address")}
 	}
 	var nearest *TransportError // what to say if none fits

@@ -117,6 +117,9 @@ func TestB10_AnIssuedTokenIsNeverLost(t *testing.T) {
 		"a redirect to such a page":        {once(redirect(302, "http://wifi.example/terms"), saysJSON(200, plain)), whole},
 		"a hang-up first":                  {once(raw(""), saysJSON(200, plain)), whole},
 		"an empty 200 first":               {once(saysJSON(200, ""), saysJSON(200, plain)), whole},
+		"a page like a form first":         {once(says(200, "text/html", "access_token=wrong"), saysJSON(200, plain)), whole},
+		"a refusal with a token first":     {once(saysJSON(503, plain), saysJSON(200, plain)), whole},
+		"a form that is broken elsewhere":  {says(200, "text/plain", "access_token=at&expires_in=3600&refresh_token=rt&scope=%zz"), whole},
 		"null first":                       {once(saysJSON(200, "null"), saysJSON(200, plain)), whole},
 		"a list first":                     {once(saysJSON(200, "[]"), saysJSON(200, plain)), whole},
 		"an object without a token first":  {once(saysJSON(200, `{"status":"ok"}`), saysJSON(200, plain)), whole},
@@ -134,8 +137,8 @@ func TestB10_AnIssuedTokenIsNeverLost(t *testing.T) {
 			if !token.Expiry.IsZero() {
 				lives = time.Duration(token.ExpiresIn) * time.Second
 			}
-			if lives != row.lives {
-				t.Errorf("lives %v, want %v", lives, row.lives)
+			if lives != row.lives || token.Expiry.IsZero() != (row.lives == unknown) {
+				t.Errorf("lives %v until %v, want %v", lives, token.Expiry, row.lives)
 			}
 		})
 	}
@@ -201,6 +204,7 @@ func TestB10_EveryWayToSayNotYetIsHeard(t *testing.T) {
 		"503 with Retry-After":                {after("15", says(503, "text/html", "maintenance")), 15, 15},
 		"503 with an error and Retry-After":   {after("15", saysJSON(503, `{"error":"temporarily_unavailable"}`)), 15, 15},
 		"temporarily_unavailable with 400":    {saysJSON(400, `{"error":"temporarily_unavailable"}`), 2.5, 5},
+		"server_error with 400":               {saysJSON(400, `{"error":"server_error"}`), 2.5, 5},
 		"404 with a page":                     {says(404, "text/html", "<h1>Not Found</h1>"), 2.5, 5},
 		"a page that reads like a form":       {says(502, "text/plain", "upstream: connection refused (error=111)"), 2.5, 5},
 		"301 to https, where nobody is":       {redirect(301, "https://elsewhere.example/token"), 2.5, 5},
@@ -277,6 +281,7 @@ func TestB10_CodesOfEveryShapeAreRead(t *testing.T) {
 		"an interval that is busy":   {start + `,"expires_in":900,"interval":0.0001}`, time.Second, 15 * time.Minute, ""},
 		"no expires_in":              {start + `,"interval":7}`, 7 * time.Second, 15 * time.Minute, ""},
 		"expires_in is a word":       {start + `,"expires_in":"soon","interval":7}`, 7 * time.Second, 15 * time.Minute, ""},
+		"expires_in is no number":    {start + `,"expires_in":"NaN","interval":7}`, 7 * time.Second, 15 * time.Minute, ""},
 		"expires_in of a week":       {start + `,"expires_in":604800}`, 5 * time.Second, 24 * time.Hour, ""},
 		"expires_in out of bounds":   {start + `,"expires_in":1e300,"interval":1e300}`, (1<<31 - 1) * time.Second, 24 * time.Hour, ""},
 		"a complete address":         {start + `,"expires_in":900,"verification_uri_complete":"https://a.example/device?c=1"}`, 5 * time.Second, 15 * time.Minute, "https://a.example/device?c=1"},
@@ -346,6 +351,11 @@ func TestB10_DiscoveryFindsADocumentWhereverTheStandardsPutIt(t *testing.T) {
 		"another's":                        {host, map[string]http.HandlerFunc{"/.well-known/openid-configuration": document("http://other.example")}, "another issuer's (http://other.example)"},
 		"another's path":                   {host + "/a", map[string]http.HandlerFunc{"/.well-known/openid-configuration/a": document(host + "/b")}, "another issuer's"},
 		"devices nowhere":                  {host, map[string]http.HandlerFunc{"/.well-known/openid-configuration": withoutDevices}, "does not offer the device grant"},
+		"another's, then without devices":  {host, map[string]http.HandlerFunc{"/.well-known/oauth-authorization-server": document("http://other.example"), "/.well-known/openid-configuration": withoutDevices}, "another issuer's"},
+		"no token endpoint":                {host, map[string]http.HandlerFunc{"/.well-known/openid-configuration": saysJSON(200, `{"issuer":"`+host+`","device_authorization_endpoint":"`+host+`/d"}`)}, "does not offer the device grant"},
+		"a document that is not found":     {host, map[string]http.HandlerFunc{"/.well-known/openid-configuration": saysJSON(404, `{"issuer":"`+host+`","device_authorization_endpoint":"`+host+`/d","token_endpoint":"`+host+`/t"}`)}, "no authorization server answers there (404)"},
+		"an issuer with a fragment":        {host + "#a", nil, "not a web address"},
+		"an issuer that is no address":     {"http://[", nil, "not a web address"},
 		"nothing":                          {host, nil, "no authorization server answers there (404)"},
 		"a page":                           {host, map[string]http.HandlerFunc{"/.well-known/oauth-authorization-server": page}, "no authorization server answers there (200)"},
 		"an issuer with a query":           {host + "?a=b", nil, "not a web address"},
@@ -429,6 +439,10 @@ func TestB10_CodesAndSecretsFollowNoRedirectToAnotherHost(t *testing.T) {
 		"the same host by GET, 303":      {"http", 303, "/new", false},
 		"the same host, now encrypted":   {"http", 308, "https://server.example/new", true},
 		"the same host, in the clear":    {"https", 308, "http://server.example/new", false},
+		"encrypted as it was":            {"https", 308, "https://server.example/new", true},
+		"another port, now encrypted":    {"http", 308, "https://server.example:444/new", true},
+		"another port, encrypted, GET":   {"http", 302, "https://server.example:444/new", false},
+		"another host, now encrypted":    {"http", 307, "https://evil.example/new", false},
 		"another host":                   {"http", 307, "http://evil.example/new", false},
 		"another port":                   {"http", 307, "http://server.example:81/new", false},
 		"another host that is encrypted": {"https", 308, "https://evil.example/new", false},
@@ -441,7 +455,7 @@ func TestB10_CodesAndSecretsFollowNoRedirectToAnotherHost(t *testing.T) {
 						http.Redirect(w, r, row.to, row.status)
 						return
 					}
-					reached = append(reached, r.Method+" "+r.Host+" "+r.PostForm.Get("refresh_token")+" "+r.Header.Get("Authorization"))
+					reached = append(reached, r.Method+" "+strings.TrimSuffix(r.Host, ":444")+" "+r.PostForm.Get("refresh_token")+" "+r.Header.Get("Authorization"))
 					grant(w, r)
 				}))
 				c := device(client)

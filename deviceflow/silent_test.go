@@ -112,6 +112,83 @@ func TestAPollThatIsHeldForEverIsLeftAndOthersFollow(t *testing.T) {
 	}
 }
 
+// What lies between may say that it waited too long; what failed otherwise says
+// nothing of waiting.
+func TestOnlyWhoWaitedInVainIsAskedNoMoreToWait(t *testing.T) {
+	for name, row := range map[string]struct {
+		first http.HandlerFunc
+		waits bool
+	}{
+		"504": {says(504, "text/html", "timeout"), false}, "502": {says(502, "text/html", "bad gateway"), true}, "a hang-up": {raw(""), true},
+		"408": {saysJSON(408, `{"error":"timeout"}`), true}, "pending": {saysJSON(400, `{"error":"authorization_pending"}`), true},
+	} {
+		var asked []string
+		_, token, err := run(t, row.first, func(w http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r.Header.Get("Prefer"))
+			grant(w, r)
+		})
+		if err != nil || token == nil || len(asked) != 1 || (asked[0] == "wait=25") != row.waits {
+			t.Errorf("%s: %v, then asked to wait: %q", name, err, asked)
+		}
+	}
+	var asked []string
+	_, _, err := run(t, says(504, "text/html", "timeout"), says(502, "text/html", "bad gateway"), func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Header.Get("Prefer"))
+		grant(w, r)
+	})
+	if err != nil || len(asked) != 1 || asked[0] != "" {
+		t.Errorf("%v, after another failure asked to wait again: %q", err, asked)
+	}
+}
+
+// An answer that was slow in coming is no wait that was honoured.
+func TestTheIntervalRunsFromAnAnswerThatWasSlow(t *testing.T) {
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(3 * time.Second) // the test's own clock
+		refuse("authorization_pending")(w, r)
+	}
+	if at, _, err := run(t, slow, grant); err != nil || fmt.Sprint(at) != "[5 13]" {
+		t.Errorf("%v at %v", err, at)
+	}
+}
+
+func TestTheCallersOwnEndIsNoPollThatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := device(connect(t, &script{steps: []func(http.ResponseWriter, *http.Request){hold}}))
+		c.Progress = func(p deviceflow.Poll) { t.Errorf("heard %+v", p) }
+		request, err := c.Request(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+		defer cancel()
+		if _, err := c.Wait(ctx, request); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAProgramHearsOfEachPollThatGaveNoToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{steps: []func(http.ResponseWriter, *http.Request){
+			refuse("authorization_pending"), refuse("slow_down"), after("30", says(503, "text/html", "later")), grant,
+		}}
+		c := device(connect(t, s))
+		var heard []string
+		c.Progress = func(p deviceflow.Poll) { heard = append(heard, fmt.Sprint(p.Err, " ", p.Next)) }
+		request, err := c.Request(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Wait(t.Context(), request); err != nil {
+			t.Error(err)
+		}
+		if want := "[authorization_pending 5s slow_down 10s the server answered 503 without saying why 30s]"; fmt.Sprint(heard) != want {
+			t.Errorf("heard %v, want %s", heard, want)
+		}
+	})
+}
+
 func TestAServerThatHoldsEveryPollEndsWithTheCode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{steps: []func(http.ResponseWriter, *http.Request){hold}}
