@@ -268,11 +268,16 @@ func TestTheOtherLanguagesOfAPageAreWhereItIs(t *testing.T) {
 }
 
 func TestAnAddressThatIsTooLongForAQRCodeHasNone(t *testing.T) {
-	for path, shown := range map[string]bool{"": true, "/" + strings.Repeat("x", 3000): false} {
-		h := newHouse(t, func(s *authz.Settings) { s.Issuer = "https://id.example" + path })
+	for issuer, shown := range map[string]bool{"https://id.example": true, "https://id.example/" + strings.Repeat("x", 3000): false, testIssuer: false} {
+		h := newHouse(t, func(s *authz.Settings) { s.Issuer = issuer })
 		r := h.send(http.MethodGet, "/device?code="+h.ask("pub-a", "openid").userCode, "")
 		if r.wantPage(http.StatusOK); strings.Contains(r.body, "QR code") != shown {
-			t.Errorf("%d characters: shown %v", len(path), !shown)
+			t.Errorf("%.40s: shown %v", issuer, !shown)
+		}
+		// Without a code there is nothing to go on with on a phone.
+		r = h.send(http.MethodGet, "/account", "")
+		if r.wantPage(http.StatusOK); strings.Contains(r.body, "QR code") || strings.Contains(r.body, "data-address") {
+			t.Errorf("%.40s: the account page leads to a code", issuer)
 		}
 	}
 }

@@ -26,6 +26,7 @@ var foreignHeaders = map[string][]string{
 	"a script of a neighbour":       {"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty", "Origin", "http://localhost:3000"},
 	"a script of an old browser":    {"Origin", "https://evil.example"},
 	"a sandboxed one":               {"Origin", "null"},
+	"one that says nonsense":        {"Origin", "http://["},
 	"a link in an old browser":      {"Referer", "https://evil.example/page"},
 }
 

@@ -149,6 +149,9 @@ func TestNonsenseForALanguageIsHarmless(t *testing.T) {
 // A list of languages longer than any browser's costs no more than a short one.
 func TestAVeryLongListOfLanguagesIsNotRead(t *testing.T) {
 	h := newHouse(t)
+	longest := strings.Repeat("de,", 339) + "de-1901" // 1024 bytes
+	h.send(http.MethodGet, "/device", "", "Accept-Language", longest).wantLanguage("de")
+	h.send(http.MethodGet, "/device", "", "Accept-Language", " "+longest).wantLanguage("en")
 	long := strings.Repeat("de,", 1000)
 	h.send(http.MethodGet, "/device", "", "Accept-Language", long).wantLanguage("en")
 	h.send(http.MethodGet, "/device", "", "Accept-Language", "ja", "Cookie", languageCookie+"="+strings.Repeat("d", 1000)).wantLanguage("ja")

@@ -293,13 +293,17 @@ func TestB22_ForwardedHeadersOfAnUnlistedProxyAreWarnedOfOnce(t *testing.T) {
 	if strings.Contains(h.log.String(), "203.0.113.9") {
 		t.Error("what the header says is in the log")
 	}
+	ask("127.0.0.1", "X-Forwarded-For", "203.0.113.9")
+	if found := h.lines(message); len(found) != 2 || found[1]["from"] != "127.0.0.1" {
+		t.Errorf("%v", found)
+	}
 	// A stranger's is a network, and there is an end to them.
 	for n := range 100 {
 		ask(fmt.Sprintf("198.51.%d.7", n), "X-Forwarded-For", "203.0.113.9")
 	}
 	found := h.lines(message)
-	if len(found) != 32 || found[1]["from"] != "198.51.0.0/24" {
-		t.Errorf("%d lines, the second %v", len(found), found[1])
+	if len(found) != 32 || found[2]["from"] != "198.51.0.0/24" {
+		t.Errorf("%d lines, the third %v", len(found), found[2])
 	}
 	h.proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32")}
 	before := len(found)

@@ -167,10 +167,7 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 		return v, err
 	}
 	how := "review.by-session"
-	switch {
-	case v.SignedOnly:
-		how = "review.signed-what"
-	case method == authz.MethodPasskey:
+	if method == authz.MethodPasskey {
 		how = "review.by-passkey"
 	}
 	v.How, err = say.A(how)
@@ -228,8 +225,8 @@ func (w words) lasts(d time.Duration, renewed bool) (string, error) {
 		message = "lasts.renewed"
 	}
 	for _, unit := range units {
-		if n := int(d / unit.length); n >= 1 && d%unit.length == 0 {
-			length, err := w.N(unit.message, n)
+		if d%unit.length == 0 {
+			length, err := w.N(unit.message, int(d/unit.length))
 			if err != nil {
 				return "", err
 			}

@@ -69,6 +69,10 @@ func TestB22_ForwardedHeadersCountOnlyFromListedProxies(t *testing.T) {
 		{peer: "127.0.0.1:1", forwarded: []string{"for=unknown"}, want: unknown},
 		{peer: "127.0.0.1:1", forwarded: []string{"for=203.0.113.9;for=8.8.8.8"}, want: unknown},
 		{peer: "127.0.0.1:1", forwarded: []string{"proto=https"}, want: unknown},
+		{peer: "127.0.0.1:1", forwarded: []string{`for="`}, want: unknown},
+		{peer: "127.0.0.1:1", forwarded: []string{`for=""`}, want: unknown},
+		{peer: "127.0.0.1:1", forwarded: []string{`for=x203.0.113.9"`}, want: unknown},
+		{peer: "127.0.0.1:1", forwarded: []string{`for="203.0.113.9x`}, want: unknown},
 		{peer: "127.0.0.1:1", xff: []string{"203.0.113.9"}, forwarded: []string{"for=8.8.8.8"}, want: "203.0.113.9", told: true},
 		{peer: "127.0.0.1:1", xff: []string{"nonsense"}, forwarded: []string{"for=8.8.8.8"}, want: unknown},
 		{peer: "@", xff: []string{"203.0.113.9"}, want: unknown}, // a peer without an address
