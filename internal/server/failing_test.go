@@ -260,7 +260,9 @@ var deeds = map[string]func(h *house, who string) func() reply{
 	},
 	"remove a backup": func(h *house, who string) func() reply {
 		h.saveBackup(who, aBackup(h.t)).wantOK()
-		return func() reply { return h.signed(who, http.MethodPost, backupPath+"/remove", `{"aud":"`+testIssuer+`","bapId":"`+bapIDOf(h.t, who)+`"}`) }
+		return func() reply {
+			return h.signed(who, http.MethodPost, backupPath+"/remove", `{"aud":"`+testIssuer+`","bapId":"`+bapIDOf(h.t, who)+`"}`)
+		}
 	},
 }
 

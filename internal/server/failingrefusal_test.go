@@ -107,7 +107,7 @@ var refused = map[string]map[string]func(*frail) call{
 		a, c := newAuthenticator(f.t), f.passkeyOptions(f.cookie)
 		return f.by("nobody", http.MethodPost, passkeysPath, map[string]any{"aud": testIssuer, "ceremony": c.Ceremony, "credential": a.create(c.Options)}, "Cookie", f.cookie)
 	}},
-	"GET /api/backup":         {"not there": func(f *frail) call { return f.get(backupPath + "?bapId=none") }},
+	"GET /api/backup": {"not there": func(f *frail) call { return f.get(backupPath + "?bapId=none") }},
 	"POST /api/backup/remove": {"not there": func(f *frail) call {
 		return f.by("alice", http.MethodPost, backupPath+"/remove", map[string]any{"aud": testIssuer, "bapId": "none"})
 	}},
