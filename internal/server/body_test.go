@@ -140,11 +140,10 @@ func TestWhatIsDoneAlreadyIsNoMistakeOfAForm(t *testing.T) {
 	grant := h.approveSigned("alice", h.ask("pub-a", "openid").userCode)
 	h.signInFrom("alice", "Elsewhere", "")
 	elsewhere := h.sessions(cookie)[0].ID
-	h.saveBackup("alice", aBackup(t)).wantOK()
 	a := h.registered("alice")
 	form := url.Values{"form": {h.formToken(cookie)}}
 	for _, target := range []string{
-		"/account/grants/" + grant + "/revoke", "/account/sessions/" + elsewhere + "/end", "/account/passkeys/" + b64(a.id) + "/remove", "/account/backups/" + bapIDOf(t, "alice") + "/remove",
+		"/account/grants/" + grant + "/revoke", "/account/sessions/" + elsewhere + "/end", "/account/passkeys/" + b64(a.id) + "/remove",
 		"/account/grants/revoke", "/account/sessions/end",
 	} {
 		for range 2 {

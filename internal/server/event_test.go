@@ -208,7 +208,7 @@ func TestAnOwnerLooksBackAtWhatHappened(t *testing.T) {
 	h.postJSON("/api/auth/sign-out", map[string]any{}, "Cookie", passkey).wantOK() // nobody is told
 	do(passkeysPath+"/"+b64(a.id)+"/remove", map[string]any{})
 	h.saveBackup("alice", bep(t, "alice")).wantOK()
-	do(backupPath+"/remove", map[string]any{})
+	h.signed("alice", http.MethodPost, backupPath+"/remove", `{"aud":"`+testIssuer+`"}`).wantOK()
 	h.signInFrom("alice", "Phone", "")
 	do("/api/sessions/"+h.sessions(cookie)[0].ID+"/end", map[string]any{})
 	profile := `{"aud":"` + testIssuer + `","bapId":"` + bapIDOf(t, "alice") + `","name":"Alice"}`

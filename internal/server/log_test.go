@@ -112,7 +112,7 @@ func TestEachThingThatAnOperatorIsAskedAboutLeavesOneLine(t *testing.T) {
 		t.Errorf("fetched from elsewhere: %v", found)
 	}
 	h.peer = "203.0.113.7:50000"
-	h.postJSON(backupPath+"/remove", map[string]any{}, "Cookie", cookie).wantOK()
+	h.signed("alice", http.MethodPost, backupPath+"/remove", `{"aud":"`+testIssuer+`"}`).wantOK()
 	h.wantLine("INFO", "backup removed", by("of", bapID)...)
 
 	h.signed("alice", http.MethodPut, "/api/bap/profile", `{"aud":"`+testIssuer+`","bapId":"`+bapID+`","name":"A"}`).wantOK()
