@@ -2,6 +2,9 @@ package bap_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/pbkdf2"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -259,5 +262,32 @@ func TestACiphertextIsAsLongAsItMustBe(t *testing.T) {
 	}
 	if _, err := bap.ElectrumDecrypt(append(electrum, 0), key); !errors.Is(err, bap.ErrDecrypt) || !strings.Contains(err.Error(), "whole blocks") {
 		t.Error(err)
+	}
+}
+
+// sealed is a .bep file that holds whatever text.
+func sealed(t *testing.T, plaintext, password string) string {
+	t.Helper()
+	head := make([]byte, 28) // salt and IV
+	key, err := pbkdf2.Key(sha256.New, password, head[:16], bap.Iterations, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(aead.Seal(head, head[16:], []byte(plaintext), nil))
+}
+
+func TestAFileThatOpensAndHoldsNoBackupIsNone(t *testing.T) {
+	for _, plaintext := range []string{"{}", `{"wif":"x"}`} {
+		if b, err := bap.DecryptBackup(sealed(t, plaintext, "password"), "password"); !errors.Is(err, bap.ErrNotABackup) || b != nil {
+			t.Errorf("%s: %v, %v", plaintext, b, err)
+		}
 	}
 }
