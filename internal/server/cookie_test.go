@@ -91,3 +91,47 @@ func TestB03_TheNameThatClientsKnowIsReadAndNobodyElsesCookieIsTouched(t *testin
 		}
 	}
 }
+
+// Another host of the domain signs a browser in that nobody is signed in to, as
+// somebody who waits for what its person will approve and save.
+func TestB03_ASessionThatANeighbourPlantedSignsNoBrowserIn(t *testing.T) {
+	for issuer, prefix := range map[string]string{testIssuer: "", "https://id.example.org": "__Secure-"} {
+		h := newHouse(t, func(s *authz.Settings) { s.Issuer = issuer })
+		_, token, _ := strings.Cut(h.signIn("mallory"), "=")
+		planted := prefix + knownCookie + "=" + token
+		d := h.ask("nobody", "openid")
+		for what, header := range map[string][]string{
+			"a typed address": {"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+			"a link":          {"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+			"our own link":    {"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+			"our own script":  {"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"},
+		} {
+			header = append(header, "Cookie", planted)
+			if r := h.send(http.MethodGet, "/account", "", header...); !strings.Contains(r.body, `data-screen="signin"`) {
+				t.Errorf("%s, %s: somebody is signed in to the page", issuer, what)
+			}
+			if what == "our own script" {
+				if r := h.send(http.MethodGet, "/api/auth/get-session", "", header...).wantOK(); r.body != "null" {
+					t.Errorf("%s: %s", issuer, r.body)
+				}
+				h.send(http.MethodGet, "/api/auth/device?user_code="+d.userCode, "", header...).wantOK()
+			}
+		}
+		if got := h.whoIs(planted); got != bapIDOf(t, "mallory") {
+			t.Errorf("%s: a program that sends the known name is %q", issuer, got)
+		}
+		if got := h.send(http.MethodGet, "/api/auth/get-session", "", "Cookie", planted, "Sec-Fetch-Mode", "cors").wantOK(); got.body == "null" {
+			t.Errorf("%s: node's fetch, which sends its mode alone, is nobody", issuer)
+		}
+		// The browser signs its person in, and out, whatever lies there.
+		browser := []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"}
+		in := h.send(http.MethodPost, signInPath, "", append(browser, bitcoinauth.Header, h.sign("alice", signInPath, ""), "Cookie", planted)...).wantOK()
+		if got := h.whoIs(planted + "; " + cookieOf(in)); got != bapIDOf(t, "alice") || h.whoIs(planted) == "" {
+			t.Errorf("%s: after signing in it is %q", issuer, got)
+		}
+		out := h.send(http.MethodPost, "/api/auth/sign-out", "{}", append(append(browser, jsonBody...), "Cookie", planted+"; "+cookieOf(in))...).wantOK()
+		if set := strings.Join(out.header.Values("Set-Cookie"), "\n"); !strings.Contains(set, prefix+knownCookie+"=;") || h.whoIs(planted+"; "+cookieOf(in)) != "" {
+			t.Errorf("%s: after signing out %q", issuer, set)
+		}
+	}
+}

@@ -24,9 +24,15 @@ func (s *Server) sessionCookies(r *http.Request) []*http.Cookie {
 	return found[:min(len(found), mostSessions)]
 }
 
+// sessionTokens are those of them that count. Of a browser, which says where a request
+// comes from, only what bears our own name does: the known name may have been set by
+// another host of the domain. Programs that send it set it themselves.
 func (s *Server) sessionTokens(r *http.Request) (tokens []authz.Secret) {
+	byBrowser := r.Header.Get("Sec-Fetch-Site") != ""
 	for _, cookie := range s.sessionCookies(r) {
-		tokens = append(tokens, authz.Secret(cookie.Value))
+		if cookie.Name == s.cookieNames.session || !byBrowser {
+			tokens = append(tokens, authz.Secret(cookie.Value))
+		}
 	}
 	return tokens
 }
