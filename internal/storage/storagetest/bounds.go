@@ -47,8 +47,12 @@ var boundCases = []testCase{
 		b.same(got, events[:authz.EventsPerAccount])
 		b.told(other.ID, foreign)
 	}},
-	{"events of ways are forgotten for events of ways alone", func(b *bench) {
+	{"events of ways are forgotten for events of ways alone, of their account", func(b *bench) {
 		a, i := b.account()
+		other, j := b.account()
+		foreign := b.event(other.ID)
+		foreign.Kind, foreign.At = authz.EventBackupSaved, at(-1000)
+		b.happening(j, foreign)
 		happen := func(n int, kind authz.EventKind, from int) (made []authz.Event) {
 			made = make([]authz.Event, n)
 			for k := range made {
@@ -74,6 +78,11 @@ var boundCases = []testCase{
 		want(ways, cheap[60:])
 		more := happen(authz.EventsPerAccount+60, authz.EventBackupSaved, 5000)
 		want(more[60:])
+		never := b.event(a.ID)
+		never.Kind, never.At = authz.EventBackupSaved, at(9000)
+		b.refused(b.store.SetProfile(b.Context(), "nobody", i.Profile, never), authz.ErrNotFound)
+		want(more[60:])
+		b.told(other.ID, foreign)
 		cheap = happen(10, authz.EventSignedIn, 10000)
 		want(more[60:], cheap)
 	}},

@@ -161,6 +161,10 @@ func (b *bench) additions() map[string]way {
 			_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.elsewhere.ID, AccountID: o.identity.AccountID, Browser: b.hash(), At: at(1)})
 			return err
 		}},
+		"opening a request signed out": {do: func(o belongings) error {
+			_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.elsewhere.ID, Browser: b.hash(), At: at(1)})
+			return err
+		}},
 		"approving with a passkey": {do: func(o belongings) error {
 			a := b.approval(o.opened, o.identity)
 			a.Grant.Passkey, a.Event = o.passkey.ID, b.event(o.identity.AccountID)
