@@ -39,12 +39,15 @@ func makeRoom(c *sqlite.Conn, accountID string, now time.Time) error {
 			SELECT rowid FROM grants WHERE account_id = ?1 ORDER BY created_at DESC LIMIT ?3 OFFSET ?4
 		) AND (revoked_at > 0 OR expires_at <= ?2) RETURNING id`,
 		accountID, now, authz.ForgottenAtOnce, authz.GrantsPerAccount-1)
+	if err != nil {
+		return err
+	}
 	for _, id := range gone {
-		if err == nil {
-			_, err = exec(c, `DELETE FROM refresh_tokens WHERE grant_id = ?`, id)
+		if _, err := exec(c, `DELETE FROM refresh_tokens WHERE grant_id = ?`, id); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 const grantColumns = `g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,

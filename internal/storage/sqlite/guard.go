@@ -109,12 +109,15 @@ func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit
 				gone[h] = r.ColumnInt64(0)
 			}
 		}, overRequests.remove+` RETURNING seq, device_code, user_code, id`, before, limit)
+		if err != nil {
+			return err
+		}
 		for _, row := range rows {
-			if err == nil {
-				_, err = exec(c, `DELETE FROM device_openings WHERE request = ?`, row)
+			if _, err := exec(c, `DELETE FROM device_openings WHERE request = ?`, row); err != nil {
+				return err
 			}
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return 0, err
