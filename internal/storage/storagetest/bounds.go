@@ -3,6 +3,7 @@ package storagetest
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"countersign.dev/internal/authz"
 )
@@ -241,11 +242,13 @@ var boundCases = []testCase{
 		_, i := b.account()
 		_, j := b.account()
 		denials := b.approvals(authz.ReportsPerAccount/2+5, i)
-		d := b.approvals(1, j)[0]
-		b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
-			RequestID: d.RequestID, AccountID: j.AccountID, Unclaimed: true, At: at(-50), Event: d.Event,
-			Reported: []string{"client:" + denials[0].RequestID},
-		}))
+		foreign := map[time.Time][]string{
+			at(-50): {"client:" + denials[0].RequestID},
+			at(800): {"client:w", "client:x", "client:y", "client:z"},
+		}
+		for when, subjects := range foreign {
+			b.report(j.AccountID, when, subjects...)
+		}
 		for n, d := range denials {
 			b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
 				RequestID: d.RequestID, AccountID: i.AccountID, Unclaimed: true, At: at(n), Event: d.Event,
@@ -258,7 +261,9 @@ var boundCases = []testCase{
 		for _, d := range denials[5:] {
 			want = append(want, "client:"+d.RequestID, "network:"+d.RequestID)
 		}
-		want = append(want, "client:"+denials[0].RequestID)
+		for _, subjects := range foreign {
+			want = append(want, subjects...)
+		}
 		slices.Sort(want)
 		b.same(got, want)
 		again := denials[len(denials)-1]
@@ -268,7 +273,11 @@ var boundCases = []testCase{
 		}))
 		got, err = b.store.Reported(b.Context(), "", 1, at(-100))
 		b.ok(err)
-		b.same(got, want) // what was refused reports nothing, and forgets nothing
+		b.same(got, want)                                                                              // what was refused reports nothing, and forgets nothing
+		b.report(i.AccountID, at(50), "client:"+denials[5].RequestID, "network:"+denials[5].RequestID) // the oldest
+		got, err = b.store.Reported(b.Context(), "", 1, at(-100))
+		b.ok(err)
+		b.same(got, want) // what is reported again takes no more room
 	}},
 }
 
