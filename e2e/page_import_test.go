@@ -149,7 +149,7 @@ func TestPageWhatOlderSoftwareEncryptedIsEncryptedAnew(t *testing.T) {
 	tab.Click("#browser-keys [data-do=upload]")
 	tab.Type("#vouch [name=password]", old.Passphrase)
 	tab.Click("#vouch .primary")
-	tab.WaitFor("form[action^='/account/backups/']")
+	tab.WaitFor("[data-do=remove-backup]")
 	saved := func() string {
 		return browser.Eval[string](tab, `fetch("/api/backup?bapId=`+o.bapID+`").then(r => r.json()).then(b => b.encryptedBackup)`)
 	}

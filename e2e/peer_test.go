@@ -88,14 +88,7 @@ func (p *peer) decideBetterAuth(t *testing.T, code, decision string) {
 	t.Helper()
 	send := func(method, path, body string) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, p.origin+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Cookie", p.cookie)
-		req.Header.Set("Origin", p.origin)
-		req.Header.Set("Content-Type", "application/json")
-		read(t)(http.DefaultClient.Do(req))
+		fetch(t, http.DefaultClient, method, p.origin+path, body, http.Header{"Cookie": {p.cookie}, "Origin": {p.origin}, "Content-Type": {"application/json"}})
 	}
 	send(http.MethodGet, "/api/auth/device?user_code="+url.QueryEscape(code), "")
 	send(http.MethodPost, "/api/auth/device/"+decision, `{"userCode":"`+code+`"}`)
@@ -127,7 +120,7 @@ func (p *peer) decideOIDCProvider(t *testing.T, code, decision string) {
 		t.Fatal(err)
 	}
 	browser := &http.Client{Jar: jar}
-	at, body := read(t)(browser.Get(p.origin + "/device"))
+	at, body := fetch(t, browser, http.MethodGet, p.origin+"/device", "", http.Header{})
 	const mostPages = 6
 	for step := range mostPages {
 		form := url.Values{}
@@ -153,28 +146,32 @@ func (p *peer) decideOIDCProvider(t *testing.T, code, decision string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at, body = read(t)(browser.PostForm(to.String(), form)); form.Has("abort") {
+		at, body = fetch(t, browser, http.MethodPost, to.String(), form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
+		if form.Has("abort") {
 			return // to a page that asks for another code
 		}
 	}
 	t.Fatalf("there is always another page: %s", body)
 }
 
-// read reads an answer that is no refusal.
-func read(t *testing.T) func(resp *http.Response, err error) (at *url.URL, body string) {
+// fetch asks for something and reads the answer, which must be no refusal.
+func fetch(t *testing.T, client *http.Client, method, address, body string, header http.Header) (at *url.URL, text string) {
 	t.Helper()
-	return func(resp *http.Response, err error) (*url.URL, string) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode >= http.StatusBadRequest {
-			t.Fatalf("%s: %d %s %v", resp.Request.URL.Path, resp.StatusCode, body, err)
-		}
-		return resp.Request.URL, string(body)
+	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
 	}
+	req.Header = header
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	said, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode >= http.StatusBadRequest {
+		t.Fatalf("%s: %d %s %v", resp.Request.URL.Path, resp.StatusCode, said, err)
+	}
+	return resp.Request.URL, string(said)
 }
 
 // listener hears what a server answers to polls: an error, or "ok". It asks twice
