@@ -69,7 +69,7 @@ stop_server
 # PostgreSQL on the same machine, its processes on both cores. Two servers share one
 # core with each other: what is read is what the second costs.
 start_database
-head -c 32 /dev/urandom >"$dir/secret"
+(umask 077 && head -c 32 /dev/urandom >"$dir/secret") # which nobody else may read
 shared=(--database "$database" --secret-file "$dir/secret")
 start_server "$dir/one" "${shared[@]}"
 one=$base first=$server

@@ -33,7 +33,7 @@ async function handler(baseURL) {
     database,
     secret: randomBytes(32).toString("base64"),
     emailAndPassword: { enabled: true },
-    plugins: [deviceAuthorization({ expiresIn: `${lifetime}s`, interval: "1s" })],
+    plugins: [deviceAuthorization({ expiresIn: `${lifetime}s`, interval: process.env.INTERVAL ?? "1s" })],
     rateLimit: { enabled: false },
     logger: { disabled: true },
     telemetry: { enabled: false },
