@@ -457,9 +457,10 @@ func (s *Service) mismatched(ctx context.Context, owner Owner, r DeviceRequest, 
 	return errWrongMatch
 }
 
-// askAgain counts a slip, and reports whether the owner may try once more.
+// askAgain counts a slip, and reports whether the owner may try once more. The request's
+// whole life is one window, so that no quarter of the clock begins anew.
 func (s *Service) askAgain(ctx context.Context, r DeviceRequest) (bool, error) {
-	slips, window := []string{slipTag + r.ID}, s.now().Truncate(guessWindow)
+	slips, window := []string{slipTag + r.ID}, r.CreatedAt
 	done, err := s.turns.take(ctx, slips)
 	if err != nil {
 		return false, err

@@ -94,7 +94,7 @@ const (
 )
 
 const (
-	// slipsForgiven is how often a slip is asked for again. That makes nobody a guesser:
+	// slipsForgiven is how often a slip is asked for again, for one request. That makes nobody a guesser:
 	// the numbers are on offer and the letters stand on the page, so that who answers
 	// knows what to try. Who slips more often does not look at a device.
 	slipsForgiven = 2

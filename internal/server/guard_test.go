@@ -196,6 +196,31 @@ func TestK12_OnlyWhatIsReportedIsAReportAndOnlySeveralAreTold(t *testing.T) {
 // about; that one would have to begin with four of a kind.
 const anotherCode = "BBBB-BBBB"
 
+// A request has its two slips from its beginning to its end, wherever the quarters of
+// the clock lie.
+func TestK08_SlipsAreForgivenTwiceWhateverTheClockSays(t *testing.T) {
+	h := newHouse(t)
+	quarter := 15 * time.Minute
+	left := h.now().Truncate(quarter).Add(quarter).Sub(h.now())
+	h.advance((left - 10*time.Second + quarter) % quarter) // ten seconds to the next quarter
+	d := h.ask("some-app", "openid")
+	slip := func() reply {
+		body, err := json.Marshal(map[string]string{"userCode": d.userCode, "statement": h.statementOf("alice", d.userCode), "match": ""})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h.signed("alice", http.MethodPost, approvePath, string(body))
+	}
+	slip().wantError(http.StatusBadRequest, "match_mistyped")
+	slip().wantError(http.StatusBadRequest, "match_mistyped")
+	h.advance(20 * time.Second)
+	slip().wantError(http.StatusForbidden, "access_denied")
+	h.poll(d).wantError(http.StatusBadRequest, "access_denied")
+
+	d = h.ask("some-app", "openid") // another has its own
+	slip().wantError(http.StatusBadRequest, "match_mistyped")
+}
+
 // Whoever cannot have seen that on a device is asked again; who has, is denied.
 func TestK08_WhatNoDeviceShowsIsAskedForAgain(t *testing.T) {
 	h := newHouse(t)
