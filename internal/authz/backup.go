@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"countersign.dev/bap"
 )
 
 const (
@@ -159,7 +157,7 @@ func notCiphertext(text string) string {
 	switch {
 	case json.Valid(bytes.TrimSpace(raw)):
 		return reasonJSON
-	case isBackupInTheClear(raw) || isText(raw):
+	case isText(raw): // so is every key that is written out
 		return reasonEncoded
 	case bytes.HasPrefix(raw, []byte("BIE1")):
 		return reasonMember
@@ -178,9 +176,9 @@ func inTheClear(text []byte) string {
 		return ""
 	case isHex(text):
 		return reasonHex
-	case bytes.ContainsAny(text[:1], "{[\"") || json.Valid(text):
+	case bytes.ContainsAny(text[:1], "{[\""):
 		return reasonJSON
-	case isBackupInTheClear(text) || looksLikeWIF(text):
+	case looksLikeWIF(text):
 		return reasonWIF
 	case (bytes.HasPrefix(text, []byte("xprv")) || bytes.HasPrefix(text, []byte("tprv"))) && isBase58(text):
 		return reasonXPrv
@@ -189,11 +187,6 @@ func inTheClear(text []byte) string {
 	default:
 		return ""
 	}
-}
-
-func isBackupInTheClear(text []byte) bool {
-	_, err := bap.ParseBackup(text)
-	return err == nil
 }
 
 // textRun is how many printable characters in a row are no accident: every key

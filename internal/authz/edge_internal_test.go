@@ -88,3 +88,22 @@ func TestK08_ThreeNumbersAreOfferedOneOfThemRight(t *testing.T) {
 		t.Errorf("the right one is only ever at %v", first)
 	}
 }
+
+func TestK08_WhatOneSlipIs(t *testing.T) {
+	for typed, is := range map[string]bool{
+		"BCDF": true, "BXDF": true, "XCDF": true, "BCDX": true, "BDF": true, "CDF": true, "BCD": true, "BCXDF": true, "XBCDF": true, "BCDFX": true, "CBDF": true, "BDCF": true, "BCFD": true,
+		"XXDF": false, "BXXF": false, "DCBF": false, "BCXXDF": false, "BF": false, "": false, "FDCB": false, "CXDF": false, "XBDF": false, "DBCF": false,
+	} {
+		if oneSlip(typed, "BCDF") != is {
+			t.Errorf("%q for BCDF: %v", typed, !is)
+		}
+	}
+	for _, pair := range [][2]string{{"XB", "BXY"}, {"XBY", "BX"}, {"", "BC"}, {"BC", ""}} {
+		if oneSlip(pair[0], pair[1]) {
+			t.Errorf("%q for %q", pair[0], pair[1])
+		}
+	}
+	if !oneSlip("", "B") || !oneSlip("B", "") || !oneSlip("", "") {
+		t.Error("one letter, or none")
+	}
+}

@@ -1,7 +1,10 @@
 package authz_test
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,5 +47,37 @@ func TestA11_WhatIsOverIsRemovedAtLast(t *testing.T) {
 	sessions, err := w.service.Sessions(t.Context(), w.owners[0])
 	if err != nil || len(sessions) != 0 {
 		t.Errorf("%d sessions are kept: %v", len(sessions), err)
+	}
+}
+
+// Sweep goes on until nothing is over.
+func TestASweepLeavesNothingBehindAFullBatch(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	began := w.clock.Now()
+	used := func(n int) {
+		var together sync.WaitGroup
+		for i := range n {
+			together.Go(func() {
+				if err := w.store.UseOnce(t.Context(), sha256.Sum256([]byte(fmt.Sprint(w.clock.Now(), i))), began, w.clock.Now().Add(time.Second)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		together.Wait()
+	}
+	times := func() authz.SweepTimes { return authz.SweepTimes{Rest: w.clock.Now()} }
+	w.clock.advance(48 * time.Hour) // all that there was is over
+	if err := w.service.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{500, 501, 1001} {
+		used(n)
+		w.clock.advance(time.Hour)
+		if err := w.service.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := w.store.Sweep(t.Context(), times(), 2000); left != 0 || err != nil {
+			t.Errorf("%d of %d are left: %v", left, n, err)
+		}
 	}
 }
