@@ -438,41 +438,6 @@ func (s *Service) decision(owner Owner, kind EventKind, r DeviceRequest) (Event,
 	return event, err
 }
 
-// mismatched is an answer that does not fit. Another device's denies: the one in front
-// of the owner is not the one that asks. It is no report: they may have two of them, or
-// have slipped. What no device shows is a slip, and is asked for again, so often.
-func (s *Service) mismatched(ctx context.Context, owner Owner, r DeviceRequest, fit fit) error {
-	if fit == mistyped {
-		again, err := s.askAgain(ctx, r)
-		if err != nil {
-			return err
-		}
-		if again {
-			return errMistyped
-		}
-	}
-	if err := s.deny(ctx, owner, r, false); err != nil {
-		return err
-	}
-	return errWrongMatch
-}
-
-// askAgain counts a slip, and reports whether the owner may try once more. The request's
-// whole life is one window, so that no quarter of the clock begins anew.
-func (s *Service) askAgain(ctx context.Context, r DeviceRequest) (bool, error) {
-	slips, window := []string{slipTag + r.ID}, r.CreatedAt
-	done, err := s.turns.take(ctx, slips)
-	if err != nil {
-		return false, err
-	}
-	defer done()
-	before, err := s.store.Guesses(ctx, slips, window)
-	if err != nil {
-		return false, err
-	}
-	return before[0] < slipsForgiven, s.store.CountGuesses(ctx, slips, window)
-}
-
 // decided lets polls know, those that wait and those to come, how a decision was
 // stored. A failure may mean that only the answer was lost, so they look.
 func (s *Service) decided(r DeviceRequest, failed error) {
@@ -487,8 +452,6 @@ var (
 	errDecided       = refuse(AlreadyDecided, "this request is already decided")
 	errNotOpened     = refuse(NotOpened, "this request was not opened yet: look at it before deciding")
 	errForeign       = refuse(Forbidden, "this request was opened by somebody else")
-	errMistyped      = refuse(Mistyped, "that is nothing that the device can show: look at it again, and enter what it shows")
-	errWrongMatch    = refuse(WrongMatch, "that is not what the device shows, so the request was denied")
 	errCodeOver      = refuse(ExpiredToken, "this code has expired: start again on the device")
 	errTooManyGrants = refuse(AccountFull, "an account may have 200 devices and programs at once: take back one that you no longer use (countersign grants list, or the page /account), then approve again")
 	errCancelled     = refuse(Forbidden, "too many people opened this code, so it was cancelled: start again on the device, and give the code to nobody")

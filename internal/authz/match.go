@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -162,3 +163,43 @@ func oneSlip(typed, want string) bool {
 }
 
 func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// mismatched is an answer that does not fit. Another device's denies: the one in front
+// of the owner is not the one that asks. It is no report: they may have two of them, or
+// have slipped. What no device shows is a slip, and is asked for again, so often.
+func (s *Service) mismatched(ctx context.Context, owner Owner, r DeviceRequest, fit fit) error {
+	if fit == mistyped {
+		again, err := s.askAgain(ctx, r)
+		if err != nil {
+			return err
+		}
+		if again {
+			return errMistyped
+		}
+	}
+	if err := s.deny(ctx, owner, r, false); err != nil {
+		return err
+	}
+	return errWrongMatch
+}
+
+// askAgain counts a slip, and reports whether the owner may try once more. The request's
+// whole life is one window, so that no quarter of the clock begins anew.
+func (s *Service) askAgain(ctx context.Context, r DeviceRequest) (bool, error) {
+	slips, window := []string{slipTag + r.ID}, r.CreatedAt
+	done, err := s.turns.take(ctx, slips)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	before, err := s.store.Guesses(ctx, slips, window)
+	if err != nil {
+		return false, err
+	}
+	return before[0] < slipsForgiven, s.store.CountGuesses(ctx, slips, window)
+}
+
+var (
+	errMistyped   = refuse(Mistyped, "that is nothing that the device can show: look at it again, and enter what it shows")
+	errWrongMatch = refuse(WrongMatch, "that is not what the device shows, so the request was denied")
+)
