@@ -128,7 +128,7 @@ func TestAClientThatHasGoneIsNoFailure(t *testing.T) {
 	}
 }
 
-func TestT10_ARefusalKeepsToTheCharactersOfTheRFC(t *testing.T) {
+func TestT09_ARefusalKeepsToTheCharactersOfTheRFC(t *testing.T) {
 	h := newHouse(t)
 	refused := func(people bool, code authz.Code, description string) reply {
 		return h.answered(people, forAnybody(), func(http.ResponseWriter, *http.Request) error {
