@@ -82,8 +82,8 @@ func TestTheLogSaysTheStatusThatWasSent(t *testing.T) {
 		status int
 	}{
 		"a body alone":        {func(w http.ResponseWriter) { _, _ = w.Write([]byte("x")) }, 200},
-		"a status and a body": {func(w http.ResponseWriter) { w.WriteHeader(404); _, _ = w.Write([]byte("x")) }, 404},
-		"two statuses":        {func(w http.ResponseWriter) { w.WriteHeader(201); w.WriteHeader(500) }, 201},
+		"a status and a body": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound); _, _ = w.Write([]byte("x")) }, 404},
+		"two statuses":        {func(w http.ResponseWriter) { w.WriteHeader(http.StatusCreated); w.WriteHeader(http.StatusInternalServerError) }, 201},
 	} {
 		h := newHouse(t)
 		r := h.answered(false, forAnybody(), func(w http.ResponseWriter, _ *http.Request) error {
