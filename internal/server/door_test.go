@@ -83,7 +83,10 @@ func TestTheLogSaysTheStatusThatWasSent(t *testing.T) {
 	}{
 		"a body alone":        {func(w http.ResponseWriter) { _, _ = w.Write([]byte("x")) }, 200},
 		"a status and a body": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound); _, _ = w.Write([]byte("x")) }, 404},
-		"two statuses":        {func(w http.ResponseWriter) { w.WriteHeader(http.StatusCreated); w.WriteHeader(http.StatusInternalServerError) }, 201},
+		"two statuses": {func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusCreated)
+			w.WriteHeader(http.StatusInternalServerError)
+		}, 201},
 	} {
 		h := newHouse(t)
 		r := h.answered(false, forAnybody(), func(w http.ResponseWriter, _ *http.Request) error {
