@@ -215,3 +215,49 @@ func TestASignedApprovalWhoseStatementIsNoneIsNoOtherServers(t *testing.T) {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 }
+
+// oblivious is a store whose answers take so long that what is remembered of a client
+// is over with the next; one of them fails.
+type oblivious struct {
+	authz.Store
+	h     *house
+	calls int
+	fails int // which call
+}
+
+func (s *oblivious) Client(ctx context.Context, id string) (authz.Client, error) {
+	if s.calls++; s.calls == s.fails {
+		return authz.Client{}, errDead
+	}
+	c, err := s.Store.Client(ctx, id)
+	s.h.advance(time.Second)
+	return c, err
+}
+
+func TestC4_AListIsWholeOrAFailureHoweverOftenItsClientIsLookedUp(t *testing.T) {
+	h := newHouse(t)
+	if err := h.store.AddClient(t.Context(), authz.Client{ID: stored, AuthMethod: authz.AuthNone, Scope: "openid"}); err != nil {
+		t.Fatal(err)
+	}
+	cookie := h.signIn("alice")
+	h.approveSigned("alice", h.ask(stored, "openid").userCode)
+	kept, slow := h.store, &oblivious{Store: h.store, h: h}
+	h.store = slow
+	h.restart()
+	look := func(target string, fails int) reply {
+		h.advance(time.Second)
+		slow.calls, slow.fails = 0, fails
+		return h.send(http.MethodGet, target, "", "Cookie", cookie)
+	}
+	for target, lookups := range map[string]int{"/api/grants": 2, "/account": 3, "/api/events": 1} {
+		if look(target, 0).wantOK(); slow.calls < lookups {
+			t.Errorf("%s: %d lookups", target, slow.calls)
+		}
+		for n := range slow.calls {
+			if r := look(target, n+1); r.status != http.StatusInternalServerError {
+				t.Errorf("%s without lookup %d: %d", target, n, r.status)
+			}
+		}
+	}
+	h.store = kept
+}
