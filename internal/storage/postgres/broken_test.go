@@ -197,6 +197,26 @@ func TestAStartOfWhichAStatementFailsIsGoneOnWith(t *testing.T) {
 	}
 }
 
+// A database that cannot be read is not taken for one that a move did not finish.
+func TestWhetherAMoveCameToItsEndIsNotGuessed(t *testing.T) {
+	t.Parallel()
+	b := openBrittle(t, pgtest.Database(t))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.direct.Exec(t.Context(), `CREATE TABLE moving_in (source TEXT, token TEXT); INSERT INTO moving_in VALUES ('here', 'token')`); err != nil {
+		t.Fatal(err)
+	}
+	for n, reached := 0, true; reached; n++ {
+		heal := b.Break(n)
+		_, err := postgres.Open(t.Context(), b.url, slog.New(slog.DiscardHandler))
+		reached = heal()
+		if err == nil || b.Failed(err) != reached {
+			t.Errorf("statement %d failed %v: %v", n, reached, err)
+		}
+	}
+}
+
 // move moves a row into each of some tables, and does to the first all that can be done.
 func move(ctx context.Context, url string) error {
 	target, err := postgres.OpenTarget(ctx, url, slog.New(slog.DiscardHandler))

@@ -173,6 +173,10 @@ func TestWhoMovesDataIsToldOfAStatementThatFails(t *testing.T) {
 	}
 	defer s.Close()
 	ctx := t.Context()
+	tables, err := s.Tables()
+	if err != nil {
+		t.Fatal(err)
+	}
 	columns, key := []string{"id", "at"}, []string{"id"}
 	keys := map[string][]string{"pings": key, "guesses": {"subject", "opens_at"}}
 	for _, way := range []struct {
@@ -183,6 +187,13 @@ func TestWhoMovesDataIsToldOfAStatementThatFails(t *testing.T) {
 		{"naming tables", func() error { _, err := s.Tables(); return err }},
 		{"naming columns", func() error { _, err := s.Columns("pings"); return err }},
 		{"watching", func() error { return s.Watch(ctx, keys) }},
+		{"naming tables while watching", func() error {
+			now, err := s.Tables()
+			if err == nil && !slices.Equal(now, tables) {
+				return fmt.Errorf("%v, and before %v", now, tables)
+			}
+			return err
+		}},
 		{"watching again", func() error { return s.Watch(ctx, keys) }},
 		{"reading changes", func() error { _, err := s.Changes(0, 10); return err }},
 		{"numbering changes", func() error { _, err := s.LastChange(); return err }},

@@ -294,6 +294,16 @@ func TestTwoServersOnOneDataDirectoryTheSecondRefuses(t *testing.T) {
 	if _, err := sqlite.Lock(dir); !errors.Is(err, sqlite.ErrLocked) {
 		t.Fatalf("got %v, want ErrLocked", err)
 	}
+	moved, err := sqlite.LockMove(dir) // whoever moves it does not mind
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.LockMove(dir); !errors.Is(err, sqlite.ErrMoving) {
+		t.Errorf("got %v, want ErrMoving", err)
+	}
+	if err := moved(); err != nil {
+		t.Error(err)
+	}
 	if other, err := sqlite.Lock(t.TempDir()); err != nil {
 		t.Errorf("another directory: %v", err)
 	} else if err := other(); err != nil {

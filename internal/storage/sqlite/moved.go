@@ -77,11 +77,12 @@ func refuseMoved(c *sqlite.Conn) error {
 	return nil
 }
 
-// tableNames returns the tables that migrations made, in that order.
+// tableNames returns the tables that migrations made, in that order. The file was not
+// moved: else it would have been refused.
 func tableNames(c *sqlite.Conn) (names []string, err error) {
 	err = sqlitex.ExecuteTransient(c, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid`, &sqlitex.ExecOptions{
 		ResultFunc: func(r *sqlite.Stmt) error {
-			if name := r.ColumnText(0); !strings.HasPrefix(name, "sqlite_") && name != changesTable && name != "moved" {
+			if name := r.ColumnText(0); !strings.HasPrefix(name, "sqlite_") && name != changesTable {
 				names = append(names, name)
 			}
 			return nil
