@@ -90,9 +90,6 @@ var errNoTurn = errors.New("all connections for transactions are in use")
 // counts: a statement cut short would leave nobody knowing, and the connection
 // unusable.
 func (s *Store) once(ctx context.Context, fn func(ctx context.Context, c *pgx.Conn) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	tooLong := time.NewTimer(patience)
 	defer tooLong.Stop()
 	select {
@@ -123,6 +120,10 @@ func connection(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) 
 	c, err := pool.Acquire(ctx)
 	if err != nil {
 		return nil, &notSent{err}
+	}
+	if c.Conn().IsClosed() {
+		c.Release()
+		return nil, &notSent{pgconn.ErrConnClosed}
 	}
 	return c, nil
 }
@@ -221,10 +222,12 @@ func refused(err error) bool {
 }
 
 // changedNothing reports whether a failed attempt certainly changed nothing, and
-// another one may do better: no statement was sent, or the server refused it.
+// another one may do better: no statement was sent, or the server refused it. That a
+// connection is closed the driver also says of one that was lost after a statement was
+// sent, while it calls that safe; what was closed before is not used (connection).
 func changedNothing(err error) bool {
 	var before *notSent
-	if errors.As(err, &before) || pgconn.SafeToRetry(err) {
+	if errors.As(err, &before) || (pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed)) {
 		return passing(err)
 	}
 	r, passes := refusalOf(err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"countersign.dev/internal/authz"
@@ -224,7 +225,7 @@ func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {
 	}}}
 	s.writes.carryOut(some)
 	for i, o := range some {
-		if !errors.Is(wrap("writing", o.outcome), authz.ErrUnreachable) {
+		if !errors.Is(wrap("writing", o.outcome), authz.ErrUnreachable) || changedNothing(o.outcome) {
 			t.Errorf("operation %d: %v", i, o.outcome)
 		}
 	}
@@ -433,5 +434,72 @@ func TestManyPendingRequestsAreEstimated(t *testing.T) {
 	near := func(n, want int) bool { return n > want/2 && n < want*2 }
 	if total, of := count(); !near(total, rows*3/4) || !near(of, rows/4) {
 		t.Errorf("estimated %d, of the client %d", total, of)
+	}
+}
+
+// retryable is an error of which the driver says that it is safe to try again.
+type retryable struct{ error }
+
+func (retryable) SafeToRetry() bool { return true }
+func (r retryable) Unwrap() error   { return r.error }
+
+func TestWhatMayBeOverInAMomentIsToldFromMistakes(t *testing.T) {
+	refusal := func(code string) error { return &pgconn.PgError{Code: code} }
+	other := errors.New("a mistake")
+	for what, c := range map[string]struct {
+		err                              error
+		passing, refused, changedNothing bool
+	}{
+		"nothing":                        {nil, false, false, false},
+		"a caller who has gone":          {context.Canceled, false, false, false},
+		"a caller who had no connection": {&notSent{context.Canceled}, false, false, false},
+		"a store that closes":            {group.ErrClosed, false, false, false},
+		"no connection":                  {&notSent{other}, true, false, true},
+		"a password that is wrong":       {&notSent{refusal("28P01")}, false, false, false},
+		"a server that starts":           {&notSent{refusal("57P03")}, true, false, true},
+		"a connection that is full":      {&notSent{refusal("40001")}, true, false, true},
+		"a connection that was lost":     {retryable{pgconn.ErrConnClosed}, true, false, false},
+		"a deadline":                     {context.DeadlineExceeded, true, false, false},
+		"an end":                         {io.EOF, true, false, false},
+		"an end in the middle":           {fmt.Errorf("reading: %w", io.ErrUnexpectedEOF), true, false, false},
+		"nothing that was sent":          {retryable{other}, true, false, true},
+		"a lock":                         {refusal(lockNotAvailable), true, true, true},
+		"a disk that is full":            {refusal("53100"), true, false, true},
+		"a server that stops":            {refusal("57P01"), true, false, false},
+		"a key that is taken":            {refusal("23505"), false, true, false},
+		"a mistake":                      {other, false, false, false},
+	} {
+		if c.err != nil && c.passing != errors.Is(wrap("trying", c.err), authz.ErrUnreachable) && !errors.Is(c.err, group.ErrClosed) {
+			t.Errorf("%s: %v", what, wrap("trying", c.err))
+		}
+		if got := passing(c.err); got != c.passing {
+			t.Errorf("%s passes: %v", what, got)
+		}
+		if got := refused(c.err); got != c.refused {
+			t.Errorf("%s is refused: %v", what, got)
+		}
+		if got := changedNothing(c.err); got != c.changedNothing {
+			t.Errorf("%s changed nothing: %v", what, got)
+		}
+	}
+	for err, want := range map[error]error{pgx.ErrNoRows: authz.ErrNotFound, group.ErrClosed: authz.ErrUnreachable, authz.ErrFull: authz.ErrFull} {
+		if got := wrap("trying", err); !errors.Is(got, want) {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
+// Whoever leaves is told what happened, and nobody tries on for them.
+func TestWhoLeavesBetweenTwoTriesIsToldOfTheLast(t *testing.T) {
+	s := &Store{}
+	ctx, leave := context.WithCancel(t.Context())
+	tries := 0
+	err := s.attempts(ctx, "trying", func() (again bool, err error) {
+		tries++
+		leave()
+		return true, io.EOF
+	})
+	if tries != 1 || !errors.Is(err, io.EOF) || !errors.Is(err, authz.ErrUnreachable) {
+		t.Errorf("%d tries: %v", tries, err)
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -228,6 +230,43 @@ func TestNoConnectionsAreMadeToWhatCannotBeWritten(t *testing.T) {
 	for what, use := range operations(s) {
 		if err := use(t.Context()); err != nil {
 			t.Errorf("%s afterwards: %v", what, err)
+		}
+	}
+}
+
+// What nobody knows the outcome of is not tried again: it would find what it did itself,
+// and call it somebody else's.
+func TestAWriteWhoseAnswerIsLostIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	way, url := newNetwork(t, pgtest.Database(t))
+	var last atomic.Value // of the statement that cuts the connection: how it begins
+	last.Store("none")
+	var sent atomic.Int32
+	way.through = func(to io.Writer) io.Writer {
+		return newMessages(to, func(statement string) bool {
+			if strings.HasPrefix(statement, last.Load().(string)) {
+				sent.Add(1)
+				way.mu.Lock()
+				defer way.mu.Unlock()
+				for _, c := range way.made {
+					_ = c.Close() // some are closed
+				}
+			}
+			return false
+		})
+	}
+	s := opened(t, url)
+	for what, statement := range map[string]string{"a write": "INSERT INTO pings", "a transaction": "commit"} {
+		use := operations(s)[what]
+		if err := use(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sent.Store(0)
+		last.Store(statement)
+		err := use(t.Context())
+		last.Store("none")
+		if n := sent.Load(); n != 1 || !errors.Is(err, authz.ErrUnreachable) {
+			t.Errorf("%s was sent %d times: %v", what, n, err)
 		}
 	}
 }
