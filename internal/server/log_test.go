@@ -6,11 +6,15 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server"
 )
@@ -177,6 +181,62 @@ func TestRefusalsThatStrangersCauseAreLoggedSparingly(t *testing.T) {
 	}
 }
 
+// What a request can have a secret in, and what it says that is none.
+var (
+	secretHeaders = []string{"Authorization", "Cookie", "X-Auth-Token", "X-Vouch-Token", "Referer"}
+	publicHeaders = []string{
+		"Accept", "Accept-Encoding", "Accept-Language", "Access-Control-Request-Headers", "Content-Encoding", "Content-Type", "Forwarded", "Origin", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "X-Forwarded-For",
+	}
+	secretMembers = []string{
+		"access_token", "ceremony", "client_secret", "code", "credential", "device_code", "encryptedBackup", "form", "match", "password", "proof", "refresh_token",
+		"statement", "token", "transaction", "userCode", "user_code", "visit",
+	}
+	publicMembers = []string{
+		"approval", "aud", "bapId", "client_id", "decision", "description", "device_name", "device_platform", "family_name", "given_name", "grant_type", "identity",
+		"lang", "name", "nonce", "number_match", "picture", "report", "scope", "v",
+	}
+)
+
+// Whoever has the server read something more says here whether it may be logged.
+func TestB16_WhatIsReadOfARequestIsPlantedOrNoSecret(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := regexp.MustCompile(`Header\.(?:Get|Values)\(("[^"]+"|[a-zA-Z.]+)\)`)
+	member := regexp.MustCompile(`(?:\.text|\.flag|Query\(\)\.Get)\("([^"]+)"\)`)
+	names := map[string]string{"bitcoinauth.Header": "X-Auth-Token", "vouchHeader": vouchHeader, "asked": "Access-Control-Request-Headers"}
+	read := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range header.FindAllStringSubmatch(string(source), -1) {
+			read++
+			name := strings.Trim(found[1], `"`)
+			if known, there := names[name]; there {
+				name = known
+			}
+			if !slices.Contains(slices.Concat(secretHeaders, publicHeaders), name) {
+				t.Errorf("%s reads the header %s: may it be logged?", file, name)
+			}
+		}
+		for _, found := range member.FindAllStringSubmatch(string(source), -1) {
+			read++
+			if !slices.Contains(slices.Concat(secretMembers, publicMembers), found[1]) {
+				t.Errorf("%s reads the member %s: may it be logged?", file, found[1])
+			}
+		}
+	}
+	if read < 50 {
+		t.Errorf("only %d were found", read)
+	}
+}
+
 // TestB16_NoSecretIsLoggedWhateverIsSentWhere goes through every route, with
 // secrets wherever a request can have one, and then through all that succeeds.
 func TestB16_NoSecretIsLoggedWhateverIsSentWhere(t *testing.T) {
@@ -190,6 +250,9 @@ func TestB16_NoSecretIsLoggedWhateverIsSentWhere(t *testing.T) {
 	}
 	_, session, _ := strings.Cut(h.signIn("alice"), "=")
 	keep("a session", session)
+	own := h.signIn("alice")
+	_, session, _ = strings.Cut(own, "=")
+	keep("another session", session)
 	cookie := "better-auth.session_token=" + session
 	d := h.ask("pub-a", "openid offline_access")
 	keep("a device code", d.deviceCode)
@@ -198,28 +261,41 @@ func TestB16_NoSecretIsLoggedWhateverIsSentWhere(t *testing.T) {
 
 	const planted = "planted-K7Qd2xw9"
 	keep("a text that was sent", planted)
+	members, form := map[string]string{}, url.Values{}
+	for _, name := range secretMembers {
+		members[name] = planted
+		form.Set(name, planted)
+	}
+	for name, secret := range map[string]string{"user_code": d.userCode, "userCode": d.userCode, "code": d.userCode, "device_code": d.deviceCode} {
+		members[name] = secret
+		form.Set(name, secret)
+	}
+	members["client_id"], members["grant_type"], members["aud"] = "conf-a", "refresh_token", testIssuer
+	form.Set("client_id", "conf-a")
+	form.Set("grant_type", deviceGrant)
+	inJSON, err := json.Marshal(members)
+	if err != nil {
+		t.Fatal(err)
+	}
 	wildcard := regexp.MustCompile(`\{[a-z$]+\}`)
 	for _, e := range server.Endpoints() {
 		path := wildcard.ReplaceAllString(e.Path, planted)
 		for _, body := range []struct{ kind, text string }{
-			{"application/json", fmt.Sprintf(`{"user_code":%q,"userCode":%q,"device_code":%q,"refresh_token":%[1]q,"token":%[1]q,"client_secret":%[1]q,"password":%[1]q,"statement":%[1]q,"encryptedBackup":%[1]q,"credential":%[1]q,"ceremony":%[1]q,"transaction":%[1]q,"client_id":"conf-a","grant_type":"refresh_token"}`,
-				planted, d.userCode, d.deviceCode)},
-			{"application/x-www-form-urlencoded", url.Values{
-				"user_code": {d.userCode}, "code": {d.userCode}, "device_code": {d.deviceCode}, "refresh_token": {planted}, "token": {planted},
-				"client_secret": {planted}, "transaction": {planted}, "visit": {planted}, "access_token": {planted}, "client_id": {"conf-a"}, "grant_type": {deviceGrant},
-			}.Encode()},
+			{"application/json", string(inJSON)}, {"application/x-www-form-urlencoded", form.Encode()},
 		} {
 			for _, header := range [][]string{
 				{"Cookie", cookie},
 				{"Cookie", "better-auth.session_token=" + planted, "Authorization", "Bearer " + planted},
 				{"X-Auth-Token", planted + "|" + planted, "Authorization", "Basic " + planted},
+				{"X-Auth-Token", planted + "|" + planted, "X-Vouch-Token", planted + "|" + planted, "Cookie", own},
+				{"Cookie", own + "; countersign.browser=" + planted + "; countersign.language=" + planted},
 				{"Origin", "https://" + planted + ".example", "Referer", "https://" + planted + ".example/" + d.userCode},
 			} {
 				h.send(e.Method, path+"?user_code="+d.userCode+"&code="+d.userCode+"&token="+planted, body.text, append(header, "Content-Type", body.kind)...)
 			}
 		}
 	}
-	if n := len(h.lines("request")); n < 8*len(server.Endpoints()) {
+	if n := len(h.lines("request")); n < 12*len(server.Endpoints()) {
 		t.Fatalf("only %d requests were logged", n)
 	}
 
@@ -259,8 +335,30 @@ func TestB16_NoSecretIsLoggedWhateverIsSentWhere(t *testing.T) {
 	_, session, _ = strings.Cut(byPasskey, "=")
 	keep("a passkey's session", session)
 
+	// An identity is linked, by two signatures, refused and taken out again; the page is used.
+	body := linkBody(t, "bob at work")
+	link := func(vouch string) reply {
+		added := h.sign("bob at work", identitiesPath, body)
+		keep(fmt.Sprintf("a link's signature %d", len(secrets)), added)
+		keep(fmt.Sprintf("a voucher's signature %d", len(secrets)), vouch)
+		return h.send(http.MethodPost, identitiesPath, body, append(slices.Clone(jsonBody), "Cookie", signIn, bitcoinauth.Header, added, vouchHeader, vouch)...)
+	}
+	link(h.sign("mallory", identitiesPath, body)).wantVouch()
+	vouch := h.sign("bob", identitiesPath, body)
+	link(vouch).wantOK()
+	link(vouch).wantOK() // it is linked
+	h.removeIdentity("bob at work", "bob").wantOK()
+	d = h.ask("pub-a", "openid")
+	keep("a proof", h.proof("bob", d.userCode))
+	h.page("/device", signIn, url.Values{"code": {d.userCode}, "proof": {secrets["a proof"]}})
+	_, transaction := h.review(signIn, d.userCode)
+	keep("a review", transaction)
+	h.page("/device/decide", signIn, url.Values{"transaction": {transaction}, "decision": {"deny"}})
+	keep("a form's token", h.formToken(signIn))
+	h.page("/account/sessions/end", signIn, url.Values{"form": {secrets["a form's token"]}})
+
 	log := h.log.String()
-	for _, done := range []string{"tokens refreshed", "backup fetched", "signed in", "sign-in refused", "client refused: it did not prove itself"} {
+	for _, done := range []string{"identity linked", "identity removed", "device request denied", "tokens refreshed", "backup fetched", "signed in", "sign-in refused", "client refused: it did not prove itself"} {
 		if len(h.lines(done)) == 0 {
 			t.Errorf("nothing was logged of %q", done)
 		}
