@@ -112,7 +112,7 @@ func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep aut
 
 const (
 	insertReview  = `INSERT INTO reviews (id, session, request_id, user_code, facts, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`
-	forgetReviews = `DELETE FROM reviews WHERE session = $1 AND id IN (
+	forgetReviews = `DELETE FROM reviews WHERE id IN (
 		SELECT id FROM reviews WHERE session = $1 AND id <> $2 ORDER BY expires_at DESC OFFSET $3)`
 )
 

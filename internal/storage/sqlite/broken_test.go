@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -348,5 +349,49 @@ func TestRoomIsMadeAsAWhole(t *testing.T) {
 		if _, err := s.Grant(ctx, fmt.Sprint(n)); !errors.Is(err, authz.ErrNotFound) {
 			t.Errorf("grant %d: %v", n, err)
 		}
+	}
+}
+
+func TestAMoveThatIsUnderWayIsLeftAloneAndOneThatIsNotIsForgotten(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "countersign.db")
+	start := func() (watched bool) {
+		t.Helper()
+		s, err := Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		watched, err = hasTable(s.writer.conn, changesTable)
+		if err := errors.Join(err, s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return watched
+	}
+	if start() {
+		t.Error("a new file is watched")
+	}
+	source, err := OpenSource(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	release, err := LockMove(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := source.Watch(t.Context(), map[string][]string{"pings": {"id"}}); err != nil {
+		t.Fatal(err)
+	}
+	if !start() {
+		t.Error("a move that is under way was forgotten")
+	}
+	if err := forgetMove(source.conn, filepath.Join(dir, "nowhere")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("where nobody can tell: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	if start() {
+		t.Error("a move that has ended was not forgotten")
 	}
 }

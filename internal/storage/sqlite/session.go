@@ -122,7 +122,7 @@ func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
 		if err != nil {
 			return err
 		}
-		_, err = exec(c, `DELETE FROM reviews WHERE session = ?1 AND id IN (
+		_, err = exec(c, `DELETE FROM reviews WHERE id IN (
 			SELECT id FROM reviews WHERE session = ?1 AND id <> ?2 ORDER BY expires_at DESC LIMIT -1 OFFSET ?3)`,
 			n.Session, n.ID, authz.ReviewsPerSession-1)
 		return err

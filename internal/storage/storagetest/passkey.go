@@ -206,6 +206,18 @@ var passkeyCases = []testCase{
 		_, err := b.store.Session(b.Context(), old.Token, at(0))
 		b.ok(err)
 	}},
+	{"nobody signs in with another's passkey, whatever its counter", func(b *bench) {
+		_, i := b.account()
+		p := b.added(i)
+		_, j := b.account()
+		for _, count := range []uint32{p.SignCount + 1, p.SignCount} {
+			n := b.signIn(p, count)
+			n.Session.AccountID, n.Session.BAPID = j.AccountID, j.BAPID
+			b.refused(b.store.CreateSession(b.Context(), n), authz.ErrNotFound)
+			b.noSession(n)
+		}
+		b.keptPasskey(p)
+	}},
 	{"an authenticator without a counter signs in again and again, until it has one", func(b *bench) {
 		_, i := b.account()
 		p := b.added(i, func(p *authz.Passkey) { p.SignCount = 0 })

@@ -256,6 +256,13 @@ var removalCases = []testCase{
 		mine, other, stays := b.load(i), b.load(second), b.added(i)
 		kept := b.signIn(stays, stays.SignCount+1)
 		b.ok(b.store.CreateSession(b.Context(), kept))
+		allowed, over, revoked := b.approval(b.pending(), i), b.approval(b.pending(), i), b.approval(b.pending(), i)
+		allowed.Grant.Passkey, allowed.Grant.ACR = stays.ID, authz.ACRPasskey
+		over.Grant.Passkey, over.Grant.ExpiresAt = mine.passkey.ID, at(30) // when the passkey is removed
+		revoked.Grant.Passkey, revoked.Grant.RevokedAt = mine.passkey.ID, at(22)
+		for _, a := range []authz.Approval{allowed, over, revoked} {
+			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+		}
 		e := b.event(a.ID)
 		e.At = at(9999)
 		b.ok(b.store.RemovePasskey(b.Context(), a.ID, mine.passkey.ID, at(30), e))
@@ -267,9 +274,11 @@ var removalCases = []testCase{
 		b.ok(err)
 		b.same(latest, []authz.Event{e})
 		mine.touched.RevokedAt = at(30)
-		got, err := b.store.Grant(b.Context(), mine.touched.ID)
-		b.ok(err)
-		b.same(got, mine.touched)
+		for _, want := range []authz.Grant{mine.touched, allowed.Grant, over.Grant, revoked.Grant} {
+			got, err := b.store.Grant(b.Context(), want.ID)
+			b.ok(err)
+			b.same(got, want)
+		}
 	}},
 	{"with a passkey go sessions and grants of which nobody noted which passkey it was", func(b *bench) {
 		a, i := b.account()
