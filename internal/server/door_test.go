@@ -277,6 +277,14 @@ func TestAnAddressThatIsTooLongForAQRCodeHasNone(t *testing.T) {
 		if r.wantPage(http.StatusOK); strings.Contains(r.body, "QR code") != shown {
 			t.Errorf("%.40s: shown %v", issuer, !shown)
 		}
+		// Its corner is black, with a white ring in it.
+		if corner := strings.Contains(r.body, "M4 4h1v1h-1z") && !strings.Contains(r.body, "M5 5h1v1h-1z"); corner != shown {
+			t.Errorf("%.40s: it has a corner: %v", issuer, corner)
+		}
+		// The command line looks for the default by itself.
+		if named := strings.Contains(r.body, "--server "+issuer); named != (issuer != testIssuer) {
+			t.Errorf("%.40s: the command line is told of it: %v", issuer, named)
+		}
 		// Without a code there is nothing to go on with on a phone.
 		r = h.send(http.MethodGet, "/account", "")
 		if r.wantPage(http.StatusOK); strings.Contains(r.body, "QR code") || strings.Contains(r.body, "data-address") {

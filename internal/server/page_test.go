@@ -66,7 +66,7 @@ func TestD17_D18_TheCodeIsShownForComparisonAndNothingIsDecided(t *testing.T) {
 	h.send(http.MethodGet, "/device", "").wantPage(200, `name="code"`, "Did somebody send you this code?")
 	cookie := h.signIn("alice")
 	for _, q := range []string{"?code=", "?user_code="} {
-		h.send(http.MethodGet, "/device"+q+strings.ToLower(d.userCode), "", "Cookie", cookie).wantPage(200, d.userCode, "Is this the code your device shows?")
+		h.send(http.MethodGet, "/device"+q+strings.ToLower(d.userCode), "", "Cookie", cookie).wantPage(200, d.userCode, "Is this the code your device shows?", "Continue as")
 	}
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
 	r := h.send(http.MethodGet, "/device?code="+d.userCode+"&user_code=BBBB-BBBB", "")
