@@ -37,7 +37,7 @@ func TestWithTooFewFilesAStoreIsNotOpenedAndNoneIsLeftOpen(t *testing.T) {
 	}
 	before := open()
 	for more := range uint64(100) {
-		allow(uint64(before) + more) //nolint:gosec // a count
+		allow(uint64(before) + more)
 		store, err := sqlite.Open(t.Context(), path)
 		allow(limit.Cur)
 		if err == nil {

@@ -124,8 +124,7 @@ func columnBytes(s *sqlite.Stmt, i int) []byte {
 
 // taken reports whether a statement failed because a key is in use.
 func taken(err error) bool {
-	code := sqlite.ErrCode(err)
-	return code == sqlite.ResultConstraintUnique || code == sqlite.ResultConstraintPrimaryKey
+	return sqlite.ErrCode(err) == sqlite.ResultConstraintPrimaryKey
 }
 
 // keepsWork is the one refusal that does something all the same: a reused

@@ -356,7 +356,7 @@ func TestAWriteAfterCloseIsRefused(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, group.ErrClosed) {
+	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, group.ErrClosed) || !errors.Is(err, authz.ErrUnreachable) {
 		t.Errorf("got %v, want group.ErrClosed", err)
 	}
 }
@@ -369,7 +369,7 @@ func TestAReadAfterCloseIsRefused(t *testing.T) {
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.DeviceRequest(t.Context(), numbered(1).DeviceCode); !errors.Is(err, group.ErrClosed) {
+	if _, err := s.DeviceRequest(t.Context(), numbered(1).DeviceCode); !errors.Is(err, group.ErrClosed) || !errors.Is(err, authz.ErrUnreachable) {
 		t.Errorf("got %v, want group.ErrClosed", err)
 	}
 }
