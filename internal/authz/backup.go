@@ -168,12 +168,9 @@ func notCiphertext(text string) string {
 	}
 }
 
-// inTheClear says what kind of plaintext something is, or nothing.
+// inTheClear says what kind of plaintext a text is that has a beginning, or nothing.
 func inTheClear(text []byte) string {
-	text = bytes.TrimSpace(text)
 	switch {
-	case len(text) == 0:
-		return ""
 	case isHex(text):
 		return reasonHex
 	case bytes.ContainsAny(text[:1], "{[\""):

@@ -68,7 +68,7 @@ func TestWhatABackupLooksLikeAtItsBounds(t *testing.T) {
 		cipher(maxBackupText / 4 * 3): "", cipher(maxBackupText/4*3 + 1): reasonTooLarge,
 		whole: "", whole[:40] + "\n" + whole[40:]: reasonNotBackup, whole[:40] + "\r" + whole[40:]: reasonNotBackup, "null": reasonNotBackup,
 		`"` + whole + `"`: reasonJSON, `["`: reasonJSON, base64.StdEncoding.EncodeToString([]byte(" {} ")): reasonJSON,
-		"xprv" + xprv: reasonXPrv, "tprv" + xprv: reasonXPrv, "xprv" + whole[:56] + "0+/0": "", "1 f": reasonHex, "x y z": reasonWords,
+		"xprv" + xprv: reasonXPrv, "tprv" + xprv: reasonXPrv, "xprv" + whole[:56] + "0+/0": "", base58[:56]: reasonNotBackup, "1 f": reasonHex, "x y z": reasonWords,
 	} {
 		if got := notCiphertext(text); got != want {
 			t.Errorf("%.20q: %q, want %q", text, got, want)

@@ -44,7 +44,7 @@ func TestSeparatorsAreWhatIsNoLetterAndNoDigitOfASCII(t *testing.T) {
 			t.Errorf("%q", r)
 		}
 	}
-	for id, poses := range map[string]bool{"c0untersign": true, "countersi9n": true, "my countersign": true, "my-adm1n.tool": true, "0admin": false, "admin9": false, "countersigner": false} {
+	for id, poses := range map[string]bool{"c0untersign": true, "countersi9n": true, "my countersign": true, "my_admin": true, "my:countersign": true, "my-adm1n.tool": true, "0admin": false, "admin9": false, "countersigner": false} {
 		if posesAsServer(id) != poses {
 			t.Errorf("%s", id)
 		}
@@ -105,5 +105,46 @@ func TestK08_WhatOneSlipIs(t *testing.T) {
 	}
 	if !oneSlip("", "B") || !oneSlip("B", "") || !oneSlip("", "") {
 		t.Error("one letter, or none")
+	}
+}
+
+func TestB01_AMatchIsAskedForUnlessAllIsKnown(t *testing.T) {
+	for name, c := range map[string]struct {
+		proved, registered bool
+		scope              string
+		network            NetworkDistance
+		reports, number    int
+		want               MatchKind
+	}{
+		"all":               {true, true, "openid profile", NetworkSame, 0, 0, MatchNone},
+		"not who asks":      {false, true, "openid profile", NetworkSame, 0, 0, MatchLetters},
+		"not the client":    {true, false, "openid profile", NetworkSame, 0, 0, MatchLetters},
+		"more than basic":   {true, true, "openid repo", NetworkSame, 0, 0, MatchLetters},
+		"elsewhere":         {true, true, "openid", NetworkOther, 0, 0, MatchLetters},
+		"who knows where":   {true, true, "openid", NetworkUnknown, 0, 0, MatchLetters},
+		"reported":          {true, true, "openid", NetworkSame, warnedReports, 0, MatchLetters},
+		"all, and a number": {true, true, "openid", NetworkSame, 0, 42, MatchNone},
+		"with a number":     {false, true, "openid", NetworkSame, 0, 42, MatchNumber},
+	} {
+		r := DeviceRequest{ClientProved: c.proved, MatchNumber: c.number}
+		if got := matchKind(r, Client{Registered: c.registered}, c.scope, c.network, Reports{Network: c.reports}); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestK08_WhatIsTypedForTheLastLetters(t *testing.T) {
+	for code, answers := range map[string]map[string]fit{
+		"BCDF-GHJK": {
+			"GHJK": matched, "BCDFGHJK": matched, "GHKJ": mistyped, "GHJ": mistyped, "BCDFGHJ": mistyped, "AEIO": mistyped, "": mistyped, "XX": mistyped, "XXXXXX": mistyped,
+			"XXXX": another, "BCDF": another, "XXXXXXXX": another, "XXXXXXXA": mistyped,
+		},
+		"BCDF-GHJKL": {"HJKL": matched, "GHJKL": matched, "BCDFGHJKL": matched, "XXXX": another, "XXXXX": another, "XXXXXXXXX": another, "XXXXXX": mistyped, "XXXXXXXX": mistyped, "GHJLK": mistyped},
+	} {
+		for answer, want := range answers {
+			if got := matchesLetters(answer, code); got != want {
+				t.Errorf("%q for %s: %d, want %d", answer, code, got, want)
+			}
+		}
 	}
 }

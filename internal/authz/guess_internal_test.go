@@ -101,6 +101,9 @@ func TestB22_WhoseAddressItIs(t *testing.T) {
 	far := &Service{}
 	near := &Service{local: true}
 	private, told := Source{Address: netip.MustParseAddr("10.1.2.3")}, Source{Address: netip.MustParseAddr("10.1.2.3"), Forwarded: true}
+	if far.NetworkOf(from("203.0.113.7")) != "203.0.113.0/24" || far.NetworkOf(from("127.0.0.1")) != "" || near.NetworkOf(from("127.0.0.1")) != LoopbackNetwork {
+		t.Error("the network of a public address, or of this machine")
+	}
 	if far.NetworkOf(private) != "" || far.NetworkOf(told) != "10.1.2.0/24" || near.NetworkOf(private) != "10.1.2.0/24" || far.NetworkOf(Source{}) != "" {
 		t.Error("the network of a private address")
 	}

@@ -2,6 +2,9 @@ package authz
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"errors"
 	"io"
 	"testing"
@@ -68,5 +71,15 @@ func TestAKeyIsMadeOfAKnownAlgorithmAndOfRandomness(t *testing.T) {
 	}
 	if _, err := ring.sign(jose.ES256, accessTokenType, nil); err == nil {
 		t.Error("signed without a key")
+	}
+}
+
+// OpenID Connect Core §3.1.3.6, and what clients expect of EdDSA.
+func TestTheHalfHashOfATokenIsOfItsAlgorithmsHash(t *testing.T) {
+	long, short := sha512.Sum512([]byte("token")), sha256.Sum256([]byte("token"))
+	for alg, want := range map[jose.SignatureAlgorithm][]byte{jose.ES256: short[:16], jose.RS256: short[:16], jose.EdDSA: long[:32]} {
+		if got := halfHash(alg, "token"); got != base64.RawURLEncoding.EncodeToString(want) {
+			t.Errorf("%s: %s", alg, got)
+		}
 	}
 }

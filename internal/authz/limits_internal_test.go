@@ -119,3 +119,19 @@ func TestAnAllowanceOutlastsTwoReadingsAndNoClockThatWasSetBack(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsRememberedHoldsFromItsBeginningToItsEnd(t *testing.T) {
+	r, now := newRemembered[int, string](100), time.Unix(1_800_000_000, 0)
+	r.put(1, "one", now, now.Add(time.Hour))
+	r.put(2, "two", now, now.Add(time.Minute))
+	for after, want := range map[time.Duration][2]bool{-1: {false, false}, 0: {true, true}, time.Minute - 1: {true, true}, time.Minute: {true, false}, time.Hour: {false, false}} {
+		one, first := r.get(1, now.Add(after))
+		_, second := r.get(2, now.Add(after))
+		if first != want[0] || second != want[1] || one != "one" {
+			t.Errorf("after %v: %v and %v", after, first, second)
+		}
+	}
+	if _, ok := r.get(3, now); ok {
+		t.Error("what was never put is there")
+	}
+}

@@ -1,6 +1,10 @@
 package authz
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -25,5 +29,18 @@ func TestTenLinesAMinuteAreSaidAndTheRestIsCounted(t *testing.T) {
 		if said, leftOut := say(step.n); said != step.said || leftOut != step.leftOut {
 			t.Errorf("step %d: %d said, %d left out before", i, said, leftOut)
 		}
+	}
+}
+
+// away is a store that cannot be reached.
+type away struct{ Store }
+
+func (away) Clients(context.Context) ([]Client, error) { return nil, ErrUnreachable }
+
+func TestClientsThatCannotBeReadAreNotSaidToBeRemoved(t *testing.T) {
+	var log bytes.Buffer
+	s := &Service{store: away{}, log: slog.New(slog.NewTextHandler(&log, nil))}
+	if err := s.watchClients([]Client{{ID: "there"}})(t.Context()); !errors.Is(err, ErrUnreachable) || log.Len() > 0 {
+		t.Errorf("%v, %s", err, log.String())
 	}
 }

@@ -81,3 +81,10 @@ func TestD26_HowEarlyAPollMayBe(t *testing.T) {
 		}
 	}
 }
+
+func TestD26_ALengthenedIntervalStaysWhenAPollIsInTime(t *testing.T) {
+	told := polls(5*time.Second, 0, 100*time.Millisecond, 16*time.Second, 22*time.Second)
+	if told[0] || !told[1] || told[2] || !told[3] {
+		t.Errorf("told to slow down: %v", told)
+	}
+}

@@ -63,6 +63,9 @@ func TestAServiceIsNotMadeOfWhatIsMissing(t *testing.T) {
 		if err == nil || (c.want != nil && !errors.Is(err, c.want)) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if name == "a short secret" && !strings.Contains(err.Error(), "at least 32") {
+			t.Errorf("%s: %v", name, err)
+		}
 		if len(left) != c.kept {
 			t.Errorf("%s: %d keys of %d are there", name, len(left), c.kept)
 		}

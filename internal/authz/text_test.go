@@ -169,3 +169,15 @@ func TestB07_NoMoreIsReadThanMayBeShown(t *testing.T) {
 		}
 	}
 }
+
+func TestB07_WhatIsNoCharacterOfALineIsGone(t *testing.T) {
+	for text, want := range map[string]string{
+		"a\tb\nc\u00a0d\u2028e": "a b c d e", "a\ufe0fb\U000e0100": "ab", "a  b": "a b", " a": "a", "a ": "a", "": "", "a\x00b\x7f\u202e": "ab", "a\ue000b\u200d": "ab",
+		"e\u0301\u0301\u0301": "\u00e9\u0301\u0301", "abcdef": "abcde", "\u00fcbcdef": "\u00fcbcde",
+	} {
+		limit := max(5, len(strings.Fields(want))*2-1)
+		if got := authz.CleanText(text, limit); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -459,6 +459,9 @@ func TestAServerDoesNotStartOnAStoreThatFails(t *testing.T) {
 		if err != nil || len(calls) == 0 {
 			t.Fatalf("%v %v", calls, err)
 		}
+		if added := slices.Contains(calls, "AddSigningKeys"); added != (kept < 3) { // an RSA key takes long
+			t.Errorf("with %d keys of 3 there, some are added: %v", kept, added)
+		}
 		made := map[string]int{}
 		for _, method := range calls {
 			made[method]++

@@ -51,7 +51,7 @@ func TestT03_T04_T06_OneWayOfAuthenticating(t *testing.T) {
 	h.postForm(tokenPath, form).wantError(http.StatusBadRequest, "invalid_grant")
 	form.Del("client_secret")
 	h.postForm(tokenPath, form, "Authorization", basic("conf-a", confSecret)).wantError(http.StatusBadRequest, "invalid_grant") // said twice, and alike
-	h.postForm(tokenPath, form).wantError(http.StatusUnauthorized, "invalid_client") // T-17
+	h.postForm(tokenPath, form).wantError(http.StatusUnauthorized, "invalid_client")                                            // T-17
 	form.Set("client_id", "pub-a")
 	h.postForm(tokenPath, form, "Authorization", basic("conf-a", confSecret)).wantError(http.StatusBadRequest, "invalid_request")
 }
