@@ -42,7 +42,7 @@ func TestEveryPollThatWaitsForADecisionIsWoken(t *testing.T) {
 		}
 		w.subscribe(code).leave()
 		if len(w.waiters) != 0 {
-			t.Error("who leaves leaves something behind")
+			t.Error("something is left of who was there alone")
 		}
 	})
 }
