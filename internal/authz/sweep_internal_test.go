@@ -18,38 +18,29 @@ func TestWhatIsDoneNowAndThenGoesOnThoughItFails(t *testing.T) {
 		var log bytes.Buffer
 		s := &Service{now: time.Now, log: slog.New(slog.NewTextHandler(&log, nil))}
 		ctx, stop := context.WithCancel(t.Context())
-		done, fails, stops := 0, true, false
-		go s.every(ctx, time.Second, "it failed", func(ctx context.Context) error {
-			done++
-			if stops {
-				stop()
-			}
-			if fails {
+		lines := func() int { return strings.Count(log.String(), "it failed") }
+		var before []int // each time: the lines there were
+		s.every(ctx, time.Second, "it failed", func(ctx context.Context) error {
+			before = append(before, lines())
+			switch n := len(before); {
+			case n <= 59, n == 660:
 				return errors.New("away")
+			case n == 661:
+				stop() // and what fails because of that is no failure
 			}
 			return ctx.Err()
 		})
-		lines := func(after time.Duration) (n int) {
-			time.Sleep(after)
-			synctest.Wait()
-			n = strings.Count(log.String(), "it failed")
-			log.Reset()
-			return n
+		if n := before[59]; n != sparingly {
+			t.Errorf("%d lines of 59 failures in a minute", n)
 		}
-		if n := lines(59 * time.Second); n != sparingly || done != 59 {
-			t.Errorf("%d lines of %d failures", n, done)
+		if n := before[659]; n != sparingly {
+			t.Errorf("%d lines when all was well for ten minutes", n)
 		}
-		fails = false
-		if n := lines(10 * time.Minute); n != 0 || done != 659 {
-			t.Errorf("%d lines, done %d times", n, done)
+		if n := before[660]; n != sparingly+1 {
+			t.Errorf("%d lines after a new failure", n)
 		}
-		fails = true
-		if n := lines(time.Second); n != 1 {
-			t.Errorf("%d lines of a new failure", n)
-		}
-		stops = true // and what fails because of that is no failure
-		if n := lines(time.Hour); n != 0 || done != 661 {
-			t.Errorf("%d lines after the end, done %d times", n, done)
+		if n := lines(); n != sparingly+1 || len(before) != 661 {
+			t.Errorf("%d lines after the end, done %d times", n, len(before))
 		}
 	})
 }

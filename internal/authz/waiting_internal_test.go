@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,19 +14,19 @@ func TestEveryPollThatWaitsForADecisionIsWoken(t *testing.T) {
 		gone, first, second := w.subscribe(code), w.subscribe(code), w.subscribe(code)
 		other := w.subscribe(Hash{2})
 		gone.leave()
-		woken := 0
+		var woken atomic.Int32
 		for _, mine := range []*waiter{first, second} {
 			go func() {
 				if ok, err := mine.wait(t.Context(), time.After(time.Hour)); ok && err == nil {
-					woken++
+					woken.Add(1)
 				}
 			}()
 		}
 		synctest.Wait()
 		w.decided(code)
 		synctest.Wait()
-		if woken != 2 {
-			t.Errorf("%d of 2 were woken", woken)
+		if woken.Load() != 2 {
+			t.Errorf("%d of 2 were woken", woken.Load())
 		}
 		first.again()
 		w.all()

@@ -121,7 +121,7 @@ func openBrittle(t testing.TB, database string) *brittle {
 	t.Helper()
 	way, url := newNetwork(t, database)
 	b := &brittle{breaking: &breaking{number: -1}, t: t, url: url}
-	way.through = func(to io.Writer) io.Writer { return newMessages(to, b.breaking.breaks) }
+	way.change(func(to io.Writer) io.Writer { return newMessages(to, b.breaking.breaks) })
 	b.Store = open(t, url)
 	var err error
 	if b.direct, err = pgx.Connect(t.Context(), database); err != nil {
@@ -182,7 +182,7 @@ func TestAStartOfWhichAStatementFailsIsGoneOnWith(t *testing.T) {
 		t.Run(fmt.Sprint("statement ", n), func(t *testing.T) {
 			way, url := newNetwork(t, pgtest.Database(t))
 			b := &breaking{number: n}
-			way.through = func(to io.Writer) io.Writer { return newMessages(to, b.breaks) }
+			way.change(func(to io.Writer) io.Writer { return newMessages(to, b.breaks) })
 			s, err := postgres.Open(t.Context(), url, slog.New(slog.DiscardHandler))
 			if reached = b.begin(-1) > n; reached == (err == nil) {
 				t.Errorf("failed %v: %v", reached, err)

@@ -23,12 +23,11 @@ import (
 // a word, as a firewall or a machine without power does.
 type network struct {
 	to string
-	// through is what is said to the database on its way; nil: as it is.
-	through func(database io.Writer) io.Writer
 
-	mu    sync.Mutex
-	lossy bool       // guarded by mu
-	made  []net.Conn // guarded by mu
+	mu      sync.Mutex
+	lossy   bool                               // guarded by mu
+	made    []net.Conn                         // guarded by mu
+	through func(database io.Writer) io.Writer // nil: as it is; guarded by mu
 }
 
 // newNetwork returns a network, and the URL of the database behind it.
@@ -77,6 +76,13 @@ func (n *network) lose(all bool) {
 	n.lossy = all
 }
 
+// change has what is said to the database go through something, on new connections.
+func (n *network) change(through func(database io.Writer) io.Writer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.through = through
+}
+
 // forward carries what two sides say. A connection over which something was lost
 // is good for nothing afterwards.
 func (n *network) forward(from net.Conn) {
@@ -87,6 +93,7 @@ func (n *network) forward(from net.Conn) {
 	}
 	n.mu.Lock()
 	n.made = append(n.made, from, to)
+	through := n.through
 	n.mu.Unlock()
 	var gone sync.Once
 	var broken bool
@@ -119,8 +126,8 @@ func (n *network) forward(from net.Conn) {
 	}
 	var both sync.WaitGroup
 	both.Go(func() {
-		if n.through != nil {
-			carry(n.through(to), from)
+		if through != nil {
+			carry(through(to), from)
 		} else {
 			carry(to, from)
 		}
@@ -242,7 +249,7 @@ func TestAWriteWhoseAnswerIsLostIsNotTriedAgain(t *testing.T) {
 	var last atomic.Value // of the statement that cuts the connection: how it begins
 	last.Store("none")
 	var sent atomic.Int32
-	way.through = func(to io.Writer) io.Writer {
+	way.change(func(to io.Writer) io.Writer {
 		return newMessages(to, func(statement string) bool {
 			if strings.HasPrefix(statement, last.Load().(string)) {
 				sent.Add(1)
@@ -254,7 +261,7 @@ func TestAWriteWhoseAnswerIsLostIsNotTriedAgain(t *testing.T) {
 			}
 			return false
 		})
-	}
+	})
 	s := opened(t, url)
 	for what, statement := range map[string]string{"a write": "INSERT INTO pings", "a transaction": "commit"} {
 		use := operations(s)[what]

@@ -173,7 +173,7 @@ func TestAListenerAsksInTheSilenceWhetherItWouldHear(t *testing.T) {
 	url := pgtest.Database(t)
 	twice := make(chan struct{}, 100)
 	way, honest := newNetwork(t, url)
-	way.through = func(to io.Writer) io.Writer {
+	way.change(func(to io.Writer) io.Writer {
 		asked := 0 // on this connection
 		return newMessages(to, func(statement string) bool {
 			if statement == `SELECT pg_is_in_recovery()` {
@@ -183,11 +183,11 @@ func TestAListenerAsksInTheSilenceWhetherItWouldHear(t *testing.T) {
 			}
 			return false
 		})
-	}
+	})
 	here := watch(t, opened(t, honest))
 	here.becomes(false)
 	way, over := newNetwork(t, url)
-	way.through = func(to io.Writer) io.Writer { return standby{to} }
+	way.change(func(to io.Writer) io.Writer { return standby{to} })
 	there := watch(t, opened(t, over))
 	there.becomes(false)
 	there.becomes(true)
