@@ -326,7 +326,7 @@ const (
 )
 
 // judge runs the tests that reach a mutant until one fails: of each package first
-// the quickest, then the rest.
+// the likely and the quickest, then the rest.
 func (h *house) judge(ctx context.Context, m mutant) (verdict, error) {
 	env := []string{"MUTANT=" + strconv.Itoa(m.id)}
 	if m.replace[0] != "" {
@@ -340,19 +340,18 @@ func (h *house) judge(ctx context.Context, m mutant) (verdict, error) {
 	for _, dir := range h.judges(m.pkg) {
 		b := h.binary[dir]
 		likely, others := h.likely(m, dir)
-		n := 0
-		for takes := time.Duration(0); n < len(others); n++ {
-			if takes += b.took[others[n]]; n >= fewest && takes > quick {
-				break
-			}
-		}
+		n := b.within(others, fewest, quick)
 		first = append(first, stage{b, slices.Concat(likely, others[:n])})
 		others = others[n:]
 		if h.quickly {
 			slices.SortStableFunc(others, func(x, y string) int { return cmp.Compare(b.reaches[x], b.reaches[y]) })
 			others = others[:min(len(others), some)]
 		}
-		rest = append(rest, stage{b, others})
+		for takes := 2 * quick; len(others) > 0; takes *= 2 {
+			n := b.within(others, fewest, takes)
+			rest = append(rest, stage{b, others[:n]})
+			others = others[n:]
+		}
 	}
 	for _, s := range append(first, rest...) {
 		if len(s.tests) == 0 {
@@ -379,6 +378,17 @@ func (h *house) judge(ctx context.Context, m mutant) (verdict, error) {
 		}
 	}
 	return survived, nil
+}
+
+// within is how many of these tests, from the first on, take no longer than so long
+// together; it is no fewer than the least, where there are as many.
+func (b *binary) within(tests []string, least int, long time.Duration) (n int) {
+	for takes := time.Duration(0); n < len(tests); n++ {
+		if takes += b.took[tests[n]]; n >= least && takes > long {
+			break
+		}
+	}
+	return n
 }
 
 // stage is a run of some tests that reach a mutant.
