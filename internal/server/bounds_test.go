@@ -341,6 +341,7 @@ func TestT16_SecretsAreGuessedAtInVainAndLockNobodyOutElsewhere(t *testing.T) {
 // What is remembered of guesses is bounded, and one address must not make the server
 // forget its own by guessing at secrets of ever new clients.
 func TestT16_GuessesAreNotForgottenForManyClients(t *testing.T) {
+	inFull(t)
 	onlySQLite(t) // for the sake of time
 	h := newHouse(t)
 	try := func(client string) reply {
@@ -428,6 +429,7 @@ func (h *house) keepBackup(bapID string) reply {
 }
 
 func TestLongListsHaveCursorsThatMayBeIgnored(t *testing.T) {
+	inFull(t)
 	h := newHouse(t)
 	cookie := h.signIn("alice")
 	for range 105 {

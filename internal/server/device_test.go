@@ -119,6 +119,7 @@ func TestD10_TheResponseHasItsMembersInTheirTypes(t *testing.T) {
 }
 
 func TestD12_UserCodesAreEightConsonantsAllEquallyLikely(t *testing.T) {
+	inFull(t)
 	const issues = 2000
 	h := newHouse(t)
 	shape := regexp.MustCompile(`^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$`)

@@ -318,6 +318,7 @@ func TestB02_SignedGuessesOfEverNewKeysAreBoundedByTheirNetworkAndTold(t *testin
 }
 
 func TestB02_ManyPendingRequestsMakeCodesLonger(t *testing.T) {
+	inFull(t)
 	h := newHouse(t, func(s *authz.Settings) { s.PendingLimit = 10_000_000 })
 	h.fill(100_000)
 	d := h.ask("pub-a", "openid")

@@ -383,6 +383,7 @@ func (h *house) pagesWith(cookie, code, text string) []reply {
 // TestB08_NothingAStrangerWritesBecomesMarkup goes through every text that
 // somebody else can set.
 func TestB08_NothingAStrangerWritesBecomesMarkup(t *testing.T) {
+	inFull(t)
 	harmless := map[bool][]reply{}
 	for registered, client := range map[bool]string{true: "pub-a", false: "harmless"} {
 		h := newHouse(t)

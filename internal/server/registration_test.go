@@ -69,6 +69,7 @@ var changes = map[string]struct {
 }
 
 func TestAPendingRequestGetsWhatItsClientMayHaveWhenItIsDecided(t *testing.T) {
+	inFull(t)
 	for _, way := range registrationWays {
 		for name, change := range changes {
 			t.Run(way+"/"+name, func(t *testing.T) {

@@ -47,6 +47,7 @@ var (
 // What no database takes, or not every one, ends at the door, wherever in a request
 // it stands: in PostgreSQL it would take the operations of others down with it.
 func TestWhatNoDatabaseKeepsIsRefusedAtTheDoor(t *testing.T) {
+	inFull(t)
 	h := newHouse(t)
 	h.approve(h.signIn("alice"), h.ask("pub-a", "openid").userCode)
 	front, err := server.New(h.options)
