@@ -92,6 +92,7 @@ func TestSecretsThatOthersCanReadAreRefusedWithTheCommandThatMendsIt(t *testing.
 }
 
 func TestAConfigurationWithoutSecretsMayBeReadByAnybody(t *testing.T) {
+	inFull(t)
 	dir := t.TempDir()
 	path := withMode(t, filepath.Join(dir, "c.toml"), "database = \"postgres://ann@db.invalid/x\"\nlog-level = \"warn\"\n[[clients]]\nclient_id = \"a\"\n", 0o644)
 	if code, said := commandLine(t, []string{"PGPASSFILE=" + dir + "/none"}, "clients", "list", "--config", path); code != int(ExitFailed) || !strings.Contains(said, "opening the database") {

@@ -177,6 +177,9 @@ func TestAnOperationOfWhichAStatementFailsHasNotHappened(t *testing.T) {
 
 // A step is done as a whole or not at all, so that the next start finds its way.
 func TestAStartOfWhichAStatementFailsIsGoneOnWith(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this takes long")
+	}
 	t.Parallel()
 	for n, reached := 0, true; reached; n++ {
 		t.Run(fmt.Sprint("statement ", n), func(t *testing.T) {
@@ -288,6 +291,9 @@ func move(ctx context.Context, url string) error {
 
 // Whoever moves data in finds out what failed, and until the end nothing is there.
 func TestWhoMovesDataInIsToldOfAStatementThatFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this takes long")
+	}
 	t.Parallel()
 	b := openBrittle(t, pgtest.Database(t))
 	if err := b.Close(); err != nil {

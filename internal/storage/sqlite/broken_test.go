@@ -125,6 +125,9 @@ func TestAnOperationOfWhichAStatementFailsHasNotHappened(t *testing.T) {
 
 // A step is done as a whole or not at all, so that the next start finds its way.
 func TestAMigrationOfWhichAStatementFailsGoesOnAfterItsLastStep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this takes long")
+	}
 	empty := func() *sqlite.Conn {
 		c, err := sqlite.OpenConn(":memory:", sqlite.OpenReadWrite)
 		if err != nil {
@@ -159,6 +162,9 @@ func TestAMigrationOfWhichAStatementFailsGoesOnAfterItsLastStep(t *testing.T) {
 
 // Whoever moves the data away finds out what failed, and the file is as it was.
 func TestWhoMovesDataIsToldOfAStatementThatFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this takes long")
+	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "countersign.db")
 	store, err := Open(t.Context(), path)

@@ -27,6 +27,9 @@ type Broken interface {
 // open is as for Run.
 func RunBroken(t *testing.T, open func(t testing.TB) Broken) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("this takes long")
+	}
 	for _, name := range slices.Sorted(maps.Keys((&bench{T: t}).ways())) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
