@@ -41,7 +41,7 @@ test: setup vet test-unit test-postgres test-race test-fuzz test-web test-e2e te
 # (testing.Short), and vet. `make test` runs all of it. The flags are those of the
 # build, so that one finds compiled what the other has compiled.
 .PHONY: test-fast
-test-fast: ## Check the Go code only, in under a minute
+test-fast: ## Check the Go code only, in under a minute once `make build` has compiled its libraries
 	CGO_ENABLED=0 go test -short -vet=off -trimpath -ldflags "-s -w" $$(go list ./... | grep -vE '/storage/(postgres|transfer)')
 
 .PHONY: vet
