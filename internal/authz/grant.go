@@ -21,14 +21,17 @@ func (s *Service) LivingGrants(ctx context.Context, owner Owner, skip, limit int
 // grants returns a list but for its last, which only says that there is more.
 func (s *Service) grants(ctx context.Context, owner Owner, l GrantList) (page []Grant, more bool, err error) {
 	list, err := s.store.Grants(ctx, owner.AccountID, l)
+	if err != nil {
+		return nil, false, err
+	}
 	page, more = onePage(list, l.Limit-1)
 	now := s.now()
-	for i := range page {
-		if err == nil {
-			page[i], err = s.asItIs(ctx, page[i], now)
+	for i, g := range page {
+		if page[i], err = s.asItIs(ctx, g, now); err != nil {
+			return nil, false, err
 		}
 	}
-	return page, more, err
+	return page, more, nil
 }
 
 // asItIs is a grant that lives with the scope that its tokens carry now: what its

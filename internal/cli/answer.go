@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,8 +35,12 @@ func unexpected(what string) error {
 	return fail(ExitNetwork, "reading the server's answer", errors.New(what), "Check that --server names a Countersign server")
 }
 
-// carriedOut makes sure that a server says it did what was asked.
-func carriedOut(raw []byte) error {
+// carryOut sends a request, and makes sure that the server says it did what was asked.
+func (c *owner) carryOut(ctx context.Context, path string, body map[string]any) error {
+	raw, err := c.send(ctx, http.MethodPost, path, body)
+	if err != nil {
+		return err
+	}
 	var answer struct {
 		Success bool `json:"success"`
 	}

@@ -383,11 +383,7 @@ func (c *owner) deny(ctx context.Context, code string, report bool) error {
 	if report {
 		body["report"] = true
 	}
-	raw, err := c.send(ctx, "POST", "/api/auth/device/deny", body)
-	if err != nil {
-		return err
-	}
-	if err := carriedOut(raw); err != nil {
+	if err := c.carryOut(ctx, "/api/auth/device/deny", body); err != nil {
 		return err
 	}
 	fmt.Fprintln(c.env.Stderr, "Denied. The device gets nothing.")

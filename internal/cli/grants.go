@@ -116,11 +116,7 @@ func newGrantsRevoke(env *Env) *cobra.Command {
 }
 
 func (c *owner) revokeGrant(ctx context.Context, grant string, report bool) error {
-	raw, err := c.send(ctx, "POST", "/api/grants/"+url.PathEscape(grant)+"/revoke", map[string]any{"aud": c.server, "report": report})
-	if err != nil {
-		return err
-	}
-	if err := carriedOut(raw); err != nil {
+	if err := c.carryOut(ctx, "/api/grants/"+url.PathEscape(grant)+"/revoke", map[string]any{"aud": c.server, "report": report}); err != nil {
 		return err
 	}
 	fmt.Fprintln(c.env.Stderr, "Taken back. Its tokens are refused from now on.")

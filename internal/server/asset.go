@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"path"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,8 +46,8 @@ type assets map[string]asset
 
 var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
-// embeddedAssets are the files as they are in the program: reading and packing them takes
-// longer than all else that a server does before it serves.
+// embeddedAssets are the files that are served as they are in the program: packing them
+// takes longer than all else that a server does before it serves.
 var embeddedAssets = sync.OnceValues(func() (assets, error) {
 	all := assets{}
 	packer, err := gzip.NewWriterLevel(nil, gzip.BestCompression)
@@ -60,6 +59,9 @@ var embeddedAssets = sync.OnceValues(func() (assets, error) {
 		return nil, err
 	}
 	for _, f := range files {
+		if f.Name() == styleSheet {
+			continue
+		}
 		content, err := fs.ReadFile(assetFiles, "assets/"+f.Name())
 		if err != nil {
 			return nil, err
@@ -83,8 +85,11 @@ func newAssets(brand Brand) (assets, error) {
 	if err != nil {
 		return nil, err
 	}
-	style := append(slices.Clone(files[styleSheet].content), brand.style()...)
-	if all[styleSheet], err = newAsset(packer, mediaTypes[".css"], style); err != nil {
+	style, err := fs.ReadFile(assetFiles, "assets/"+styleSheet)
+	if err != nil {
+		return nil, err
+	}
+	if all[styleSheet], err = newAsset(packer, mediaTypes[".css"], append(style, brand.style()...)); err != nil {
 		return nil, err
 	}
 	if len(brand.Logo) > 0 {
@@ -93,7 +98,7 @@ func newAssets(brand Brand) (assets, error) {
 	return all, err
 }
 
-// newAsset packs a file. The packer takes a megabyte to make, so it is made once.
+// newAsset packs a file. The packer takes a megabyte to make, so it is not made for each.
 func newAsset(packer *gzip.Writer, mediaType string, content []byte) (asset, error) {
 	var b bytes.Buffer
 	packer.Reset(&b)

@@ -202,8 +202,8 @@ type approvalFacts struct {
 		Kind    string   `json:"kind"`
 		Numbers []string `json:"numbers,omitempty"`
 	} `json:"match"`
-	// Reports are how many accounts reported the client, and the network the device
-	// asked from, in the last day, where they are several.
+	// Reports are how many reporters, each a network or an account, named the client,
+	// and the network the device asked from, in the last day, where they are several.
 	Reports struct {
 		Client  int `json:"client"`
 		Network int `json:"network"`

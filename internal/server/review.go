@@ -49,11 +49,15 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	for _, i := range identities {
 		page.Identities = append(page.Identities, identityChoice{i.BAPID, i.DisplayName(), i.BAPID == who.BAPID})
 	}
-	for mistake, message := range map[string]string{nothingChosen: "review.nothing-chosen", mistyped: "review.mistyped"} {
-		if !r.URL.Query().Has(mistake) {
-			continue
-		}
-		text, err := say.A(message)
+	mistake := ""
+	switch asked := r.URL.Query(); {
+	case asked.Has(nothingChosen):
+		mistake = "review.nothing-chosen"
+	case asked.Has(mistyped):
+		mistake = "review.mistyped"
+	}
+	if mistake != "" {
+		text, err := say.A(mistake)
 		if err != nil {
 			return err
 		}
