@@ -121,6 +121,41 @@ func TestPageOfTwoTabsTheSecondIsToldWhatTheFirstDecided(t *testing.T) {
 	}
 }
 
+// TestPageNobodyAsksForTheStateOfWhatIsBeingDecidedHere lets the form take longer
+// to be answered than the page waits between two questions. What would be answered
+// after the device took its token is an error, which the browser tells everybody.
+func TestPageNobodyAsksForTheStateOfWhatIsBeingDecidedHere(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	tab := h.resident(t)
+	d := h.ask(t, nil)
+	h.review(tab, d)
+	const asked = "/api/auth/device?"
+	tab.WaitUntil(`performance.getEntriesByType("resource").some((r) => r.name.includes("` + asked + `"))`)
+	browser.Eval[bool](tab, `(() => {
+		const send = XMLHttpRequest.prototype.send;
+		XMLHttpRequest.prototype.send = function (body) { setTimeout(() => send.call(this, body), 4000); };
+		return true;
+	})()`)
+	before := asks(tab, asked)
+	decide(tab, d, approveButton)
+	if after := asks(tab, asked); after != before {
+		t.Errorf("the page asked %d times for a decision that it was sending itself", after-before)
+	}
+	d.wantTold(t, "ok")
+}
+
+// asks counts what a tab asked for.
+func asks(tab *browser.Tab, part string) int {
+	n := 0
+	for _, r := range tab.Requests() {
+		if strings.Contains(r.URL, part) {
+			n++
+		}
+	}
+	return n
+}
+
 func TestPageD37_ACodeBelongsToWhoOpenedItFirst(t *testing.T) {
 	t.Parallel()
 	h := startHouse(t)

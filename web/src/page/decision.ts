@@ -23,10 +23,14 @@ export function mountDecision(app: App, main: HTMLElement): () => void {
     review.arm(),
     review.countDown(end),
     review.watchLock(),
-    follow(review.code, (status) => {
-      if (status === over) return; // the countdown says so
-      void go({ method: "GET", address: location.href }, "stay").catch(() => undefined);
-    }),
+    follow(
+      review.code,
+      (status) => {
+        if (status === over) return; // the countdown says so
+        void go({ method: "GET", address: location.href }, "stay").catch(() => undefined);
+      },
+      () => review.form.ariaBusy === "true",
+    ),
   ];
   void review.mount();
   return end;
@@ -54,8 +58,8 @@ class Review {
 
   async mount(): Promise<void> {
     this.form.addEventListener("submit", (event) => {
-      if (event.submitter !== this.approve) return; // denying needs no key
       event.preventDefault();
+      if (event.submitter !== this.approve) return void busy(this.form, () => submit(this.form, event.submitter)); // no key is needed
       if (this.#armed && this.#mayApprove()) void busy(this.form, () => this.#decide());
     });
     this.form.addEventListener("change", () => this.#choose());

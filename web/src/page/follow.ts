@@ -6,21 +6,24 @@ const everyMilliseconds = 3000;
 /** What decided is called with when the server knows no such code any more. */
 export const over = "over";
 
-/** Calls decided once when a request is no longer pending; returns how to stop. */
-export function follow(userCode: string, decided: (status: string) => void): () => void {
-  let stopped = false;
+/**
+ * Calls decided once when a request is no longer pending; returns how to stop. It
+ * is not asked for while it is being decided here: the answer to that says more.
+ */
+export function follow(userCode: string, decided: (status: string) => void, decidedHere = () => false): () => void {
+  const end = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
-    stopped = true;
+    end.abort();
     clearTimeout(timer);
     document.removeEventListener("visibilitychange", wake);
   };
   const ask = async () => {
     clearTimeout(timer);
-    if (stopped || document.visibilityState !== "visible") return;
-    const status = await statusOf(userCode);
-    if (stopped) return;
-    if (status === "pending" || status === undefined) {
+    if (end.signal.aborted || document.visibilityState !== "visible") return;
+    const status = decidedHere() ? undefined : await statusOf(userCode, end.signal);
+    if (end.signal.aborted) return;
+    if (status === "pending" || status === undefined || decidedHere()) {
       timer = setTimeout(() => void ask(), everyMilliseconds);
       return;
     }
@@ -37,9 +40,9 @@ export function follow(userCode: string, decided: (status: string) => void): () 
  * The state of a request: over when the server knows no such code any more, after
  * which it is not asked again, and undefined when it was not reached or is too busy.
  */
-async function statusOf(userCode: string): Promise<string | undefined> {
+async function statusOf(userCode: string, signal: AbortSignal): Promise<string | undefined> {
   try {
-    const answer = await fetch(`/api/auth/device?${new URLSearchParams({ user_code: userCode })}`, { cache: "no-store" });
+    const answer = await fetch(`/api/auth/device?${new URLSearchParams({ user_code: userCode })}`, { cache: "no-store", signal });
     if (answer.status >= 500 || answer.status === 429) return undefined;
     if (!answer.ok) return over;
     return ((await answer.json()) as { status: string }).status;
