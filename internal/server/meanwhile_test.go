@@ -68,7 +68,13 @@ func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
 		"it was decided":                     {"POST " + approvePath, "by session", "ApproveDeviceRequest", state(authz.Denied, alice, later), false, 400, "already decided"},
 		"nobody has it open":                 {"POST " + approvePath, "by session", "ApproveDeviceRequest", state(authz.Pending, "", later), false, 400, "not opened yet"},
 		"it was approved and is denied":      {"POST " + denyPath, "by session", "DenyDeviceRequest", state(authz.Approved, alice, later), false, 400, "already decided"},
-		"it was decided when it is opened":   {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Approved, alice, later), false, 400, "already decided"},
+		"it is opened after its approval":    {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Approved, alice, later), false, 200, `"status":"approved"`},
+		"it is opened after it was redeemed": {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Redeemed, alice, later), false, 200, `"status":"approved"`},
+		"it is opened after its denial":      {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Denied, alice, later), false, 200, `"status":"denied"`},
+		"it is opened after too many":        {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Denied, "", later), false, 403, "too many people"},
+		"it is opened after another did":     {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Pending, "another", later), false, 403, "opened by somebody else"},
+		"it is opened after it expired":      {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Approved, alice, time.Time{}), false, 400, "has expired"},
+		"another approved it for himself":    {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Approved, "another", later), false, 403, "opened by somebody else"},
 		"the review was used":                {"POST /device/decide", "approve", "TakeReview", authz.ErrNotFound, false, 400, "is used up"},
 	} {
 		ask := asks[c.route][c.ask]
