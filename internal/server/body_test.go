@@ -112,7 +112,7 @@ func TestABodyIsReadToItsEndAndNoFurther(t *testing.T) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		w := httptest.NewRecorder()
 		h.handler.ServeHTTP(w, r)
-		if w.Code != row.status {
+		if w.Code != row.status || (row.status == http.StatusBadRequest) != strings.Contains(w.Body.String(), "ended early") {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
-	"countersign.dev/receipt"
 )
 
 // usedBasic reports whether a request authenticates with HTTP Basic.
@@ -59,7 +58,7 @@ func basicCredentials(r *http.Request) (id string, secret authz.Secret, err erro
 		return "", "", errBadBasic
 	}
 	decoded, err := url.QueryUnescape(password)
-	if err != nil || !receipt.IsText(id) {
+	if err != nil {
 		return "", "", errBadBasic
 	}
 	return id, authz.Secret(decoded), nil

@@ -117,7 +117,8 @@ func (p *params) readForm() error {
 
 // readable refuses a path and a query that are not text: nothing has such a name,
 // and not every database can be asked. Bodies are refused where they are decoded,
-// and so is HTTP Basic; other headers are cleaned before they are kept.
+// an id in HTTP Basic is looked up only if a client could have it, and other headers
+// are cleaned before they are kept.
 func readable(u *url.URL) error {
 	if !receipt.IsText(u.Path) {
 		return errNoEndpoint

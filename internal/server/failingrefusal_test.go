@@ -1,10 +1,13 @@
 package server_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"testing"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -154,6 +157,24 @@ var refused = map[string]map[string]func(*frail) call{
 		return c
 	}},
 	"GET /device/done/{id}": {"not there": func(f *frail) call { return f.get("/device/done/none") }},
+}
+
+func TestC4_ADecisionWhoseOutcomeCannotBeLookedUpIsAFailure(t *testing.T) {
+	f := newFrail(t)
+	decide := func(strike *fault) (r reply) {
+		d := f.ask(stored, "openid")
+		_, transaction := f.review(f.cookie, d.userCode)
+		f.postJSON(denyPath, map[string]any{"userCode": d.userCode}, "Cookie", f.cookie).wantOK() // in another tab
+		c := f.button("/device/decide", url.Values{"transaction": {transaction}, "decision": {"approve"}})
+		f.store.during(strike, func(ctx context.Context) { r = f.do(ctx, c) })
+		return r
+	}
+	if r := decide(nil); r.status != http.StatusSeeOther || !strings.HasPrefix(r.header.Get("Location"), "/device/done/") {
+		t.Fatalf("without a fault: %d %s", r.status, r.body)
+	}
+	if r := decide(&fault{"Grant", 1, false, errDead}); r.status != http.StatusInternalServerError {
+		t.Errorf("%d %s", r.status, r.body)
+	}
 }
 
 // confidential is a client that has a secret.

@@ -279,8 +279,17 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 		Transaction: authz.Secret(p.text("transaction")), Approve: decision == "approve", Report: decision == "report",
 		Scope: p.text("scope"), Match: p.text("match"), BAPID: p.text("identity"),
 	})
+	decided := err == nil
+	if err != nil && requestID != "" {
+		// It was decided after all: by this very decision when the number did not match,
+		// or in another tab before.
+		_, unknown := s.authz.Outcome(r.Context(), who, requestID)
+		if decided = unknown == nil; codeOf(unknown) != authz.NotFound && !decided {
+			return unknown
+		}
+	}
 	switch {
-	case err == nil || (requestID != "" && s.isOutcome(r, who, requestID)):
+	case decided:
 		return seeOther(w, r, "/device/done/"+requestID+why(decision, err))
 	case visit != "" && errors.Is(err, authz.InvalidScope):
 		return seeOther(w, r, visitAddress(visit)+"?"+nothingChosen)
@@ -315,13 +324,6 @@ func why(decision string, err error) string {
 func seeOther(w http.ResponseWriter, r *http.Request, address string) error {
 	http.Redirect(w, r, address, http.StatusSeeOther)
 	return nil
-}
-
-// isOutcome reports whether a request was decided after all: by this very
-// decision when the number did not match, or in another tab before.
-func (s *Server) isOutcome(r *http.Request, who authz.Owner, requestID string) bool {
-	_, err := s.authz.Outcome(r.Context(), who, requestID)
-	return err == nil
 }
 
 // donePage is GET /device/done/{id}: what was decided, and how to undo it.

@@ -264,7 +264,10 @@ func TestAnOwnerSeesAndTakesBackWhatWasAllowed(t *testing.T) {
 func TestAClientMayAuthenticateWithItsMemberKey(t *testing.T) {
 	h := newHouse(t)
 	body := `{"client_id":"member-a","scope":"openid"}`
-	h.send(http.MethodPost, codePath, body, jsonBody...).wantError(http.StatusUnauthorized, "invalid_client")
+	r := h.send(http.MethodPost, codePath, body, jsonBody...)
+	if r.wantError(http.StatusUnauthorized, "invalid_client"); !strings.Contains(r.text("error_description"), "this client signs its requests") {
+		t.Errorf("%s", r.body)
+	}
 	h.signed("mallory", http.MethodPost, codePath, body).wantError(http.StatusUnauthorized, "invalid_client")
 	h.signed("client", http.MethodPost, codePath, body).wantOK()
 }

@@ -68,6 +68,7 @@ func TestB22_ForwardedHeadersCountOnlyFromListedProxies(t *testing.T) {
 		{peer: "127.0.0.1:1", forwarded: []string{"for=203.0.113.9, for=_hidden"}, want: unknown},
 		{peer: "127.0.0.1:1", forwarded: []string{"for=unknown"}, want: unknown},
 		{peer: "127.0.0.1:1", forwarded: []string{"for=203.0.113.9;for=8.8.8.8"}, want: unknown},
+		{peer: "127.0.0.1:1", forwarded: []string{"for=_hidden;for=8.8.8.8"}, want: unknown},
 		{peer: "127.0.0.1:1", forwarded: []string{"proto=https"}, want: unknown},
 		{peer: "127.0.0.1:1", forwarded: []string{`for="`}, want: unknown},
 		{peer: "127.0.0.1:1", forwarded: []string{`for=""`}, want: unknown},
