@@ -116,6 +116,9 @@ func TestD10_TheResponseHasItsMembersInTheirTypes(t *testing.T) {
 	if r.header.Get("Cache-Control") != "no-store" || r.header.Get("Pragma") != "no-cache" { // D-11
 		t.Errorf("%v", r.header)
 	}
+	if number, found := h.postJSON(codePath, map[string]any{"client_id": "pub-a"}).wantOK().members()["match_number"]; found {
+		t.Errorf("a number that nobody asked for: %v", number)
+	}
 }
 
 func TestD12_UserCodesAreEightConsonantsAllEquallyLikely(t *testing.T) {
