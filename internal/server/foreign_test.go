@@ -120,6 +120,37 @@ func TestK03_AForeignPageMakesNoBrowserTwo(t *testing.T) {
 	}
 }
 
+func TestK03_ABrowserIsNamedOnceByOurOwnPages(t *testing.T) {
+	h := newHouse(t)
+	const own, its = "same-origin", "countersign.browser=ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for _, row := range []struct {
+		method, cookie string
+		named          bool
+	}{
+		{http.MethodGet, "", true}, {http.MethodPost, "", true},
+		{http.MethodGet, its, false}, {http.MethodPost, its, false},
+		{http.MethodGet, its + "A", true}, // none of ours
+	} {
+		r := h.send(row.method, "/device", "code=nonsense", "Content-Type", "application/x-www-form-urlencoded",
+			"Origin", testIssuer, "Sec-Fetch-Site", own, "Sec-Fetch-Dest", "document", "Cookie", row.cookie)
+		set := strings.Join(r.header.Values("Set-Cookie"), "\n")
+		if r.status >= http.StatusInternalServerError || strings.Contains(set, "countersign.browser=") != row.named {
+			t.Errorf("%s with %q: %d sets %q", row.method, row.cookie, r.status, set)
+		}
+	}
+}
+
+// What a browser only shows looks nothing up, on our own pages either.
+func TestB02_WhatIsShownIsNoLookUp(t *testing.T) {
+	h := newHouse(t)
+	for _, dest := range []string{"image", "object", "style"} {
+		r := h.send(http.MethodGet, statusPath+h.ask("pub-a", "openid").userCode, "", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", dest)
+		if r.status != http.StatusForbidden {
+			t.Errorf("%s: %d %s", dest, r.status, r.body)
+		}
+	}
+}
+
 // TestB10_AForeignPageSpendsNothingOfItsVisitors sends what a page can make the
 // browsers of its visitors send to the endpoints that are open to all: it may neither
 // keep a confidential client of the visitors' network from proving itself, nor the
