@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 )
@@ -42,5 +43,21 @@ func TestClientsThatCannotBeReadAreNotSaidToBeRemoved(t *testing.T) {
 	s := &Service{store: away{}, log: slog.New(slog.NewTextHandler(&log, nil))}
 	if err := s.watchClients([]Client{{ID: "there"}})(t.Context()); !errors.Is(err, ErrUnreachable) || log.Len() > 0 {
 		t.Errorf("%v, %s", err, log.String())
+	}
+}
+
+func TestTheLogSaysWhichClientsCameAndWent(t *testing.T) {
+	var log bytes.Buffer
+	s := &Service{log: slog.New(slog.NewTextHandler(&log, nil))}
+	before := []Client{{ID: "stays", GrantTypes: []string{"a"}}, {ID: "goes"}, {ID: "changes", Scope: "openid"}}
+	now := []Client{{ID: "stays", GrantTypes: []string{"a"}}, {ID: "changes", Scope: "openid email"}, {ID: "comes"}}
+	s.noteClients(t.Context(), before, now)
+	for line, times := range map[string]int{
+		`removed, its grants ended" client_id=goes`: 1, `removed, its grants ended" client_id=changes`: 1,
+		`registered" client_id=changes`: 1, `registered" client_id=comes`: 1, "client_id=stays": 0, "client_id=": 4,
+	} {
+		if n := strings.Count(log.String(), line); n != times {
+			t.Errorf("%q is said %d times:\n%s", line, n, log.String())
+		}
 	}
 }

@@ -306,6 +306,25 @@ func TestTheSessionIsToldByItsOwnToken(t *testing.T) {
 	}
 }
 
+// A statement that nobody signed is no approval of what it says, and a signature
+// without one is none at all.
+func TestAStatementAndItsSignatureComeTogether(t *testing.T) {
+	h := newHouse(t)
+	d := h.ask("pub-a", "openid")
+	cookie := h.signIn("alice")
+	h.open(cookie, d.userCode).wantOK()
+	statement := h.statementOf("alice", d.userCode)
+	unsigned := h.postJSON(approvePath, map[string]any{"userCode": d.userCode, "statement": statement}, "Cookie", cookie)
+	if unsigned.wantError(http.StatusBadRequest, "invalid_request"); !strings.Contains(unsigned.body, "send X-Auth-Token over exactly this body") {
+		t.Errorf("%s", unsigned.body)
+	}
+	silent := h.signed("alice", http.MethodPost, approvePath, `{"userCode":"`+d.userCode+`"}`)
+	if silent.wantError(http.StatusBadRequest, "invalid_request"); !strings.Contains(silent.body, "carries the statement") {
+		t.Errorf("%s", silent.body)
+	}
+	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
+}
+
 func TestASignedApprovalWhoseStatementIsNoneIsNoOtherServers(t *testing.T) {
 	h := newHouse(t)
 	body := `{"userCode":"` + h.ask("pub-a", "openid").userCode + `","statement":"nonsense"}`
