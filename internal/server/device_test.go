@@ -57,8 +57,13 @@ func TestD05_AnEmptyValueCountsAsAbsent(t *testing.T) {
 
 func TestD07_AConfidentialClientAuthenticatesHereToo(t *testing.T) {
 	h := newHouse(t)
-	h.postForm(codePath, url.Values{"client_id": {"conf-a"}}).wantError(http.StatusUnauthorized, "invalid_client")
-	h.postForm(codePath, url.Values{"client_id": {"conf-a"}, "client_secret": {"wrong"}}).wantError(http.StatusUnauthorized, "invalid_client")
+	for _, form := range []url.Values{{"client_id": {"conf-a"}}, {"client_id": {"conf-a"}, "client_secret": {"wrong"}}} {
+		r := h.postForm(codePath, form)
+		r.wantError(http.StatusUnauthorized, "invalid_client")
+		if asks := r.header.Get("WWW-Authenticate"); asks != "" { // a browser would ask its user for a password (RFC 6749 §5.2)
+			t.Errorf("%v: WWW-Authenticate: %q", form, asks)
+		}
+	}
 	h.postForm(codePath, url.Values{"client_id": {"conf-a"}, "client_secret": {confSecret}}).wantOK()
 	r := h.postForm(codePath, url.Values{}, "Authorization", basic("conf-a", "wrong"))
 	r.wantError(http.StatusUnauthorized, "invalid_client")

@@ -503,8 +503,10 @@ func (f *frail) wrong(r reply, route string, strike *fault) string {
 		return "nothing is said of when to try again"
 	case len(ids) == 0 || !strings.Contains(r.body, ids[len(ids)-1][1]):
 		return "the answer does not carry the id of the log: " + r.body
-	case !strings.Contains(log, deadStore):
-		return "the log does not say what failed"
+	case !slices.ContainsFunc(strings.Split(log, "\n"), func(line string) bool {
+		return strings.Contains(line, ids[len(ids)-1][0]) && strings.Contains(line, deadStore)
+	}):
+		return "the log does not say what failed in it"
 	}
 	html := strings.HasPrefix(r.header.Get("Content-Type"), "text/html")
 	switch people := !strings.HasPrefix(path, "/api/") && path != "/readyz"; {
