@@ -147,6 +147,12 @@ func TestT09_ARefusalKeepsToTheCharactersOfTheRFC(t *testing.T) {
 			t.Errorf("%s: %q", code, got)
 		}
 	}
+	// What better-auth clients read is where they look for it, and nowhere else.
+	for code, want := range map[authz.Code]string{authz.VouchRequired: said, authz.InvalidGrant: ""} {
+		if r := refused(false, code, given); r.text("message") != want || (r.text("code") == "") != (want == "") {
+			t.Errorf("%s: %s", code, r.body)
+		}
+	}
 	// A code without an answer of its own is our failure.
 	refused(false, "nobody-knows-this", given).wantError(http.StatusInternalServerError, "nobody-knows-this")
 	refused(true, "nobody-knows-this", given).wantPage(http.StatusInternalServerError)

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -216,82 +215,6 @@ func TestTheFormForACodeComplainsOfACodeOnly(t *testing.T) {
 		r := h.send(http.MethodGet, target, "", "Accept", "text/html").wantOK()
 		if strings.Contains(r.body, `id="problem"`) != problem || !strings.Contains(r.body, `name="code"`) {
 			t.Errorf("%s: %s", target, r.body)
-		}
-	}
-}
-
-var visitField = regexp.MustCompile(`name="visit" value="([^"]+)"`)
-
-func TestADecisionLeadsToWhereItsPersonGoesOn(t *testing.T) {
-	h := newHouse(t)
-	cookie := h.signIn("alice")
-	decide := func(client string, form url.Values, change func(cookie, visit string, d device, form url.Values) string) (r reply, visit string) {
-		d := h.ask(client, "openid")
-		page, transaction := h.review(cookie, d.userCode)
-		visit = visitField.FindStringSubmatch(page.body)[1]
-		form.Set("transaction", transaction)
-		form.Set("visit", visit)
-		if !form.Has("scope") {
-			form.Set("scope", "openid")
-		}
-		if !form.Has("match") {
-			form.Set("match", d.userCode)
-		}
-		by := cookie
-		if change != nil {
-			by = change(cookie, visit, d, form)
-		}
-		return h.page("/device/decide", by, form), visit
-	}
-	without := func(field string) func(string, string, device, url.Values) string {
-		return func(by, _ string, _ device, form url.Values) string {
-			form.Del(field)
-			return by
-		}
-	}
-	signedOut := func(string, string, device, url.Values) string { return "" }
-	const back, done = "/device/request/", "/device/done/"
-	for name, row := range map[string]struct {
-		client string
-		form   url.Values
-		change func(cookie, visit string, d device, form url.Values) string
-		leads  string // where it begins with
-		says   string // where it ends with
-		status int    // where it leads nowhere
-	}{
-		"approved":                 {"pub-a", url.Values{"decision": {"approve"}}, nil, done, "", 0},
-		"reported":                 {"pub-a", url.Values{"decision": {"report"}}, nil, done, "?reported", 0},
-		"the wrong letters":        {"some-app", url.Values{"decision": {"approve"}, "match": {anotherCode}}, nil, done, "?mismatch", 0},
-		"no letters":               {"some-app", url.Values{"decision": {"approve"}, "match": {""}}, nil, back, "?mistyped", 0},
-		"no letters, from nowhere": {"some-app", url.Values{"decision": {"approve"}, "match": {""}}, without("visit"), "", "", 400},
-		"nothing ticked":           {"pub-a", url.Values{"decision": {"approve"}, "scope": {"none-of-it"}}, nil, back, "?nothing-chosen", 0},
-		"another review":           {"pub-a", url.Values{"decision": {"approve"}}, without("transaction"), back, "", 0},
-		"another review, and nowhere": {"pub-a", url.Values{"decision": {"approve"}, "visit": {""}}, func(by, _ string, _ device, form url.Values) string {
-			form.Del("transaction")
-			form.Set("visit", "nonsense")
-			return by
-		}, "", "", 400},
-		"signed out":               {"pub-a", url.Values{"decision": {"approve"}}, signedOut, back, "", 0},
-		"signed out, from nowhere": {"pub-a", url.Values{"decision": {"approve"}}, func(_, _ string, _ device, form url.Values) string { form.Del("visit"); return "" }, "", "", 401},
-		"denied in another tab": {"pub-a", url.Values{"decision": {"approve"}}, func(by, _ string, d device, _ url.Values) string {
-			h.postJSON(denyPath, map[string]any{"userCode": d.userCode}, "Cookie", by).wantOK()
-			return by
-		}, done, "", 0},
-		"read for too long": {"pub-a", url.Values{"decision": {"approve"}}, func(by, _ string, _ device, _ url.Values) string {
-			h.advance(15 * time.Minute)
-			return by
-		}, back, "", 0},
-	} {
-		r, visit := decide(row.client, row.form, row.change)
-		at := r.header.Get("Location")
-		switch {
-		case row.leads == "":
-			if r.status != row.status {
-				t.Errorf("%s: %d %s", name, r.status, at)
-			}
-		case r.status != http.StatusSeeOther, !strings.HasPrefix(at, row.leads), row.leads == back && at != back+visit+row.says,
-			row.leads == done && strings.TrimLeft(at[len(done):], "abcdefghijklmnopqrstuvwxyz234567") != row.says:
-			t.Errorf("%s: %d to %q", name, r.status, at)
 		}
 	}
 }
