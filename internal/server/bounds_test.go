@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -454,8 +455,13 @@ func TestLongListsHaveCursorsThatMayBeIgnored(t *testing.T) {
 		for _, bad := range []string{"-1", "x", "1e3", "10001", "99999999999999999999"} {
 			h.send(http.MethodGet, "/api/"+list+"?cursor="+bad, "", "Cookie", cookie).wantError(http.StatusBadRequest, "invalid_request")
 		}
-		if beyond := page("/api/" + list + "?cursor=5000"); len(beyond[list].([]any)) != 0 || beyond["next"] != nil {
-			t.Errorf("%s beyond the end: %v", list, beyond)
+		for _, far := range []string{"5000", "10000"} {
+			if beyond := page("/api/" + list + "?cursor=" + far); len(beyond[list].([]any)) != 0 || beyond["next"] != nil {
+				t.Errorf("%s beyond the end, at %s: %v", list, far, beyond)
+			}
+		}
+		if again := page("/api/" + list + "?cursor=0"); !reflect.DeepEqual(again, first) {
+			t.Errorf("%s from 0 is not its beginning", list)
 		}
 	}
 	for target, want := range map[string]struct {
