@@ -22,6 +22,8 @@ var members = map[string][]string{
 	"POST " + passkeySignInPath:                     {"ceremony", "credential"},
 	"POST " + approvePath:                           {"userCode", "scope", "match", "statement"},
 	"POST " + denyPath:                              {"userCode", "aud"},
+	"POST " + passkeySignInPath + "/options":        nil,
+	"POST " + passkeysPath + "/options":             nil,
 	"POST " + passkeysPath:                          {"ceremony", "name", "credential", "aud"},
 	"POST " + backupPath:                            {"encryptedBackup", "bapId", "aud"},
 	"POST " + backupPath + "/remove":                {"bapId", "aud"},

@@ -18,11 +18,7 @@ type passkeyView struct {
 }
 
 func newPasskeyView(p authz.Passkey) passkeyView {
-	v := passkeyView{ID: p.ID, Name: p.Name, BAPID: p.BAPID, CreatedAt: p.CreatedAt.UTC()}
-	if !p.LastUsedAt.IsZero() {
-		v.LastUsedAt = p.LastUsedAt.UTC()
-	}
-	return v
+	return passkeyView{ID: p.ID, Name: p.Name, BAPID: p.BAPID, CreatedAt: p.CreatedAt.UTC(), LastUsedAt: p.LastUsedAt.UTC()}
 }
 
 // writeCeremony answers with what a browser needs for navigator.credentials.

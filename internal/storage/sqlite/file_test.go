@@ -259,9 +259,60 @@ func TestADatabaseNewerThanTheProgramIsRefused(t *testing.T) {
 func TestAFileThatIsNoDatabaseIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "countersign.db")
 	write(t, path, []byte(strings.Repeat("not a database ", 100)))
-	if store, err := sqlite.Open(t.Context(), path); err == nil {
-		_ = store.Close()
-		t.Fatal("it was opened")
+	for what, use := range map[string]func() error{
+		"a store":  func() error { _, err := sqlite.Open(t.Context(), path); return err },
+		"a source": func() error { _, err := sqlite.OpenSource(t.Context(), path); return err },
+	} {
+		if err := use(); err == nil || !strings.Contains(err.Error(), "setting up the database") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestASourceIsReadAndNeverMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	if _, err := sqlite.OpenSource(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file is there: %v", err)
+	}
+}
+
+func TestChangesAreToldOnceEach(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	store := openFile(t, path)
+	source, err := sqlite.OpenSource(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = source.Close() })
+	if err := source.Watch(t.Context(), map[string][]string{"device_requests": {"seq"}}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := store.CreateDeviceRequest(t.Context(), named(fmt.Sprint("d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told, last := 0, int64(0)
+	for range 3 {
+		changes, err := source.Changes(last, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range changes {
+			if told++; c.Number <= last || c.Table != "device_requests" || len(c.Key) != 1 || c.Key[0] != int64(told) {
+				t.Errorf("change %d: %+v", told, c)
+			}
+			last = c.Number
+		}
+	}
+	if told != 3 {
+		t.Errorf("%d changes are told", told)
+	}
+	if err := source.Unwatch(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
