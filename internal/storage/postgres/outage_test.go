@@ -241,18 +241,23 @@ func TestNoConnectionsAreMadeToWhatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// What nobody knows the outcome of is not tried again: it would find what it did itself,
-// and call it somebody else's.
-func TestAWriteWhoseAnswerIsLostIsNotTriedAgain(t *testing.T) {
-	t.Parallel()
+// cutting is a store, and the network to its database, which cuts all connections
+// whenever a statement that begins as said is sent, so many times.
+type cutting struct {
+	*postgres.Store
+	begins atomic.Value // a string
+	sent   atomic.Int32
+	times  atomic.Int32
+}
+
+func newCutting(t *testing.T) *cutting {
+	t.Helper()
 	way, url := newNetwork(t, pgtest.Database(t))
-	var last atomic.Value // of the statement that cuts the connection: how it begins
-	last.Store("none")
-	var sent atomic.Int32
+	c := &cutting{}
+	c.begins.Store("none")
 	way.change(func(to io.Writer) io.Writer {
 		return newMessages(to, func(statement string) bool {
-			if strings.HasPrefix(statement, last.Load().(string)) {
-				sent.Add(1)
+			if strings.HasPrefix(statement, c.begins.Load().(string)) && c.sent.Add(1) <= c.times.Load() {
 				way.mu.Lock()
 				defer way.mu.Unlock()
 				for _, c := range way.made {
@@ -262,18 +267,43 @@ func TestAWriteWhoseAnswerIsLostIsNotTriedAgain(t *testing.T) {
 			return false
 		})
 	})
-	s := opened(t, url)
+	c.Store = opened(t, url)
+	return c
+}
+
+// during uses the store while its connections are cut, and returns how often the
+// statement was sent.
+func (c *cutting) during(t *testing.T, use func(ctx context.Context) error, begins string, times int) (sent int, err error) {
+	t.Helper()
+	if err := use(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.sent.Store(0)
+	c.times.Store(int32(times))
+	c.begins.Store(begins)
+	err = use(t.Context())
+	c.begins.Store("none")
+	return int(c.sent.Load()), err
+}
+
+// What nobody knows the outcome of is not tried again: it would find what it did itself,
+// and call it somebody else's.
+func TestAWriteWhoseAnswerIsLostIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newCutting(t)
 	for what, statement := range map[string]string{"a write": "INSERT INTO pings", "a transaction": "commit"} {
-		use := operations(s)[what]
-		if err := use(t.Context()); err != nil {
-			t.Fatal(err)
+		if sent, err := s.during(t, operations(s.Store)[what], statement, 1000); sent != 1 || !errors.Is(err, authz.ErrUnreachable) {
+			t.Errorf("%s was sent %d times: %v", what, sent, err)
 		}
-		sent.Store(0)
-		last.Store(statement)
-		err := use(t.Context())
-		last.Store("none")
-		if n := sent.Load(); n != 1 || !errors.Is(err, authz.ErrUnreachable) {
-			t.Errorf("%s was sent %d times: %v", what, n, err)
+	}
+}
+
+func TestATransactionThatIsCutOffBeforeItsCommitIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newCutting(t)
+	for statement, want := range map[string]int{"begin": 2, "SELECT FROM sweeps": 2} {
+		if sent, err := s.during(t, operations(s.Store)["a transaction"], statement, 1); sent != want || err != nil {
+			t.Errorf("%s was sent %d times: %v", statement, sent, err)
 		}
 	}
 }
