@@ -120,6 +120,9 @@ func TestB03_ASessionThatANeighbourPlantedSignsNoBrowserIn(t *testing.T) {
 		if got := h.whoIs(planted); got != bapIDOf(t, "mallory") {
 			t.Errorf("%s: a program that sends the known name is %q", issuer, got)
 		}
+		if got := h.whoIs(strings.Repeat(prefix+knownCookie+"=of.another; ", 9) + planted); got != bapIDOf(t, "mallory") {
+			t.Errorf("%s: behind those of other servers it is %q", issuer, got)
+		}
 		if got := h.send(http.MethodGet, "/api/auth/get-session", "", "Cookie", planted, "Sec-Fetch-Mode", "cors").wantOK(); got.body == "null" {
 			t.Errorf("%s: node's fetch, which sends its mode alone, is nobody", issuer)
 		}
