@@ -243,6 +243,36 @@ func TestAForgedSignatureIsNotVerifiedWhereTooManyWere(t *testing.T) {
 	h.sentFrom(elsewhere, func() reply { return h.forge(target) }).wantError(http.StatusUnauthorized, "unauthorized")
 }
 
+// What stores something is limited by network, and what only looks is not.
+func TestA3_ActsOfANetworkAreLimited(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	act := func() reply { return h.postJSON("/api/sessions/end-others", map[string]any{}, "Cookie", cookie) }
+	done := 0
+	for h.sentFrom(here, act).status == http.StatusOK {
+		if done++; done > 10_000 {
+			t.Fatal("a network may do any number")
+		}
+	}
+	if done < 100 {
+		t.Errorf("it did %d", done)
+	}
+	h.sentFrom(here, act).wantBusy()
+	if r := h.sentFrom(here, func() reply { return h.page("/sign-out", cookie, url.Values{"form": {h.formToken(cookie)}}) }); r.status != http.StatusTooManyRequests {
+		t.Errorf("a form: %d %s", r.status, r.body)
+	}
+	target := ownGrants
+	h.sentFrom(here, func() reply { return h.send(http.MethodGet, target, "", bitcoinauth.Header, h.sign("alice", target, "")) }).wantBusy()
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		for _, target := range []string{"/account", ownGrants} {
+			h.sentFrom(here, func() reply { return h.send(method, target, "", "Cookie", cookie) }).wantOK()
+		}
+	}
+	h.sentFrom(elsewhere, act).wantOK()
+	h.advance(time.Minute)
+	h.sentFrom(here, act).wantOK()
+}
+
 // Somebody whose clock is wrong costs nothing and hears what to mend, however often.
 func TestASignatureOfAnotherTimeIsNoForgery(t *testing.T) {
 	h := newHouse(t)
