@@ -283,8 +283,10 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && requestID != "" {
 		// It was decided after all: by this very decision when the number did not match,
 		// or in another tab before.
-		_, unknown := s.authz.Outcome(r.Context(), who, requestID)
-		if decided = unknown == nil; codeOf(unknown) != authz.NotFound && !decided {
+		switch _, unknown := s.authz.Outcome(r.Context(), who, requestID); {
+		case unknown == nil:
+			decided = true
+		case !errors.Is(unknown, authz.NotFound):
 			return unknown
 		}
 	}
