@@ -83,6 +83,16 @@ func TestB03_TheNameThatClientsKnowIsReadAndNobodyElsesCookieIsTouched(t *testin
 				}
 			}
 		}
+		// One that is over goes as well, and so does one of several that is ours.
+		over := own[:strings.Index(own, "=")] + "=css_" + strings.Repeat("A", 43)
+		_, token, _ = strings.Cut(h.signIn("alice"), "=")
+		for _, cookies := range []string{over, known + token + "; " + known + "css_" + strings.Repeat("A", 43)} {
+			r := h.send(http.MethodPost, "/api/auth/sign-out", "{}", append(jsonBody, "Cookie", cookies)...).wantOK()
+			name, _, _ := strings.Cut(cookies, "=")
+			if set := strings.Join(r.header.Values("Set-Cookie"), "\n"); !strings.Contains(set, name+"=; Path=/; Max-Age=0") {
+				t.Errorf("%s: %q leaves %q", issuer, cookies, set)
+			}
+		}
 		// A session of ours under the known name is ended, and its cookie is ours to take.
 		_, token, _ = strings.Cut(h.signIn("alice"), "=")
 		r := h.send(http.MethodPost, "/api/auth/sign-out", "{}", append(jsonBody, "Cookie", h.signIn("bob")+"; "+known+token)...)

@@ -248,6 +248,19 @@ func TestAStatementAndItsSignatureComeTogether(t *testing.T) {
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
 }
 
+func TestTheSessionHasThePictureOfItsIdentityOrNone(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	for _, picture := range []any{nil, "https://example.org/a.png", nil} {
+		text, _ := picture.(string)
+		h.signed("alice", http.MethodPut, "/api/bap/profile", `{"aud":"`+testIssuer+`","bapId":"`+bapIDOf(t, "alice")+`","picture":"`+text+`"}`).wantOK()
+		user, _ := h.send(http.MethodGet, "/api/auth/get-session", "", "Cookie", cookie).wantOK().members()["user"].(map[string]any)
+		if image, there := user["image"]; !there || image != picture {
+			t.Errorf("with %v: %v", picture, user)
+		}
+	}
+}
+
 func TestASignedApprovalWhoseStatementIsNoneIsNoOtherServers(t *testing.T) {
 	h := newHouse(t)
 	body := `{"userCode":"` + h.ask("pub-a", "openid").userCode + `","statement":"nonsense"}`
