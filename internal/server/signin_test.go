@@ -60,6 +60,10 @@ func TestN01_N02_N03_N04_TokensOfOthersTimesAndRequestsAreRefused(t *testing.T) 
 	h.send(http.MethodPost, signInPath+"?x=1", "", bitcoinauth.Header, h.sign("alice", signInPath, "")).wantError(http.StatusUnauthorized, "unauthorized") // N-04
 	uncovered := append(jsonBody, bitcoinauth.Header, h.sign("alice", signInPath, ""))
 	h.send(http.MethodPost, signInPath, `{"bapId":"x"}`, uncovered...).wantError(http.StatusUnauthorized, "unauthorized")
+	unsigned := h.send(http.MethodPost, signInPath, "{}", jsonBody...)
+	if unsigned.wantError(http.StatusUnauthorized, "unauthorized"); !strings.Contains(unsigned.text("error_description"), "X-Auth-Token is missing") {
+		t.Errorf("%s", unsigned.body)
+	}
 	for length := range 200 { // N-05
 		cut := good[:min(length, len(good)-1)]
 		if r := h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, cut); r.status != http.StatusUnauthorized {
