@@ -262,7 +262,9 @@ func TestA3_ActsOfANetworkAreLimited(t *testing.T) {
 		t.Errorf("a form: %d %s", r.status, r.body)
 	}
 	target := ownGrants
-	h.sentFrom(here, func() reply { return h.send(http.MethodGet, target, "", bitcoinauth.Header, h.sign("alice", target, "")) }).wantBusy()
+	h.sentFrom(here, func() reply {
+		return h.send(http.MethodGet, target, "", bitcoinauth.Header, h.sign("alice", target, ""))
+	}).wantBusy()
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		for _, target := range []string{"/account", ownGrants} {
 			h.sentFrom(here, func() reply { return h.send(method, target, "", "Cookie", cookie) }).wantOK()

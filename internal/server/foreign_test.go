@@ -127,8 +127,10 @@ func TestK03_ABrowserIsNamedOnceByOurOwnPages(t *testing.T) {
 		method, cookie string
 		named          bool
 	}{
-		{http.MethodGet, "", true}, {http.MethodPost, "", true},
-		{http.MethodGet, its, false}, {http.MethodPost, its, false},
+		{http.MethodGet, "", true},
+		{http.MethodPost, "", true},
+		{http.MethodGet, its, false},
+		{http.MethodPost, its, false},
 		{http.MethodGet, its + "A", true}, // none of ours
 	} {
 		r := h.send(row.method, "/device", "code=nonsense", "Content-Type", "application/x-www-form-urlencoded",
