@@ -114,9 +114,13 @@ func TestK03_AForeignPageMakesNoBrowserTwo(t *testing.T) {
 			t.Errorf("case %d: %d %q", i, r.status, r.header.Values("Set-Cookie"))
 		}
 	}
-	first := h.send(http.MethodGet, "/device?code="+wrong(1), "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Dest", "document")
-	if set := fmt.Sprint(first.header.Values("Set-Cookie")); !strings.Contains(set, "countersign.browser") {
-		t.Errorf("a link that is followed names the browser: %q", set)
+	for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Dest", "document"}, {"Referer", "https://evil.example/"}} {
+		for method, named := range map[string]bool{http.MethodGet: true, http.MethodHead: true, http.MethodPost: false} {
+			r := h.send(method, "/device?code="+wrong(1), "", header...)
+			if set := fmt.Sprint(r.header.Values("Set-Cookie")); strings.Contains(set, "countersign.browser") != named {
+				t.Errorf("a link that is followed names the browser: %s with %q sets %q", method, header, set)
+			}
+		}
 	}
 }
 

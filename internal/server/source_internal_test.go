@@ -98,23 +98,15 @@ func TestB22_ForwardedHeadersCountOnlyFromListedProxies(t *testing.T) {
 	}
 }
 
-// Any stranger can send a forwarded header, so what is told of them is bounded.
-func TestNetworksThatForwardAreToldOfOnceAndToABound(t *testing.T) {
+// Any stranger can send a forwarded header. A peer without an address is no proxy that
+// could be listed.
+func TestWhatIsKeptOfForwardingNetworksIsBounded(t *testing.T) {
 	var log bytes.Buffer
 	s := behind()
 	s.log = slog.New(slog.NewTextHandler(&log, nil))
 	header := http.Header{"X-Forwarded-For": {"203.0.113.9"}}
-	for range 3 {
-		s.heard("198.51.100.7:1", header)
-		s.heard("198.51.100.8:1", header) // of the same network
-		s.heard("192.168.1.5:1", header)
-		s.heard("192.168.1.6:1", header) // another machine that may be a proxy
-		s.heard("198.51.101.7:1", nil)
-		s.heard("127.0.0.1:1", header) // is listed
-		s.heard("@", header)           // has no address to list
-	}
-	if n := strings.Count(log.String(), "not believed"); n != 3 || !strings.Contains(log.String(), "192.168.1.6") || strings.Contains(log.String(), "198.51.100.7") {
-		t.Errorf("%d lines:\n%s", n, log.String())
+	if s.heard("@", header); log.Len() > 0 {
+		t.Errorf("%s", log.String())
 	}
 	for i := range 2 * maxUnlisted {
 		s.heard(fmt.Sprintf("198.18.%d.1:1", i), header)
