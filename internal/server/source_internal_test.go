@@ -104,12 +104,17 @@ func TestWhatIsKeptOfForwardingNetworksIsBounded(t *testing.T) {
 	var log bytes.Buffer
 	s := behind()
 	s.log = slog.New(slog.NewTextHandler(&log, nil))
-	header := http.Header{"X-Forwarded-For": {"203.0.113.9"}}
-	if s.heard("@", header); log.Len() > 0 {
+	headers := []http.Header{{"X-Forwarded-For": {"203.0.113.9"}}, {"Forwarded": {"for=203.0.113.9"}}}
+	if s.heard("@", headers[0]); log.Len() > 0 {
 		t.Errorf("%s", log.String())
 	}
 	for i := range 2 * maxUnlisted {
-		s.heard(fmt.Sprintf("198.18.%d.1:1", i), header)
+		s.heard(fmt.Sprintf("198.18.%d.1:1", i), headers[i%2])
+	}
+	for _, network := range []string{"198.18.0.0", "198.18.1.0"} {
+		if !strings.Contains(log.String(), network) {
+			t.Errorf("%s is not told of", network)
+		}
 	}
 	if n := strings.Count(log.String(), "not believed"); n != maxUnlisted || len(s.unlisted.seen) != maxUnlisted {
 		t.Errorf("%d lines, and %d networks are kept", n, len(s.unlisted.seen))
