@@ -196,6 +196,8 @@ func TestU04_ABearerIsInTheHeaderOrAForm(t *testing.T) {
 		}
 	}
 	h.postForm(userinfoPath, url.Values{"access_token": {token}}, "Authorization", "Bearer "+token).wantError(http.StatusBadRequest, "invalid_request")
+	h.send(http.MethodPost, userinfoPath, "access_token=%zz", "Content-Type", "application/x-www-form-urlencoded", "Authorization", "Bearer "+token).
+		wantError(http.StatusBadRequest, "invalid_request")
 }
 
 func TestU04_ATokenInTheAddressIsRefusedWhateverElseThereIs(t *testing.T) {
@@ -246,6 +248,19 @@ func TestAStatementAndItsSignatureComeTogether(t *testing.T) {
 		t.Errorf("%s", silent.body)
 	}
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
+}
+
+// A visit is sealed with randomness; without it there is no page that leads nowhere.
+func TestALinkWithACodeFailsWithoutRandomness(t *testing.T) {
+	h := newHouse(t)
+	for _, cookie := range []string{"", h.signIn("alice")} {
+		h.random.left.Store(0)
+		r := h.send(http.MethodGet, "/device?code="+wrong(1), "", "Cookie", cookie, "Accept", "text/html")
+		h.random.left.Store(-1)
+		if r.status != http.StatusInternalServerError {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+	}
 }
 
 func TestTheSessionHasThePictureOfItsIdentityOrNone(t *testing.T) {

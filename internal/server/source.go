@@ -203,10 +203,7 @@ func hopAddress(text string) netip.Addr {
 	if inner, found := strings.CutPrefix(text, "["); found {
 		text = strings.TrimSuffix(inner, "]")
 	}
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Addr{}
-	}
+	addr, _ := netip.ParseAddr(text) // what is no address is the zero one
 	return addr.Unmap().WithZone("")
 }
 
