@@ -14,7 +14,7 @@ import (
 var visitField = regexp.MustCompile(`name="visit" value="([^"]+)"`)
 
 func TestADecisionLeadsToWhereItsPersonGoesOn(t *testing.T) {
-	h := newHouse(t)
+	h := newHouse(t, func(s *authz.Settings) { s.DeviceCodeLifetime = 2 * time.Minute })
 	cookie := h.signIn("alice")
 	decide := func(client string, form url.Values, change func(cookie, visit string, d device, form url.Values) string) (r reply, visit string) {
 		d := h.ask(client, "openid")
@@ -69,9 +69,13 @@ func TestADecisionLeadsToWhereItsPersonGoesOn(t *testing.T) {
 			return by
 		}, done, "", 0},
 		"read for too long": {"pub-a", url.Values{"decision": {"approve"}}, func(by, _ string, _ device, _ url.Values) string {
-			h.advance(15 * time.Minute)
+			h.advance(6 * time.Minute)
 			return by
 		}, back, "", 0},
+		"of a code that is over": {"pub-a", url.Values{"decision": {"approve"}}, func(by, _ string, _ device, _ url.Values) string {
+			h.advance(3 * time.Minute)
+			return by
+		}, "", "", 400},
 	} {
 		r, visit := decide(row.client, row.form, row.change)
 		at := r.header.Get("Location")
