@@ -17,6 +17,11 @@ const (
 	// worth of guesses instead of 256 or 65 536, while four clumsy neighbours in
 	// one window do not lock an office or a village.
 	wideGuesses = 4 * narrowGuesses
+	// wideShares: so many wide blocks at least it takes to spend the site's budget, and
+	// narrowShares addresses to spend what their block may have of it. Whoever holds one
+	// network must not shut the site for everybody without a key at hand.
+	wideShares   = 4
+	narrowShares = 2
 )
 
 // What is counted against; the block is written with its length, so that the two
@@ -64,6 +69,14 @@ func siteGuesses(pending, shortest int) int {
 	return int(min(max(budget, leastSiteGuesses), mostSiteGuesses))
 }
 
+// shares are how many of the site's budget of failures one address and one wide block
+// may have. Who has had them is looked up only with a proof, as everybody is when the
+// whole budget is spent, and takes nothing more out of it.
+func shares(budget int) (narrow, wide int) {
+	wide = min(wideGuesses, max(1, budget/wideShares))
+	return min(narrowGuesses, max(1, wide/narrowShares)), wide
+}
+
 // Asker is who tries a user code.
 type Asker struct {
 	// AccountID is empty for somebody who is not signed in.
@@ -82,30 +95,51 @@ func (o Owner) Asker(from Source, browser Hash) Asker {
 	return Asker{AccountID: o.AccountID, From: from, Browser: browser, proved: o.Signed()}
 }
 
-// counted are what a failure is counted against, and how many each may have.
-func (a Asker) counted() (names []string, limits []int) {
+// counted is what a failure is counted against.
+type counted struct {
+	name  string
+	limit int // failures it may have in a window
+	share int // how many of the site's budget
+}
+
+// counted are what an asker's failures are counted against, besides the site.
+func (a Asker) counted(budget int) []counted {
+	var all []counted
 	if a.AccountID != "" {
-		names, limits = append(names, guessAccountTag+a.AccountID), append(limits, accountGuesses)
+		all = append(all, counted{guessAccountTag + a.AccountID, accountGuesses, accountGuesses})
 	}
 	if a.From.own() {
 		narrow, wide := a.From.blocks()
-		names = append(names, guessNetworkTag+narrow.String(), guessNetworkTag+wide.String())
-		limits = append(limits, narrowGuesses, wideGuesses)
+		narrowShare, wideShare := shares(budget)
+		all = append(all, counted{guessNetworkTag + narrow.String(), narrowGuesses, narrowShare}, counted{guessNetworkTag + wide.String(), wideGuesses, wideShare})
 	}
-	return names, limits
+	return all
+}
+
+// namesOf are the names of what is counted against.
+func namesOf(all []counted) []string {
+	names := make([]string, len(all), len(all)+1)
+	for i, c := range all {
+		names[i] = c.name
+	}
+	return names
 }
 
 // try is one attempt to find a request by its user code.
 type try struct {
-	names  []string // what its failure is counted against; the site is the last
+	names  []string // what its failure is counted against; the site is the last, where it is
 	window time.Time
 	site   int // failures of all in this window
 	budget int
+	// hadShare: the asker's network has had its share of the budget.
+	hadShare bool
 }
 
-// spent reports whether the site's budget for this window is used up: then a
-// code is looked up for nobody without a proof.
-func (t try) spent() bool { return t.site >= t.budget }
+// spent reports whether the site's budget for this window is used up, or what the
+// asker's network may have of it: then a code is looked up only with a proof.
+func (t try) spent() bool { return t.hadShare || t.siteSpent() }
+
+func (t try) siteSpent() bool { return t.site >= t.budget }
 
 // mayTry refuses an asker who has failed too often in this window, even with a
 // right code (requirement D-34).
@@ -113,19 +147,27 @@ func (t try) spent() bool { return t.site >= t.budget }
 //	TooManyGuesses
 func (s *Service) mayTry(ctx context.Context, a Asker) (try, error) {
 	now := s.now()
-	names, limits := a.counted()
-	t := try{names: append(names, guessSite), window: now.Truncate(guessWindow), budget: s.siteBudget(now)}
-	failures, err := s.store.Guesses(ctx, t.names, t.window)
+	t := try{window: now.Truncate(guessWindow), budget: s.siteBudget(now)}
+	all := a.counted(t.budget)
+	t.names = namesOf(all)
+	failures, err := s.store.Guesses(ctx, append(t.names, guessSite), t.window)
 	if err != nil {
 		return try{}, err
 	}
-	for i, limit := range limits {
-		if failures[i] >= limit {
+	for i, c := range all {
+		if failures[i] >= c.limit {
 			return try{}, errTooManyGuesses
 		}
+		t.hadShare = t.hadShare || failures[i] >= c.share
 	}
-	t.site = failures[len(limits)]
+	t.site = failures[len(all)]
+	if !t.hadShare {
+		t.names = append(t.names, guessSite)
+	}
 	s.noteSpent(ctx, t)
+	if t.hadShare {
+		s.noteShare(ctx, t, a.From)
+	}
 	return t, nil
 }
 
@@ -134,7 +176,9 @@ func (s *Service) failed(ctx context.Context, t try) error {
 	if err := s.store.CountGuesses(ctx, t.names, t.window); err != nil {
 		return err
 	}
-	t.site++
+	if !t.hadShare {
+		t.site++
+	}
 	s.noteSpent(ctx, t)
 	return nil
 }
@@ -143,8 +187,7 @@ func (s *Service) failed(ctx context.Context, t try) error {
 // good once costs what an unknown one costs (attack B-17), but a person who
 // reloads an expired page must not be locked out for it.
 func (s *Service) failedAlike(ctx context.Context, a Asker) error {
-	names, _ := a.counted()
-	names = append(names, guessSite)
+	names := append(namesOf(a.counted(0)), guessSite)
 	for i := range names {
 		names[i] = "no failure:" + names[i]
 	}
@@ -154,9 +197,18 @@ func (s *Service) failedAlike(ctx context.Context, a Asker) error {
 // noteSpent tells the operator once a window that the budget is used up.
 func (s *Service) noteSpent(ctx context.Context, t try) {
 	window := t.window.Unix()
-	if before := s.spentIn.Load(); t.spent() && before != window && s.spentIn.CompareAndSwap(before, window) {
+	if before := s.spentIn.Load(); t.siteSpent() && before != window && s.spentIn.CompareAndSwap(before, window) {
 		s.log.WarnContext(ctx, "wrong user codes have used up the site's budget: codes are looked up only with a proof for now",
 			"failures", t.site, "budget", t.budget, "pending", s.pending.all(), "until", t.window.Add(guessWindow).UTC())
+	}
+}
+
+// noteShare tells the operator of the first network in a window that has had its share.
+func (s *Service) noteShare(ctx context.Context, t try, from Source) {
+	window := t.window.Unix()
+	if before := s.sharedIn.Load(); before != window && s.sharedIn.CompareAndSwap(before, window) {
+		s.log.WarnContext(ctx, "wrong user codes from one network have used up its share of the site's budget: codes are looked up for it only with a proof for now",
+			"network", s.NetworkOf(from), "budget", t.budget, "pending", s.pending.all(), "until", t.window.Add(guessWindow).UTC())
 	}
 }
 

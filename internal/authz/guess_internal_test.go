@@ -43,6 +43,22 @@ func TestB02_TheSiteBudgetKeepsExpectedHitsUnderATenthAYear(t *testing.T) {
 	}
 }
 
+func TestB02_ItTakesFourNetworksToSpendTheSitesBudget(t *testing.T) {
+	for budget, want := range map[int][2]int{
+		mostSiteGuesses: {10, 40}, 730: {10, 40}, 160: {10, 40}, 159: {10, 39}, 73: {9, 18}, 36: {4, 9}, 19: {2, 4}, 8: {1, 2}, 4: {1, 1}, 1: {1, 1},
+	} {
+		narrow, wide := shares(budget)
+		if narrow != want[0] || wide != want[1] {
+			t.Errorf("of %d an address may have %d and a network %d, want %v", budget, narrow, wide, want)
+		}
+	}
+	for budget := 4; budget <= mostSiteGuesses; budget++ {
+		if _, wide := shares(budget); 3*wide >= budget {
+			t.Errorf("three networks of %d spend %d", wide, budget)
+		}
+	}
+}
+
 func TestB02_CodesGrowWithTheNumberThatArePending(t *testing.T) {
 	for pending, want := range map[int]int{0: 8, 99_999: 8, 100_000: 9, 1_999_999: 9, 2_000_000: 10, math.MaxInt: 10} {
 		letters := codeLengths[lengthFor(pending)].letters

@@ -79,6 +79,7 @@ type Service struct {
 	shunned   shunned
 	turns     *turns
 	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
+	sharedIn  atomic.Int64 // the same of a network's share of it
 
 	refusedSignIns, refusedClients sparing
 	fetched                        *remembered[string, struct{}] // backups whose line is in the log

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -180,7 +182,23 @@ func TestB22_DistanceIsKnownThroughAListedProxy(t *testing.T) {
 // fill puts so many pending requests of others into the database.
 func (h *house) fill(n int) {
 	h.t.Helper()
-	onlySQLite(h.t)
+	const others = `INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
+			signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
+		SELECT 'filled ' || i, %s AS device_code, %s AS user_code, 'pub-' || (i %% 7), 'openid', 'pending', '', %d, %d, %s, 0, '', '', '', '', '', '' FROM `
+	created, expires := h.now().UnixMilli(), h.now().Add(time.Hour).UnixMilli()
+	if onPostgres {
+		c, err := pgx.Connect(h.t.Context(), h.url)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		defer c.Close(context.Background())
+		statement := fmt.Sprintf(others+"generate_series(1, %d) AS i", "sha256(('device ' || i)::bytea)", "sha256(('user ' || i)::bytea)", created, expires, "false", n)
+		if _, err := c.Exec(h.t.Context(), statement); err != nil {
+			h.t.Fatal(err)
+		}
+		h.restart()
+		return
+	}
 	c, err := sqlite.OpenConn(h.path, sqlite.OpenReadWrite)
 	if err != nil {
 		h.t.Fatal(err)
@@ -190,12 +208,8 @@ func (h *house) fill(n int) {
 			h.t.Error(err)
 		}
 	}()
-	const others = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-		INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-			signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
-		SELECT 'filled ' || i, randomblob(32) AS device_code, randomblob(32) AS user_code, 'pub-' || (i % 7), 'openid', 'pending', '', ?2, ?3, 0, 0, '', '', '', '', '', '' FROM n`
-	err = sqlitex.Execute(c, others, &sqlitex.ExecOptions{Args: []any{n, h.now().UnixMilli(), h.now().Add(time.Hour).UnixMilli()}})
-	if err != nil {
+	statement := fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "+others+"n", n, "randomblob(32)", "randomblob(32)", created, expires, "0")
+	if err := sqlitex.Execute(c, statement, nil); err != nil {
 		h.t.Fatal(err)
 	}
 	h.restart()
@@ -294,6 +308,71 @@ func TestB02_TheSitesBudgetHoldsForGuessesThatComeAtOnce(t *testing.T) {
 	}
 }
 
+// Whoever holds one network asks for codes there until the budget is small, and spends
+// what it may of it: nobody elsewhere needs a proof for that. With a key at hand nobody
+// in it does either.
+func TestB02_ThreeNetworksDoNotSpendTheSitesBudget(t *testing.T) {
+	for _, addresses := range [][]string{
+		{"198.51.100.", "198.51.101.", "198.51.102."},
+		{"2001:db8:1:", "2001:db8:2:", "2001:db8:3:"},
+	} {
+		h := newHouse(t)
+		address := func(network string, i int) string {
+			if strings.HasSuffix(network, ":") {
+				return fmt.Sprintf("%s%d::1", network, i)
+			}
+			return fmt.Sprintf("%s%d", network, i)
+		}
+		h.from("203.0.113.7")
+		victim, clumsy, neighbour := h.signIn("alice"), h.signIn("bob"), h.signIn("carol")
+		d, e, own := h.ask("pub-a", "openid"), h.ask("pub-a", "openid"), h.ask("pub-a", "openid")
+		h.open(neighbour, own.userCode).wantOK()
+		h.fill(1976) // as many as one /24 has started after a quarter of an hour: 36 failures a window
+		for _, network := range addresses {
+			lookedUp := 0
+			for i := range 10 {
+				lookedUp += h.from(address(network, i)).guess(12)
+			}
+			if lookedUp != 9 {
+				t.Errorf("%s: %d wrong codes were looked up", network, lookedUp)
+			}
+		}
+		// An address has had its share before its network has.
+		h.from("203.0.113.7")
+		if n := h.guess(12); n != 4 {
+			t.Errorf("one address: %d wrong codes were looked up", n)
+		}
+		h.open(clumsy, d.userCode).wantError(http.StatusTooManyRequests, "temporarily_unavailable")
+		h.open(neighbour, own.userCode).wantOK() // who was in goes on
+		h.approveSigned("dave", e.userCode)      // and who has a key
+		h.from("203.0.113.8").open(victim, d.userCode).wantOK()
+		if strings.Contains(h.log.String(), "used up the site's budget") {
+			t.Error("the site's budget is spent")
+		}
+	}
+}
+
+// Signed guesses go on beyond a network's share, and take nothing out of what everybody
+// else has.
+func TestB02_SignedGuessesOfOneNetworkDoNotSpendTheSitesBudget(t *testing.T) {
+	h := newHouse(t)
+	h.from("203.0.113.7")
+	victim, d := h.signIn("alice"), h.ask("pub-a", "openid")
+	h.fill(1976)
+	lookedUp := 0
+	for i := range 60 {
+		h.from(fmt.Sprintf("198.51.100.%d", i%8))
+		r := h.signed(fmt.Sprintf("key %d", i), http.MethodGet, "/api/auth/device/approval?user_code="+wrong(i), "")
+		if r.status == http.StatusBadRequest {
+			lookedUp++
+		}
+	}
+	if lookedUp != 40 {
+		t.Errorf("%d signed guesses from one /24 were looked up", lookedUp)
+	}
+	h.from("203.0.113.7").open(victim, d.userCode).wantOK()
+}
+
 func TestB02_SignedGuessesOfEverNewKeysAreBoundedByTheirNetworkAndTold(t *testing.T) {
 	h := newHouse(t)
 	h.fill(20_000) // 3 failures a window
@@ -311,8 +390,14 @@ func TestB02_SignedGuessesOfEverNewKeysAreBoundedByTheirNetworkAndTold(t *testin
 	if lookedUp != 40 {
 		t.Errorf("%d signed guesses from one /24 were looked up", lookedUp)
 	}
-	if n := strings.Count(h.log.String(), "used up the site's budget"); n != 1 {
-		t.Errorf("the log says so %d times", n)
+	for i := range 2 { // each network takes one out of the budget
+		target := "/api/auth/device/approval?user_code=" + wrong(i)
+		h.from(fmt.Sprintf("192.0.%d.1", i)).signed(fmt.Sprintf("key %d", i), http.MethodGet, target, "").wantError(http.StatusBadRequest, "invalid_request")
+	}
+	for _, spent := range []string{"used up its share", "used up the site's budget"} {
+		if n := strings.Count(h.log.String(), spent); n != 1 {
+			t.Errorf("the log says %d times that they have %s", n, spent)
+		}
 	}
 	h.from("198.51.100.7").approveSigned("alice", d.userCode) // elsewhere a proof goes on
 }
