@@ -380,6 +380,20 @@ func TestD37_WhoOpensFirstOwnsTheRequest(t *testing.T) {
 	h.postJSON(approvePath, map[string]any{"userCode": d.userCode}, "Cookie", alice).wantOK()
 }
 
+// Somebody else's request says nothing of what its device shows.
+func TestD37_NoMatchIsTriedByWhomARequestDoesNotBelongTo(t *testing.T) {
+	h := newHouse(t)
+	d := h.ask("some-app", "openid")
+	statement := h.statementOf("bob", d.userCode)
+	h.open(h.signIn("alice"), d.userCode).wantOK()
+	body := `{"userCode":"` + d.userCode + `","match":"","statement":` + inJSON(statement) + `}`
+	for range 3 {
+		r, _ := h.sendApproval("bob", approvePath, body)
+		r.wantError(http.StatusForbidden, "access_denied")
+	}
+	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
+}
+
 func TestD39_CodesAreFoundHoweverTheyAreTyped(t *testing.T) {
 	h := newHouse(t)
 	d := h.ask("pub-a", "openid")

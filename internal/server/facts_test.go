@@ -25,11 +25,18 @@ func (h *house) facts(name, userCode string) reply {
 // signStatement sends a statement back, signed.
 func (h *house) signStatement(name, userCode, statement string) reply {
 	h.t.Helper()
-	body, err := json.Marshal(map[string]string{"userCode": userCode, "statement": statement, "match": userCode[len(userCode)-4:]})
+	body, token := h.signedStatement(name, userCode, statement)
+	return h.send(http.MethodPost, approvePath, body, append(jsonBody, bitcoinauth.Header, token)...)
+}
+
+// signedStatement is the body of an approval, and its signature.
+func (h *house) signedStatement(name, userCode, statement string) (body, token string) {
+	h.t.Helper()
+	b, err := json.Marshal(map[string]string{"userCode": userCode, "statement": statement, "match": userCode[len(userCode)-4:]})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return h.send(http.MethodPost, approvePath, string(body), "Content-Type", "application/json", bitcoinauth.Header, h.sign(name, approvePath, string(body)))
+	return string(b), h.sign(name, approvePath, string(b))
 }
 
 func TestAStatementIsGivenToWhoMayDecide(t *testing.T) {
@@ -92,6 +99,13 @@ func TestAStatementIsSignedAsItWasGiven(t *testing.T) {
 			t.Errorf("%s: %d %s", name, r.status, r.body)
 		}
 	}
+	// By a signer whose clock is ahead: as far as a clock may be, and no farther.
+	future := s
+	future.IssuedAt, future.ExpiresAt = s.IssuedAt+310, s.ExpiresAt+310
+	h.advance(4 * time.Minute)
+	body, token := h.signedStatement("alice", d.userCode, future.Encode())
+	h.advance(-4 * time.Minute)
+	h.send(http.MethodPost, approvePath, body, append(jsonBody, bitcoinauth.Header, token)...).wantError(http.StatusForbidden, "access_denied")
 	more := s
 	more.Scope += " email"
 	h.signStatement("alice", d.userCode, more.Encode()).wantError(http.StatusBadRequest, "invalid_scope")

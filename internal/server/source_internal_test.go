@@ -54,6 +54,7 @@ func TestB22_ForwardedHeadersCountOnlyFromListedProxies(t *testing.T) {
 		{peer: "127.0.0.1:1", xff: []string{"203.0.113.9,,10.0.7.3"}, want: unknown},
 		{peer: "127.0.0.1:1", xff: []string{""}, want: unknown},
 		{peer: "127.0.0.1:1", xff: []string{",203.0.113.9"}, want: "203.0.113.9", told: true},
+		{peer: "127.0.0.1:1", xff: []string{"203.0.113.9", ",10.0.7.3"}, want: unknown},
 		{peer: "127.0.0.1:1", xff: []string{"203.0.113.9]"}, want: unknown},
 		{peer: "127.0.0.1:1", xff: []string{"evil\x00, 203.0.113.9"}, want: "203.0.113.9", told: true},
 		{peer: "127.0.0.1:1", xff: []string{"203.0.113.9:4711"}, want: "203.0.113.9", told: true},
