@@ -27,6 +27,9 @@ func TestPageB01_AWrongNumberOrLettersDenyAndItIsSaid(t *testing.T) {
 		if got := tab.Text("h1"); got != "Denied" {
 			t.Errorf("%s: after a wrong number the page says %q", name, got)
 		}
+		if got := tab.Text("main"); !strings.Contains(got, "What you entered is not what the device shows") {
+			t.Errorf("%s: after a wrong number the page says no more than\n%s", name, got)
+		}
 		device.wantTold(t, "access_denied")
 
 		lettered := h.ask(t, nil)

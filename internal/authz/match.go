@@ -180,6 +180,8 @@ func (s *Service) mismatched(ctx context.Context, owner Owner, r DeviceRequest, 
 	if err := s.deny(ctx, owner, r, false); err != nil {
 		return err
 	}
+	s.log.WarnContext(ctx, "device request denied: what was entered is not what its device shows", "device_request", r.ID, "client_id", r.ClientID,
+		by(owner), "device_network", r.Seen.Network)
 	return errWrongMatch
 }
 

@@ -91,6 +91,28 @@ func TestADecisionLeadsToWhereItsPersonGoesOn(t *testing.T) {
 	}
 }
 
+// The script that was refused for a wrong number asks for the review once more.
+func TestAReviewOfWhatIsDecidedLeadsToItsOutcomeWithItsReason(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	d := h.ask("some-app", "openid")
+	page, _ := h.review(cookie, d.userCode)
+	visit := "/device/request/" + visitField.FindStringSubmatch(page.body)[1]
+	statement := h.statementOf("alice", d.userCode)
+	r, _ := h.sendApproval("alice", approvePath, `{"userCode":"`+d.userCode+`","match":"`+anotherCode+`","statement":`+inJSON(statement)+`}`)
+	if r.wantError(http.StatusForbidden, "access_denied"); r.text("code") != "WRONG_MATCH" {
+		t.Errorf("%s", r.body)
+	}
+	h.wantLine("WARN", "device request denied: what was entered is not what its device shows", "client_id", "some-app")
+	for query, reason := range map[string]string{"": "", "?mismatch": "?mismatch", "?else": ""} {
+		r := h.send(http.MethodGet, visit+query, "", "Cookie", cookie)
+		if at := r.header.Get("Location"); !strings.HasPrefix(at, "/device/done/") ||
+			strings.TrimLeft(at[len("/device/done/"):], "abcdefghijklmnopqrstuvwxyz234567") != reason {
+			t.Errorf("%q leads to %q", query, at)
+		}
+	}
+}
+
 // A form on which nothing is ticked has chosen nothing; it does not stand for all.
 func TestWhatIsUntickedIsNotGrantedEvenIfThatIsEverything(t *testing.T) {
 	h := newHouse(t)

@@ -67,7 +67,7 @@ var answers = map[authz.Code]answer{
 	authz.NotACode:             {status: http.StatusBadRequest, wire: "invalid_request"},
 	authz.ReviewOver:           {status: http.StatusBadRequest, wire: "invalid_request"},
 	authz.Mistyped:             {status: http.StatusBadRequest},
-	authz.WrongMatch:           {status: http.StatusForbidden, wire: "access_denied"},
+	authz.WrongMatch:           {status: http.StatusForbidden, wire: "access_denied", code: "WRONG_MATCH"},
 	authz.TooManyGuesses:       {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	authz.ProofRequired:        {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	authz.AccountFull:          {status: http.StatusBadRequest, wire: "invalid_request"},

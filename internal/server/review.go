@@ -33,7 +33,11 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.asker(r, who), code)
 	switch {
 	case errors.Is(err, authz.AlreadyDecided): // by this very person: somebody else's is foreign
-		return seeOther(w, r, "/device/done/"+facts.Request.ID)
+		reason := ""
+		if r.URL.Query().Has(mismatch) { // the script, which was told so, asks for the page
+			reason = "?" + mismatch
+		}
+		return seeOther(w, r, "/device/done/"+facts.Request.ID+reason)
 	case err != nil:
 		return s.notOpened(w, r, code, err)
 	}
@@ -305,17 +309,18 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 }
 
 // What a review's address says to a person who left nothing ticked, or entered what
-// no device shows.
+// no device shows, and what is said of one that was denied for what another shows.
 const (
 	nothingChosen = "nothing-chosen"
 	mistyped      = "mistyped"
+	mismatch      = "mismatch"
 )
 
 // why is what the address of an outcome says of its reason.
 func why(decision string, err error) string {
 	switch {
 	case errors.Is(err, authz.WrongMatch):
-		return "?mismatch"
+		return "?" + mismatch
 	case err == nil && decision == "report":
 		return "?reported"
 	default:
@@ -344,7 +349,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := doneView{ID: outcome.ID, ClientName: name, Title: "done.denied", Approved: outcome.Approved}
 	switch q := r.URL.Query(); {
-	case q.Has("mismatch"):
+	case q.Has(mismatch):
 		page.Reason = "done.mismatch-what"
 	case q.Has("reported"):
 		page.Reason = "done.reported-what"

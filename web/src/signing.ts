@@ -23,6 +23,8 @@ export class ApiError extends Error {
     readonly error: string,
     /** What happened, and after a colon what to do. */
     readonly description: string,
+    /** What tells refusals with the same OAuth code apart; of most there is none. */
+    readonly code = "",
     options?: ErrorOptions,
   ) {
     super(description, options);
@@ -200,7 +202,7 @@ async function send<T>(api: Api, method: string, target: string, body?: object, 
     response = await fetch(path, request);
     answer = await response.json().catch(() => undefined);
   } catch (cause) {
-    throw new ApiError(0, "unreachable", "the server could not be reached: check the connection and try again", { cause });
+    throw new ApiError(0, "unreachable", "the server could not be reached: check the connection and try again", "", { cause });
   }
   if (!response.ok) throw refusal(response.status, answer);
   expect(answer instanceof Object);
@@ -217,7 +219,7 @@ function areTexts(...values: unknown[]): boolean {
 }
 
 function refusal(status: number, answer: unknown): ApiError {
-  const { error, error_description: description } = (answer ?? {}) as { error?: unknown; error_description?: unknown };
+  const { error, error_description: description, code } = (answer ?? {}) as { error?: unknown; error_description?: unknown; code?: unknown };
   if (typeof error !== "string") return new ApiError(status, "server_error", `the server answered ${status} without saying why: try again`);
-  return new ApiError(status, error, typeof description === "string" && description !== "" ? description : error);
+  return new ApiError(status, error, typeof description === "string" && description !== "" ? description : error, typeof code === "string" ? code : "");
 }
