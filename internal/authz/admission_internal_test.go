@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -107,6 +108,34 @@ func TestB10_StrangersAndOneClientLeaveRoomForOthers(t *testing.T) {
 	if enter(Client{ID: "a", Registered: true}, 1) != 0 || enter(Client{ID: "x"}, 1) != 0 || enter(Client{ID: "b", Registered: true}, 1) != 1 {
 		t.Error("what the store has does not count")
 	}
+}
+
+func TestASessionThatReadsAtOnceKeepsAnotherOfItsAccountWaitingForOneList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Service{turns: newTurns()}
+		read := func(session string) func() {
+			done, err := s.TurnToRead(t.Context(), Owner{AccountID: "alice", SessionID: session})
+			if err != nil {
+				t.Error(err)
+			}
+			return done
+		}
+		done := read("stolen")
+		var reading sync.WaitGroup
+		for range 64 {
+			reading.Go(func() { read("stolen")() })
+		}
+		reading.Go(func() { read("own")() })
+		synctest.Wait()
+		if n := s.turns.taken["lists of alice"].wanted; n != 2 {
+			t.Errorf("%d read or wait for the account", n)
+		}
+		done()
+		reading.Wait()
+		if len(s.turns.taken) != 0 {
+			t.Errorf("%d turns are left", len(s.turns.taken))
+		}
+	})
 }
 
 func TestTurnsLetOneAtATime(t *testing.T) {

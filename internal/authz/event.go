@@ -88,12 +88,13 @@ func (s *Service) newEventOf(owner Owner, kind EventKind, subject string) (Event
 }
 
 // Events returns a page of what happened to the owner's account, newest first, and
-// whether there is more behind it; what is older than 90 days, or than the newest
-// EventsPerAccount, is gone; of those that tell of ways, what is older than as many of them.
-func (s *Service) Events(ctx context.Context, owner Owner, skip, limit int) (page []Event, more bool, err error) {
-	const most = 2 * EventsPerAccount
-	skip, limit = max(0, min(skip, most)), max(0, min(limit, most))
-	list, err := s.store.Events(ctx, owner.AccountID, skip+limit+1)
-	page, more = onePage(list[min(skip, len(list)):], limit)
-	return page, more, err
+// the cursor of the next page, empty where there is none; what is older than 90 days, or
+// than the newest EventsPerAccount, is gone; of those that tell of ways, what is older
+// than as many of them.
+//
+//	InvalidRequest: the cursor is not one of this list
+func (s *Service) Events(ctx context.Context, owner Owner, cursor string, limit int) (list []Event, next string, err error) {
+	return page(ctx, s, owner, eventList, cursor, limit, func(after Position, limit int) ([]Event, error) {
+		return s.store.Events(ctx, owner.AccountID, after, limit)
+	}, func(e Event) Position { return Position{e.At, e.ID} })
 }

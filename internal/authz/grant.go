@@ -7,31 +7,33 @@ import (
 )
 
 // Grants returns a page of what the owner allowed, newest first, dead or alive, and
-// whether there are more behind it. What is alive has the scope that its tokens carry
-// now.
-func (s *Service) Grants(ctx context.Context, owner Owner, skip, limit int) (page []Grant, more bool, err error) {
-	return s.grants(ctx, owner, GrantList{Skip: skip, Limit: limit + 1})
+// the cursor of the next page, empty where there is none. What is alive has the scope
+// that its tokens carry now.
+//
+//	InvalidRequest: the cursor is not one of this list
+func (s *Service) Grants(ctx context.Context, owner Owner, cursor string, limit int) (list []Grant, next string, err error) {
+	return s.grants(ctx, owner, time.Time{}, cursor, limit)
 }
 
 // LivingGrants is Grants for those that are neither revoked nor expired.
-func (s *Service) LivingGrants(ctx context.Context, owner Owner, skip, limit int) (page []Grant, more bool, err error) {
-	return s.grants(ctx, owner, GrantList{AliveAt: s.now(), Skip: skip, Limit: limit + 1})
+func (s *Service) LivingGrants(ctx context.Context, owner Owner, cursor string, limit int) (list []Grant, next string, err error) {
+	return s.grants(ctx, owner, s.now(), cursor, limit)
 }
 
-// grants returns a list but for its last, which only says that there is more.
-func (s *Service) grants(ctx context.Context, owner Owner, l GrantList) (page []Grant, more bool, err error) {
-	list, err := s.store.Grants(ctx, owner.AccountID, l)
+func (s *Service) grants(ctx context.Context, owner Owner, aliveAt time.Time, cursor string, limit int) (list []Grant, next string, err error) {
+	list, next, err = page(ctx, s, owner, grantList, cursor, limit, func(after Position, limit int) ([]Grant, error) {
+		return s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: aliveAt, After: after, Limit: limit})
+	}, func(g Grant) Position { return Position{g.CreatedAt, g.ID} })
 	if err != nil {
-		return nil, false, err
+		return nil, "", err
 	}
-	page, more = onePage(list, l.Limit-1)
 	now := s.now()
-	for i, g := range page {
-		if page[i], err = s.asItIs(ctx, g, now); err != nil {
-			return nil, false, err
+	for i, g := range list {
+		if list[i], err = s.asItIs(ctx, g, now); err != nil {
+			return nil, "", err
 		}
 	}
-	return page, more, nil
+	return list, next, nil
 }
 
 // asItIs is a grant that lives with the scope that its tokens carry now: what its
@@ -51,11 +53,6 @@ func (s *Service) asItIs(ctx context.Context, g Grant, now time.Time) (Grant, er
 		g.Scope = c.mayHave(g.Scope)
 	}
 	return g, nil
-}
-
-// onePage leaves out what is behind a page of a list that has one more if there is more.
-func onePage[T any](list []T, limit int) (page []T, more bool) {
-	return list[:min(limit, len(list))], len(list) > limit
 }
 
 // Grant returns one of the owner's grants.

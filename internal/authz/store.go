@@ -251,8 +251,10 @@ type GuardStore interface {
 
 // EventStore keeps what happened to accounts. Other operations add to it.
 type EventStore interface {
-	// Events returns an account's latest events, newest first, at most limit.
-	Events(ctx context.Context, accountID string, limit int) ([]Event, error)
+	// Events returns an account's events behind a position, newest first and of one time
+	// the one stored last, at most limit. Where the position's event is gone, all of its
+	// time are behind it.
+	Events(ctx context.Context, accountID string, after Position, limit int) ([]Event, error)
 }
 
 // PasskeyStore keeps passkeys.
@@ -376,7 +378,7 @@ type PasskeyUse struct {
 type GrantList struct {
 	// AliveAt leaves out those that are over then; zero leaves out none.
 	AliveAt time.Time
-	Skip    int
+	After   Position
 	Limit   int
 }
 

@@ -45,24 +45,16 @@ func (s *Server) clientName(r *http.Request, id string) (string, error) {
 }
 
 // grants lists what the owner allowed.
-func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reading(r)
+func (s *Server) grants(r *http.Request, who authz.Owner) (any, error) {
+	grants, next, err := s.authz.Grants(r.Context(), who, r.URL.Query().Get("cursor"), listed)
 	if err != nil {
-		return err
-	}
-	skip, err := cursor(r, "cursor")
-	if err != nil {
-		return err
-	}
-	grants, more, err := s.authz.Grants(r.Context(), who, skip, listed)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	views := make([]grantView, len(grants))
 	for i, g := range grants {
 		name, err := s.clientName(r, g.ClientID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		views[i] = grantView{
 			ID: g.ID, ClientID: g.ClientID, ClientName: name, Scope: g.Scope, BAPID: g.BAPID, ACR: g.ACR,
@@ -71,7 +63,7 @@ func (s *Server) grants(w http.ResponseWriter, r *http.Request) error {
 			Network: g.Seen.Network, UserAgent: g.Seen.UserAgent, DeviceName: g.Says.Name, Platform: g.Says.Platform,
 		}
 	}
-	return writeList(w, "grants", views, skip, more)
+	return pageOf("grants", views, next), nil
 }
 
 // grantReceipt gives the owner the signature over an approval, byte for byte.
@@ -205,20 +197,16 @@ func newIdentityView(i authz.Identity) identityView {
 }
 
 // identities lists the identities of the owner's account.
-func (s *Server) identities(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reading(r)
-	if err != nil {
-		return err
-	}
+func (s *Server) identities(r *http.Request, who authz.Owner) (any, error) {
 	list, err := s.authz.Identities(r.Context(), who)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	views := make([]identityView, len(list))
 	for i, identity := range list {
 		views[i] = newIdentityView(identity)
 	}
-	return writeJSON(w, map[string]any{"bapIds": views})
+	return map[string]any{"bapIds": views}, nil
 }
 
 // linkIdentity adds an identity to the account of the session; the request is

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"countersign.dev/internal/authz"
@@ -20,15 +19,22 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.accountView(r, who)
+	body, err := s.inTurn(r, who, func() ([]byte, error) {
+		page, err := s.accountView(r, who)
+		if err != nil {
+			return nil, err
+		}
+		v, err := s.viewOf(r, who, page)
+		if err != nil {
+			return nil, err
+		}
+		return s.made(w, r, s.pages.account, v)
+	})
 	if err != nil {
 		return err
 	}
-	v, err := s.viewOf(r, who, page)
-	if err != nil {
-		return err
-	}
-	return s.show(w, r, http.StatusOK, s.pages.account, v)
+	sendPage(w, http.StatusOK, body)
+	return nil
 }
 
 // formThat carries out a form of a signed-in page about one thing, and shows the
@@ -149,15 +155,12 @@ func (a *accountReader) identities() error {
 
 // grants are those that are alive; what is over is among the events.
 func (a *accountReader) grants() error {
-	skip, err := cursor(a.r, "grants")
+	from := a.r.URL.Query().Get("grants")
+	list, next, err := a.authz.LivingGrants(a.r.Context(), a.who, from, shown)
 	if err != nil {
 		return err
 	}
-	list, more, err := a.authz.LivingGrants(a.r.Context(), a.who, skip, shown)
-	if err != nil {
-		return err
-	}
-	a.view.OlderGrants = a.older("grants", skip, more)
+	a.view.OlderGrants = a.older("grants", from, next)
 	for _, g := range list {
 		program, err := a.program(g.Seen.UserAgent)
 		if err != nil {
@@ -176,13 +179,14 @@ func (a *accountReader) grants() error {
 	return nil
 }
 
-// older is the address of this page with the older part of one of its lists.
-func (a *accountReader) older(list string, skip int, more bool) string {
-	a.view.Later = a.view.Later || skip > 0
-	if !more {
+// older is the address of this page with the older part of one of its lists, where
+// there is one: the cursors are those of the part that is shown and of the next.
+func (a *accountReader) older(list, from, next string) string {
+	a.view.Later = a.view.Later || from != ""
+	if next == "" {
 		return ""
 	}
-	return accountPath + "?" + url.Values{list: {strconv.Itoa(skip + shown)}}.Encode() + "#" + list + "-title"
+	return accountPath + "?" + url.Values{list: {next}}.Encode() + "#" + list + "-title"
 }
 
 // program is empty where nothing is known.
@@ -228,15 +232,12 @@ func (a *accountReader) sessions() error {
 }
 
 func (a *accountReader) events() error {
-	skip, err := cursor(a.r, "events")
+	from := a.r.URL.Query().Get("events")
+	list, next, err := a.authz.Events(a.r.Context(), a.who, from, shown)
 	if err != nil {
 		return err
 	}
-	list, more, err := a.authz.Events(a.r.Context(), a.who, skip, shown)
-	if err != nil {
-		return err
-	}
-	a.view.OlderEvents = a.older("events", skip, more)
+	a.view.OlderEvents = a.older("events", from, next)
 	for _, e := range list {
 		program, err := a.program(e.UserAgent)
 		if err != nil {

@@ -56,20 +56,16 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) error {
 }
 
 // backups lists the encrypted backups of the owner's account.
-func (s *Server) backups(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reading(r)
-	if err != nil {
-		return err
-	}
+func (s *Server) backups(r *http.Request, who authz.Owner) (any, error) {
 	list, err := s.authz.Backups(r.Context(), who)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	views := make([]backupView, len(list))
 	for i, b := range list {
 		views[i] = newBackupView(b)
 	}
-	return writeJSON(w, map[string]any{"backups": views})
+	return map[string]any{"backups": views}, nil
 }
 
 // removeBackup deletes an identity's encrypted backup.

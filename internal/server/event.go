@@ -22,28 +22,20 @@ type eventView struct {
 }
 
 // events lists what happened to the owner's account.
-func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reading(r)
+func (s *Server) events(r *http.Request, who authz.Owner) (any, error) {
+	list, next, err := s.authz.Events(r.Context(), who, r.URL.Query().Get("cursor"), listed)
 	if err != nil {
-		return err
-	}
-	skip, err := cursor(r, "cursor")
-	if err != nil {
-		return err
-	}
-	list, more, err := s.authz.Events(r.Context(), who, skip, listed)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	views := make([]eventView, len(list))
 	for i, e := range list {
 		name, err := s.clientOf(r, e)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		views[i] = newEventView(e, name)
 	}
-	return writeList(w, "events", views, skip, more)
+	return pageOf("events", views, next), nil
 }
 
 func newEventView(e authz.Event, clientName string) eventView {
@@ -67,14 +59,10 @@ type sessionView struct {
 }
 
 // sessions lists where the owner is signed in.
-func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reading(r)
-	if err != nil {
-		return err
-	}
+func (s *Server) sessions(r *http.Request, who authz.Owner) (any, error) {
 	list, err := s.authz.Sessions(r.Context(), who)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	views := make([]sessionView, len(list))
 	for i, n := range list {
@@ -83,5 +71,5 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 			CreatedAt: n.CreatedAt.Unix(), ExpiresAt: n.ExpiresAt.Unix(),
 		}
 	}
-	return writeJSON(w, map[string]any{"sessions": views})
+	return map[string]any{"sessions": views}, nil
 }

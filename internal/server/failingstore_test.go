@@ -350,9 +350,9 @@ func (s *failing) Sweep(ctx context.Context, before authz.SweepTimes, limit int)
 	return r0, err
 }
 
-func (s *failing) Events(ctx context.Context, accountID string, limit int) (r0 []authz.Event, err error) {
+func (s *failing) Events(ctx context.Context, accountID string, after authz.Position, limit int) (r0 []authz.Event, err error) {
 	err = s.failed(ctx, "Events", func() (err error) {
-		r0, err = s.Store.Events(ctx, accountID, limit)
+		r0, err = s.Store.Events(ctx, accountID, after, limit)
 		return err
 	})
 	return r0, err

@@ -1,44 +1,58 @@
 package server
 
 import (
+	"encoding/json"
 	"net/http"
-	"strconv"
 
 	"countersign.dev/internal/authz"
 )
 
+// listed is how many things of a long list a program gets at once, and shown how many
+// a person.
 const (
-	// listed is how many things of a long list a program gets at once, and shown how
-	// many a person.
 	listed = 100
 	shown  = 50
-	// furthest bounds how far into a list a cursor may point: past the end of any.
-	furthest = 10_000
 )
 
-// cursor is how much of a list was seen before, as `next` of an answer said. What
-// came to its beginning meanwhile moves the rest on: something may be seen twice, and
-// nothing is missed.
-//
-//	InvalidRequest: it is none of ours
-func cursor(r *http.Request, name string) (skip int, err error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
-		return 0, nil
+// lists is an endpoint that gives owners a list of what they have, for a session or a
+// signed request. It is gathered in the owner's turn, and sent after it: whoever reads slowly
+// keeps nobody waiting.
+func (s *Server) lists(gather func(r *http.Request, who authz.Owner) (any, error)) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		who, err := s.reading(r)
+		if err != nil {
+			return err
+		}
+		body, err := s.inTurn(r, who, func() ([]byte, error) {
+			list, err := gather(r, who)
+			if err != nil {
+				return nil, err
+			}
+			return json.Marshal(list)
+		})
+		if err != nil {
+			return err
+		}
+		writeBody(w, http.StatusOK, body)
+		return nil
 	}
-	skip, err = strconv.Atoi(text)
-	if err != nil || skip < 0 || skip > furthest {
-		return 0, &authz.Error{Code: authz.InvalidRequest, Description: "the cursor is not one of this list: send what next of the page before said"}
-	}
-	return skip, nil
 }
 
-// writeList answers with a page of a list, and with the cursor of the next one if
-// there is more.
-func writeList[T any](w http.ResponseWriter, name string, page []T, skip int, more bool) error {
-	answer := map[string]any{name: page}
-	if more {
-		answer["next"] = strconv.Itoa(skip + len(page))
+// inTurn makes an answer of much that an owner has, in the owner's turn.
+func (s *Server) inTurn(r *http.Request, who authz.Owner, answer func() ([]byte, error)) ([]byte, error) {
+	done, err := s.authz.TurnToRead(r.Context(), who)
+	if err != nil {
+		return nil, err
 	}
-	return writeJSON(w, answer)
+	defer done()
+	return answer()
+}
+
+// pageOf is a page of a list, with the cursor of the next one if there is one.
+func pageOf[T any](name string, page []T, next string) map[string]any {
+	answer := map[string]any{name: page}
+	if next != "" {
+		answer["next"] = next
+	}
+	return answer
 }

@@ -135,8 +135,8 @@ func TestOnlyWhatAPersonCanMendIsShownAgain(t *testing.T) {
 // strange has an event of a kind that this version does not know.
 type strange struct{ authz.Store }
 
-func (s strange) Events(ctx context.Context, accountID string, limit int) ([]authz.Event, error) {
-	list, err := s.Store.Events(ctx, accountID, limit)
+func (s strange) Events(ctx context.Context, accountID string, after authz.Position, limit int) ([]authz.Event, error) {
+	list, err := s.Store.Events(ctx, accountID, after, limit)
 	return append(list, authz.Event{ID: "x", Kind: "from-the-future"}), err
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"embed"
 	"html/template"
 	"net/http"
@@ -73,6 +74,21 @@ type view struct {
 // show answers with a page. It is made whole before the first byte goes out, so
 // that a failure is still an error page.
 func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pageTemplate, v view) error {
+	body, err := s.made(w, r, p, v)
+	if err != nil {
+		return err
+	}
+	sendPage(w, status, body)
+	return nil
+}
+
+func sendPage(w http.ResponseWriter, status int, body []byte) {
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a reader that has gone is told nothing
+}
+
+// made makes a page, and sets the headers that go with it.
+func (s *Server) made(w http.ResponseWriter, r *http.Request, p *pageTemplate, v view) ([]byte, error) {
 	v.words = s.words(r)
 	v.Brand, v.Host, v.Screen = s.brand, s.issuer.Host, p.name
 	v.Issuer, v.Now = s.authz.Issuer(), s.authz.Now().UnixMilli()
@@ -84,9 +100,9 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pag
 		here = pathToRead(r)
 	}
 	v.Languages = languageLinks(v.words, here)
-	var b strings.Builder
+	var b bytes.Buffer
 	if err := p.t.ExecuteTemplate(&b, "layout.html", v); err != nil {
-		return err
+		return nil, err
 	}
 	s.rememberLanguage(w, r, v.words)
 	s.nameBrowser(w, r)
@@ -94,9 +110,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pag
 	w.Header().Set("Content-Language", v.Lang())
 	w.Header().Add("Vary", "Accept-Language, Cookie")
 	w.Header().Set("Content-Security-Policy", contentSecurityPolicy(p == s.pages.signIn || p == s.pages.review))
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(b.String())) // a reader that has gone is told nothing
-	return nil
+	return b.Bytes(), nil
 }
 
 // pathToRead is a path at which a person finds the page at hand by a link. Of what

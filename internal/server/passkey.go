@@ -30,20 +30,16 @@ func writeCeremony(w http.ResponseWriter, c authz.Ceremony) error {
 }
 
 // passkeys lists the passkeys of the owner's account.
-func (s *Server) passkeys(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reading(r)
-	if err != nil {
-		return err
-	}
+func (s *Server) passkeys(r *http.Request, who authz.Owner) (any, error) {
 	list, err := s.authz.Passkeys(r.Context(), who)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	views := make([]passkeyView, len(list))
 	for i, p := range list {
 		views[i] = newPasskeyView(p)
 	}
-	return writeJSON(w, map[string]any{"passkeys": views})
+	return map[string]any{"passkeys": views}, nil
 }
 
 // passkeyOptions begins adding a passkey.

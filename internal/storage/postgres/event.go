@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -61,9 +62,11 @@ func (s *Store) mustChangeAndTell(ctx context.Context, operation string, e authz
 }
 
 // Events implements authz.EventStore.
-func (s *Store) Events(ctx context.Context, accountID string, limit int) ([]authz.Event, error) {
+func (s *Store) Events(ctx context.Context, accountID string, after authz.Position, limit int) ([]authz.Event, error) {
 	return list(ctx, s, "listing events", func(row pgx.CollectableRow) (e authz.Event, err error) {
 		err = row.Scan(&e.ID, &e.AccountID, toTime{&e.At}, (*string)(&e.Kind), &e.BAPID, &e.ClientID, &e.GrantID, &e.ACR, &e.Network, &e.UserAgent, &e.Subject)
 		return e, err
-	}, `SELECT `+eventColumns+` FROM events WHERE account_id = $1 ORDER BY at DESC, seq DESC LIMIT $2`, accountID, limit)
+	}, `SELECT `+eventColumns+` FROM events WHERE account_id = $1 AND at <= $2
+			AND (at < $2 OR seq < COALESCE((SELECT seq FROM events WHERE account_id = $1 AND at = $2 AND id = $3), $4))
+		ORDER BY at DESC, seq DESC LIMIT $5`, accountID, upTo(after), after.ID, int64(math.MaxInt64), limit)
 }

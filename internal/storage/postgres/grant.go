@@ -59,7 +59,8 @@ func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList)
 		err = row.Scan(grantFields(&g)...)
 		return g, err
 	}, `SELECT `+grantColumns+` FROM grants WHERE account_id = $1 AND ($2 = 0::bigint OR (revoked_at = 0 AND expires_at > $2))
-		ORDER BY created_at DESC, id LIMIT $3 OFFSET $4`, accountID, keptTime(l.AliveAt), l.Limit, l.Skip)
+		AND created_at <= $4 AND (created_at < $4 OR id > $5)
+		ORDER BY created_at DESC, id LIMIT $3`, accountID, keptTime(l.AliveAt), l.Limit, upTo(l.After), l.After.ID)
 }
 
 // Revoked before, a grant keeps its time and there is no event; reports are noted

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -139,6 +140,14 @@ func keptTime(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMilli()
+}
+
+// upTo is the latest time there can be behind a position.
+func upTo(p authz.Position) int64 {
+	if p.At.IsZero() {
+		return math.MaxInt64
+	}
+	return p.At.UnixMilli()
 }
 
 // toTime reads a time.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"zombiezen.com/go/sqlite"
@@ -42,7 +43,7 @@ func insertEvent(c *sqlite.Conn, e authz.Event) error {
 }
 
 // Events implements authz.EventStore.
-func (s *Store) Events(ctx context.Context, accountID string, limit int) (all []authz.Event, err error) {
+func (s *Store) Events(ctx context.Context, accountID string, after authz.Position, limit int) (all []authz.Event, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) {
 			all = append(all, authz.Event{
@@ -51,7 +52,9 @@ func (s *Store) Events(ctx context.Context, accountID string, limit int) (all []
 				Network: r.ColumnText(7), UserAgent: r.ColumnText(8), Subject: r.ColumnText(9),
 			})
 		}, `SELECT id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject
-			FROM events WHERE account_id = ? ORDER BY at DESC, seq DESC LIMIT ?`, accountID, limit)
+			FROM events WHERE account_id = ?1 AND at <= ?2
+				AND (at < ?2 OR seq < ifnull((SELECT seq FROM events WHERE account_id = ?1 AND at = ?2 AND id = ?3), ?4))
+			ORDER BY at DESC, seq DESC LIMIT ?5`, accountID, upTo(after), after.ID, int64(math.MaxInt64), limit)
 		return err
 	})
 	return all, wrap("listing events", err)

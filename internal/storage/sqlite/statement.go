@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -101,6 +102,14 @@ func milliseconds(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMilli()
+}
+
+// upTo is the latest time there can be behind a position.
+func upTo(p authz.Position) int64 {
+	if p.At.IsZero() {
+		return math.MaxInt64
+	}
+	return p.At.UnixMilli()
 }
 
 func columnTime(s *sqlite.Stmt, i int) time.Time {

@@ -91,7 +91,7 @@ var backupCases = []testCase{
 		kept := b.backup(i)
 		b.ok(b.store.SaveBackup(b.Context(), kept, second.BAPID, authz.Event{}))
 		b.ok(b.store.RemoveIdentity(b.Context(), b.removal(gone, i)))
-		before, err := b.store.Events(b.Context(), a.ID, 100)
+		before, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 100)
 		b.ok(err)
 		for _, signer := range []string{gone.BAPID, stranger.BAPID, "nobody"} {
 			b.refused(b.store.SaveBackup(b.Context(), b.backup(i), signer, b.event(a.ID)), authz.ErrNotFound)

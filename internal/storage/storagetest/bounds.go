@@ -43,7 +43,7 @@ var boundCases = []testCase{
 		}
 		b.all(len(events), func(n int) error { return b.store.SetProfile(b.Context(), i.BAPID, i.Profile, events[n]) })
 		slices.Reverse(events)
-		got, err := b.store.Events(b.Context(), a.ID, len(events))
+		got, err := b.store.Events(b.Context(), a.ID, authz.Position{}, len(events))
 		b.ok(err)
 		b.same(got, events[:authz.EventsPerAccount])
 		b.told(other.ID, foreign)
@@ -65,7 +65,7 @@ var boundCases = []testCase{
 		}
 		want := func(kept ...[]authz.Event) {
 			b.Helper()
-			got, err := b.store.Events(b.Context(), a.ID, 3*authz.EventsPerAccount)
+			got, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 3*authz.EventsPerAccount)
 			b.ok(err)
 			want := slices.Concat(kept...)
 			slices.Reverse(want)
@@ -96,7 +96,7 @@ var boundCases = []testCase{
 		b.all(len(events), func(n int) error { return b.store.SetProfile(b.Context(), i.BAPID, i.Profile, events[n]) })
 		b.refused(b.store.SetProfile(b.Context(), "nobody", i.Profile, b.event(a.ID)), authz.ErrNotFound)
 		b.refused(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: "none", At: at(1), Event: b.event(a.ID)}), authz.ErrNotFound)
-		got, err := b.store.Events(b.Context(), a.ID, len(events)+1)
+		got, err := b.store.Events(b.Context(), a.ID, authz.Position{}, len(events)+1)
 		b.ok(err)
 		b.same(len(got), len(events))
 	}},
@@ -161,7 +161,7 @@ var boundCases = []testCase{
 		there, err := b.store.Identities(b.Context(), a.ID)
 		b.ok(err)
 		b.same(len(there), authz.IdentitiesPerAccount)
-		told, err := b.store.Events(b.Context(), a.ID, 100)
+		told, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 100)
 		b.ok(err)
 		b.same(len(told), authz.IdentitiesPerAccount-1)
 		b.refused(b.store.LinkIdentity(b.Context(), identities[slices.Index(errs, nil)], first.BAPID, b.event(a.ID)), authz.ErrExists)
@@ -177,7 +177,7 @@ var boundCases = []testCase{
 		late := b.approvals(8, i)
 		errs := race(len(late), func(n int) error { return b.store.ApproveDeviceRequest(b.Context(), late[n]) })
 		b.count(errs, 1, is(authz.ErrFull))
-		told, err := b.store.Events(b.Context(), i.AccountID, 1000)
+		told, err := b.store.Events(b.Context(), i.AccountID, authz.Position{}, 1000)
 		b.ok(err)
 		b.same(len(told), authz.LivingGrants)
 		lost := slices.IndexFunc(errs, is(authz.ErrFull))

@@ -128,9 +128,12 @@ func (b *bench) looks() map[string]func(o belongings) error {
 		"reading guesses":          func(belongings) error { _, err := b.store.Guesses(ctx, []string{"a", "b"}, at(0)); return err },
 		"reading reports":          func(belongings) error { _, err := b.store.Reports(ctx, []string{"a", "b"}, at(0)); return err },
 		"reading what is reported": func(belongings) error { _, err := b.store.Reported(ctx, "client:", 1, at(0)); return err },
-		"reading events":           func(o belongings) error { _, err := b.store.Events(ctx, o.identity.AccountID, 10); return err },
-		"reading a passkey":        func(o belongings) error { _, err := b.store.Passkey(ctx, o.passkey.ID); return err },
-		"reading passkeys":         func(o belongings) error { _, err := b.store.Passkeys(ctx, o.identity.AccountID); return err },
+		"reading events": func(o belongings) error {
+			_, err := b.store.Events(ctx, o.identity.AccountID, authz.Position{}, 10)
+			return err
+		},
+		"reading a passkey": func(o belongings) error { _, err := b.store.Passkey(ctx, o.passkey.ID); return err },
+		"reading passkeys":  func(o belongings) error { _, err := b.store.Passkeys(ctx, o.identity.AccountID); return err },
 		"reading a backup": func(o belongings) error {
 			_, err := b.store.Backup(ctx, o.identity.AccountID, o.identity.BAPID)
 			return err

@@ -134,7 +134,7 @@ var decisionCases = slices.Concat(
 			got, err := b.store.Grant(b.Context(), r.ID)
 			b.ok(err)
 			b.same(got, good.Grant)
-			events, err := b.store.Events(b.Context(), a.ID, 100)
+			events, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 100)
 			b.ok(err)
 			b.same(len(events), 2) // the passkey's addition is the other
 		}},

@@ -19,7 +19,7 @@ func (b *bench) event(accountID string) authz.Event {
 // told ends the test unless these, newest first, are an account's events.
 func (b *bench) told(accountID string, want ...authz.Event) {
 	b.Helper()
-	got, err := b.store.Events(b.Context(), accountID, 100)
+	got, err := b.store.Events(b.Context(), accountID, authz.Position{}, 100)
 	b.ok(err)
 	if len(got) != 0 || len(want) != 0 {
 		b.same(got, want)
@@ -44,10 +44,10 @@ var eventCases = []testCase{
 		}
 		b.told(a.ID, newest, middle, oldest)
 		b.told(other.ID)
-		two, err := b.store.Events(b.Context(), a.ID, 2)
+		two, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 2)
 		b.ok(err)
 		b.same(two, []authz.Event{newest, middle})
-		none, err := b.store.Events(b.Context(), a.ID, 0)
+		none, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 0)
 		b.ok(err)
 		b.same(len(none), 0)
 	}},
@@ -58,6 +58,26 @@ var eventCases = []testCase{
 		b.happening(i, first)
 		b.happening(i, second)
 		b.told(a.ID, second, first)
+	}},
+	{"a page of events begins behind any of them, and behind one that is gone", func(b *bench) {
+		a, i := b.account()
+		other, j := b.account()
+		var want []authz.Event
+		for _, n := range []int{1, 2, 2, 2, 3} {
+			e, foreign := b.event(a.ID), b.event(other.ID)
+			e.At, foreign.At = at(n), at(n)
+			b.happening(i, e)
+			b.happening(j, foreign)
+			want = append([]authz.Event{e}, want...)
+		}
+		for n, e := range want {
+			got, err := b.store.Events(b.Context(), a.ID, authz.Position{At: e.At, ID: e.ID}, 2)
+			b.ok(err)
+			b.same(append([]authz.Event{}, got...), append([]authz.Event{}, want[n+1:min(n+3, len(want))]...))
+		}
+		got, err := b.store.Events(b.Context(), a.ID, authz.Position{At: at(2), ID: "gone"}, 10)
+		b.ok(err)
+		b.same(got, want[1:])
 	}},
 	{"events are kept byte for byte, and survive a restart", func(b *bench) {
 		a, i := b.account()

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -137,12 +138,7 @@ var grantCases = []testCase{
 		got, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Limit: 10})
 		b.ok(err)
 		b.same(got, want)
-		for skip := range 4 {
-			got, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Skip: skip, Limit: 2})
-			b.ok(err)
-			b.same(append([]authz.Grant{}, got...), append([]authz.Grant{}, want[skip:min(skip+2, 3)]...))
-		}
-		alive, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{AliveAt: at(20), Skip: 1, Limit: 10})
+		alive, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{AliveAt: at(20), After: positionOf(want[1]), Limit: 10})
 		b.ok(err)
 		b.same(alive, want[2:])
 		over, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{AliveAt: at(5000), Limit: 10})
@@ -152,4 +148,28 @@ var grantCases = []testCase{
 		b.ok(err)
 		b.same(len(none), 0)
 	}},
+	{"a page of grants begins behind any of them, and behind one that is gone", func(b *bench) {
+		_, i := b.account()
+		b.approved()
+		var want []authz.Grant
+		for _, created := range []int{10, 11, 11, 11, 12} {
+			a := b.approval(b.pending(), i)
+			a.Grant.CreatedAt = at(created)
+			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+			want = append(want, a.Grant)
+		}
+		slices.SortFunc(want, func(x, y authz.Grant) int { return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(x.ID, y.ID)) })
+		for n, g := range want {
+			got, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{After: positionOf(g), Limit: 2})
+			b.ok(err)
+			b.same(append([]authz.Grant{}, got...), append([]authz.Grant{}, want[n+1:min(n+3, len(want))]...))
+		}
+		gone := positionOf(want[1])
+		gone.ID = gone.ID[:len(gone.ID)-1]
+		got, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{After: gone, Limit: 10})
+		b.ok(err)
+		b.same(got, want[1:])
+	}},
 }
+
+func positionOf(g authz.Grant) authz.Position { return authz.Position{At: g.CreatedAt, ID: g.ID} }

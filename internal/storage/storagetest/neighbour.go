@@ -112,7 +112,7 @@ func (b *bench) keptOf(o belongings) (all []any) {
 		kept, err := b.store.RefreshToken(ctx, t.Token, at(40))
 		one(kept, err)
 	}
-	events, err := b.store.Events(ctx, account, 100)
+	events, err := b.store.Events(ctx, account, authz.Position{}, 100)
 	one(events, err)
 	return all
 }

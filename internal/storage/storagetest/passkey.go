@@ -48,7 +48,7 @@ func (b *bench) noSession(n authz.NewSession) {
 	b.Helper()
 	_, err := b.store.Session(b.Context(), n.Session.Token, at(0))
 	b.refused(err, authz.ErrNotFound)
-	events, err := b.store.Events(b.Context(), n.Session.AccountID, 100)
+	events, err := b.store.Events(b.Context(), n.Session.AccountID, authz.Position{}, 100)
 	b.ok(err)
 	for _, e := range events {
 		if e.ID == n.Event.ID {
@@ -68,7 +68,7 @@ var passkeyCases = []testCase{
 			e := b.event(a.ID)
 			b.ok(b.store.AddPasskey(b.Context(), p, 2, e))
 			b.keptPasskey(p)
-			latest, err := b.store.Events(b.Context(), a.ID, 1)
+			latest, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 1)
 			b.ok(err)
 			b.same(latest, []authz.Event{e})
 		}
@@ -170,7 +170,7 @@ var passkeyCases = []testCase{
 		_, err := b.store.Passkey(b.Context(), p.ID)
 		b.refused(err, authz.ErrNotFound)
 		b.keptPasskey(stays)
-		events, err := b.store.Events(b.Context(), a.ID, 2)
+		events, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 2)
 		b.ok(err)
 		b.same(events[0].ID, "removed")
 		b.same(events[1].ID == "removed", false)
@@ -187,7 +187,7 @@ var passkeyCases = []testCase{
 		p.SignCount, p.Credential, p.LastUsedAt = p.SignCount+1, n.Passkey.Credential, n.Session.CreatedAt
 		b.keptPasskey(p)
 		b.keptPasskey(other)
-		latest, err := b.store.Events(b.Context(), p.AccountID, 100)
+		latest, err := b.store.Events(b.Context(), p.AccountID, authz.Position{}, 100)
 		b.ok(err)
 		b.same(latest[0], n.Event)
 	}},

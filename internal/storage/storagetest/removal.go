@@ -129,7 +129,7 @@ var removalCases = []testCase{
 		b.same(b.alive(mine), []string(nil))
 		b.same(b.alive(stays), allOfIt)
 		b.same(b.alive(theirs), allOfIt)
-		latest, err := b.store.Events(b.Context(), a.ID, 1)
+		latest, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 1)
 		b.ok(err)
 		b.same(latest, []authz.Event{r.Event})
 
@@ -176,7 +176,7 @@ var removalCases = []testCase{
 		_, stranger := b.account()
 		second := b.linked(first)
 		mine := b.load(second)
-		before, err := b.store.Events(b.Context(), a.ID, 100)
+		before, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 100)
 		b.ok(err)
 		foreign := stranger
 		foreign.AccountID = a.ID
@@ -188,7 +188,7 @@ var removalCases = []testCase{
 			b.refused(b.store.RemoveIdentity(b.Context(), r), authz.ErrNotFound)
 		}
 		b.same(b.alive(mine), allOfIt)
-		after, err := b.store.Events(b.Context(), a.ID, 100)
+		after, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 100)
 		b.ok(err)
 		b.same(after, before)
 		b.ok(b.store.RemoveIdentity(b.Context(), b.removal(second, first)))
@@ -270,7 +270,7 @@ var removalCases = []testCase{
 		b.same(b.alive(other), allOfIt)
 		_, err := b.store.Session(b.Context(), kept.Session.Token, at(0))
 		b.ok(err)
-		latest, err := b.store.Events(b.Context(), a.ID, 1)
+		latest, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 1)
 		b.ok(err)
 		b.same(latest, []authz.Event{e})
 		mine.touched.RevokedAt = at(30)
