@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"time"
 
 	"countersign.dev/bitcoinauth"
 )
@@ -97,6 +98,11 @@ func (s *Service) LinkIdentity(ctx context.Context, owner Owner, in Linking) (Id
 }
 
 func (s *Service) link(ctx context.Context, owner Owner, voucher, identity Identity) (Identity, error) {
+	since, err := s.beenHere(ctx, owner.AccountID, identity.BAPID)
+	if err != nil {
+		return Identity{}, err
+	}
+	identity.Since = since
 	event, err := s.newEventOf(owner, EventIdentityLinked, identity.Profile.Name)
 	if err != nil {
 		return Identity{}, err
@@ -114,6 +120,18 @@ func (s *Service) link(ctx context.Context, owner Owner, voucher, identity Ident
 	}
 	s.log.InfoContext(ctx, "identity linked", by(owner), "linked", identity.BAPID, "vouched_by", voucher.BAPID)
 	return identity, nil
+}
+
+// beenHere is when an identity that is in no account, or in another, came into this one
+// for the first time; zero: it was never here. Whoever was here and is not has a departure.
+func (s *Service) beenHere(ctx context.Context, accountID, bapID string) (time.Time, error) {
+	departures, err := s.store.Departures(ctx, bapID)
+	for _, d := range departures {
+		if d.AccountID == accountID {
+			return d.Since, err
+		}
+	}
+	return time.Time{}, err
 }
 
 // linkedMeanwhile is an identity that was not the account's a moment ago and has an
@@ -150,7 +168,9 @@ func (s *Service) RemoveIdentity(ctx context.Context, signer Owner, bapID string
 		return err
 	}
 	event.BAPID = bapID
-	err = s.store.RemoveIdentity(ctx, IdentityRemoval{AccountID: signer.AccountID, BAPID: bapID, Signer: signer.BAPID, At: s.now(), Event: event})
+	err = s.store.RemoveIdentity(ctx, IdentityRemoval{
+		AccountID: signer.AccountID, BAPID: bapID, Signer: signer.BAPID, At: s.now(), Since: identity.FirstHere(), Network: event.Network, Event: event,
+	})
 	if err != nil {
 		return notFound(err, noSuchIdentity)
 	}

@@ -12,6 +12,10 @@ const (
 	// EventsPerAccount is three months of ten events a day; and of ten changes of ways a
 	// day besides, which are more than anybody makes.
 	EventsPerAccount = 1000
+	// DeparturesPerAccount is of identities that were taken out of an account. Those that
+	// came into it first stay: who takes over an account and links and takes out many keys
+	// of their own makes nobody forget those from before (decision 0045).
+	DeparturesPerAccount = 100
 	// LivingGrants: devices and programs that may act for somebody now. Nobody looks
 	// through more when one is stolen.
 	LivingGrants = 200

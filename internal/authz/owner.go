@@ -240,8 +240,7 @@ type SignedIn struct {
 	Session  Session
 	Token    Secret
 	Identity Identity
-	// News are the ways that were added to the account of late.
-	News []Way
+	News     News
 }
 
 func (b beginning) signedIn(i Identity) SignedIn { return SignedIn{b.Session, b.token, i, b.news} }
@@ -279,7 +278,7 @@ func (s *Service) signIn(ctx context.Context, r SignInRequest) (SignedIn, error)
 		return SignedIn{}, err
 	}
 	begin.SignedInBefore = begin.Session.CreatedAt.Add(-signedNotesEvery)
-	if err := s.tellOfNews(ctx, &begin, s.newsSince(identity.CreatedAt, identity.SignedInAt)); err != nil {
+	if err := s.tellOfNews(ctx, &begin, s.newsSince(identity.SignedInAt)); err != nil {
 		return SignedIn{}, err
 	}
 	err = s.store.CreateSession(ctx, begin.NewSession)

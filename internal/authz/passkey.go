@@ -294,7 +294,7 @@ func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Sign
 		return SignedIn{}, err
 	}
 	begin.Session.Passkey = p.ID
-	if err := s.tellOfNews(ctx, &begin, s.newsSince(p.CreatedAt, p.LastUsedAt)); err != nil {
+	if err := s.tellOfNews(ctx, &begin, s.newsSince(p.LastUsedAt)); err != nil {
 		return SignedIn{}, err
 	}
 	begin.Passkey = &PasskeyUse{ID: p.ID, SignCount: credential.Authenticator.SignCount, Credential: record}

@@ -11,7 +11,7 @@ import (
 type beginning struct {
 	NewSession
 	token Secret
-	news  []Way
+	news  News
 }
 
 // newSession draws a session of an identity that was proved by a method. Each
@@ -42,13 +42,13 @@ func (s *Service) newSession(identity Identity, method string, seen Seen, replac
 	return b, nil
 }
 
-// tellOfNews has a session tell of the ways that were added since a time, if there
-// are any: others have nothing to look up on each of their pages.
+// tellOfNews has a session tell of the news since a time, if there are any: others have
+// nothing to look up on each of their pages.
 func (s *Service) tellOfNews(ctx context.Context, b *beginning, since time.Time) error {
 	n := OwnerOf(b.Session)
 	n.NewsSince = since
-	news, err := s.waysAdded(ctx, n)
-	if len(news) > 0 {
+	news, err := s.newsOf(ctx, n)
+	if !news.none() {
 		b.Session.NewsSince, b.news = since, news
 	}
 	return err

@@ -135,9 +135,14 @@ type AccountStore interface {
 	// another identity of the account. In the same transaction end its sessions and
 	// what they were reviewing, its passkeys and its backup, and its grants that are
 	// alive at r.At are revoked. Of two identities that remove each other at once,
-	// one stays.
+	// one stays. Its Departure is kept; where there is one of the same identity and account
+	// it is replaced, but for Since if that was earlier. Of an account's the
+	// DeparturesPerAccount with the earliest Since are kept.
 	//	ErrNotFound: this account has not both identities, or they are one
 	RemoveIdentity(ctx context.Context, r IdentityRemoval) error
+	// Departures returns the departures of an identity from all accounts, by Since, the
+	// earliest first, at most ListedAtMost.
+	Departures(ctx context.Context, bapID string) ([]Departure, error)
 	// SetProfile replaces the profile of an identity.
 	//	ErrNotFound
 	SetProfile(ctx context.Context, bapID string, p Profile, e Event) error
@@ -349,7 +354,10 @@ type IdentityRemoval struct {
 	BAPID  string
 	Signer string
 	At     time.Time
-	Event  Event
+	// Since and Network are its Departure's.
+	Since   time.Time
+	Network string
+	Event   Event
 }
 
 // NewSession is what CreateSession stores.
@@ -423,7 +431,7 @@ type SweepTimes struct {
 	DeviceRequests time.Time
 	// Grants is much earlier than now: owners look back at what they allowed.
 	Grants time.Time
-	// Events is compared with the time of the event.
+	// Events is compared with the time of the event, and of the departure.
 	Events time.Time
 	// Rest is for sessions, reviews, replay keys, guess windows, reports and
 	// refresh tokens.

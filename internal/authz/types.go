@@ -187,7 +187,32 @@ type Identity struct {
 	Network string
 	// SignedInAt is when its key last signed in, to the minute; zero: never.
 	SignedInAt time.Time
-	Profile    Profile
+	// Since is when it came into this account for the first time, where it was taken out
+	// and linked again; else zero.
+	Since   time.Time
+	Profile Profile
+}
+
+// FirstHere is when the identity came into its account for the first time.
+func (i Identity) FirstHere() time.Time {
+	if i.Since.IsZero() {
+		return i.CreatedAt
+	}
+	return i.Since
+}
+
+// Departure is an identity that was taken out of an account, the last time if it was
+// more than once. It is kept for as long as events are: its key is told of it, and if
+// it is linked again it is as old there as it was (decision 0045).
+type Departure struct {
+	BAPID     string
+	AccountID string
+	// Since is when it came into that account for the first time.
+	Since  time.Time
+	LeftAt time.Time
+	// By is the identity that asked for it, Network where it asked from, coarse.
+	By      string
+	Network string
 }
 
 // Profile is what an identity's owner says of it. Empty members are unknown.

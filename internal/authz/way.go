@@ -43,64 +43,94 @@ const (
 	newsStays = 7 * 24 * time.Hour
 )
 
-// newsSince is from when on ways are told of to who signs in by one that was added
-// and last signed in at these times. A sign-in takes no news away while it stays, for
-// somebody else may have had it or ended its session at once (decision 0040). Of what is
-// older than itself a way tells nothing.
-func (s *Service) newsSince(added, last time.Time) time.Time {
+// newsSince is from when on ways are told of to who last signed in by the same one then.
+// A sign-in takes no news away while it stays, for somebody else may have had it or ended
+// its session at once (decision 0040).
+func (s *Service) newsSince(last time.Time) time.Time {
 	since := s.now().Add(-s.settings.SessionLifetime - newsStays)
-	if last.Before(since) {
-		since = last
+	switch {
+	case last.IsZero():
+		return time.UnixMilli(1) // a session whose NewsSince is zero has no news
+	case last.Before(since):
+		return last
+	default:
+		return since
 	}
-	if since.Before(added) {
-		since = added
-	}
-	return since
 }
 
-// NewWays returns the ways that were news when the owner's session began, oldest
-// first, as far as they are there still.
-func (s *Service) NewWays(ctx context.Context, owner Owner) ([]Way, error) {
+// News is what an owner is told of at a sign-in.
+type News struct {
+	// Ways were added to the account, oldest first, and are there still.
+	Ways []Way
+	// TakenOut are the departures of the identity that signed in, with its key, from this
+	// account or others.
+	TakenOut []Departure
+}
+
+func (n News) none() bool { return len(n.Ways)+len(n.TakenOut) == 0 }
+
+// News returns what was news when the owner's session began.
+func (s *Service) News(ctx context.Context, owner Owner) (News, error) {
 	if owner.NewsSince.IsZero() {
-		return nil, nil
+		return News{}, nil
 	}
-	return s.waysAdded(ctx, owner)
+	return s.newsOf(ctx, owner)
 }
 
-// waysAdded are the ways from n.NewsSince on and before n.AuthTime, but for the one
-// that signed in.
-func (s *Service) waysAdded(ctx context.Context, n Owner) ([]Way, error) {
+// newsOf is what happened from n.NewsSince on and before n.AuthTime. Of what is older than
+// itself a way tells nothing, and nothing of itself; an identity is as old as it was when it
+// came into the account for the first time, whoever took it out and linked it again since
+// (decision 0045).
+func (s *Service) newsOf(ctx context.Context, n Owner) (News, error) {
 	var identities []Identity
 	var passkeys []Passkey
 	var backups []Backup
+	var departures []Departure
 	var asking sync.WaitGroup // together they take as long as one, where the database is elsewhere
-	var failed [3]error
+	var failed [4]error
 	asking.Go(func() { identities, failed[0] = s.store.Identities(ctx, n.AccountID) })
 	asking.Go(func() { passkeys, failed[1] = s.store.Passkeys(ctx, n.AccountID) })
 	asking.Go(func() { backups, failed[2] = s.store.Backups(ctx, n.AccountID) })
+	if n.Passkey == "" { // passkeys go with their identity
+		asking.Go(func() { departures, failed[3] = s.store.Departures(ctx, n.BAPID) })
+	}
 	asking.Wait()
 	if err := errors.Join(failed[:]...); err != nil {
-		return nil, err
+		return News{}, err
 	}
+	since := n.NewsSince
 	var all []Way
 	names := map[string]string{}
 	for _, i := range identities {
 		names[i.BAPID] = i.DisplayName()
-		if i.BAPID != n.BAPID {
+		switch {
+		case i.BAPID == n.BAPID && n.Passkey == "":
+			since = latest(since, i.FirstHere())
+		case i.BAPID != n.BAPID:
 			all = append(all, Way{WayIdentity, i.BAPID, i.BAPID, names[i.BAPID], i.CreatedAt, i.Network})
 		}
 	}
 	for _, p := range passkeys {
-		if p.ID != n.Passkey {
+		if p.ID == n.Passkey {
+			since = latest(since, p.CreatedAt)
+		} else {
 			all = append(all, Way{WayPasskey, p.ID, p.BAPID, p.Name, p.CreatedAt, p.Network})
 		}
 	}
 	for _, b := range backups {
 		all = append(all, Way{WayBackup, b.BAPID, b.BAPID, names[b.BAPID], b.UpdatedAt, b.Network})
 	}
-	all = slices.DeleteFunc(all, func(w Way) bool { return w.AddedAt.Before(n.NewsSince) || !w.AddedAt.Before(n.AuthTime) })
+	all = slices.DeleteFunc(all, func(w Way) bool { return w.AddedAt.Before(since) || !w.AddedAt.Before(n.AuthTime) })
 	slices.SortStableFunc(all, func(a, b Way) int { return a.AddedAt.Compare(b.AddedAt) })
-	return all, nil
+	departures = slices.DeleteFunc(departures, func(d Departure) bool { return d.LeftAt.Before(n.NewsSince) || d.LeftAt.After(n.AuthTime) })
+	return News{all, departures}, nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 var (

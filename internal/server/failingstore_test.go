@@ -159,6 +159,14 @@ func (s *failing) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) (
 	return err
 }
 
+func (s *failing) Departures(ctx context.Context, bapID string) (r0 []authz.Departure, err error) {
+	err = s.failed(ctx, "Departures", func() (err error) {
+		r0, err = s.Store.Departures(ctx, bapID)
+		return err
+	})
+	return r0, err
+}
+
 func (s *failing) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) (err error) {
 	err = s.failed(ctx, "SetProfile", func() (err error) {
 		return s.Store.SetProfile(ctx, bapID, p, e)

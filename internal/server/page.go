@@ -66,9 +66,11 @@ type view struct {
 	// Who is signed in, or nil; Form is the token that their forms carry.
 	Who  *authz.Identity
 	Form string
-	// News are the ways that were added to the account of late.
-	News []newsView
-	Page any
+	// News are the ways that were added to the account of late, and TakenOut tells where the
+	// key that signed in was taken out of an account.
+	News     []newsView
+	TakenOut []authz.Departure
+	Page     any
 }
 
 // show answers with a page. It is made whole before the first byte goes out, so
@@ -135,8 +137,8 @@ func (s *Server) viewOf(r *http.Request, who authz.Owner, page any) (view, error
 	if err != nil {
 		return view{}, err
 	}
-	news, err := s.authz.NewWays(r.Context(), who)
-	return view{Who: &identity, Form: s.authz.FormToken(who), News: newsViews(news), Page: page}, err
+	news, err := s.authz.News(r.Context(), who)
+	return view{Who: &identity, Form: s.authz.FormToken(who), News: newsViews(news.Ways), TakenOut: news.TakenOut, Page: page}, err
 }
 
 // newsView is a way that was added of late.

@@ -183,7 +183,9 @@ func (s *Server) signedIn(w http.ResponseWriter, signedIn authz.SignedIn) error 
 		User  user      `json:"user"`
 		Token string    `json:"token"`
 		News  []wayView `json:"newWays,omitempty"`
-	}{newUser(signedIn.Identity), signedIn.Token.Reveal(), newWayViews(signedIn.News)})
+		// TakenOut tells where the key that signed in was taken out of an account.
+		TakenOut []departureView `json:"takenOut,omitempty"`
+	}{newUser(signedIn.Identity), signedIn.Token.Reveal(), newWayViews(signedIn.News.Ways), newDepartureViews(signedIn.News.TakenOut)})
 }
 
 // wayView is a way that was added to the account of late.
@@ -200,6 +202,22 @@ func newWayViews(ways []authz.Way) []wayView {
 	views := make([]wayView, len(ways))
 	for i, w := range ways {
 		views[i] = wayView{w.Kind, w.ID, w.BAPID, w.Name, w.AddedAt.UTC(), w.Network}
+	}
+	return views
+}
+
+// departureView is an account that the key was taken out of.
+type departureView struct {
+	UserID  string    `json:"userId"`
+	LeftAt  time.Time `json:"leftAt"`
+	By      string    `json:"by"`
+	Network string    `json:"network,omitempty"`
+}
+
+func newDepartureViews(departures []authz.Departure) []departureView {
+	views := make([]departureView, len(departures))
+	for i, d := range departures {
+		views[i] = departureView{d.AccountID, d.LeftAt.UTC(), d.By, d.Network}
 	}
 	return views
 }

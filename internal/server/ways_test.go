@@ -485,3 +485,147 @@ func TestTheKeyOrPasskeyThatSignsInIsNoNews(t *testing.T) {
 		t.Error("the page tells of what was done in this very session")
 	}
 }
+
+// takenOut is who took the key that signed in out of accounts, as a sign-in tells it.
+func (r reply) takenOut() (by []string) {
+	r.t.Helper()
+	var answer struct {
+		TakenOut []struct {
+			UserID, By, Network string
+			LeftAt              time.Time
+		}
+	}
+	if err := json.Unmarshal([]byte(r.wantOK().body), &answer); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, d := range answer.TakenOut {
+		if d.UserID == "" || d.Network == "" || d.LeftAt.IsZero() {
+			r.t.Errorf("%+v", d)
+		}
+		by = append(by, d.By)
+	}
+	return by
+}
+
+// Whoever has the owner's only key for three signatures links a key of their own, takes the
+// owner's out with it and links it again, so that it would be the owner's that is new.
+func TestAnIdentityThatWasTakenOutAndLinkedAgainIsToldOfAllSinceItFirstCame(t *testing.T) {
+	h := newHouse(t)
+	signIn := func(name string) reply {
+		h.advance(2 * time.Minute)
+		return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign(name, signInPath, ""))
+	}
+	want := func(r reply, told []string, by ...string) {
+		t.Helper()
+		if got := r.news(); !slices.Equal(got, told) {
+			t.Errorf("told %q, want %q", got, told)
+		}
+		if got := r.takenOut(); !slices.Equal(got, by) {
+			t.Errorf("taken out by %q, want %q", got, by)
+		}
+	}
+	h.signIn("alice")
+	h.advance(30 * 24 * time.Hour)
+	stolen := signIn("alice")
+	want(stolen, nil)
+	mallory, thiefs := bapIDOf(t, "mallory"), []string{"identity mallory"}
+	h.link(cookieOf(stolen), "mallory", "alice").wantOK()
+	for range 2 { // a second time changes nothing
+		h.advance(time.Minute)
+		h.removeIdentity("alice", "mallory").wantOK()
+		h.advance(time.Minute)
+		h.link(cookieOf(signIn("mallory")), "alice", "mallory").wantOK()
+	}
+
+	told := signIn("alice")
+	want(told, thiefs, mallory)
+	for _, page := range []string{"/account", "/device"} {
+		h.send(http.MethodGet, page, "", "Cookie", cookieOf(told)).wantPage(200, "New ways to your account", "Your key was taken out of an account", mallory)
+	}
+	h.advance(13 * 24 * time.Hour)
+	want(signIn("alice"), thiefs, mallory)
+	if signIn("mallory").takenOut() != nil {
+		t.Error("the thief was never taken out")
+	}
+
+	// What is forgotten of it in time makes the owner's key no younger.
+	h.advance(100 * 24 * time.Hour)
+	if err := h.service.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := signIn("alice")
+	want(again, nil)
+	h.link(cookieOf(again), "alice-work", "alice").wantOK()
+	h.removeIdentity("mallory", "alice").wantOK()
+	want(signIn("alice"), []string{"identity alice-work"})
+}
+
+// The owner was away for longer than what was taken out is kept.
+func TestAnIdentityThatWasTakenOutLongAgoAndLinkedAgainIsNoYoungerForIt(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	h.advance(time.Minute)
+	h.link(cookie, "mallory", "alice").wantOK()
+	h.removeIdentity("alice", "mallory").wantOK()
+	h.advance(time.Minute)
+	h.link(h.signIn("mallory"), "alice", "mallory").wantOK()
+	h.advance(100 * 24 * time.Hour)
+	if err := h.service.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign("alice", signInPath, ""))
+	if got := r.news(); !slices.Equal(got, []string{"identity mallory"}) {
+		t.Errorf("told %q", got)
+	}
+	if got := r.takenOut(); len(got) != 0 {
+		t.Errorf("what is gone is told of: %q", got)
+	}
+}
+
+func TestAnOwnerWhoseKeyWasTakenOutIsToldSoInTheNextAccount(t *testing.T) {
+	h := newHouse(t)
+	signIn := func(name string) reply {
+		h.advance(2 * time.Minute)
+		return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign(name, signInPath, ""))
+	}
+	const title = "Your key was taken out of an account"
+	cookie := h.signIn("alice")
+	h.link(cookie, "mallory", "alice").wantOK()
+	phone := h.registered("alice")
+	h.peer = "198.51.100.9:50000"
+	h.removeIdentity("alice", "mallory").wantOK()
+	h.peer = "127.0.0.1:50000"
+	h.passkeySignIn(phone).wantError(http.StatusUnauthorized, "unauthorized")
+
+	mallory := []string{bapIDOf(t, "mallory")}
+	told := signIn("alice") // whoever of those who have the key is first takes nothing away
+	for range 2 {
+		told = signIn("alice")
+		if got := told.takenOut(); !slices.Equal(got, mallory) {
+			t.Fatalf("taken out by %q", got)
+		}
+	}
+	if got := told.news(); len(got) != 0 {
+		t.Errorf("an account of its own tells of %q", got)
+	}
+	page := h.send(http.MethodGet, "/account", "", "Cookie", cookieOf(told))
+	page.wantPage(200, title, mallory[0], "198.51.100.0/24")
+	h.send(http.MethodGet, "/device", "", "Cookie", cookieOf(told)).wantPage(200, title)
+	if r := signIn("mallory"); r.takenOut() != nil || strings.Contains(h.send(http.MethodGet, "/account", "", "Cookie", cookieOf(r)).body, title) {
+		t.Error("who took it out is told it was taken out")
+	}
+
+	// Linked to a third account it is told of that one's ways as well, from then on.
+	h.link(cookieOf(signIn("bob")), "carol", "bob").wantOK()
+	h.link(cookieOf(told), "dave", "alice").wantOK()
+	h.removeIdentity("alice", "dave").wantOK()
+	h.link(cookieOf(signIn("bob")), "alice", "bob").wantOK()
+	moved := signIn("alice")
+	if got := moved.takenOut(); !slices.Equal(got, append(mallory, bapIDOf(t, "dave"))) {
+		t.Errorf("taken out by %q", got)
+	}
+	h.advance(15 * 24 * time.Hour)
+	if got := signIn("alice").takenOut(); len(got) != 0 {
+		t.Errorf("after two weeks still %q", got)
+	}
+}

@@ -10,18 +10,18 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-const identityColumns = `bap_id, account_id, member_key, created_at, network, signed_in_at, profile`
+const identityColumns = `bap_id, account_id, member_key, created_at, network, signed_in_at, since, profile`
 
 func identityArgs(i authz.Identity) []any {
-	return []any{i.BAPID, i.AccountID, i.MemberKey, keptTime(i.CreatedAt), i.Network, keptTime(i.SignedInAt), toJSON(i.Profile)}
+	return []any{i.BAPID, i.AccountID, i.MemberKey, keptTime(i.CreatedAt), i.Network, keptTime(i.SignedInAt), keptTime(i.Since), toJSON(i.Profile)}
 }
 
 // What an identity refers to is looked for when the whole statement is done.
 const createAccount = `
 WITH first AS (
-	INSERT INTO identities (` + identityColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING bap_id
+	INSERT INTO identities (` + identityColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING bap_id
 )
-INSERT INTO accounts (id, created_at, disabled) SELECT $8, $9, $10 FROM first`
+INSERT INTO accounts (id, created_at, disabled) SELECT $9, $10, $11 FROM first`
 
 // CreateAccount implements authz.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
@@ -37,7 +37,7 @@ func (s *Store) Account(ctx context.Context, id string) (a authz.Account, err er
 
 // identityFields are where a row's identityColumns go.
 func identityFields(i *authz.Identity) []any {
-	return []any{&i.BAPID, &i.AccountID, &i.MemberKey, toTime{&i.CreatedAt}, &i.Network, toTime{&i.SignedInAt}, toProfile{&i.Profile}}
+	return []any{&i.BAPID, &i.AccountID, &i.MemberKey, toTime{&i.CreatedAt}, &i.Network, toTime{&i.SignedInAt}, toTime{&i.Since}, toProfile{&i.Profile}}
 }
 
 // toProfile reads a profile.
@@ -69,15 +69,15 @@ func (s *Store) Identities(ctx context.Context, accountID string) ([]authz.Ident
 // The voucher is locked, so that it is removed before or afterwards.
 var linkIdentity = `
 WITH voucher AS (
-	SELECT FROM identities WHERE bap_id = $19 AND account_id = $13 FOR KEY SHARE
+	SELECT FROM identities WHERE bap_id = $20 AND account_id = $13 FOR KEY SHARE
 ), known AS (
 	SELECT EXISTS (SELECT FROM identities WHERE bap_id = $12) AS taken, (SELECT count(*) FROM identities WHERE account_id = $13) AS has
 ), linked AS (
 	INSERT INTO identities (` + identityColumns + `)
-	SELECT $12, $13, $14, $15, $16, $17, $18 FROM voucher, known WHERE has < $20
+	SELECT $12, $13, $14, $15, $16, $17, $18, $19 FROM voucher, known WHERE has < $21
 	ON CONFLICT DO NOTHING RETURNING bap_id
 ), ` + tell(1, "linked") + `
-SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $20 AND NOT taken FROM known`
+SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $21 AND NOT taken FROM known`
 
 // LinkIdentity implements authz.AccountStore. Those of one server take turns and
 // count each other; the account is not locked, on which other servers' groups would wait.
@@ -132,9 +132,28 @@ func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) err
 		}
 		steps.Queue(`UPDATE grants SET revoked_at = $3 WHERE account_id = $1 AND bap_id = $2 AND revoked_at = 0 AND expires_at > $3`,
 			r.AccountID, r.BAPID, keptTime(r.At))
+		steps.Queue(noteDeparture, r.BAPID, r.AccountID, keptTime(r.Since), keptTime(r.At), r.Signer, r.Network)
+		steps.Queue(forgetDepartures, r.AccountID, authz.ForgottenAtOnce, authz.DeparturesPerAccount)
 		steps.Queue(tellOnce, eventArgs(r.Event)...)
 		return tx.SendBatch(ctx, steps).Close()
 	})
+}
+
+const (
+	noteDeparture = `INSERT INTO departures (bap_id, account_id, since, left_at, removed_by, network) VALUES ($1, $2, $3, $4, $5, $6)
+	ON CONFLICT (bap_id, account_id) DO UPDATE SET since = LEAST(departures.since, $3), left_at = $4, removed_by = $5, network = $6`
+	// Those that came into the account last are forgotten.
+	forgetDepartures = `DELETE FROM departures WHERE account_id = $1 AND bap_id = ANY (ARRAY (
+		SELECT bap_id FROM departures WHERE account_id = $1 ORDER BY since, bap_id LIMIT $2 OFFSET $3))`
+)
+
+// Departures implements authz.AccountStore.
+func (s *Store) Departures(ctx context.Context, bapID string) ([]authz.Departure, error) {
+	return list(ctx, s, "listing departures", func(row pgx.CollectableRow) (d authz.Departure, err error) {
+		err = row.Scan(&d.BAPID, &d.AccountID, toTime{&d.Since}, toTime{&d.LeftAt}, &d.By, &d.Network)
+		return d, err
+	}, `SELECT bap_id, account_id, since, left_at, removed_by, network FROM departures WHERE bap_id = $1 ORDER BY since, account_id LIMIT $2`,
+		bapID, authz.ListedAtMost)
 }
 
 // SetProfile implements authz.AccountStore.

@@ -43,7 +43,7 @@ func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error)
 const liveGrant = `
 SELECT g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
 	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform, g.passkey,
-	i.bap_id, i.account_id, i.member_key, i.created_at, i.network, i.signed_in_at, i.profile
+	i.bap_id, i.account_id, i.member_key, i.created_at, i.network, i.signed_in_at, i.since, i.profile
 FROM grants g JOIN accounts a ON a.id = g.account_id JOIN identities i ON i.bap_id = g.bap_id AND i.account_id = g.account_id
 WHERE g.id = $1 AND g.revoked_at = 0 AND g.expires_at > $2 AND NOT a.disabled`
 

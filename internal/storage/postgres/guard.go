@@ -120,6 +120,7 @@ var (
 		SELECT FROM gone`
 	overGrants   = over("grants", "(CASE WHEN revoked_at > 0 THEN LEAST(revoked_at, expires_at) ELSE expires_at END)")
 	overEvents   = over("events", "at")
+	overLeft     = over("departures", "left_at")
 	overTokens   = over("refresh_tokens", "expires_at")
 	overSessions = over("sessions", "expires_at")
 	overReviews  = over("reviews", "expires_at")
@@ -147,6 +148,7 @@ func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (
 			{overRequests, before.DeviceRequests},
 			{overGrants, before.Grants},
 			{overEvents, before.Events},
+			{overLeft, before.Events},
 			{overTokens, before.Rest},
 			{overSessions, before.Rest},
 			{overReviews, before.Rest},

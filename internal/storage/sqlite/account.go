@@ -20,8 +20,8 @@ func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.
 }
 
 func insertIdentity(c *sqlite.Conn, i authz.Identity) error {
-	_, err := exec(c, `INSERT INTO identities (bap_id, account_id, member_key, created_at, network, signed_in_at, profile) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		i.BAPID, i.AccountID, i.MemberKey, i.CreatedAt, i.Network, i.SignedInAt, toJSON(i.Profile))
+	_, err := exec(c, `INSERT INTO identities (bap_id, account_id, member_key, created_at, network, signed_in_at, since, profile) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		i.BAPID, i.AccountID, i.MemberKey, i.CreatedAt, i.Network, i.SignedInAt, i.Since, toJSON(i.Profile))
 	return err
 }
 
@@ -36,16 +36,16 @@ func (s *Store) Account(ctx context.Context, id string) (a authz.Account, err er
 }
 
 const (
-	identityColumns = `i.bap_id, i.account_id, i.member_key, i.created_at, i.network, i.signed_in_at, i.profile`
+	identityColumns = `i.bap_id, i.account_id, i.member_key, i.created_at, i.network, i.signed_in_at, i.since, i.profile`
 	selectIdentity  = `SELECT ` + identityColumns + ` FROM identities i WHERE i.bap_id = ?`
 )
 
 func scanIdentity(r *sqlite.Stmt) authz.Identity {
 	i := authz.Identity{
 		BAPID: r.ColumnText(0), AccountID: r.ColumnText(1), MemberKey: r.ColumnText(2), CreatedAt: columnTime(r, 3),
-		Network: r.ColumnText(4), SignedInAt: columnTime(r, 5),
+		Network: r.ColumnText(4), SignedInAt: columnTime(r, 5), Since: columnTime(r, 6),
 	}
-	if profile := r.ColumnText(6); profile != "{}" {
+	if profile := r.ColumnText(7); profile != "{}" {
 		_ = json.Unmarshal([]byte(profile), &i.Profile) // we wrote it
 	}
 	return i
@@ -121,8 +121,39 @@ func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) err
 		if err != nil {
 			return err
 		}
+		if err := insertDeparture(c, r); err != nil {
+			return err
+		}
 		return changedAndTold(c, r.Event, `DELETE FROM identities WHERE account_id = ?1 AND bap_id = ?2`, r.AccountID, r.BAPID)
 	}))
+}
+
+// insertDeparture notes that an identity was taken out, and forgets those of its account
+// that came into it last.
+func insertDeparture(c *sqlite.Conn, r authz.IdentityRemoval) error {
+	_, err := exec(c, `INSERT INTO departures (bap_id, account_id, since, left_at, removed_by, network) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (bap_id, account_id) DO UPDATE SET since = min(since, ?3), left_at = ?4, removed_by = ?5, network = ?6`,
+		r.BAPID, r.AccountID, r.Since, r.At, r.Signer, r.Network)
+	if err != nil {
+		return err
+	}
+	_, err = exec(c, `DELETE FROM departures WHERE account_id = ?1 AND bap_id IN (
+		SELECT bap_id FROM departures WHERE account_id = ?1 ORDER BY since, bap_id LIMIT ?2 OFFSET ?3)`,
+		r.AccountID, authz.ForgottenAtOnce, authz.DeparturesPerAccount)
+	return err
+}
+
+// Departures implements authz.AccountStore.
+func (s *Store) Departures(ctx context.Context, bapID string) (all []authz.Departure, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		_, err := query(c, func(r *sqlite.Stmt) {
+			all = append(all, authz.Departure{
+				BAPID: bapID, AccountID: r.ColumnText(0), Since: columnTime(r, 1), LeftAt: columnTime(r, 2), By: r.ColumnText(3), Network: r.ColumnText(4),
+			})
+		}, `SELECT account_id, since, left_at, removed_by, network FROM departures WHERE bap_id = ? ORDER BY since, account_id LIMIT ?`, bapID, authz.ListedAtMost)
+		return err
+	})
+	return all, wrap("listing departures", err)
 }
 
 // SetProfile implements authz.AccountStore.

@@ -145,6 +145,7 @@ var (
 	overGrants   = newOver("grants", "rowid", "ended_at")
 	overTokens   = newOver("refresh_tokens", "token", "expires_at")
 	overEvents   = newOver("events", "seq", "at")
+	overLeft     = newOver("departures", "bap_id, account_id", "left_at")
 	overSessions = newOver("sessions", "token", "expires_at")
 	overReviews  = newOver("reviews", "id", "expires_at")
 	overUsed     = newOver("used_once", "key", "expires_at")
@@ -162,6 +163,7 @@ func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (
 		{overGrants, before.Grants},
 		{overTokens, before.Rest},
 		{overEvents, before.Events},
+		{overLeft, before.Events},
 		{overSessions, before.Rest},
 		{overReviews, before.Rest},
 		{overUsed, before.Rest},

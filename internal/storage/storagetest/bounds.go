@@ -149,6 +149,36 @@ var boundCases = []testCase{
 		_, err = b.store.Session(b.Context(), last.Token, at(0))
 		b.ok(err)
 	}},
+	{"of an account's departures those of who came first are kept", func(b *bench) {
+		_, first := b.account()
+		_, stranger := b.account()
+		leave := func(by authz.Identity, since int) authz.Identity {
+			b.Helper()
+			i := b.linked(by)
+			r := b.removal(i, by)
+			r.Since = at(since)
+			b.ok(b.store.RemoveIdentity(b.Context(), r))
+			return i
+		}
+		known := func(i authz.Identity, n int) {
+			b.Helper()
+			got, err := b.store.Departures(b.Context(), i.BAPID)
+			b.ok(err)
+			b.same(len(got), n)
+		}
+		early, foreign := leave(first, 50), leave(stranger, 9000)
+		var after []authz.Identity
+		for n := range authz.DeparturesPerAccount {
+			after = append(after, leave(first, 100+n))
+		}
+		known(after[len(after)-1], 0)
+		known(after[len(after)-2], 1)
+		earlier := leave(first, 49)
+		known(after[len(after)-2], 0)
+		for _, i := range []authz.Identity{earlier, early, after[0], foreign} {
+			known(i, 1)
+		}
+	}},
 	{"of 40 identities that are linked at once, as many as an account may have are", func(b *bench) {
 		a, first := b.account()
 		identities := make([]authz.Identity, 40)

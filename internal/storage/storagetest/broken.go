@@ -113,6 +113,7 @@ func (b *bench) looks() map[string]func(o belongings) error {
 		"counting requests":       func(o belongings) error { _, _, err := b.store.PendingDeviceRequests(ctx, nil, at(1)); return err },
 		"reading an account":      func(o belongings) error { _, err := b.store.Account(ctx, o.identity.AccountID); return err },
 		"reading an identity":     func(o belongings) error { _, err := b.store.Identity(ctx, o.identity.BAPID); return err },
+		"reading departures":      func(o belongings) error { _, err := b.store.Departures(ctx, o.identity.BAPID); return err },
 		"reading identities":      func(o belongings) error { _, err := b.store.Identities(ctx, o.identity.AccountID); return err },
 		"reading a session":       func(o belongings) error { _, err := b.store.Session(ctx, o.session.Token, at(40)); return err },
 		"reading sessions":        func(o belongings) error { _, err := b.store.Sessions(ctx, o.identity.AccountID, at(40)); return err },

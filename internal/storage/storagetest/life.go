@@ -166,7 +166,20 @@ func (l *Life) join(ctx context.Context) error {
 	}
 	l.people = append(l.people, i)
 	second := l.b.newIdentity(a.ID)
-	return l.b.store.LinkIdentity(ctx, second, i.BAPID, l.b.event(a.ID))
+	if err := l.b.store.LinkIdentity(ctx, second, i.BAPID, l.b.event(a.ID)); err != nil {
+		return err
+	}
+	if l.random.IntN(2) == 0 {
+		return nil
+	}
+	gone := l.b.newIdentity(a.ID)
+	gone.BAPID, gone.Since = l.awkwardText("bap"), at(l.random.IntN(20))
+	if err := l.b.store.LinkIdentity(ctx, gone, i.BAPID, l.b.event(a.ID)); err != nil {
+		return err
+	}
+	r := l.b.removal(gone, i)
+	r.Network = l.awkwardText("network")
+	return l.b.store.RemoveIdentity(ctx, r)
 }
 
 func (l *Life) signIn(ctx context.Context) error {

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"slices"
+	"time"
 
 	"countersign.dev/internal/authz"
 )
@@ -95,7 +96,7 @@ var allOfIt = []string{
 // removal makes the removal of an identity by another.
 func (b *bench) removal(gone, signer authz.Identity) authz.IdentityRemoval {
 	return authz.IdentityRemoval{
-		AccountID: signer.AccountID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30), Event: b.event(signer.AccountID),
+		AccountID: signer.AccountID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30), Since: at(0), Event: b.event(signer.AccountID),
 	}
 }
 
@@ -197,6 +198,68 @@ var removalCases = []testCase{
 		left, err := b.store.Identities(b.Context(), a.ID)
 		b.ok(err)
 		b.same(left, []authz.Identity{first})
+	}},
+	{"an identity that is removed leaves its departure, which goes with no new link and is older for no later one", func(b *bench) {
+		a, first := b.account()
+		second := b.linked(first)
+		far, third := b.account()
+		want := func(i authz.Identity, all ...authz.Departure) {
+			b.Helper()
+			for _, s := range []authz.Store{b.store, b.connect()} {
+				got, err := s.Departures(b.Context(), i.BAPID)
+				b.ok(err)
+				if len(got) != 0 || len(all) != 0 {
+					b.same(got, all)
+				}
+			}
+		}
+		leave := func(i, by authz.Identity, since, left int) authz.Departure {
+			b.Helper()
+			r := b.removal(i, by)
+			r.Since, r.At, r.Network = at(since), at(left), b.word("network")
+			b.ok(b.store.RemoveIdentity(b.Context(), r))
+			return authz.Departure{BAPID: i.BAPID, AccountID: by.AccountID, Since: at(since), LeftAt: at(left), By: by.BAPID, Network: r.Network}
+		}
+		refused := b.removal(second, second)
+		b.refused(b.store.RemoveIdentity(b.Context(), refused), authz.ErrNotFound)
+		want(second)
+		here := leave(second, first, 3, 30)
+		want(second, here)
+		want(first)
+
+		second.Since, second.AccountID = at(3), a.ID
+		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, b.event(a.ID)))
+		got, err := b.store.Identity(b.Context(), second.BAPID)
+		b.ok(err)
+		b.same(got, second)
+		want(second, here)
+		again := leave(second, first, 25, 40) // as who does not know when it first came
+		again.Since = at(3)
+		want(second, again)
+		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, b.event(a.ID)))
+		again = leave(second, first, 2, 50)
+		want(second, again)
+
+		second.AccountID, second.Since = far.ID, at(0).Add(-time.Millisecond)
+		b.ok(b.store.LinkIdentity(b.Context(), second, third.BAPID, b.event(far.ID)))
+		there := leave(second, third, 1, 60) // the account that it came into first is first
+		want(second, there, again)
+		second.AccountID, second.Since = b.word("account"), at(-70)
+		b.ok(b.store.CreateAccount(b.Context(), authz.Account{ID: second.AccountID, CreatedAt: at(70)}, second))
+		got, err = b.store.Identity(b.Context(), second.BAPID)
+		b.ok(err)
+		b.same(got, second)
+		want(second, there, again)
+
+		// They go with the events of their time.
+		for _, sweep := range []struct {
+			before int
+			left   []authz.Departure
+		}{{50, []authz.Departure{there, again}}, {51, []authz.Departure{there}}, {60, []authz.Departure{there}}, {61, nil}} {
+			_, err := b.store.Sweep(b.Context(), authz.SweepTimes{Events: at(sweep.before)}, 100)
+			b.ok(err)
+			want(second, sweep.left...)
+		}
 	}},
 	{"of identities that remove each other at once one stays, on two servers too", func(b *bench) {
 		stores := []authz.Store{b.store, b.connect()}

@@ -60,6 +60,9 @@ var storeCases = []testCase{
 			all, err := b.store.Identities(b.Context(), key)
 			b.ok(err)
 			b.same(len(all), 0)
+			departures, err := b.store.Departures(b.Context(), key)
+			b.ok(err)
+			b.same(len(departures), 0)
 			_, err = b.store.Identity(b.Context(), i.BAPID)
 			b.ok(err)
 		}
