@@ -3,10 +3,12 @@ package server_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 )
 
@@ -94,5 +96,70 @@ func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
 		if r.status == http.StatusOK && strings.Contains(r.body, "error") {
 			t.Errorf("%s: %s", name, r.body)
 		}
+	}
+}
+
+// held is a store that keeps who asks for something waiting, until it is let go.
+type held struct {
+	authz.Store
+	asked, letGo chan struct{}
+	slips        bool // of those who ask for slips; else of those who look a code up
+}
+
+func (s *held) wait(ctx context.Context, held bool) {
+	if !held {
+		return
+	}
+	select {
+	case s.asked <- struct{}{}:
+		<-s.letGo
+	case <-ctx.Done():
+	}
+}
+
+func (s *held) DeviceRequestByUserCode(ctx context.Context, code authz.Hash) (authz.DeviceRequest, error) {
+	s.wait(ctx, !s.slips)
+	return s.Store.DeviceRequestByUserCode(ctx, code)
+}
+
+func (s *held) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
+	s.wait(ctx, s.slips && strings.HasPrefix(subjects[0], "s"))
+	return s.Store.Guesses(ctx, subjects, window)
+}
+
+// Those who try the same take turns. Who goes away while waiting has tried nothing.
+func TestWhoGoesAwayBeforeItsTurnHasDoneNothing(t *testing.T) {
+	for what, slips := range map[string]bool{"a code is looked up": false, "a slip is counted": true} {
+		h := newHouse(t)
+		d := h.ask("some-app", "openid")
+		body := `{"userCode":"` + d.userCode + `","match":"","statement":` + inJSON(h.statementOf("alice", d.userCode)) + `}`
+		kept, store := h.store, &held{Store: h.store, asked: make(chan struct{}), letGo: make(chan struct{}), slips: slips}
+		h.store = store
+		h.restart()
+		try := func(ctx context.Context) *httptest.ResponseRecorder {
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, approvePath, strings.NewReader(body))
+			r.RemoteAddr = h.peer
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set(bitcoinauth.Header, h.sign("alice", approvePath, body))
+			w := httptest.NewRecorder()
+			h.handler.ServeHTTP(w, r)
+			return w
+		}
+		first := make(chan int)
+		go func() { first <- try(context.Background()).Code }()
+		<-store.asked
+		ctx, leave := context.WithCancel(t.Context())
+		second := make(chan *httptest.ResponseRecorder)
+		go func() { second <- try(ctx) }()
+		h.signIn("carol") // which takes longer than to come to the turn
+		leave()
+		if w := <-second; w.Body.Len() > 0 || len(h.lines("panic")) > 0 || len(h.lines("request failed")) > 0 {
+			t.Errorf("%s: %d %s\n%s", what, w.Code, w.Body, h.log.String())
+		}
+		close(store.letGo)
+		if code := <-first; code != http.StatusBadRequest {
+			t.Errorf("%s: the first hears %d", what, code)
+		}
+		h.store = kept
 	}
 }
