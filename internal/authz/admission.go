@@ -29,28 +29,58 @@ func (s *Service) AdmitDeviceRequest(from Source, says DeviceSays) error {
 	return nil
 }
 
-// AdmitAct is asked before an owner's request that stores something is looked at:
-// one that changes something, or is signed and so must not come again.
+// Deed is what an owner's request does. Each has an allowance of its own, so that what
+// stops something is never refused for what was done before.
+type Deed int
+
+// The deeds told apart.
+const (
+	Reads   Deed = iota // stores nothing, where it is not signed
+	Changes             // stores something
+	Stops               // denies, takes back, ends or takes out
+)
+
+// Admit takes a deed out of its owner's allowance in a network. Whoever proves nothing
+// stores nothing, and is not asked: the neighbours behind one address could stop each
+// other there with requests that anybody can send (decision 0049).
 //
-//	Unavailable: too many come from this network
-func (s *Service) AdmitAct(from Source) error {
-	if !s.acts.allow(from, s.now()) {
-		return refuse(Unavailable, "too much is done from this network: try again in a minute")
+//	Unavailable: too much of it comes from this network
+func (s *Service) Admit(owner Owner, from Source, deed Deed) error {
+	now := s.now()
+	switch deed {
+	case Reads:
+		return nil
+	case Stops:
+		// A thief's session spends nothing of what the owner's next one has, or their key.
+		if !s.stops.allowIn(owner.SessionID+owner.BAPID, from, now) {
+			return errTooMuch
+		}
+		return nil
+	default:
+		if !s.acts.allowIn(owner.AccountID, from, now) {
+			return errTooMuch
+		}
+		if !s.networkActs.allow(from, now) {
+			return refuse(Unavailable, "too much is done from this network: try again in a minute")
+		}
+		return nil
 	}
-	return nil
 }
 
-// admitSignIn is asked before a sign-in costs anything.
+// admitSignIn takes a sign-in out of its account's allowance in a network, when all that
+// proves the account has been verified.
 //
 //	Unavailable
-func (s *Service) admitSignIn(from Source) error {
-	if !s.signIns.allow(from, s.now()) {
-		return refuse(Unavailable, "too many sign-ins come from this network: try again in a minute")
+func (s *Service) admitSignIn(accountID string, from Source) error {
+	if !s.signIns.allowIn(accountID, from, s.now()) {
+		return errTooMuch
 	}
 	return nil
 }
 
 var (
+	errTooMuch = refuse(Unavailable, "too much is done with this account from this network: try again in a minute")
+	errSigned  = refuse(Unavailable, "too many signed requests come from this network: try again in a minute, or use a session")
 	errForged  = refuse(Unavailable, "too many signatures from this network do not hold: mend what signs them, and try again in a minute")
 	errSecrets = refuse(Unavailable, "too many wrong secrets of this client come from this network: try again in a minute with the right one")
 )

@@ -44,15 +44,22 @@ const (
 	// nothing, and each account may keep a backup here for good. A classroom that
 	// signs up together is served by the burst.
 	newcomersPerMinute = 10
-	// signInsPerMinute: a session lasts a week, so an office behind one address that
-	// comes to work has hundreds a morning, not a minute.
+	// signInsPerMinute is of one account: a session lasts a week, so only a program that
+	// keeps none comes often.
 	signInsPerMinute = 60
-	// actsPerMinute is of all that owners change, and of all they sign, by which a row
-	// is stored: a classroom of a hundred that opens and approves at once, each with a
-	// handful of requests, is served by the burst.
-	actsPerMinute = 600
-	// forgedPerMinute is of signatures that do not hold, or are by a key of nobody
-	// here: each costs 2 ms of a core, and nobody's program makes them for long.
+	// actsPerMinute is of what one account changes, or signs by which a row is stored: a
+	// machine that approves a rack of devices, two requests each.
+	actsPerMinute = 240
+	// networkActsPerMinute is of all accounts together: a classroom of a hundred that
+	// opens and approves at once, each with a handful of requests.
+	networkActsPerMinute = 1200
+	// stopsPerMinute is of one session, or of one key: somebody who denies, takes back and
+	// ends as fast as they can press.
+	stopsPerMinute = 60
+	// signaturesPerMinute is of all that are verified, 2 ms of a core each.
+	signaturesPerMinute = 1200
+	// forgedPerMinute is of signatures that do not hold, are by a key of nobody here, or
+	// are more than their account may make: nobody's program makes them for long.
 	forgedPerMinute = 60
 	// wrongSecretsPerMinute is of one client's wrong secrets: somebody who tries what
 	// they have at hand, or machines that restart with an old one.

@@ -202,7 +202,9 @@ func (s *Service) checkMemberKey(ctx context.Context, client Client, signed *Sig
 	if signed == nil {
 		return refuse(InvalidClient, "this client signs its requests: send the X-Auth-Token header made with its registered member key")
 	}
-	v, err := s.verifySigned(ctx, *signed)
+	by := *signed
+	by.client = client.MemberKey
+	v, err := s.verifySigned(ctx, by)
 	if errors.Is(unauthorizedBy(err), Unauthorized) {
 		return refuseBecause(InvalidClient, err.Error(), err)
 	}
@@ -210,7 +212,7 @@ func (s *Service) checkMemberKey(ctx context.Context, client Client, signed *Sig
 		return err
 	}
 	if subtle.ConstantTimeCompare([]byte(v.PublicKey), []byte(client.MemberKey)) != 1 {
-		s.forged.allow(signed.From, s.now())
+		s.countForged(signed.From, v.PublicKey)
 		return refuse(InvalidClient, "X-Auth-Token is signed by a key that is not this client's registered member key")
 	}
 	return nil

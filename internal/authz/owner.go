@@ -50,6 +50,10 @@ type SignedRequest struct {
 	BodyMayBeUnsigned bool
 	// From is where it came from.
 	From Source
+	// Does is what it is to do. It stores a row at least, lest it come again.
+	Does Deed
+	// client is the member key of the client that it should be by, or empty.
+	client string
 }
 
 // verifySigned checks a signed request under the strict profile (requirements
@@ -72,20 +76,34 @@ func (s *Service) verifySigned(ctx context.Context, r SignedRequest) (*bitcoinau
 // verify checks a signed request without using its token up. The arithmetic takes
 // 2 ms and is done in as many places as there are cores. Whether a network has tried
 // too often is asked in the place, or of a thousand requests at once none would have
-// been counted yet.
+// been counted yet. A key that is known here, which a token names, has tried only what
+// was tried in its name: strangers behind the same address do not shut it out.
 //
 //	*bitcoinauth.Error: the token is refused
-//	Unavailable: too many from this network were refused
+//	Unavailable: too many from this network were refused, or came
 func (s *Service) verify(ctx context.Context, r SignedRequest) (v *bitcoinauth.Verified, err error) {
 	now := s.now()
+	token, err := bitcoinauth.Parse(r.Token)
+	if err != nil {
+		return nil, err // which cost nothing
+	}
+	known := false
+	if !s.forged.left("", r.From, now) {
+		if known, err = s.knowsKey(ctx, r, token.PublicKey); err != nil {
+			return nil, err
+		}
+	}
 	select {
 	case s.verifying <- struct{}{}:
 		defer func() { <-s.verifying }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if !s.forged.left("", r.From, now) {
+	if !s.forged.left("", r.From, now) && (!known || !s.forged.left(token.PublicKey, r.From, now)) {
 		return nil, errForged
+	}
+	if !s.signatures.allow(r.From, now) {
+		return nil, errSigned
 	}
 	v, err = bitcoinauth.Verify(r.Token, bitcoinauth.Check{Path: r.Path, Body: r.Body, Now: now})
 	if err != nil && r.BodyMayBeUnsigned {
@@ -93,9 +111,32 @@ func (s *Service) verify(ctx context.Context, r SignedRequest) (v *bitcoinauth.V
 	}
 	var refused *bitcoinauth.Error
 	if errors.As(err, &refused) && !slices.Contains([]bitcoinauth.Reason{bitcoinauth.TooOld, bitcoinauth.TooNew, bitcoinauth.WrongPath}, refused.Reason) {
-		s.forged.allow(r.From, now)
+		s.countForged(r.From, token.PublicKey)
 	}
 	return v, err
+}
+
+// knowsKey reports whether a key is of an identity or client here.
+func (s *Service) knowsKey(ctx context.Context, r SignedRequest, memberKey string) (bool, error) {
+	if memberKey == r.client {
+		return true, nil
+	}
+	bapID, err := bapIDOfKey(memberKey)
+	if err != nil {
+		return false, err
+	}
+	_, err = s.store.Identity(ctx, bapID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// countForged counts a signature that cost what it should not have cost, against the
+// network it came from and the key it names.
+func (s *Service) countForged(from Source, memberKey string) {
+	s.forged.allow(from, s.now())
+	s.forged.allowIn(memberKey, from, s.now())
 }
 
 // useUpSigned uses a token up that was checked.
@@ -118,19 +159,39 @@ var errTokenUsed = errors.New("this X-Auth-Token was used before: sign a new one
 //
 //	Unauthorized: the signature is refused
 //	UserNotFound: the key has no account and accounts are not made implicitly
+//	Unavailable: too much comes from this network
 func (s *Service) SignedOwner(ctx context.Context, r SignedRequest) (Owner, error) {
-	v, err := s.verifySigned(ctx, r)
-	if err != nil {
-		return Owner{}, unauthorizedBy(err)
-	}
-	identity, err := s.identityOfKey(ctx, v.PublicKey, r.From)
+	owner := Owner{Method: MethodBAP, AuthTime: s.now(), signed: &r}
+	_, err := s.signer(ctx, r, func(identity Identity) error {
+		owner.AccountID, owner.BAPID, owner.MemberKey = identity.AccountID, identity.BAPID, identity.MemberKey
+		return s.Admit(owner, r.From, max(r.Does, Changes))
+	})
 	if err != nil {
 		return Owner{}, err
 	}
-	return Owner{
-		AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
-		Method: MethodBAP, AuthTime: s.now(), signed: &r,
-	}, nil
+	return owner, nil
+}
+
+// signer verifies a signed request and returns the identity that signed it. Its token is
+// used up, which stores a row, only when it may.
+//
+//	Unauthorized, UserNotFound, Unavailable, and what may returns
+func (s *Service) signer(ctx context.Context, r SignedRequest, may func(Identity) error) (Identity, error) {
+	v, err := s.verify(ctx, r)
+	if err != nil {
+		return Identity{}, unauthorizedBy(err)
+	}
+	identity, err := s.identityOfKey(ctx, v.PublicKey, r.From)
+	if err != nil {
+		return Identity{}, err
+	}
+	if err := may(identity); err != nil {
+		if errors.Is(err, errTooMuch) { // it cost as much as a forged one
+			s.countForged(r.From, v.PublicKey)
+		}
+		return Identity{}, err
+	}
+	return identity, unauthorizedBy(s.useUpSigned(ctx, v))
 }
 
 // unauthorizedBy tells a refused signature from a store that failed.
@@ -178,11 +239,11 @@ func (s *Service) identityOfKey(ctx context.Context, memberKey string, from Sour
 		return Identity{}, err
 	}
 	if !s.settings.SignUp {
-		s.forged.allow(from, s.now())
+		s.countForged(from, memberKey)
 		return Identity{}, refuse(UserNotFound, "this identity has no account here, and the operator makes accounts by hand")
 	}
 	if !s.newcomers.allow(from, s.now()) {
-		s.forged.allow(from, s.now())
+		s.countForged(from, memberKey)
 		return Identity{}, refuse(Unavailable, "too many new accounts come from this network: try again in a minute")
 	}
 	id, err := s.newID()
@@ -258,15 +319,8 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (SignedIn, error)
 }
 
 func (s *Service) signIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
-	if err := s.admitSignIn(r.From); err != nil {
-		return SignedIn{}, err
-	}
 	r.BodyMayBeUnsigned = unsignedBodyAllowed(r.Body) // the browser plugin signs no body and sends {}
-	v, err := s.verifySigned(ctx, r.SignedRequest)
-	if err != nil {
-		return SignedIn{}, unauthorizedBy(err)
-	}
-	identity, err := s.identityOfKey(ctx, v.PublicKey, r.From)
+	identity, err := s.signer(ctx, r.SignedRequest, func(i Identity) error { return s.admitSignIn(i.AccountID, r.From) })
 	if err != nil {
 		return SignedIn{}, err
 	}

@@ -267,15 +267,15 @@ func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Sign
 	if s.passkeys == nil {
 		return SignedIn{}, errNoPasskeys
 	}
-	if err := s.admitSignIn(in.From); err != nil {
-		return SignedIn{}, err
-	}
 	state, err := s.resume(in.Ceremony, "")
 	if err != nil {
 		return SignedIn{}, err
 	}
 	p, credential, err := s.asserted(ctx, state, in.Credential)
 	if err != nil {
+		return SignedIn{}, err
+	}
+	if err := s.admitSignIn(p.AccountID, in.From); err != nil {
 		return SignedIn{}, err
 	}
 	if err := s.useUp(ctx, state); err != nil {

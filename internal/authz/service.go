@@ -72,7 +72,7 @@ type Service struct {
 	// newcomers bounds the accounts that a network brings.
 	newcomers *allowance
 	// refreshes bounds how often one grant is refreshed, the others what a network does.
-	refreshes, signIns, acts, forged, wrongSecrets *allowance
+	refreshes, signIns, acts, networkActs, stops, signatures, forged, wrongSecrets *allowance
 	// verifying has a place for each signature that is verified at once.
 	verifying chan struct{}
 	drawn     codesDrawn
@@ -126,8 +126,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		refreshes:  newAllowance(refreshesPerMinute),
 		signIns:    newAllowance(signInsPerMinute),
 		acts:       newAllowance(actsPerMinute),
+		stops:      newAllowance(stopsPerMinute),
+		signatures: newAllowance(signaturesPerMinute),
 		forged:     newAllowance(forgedPerMinute),
 
+		networkActs:  newAllowance(networkActsPerMinute),
 		wrongSecrets: newAllowance(wrongSecretsPerMinute),
 		verifying:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 		turns:        newTurns(),

@@ -85,7 +85,7 @@ func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
 // revokeGrant takes back what the owner allowed; report says that they did not
 // mean to allow it.
 func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
-	who, p, err := s.actor(r)
+	who, p, err := s.stopper(r)
 	if err != nil {
 		return err
 	}
@@ -99,29 +99,28 @@ func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, success{Success: true})
 }
 
-// acts is an endpoint that does one thing to what its path names, for a session or
-// a signed request.
-func (s *Server) acts(act func(ctx context.Context, owner authz.Owner, id string) error) handler {
+// stops is an endpoint that stops what its path names, for a session or a signed request.
+func (s *Server) stops(stop func(ctx context.Context, owner authz.Owner, id string) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, _, err := s.actor(r)
+		who, _, err := s.stopper(r)
 		if err != nil {
 			return err
 		}
-		if err := act(r.Context(), who, r.PathValue("id")); err != nil {
+		if err := stop(r.Context(), who, r.PathValue("id")); err != nil {
 			return err
 		}
 		return writeJSON(w, success{Success: true})
 	}
 }
 
-// actsOnAll is acts for what may concern any number of things.
-func (s *Server) actsOnAll(act func(ctx context.Context, owner authz.Owner) (int, error)) handler {
+// stopsAll is stops for what may concern any number of things.
+func (s *Server) stopsAll(stop func(ctx context.Context, owner authz.Owner) (int, error)) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, _, err := s.actor(r)
+		who, _, err := s.stopper(r)
 		if err != nil {
 			return err
 		}
-		n, err := act(r.Context(), who)
+		n, err := stop(r.Context(), who)
 		if err != nil {
 			return err
 		}
@@ -173,7 +172,7 @@ func (s *Server) setProfile(w http.ResponseWriter, r *http.Request) error {
 		Name: p.text("name"), GivenName: p.text("given_name"), FamilyName: p.text("family_name"),
 		Picture: p.text("picture"), Description: p.text("description"),
 	}
-	who, err := s.acting(r, p)
+	who, err := s.acting(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -219,7 +218,7 @@ func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	in := authz.Linking{BAPID: p.text("bapId"), Name: p.text("name")}
-	who, err := s.sessionOwner(r)
+	who, err := s.sessionFor(r, authz.Changes)
 	if err != nil {
 		return err
 	}

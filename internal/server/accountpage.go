@@ -37,12 +37,15 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// formThat carries out a form of a signed-in page about one thing, and shows the
+// formThat carries out a form of a signed-in page that stops one thing, and shows the
 // page again: back is its address, in which {id} is the thing's.
 func (s *Server) formThat(act func(ctx context.Context, owner authz.Owner, id string) error, back string) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := s.ownForm(r)
 		if err != nil {
+			return err
+		}
+		if err := s.authz.Admit(who, s.source(r), authz.Stops); err != nil {
 			return err
 		}
 		id := r.PathValue("id")

@@ -27,7 +27,7 @@ func (s *Server) saveBackup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	text, bapID := p.text("encryptedBackup"), p.text("bapId")
-	who, err := s.acting(r, p)
+	who, err := s.acting(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *Server) removeBackup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	bapID := p.text("bapId")
-	who, err := s.acting(r, p)
+	who, err := s.acting(r, p, authz.Stops)
 	if err != nil {
 		return err
 	}

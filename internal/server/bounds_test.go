@@ -183,20 +183,22 @@ const (
 
 func TestA3_SignInsOfANetworkAreLimited(t *testing.T) {
 	h := newHouse(t)
-	withKey := func() reply {
-		return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign("alice", signInPath, ""))
+	passkey := h.registered("alice") // with a session
+	signIn := func(name string) func() reply {
+		return func() reply { return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign(name, signInPath, "")) }
 	}
-	withPasskey := func() reply {
-		return h.postJSON("/api/auth/sign-in/passkey", map[string]any{"ceremony": "x", "credential": "y"})
-	}
+	withKey, withPasskey := signIn("alice"), func() reply { return h.passkeySignIn(passkey) }
 	for range 60 {
 		h.sentFrom(here, withKey).wantOK()
-		h.sentFrom(here, withPasskey).wantError(http.StatusBadRequest, "invalid_request")
+		h.sentFrom(here, withPasskey).wantOK()
 	}
+	used := h.number("SELECT count(*) FROM used_once")
 	h.sentFrom(here, withKey).wantBusy()
 	h.sentFrom(here, withPasskey).wantBusy()
+	h.wantRows("used_once", used)
+	h.sentFrom(here, signIn("bob")).wantOK() // another account's are its own
 	h.sentFrom(elsewhere, withKey).wantOK()
-	h.wantRows("sessions", 61)
+	h.wantRows("sessions", authz.SessionsPerAccount+1)
 	h.advance(time.Second)
 	h.sentFrom(here, withKey).wantOK()
 }
@@ -227,10 +229,6 @@ func TestAForgedSignatureIsNotVerifiedWhereTooManyWere(t *testing.T) {
 			return h.send(http.MethodPost, "/api/user/bap-ids", body, "Content-Type", "application/json", "Cookie", cookie,
 				bitcoinauth.Header, h.sign("bob", "/api/user/bap-ids", body), vouchHeader, h.sign("alice", "/api/user/bap-ids", body))
 		},
-		"a client": func() reply {
-			form := url.Values{"client_id": {"member-a"}}.Encode()
-			return h.send(http.MethodPost, codePath, form, "Content-Type", "application/x-www-form-urlencoded", bitcoinauth.Header, h.sign("client", codePath, form))
-		},
 	} {
 		if got := h.sentFrom(here, r); got.status != http.StatusTooManyRequests {
 			t.Errorf("%s: answered %d %s", name, got.status, got.body)
@@ -244,11 +242,11 @@ func TestAForgedSignatureIsNotVerifiedWhereTooManyWere(t *testing.T) {
 	h.sentFrom(elsewhere, func() reply { return h.forge(target) }).wantError(http.StatusUnauthorized, "unauthorized")
 }
 
-// What stores something is limited by network, and what only looks is not.
+// What stores something is limited by account and network, and what only looks is not.
 func TestA3_ActsOfANetworkAreLimited(t *testing.T) {
 	h := newHouse(t)
 	cookie := h.signIn("alice")
-	act := func() reply { return h.postJSON("/api/sessions/end-others", map[string]any{}, "Cookie", cookie) }
+	act := func() reply { return h.postJSON("/api/passkeys/options", map[string]any{}, "Cookie", cookie) }
 	done := 0
 	for h.sentFrom(here, act).status == http.StatusOK {
 		if done++; done > 10_000 {
@@ -259,13 +257,11 @@ func TestA3_ActsOfANetworkAreLimited(t *testing.T) {
 		t.Errorf("it did %d", done)
 	}
 	h.sentFrom(here, act).wantBusy()
-	if r := h.sentFrom(here, func() reply { return h.page("/sign-out", cookie, url.Values{"form": {h.formToken(cookie)}}) }); r.status != http.StatusTooManyRequests {
-		t.Errorf("a form: %d %s", r.status, r.body)
-	}
-	target := ownGrants
-	h.sentFrom(here, func() reply {
-		return h.send(http.MethodGet, target, "", bitcoinauth.Header, h.sign("alice", target, ""))
-	}).wantBusy()
+	signed := func() reply { return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, h.sign("alice", ownGrants, "")) }
+	used := h.number("SELECT count(*) FROM used_once")
+	h.sentFrom(here, signed).wantBusy()
+	h.wantRows("used_once", used)
+	h.sentFrom(here, func() reply { return h.postJSON(endOthers, map[string]any{}, "Cookie", cookie) }).wantOK()
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		for _, target := range []string{"/account", ownGrants} {
 			h.sentFrom(here, func() reply { return h.send(method, target, "", "Cookie", cookie) }).wantOK()
@@ -274,6 +270,15 @@ func TestA3_ActsOfANetworkAreLimited(t *testing.T) {
 	h.sentFrom(elsewhere, act).wantOK()
 	h.advance(time.Minute)
 	h.sentFrom(here, act).wantOK()
+	page := func() reply {
+		return h.page("/device", cookie, url.Values{"code": {"BCDF-GHJK"}})
+	}
+	for h.sentFrom(here, act).status == http.StatusOK {
+	}
+	if r := h.sentFrom(here, page); r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") != "60" ||
+		!strings.Contains(r.body, "This server is too busy just now.") {
+		t.Errorf("the page: %d %s", r.status, r.body)
+	}
 }
 
 // Somebody whose clock is wrong costs nothing and hears what to mend, however often.
@@ -317,29 +322,7 @@ func TestSignaturesOfUnknownKeysCountAsForged(t *testing.T) {
 		h.sentFrom(here, stranger).wantError(http.StatusForbidden, "access_denied")
 	}
 	h.sentFrom(here, stranger).wantBusy()
-	h.wantRows("used_once", 120)
-}
-
-func TestA4_WhatANetworkChangesIsLimited(t *testing.T) {
-	h := newHouse(t)
-	cookie := h.signIn("alice")
-	signOut := func() reply { return h.postJSON("/api/auth/sign-out", map[string]any{}) }
-	for range 1200 {
-		if r := h.sentFrom(here, signOut); r.status != http.StatusOK {
-			t.Fatalf("answered %d %s", r.status, r.body)
-		}
-	}
-	h.sentFrom(here, signOut).wantBusy()
-	page := h.sentFrom(here, func() reply { return h.postForm("/device", url.Values{"user_code": {"BCDF-GHJK"}}, "Cookie", cookie) })
-	if page.status != http.StatusTooManyRequests || page.header.Get("Retry-After") != "60" ||
-		!strings.Contains(page.body, "This server is too busy just now.") {
-		t.Errorf("the page: %d %s", page.status, page.body)
-	}
-	h.sentFrom(here, func() reply {
-		return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, h.sign("alice", ownGrants, ""))
-	}).wantBusy()
-	h.sentFrom(here, func() reply { return h.send(http.MethodGet, ownGrants, "", "Cookie", cookie) }).wantOK()
-	h.sentFrom(elsewhere, signOut).wantOK()
+	h.wantRows("used_once", 0)
 }
 
 // A client's secret is guessed at twenty times from one network and then, right or

@@ -278,7 +278,7 @@ func (s *Server) approveDevice(w http.ResponseWriter, r *http.Request) error {
 	case unreadable == nil && says.Issuer != s.authz.Issuer(): // not even looked at, as ownerFor has it
 		return &authz.Error{Code: authz.Forbidden, Description: "the signed statement is for another server: fetch one here and sign that"}
 	}
-	who, err := s.owner(r, p.raw)
+	who, err := s.owner(r, p.raw, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -304,7 +304,7 @@ func (s *Server) denyDevice(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	who, err := s.owner(r, p.raw)
+	who, err := s.owner(r, p.raw, authz.Stops)
 	if err != nil {
 		return err
 	}

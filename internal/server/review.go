@@ -268,14 +268,17 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if _, _, err := s.authz.VisitCode(visit); err != nil {
 		visit = "" // leads back nowhere
 	}
-	who, err := s.sessionOwner(r)
+	decision, does := p.text("decision"), authz.Changes
+	if decision != "approve" {
+		does = authz.Stops
+	}
+	who, err := s.sessionFor(r, does)
 	if isUnauthorized(err) && visit != "" {
 		return seeOther(w, r, visitAddress(visit))
 	}
 	if err != nil {
 		return err
 	}
-	decision := p.text("decision")
 	if !slices.Contains([]string{"approve", "deny", "report"}, decision) {
 		return errNoDecision // nobody's silence denies
 	}

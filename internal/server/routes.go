@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"countersign.dev/bitcoinauth"
 )
 
 // class says who may call an endpoint and how.
@@ -65,15 +63,15 @@ func (s *Server) routes() []route {
 		{"GET", "/api/grants", s.lists(s.grants), owner},
 		{"GET", "/api/grants/{id}/receipt", s.grantReceipt, owner},
 		{"POST", "/api/grants/{id}/revoke", s.revokeGrant, owner},
-		{"POST", "/api/grants/revoke", s.actsOnAll(s.authz.RevokeGrants), owner},
+		{"POST", "/api/grants/revoke", s.stopsAll(s.authz.RevokeGrants), owner},
 		{"GET", "/api/sessions", s.lists(s.sessions), owner},
-		{"POST", "/api/sessions/{id}/end", s.acts(s.authz.EndSession), owner},
-		{"POST", "/api/sessions/end-others", s.actsOnAll(s.authz.EndOtherSessions), owner},
+		{"POST", "/api/sessions/{id}/end", s.stops(s.authz.EndSession), owner},
+		{"POST", "/api/sessions/end-others", s.stopsAll(s.authz.EndOtherSessions), owner},
 		{"GET", "/api/events", s.lists(s.events), owner},
 		{"GET", "/api/passkeys", s.lists(s.passkeys), owner},
 		{"POST", "/api/passkeys", s.addPasskey, owner},
 		{"POST", "/api/passkeys/options", s.passkeyOptions, owner},
-		{"POST", "/api/passkeys/{id}/remove", s.acts(s.authz.RemovePasskey), owner},
+		{"POST", "/api/passkeys/{id}/remove", s.stops(s.authz.RemovePasskey), owner},
 		{"GET", "/api/backup", s.backup, owner},
 		{"POST", "/api/backup", s.saveBackup, owner},
 		{"POST", "/api/backup/remove", s.removeBackup, owner},
@@ -82,7 +80,7 @@ func (s *Server) routes() []route {
 		{"PUT", "/api/bap/profile", s.setProfile, owner},
 		{"GET", "/api/user/bap-ids", s.lists(s.identities), owner},
 		{"POST", "/api/user/bap-ids", s.linkIdentity, owner},
-		{"POST", "/api/user/bap-ids/{id}/remove", s.acts(s.authz.RemoveIdentity), owner},
+		{"POST", "/api/user/bap-ids/{id}/remove", s.stops(s.authz.RemoveIdentity), owner},
 
 		{"GET", "/device", s.enterPage, page},
 		{"POST", "/device", s.openRequest, page},
@@ -205,22 +203,10 @@ func (s *Server) adapt(c class, h handler) http.Handler {
 			s.writeError(rec, r, c, err)
 			return
 		}
-		if (c == owner || c == page) && stores(r) {
-			if err := s.authz.AdmitAct(s.source(r)); err != nil {
-				s.writeError(rec, r, c, err)
-				return
-			}
-		}
 		if err := h(rec, r); err != nil {
 			s.writeError(rec, r, c, err)
 		}
 	})
-}
-
-// stores reports whether an owner's request may store something: what is signed is
-// remembered, so that it counts once.
-func stores(r *http.Request) bool {
-	return r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header.Get(bitcoinauth.Header) != ""
 }
 
 // headers sets what every answer of a class has, errors included.

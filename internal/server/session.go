@@ -52,14 +52,23 @@ func (s *Server) sessionOwner(r *http.Request) (authz.Owner, error) {
 	return who, err
 }
 
-// owner returns who sent a request: whoever signed it, else whose session it
-// carries.
-func (s *Server) owner(r *http.Request, body []byte) (authz.Owner, error) {
+// sessionFor is sessionOwner for a request that is to do something.
+func (s *Server) sessionFor(r *http.Request, does authz.Deed) (authz.Owner, error) {
+	who, err := s.sessionOwner(r)
+	if err != nil {
+		return who, err
+	}
+	return who, s.authz.Admit(who, s.source(r), does)
+}
+
+// owner returns who sent a request that is to do something: whoever signed it, else
+// whose session it carries.
+func (s *Server) owner(r *http.Request, body []byte, does authz.Deed) (authz.Owner, error) {
 	token := r.Header.Get(bitcoinauth.Header)
 	if token == "" {
-		return s.sessionOwner(r)
+		return s.sessionFor(r, does)
 	}
-	who, err := s.authz.SignedOwner(r.Context(), authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: body, From: s.source(r)})
+	who, err := s.authz.SignedOwner(r.Context(), authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: body, From: s.source(r), Does: does})
 	who.Seen = s.seen(r)
 	return who, err
 }
@@ -67,13 +76,13 @@ func (s *Server) owner(r *http.Request, body []byte) (authz.Owner, error) {
 // ownerFor is owner for a request that names the server it is for where it is signed
 // (requirement N-07): the signature covers path and body, and neither says which
 // host was meant. One for another server does nothing here, and is not looked at.
-func (s *Server) ownerFor(r *http.Request, audience string, body []byte) (authz.Owner, error) {
+func (s *Server) ownerFor(r *http.Request, audience string, body []byte, does authz.Deed) (authz.Owner, error) {
 	if r.Header.Get(bitcoinauth.Header) != "" {
 		if err := s.checkAudience(audience); err != nil {
 			return authz.Owner{}, err
 		}
 	}
-	return s.owner(r, body)
+	return s.owner(r, body, does)
 }
 
 // reading returns who sent a request that changes nothing. One that is signed has
@@ -83,27 +92,27 @@ func (s *Server) reading(r *http.Request) (authz.Owner, error) {
 	if named := r.URL.Query()["aud"]; len(named) == 1 {
 		audience = named[0]
 	}
-	return s.ownerFor(r, audience, nil)
+	return s.ownerFor(r, audience, nil, authz.Reads)
 }
 
 // acting returns who sent a request that changes something. One that is signed has
 // the server it is for in its body. Call it when every member of the body has been
 // asked for.
-func (s *Server) acting(r *http.Request, p *params) (authz.Owner, error) {
+func (s *Server) acting(r *http.Request, p *params, does authz.Deed) (authz.Owner, error) {
 	audience := p.text("aud")
 	if p.err != nil {
 		return authz.Owner{}, p.err
 	}
-	return s.ownerFor(r, audience, p.raw)
+	return s.ownerFor(r, audience, p.raw, does)
 }
 
-// actor is acting for a body that has no members but flags.
-func (s *Server) actor(r *http.Request) (authz.Owner, *params, error) {
+// stopper is acting for what stops something, by a body that has no members but flags.
+func (s *Server) stopper(r *http.Request) (authz.Owner, *params, error) {
 	p, err := decodeJSON(r)
 	if err != nil {
 		return authz.Owner{}, nil, err
 	}
-	who, err := s.acting(r, p)
+	who, err := s.acting(r, p, authz.Stops)
 	return who, p, err
 }
 
