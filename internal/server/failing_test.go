@@ -76,6 +76,15 @@ var deeds = map[string]func(h *house, who string) func() reply{
 			return h.postForm(codePath, url.Values{"client_id": {"stored"}, "scope": {"openid"}})
 		}
 	},
+	"ask, with a number": func(h *house, who string) func() reply {
+		return func() reply {
+			return h.postForm(codePath, url.Values{"client_id": {"stored"}, "scope": {"openid"}, "number_match": {"true"}})
+		}
+	},
+	"follow a link with a code": func(h *house, who string) func() reply {
+		cookie := h.signIn(who)
+		return func() reply { return h.send(http.MethodGet, "/device?code="+wrong(1), "", "Cookie", cookie) }
+	},
 	"poll": func(h *house, who string) func() reply {
 		d := h.ask("stored", "openid")
 		return func() reply { return awaited(h.poll(d), "authorization_pending") }

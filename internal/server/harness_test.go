@@ -65,12 +65,11 @@ type house struct {
 	settings authz.Settings
 }
 
-// randomness fails after some reads, where a test says so.
+// randomness fails once after some reads, where a test says so.
 type randomness struct{ left atomic.Int64 } // reads before it fails; negative: any number
 
 func (r *randomness) Read(b []byte) (int, error) {
 	if r.left.Load() >= 0 && r.left.Add(-1) < 0 {
-		r.left.Store(0)
 		return 0, errors.New("no randomness")
 	}
 	return rand.Read(b)

@@ -250,19 +250,6 @@ func TestAStatementAndItsSignatureComeTogether(t *testing.T) {
 	h.poll(d).wantError(http.StatusBadRequest, "authorization_pending")
 }
 
-// A visit is sealed with randomness; without it there is no page that leads nowhere.
-func TestALinkWithACodeFailsWithoutRandomness(t *testing.T) {
-	h := newHouse(t)
-	for _, cookie := range []string{"", h.signIn("alice")} {
-		h.random.left.Store(0)
-		r := h.send(http.MethodGet, "/device?code="+wrong(1), "", "Cookie", cookie, "Accept", "text/html")
-		h.random.left.Store(-1)
-		if r.status != http.StatusInternalServerError {
-			t.Errorf("%d %s", r.status, r.body)
-		}
-	}
-}
-
 func TestTheSessionHasThePictureOfItsIdentityOrNone(t *testing.T) {
 	h := newHouse(t)
 	cookie := h.signIn("alice")
