@@ -76,11 +76,6 @@ var deeds = map[string]func(h *house, who string) func() reply{
 			return h.postForm(codePath, url.Values{"client_id": {"stored"}, "scope": {"openid"}})
 		}
 	},
-	"ask, with a number": func(h *house, who string) func() reply {
-		return func() reply {
-			return h.postForm(codePath, url.Values{"client_id": {"stored"}, "scope": {"openid"}, "number_match": {"true"}})
-		}
-	},
 	"follow a link with a code": func(h *house, who string) func() reply {
 		cookie := h.signIn(who)
 		return func() reply { return h.send(http.MethodGet, "/device?code="+wrong(1), "", "Cookie", cookie) }
@@ -432,6 +427,17 @@ func TestWhatFailsOfTheStoreOrTheRandomnessFailsTheDeed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// How often a number is drawn is itself drawn, so that it is no deed of the list.
+func TestANumberThatCannotBeDrawnIsNotLeftOut(t *testing.T) {
+	h := newHouse(t)
+	h.random.left.Store(0)
+	form := url.Values{"client_id": {"pub-a"}, "number_match": {"true"}}
+	if r := h.postForm(codePath, form); r.status != http.StatusInternalServerError {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	h.postForm(codePath, form).wantOK()
 }
 
 func TestAServerDoesNotStartOnAStoreThatFails(t *testing.T) {
