@@ -142,6 +142,21 @@ func (s *Server) checkAudience(audience string) error {
 	return nil
 }
 
+// checkNamed is checkAudience for what existing clients sign without a word about the
+// server: where its body or its query does name one, it must be this.
+func (s *Server) checkNamed(r *http.Request, inBody string) error {
+	named := r.URL.Query()["aud"]
+	if inBody != "" {
+		named = append(named, inBody)
+	}
+	for _, audience := range named {
+		if err := s.checkAudience(audience); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // profileView is the profile of an identity.
 type profileView struct {
 	BAPID string `json:"bapId"`

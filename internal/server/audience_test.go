@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,11 +93,81 @@ func TestN07_ARequestForThisServerIsRead(t *testing.T) {
 	}
 }
 
+// A client with a member key signs what its contract says, which is no server. Where it
+// does name one, in what its signature covers, it is held to it.
+func TestN07_WhatAClientSignedForAnotherServerIsNotRead(t *testing.T) {
+	h := newHouse(t)
+	// A client's signature is nothing to these.
+	unsigned := map[string]bool{
+		"GET /api/auth/oauth2/userinfo": true, "POST /api/auth/oauth2/userinfo": true, "GET /api/auth/jwks": true,
+		"GET /.well-known/oauth-authorization-server": true, "GET /.well-known/openid-configuration": true,
+		"GET /api/auth/.well-known/openid-configuration": true,
+	}
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	checked := 0
+	for _, route := range server.PublicRoutes() {
+		if unsigned[route] {
+			continue
+		}
+		method, path, _ := strings.Cut(route, " ")
+		json := `{"client_id":"member-a","scope":"openid","device_code":"x","token":"x","refresh_token":"x","grant_type":"` + authz.GrantDevice + `"`
+		for name, asked := range map[string]struct {
+			target, body string
+			header       []string
+		}{
+			"a body":         {path, json + `,"aud":"` + anotherServer + `"}`, jsonBody},
+			"a slash more":   {path, json + `,"aud":"` + testIssuer + `/"}`, jsonBody},
+			"a form":         {path, url.Values{"client_id": {"member-a"}, "grant_type": {authz.GrantDevice}, "device_code": {"x"}, "aud": {anotherServer}}.Encode(), form},
+			"a query":        {path + "?aud=" + url.QueryEscape(anotherServer), json + `}`, jsonBody},
+			"an empty query": {path + "?aud=", json + `}`, jsonBody},
+			"both in one":    {path + "?aud=" + url.QueryEscape(testIssuer) + "&aud=" + url.QueryEscape(anotherServer), json + `}`, jsonBody},
+			"one of two":     {path + "?aud=" + url.QueryEscape(anotherServer), json + `,"aud":"` + testIssuer + `"}`, jsonBody},
+		} {
+			header := append(slices.Clone(asked.header), bitcoinauth.Header, h.sign("client", asked.target, asked.body))
+			r := h.send(method, asked.target, asked.body, header...)
+			r.wantError(http.StatusUnauthorized, "invalid_client")
+			if !strings.Contains(r.text("error_description"), "aud must be "+testIssuer) {
+				t.Errorf("%s with another server in %s: %s", route, name, r.body)
+			}
+			checked++
+		}
+		lists := json + `,"aud":["` + testIssuer + `"]}`
+		h.send(method, path, lists, append(slices.Clone(jsonBody), bitcoinauth.Header, h.sign("client", path, lists))...).wantError(http.StatusBadRequest, "invalid_request")
+	}
+	if checked < 4*7 {
+		t.Errorf("only %d requests were tried", checked)
+	}
+	h.wantRows("used_once", 0)
+	for _, query := range []string{"", "?aud=" + url.QueryEscape(testIssuer)} {
+		for _, body := range []string{`{"client_id":"member-a","scope":"openid"}`, `{"client_id":"member-a","scope":"openid","aud":"` + testIssuer + `"}`} {
+			h.send(http.MethodPost, codePath+query, body, append(slices.Clone(jsonBody), bitcoinauth.Header, h.sign("client", codePath+query, body))...).wantOK()
+		}
+	}
+}
+
+// Nothing is used up, and no account is made, for what does not say in a form that
+// can be read that it is for this server.
+func TestN07_AnApprovalWhoseStatementCannotBeReadDoesNothing(t *testing.T) {
+	h := newHouse(t)
+	good := receipt.Statement{Version: receipt.StatementVersion, Purpose: receipt.PurposeDeviceApproval, Issuer: testIssuer, UserCodeHash: receipt.UserCodeHash("BBBB-BBBB")}.Encode()
+	for _, statement := range []string{`{"iss":"` + anotherServer + `"}`, `{"iss":"` + testIssuer + `"}`, "x", " " + good, strings.Replace(good, `"v":1`, `"v":2`, 1)} {
+		body := `{"userCode":"BBBB-BBBB","statement":` + inJSON(statement) + `}`
+		h.send(http.MethodPost, approvePath, body, append(slices.Clone(jsonBody), bitcoinauth.Header, h.sign("mallory", approvePath, body))...).
+			wantError(http.StatusBadRequest, "invalid_request")
+	}
+	if _, err := h.store.Identity(t.Context(), bapIDOf(t, "mallory")); !errors.Is(err, authz.ErrNotFound) {
+		t.Errorf("an account was made: %v", err)
+	}
+	h.wantRows("used_once", 0)
+}
+
 // Existing clients name no server when they sign in or deny; who does is held to it.
 func TestN07_ASignInOrADenialThatNamesAServerIsForThatOne(t *testing.T) {
 	h := newHouse(t)
 	d := h.ask("pub-a", "openid")
 	h.signed("alice", http.MethodPost, signInPath, `{"bapId":"`+bapIDOf(t, "alice")+`","aud":"`+anotherServer+`"}`).wantError(http.StatusUnauthorized, "unauthorized")
+	h.signed("alice", http.MethodPost, signInPath+"?aud="+url.QueryEscape(anotherServer), `{"bapId":"`+bapIDOf(t, "alice")+`"}`).wantError(http.StatusUnauthorized, "unauthorized")
+	h.signed("alice", http.MethodPost, denyPath+"?aud="+url.QueryEscape(anotherServer), `{"userCode":"`+d.userCode+`"}`).wantError(http.StatusBadRequest, "invalid_request")
 	h.signed("alice", http.MethodPost, signInPath, `{"aud":["`+testIssuer+`"]}`).wantError(http.StatusBadRequest, "invalid_request")
 	h.signed("alice", http.MethodPost, signInPath, `{"bapId":"`+bapIDOf(t, "alice")+`","aud":"`+testIssuer+`"}`).wantOK()
 	h.signed("alice", http.MethodPost, denyPath, `{"userCode":"`+d.userCode+`","aud":"`+anotherServer+`"}`).wantError(http.StatusBadRequest, "invalid_request")

@@ -275,7 +275,12 @@ func (s *Server) approveDevice(w http.ResponseWriter, r *http.Request) error {
 		return &authz.Error{Code: authz.InvalidRequest, Description: "a statement counts only when the request is signed: send X-Auth-Token over exactly this body"}
 	case signed && statement == "":
 		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed approval carries the statement that GET /api/auth/device/approval gave"}
-	case unreadable == nil && says.Issuer != s.authz.Issuer(): // not even looked at, as ownerFor has it
+	case signed && unreadable != nil: // nor is this: it says of no server that it is for it
+		return &authz.Error{
+			Code: authz.InvalidRequest, Cause: unreadable,
+			Description: "the signed statement cannot be read: sign the one that GET /api/auth/device/approval gave, byte for byte",
+		}
+	case signed && says.Issuer != s.authz.Issuer(): // not even looked at, as ownerFor has it
 		return &authz.Error{Code: authz.Forbidden, Description: "the signed statement is for another server: fetch one here and sign that"}
 	}
 	who, err := s.owner(r, p.raw, authz.Changes)
@@ -299,10 +304,8 @@ func (s *Server) denyDevice(w http.ResponseWriter, r *http.Request) error {
 	if p.err != nil {
 		return p.err
 	}
-	if audience != "" { // existing clients name none
-		if err := s.checkAudience(audience); err != nil {
-			return err
-		}
+	if err := s.checkNamed(r, audience); err != nil {
+		return err
 	}
 	who, err := s.owner(r, p.raw, authz.Stops)
 	if err != nil {

@@ -58,10 +58,14 @@ func Endpoints() (all []Endpoint) {
 	return all
 }
 
-// OwnerRoutes are the routes of the class owner, each as "METHOD pattern".
-func OwnerRoutes() (routes []string) {
+// OwnerRoutes are the routes of the class owner, each as "METHOD pattern", and
+// PublicRoutes those of the class public.
+func OwnerRoutes() []string  { return routesOf(owner) }
+func PublicRoutes() []string { return routesOf(public) }
+
+func routesOf(c class) (routes []string) {
 	for _, r := range (&Server{}).routes() {
-		if r.class == owner {
+		if r.class == c {
 			routes = append(routes, r.method+" "+r.path)
 		}
 	}

@@ -217,7 +217,7 @@ func (h *house) fill(n int) {
 
 // proof is what the page sends along with a code, made by somebody's key.
 func (h *house) proof(name, code string) string {
-	return h.sign(name, authz.ProofPath, "code="+code)
+	return h.sign(name, authz.ProofPath, "aud="+h.settings.Issuer+"&code="+code)
 }
 
 func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
@@ -243,6 +243,7 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 	// On the page a proof is a token of the session's account over the very code.
 	for name, given := range map[string]string{
 		"nothing": "", "nonsense": "x", "an unknown key": h.proof("mallory", fresh.userCode), "another account's key": h.proof("carol", fresh.userCode), "another code": h.proof("bob", opened.userCode),
+		"for no server": h.sign("bob", authz.ProofPath, "code="+fresh.userCode), "for another server": h.sign("bob", authz.ProofPath, "aud="+anotherServer+"&code="+fresh.userCode),
 		"not as shown": h.proof("bob", strings.ReplaceAll(fresh.userCode, "-", "")),
 	} {
 		if r := h.page("/device", bob, url.Values{"code": {fresh.userCode}, "proof": {given}}); r.status != http.StatusTooManyRequests {

@@ -175,7 +175,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if p.err != nil {
 		return p.err
 	}
-	if audience != "" && s.checkAudience(audience) != nil {
+	if s.checkNamed(r, audience) != nil {
 		return &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + s.authz.Issuer()}
 	}
 	signedIn, err := s.authz.SignIn(r.Context(), in)

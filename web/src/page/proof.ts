@@ -25,5 +25,5 @@ export async function prove(app: App, form: HTMLFormElement, signer: Signer): Pr
   const code = typed === undefined ? document.querySelector("#user-code")?.textContent : groupCode(typed);
   if (!field || !code) return;
   const { authToken } = await app.identity();
-  field.value = await authToken(signer, "/device", `code=${code}`, app.api.now());
+  field.value = await authToken(signer, "/device", `aud=${app.api.issuer}&code=${code}`, app.api.now());
 }
