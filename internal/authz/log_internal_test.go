@@ -50,11 +50,13 @@ func TestTheLogSaysWhichClientsCameAndWent(t *testing.T) {
 	var log bytes.Buffer
 	s := &Service{log: slog.New(slog.NewTextHandler(&log, nil))}
 	before := []Client{{ID: "stays", GrantTypes: []string{"a"}}, {ID: "goes"}, {ID: "changes", Scope: "openid"}}
-	now := []Client{{ID: "stays", GrantTypes: []string{"a"}}, {ID: "changes", Scope: "openid email"}, {ID: "comes"}}
+	now := []Client{{ID: "stays", GrantTypes: []string{"a"}}, {ID: "changes", Scope: "openid email"}, {ID: "comes"}, {ID: "signs", MemberKey: "02"}, {ID: "knows", Secret: Hash{1}}}
 	s.noteClients(t.Context(), before, now)
 	for line, times := range map[string]int{
 		`removed, its grants ended" client_id=goes`: 1, `removed, its grants ended" client_id=changes`: 1,
-		`registered" client_id=changes`: 1, `registered" client_id=comes`: 1, "client_id=stays": 0, "client_id=": 4,
+		`registered" client_id=changes`: 1, `registered" client_id=comes`: 1, "client_id=stays": 0, "client_id=": 6,
+		`client_id=comes name="" scope="" confidential=false`: 1, `client_id=signs name="" scope="" confidential=true`: 1,
+		`client_id=knows name="" scope="" confidential=true`: 1,
 	} {
 		if n := strings.Count(log.String(), line); n != times {
 			t.Errorf("%q is said %d times:\n%s", line, n, log.String())

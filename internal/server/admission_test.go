@@ -45,16 +45,22 @@ func TestWhoProvesNothingStopsNobodyBehindTheSameAddress(t *testing.T) {
 	h.approve(cookie, h.ask("pub-a", "openid").userCode)
 	forged := h.sign("nobody", signInPath, "")
 	junk := map[string]func() reply{
-		"nothing":            func() reply { return h.postJSON("/api/grants/revoke", map[string]any{}) },
-		"a cookie":           func() reply { return h.postJSON(endOthers, map[string]any{}, "Cookie", "countersign.session_token=css_x") },
-		"no token":           func() reply { return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, "x") },
-		"no token, to act":   func() reply { return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, "x") },
-		"a forged signature": func() reply { return h.send(http.MethodPost, signInPath, `{"a":"b"}`, append(jsonBody[:2:2], bitcoinauth.Header, forged)...) },
-		"no passkey":         func() reply { return h.postJSON("/api/auth/sign-in/passkey", map[string]any{"ceremony": "x", "credential": "y"}) },
-		"a form":             func() reply { return h.page("/account/grants/revoke", "", url.Values{}) },
-		"signing out":        func() reply { return h.postJSON("/api/auth/sign-out", map[string]any{}) },
-		"signing out, form":  func() reply { return h.page("/sign-out", "", url.Values{}) },
-		"a code":             func() reply { return h.page("/device", "", url.Values{"code": {"BCDF-GHJK"}}) },
+		"nothing": func() reply { return h.postJSON("/api/grants/revoke", map[string]any{}) },
+		"a cookie": func() reply {
+			return h.postJSON(endOthers, map[string]any{}, "Cookie", "countersign.session_token=css_x")
+		},
+		"no token":         func() reply { return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, "x") },
+		"no token, to act": func() reply { return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, "x") },
+		"a forged signature": func() reply {
+			return h.send(http.MethodPost, signInPath, `{"a":"b"}`, append(jsonBody[:2:2], bitcoinauth.Header, forged)...)
+		},
+		"no passkey": func() reply {
+			return h.postJSON("/api/auth/sign-in/passkey", map[string]any{"ceremony": "x", "credential": "y"})
+		},
+		"a form":            func() reply { return h.page("/account/grants/revoke", "", url.Values{}) },
+		"signing out":       func() reply { return h.postJSON("/api/auth/sign-out", map[string]any{}) },
+		"signing out, form": func() reply { return h.page("/sign-out", "", url.Values{}) },
+		"a code":            func() reply { return h.page("/device", "", url.Values{"code": {"BCDF-GHJK"}}) },
 	}
 	for name, send := range junk {
 		for range 1300 {
@@ -82,7 +88,9 @@ func TestWhoProvesNothingStopsNobodyBehindTheSameAddress(t *testing.T) {
 func TestAnAccountSpendsNothingOfItsNeighbours(t *testing.T) {
 	h := newHouse(t).from(here)
 	alice, mallory := h.signIn("alice"), h.signIn("mallory")
-	changes := func(cookie string) reply { return h.postJSON("/api/passkeys/options", map[string]any{}, "Cookie", cookie) }
+	changes := func(cookie string) reply {
+		return h.postJSON("/api/passkeys/options", map[string]any{}, "Cookie", cookie)
+	}
 	n := 0
 	for changes(mallory).status == http.StatusOK {
 		if n++; n > 5000 {

@@ -185,7 +185,9 @@ func TestA3_SignInsOfANetworkAreLimited(t *testing.T) {
 	h := newHouse(t)
 	passkey := h.registered("alice") // with a session
 	signIn := func(name string) func() reply {
-		return func() reply { return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign(name, signInPath, "")) }
+		return func() reply {
+			return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign(name, signInPath, ""))
+		}
 	}
 	withKey, withPasskey := signIn("alice"), func() reply { return h.passkeySignIn(passkey) }
 	for range 60 {
@@ -257,7 +259,9 @@ func TestA3_ActsOfANetworkAreLimited(t *testing.T) {
 		t.Errorf("it did %d", done)
 	}
 	h.sentFrom(here, act).wantBusy()
-	signed := func() reply { return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, h.sign("alice", ownGrants, "")) }
+	signed := func() reply {
+		return h.send(http.MethodGet, ownGrants, "", bitcoinauth.Header, h.sign("alice", ownGrants, ""))
+	}
 	used := h.number("SELECT count(*) FROM used_once")
 	h.sentFrom(here, signed).wantBusy()
 	h.wantRows("used_once", used)

@@ -3,12 +3,14 @@ package server_test
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 )
 
@@ -176,5 +178,137 @@ func TestT05_WhatIsNoFormEncodingIsNoBasicCredential(t *testing.T) {
 		if !strings.Contains(r.text("error_description"), "cannot be read") {
 			t.Errorf("%s: %s", credentials, r.body)
 		}
+	}
+}
+
+func TestANonceIsAsLongAsItMayBe(t *testing.T) {
+	h := newHouse(t)
+	for length, good := range map[int]bool{255: true, 256: false} {
+		r := h.postForm(codePath, url.Values{"client_id": {"pub-a"}, "nonce": {strings.Repeat("n", length)}})
+		if (r.status == http.StatusOK) != good {
+			t.Errorf("%d characters: %d %s", length, r.status, r.body)
+		}
+	}
+}
+
+// What the operator demanded when the device asked is demanded to the end.
+func TestASignatureThatWasDemandedStaysSo(t *testing.T) {
+	h := newHouse(t, func(s *authz.Settings) { s.SignatureRequired = true })
+	d := h.ask("pub-a", "openid")
+	h.settings.SignatureRequired = false
+	h.restart()
+	cookie := h.signIn("alice")
+	h.open(cookie, d.userCode).wantOK()
+	h.postJSON(approvePath, map[string]any{"userCode": d.userCode}, "Cookie", cookie).wantError(http.StatusForbidden, "access_denied")
+	h.approveSigned("alice", d.userCode)
+}
+
+func TestACodeThatIsOverIsOverForWhoIsNotSignedIn(t *testing.T) {
+	h := newHouse(t)
+	d := h.ask("pub-a", "openid")
+	if r := h.send(http.MethodGet, statusPath+d.userCode, "").wantOK(); r.text("status") != "pending" {
+		t.Errorf("%s", r.body)
+	}
+	h.advance(15 * time.Minute)
+	for _, cookie := range []string{"", h.signIn("alice")} {
+		h.send(http.MethodGet, statusPath+d.userCode, "", "Cookie", cookie).wantError(http.StatusBadRequest, "expired_token")
+	}
+}
+
+// That somebody may be trying to be a client is said of those that have something to
+// prove themselves with.
+func TestTheLogSaysWhichClientDidNotProveItself(t *testing.T) {
+	const line = "client refused: it did not prove itself"
+	wrong := url.Values{"client_secret": {"made up"}}
+	for client, logged := range map[string]int{"conf-a": 1, "member-a": 1, "pub-a": 0, "nobody": 0} {
+		h := newHouse(t)
+		wrong.Set("client_id", client)
+		h.postForm(codePath, wrong)
+		if n := len(h.lines(line)); n != logged {
+			t.Errorf("%s: %d lines", client, n)
+		}
+	}
+}
+
+func TestWhatAClientMayUse(t *testing.T) {
+	const other = "client_credentials"
+	for name, row := range map[string]struct {
+		client authz.Client
+		may    map[string]bool
+	}{
+		"nobody":                         {authz.Client{}, map[string]bool{authz.GrantDevice: true}},
+		"registered without any":         {authz.Client{Registered: true}, map[string]bool{authz.GrantDevice: true, authz.GrantRefresh: true}},
+		"registered for one":             {authz.Client{Registered: true, GrantTypes: []string{other}}, map[string]bool{other: true}},
+		"not registered, and has others": {authz.Client{GrantTypes: []string{authz.GrantRefresh}}, map[string]bool{authz.GrantRefresh: true}},
+	} {
+		for _, grantType := range []string{authz.GrantDevice, authz.GrantRefresh, other, ""} {
+			if got := row.client.Allows(grantType); got != row.may[grantType] {
+				t.Errorf("%s, %q: %v", name, grantType, got)
+			}
+		}
+	}
+}
+
+// golang.org/x/oauth2 sends an empty secret first to find out what a server takes.
+func TestT16_AnEmptySecretIsNoGuess(t *testing.T) {
+	h := newHouse(t)
+	h.from(here)
+	for range 30 {
+		h.postForm(codePath, url.Values{}, "Authorization", basic("conf-a", "")).wantError(http.StatusUnauthorized, "invalid_client")
+	}
+	h.postForm(codePath, url.Values{}, "Authorization", basic("conf-a", confSecret)).wantOK()
+	for range 30 {
+		h.postForm(codePath, url.Values{}, "Authorization", basic("conf-a", "made up"))
+	}
+	if r := h.postForm(codePath, url.Values{}, "Authorization", basic("conf-a", confSecret)); r.status != http.StatusTooManyRequests {
+		t.Errorf("after thirty guesses: %d %s", r.status, r.body)
+	}
+}
+
+func TestAClientsSignatureThatCannotBeReadIsOfNoClient(t *testing.T) {
+	h := newHouse(t)
+	body := `{"client_id":"member-a","scope":"openid"}`
+	for _, token := range []string{"x", h.sign("client", codePath, "{}")} {
+		h.send(http.MethodPost, codePath, body, append(jsonBody, bitcoinauth.Header, token)...).wantError(http.StatusUnauthorized, "invalid_client")
+	}
+}
+
+func TestAGrantThatWasTakenBackIsNotSaidToHaveExpired(t *testing.T) {
+	for _, takenBack := range []bool{true, false} {
+		h := newHouse(t, func(s *authz.Settings) { s.AccessTokenLifetime = time.Minute })
+		d := h.ask("pub-a", "openid")
+		grant := h.approveSigned("alice", d.userCode)
+		want := "expired_token"
+		if takenBack {
+			h.signed("alice", http.MethodPost, "/api/grants/"+grant+"/revoke", `{"aud":"`+testIssuer+`"}`).wantOK()
+			want = "access_denied"
+		}
+		h.advance(2 * time.Minute)
+		h.poll(d).wantError(http.StatusBadRequest, want)
+	}
+}
+
+// Taking back is no report, and only a report counts as one.
+func TestK11_TakingBackReportsNobody(t *testing.T) {
+	h := newHouse(t)
+	for i := range 12 {
+		name := fmt.Sprint("owner ", i)
+		grant := h.approveSigned(name, h.from(fmt.Sprintf("198.51.%d.7", i)).askProved("openid").userCode)
+		h.signed(name, http.MethodPost, "/api/grants/"+grant+"/revoke", `{"aud":"`+testIssuer+`"}`).wantOK()
+	}
+	facts := h.facts("judge", h.askProved("openid").userCode).wantOK().members()
+	if reports, _ := facts["reports"].(map[string]any); reports["client"] != 0.0 && reports["client"] != nil {
+		t.Errorf("%v", reports)
+	}
+	if n := len(h.lines("grant reported: its owner did not mean to allow it")); n != 0 {
+		t.Errorf("the log tells of %d reports", n)
+	}
+}
+
+func TestTheLogSaysWhetherTokensCanBeRenewed(t *testing.T) {
+	for scope, renewed := range map[string]bool{"openid": false, "openid offline_access": true} {
+		h := newHouse(t)
+		h.tokens("pub-a", scope, "alice")
+		h.wantLine("INFO", "tokens issued", "refresh_token", renewed)
 	}
 }
