@@ -107,7 +107,7 @@ func (s *Service) link(ctx context.Context, owner Owner, voucher, identity Ident
 	if err != nil {
 		return Identity{}, err
 	}
-	event.BAPID = identity.BAPID
+	event.BAPID, event.Standing = identity.BAPID, earliest(voucher.FirstHere(), identity.FirstHere())
 	switch err := s.store.LinkIdentity(ctx, identity, voucher.BAPID, event); {
 	case errors.Is(err, ErrNotFound): // the voucher was taken out meanwhile
 		return Identity{}, refuse(VouchRequired, errBadVouch)
@@ -163,11 +163,11 @@ func (s *Service) RemoveIdentity(ctx context.Context, signer Owner, bapID string
 	if bapID == signer.BAPID {
 		return refuse(Forbidden, "an identity does not take itself out: sign with another identity of the account")
 	}
-	event, err := s.newEventOf(signer, EventIdentityRemoved, identity.DisplayName())
+	event, err := s.newWayEvent(ctx, signer, EventIdentityRemoved, identity.DisplayName())
 	if err != nil {
 		return err
 	}
-	event.BAPID = bapID
+	event.BAPID, event.Standing = bapID, earliest(event.Standing, identity.FirstHere())
 	err = s.store.RemoveIdentity(ctx, IdentityRemoval{
 		AccountID: signer.AccountID, BAPID: bapID, Signer: signer.BAPID, At: s.now(), Since: identity.FirstHere(), Network: event.Network, Event: event,
 	})

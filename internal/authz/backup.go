@@ -53,7 +53,7 @@ func (s *Service) SaveBackup(ctx context.Context, owner Owner, bapID, text strin
 		return Backup{}, err
 	}
 	b := Backup{AccountID: owner.AccountID, BAPID: identity.BAPID, Text: text, Size: len(text), UpdatedAt: s.now(), Network: owner.Seen.clean().Network}
-	event, err := s.newEvent(owner, EventBackupSaved)
+	event, err := s.newWayEvent(ctx, owner, EventBackupSaved, "")
 	if err != nil {
 		return Backup{}, err
 	}
@@ -100,7 +100,7 @@ func (s *Service) RemoveBackup(ctx context.Context, owner Owner, bapID string) e
 	if !owner.Signed() {
 		return errOnlySigned
 	}
-	event, err := s.newEvent(owner, EventBackupRemoved)
+	event, err := s.newWayEvent(ctx, owner, EventBackupRemoved, "")
 	if err != nil {
 		return err
 	}

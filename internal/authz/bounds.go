@@ -10,7 +10,8 @@ const (
 	// oldest instead of being refused, which would lock its owner out.
 	SessionsPerAccount = 100
 	// EventsPerAccount is three months of ten events a day; and of ten changes of ways a
-	// day besides, which are more than anybody makes.
+	// day besides, which are more than anybody makes, and as many of these again by who has
+	// been in the account for longest.
 	EventsPerAccount = 1000
 	// DeparturesPerAccount is of identities that were taken out of an account. Those that
 	// came into it first stay: who takes over an account and links and takes out many keys

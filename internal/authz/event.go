@@ -65,6 +65,10 @@ type Event struct {
 	// the method of a sign-in, the name of a passkey or identity, the id of a
 	// session, or one of the Subject constants.
 	Subject string
+	// Standing is, for WayEvents, since when the identity that did it has been in the
+	// account, or the one that was linked or taken out, if that was there before; else zero.
+	// What is done by keys that came later pushes out none of these (decision 0046).
+	Standing time.Time
 }
 
 // newEvent begins an event of something that an owner does now.
@@ -87,10 +91,23 @@ func (s *Service) newEventOf(owner Owner, kind EventKind, subject string) (Event
 	return e, err
 }
 
+// newWayEvent begins an event of a way that the owner adds or takes out.
+//
+//	NotFound: the owner's identity was taken out of the account meanwhile
+func (s *Service) newWayEvent(ctx context.Context, owner Owner, kind EventKind, subject string) (Event, error) {
+	e, err := s.newEventOf(owner, kind, subject)
+	if err != nil {
+		return Event{}, err
+	}
+	by, err := s.Identity(ctx, owner, owner.BAPID)
+	e.Standing = by.FirstHere()
+	return e, err
+}
+
 // Events returns a page of what happened to the owner's account, newest first, and
 // the cursor of the next page, empty where there is none; what is older than 90 days, or
 // than the newest EventsPerAccount, is gone; of those that tell of ways, what is older
-// than as many of them.
+// than as many of them and was done by a key that came later than those of as many.
 //
 //	InvalidRequest: the cursor is not one of this list
 func (s *Service) Events(ctx context.Context, owner Owner, cursor string, limit int) (list []Event, next string, err error) {

@@ -49,7 +49,7 @@ func (s *Service) RemovePasskey(ctx context.Context, owner Owner, id string) err
 	if err != nil {
 		return notFound(err, noSuchPasskey)
 	}
-	event, err := s.newEventOf(owner, EventPasskeyRemoved, p.Name)
+	event, err := s.newWayEvent(ctx, owner, EventPasskeyRemoved, p.Name)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequ
 	if err != nil {
 		return Passkey{}, err
 	}
-	event.BAPID = p.BAPID
+	event.BAPID, event.Standing = p.BAPID, identity.FirstHere()
 	switch err := s.store.AddPasskey(ctx, p, maxPasskeys, event); {
 	case errors.Is(err, ErrExists):
 		return Passkey{}, errPasskeyExists

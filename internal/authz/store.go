@@ -13,7 +13,8 @@ import (
 // Strings are kept byte for byte (no case folding, no truncation), if they are
 // UTF-8 without a NUL; nothing is found by others. Times are kept to the
 // millisecond. An Event is stored in the transaction of what it tells of, and only when that happened; of an account's events the newest
-// EventsPerAccount are kept, and of its WayEvents the newest EventsPerAccount. Where there are more of something than are kept, an
+// EventsPerAccount are kept, and of its WayEvents the newest EventsPerAccount and those
+// EventsPerAccount with the earliest Standing, the newest of equal ones. Where there are more of something than are kept, an
 // operation forgets at most ForgottenAtOnce. Servers that do it to one account at
 // the same moment do not see each other: each further one may leave or let in one
 // more for each operation that is under way there.

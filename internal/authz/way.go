@@ -126,6 +126,13 @@ func (s *Service) newsOf(ctx context.Context, n Owner) (News, error) {
 	return News{all, departures}, nil
 }
 
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 func latest(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

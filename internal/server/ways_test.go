@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -381,6 +382,28 @@ func TestNewsIsNotEndedWithASession(t *testing.T) {
 	}
 }
 
+// allEvents are the kinds of an account's events, newest first.
+func (h *house) allEvents(cookie string) (told []string) {
+	h.t.Helper()
+	for next := "/api/events"; next != ""; {
+		var page struct {
+			Events []struct{ Kind string }
+			Next   string
+		}
+		r := h.send(http.MethodGet, next, "", "Cookie", cookie).wantOK()
+		if err := json.Unmarshal([]byte(r.body), &page); err != nil {
+			h.t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			told = append(told, e.Kind)
+		}
+		if next = ""; page.Next != "" {
+			next = "/api/events?cursor=" + page.Next
+		}
+	}
+	return told
+}
+
 // A session alone makes events that cost nothing, until those of ways are gone.
 func TestCheapEventsPushOutNoEventOfAWay(t *testing.T) {
 	inFull(t)
@@ -392,23 +415,7 @@ func TestCheapEventsPushOutNoEventOfAWay(t *testing.T) {
 		h.postJSON("/api/grants/revoke", map[string]any{}, "Cookie", cookie).wantOK()
 		h.advance(3 * time.Second)
 	}
-	var told []string
-	for next := "/api/events"; next != ""; {
-		var page struct {
-			Events []struct{ Kind string }
-			Next   string
-		}
-		r := h.send(http.MethodGet, next, "", "Cookie", cookie).wantOK()
-		if err := json.Unmarshal([]byte(r.body), &page); err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range page.Events {
-			told = append(told, e.Kind)
-		}
-		if next = ""; page.Next != "" {
-			next = "/api/events?cursor=" + page.Next
-		}
-	}
+	told := h.allEvents(cookie)
 	if len(told) != authz.EventsPerAccount+1 || told[len(told)-1] != string(authz.EventIdentityLinked) {
 		t.Errorf("%d events, the oldest %s", len(told), told[len(told)-1])
 	}
@@ -627,5 +634,40 @@ func TestAnOwnerWhoseKeyWasTakenOutIsToldSoInTheNextAccount(t *testing.T) {
 	h.advance(15 * 24 * time.Hour)
 	if got := signIn("alice").takenOut(); len(got) != 0 {
 		t.Errorf("after two weeks still %q", got)
+	}
+}
+
+// A key that came later saves its backup and removes it, and links and takes out keys
+// of its own, until what it did to the owner's would be gone.
+func TestNothingThatALaterKeyDoesPushesOutWhatTellsOfAnEarlierOne(t *testing.T) {
+	inFull(t)
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	h.advance(time.Minute)
+	h.link(cookie, "mallory", "alice").wantOK()
+	h.removeIdentity("alice", "mallory").wantOK()
+	thief := h.signIn("mallory")
+	h.link(thief, "alice", "mallory").wantOK()
+	text, body := bep(t, "mallory"), `{"aud":"`+testIssuer+`"}`
+	for n := range authz.EventsPerAccount/3 + 50 { // three events each
+		h.advance(time.Second)
+		if n%2 == 0 {
+			h.saveBackup("mallory", text).wantOK()
+			h.signed("mallory", http.MethodPost, backupPath+"/remove", body).wantOK()
+			continue
+		}
+		helper := "helper-" + strconv.Itoa(n)
+		h.link(thief, helper, "mallory").wantOK()
+		h.saveBackup(helper, text).wantOK()
+		h.signed(helper, http.MethodPost, backupPath+"/remove", `{"aud":"`+testIssuer+`","bapId":"`+bapIDOf(t, helper)+`"}`).wantOK()
+		h.removeIdentity(helper, "mallory").wantOK()
+	}
+	r := h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign("alice", signInPath, ""))
+	if by := r.takenOut(); !slices.Contains(r.news(), "identity mallory") || !slices.Equal(by, []string{bapIDOf(t, "mallory")}) {
+		t.Errorf("told %q, taken out by %q", r.news(), by)
+	}
+	told := h.allEvents(cookieOf(r))
+	if !slices.Equal(told[len(told)-3:], []string{"identity-linked", "identity-removed", "identity-linked"}) || !strings.HasPrefix(told[len(told)-4], "backup") {
+		t.Errorf("%d events, the oldest %v", len(told), told[len(told)-9:])
 	}
 }

@@ -69,15 +69,15 @@ func (s *Store) Identities(ctx context.Context, accountID string) ([]authz.Ident
 // The voucher is locked, so that it is removed before or afterwards.
 var linkIdentity = `
 WITH voucher AS (
-	SELECT FROM identities WHERE bap_id = $20 AND account_id = $13 FOR KEY SHARE
+	SELECT FROM identities WHERE bap_id = $21 AND account_id = $14 FOR KEY SHARE
 ), known AS (
-	SELECT EXISTS (SELECT FROM identities WHERE bap_id = $12) AS taken, (SELECT count(*) FROM identities WHERE account_id = $13) AS has
+	SELECT EXISTS (SELECT FROM identities WHERE bap_id = $13) AS taken, (SELECT count(*) FROM identities WHERE account_id = $14) AS has
 ), linked AS (
 	INSERT INTO identities (` + identityColumns + `)
-	SELECT $12, $13, $14, $15, $16, $17, $18, $19 FROM voucher, known WHERE has < $21
+	SELECT $13, $14, $15, $16, $17, $18, $19, $20 FROM voucher, known WHERE has < $22
 	ON CONFLICT DO NOTHING RETURNING bap_id
 ), ` + tell(1, "linked") + `
-SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $21 AND NOT taken FROM known`
+SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $22 AND NOT taken FROM known`
 
 // LinkIdentity implements authz.AccountStore. Those of one server take turns and
 // count each other; the account is not locked, on which other servers' groups would wait.
@@ -158,5 +158,5 @@ func (s *Store) Departures(ctx context.Context, bapID string) ([]authz.Departure
 
 // SetProfile implements authz.AccountStore.
 func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $13 WHERE bap_id = $12 RETURNING bap_id`, bapID, toJSON(p))
+	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $14 WHERE bap_id = $13 RETURNING bap_id`, bapID, toJSON(p))
 }

@@ -12,13 +12,13 @@ import (
 // the one whose backup it is, and the one that signed.
 const (
 	saveBackup = `WITH there AS (
-	SELECT bap_id FROM identities WHERE bap_id IN ($12, $17) AND account_id = $13 ORDER BY bap_id FOR KEY SHARE
+	SELECT bap_id FROM identities WHERE bap_id IN ($13, $18) AND account_id = $14 ORDER BY bap_id FOR KEY SHARE
 )
 INSERT INTO backups (bap_id, account_id, text, updated_at, network)
-SELECT bap_id, $13, $14, $15, $16 FROM there WHERE bap_id = $12 AND EXISTS (SELECT FROM there WHERE bap_id = $17)
-ON CONFLICT (bap_id) DO UPDATE SET text = $14, updated_at = $15, network = $16 RETURNING bap_id`
-	removeBackup = `WITH signer AS (SELECT FROM identities WHERE bap_id = $14 AND account_id = $13 FOR KEY SHARE)
-DELETE FROM backups WHERE bap_id = $12 AND account_id = $13 AND EXISTS (SELECT FROM signer) RETURNING bap_id`
+SELECT bap_id, $14, $15, $16, $17 FROM there WHERE bap_id = $13 AND EXISTS (SELECT FROM there WHERE bap_id = $18)
+ON CONFLICT (bap_id) DO UPDATE SET text = $15, updated_at = $16, network = $17 RETURNING bap_id`
+	removeBackup = `WITH signer AS (SELECT FROM identities WHERE bap_id = $15 AND account_id = $14 FOR KEY SHARE)
+DELETE FROM backups WHERE bap_id = $13 AND account_id = $14 AND EXISTS (SELECT FROM signer) RETURNING bap_id`
 )
 
 // SaveBackup implements authz.BackupStore.

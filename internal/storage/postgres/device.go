@@ -137,10 +137,10 @@ const livingGrants = `SELECT count(*) FROM grants WHERE account_id = $2 AND revo
 // there are too many.
 var approveRequest = `
 WITH identity AS (
-	SELECT FROM identities WHERE bap_id = $21 AND account_id = $2 FOR KEY SHARE
+	SELECT FROM identities WHERE bap_id = $22 AND account_id = $2 FOR KEY SHARE
 ), passkey AS (
-	SELECT FROM passkeys WHERE id = $35 AND account_id = $2 FOR KEY SHARE
-), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($35 = '' OR EXISTS (SELECT FROM passkey))` +
+	SELECT FROM passkeys WHERE id = $36 AND account_id = $2 FOR KEY SHARE
+), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($36 = '' OR EXISTS (SELECT FROM passkey))` +
 	fmt.Sprintf(` AND (`+livingGrants+`) < %d`, authz.LivingGrants) + decisionTold + fmt.Sprintf(`, over AS (
 	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
 		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT %d OFFSET %d
@@ -149,7 +149,7 @@ WITH identity AS (
 	DELETE FROM refresh_tokens USING over WHERE grant_id = over.id
 )`, authz.ForgottenAtOnce, authz.GrantsPerAccount-1) + `, granted AS (
 	INSERT INTO grants (` + grantColumns + `, receipt)
-	SELECT $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36 FROM decided
+	SELECT $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37 FROM decided
 )
 SELECT device_code FROM decided`
 
@@ -186,7 +186,7 @@ func decidable(r authz.DeviceRequest, a authz.Approval) bool {
 }
 
 var denyRequest = `
-WITH ` + decision + decisionTold + `, ` + report("$2", "$4", "$17", "$18::text", "decided") + `
+WITH ` + decision + decisionTold + `, ` + report("$2", "$4", "$18", "$19::text", "decided") + `
 SELECT device_code FROM decided`
 
 // DenyDeviceRequest implements authz.DeviceStore.

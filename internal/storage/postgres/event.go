@@ -10,11 +10,11 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-const eventColumns = `id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject`
+const eventColumns = `id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing`
 
 func eventArgs(e authz.Event) []any {
 	return []any{
-		e.ID, e.AccountID, keptTime(e.At), string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject,
+		e.ID, e.AccountID, keptTime(e.At), string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, keptTime(e.Standing),
 	}
 }
 
@@ -23,23 +23,30 @@ const wayEvents = `('identity-linked', 'identity-removed', 'passkey-added', 'pas
 
 // tell is the part of a statement that stores an event if there are rows of another
 // part, and forgets the account's oldest: of what the newest leave over what tells of no
-// way, and of ways what their newest leave over. Those that somebody else forgets at this
+// way, and of ways what their newest leave over and those of the earliest standing. Those that somebody else forgets at this
 // moment are left to them. Arrays make PostgreSQL look each up by its key, where it
 // would otherwise join them to all others of the account. The event's parameters begin with $first.
 func tell(first int, from string) string {
 	p := func(i int) string { return fmt.Sprintf("$%d", first+i) }
 	return fmt.Sprintf(`told AS (
-	INSERT INTO events (`+eventColumns+`) SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM (SELECT FROM %s LIMIT 1) AS once
+	INSERT INTO events (`+eventColumns+`) SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM (SELECT FROM %s LIMIT 1) AS once
 ), forgotten AS (
 	DELETE FROM events WHERE seq = ANY (ARRAY (SELECT seq FROM events WHERE seq = ANY (ARRAY ((
 		SELECT seq FROM (
-			SELECT seq, kind FROM events WHERE account_id = %[2]s AND EXISTS (SELECT FROM %[12]s) ORDER BY at DESC, seq DESC OFFSET %[14]d
-		) AS left_over WHERE kind NOT IN `+wayEvents+` LIMIT %[13]d
+			SELECT seq, kind FROM events WHERE account_id = %[2]s AND EXISTS (SELECT FROM %[13]s) ORDER BY at DESC, seq DESC OFFSET %[15]d
+		) AS left_over WHERE kind NOT IN `+wayEvents+` LIMIT %[14]d
 	) UNION ALL (
-		SELECT seq FROM events WHERE account_id = %[2]s AND kind IN `+wayEvents+` AND %[4]s IN `+wayEvents+` AND EXISTS (SELECT FROM %[12]s)
-		ORDER BY at DESC, seq DESC LIMIT %[13]d OFFSET %[14]d
+		SELECT seq FROM (
+			SELECT seq FROM events WHERE account_id = %[2]s AND kind IN `+wayEvents+` AND %[4]s IN `+wayEvents+` AND EXISTS (SELECT FROM %[13]s)
+			ORDER BY at DESC, seq DESC OFFSET %[15]d
+		) AS older WHERE seq <> ALL (ARRAY (
+			SELECT seq FROM (
+				SELECT seq, standing, at FROM events WHERE account_id = %[2]s AND kind IN `+wayEvents+`
+				UNION ALL SELECT 9223372036854775807, %[12]s::bigint, %[3]s::bigint -- the new one
+			) AS standing ORDER BY standing, at DESC, seq DESC LIMIT %[15]d + 1
+		)) LIMIT %[14]d
 	))) FOR UPDATE SKIP LOCKED))
-)`, p(0), p(1), p(2), p(3), p(4), p(5), p(6), p(7), p(8), p(9), p(10), from, authz.ForgottenAtOnce, authz.EventsPerAccount-1)
+)`, p(0), p(1), p(2), p(3), p(4), p(5), p(6), p(7), p(8), p(9), p(10), p(11), from, authz.ForgottenAtOnce, authz.EventsPerAccount-1)
 }
 
 // tellOnce stores an event, in a transaction of several steps.
@@ -64,7 +71,7 @@ func (s *Store) mustChangeAndTell(ctx context.Context, operation string, e authz
 // Events implements authz.EventStore.
 func (s *Store) Events(ctx context.Context, accountID string, after authz.Position, limit int) ([]authz.Event, error) {
 	return list(ctx, s, "listing events", func(row pgx.CollectableRow) (e authz.Event, err error) {
-		err = row.Scan(&e.ID, &e.AccountID, toTime{&e.At}, (*string)(&e.Kind), &e.BAPID, &e.ClientID, &e.GrantID, &e.ACR, &e.Network, &e.UserAgent, &e.Subject)
+		err = row.Scan(&e.ID, &e.AccountID, toTime{&e.At}, (*string)(&e.Kind), &e.BAPID, &e.ClientID, &e.GrantID, &e.ACR, &e.Network, &e.UserAgent, &e.Subject, toTime{&e.Standing})
 		return e, err
 	}, `SELECT `+eventColumns+` FROM events WHERE account_id = $1 AND at <= $2
 			AND (at < $2 OR seq < COALESCE((SELECT seq FROM events WHERE account_id = $1 AND at = $2 AND id = $3), $4))

@@ -70,7 +70,7 @@ WITH known AS (
 	SELECT id, revoked_at FROM grants WHERE id = $1 FOR NO KEY UPDATE
 ), revoked AS (
 	UPDATE grants SET revoked_at = $2 FROM known WHERE grants.id = known.id AND known.revoked_at = 0 RETURNING grants.id
-), ` + tell(3, "revoked") + `, ` + report("$14", "$2", "$15", "$16::text", "known") + `
+), ` + tell(3, "revoked") + `, ` + report("$15", "$2", "$16", "$17::text", "known") + `
 SELECT FROM known`
 
 // RevokeGrant implements authz.GrantStore.
@@ -82,7 +82,7 @@ func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 // RevokeGrants implements authz.GrantStore.
 func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (int, error) {
 	return s.changeAndTell(ctx, "revoking grants", e,
-		`UPDATE grants SET revoked_at = $13 WHERE account_id = $12 AND revoked_at = 0 AND expires_at > $13 RETURNING id`, accountID, keptTime(now))
+		`UPDATE grants SET revoked_at = $14 WHERE account_id = $13 AND revoked_at = 0 AND expires_at > $14 RETURNING id`, accountID, keptTime(now))
 }
 
 // Receipt implements authz.GrantStore.

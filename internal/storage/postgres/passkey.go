@@ -20,15 +20,15 @@ const (
 // The identity is locked, so that it is removed before, or afterwards with the passkey.
 var addPasskey = `
 WITH identity AS (
-	SELECT FROM identities WHERE bap_id = $14 AND account_id = $13 FOR KEY SHARE
+	SELECT FROM identities WHERE bap_id = $15 AND account_id = $14 FOR KEY SHARE
 ), known AS (
-	SELECT EXISTS (SELECT FROM passkeys WHERE id = $12) AS taken, (SELECT count(*) FROM passkeys WHERE account_id = $13) AS has
+	SELECT EXISTS (SELECT FROM passkeys WHERE id = $13) AS taken, (SELECT count(*) FROM passkeys WHERE account_id = $14) AS has
 ), added AS (
 	INSERT INTO passkeys (` + passkeyColumns + `)
-	SELECT $12, $13, $14, $15, $16, $17, $18, $19, $20, $21 FROM identity, known WHERE has < $22
+	SELECT $13, $14, $15, $16, $17, $18, $19, $20, $21, $22 FROM identity, known WHERE has < $23
 	ON CONFLICT DO NOTHING RETURNING id
 ), ` + tell(1, "added") + `
-SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $22 AND NOT taken FROM known`
+SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $23 AND NOT taken FROM known`
 
 // AddPasskey implements authz.PasskeyStore. The account is locked, so that those
 // who add to it count one after the other.

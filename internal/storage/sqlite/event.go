@@ -18,15 +18,16 @@ const (
 		SELECT seq FROM (SELECT seq, kind FROM events WHERE account_id = ?1 ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?3)
 		WHERE kind NOT IN ` + wayEvents + ` LIMIT ?2)`
 	forgetWayEvents = `DELETE FROM events WHERE seq IN (
-		SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + wayEvents + ` ORDER BY at DESC, seq DESC LIMIT ?2 OFFSET ?3)`
+		SELECT seq FROM (SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + wayEvents + ` ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?3)
+		WHERE seq NOT IN (SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + wayEvents + ` ORDER BY standing, at DESC, seq DESC LIMIT ?3) LIMIT ?2)`
 )
 
 // insertEvent stores an event in the transaction of what it tells of, and forgets
 // the account's oldest.
 func insertEvent(c *sqlite.Conn, e authz.Event) error {
-	_, err := exec(c, `INSERT INTO events (id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.ID, e.AccountID, e.At, string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject)
+	_, err := exec(c, `INSERT INTO events (id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.ID, e.AccountID, e.At, string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, e.Standing)
 	if err != nil {
 		return err
 	}
@@ -49,9 +50,9 @@ func (s *Store) Events(ctx context.Context, accountID string, after authz.Positi
 			all = append(all, authz.Event{
 				AccountID: accountID, ID: r.ColumnText(0), At: columnTime(r, 1), Kind: authz.EventKind(r.ColumnText(2)),
 				BAPID: r.ColumnText(3), ClientID: r.ColumnText(4), GrantID: r.ColumnText(5), ACR: r.ColumnText(6),
-				Network: r.ColumnText(7), UserAgent: r.ColumnText(8), Subject: r.ColumnText(9),
+				Network: r.ColumnText(7), UserAgent: r.ColumnText(8), Subject: r.ColumnText(9), Standing: columnTime(r, 10),
 			})
-		}, `SELECT id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject
+		}, `SELECT id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing
 			FROM events WHERE account_id = ?1 AND at <= ?2
 				AND (at < ?2 OR seq < ifnull((SELECT seq FROM events WHERE account_id = ?1 AND at = ?2 AND id = ?3), ?4))
 			ORDER BY at DESC, seq DESC LIMIT ?5`, accountID, upTo(after), after.ID, int64(math.MaxInt64), limit)

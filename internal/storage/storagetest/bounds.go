@@ -87,6 +87,39 @@ var boundCases = []testCase{
 		cheap = happen(10, authz.EventSignedIn, 10000)
 		want(more[60:], cheap)
 	}},
+	{"events of ways by who came later push out none by who was there before", func(b *bench) {
+		a, i := b.account()
+		happen := func(n int, kind authz.EventKind, from, standing int) (made []authz.Event) {
+			made = make([]authz.Event, n)
+			for k := range made {
+				made[k] = b.event(a.ID)
+				made[k].Kind, made[k].At, made[k].Standing = kind, at(from+k), at(standing)
+			}
+			for _, e := range made {
+				b.ok(b.store.SetProfile(b.Context(), i.BAPID, i.Profile, e))
+			}
+			return made
+		}
+		want := func(kept ...[]authz.Event) {
+			b.Helper()
+			got, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 4*authz.EventsPerAccount)
+			b.ok(err)
+			want := slices.Concat(kept...)
+			slices.Reverse(want)
+			b.same(got, want)
+		}
+		const most = authz.EventsPerAccount
+		before := happen(3, authz.EventIdentityLinked, 0, 5)
+		later := happen(2*most+20, authz.EventBackupSaved, 10, 6)
+		want(before, later[most+20:])
+		// Those by who was there before push out each other, and the others.
+		owners := happen(most-1, authz.EventPasskeyAdded, 5000, 5)
+		want(before[2:], later[len(later)-1:], owners)
+		latest := happen(1, authz.EventIdentityRemoved, 9000, 5)
+		want(owners, latest)
+		latest = append(latest, happen(2, authz.EventIdentityRemoved, 9001, 7)...)
+		want(owners, latest)
+	}},
 	{"what did not happen forgets no event", func(b *bench) {
 		a, i := b.account()
 		events := make([]authz.Event, authz.EventsPerAccount)

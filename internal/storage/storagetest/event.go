@@ -12,7 +12,7 @@ func (b *bench) event(accountID string) authz.Event {
 	return authz.Event{
 		ID: b.word("event"), AccountID: accountID, At: at(b.drawn), Kind: authz.EventApproved, BAPID: b.word("bap"),
 		ClientID: b.word("client"), GrantID: b.word("grant"), ACR: authz.ACRPasskey,
-		Network: "2001:db8::/48", UserAgent: b.word("agent"), Subject: b.word("subject"),
+		Network: "2001:db8::/48", UserAgent: b.word("agent"), Subject: b.word("subject"), Standing: at(1),
 	}
 }
 
