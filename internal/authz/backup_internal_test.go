@@ -64,7 +64,7 @@ func TestWhatABackupLooksLikeAtItsBounds(t *testing.T) {
 	whole := cipher(60)
 	const xprv = "9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi"
 	for text, want := range map[string]string{
-		"": reasonMissing, "====": reasonNotBackup, cipher(leastBackup): "", cipher(leastBackup - 1): reasonNotBackup,
+		"": reasonMissing, "====": reasonNotBackup, "cGxhaW4gdGV4dC4": reasonEncoded, "cGxhaW4\ngdGV4dC4=": reasonEncoded, "cGxhaW4gdGV4dC4=": reasonEncoded, cipher(leastBackup): "", cipher(leastBackup - 1): reasonNotBackup,
 		cipher(maxBackupText / 4 * 3): "", cipher(maxBackupText/4*3 + 1): reasonTooLarge,
 		whole: "", whole[:40] + "\n" + whole[40:]: reasonNotBackup, whole[:40] + "\r" + whole[40:]: reasonNotBackup, "null": reasonNotBackup,
 		`"` + whole + `"`: reasonJSON, `["`: reasonJSON, base64.StdEncoding.EncodeToString([]byte(" {} ")): reasonJSON,

@@ -62,10 +62,7 @@ func siteGuesses(pending, shortest int) int {
 	for i := shortest; i <= lengthFor(pending); i++ {
 		density = max(density, float64(min(pending, codeLengths[i].most))/codeLengths[i].space())
 	}
-	if density == 0 {
-		return mostSiteGuesses
-	}
-	budget := hitsAYear / (windowsAYear * density)
+	budget := hitsAYear / (windowsAYear * density) // without end where nothing is pending
 	return int(min(max(budget, leastSiteGuesses), mostSiteGuesses))
 }
 

@@ -226,10 +226,13 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 	alice, bob := h.signIn("alice"), h.signIn("bob")
 	opened, fresh, fast := h.ask("pub-a", "openid"), h.ask("pub-a", "openid"), h.ask("pub-a", "openid")
 	h.open(alice, opened.userCode).wantOK()
-	if n := h.guess(20); n != 14 {
+	if n := h.guess(1); n != 1 || strings.Contains(h.log.String(), "used up the site's budget") {
+		t.Fatalf("one wrong code: %d were looked up", n)
+	}
+	if n := h.guess(20); n != 13 {
 		t.Fatalf("%d wrong codes of nobody in particular were looked up", n)
 	}
-	for _, code := range []string{fresh.userCode, wrong(1)} { // right and wrong look the same
+	for _, code := range []string{fresh.userCode, wrong(1), opened.userCode} { // right and wrong look the same, and so does another's
 		r := h.open(bob, code)
 		r.wantError(http.StatusTooManyRequests, "temporarily_unavailable")
 		if r.header.Get("Retry-After") != "900" || !strings.Contains(r.text("error_description"), "countersign approve") {
