@@ -487,6 +487,11 @@ func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (st
 	switch {
 	case try.spent() && !asker.proved && !mine:
 		return "", DeviceRequest{}, errProofRequired
+	case missed && asker.opened != "" && asker.opened == code: // it was swept meanwhile
+		if err := s.failedAlike(ctx, asker); err != nil {
+			return "", DeviceRequest{}, err
+		}
+		return "", DeviceRequest{}, errNoSuchCode
 	case missed:
 		if err := s.failed(ctx, try); err != nil {
 			return "", DeviceRequest{}, err

@@ -2,6 +2,9 @@ package authz
 
 import (
 	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,6 +31,7 @@ const (
 // tiers have different names.
 const (
 	guessAccountTag = "account:"
+	guessSignedTag  = "signed:" // of an account, with its key: a stolen session spends nothing of it
 	guessNetworkTag = "network:"
 	guessSite       = "site"
 )
@@ -85,6 +89,9 @@ type Asker struct {
 	// proved: a key of the account has signed this very code, by ProveCode or by
 	// signing the request that carries it.
 	proved bool
+	// opened is the code of a request that the asker has opened and comes back to, by
+	// Returning; or empty.
+	opened string
 }
 
 // Asker is the owner who tries a code.
@@ -99,11 +106,19 @@ type counted struct {
 	share int // how many of the site's budget
 }
 
+// account is the name of an asker's account.
+func (a Asker) account() string {
+	if a.proved {
+		return guessSignedTag + a.AccountID
+	}
+	return guessAccountTag + a.AccountID
+}
+
 // counted are what an asker's failures are counted against, besides the site.
 func (a Asker) counted(budget int) []counted {
 	var all []counted
 	if a.AccountID != "" {
-		all = append(all, counted{guessAccountTag + a.AccountID, accountGuesses, accountGuesses})
+		all = append(all, counted{a.account(), accountGuesses, accountGuesses})
 	}
 	if a.From.own() {
 		narrow, wide := a.From.blocks()
@@ -143,6 +158,9 @@ func (t try) siteSpent() bool { return t.site >= t.budget }
 //
 //	TooManyGuesses
 func (s *Service) mayTry(ctx context.Context, a Asker) (try, error) {
+	if err := s.countOwed(ctx); err != nil {
+		return try{}, err
+	}
 	now := s.now()
 	t := try{window: now.Truncate(guessWindow), budget: s.siteBudget(now)}
 	all := a.counted(t.budget)
@@ -170,7 +188,7 @@ func (s *Service) mayTry(ctx context.Context, a Asker) (try, error) {
 
 // failed counts a failure. Success never resets a counter.
 func (s *Service) failed(ctx context.Context, t try) error {
-	if err := s.store.CountGuesses(ctx, t.names, t.window); err != nil {
+	if err := s.count(ctx, failure{t.names, t.window}); err != nil {
 		return err
 	}
 	if !t.hadShare {
@@ -188,7 +206,75 @@ func (s *Service) failedAlike(ctx context.Context, a Asker) error {
 	for i := range names {
 		names[i] = "no failure:" + names[i]
 	}
-	return s.store.CountGuesses(ctx, names, s.now().Truncate(guessWindow))
+	return s.count(ctx, failure{names, s.now().Truncate(guessWindow)})
+}
+
+// failure is one that is to be counted.
+type failure struct {
+	names  []string
+	window time.Time
+}
+
+// owed are failures that could not be counted. Until they are no code is looked up here:
+// a database that cannot be written must not make guesses free. There are no more of them
+// than tries that were under way when the first was not counted.
+type owed struct {
+	mu       sync.Mutex
+	failures []failure   // guarded by mu
+	counting atomic.Bool // somebody stores them
+}
+
+func (o *owed) add(f failure) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failures = append(o.failures, f)
+}
+
+// first is the one that is owed for longest.
+func (o *owed) first() (f failure, there bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.failures) == 0 {
+		return failure{}, false
+	}
+	return o.failures[0], true
+}
+
+func (o *owed) counted() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failures = o.failures[1:]
+}
+
+// count stores a failure, also for an asker who has hung up: a right code is answered
+// sooner than a wrong one, so that they know by then.
+func (s *Service) count(ctx context.Context, f failure) error {
+	err := s.store.CountGuesses(context.WithoutCancel(ctx), f.names, f.window)
+	if err != nil {
+		s.owed.add(f)
+	}
+	return err
+}
+
+// countOwed stores what could not be counted. While one caller does no other is let
+// through, nor waits: a database that is away would be waited for by each in turn.
+//
+//	ErrUnreachable
+func (s *Service) countOwed(ctx context.Context) error {
+	if _, any := s.owed.first(); !any {
+		return nil
+	}
+	if !s.owed.counting.CompareAndSwap(false, true) {
+		return fmt.Errorf("wrong codes are not counted yet: %w", ErrUnreachable)
+	}
+	defer s.owed.counting.Store(false)
+	for f, more := s.owed.first(); more; f, more = s.owed.first() {
+		if err := s.store.CountGuesses(context.WithoutCancel(ctx), f.names, f.window); err != nil {
+			return err
+		}
+		s.owed.counted()
+	}
+	return nil
 }
 
 // noteSpent tells the operator once a window that the budget is used up.
@@ -221,7 +307,7 @@ var (
 func (a Asker) turns() []string {
 	var names []string
 	if a.AccountID != "" {
-		names = append(names, guessAccountTag+a.AccountID)
+		names = append(names, a.account())
 	}
 	if a.From.own() {
 		_, wide := a.From.blocks()

@@ -78,6 +78,7 @@ type Service struct {
 	drawn     codesDrawn
 	shunned   shunned
 	turns     *turns
+	owed      owed
 	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 	sharedIn  atomic.Int64 // the same of a network's share of it
 

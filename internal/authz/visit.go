@@ -64,6 +64,16 @@ func (s *Service) VisitCode(id string) (code, opener string, err error) {
 	return code, opener, nil
 }
 
+// Returning returns the asker as one who comes back to a request, if a visit says that
+// its owner has opened it. That it is gone is no guess then: who has such a visit had the
+// right code.
+func (s *Service) Returning(owner Owner, asker Asker, visit string) Asker {
+	if code, opener, err := s.VisitCode(visit); err == nil && opener == owner.AccountID {
+		asker.opened = code
+	}
+	return asker
+}
+
 var errNotACode = refuse(NotACode, "that is not a code: enter the letters that your device shows")
 
 // FormToken is what each form of a signed-in page carries: bound to the session,

@@ -139,7 +139,7 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if visit, err = s.authz.OpenReview(r.Context(), who, asker, code); err != nil {
+		if visit, err = s.authz.OpenReview(r.Context(), who, s.authz.Returning(who, asker, visit), code); err != nil {
 			return s.notOpened(w, r, code, err)
 		}
 	}

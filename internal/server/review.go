@@ -30,7 +30,7 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	if opener != who.AccountID {
 		return s.proceedPage(w, r, who, visit, code)
 	}
-	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.asker(r, who), code)
+	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.authz.Returning(who, s.asker(r, who), visit), code)
 	switch {
 	case errors.Is(err, authz.AlreadyDecided): // by this very person: somebody else's is foreign
 		reason := ""
