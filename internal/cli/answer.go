@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -80,6 +81,26 @@ func printable(s string) string {
 	}
 	return string(out)
 }
+
+// plainWord is a text that is the same word to every shell.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
+
+// shellWord is a text that came from elsewhere as one word of a command that people
+// copy: no shell finds a second command in it. It stands behind a flag or is a path: to
+// a command that takes it alone it could be a flag, so what does is held to its form.
+func shellWord(s string) string {
+	if s = printable(s); plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// What stands alone in commands that people copy: a grant's id, which is made as
+// Countersign's ids are, and a code, which another server may make in other letters.
+var (
+	anID  = regexp.MustCompile(`^[a-z2-7]{26}$`)
+	aCode = regexp.MustCompile(`^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$`)
+)
 
 // printableJSON is JSON on one line, with what is hidden written as escapes.
 func printableJSON(raw []byte) (string, error) {

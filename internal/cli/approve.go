@@ -352,7 +352,10 @@ func (f facts) sign(ctx context.Context, env *Env, c *owner, match string) error
 	if s, err := receipt.ParseStatement(f.Statement); err != nil || done.GrantID != s.Nonce {
 		return unexpected("it does not say that this was approved")
 	}
-	fmt.Fprintf(env.Stderr, "Approved. Go back to your device.\nTo take it back: countersign grants revoke %s\n", printable(done.GrantID))
+	fmt.Fprintln(env.Stderr, "Approved. Go back to your device.")
+	if anID.MatchString(done.GrantID) {
+		fmt.Fprintf(env.Stderr, "To take it back: countersign grants revoke %s\n", done.GrantID)
+	}
 	return nil
 }
 

@@ -72,7 +72,7 @@ func report(env *Env, err error, asJSON bool) ExitCode {
 	}
 	fmt.Fprintf(env.Stderr, "countersign: %s\n", printable(f.Error()))
 	if f.Next != "" {
-		fmt.Fprintln(env.Stderr, f.Next+".")
+		fmt.Fprintln(env.Stderr, printable(f.Next)+".")
 	}
 	return f.Code
 }

@@ -88,7 +88,7 @@ func (c *owner) listGrants(ctx context.Context, cursor string, asJSON bool) erro
 		return err
 	}
 	if answer.Next != "" {
-		fmt.Fprintf(env.Stderr, "There are older ones: countersign grants list --cursor %s\n", printable(answer.Next))
+		fmt.Fprintf(env.Stderr, "There are older ones: countersign grants list --cursor %s\n", shellWord(answer.Next))
 	}
 	return nil
 }
@@ -205,7 +205,11 @@ granted: receipt show fetches the receipts of grants alone. - reads standard inp
 			fmt.Fprintf(env.Stdout, "The receipt is good: %d checks passed.\n", len(v.Passed))
 			fmt.Fprintf(env.Stdout, "  signed by    %s\n  with key     %s\n  for client   %s\n  scope        %s\n  at server    %s\n  signed       %s\n  grant        %s\n",
 				printable(s.BAPID), v.PublicKey, printable(s.ClientID), printable(s.Scope), printable(s.Issuer), v.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC"), printable(s.Nonce))
-			fmt.Fprintf(env.Stdout, "It shows what was signed. Whether that was granted, the server says: countersign receipt show %s\n", printable(s.Nonce))
+			fmt.Fprint(env.Stdout, "It shows what was signed. Whether that was granted, the server says")
+			if anID.MatchString(s.Nonce) {
+				fmt.Fprintf(env.Stdout, ": countersign receipt show %s", s.Nonce)
+			}
+			fmt.Fprintln(env.Stdout)
 			return nil
 		},
 	}

@@ -104,7 +104,7 @@ func (h *home) readSecretFile(name string) ([]byte, error) {
 			}
 			if info.Mode()&(groupBits|othersBits) != 0 {
 				return nil, fail(ExitFailed, "reading "+path, fmt.Errorf("others on this machine may read %s (mode %o)", p, info.Mode().Perm()),
-					fmt.Sprintf("Run \"chmod go= %s\"", p))
+					`Run "chmod go= `+shellWord(p)+`"`)
 			}
 		}
 	}

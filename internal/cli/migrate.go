@@ -226,14 +226,14 @@ func secretPath(s *config.Settings) string {
 // nextServer is how a server on this machine uses the database that the data of
 // its directory was moved to.
 func nextServer(s *config.Settings) string {
-	return "countersign serve --database URL --secret-file " + secretPath(s)
+	return "countersign serve --database URL --secret-file " + shellWord(secretPath(s))
 }
 
 // openingFailure says why the SQLite database is not opened.
 func openingFailure(s *config.Settings, err error) error {
 	next := ""
 	if moved := (*sqlite.MovedError)(nil); errors.As(err, &moved) {
-		next = fmt.Sprintf("Name that database with --database postgres://user@%s; the server's secret is %s", moved.To, secretPath(s))
+		next = fmt.Sprintf("Name that database with --database %s; the server's secret is %s", shellWord("postgres://user@"+moved.To), secretPath(s))
 	}
 	return fail(ExitFailed, "opening the database", err, next)
 }

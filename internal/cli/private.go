@@ -36,7 +36,7 @@ func checkPrivate(path string, groupMay bool) (group bool, err error) {
 	group = info.Mode()&groupBits != 0
 	if info.Mode()&othersBits != 0 || (group && !groupMay && owned(info)) {
 		return group, fail(ExitFailed, "reading "+path, fmt.Errorf("others on this machine may read it (mode %o), and it holds secrets", info.Mode().Perm()),
-			fmt.Sprintf("Run \"chmod go= %s\"", path))
+			`Run "chmod go= `+shellWord(path)+`"`)
 	}
 	return group, nil
 }

@@ -80,7 +80,9 @@ func (s *loginScreen) show() {
 	address := printable(firstText(r.VerificationURIComplete, r.VerificationURI))
 	userCode := printable(r.UserCode)
 	fmt.Fprintf(s.env.Stderr, "\n  First, compare this code:   %s%s\n\n  Open    %s\n", s.bold(userCode), match, address)
-	fmt.Fprintf(s.env.Stderr, "  or run  countersign approve %s%s\n", userCode, serverHint(s.config.Endpoint.Issuer))
+	if aCode.MatchString(r.UserCode) {
+		fmt.Fprintf(s.env.Stderr, "  or run  countersign approve %s%s\n", r.UserCode, serverHint(s.config.Endpoint.Issuer))
+	}
 	if s.live && s.wide() && !loopback(address) {
 		qrterminal.GenerateHalfBlock(address, qrterminal.L, s.env.Stderr)
 	}
@@ -94,7 +96,7 @@ func serverHint(issuer string) string {
 	if issuer == defaultServer {
 		return ""
 	}
-	return " --server " + issuer
+	return " --server " + shellWord(issuer)
 }
 
 func (s *loginScreen) bold(text string) string {

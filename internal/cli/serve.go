@@ -297,7 +297,7 @@ func (run *running) announce(env *Env) {
 		data = "PostgreSQL " + printable(s.Database.Place())
 	}
 	fmt.Fprintf(env.Stderr, "Countersign %s listens on %s\n  issuer   %s\n  data     %s\n  clients  %s\n  try      countersign login --server %s\n",
-		Version(), strings.Join(addressesOf(run.listening), " and "), s.Issuer, data, clientsInWords(s.UnregisteredClients), s.Issuer)
+		Version(), strings.Join(addressesOf(run.listening), " and "), s.Issuer, data, clientsInWords(s.UnregisteredClients), shellWord(s.Issuer))
 }
 
 // warn says what leaves a door open that the operator may not have meant to open.
