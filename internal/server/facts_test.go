@@ -203,3 +203,24 @@ func TestTwoUnknownNetworksAreNotTheSame(t *testing.T) {
 		t.Error("no match is asked for")
 	}
 }
+
+// B-07: an unregistered client that looks like a registered one, wherever that is
+// registered, or like this server.
+func TestB07_AnImitationIsNamed(t *testing.T) {
+	h := newHouse(t, with(authz.Client{ID: "your-bank", Name: "Your-Bank"}))
+	if err := h.store.AddClient(t.Context(), authz.Client{ID: "sales-desk", Name: "Sales", AuthMethod: authz.AuthNone, Scope: "openid"}); err != nil {
+		t.Fatal(err)
+	}
+	for client, want := range map[string]struct {
+		name   any
+		server any
+	}{
+		"y0ur-bank": {"Your-Bank", nil}, "Your-Bank": {"Your-Bank", nil}, "sa1es-desk": {"Sales", nil}, "Sa1es": {"Sales", nil},
+		"countersign-help": {nil, true}, "an-app": {nil, nil}, "your-bank": {nil, nil}, "sales-desk": {nil, nil},
+	} {
+		m := h.facts("alice", h.ask(client, "openid").userCode).wantOK().members()
+		if m["imitates"] != want.name || m["imitates_server"] != want.server {
+			t.Errorf("%s: %v, %v", client, m["imitates"], m["imitates_server"])
+		}
+	}
+}

@@ -235,6 +235,9 @@ var asks = map[string]map[string]func(*frail) call{
 			return f.by("alice", http.MethodGet, "/api/auth/device/approval?aud="+url.QueryEscape(testIssuer)+"&user_code="+f.ask(stored, "openid").userCode, nil)
 		},
 		"by session": func(f *frail) call { return f.get("/api/auth/device/approval?user_code=" + f.opened().userCode) },
+		"of a client that nobody registered": func(f *frail) call {
+			return f.by("alice", http.MethodGet, "/api/auth/device/approval?aud="+url.QueryEscape(testIssuer)+"&user_code="+f.ask("nobody", "openid").userCode, nil)
+		},
 	},
 	"POST " + approvePath: {
 		"by session": func(f *frail) call { return f.own(approvePath, map[string]any{"userCode": f.opened().userCode}) },
