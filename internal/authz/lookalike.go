@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
@@ -11,8 +12,11 @@ import (
 // it has. One that looks like the name of a registered client, or like this
 // server's own, is told to the owner as what it is: not that (attack B-07).
 
-// reservedNames are what no stranger should be taken for.
-var reservedNames = []string{"countersign", "administrator", "admin", "security", "support", "verified", "official", "system"}
+// serverName is this server's own, and reservedNames are what no stranger should be
+// taken for.
+const serverName = "countersign"
+
+var reservedNames = []string{serverName, "administrator", "admin", "security", "support", "verified", "official", "system"}
 
 // Imitation says what an unregistered client's id could be taken for.
 type Imitation struct {
@@ -51,12 +55,28 @@ func looksLike(mine string, known Client) bool {
 	return mine != "" && (mine == skeleton(known.Name) || mine == skeleton(known.ID))
 }
 
-// posesAsServer reports whether an id has a reserved name as one of its words.
+// posesAsServer reports whether an id is a reserved name or has one as one of its
+// words. The server's own name counts in pieces too, and at the beginning or the end of
+// a word: no ordinary word has it there, as "supporter" and "ecosystem" have others.
 func posesAsServer(id string) bool {
+	reserved := func(text string) bool {
+		return slices.ContainsFunc(reservedNames, func(name string) bool { return skeleton(text) == skeleton(name) })
+	}
+	if reserved(id) {
+		return true
+	}
+	own := skeleton(serverName)
 	words := strings.FieldsFunc(id, func(r rune) bool { return !isLetter(r) && (r < '0' || r > '9') })
-	for _, word := range words {
-		for _, reserved := range reservedNames {
-			if skeleton(word) == skeleton(reserved) {
+	for i, word := range words {
+		seen := skeleton(word)
+		if reserved(word) || strings.HasPrefix(seen, own) || strings.HasSuffix(seen, own) {
+			return true
+		}
+		for _, next := range words[i+1:] { // a skeleton is half as long at least
+			if word += next; len(word) > 2*len(own) {
+				break
+			}
+			if skeleton(word) == own {
 				return true
 			}
 		}

@@ -20,7 +20,11 @@ func TestB07_NamesThatPassForAnotherAtAGlance(t *testing.T) {
 func TestB07_NamesThatPoseAsTheServer(t *testing.T) {
 	for id, want := range map[string]bool{
 		"countersign": true, "Countersign Security Team": true, "c0untersign-app": true, "5upport": true, "my.admin.tool": true,
-		"my-app": false, "supporter": false, "badminton": false, "ecosystem": false, "": false,
+		"counter-sign": true, "Counter.Sign": true, "Counter Sign": true, "countersigns": true, "mycountersign": true, "countersignlogin": true, "c-o-u-n-t-e-r-s-i-g-n": true,
+		"the counter/sign app": true, "COUNTER$IGN": true, "count3r-s1gn": true, "MyC0untersign Login": true, "sec-urity": true, "adm!n": true, "coun-ter-slgn": true,
+		"counter": false, "sign": false, "counter-app": false, "sign-counter": false, "counter-signal": false, "encounter-sign": false, "counter-strike": false, "cosign": false, "design-counter": false,
+		"Sign In": false, "countdown": false, "co-sign-tool": false, "people counter": false, "docusign": false, "max-ad-min-price": false, "supported-devices": false, "administrators-guide": false,
+		"file-system-check": true, "systemd": false, "my-app": false, "supporter": false, "badminton": false, "ecosystem": false, "": false,
 	} {
 		if got := posesAsServer(id); got != want {
 			t.Errorf("%q poses as the server: %v", id, got)
