@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -25,7 +26,10 @@ func Main(args []string, env *Env) int {
 	defer cancel()
 	root := newRoot(env)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := unknownSubcommand(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return int(ExitDone)
 	}
@@ -47,6 +51,16 @@ func wantsJSON(args []string) bool {
 		}
 	}
 	return false
+}
+
+// unknownSubcommand is the refusal of what is no command of a command of commands, or
+// nil: cobra would print its help and call it done, and a script would believe that.
+func unknownSubcommand(root *cobra.Command, args []string) error {
+	c, rest, err := root.Find(args)
+	if err != nil || c == root || !c.HasSubCommands() || len(rest) == 0 || rest[0] == "help" || strings.HasPrefix(rest[0], "-") {
+		return nil // what is wrong with it cobra says
+	}
+	return fmt.Errorf("unknown command %q for %q", rest[0], c.CommandPath())
 }
 
 // variables are those of the environment that are no settings of a server. The
