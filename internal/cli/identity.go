@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -355,11 +356,17 @@ func newIdentityProfile(env *Env) *cobra.Command {
 		Use:   "profile",
 		Short: "Set what a server knows of an identity",
 		Long: `Set the profile of an identity at a server: the name, picture and so on that
-devices with the profile scope can read. The whole profile is replaced.`,
+devices with the profile scope can read. The whole profile is replaced: what is
+not given is emptied, and an empty name (--name "") empties all of it.`,
 		Example: `  countersign identity profile --name "Satoshi Nakamoto" --given-name Satoshi
   countersign identity profile --identity work --picture https://example.org/me.png`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := func(flag string) bool { return cmd.Flags().Changed(flag) }
+			if !slices.ContainsFunc([]string{"name", "given-name", "family-name", "picture", "description"}, given) {
+				return &Failure{Code: ExitUsage, What: "nothing is said of the identity, and the whole profile is replaced",
+					Next: `Give at least --name; --name "" empties the profile`}
+			}
 			c, err := o.open(env)
 			if err != nil {
 				return err
