@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -145,6 +146,37 @@ func TestB03_ASessionThatANeighbourPlantedSignsNoBrowserIn(t *testing.T) {
 		out := h.send(http.MethodPost, "/api/auth/sign-out", "{}", append(append(browser, jsonBody...), "Cookie", planted+"; "+cookieOf(in))...).wantOK()
 		if set := strings.Join(out.header.Values("Set-Cookie"), "\n"); !strings.Contains(set, prefix+knownCookie+"=;") || h.whoIs(planted+"; "+cookieOf(in)) != "" {
 			t.Errorf("%s: after signing out %q", issuer, set)
+		}
+	}
+}
+
+// Another port of a host without https sets cookies of our name with longer paths, which
+// browsers send first.
+func TestB03_CookiesThatANeighbourPlantsHideNoSession(t *testing.T) {
+	h := newHouse(t)
+	own := h.signIn("alice")
+	name, _, _ := strings.Cut(own, "=")
+	planted := func(n int) string {
+		var all strings.Builder
+		for i := range n {
+			fmt.Fprintf(&all, "%s=css_%043d; ", name, i)
+		}
+		return all.String()
+	}
+	for n, want := range map[int]string{4: bapIDOf(t, "alice"), 31: bapIDOf(t, "alice"), 32: ""} { // each is a look into the database
+		if got := h.whoIs(planted(n) + own); got != want {
+			t.Errorf("behind %d cookies of a neighbour's it is %q", n, got)
+		}
+	}
+	h.send(http.MethodPost, "/api/auth/sign-out", "{}", append(jsonBody, "Cookie", planted(31)+own)...).wantOK()
+	if got := h.whoIs(own); got != "" {
+		t.Errorf("after signing out it is %q", got)
+	}
+	// However many there are, no more than four of the known name are tried.
+	token := strings.TrimPrefix(h.signIn("alice"), name+"=")
+	for n, want := range map[int]string{3: bapIDOf(t, "alice"), 4: ""} {
+		if got := h.whoIs(strings.Repeat(knownCookie+"=css_x; ", n) + knownCookie + "=" + token); got != want {
+			t.Errorf("behind %d of the known name it is %q", n, got)
 		}
 	}
 }

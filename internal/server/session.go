@@ -10,8 +10,14 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// mostSessions bounds how many cookies of a request are tried as a session.
-const mostSessions = 4
+// How many cookies of a request are tried as a session, each of which is a look into
+// the database: of our own name, and of the name that others know. Browsers send those
+// with a longer path first, and without https another port of this host may set as many
+// of ours as it likes: a handful of them must not hide the one that counts.
+const (
+	mostOwn   = 32
+	mostKnown = 4
+)
 
 // sessionCookies are the cookies of a request that may be a session of this server,
 // the likeliest first: its own, then those under the name that better-auth clients
@@ -20,8 +26,8 @@ const mostSessions = 4
 func (s *Server) sessionCookies(r *http.Request) []*http.Cookie {
 	known := r.CookiesNamed(s.cookieNames.known)
 	known = slices.DeleteFunc(known, func(c *http.Cookie) bool { return !authz.SessionToken(c.Value) })
-	found := append(r.CookiesNamed(s.cookieNames.session), known...)
-	return found[:min(len(found), mostSessions)]
+	own := r.CookiesNamed(s.cookieNames.session)
+	return append(own[:min(len(own), mostOwn)], known[:min(len(known), mostKnown)]...)
 }
 
 // sessionTokens are those of them that count. Of a browser, which says where a request
