@@ -35,6 +35,9 @@ func (s *Service) Identities(ctx context.Context, owner Owner) ([]Identity, erro
 type Linking struct {
 	BAPID string
 	Name  string
+	// VouchedBy is the identity of the account that vouches, as both sign it, so that it is
+	// linked to no other account; empty where a client does not say.
+	VouchedBy string
 	// Signed is the request with the signature of the new identity, Vouch the same
 	// with that of one that the account has.
 	Signed SignedRequest
@@ -43,8 +46,8 @@ type Linking struct {
 
 // LinkIdentity adds an identity to the owner's account. All are proved: the account
 // by a session that a key began, the new identity by its signature, and that a key
-// which the account has wants it by another. Both signatures are verified before
-// either is used up.
+// which the account has wants it by another. What the new key signed is used up by being
+// verified, whatever comes of it: nobody else links it elsewhere (decision 0047).
 //
 //	Unauthorized: the new identity's signature is refused
 //	VouchRequired: the account's signature is missing or refused
@@ -52,21 +55,11 @@ type Linking struct {
 //	another account, or a passkey began the session
 //	AccountFull: the account has as many as it may
 func (s *Service) LinkIdentity(ctx context.Context, owner Owner, in Linking) (Identity, error) {
-	if err := mayAdd(owner); err != nil {
-		return Identity{}, err
-	}
-	if in.Vouch.Token == "" {
-		return Identity{}, errNoVouch
-	}
-	signed, err := s.verify(ctx, in.Signed)
+	signed, err := s.verifySigned(ctx, in.Signed)
 	if err != nil {
 		return Identity{}, unauthorizedBy(err)
 	}
-	vouch, err := s.verify(ctx, in.Vouch)
-	if refused := new(bitcoinauth.Error); errors.As(err, &refused) {
-		return Identity{}, refuseBecause(VouchRequired, errBadVouch, err)
-	}
-	if err != nil {
+	if err := mayAdd(owner); err != nil {
 		return Identity{}, err
 	}
 	proved, err := bapIDOfKey(signed.PublicKey)
@@ -76,6 +69,30 @@ func (s *Service) LinkIdentity(ctx context.Context, owner Owner, in Linking) (Id
 	if in.BAPID != proved {
 		return Identity{}, refuse(Forbidden, "bapId is not the identity of the key that signed: sign with that identity's member key")
 	}
+	voucher, err := s.voucher(ctx, owner, in)
+	if err != nil {
+		return Identity{}, err
+	}
+	return s.link(ctx, owner, voucher, Identity{
+		BAPID: proved, AccountID: owner.AccountID, MemberKey: signed.PublicKey, CreatedAt: s.now(), Network: owner.Seen.clean().Network,
+		Profile: Profile{Name: CleanText(in.Name, maxNameGraphemes)},
+	})
+}
+
+// voucher is the identity of the owner's account that vouches, whose signature is used up.
+//
+//	VouchRequired
+func (s *Service) voucher(ctx context.Context, owner Owner, in Linking) (Identity, error) {
+	if in.Vouch.Token == "" {
+		return Identity{}, errNoVouch
+	}
+	vouch, err := s.verify(ctx, in.Vouch)
+	if refused := new(bitcoinauth.Error); errors.As(err, &refused) {
+		return Identity{}, refuseBecause(VouchRequired, errBadVouch, err)
+	}
+	if err != nil {
+		return Identity{}, err
+	}
 	voucher, err := s.identityOf(ctx, owner, vouch.PublicKey)
 	if errors.Is(err, Forbidden) {
 		return Identity{}, refuseBecause(VouchRequired, errBadVouch, err)
@@ -83,18 +100,14 @@ func (s *Service) LinkIdentity(ctx context.Context, owner Owner, in Linking) (Id
 	if err != nil {
 		return Identity{}, err
 	}
-	if err := s.useUpSigned(ctx, signed); err != nil {
-		return Identity{}, unauthorizedBy(err)
+	if in.VouchedBy != "" && in.VouchedBy != voucher.BAPID {
+		return Identity{}, errOtherVoucher
 	}
-	if err := s.useUpSigned(ctx, vouch); errors.Is(err, errTokenUsed) {
+	err = s.useUpSigned(ctx, vouch)
+	if errors.Is(err, errTokenUsed) {
 		return Identity{}, refuseBecause(VouchRequired, errBadVouch, err)
-	} else if err != nil {
-		return Identity{}, err
 	}
-	return s.link(ctx, owner, voucher, Identity{
-		BAPID: proved, AccountID: owner.AccountID, MemberKey: signed.PublicKey, CreatedAt: s.now(), Network: owner.Seen.clean().Network,
-		Profile: Profile{Name: CleanText(in.Name, maxNameGraphemes)},
-	})
+	return voucher, err
 }
 
 func (s *Service) link(ctx context.Context, owner Owner, voucher, identity Identity) (Identity, error) {

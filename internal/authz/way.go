@@ -143,6 +143,7 @@ func latest(a, b time.Time) time.Time {
 var (
 	errPasskeySession = refuse(Forbidden, "a session that a passkey began adds no way to an account: sign in with the identity's key first")
 	errNoVouch        = refuse(VouchRequired, "a session alone adds no identity: send X-Vouch-Token, the same request signed by an identity that the account has")
+	errOtherVoucher   = refuse(VouchRequired, "vouchedBy is not the identity whose key signed X-Vouch-Token: name the identity that vouches, in what both keys sign")
 	errBadVouch       = "X-Vouch-Token is not accepted: sign this very request with the member key of an identity that the account has"
 	errOnlySigned     = refuse(VouchRequired, "a session alone may not do this: sign the request with the member key of an identity of the account, in X-Auth-Token")
 )

@@ -232,7 +232,7 @@ func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in := authz.Linking{BAPID: p.text("bapId"), Name: p.text("name")}
+	in := authz.Linking{BAPID: p.text("bapId"), Name: p.text("name"), VouchedBy: p.text("vouchedBy")}
 	who, err := s.sessionFor(r, authz.Changes)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func linkBody(t testing.TB, added string) string {
 // link adds a person's identity to the account of a session; another vouches.
 func (h *house) link(cookie, added, voucher string) reply {
 	h.t.Helper()
-	body := linkBody(h.t, added)
+	body := strings.Replace(linkBody(h.t, added), "{", `{"vouchedBy":"`+bapIDOf(h.t, voucher)+`",`, 1)
 	return h.send(http.MethodPost, identitiesPath, body, append(slices.Clone(jsonBody), "Cookie", cookie,
 		bitcoinauth.Header, h.sign(added, identitiesPath, body), vouchHeader, h.sign(voucher, identitiesPath, body))...)
 }
@@ -110,9 +110,8 @@ func TestN07_LinkingAnIdentityTakesASessionTheNewKeyAndOneThatTheAccountHas(t *t
 		t.Fatalf("linked %v", got)
 	}
 
-	// A refused request used up neither signature; a good one both.
+	// A good request used up both signatures.
 	token, vouch := by("alice-work"), by("alice")
-	send(body, token, "", mine...).wantVouch()
 	send(body, by("mallory"), vouch, mine...).wantError(http.StatusForbidden, "access_denied")
 	send(body, token, vouch, mine...).wantOK()
 	h.removeIdentity("alice-work", "alice").wantOK()
@@ -124,6 +123,59 @@ func TestN07_LinkingAnIdentityTakesASessionTheNewKeyAndOneThatTheAccountHas(t *t
 	h.link(cookie, "alice-home", "alice-work").wantOK()
 	h.signIn("bob")
 	h.link(cookie, "bob", "alice").wantError(http.StatusForbidden, "access_denied") // has an account
+}
+
+// What a key signs to be linked is sent by somebody else, for an account of theirs.
+func TestN07_WhatANewKeySignedToBeLinkedLinksItToNoOtherAccount(t *testing.T) {
+	h := newHouse(t)
+	alice, touch := h.signIn("alice"), cookieOf(h.passkeySignIn(h.registered("alice")).wantOK())
+	bob, mallory := h.signIn("bob"), h.signIn("mallory")
+	const added = "alice-work"
+	send := func(cookie, body, token, voucher string) reply {
+		t.Helper()
+		header := append(slices.Clone(jsonBody), "Cookie", cookie, bitcoinauth.Header, token)
+		if voucher != "" {
+			header = append(header, vouchHeader, h.sign(voucher, identitiesPath, body))
+		}
+		return h.send(http.MethodPost, identitiesPath, body, header...)
+	}
+
+	// Whatever refused it after it was verified, it is used up.
+	body := linkBody(t, added)
+	wrongID := linkBody(t, "other")
+	for what, refused := range map[string]struct {
+		cookie, body, voucher string
+	}{
+		"no vouch":          {alice, body, ""},
+		"a stranger's":      {alice, body, "bob"},
+		"a passkey's":       {touch, body, "alice"},
+		"another identity":  {alice, wrongID, "alice"},
+		"another session's": {bob, body, "alice"},
+	} {
+		h.advance(time.Second)
+		token := h.sign(added, identitiesPath, refused.body)
+		if r := send(refused.cookie, refused.body, token, refused.voucher); r.status != http.StatusForbidden {
+			t.Fatalf("%s: %s", what, r.body)
+		}
+		send(mallory, refused.body, token, "mallory").wantError(http.StatusUnauthorized, "unauthorized")
+	}
+
+	// One that never arrived names who vouches, and is good for no other.
+	named := strings.Replace(body, "{", `{"vouchedBy":"`+bapIDOf(t, "alice")+`",`, 1)
+	send(mallory, named, h.sign(added, identitiesPath, named), "mallory").wantVouch()
+	h.advance(time.Second)
+	send(alice, named, h.sign(added, identitiesPath, named), "alice").wantOK()
+	if got := h.identities(mallory); !slices.Equal(got, []string{bapIDOf(t, "mallory")}) {
+		t.Errorf("linked %v", got)
+	}
+	// Of an account's identities the one that is named vouches.
+	other := strings.Replace(linkBody(t, "alice-home"), "{", `{"vouchedBy":"`+bapIDOf(t, added)+`",`, 1)
+	send(alice, other, h.sign("alice-home", identitiesPath, other), "alice").wantVouch()
+	h.advance(time.Second)
+	send(alice, other, h.sign("alice-home", identitiesPath, other), added).wantOK()
+	// Who names nobody is linked as ever.
+	plain := linkBody(t, "alice-car")
+	send(alice, plain, h.sign("alice-car", identitiesPath, plain), "alice").wantOK()
 }
 
 // Sigma's command line asks it with a session alone, at each sign-up.

@@ -81,7 +81,8 @@ export async function signIn(api: Api, signer: Signer): Promise<User> {
 
 /** Adds the signer's identity to the account that is signed in, of which the voucher is an identity. */
 export async function linkIdentity(api: Api, signer: Signer, name: string, voucher: Signer): Promise<LinkedIdentity> {
-  const body = { bapId: signer.bapId, name, aud: api.issuer };
+  // Both sign which identity vouches, so that the one that is added is added nowhere else.
+  const body = { bapId: signer.bapId, name, vouchedBy: voucher.bapId, aud: api.issuer };
   return (await send<{ bapId: LinkedIdentity }>(api, "POST", "/api/user/bap-ids", body, signer, voucher)).bapId;
 }
 

@@ -127,7 +127,7 @@ test("N-07: linking an identity and setting a profile name the server they are f
   const link = server({ bapId: linked });
   assert.deepEqual(await linkIdentity(link.api, signer, "work", voucher), linked);
   const linking = await theOne(link.sent);
-  assert.deepEqual([linking.method, linking.path, linking.json], ["POST", "/api/user/bap-ids", { bapId: signer.bapId, name: "work", aud: issuer }]);
+  assert.deepEqual([linking.method, linking.path, linking.json], ["POST", "/api/user/bap-ids", { bapId: signer.bapId, name: "work", vouchedBy: voucher.bapId, aud: issuer }]);
   assert.ok(linking.vouch);
 
   const remove = server({ success: true });
