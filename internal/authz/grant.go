@@ -21,7 +21,7 @@ func (s *Service) LivingGrants(ctx context.Context, owner Owner, cursor string, 
 }
 
 func (s *Service) grants(ctx context.Context, owner Owner, aliveAt time.Time, cursor string, limit int) (list []Grant, next string, err error) {
-	list, next, err = page(ctx, s, owner, grantList, cursor, limit, func(after Position, limit int) ([]Grant, error) {
+	list, next, err = page(s, owner, grantList, cursor, limit, func(after Position, limit int) ([]Grant, error) {
 		return s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: aliveAt, After: after, Limit: limit})
 	}, func(g Grant) Position { return Position{g.CreatedAt, g.ID} })
 	if err != nil {

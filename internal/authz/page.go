@@ -40,7 +40,7 @@ func (s *Service) TurnToRead(ctx context.Context, owner Owner) (done func(), err
 // for the list it is of, and nobody learns from it how things are numbered here.
 //
 //	InvalidRequest: the cursor is not one of this list
-func page[T any](ctx context.Context, s *Service, owner Owner, list, cursor string, limit int,
+func page[T any](s *Service, owner Owner, list, cursor string, limit int,
 	read func(after Position, limit int) ([]T, error), position func(T) Position,
 ) (found []T, next string, err error) {
 	const timeLength = 8
