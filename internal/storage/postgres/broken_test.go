@@ -232,7 +232,7 @@ func move(ctx context.Context, url string) error {
 	}
 	var tables []postgres.Table
 	var rows, keys [][]any
-	for _, name := range []string{"accounts", "identities", "sessions", "passkeys", "backups", "device_requests"} {
+	for _, name := range []string{"accounts", "identities", "sessions", "passkeys", "backups", "departures", "device_requests"} {
 		table, err := target.Table(ctx, name)
 		if err != nil {
 			return err
