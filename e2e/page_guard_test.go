@@ -31,7 +31,7 @@ func TestPageB02_AnUnlockedKeyProvesEveryCode(t *testing.T) {
 			if err != nil || form.Get("proof") == "" {
 				continue
 			}
-			proof, err := bitcoinauth.Verify(form.Get("proof"), bitcoinauth.Check{Path: "/device", Body: []byte("code=" + d.code), Now: time.Now()})
+			proof, err := bitcoinauth.Verify(form.Get("proof"), bitcoinauth.Check{Path: "/device", Body: []byte("aud=" + h.base + "&code=" + d.code), Now: time.Now()})
 			if err != nil || proof.PublicKey != keptIn(tab)[0].Pubkey {
 				t.Errorf("%s: the proof: %v", where, err)
 			}
