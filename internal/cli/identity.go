@@ -364,8 +364,10 @@ not given is emptied, and an empty name (--name "") empties all of it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given := func(flag string) bool { return cmd.Flags().Changed(flag) }
 			if !slices.ContainsFunc([]string{"name", "given-name", "family-name", "picture", "description"}, given) {
-				return &Failure{Code: ExitUsage, What: "nothing is said of the identity, and the whole profile is replaced",
-					Next: `Give at least --name; --name "" empties the profile`}
+				return &Failure{
+					Code: ExitUsage, What: "nothing is said of the identity, and the whole profile is replaced",
+					Next: `Give at least --name; --name "" empties the profile`,
+				}
 			}
 			c, err := o.open(env)
 			if err != nil {

@@ -56,9 +56,9 @@ func wantsJSON(args []string) bool {
 // unknownSubcommand is the refusal of what is no command of a command of commands, or
 // nil: cobra would print its help and call it done, and a script would believe that.
 func unknownSubcommand(root *cobra.Command, args []string) error {
-	c, rest, err := root.Find(args)
-	if err != nil || c == root || !c.HasSubCommands() || len(rest) == 0 || rest[0] == "help" || strings.HasPrefix(rest[0], "-") {
-		return nil // what is wrong with it cobra says
+	c, rest, _ := root.Find(args) // what is wrong with the rest cobra says
+	if c == root || !c.HasSubCommands() || len(rest) == 0 || rest[0] == "help" || strings.HasPrefix(rest[0], "-") {
+		return nil
 	}
 	return fmt.Errorf("unknown command %q for %q", rest[0], c.CommandPath())
 }
