@@ -123,7 +123,7 @@ func (s *held) DeviceRequestByUserCode(ctx context.Context, code authz.Hash) (au
 }
 
 func (s *held) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
-	s.wait(ctx, s.slips && strings.HasPrefix(subjects[0], "s"))
+	s.wait(ctx, s.slips && strings.HasPrefix(subjects[0], "slip:"))
 	return s.Store.Guesses(ctx, subjects, window)
 }
 
