@@ -192,8 +192,8 @@ var (
 		"statement", "token", "transaction", "userCode", "user_code", "visit",
 	}
 	publicMembers = []string{
-		"approval", "aud", "bapId", "client_id", "decision", "description", "device_name", "device_platform", "family_name", "given_name", "grant_type", "identity",
-		"lang", "name", "nonce", "number_match", "picture", "report", "scope", "v",
+		"approval", "aud", "bapId", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "events", "family_name", "given_name",
+		"grant_type", "grants", "identity", "lang", "name", "nonce", "number_match", "picture", "report", "scope", "v", "vouchedBy",
 	}
 )
 
