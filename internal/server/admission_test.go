@@ -110,7 +110,13 @@ func TestAnAccountSpendsNothingOfItsNeighbours(t *testing.T) {
 func TestStoppingHasAnAllowanceOfItsOwn(t *testing.T) {
 	h := newHouse(t).from(here)
 	cookie := h.signIn("alice")
+	d := h.ask("pub-a", "openid")
+	_, transaction := h.review(cookie, d.userCode)
 	for h.postJSON("/api/passkeys/options", map[string]any{}, "Cookie", cookie).status == http.StatusOK {
+	}
+	form := url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}, "match": {d.userCode}}
+	if r := h.page("/device/decide", cookie, form); r.status != http.StatusTooManyRequests {
+		t.Errorf("approving is no stop: %d %s", r.status, r.body)
 	}
 	for name, stop := range h.stopping(cookie) {
 		if r := stop(); r.status == http.StatusTooManyRequests {

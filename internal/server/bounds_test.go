@@ -483,7 +483,7 @@ func TestLongListsHaveCursorsThatMayBeIgnored(t *testing.T) {
 			t.Errorf("%s without a cursor is not its beginning", list)
 		}
 	}
-	older := regexp.MustCompile(`/account\?grants=[^"#]+`)
+	older := regexp.MustCompile(`/account\?grants=[^"#]*`)
 	target := "/account"
 	for i, want := range []int{50, 50, 5} {
 		body := h.send(http.MethodGet, target, "", "Cookie", cookie).wantOK().body

@@ -104,6 +104,7 @@ type held struct {
 	authz.Store
 	asked, letGo chan struct{}
 	slips        bool // of those who ask for slips; else of those who look a code up
+	lists        bool // of those who read a list
 }
 
 func (s *held) wait(ctx context.Context, held bool) {
@@ -162,4 +163,41 @@ func TestWhoGoesAwayBeforeItsTurnHasDoneNothing(t *testing.T) {
 		}
 		h.store = kept
 	}
+}
+
+func (s *held) Passkeys(ctx context.Context, accountID string) ([]authz.Passkey, error) {
+	s.wait(ctx, s.lists)
+	return s.Store.Passkeys(ctx, accountID)
+}
+
+func TestWhoGoesAwayBeforeItsTurnToReadIsAnsweredNothing(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	kept, store := h.store, &held{Store: h.store, asked: make(chan struct{}), letGo: make(chan struct{}), slips: true, lists: true}
+	h.store = store
+	h.restart()
+	read := func(ctx context.Context) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, passkeysPath, nil)
+		r.RemoteAddr = h.peer
+		r.Header.Set("Cookie", cookie)
+		w := httptest.NewRecorder()
+		h.handler.ServeHTTP(w, r)
+		return w
+	}
+	first := make(chan int)
+	go func() { first <- read(context.Background()).Code }()
+	<-store.asked
+	ctx, leave := context.WithCancel(t.Context())
+	second := make(chan *httptest.ResponseRecorder)
+	go func() { second <- read(ctx) }()
+	h.ask("pub-a", "openid") // which takes longer than to come to the turn
+	leave()
+	if w := <-second; w.Body.Len() > 0 || len(h.lines("panic")) > 0 || len(h.lines("request failed")) > 0 {
+		t.Errorf("%d %s\n%s", w.Code, w.Body, h.log.String())
+	}
+	close(store.letGo)
+	if code := <-first; code != http.StatusOK {
+		t.Errorf("the first hears %d", code)
+	}
+	h.store = kept
 }
