@@ -566,6 +566,22 @@ func (r reply) takenOut() (by []string) {
 	return by
 }
 
+// How long it was in another account says nothing of how old an identity is in this one.
+func TestAnIdentityIsAsOldAsItIsInItsAccount(t *testing.T) {
+	h := newHouse(t)
+	h.link(h.signIn("mallory"), "work", "mallory").wantOK()
+	h.advance(time.Hour)
+	cookie := h.signIn("alice")
+	h.link(cookie, "home", "alice").wantOK()
+	h.advance(time.Hour)
+	h.removeIdentity("work", "mallory").wantOK()
+	h.link(cookie, "work", "alice").wantOK()
+	h.advance(time.Hour)
+	if told := h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, h.sign("work", signInPath, "")).news(); told != nil {
+		t.Errorf("told %q", told)
+	}
+}
+
 // Whoever has the owner's only key for three signatures links a key of their own, takes the
 // owner's out with it and links it again, so that it would be the owner's that is new.
 func TestAnIdentityThatWasTakenOutAndLinkedAgainIsToldOfAllSinceItFirstCame(t *testing.T) {
