@@ -146,11 +146,23 @@ var refused = map[string]map[string]func(*frail) call{
 		"somebody else's": func(f *frail) call { return f.button("/device", url.Values{"code": {f.opensFirst(1)}}) },
 		"sent around":     func(f *frail) call { return f.button("/device", url.Values{"code": {f.sentAround()}}) },
 	},
-	"GET /device/request/{visit}": {"over": func(f *frail) call {
-		visit := f.do(f.t.Context(), f.button("/device", url.Values{"code": {f.ask(stored, "openid").userCode}})).header.Get("Location")
-		f.advance(15 * time.Minute)
-		return f.get(visit)
-	}},
+	"GET /device/request/{visit}": {
+		"over": func(f *frail) call {
+			visit := f.do(f.t.Context(), f.button("/device", url.Values{"code": {f.ask(stored, "openid").userCode}})).header.Get("Location")
+			f.advance(15 * time.Minute)
+			return f.get(visit)
+		},
+		"over, and swept": func(f *frail) call {
+			code := f.ask(stored, "openid").userCode
+			f.advance(14 * time.Minute)
+			visit := f.do(f.t.Context(), f.button("/device", url.Values{"code": {code}})).header.Get("Location")
+			f.advance(17 * time.Minute)
+			if err := f.service.Sweep(f.t.Context()); err != nil {
+				f.t.Error(err)
+			}
+			return f.get(visit)
+		},
+	},
 	"POST /device/decide": {"twice": func(f *frail) call {
 		c := f.decision("deny")
 		f.do(f.t.Context(), c)
