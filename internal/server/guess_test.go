@@ -226,7 +226,7 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 	alice, bob := h.signIn("alice"), h.signIn("bob")
 	opened, fresh, fast := h.ask("pub-a", "openid"), h.ask("pub-a", "openid"), h.ask("pub-a", "openid")
 	h.open(alice, opened.userCode).wantOK()
-	if n := h.guess(1); n != 1 || strings.Contains(h.log.String(), "used up the site's budget") {
+	if n := h.guess(1); n != 1 || strings.Contains(h.log.String(), "used up") {
 		t.Fatalf("one wrong code: %d were looked up", n)
 	}
 	if n := h.guess(20); n != 13 {
@@ -276,6 +276,29 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 	}
 	if n := strings.Count(h.log.String(), "used up the site's budget"); n != 2 {
 		t.Errorf("the log says so %d times in two windows", n)
+	}
+}
+
+// What a network fails beyond its share is not the site's, in the log neither.
+func TestB02_TheLogSaysThatTheBudgetIsSpentWhenItIs(t *testing.T) {
+	h := newHouse(t)
+	h.fill(5000) // 14 failures a window, of which an address has one
+	fails := func(n int) {
+		h.sentFrom(here, func() reply {
+			return h.signed("mallory", http.MethodGet, "/api/auth/device/approval?user_code="+wrong(9000+n), "")
+		}).wantError(http.StatusBadRequest, "invalid_request")
+	}
+	fails(1)
+	if n := h.guess(12); n != 12 {
+		t.Fatalf("%d were looked up", n)
+	}
+	fails(2)
+	if strings.Contains(h.log.String(), "used up the site's budget") {
+		t.Error("it is said to be spent")
+	}
+	h.guess(1)
+	if !strings.Contains(h.log.String(), "used up the site's budget") {
+		t.Error("it is not said to be spent")
 	}
 }
 
