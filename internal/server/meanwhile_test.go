@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,6 +199,50 @@ func TestWhoGoesAwayBeforeItsTurnToReadIsAnsweredNothing(t *testing.T) {
 	close(store.letGo)
 	if code := <-first; code != http.StatusOK {
 		t.Errorf("the first hears %d", code)
+	}
+	h.store = kept
+}
+
+// counting is a store in which a count waits until it is let go, or fails.
+type counting struct {
+	authz.Store
+	asked, letGo chan struct{}
+	full         atomic.Bool
+	calls        atomic.Int32
+}
+
+func (s *counting) CountGuesses(ctx context.Context, subjects []string, window time.Time) error {
+	s.calls.Add(1)
+	if s.full.Load() {
+		return errAway
+	}
+	s.asked <- struct{}{}
+	<-s.letGo
+	return s.Store.CountGuesses(ctx, subjects, window)
+}
+
+// A database that is slow to count is waited for by one.
+func TestB02_OneCountsWhatIsOwedAndNobodyWaitsForIt(t *testing.T) {
+	h := newHouse(t)
+	d := h.ask("pub-a", "openid")
+	kept, store := h.store, &counting{Store: h.store, asked: make(chan struct{}, 2), letGo: make(chan struct{})}
+	h.store = store
+	h.restart()
+	look := func(code string) reply { return h.send(http.MethodGet, statusPath+code, "") }
+	h.from(here)
+	store.full.Store(true)
+	look(wrong(1)).wantError(http.StatusServiceUnavailable, "temporarily_unavailable")
+	store.full.Store(false)
+	first := make(chan reply)
+	go func() { first <- look(d.userCode) }()
+	<-store.asked
+	h.sentFrom(elsewhere, func() reply { // signed, which takes no turn of the site's
+		return h.signed("bob", http.MethodGet, "/api/auth/device/approval?user_code="+d.userCode, "")
+	}).wantError(http.StatusServiceUnavailable, "temporarily_unavailable")
+	close(store.letGo)
+	(<-first).wantOK()
+	if n := store.calls.Load(); n != 2 {
+		t.Errorf("it was counted %d times", n)
 	}
 	h.store = kept
 }
