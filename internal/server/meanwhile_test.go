@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -100,16 +99,15 @@ func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
 	}
 }
 
-// held is a store that keeps who asks for something waiting, until it is let go.
+// held is a store that keeps waiting who asks for something, until it is let go.
 type held struct {
 	authz.Store
 	asked, letGo chan struct{}
-	slips        bool // of those who ask for slips; else of those who look a code up
-	lists        bool // of those who read a list
+	what         string // a code, a slip or a list
 }
 
-func (s *held) wait(ctx context.Context, held bool) {
-	if !held {
+func (s *held) wait(ctx context.Context, what string) {
+	if what != s.what {
 		return
 	}
 	select {
@@ -120,87 +118,70 @@ func (s *held) wait(ctx context.Context, held bool) {
 }
 
 func (s *held) DeviceRequestByUserCode(ctx context.Context, code authz.Hash) (authz.DeviceRequest, error) {
-	s.wait(ctx, !s.slips)
+	s.wait(ctx, "a code")
 	return s.Store.DeviceRequestByUserCode(ctx, code)
 }
 
 func (s *held) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
-	s.wait(ctx, s.slips && strings.HasPrefix(subjects[0], "slip:"))
+	if strings.HasPrefix(subjects[0], "slip:") {
+		s.wait(ctx, "a slip")
+	}
 	return s.Store.Guesses(ctx, subjects, window)
 }
 
-// Those who try the same take turns. Who goes away while waiting has tried nothing.
-func TestWhoGoesAwayBeforeItsTurnHasDoneNothing(t *testing.T) {
-	for what, slips := range map[string]bool{"a code is looked up": false, "a slip is counted": true} {
-		h := newHouse(t)
-		d := h.ask("some-app", "openid")
-		body := `{"userCode":"` + d.userCode + `","match":"","statement":` + inJSON(h.statementOf("alice", d.userCode)) + `}`
-		kept, store := h.store, &held{Store: h.store, asked: make(chan struct{}), letGo: make(chan struct{}), slips: slips}
-		h.store = store
-		h.restart()
-		try := func(ctx context.Context) *httptest.ResponseRecorder {
-			r := httptest.NewRequestWithContext(ctx, http.MethodPost, approvePath, strings.NewReader(body))
-			r.RemoteAddr = h.peer
-			r.Header.Set("Content-Type", "application/json")
-			r.Header.Set(bitcoinauth.Header, h.sign("alice", approvePath, body))
-			w := httptest.NewRecorder()
-			h.handler.ServeHTTP(w, r)
-			return w
-		}
-		first := make(chan int)
-		go func() { first <- try(context.Background()).Code }()
-		<-store.asked
-		ctx, leave := context.WithCancel(t.Context())
-		second := make(chan *httptest.ResponseRecorder)
-		go func() { second <- try(ctx) }()
-		h.signIn("carol") // which takes longer than to come to the turn
-		leave()
-		if w := <-second; w.Body.Len() > 0 || len(h.lines("panic")) > 0 || len(h.lines("request failed")) > 0 {
-			t.Errorf("%s: %d %s\n%s", what, w.Code, w.Body, h.log.String())
-		}
-		close(store.letGo)
-		if code := <-first; code != http.StatusBadRequest {
-			t.Errorf("%s: the first hears %d", what, code)
-		}
-		h.store = kept
-	}
-}
-
 func (s *held) Passkeys(ctx context.Context, accountID string) ([]authz.Passkey, error) {
-	s.wait(ctx, s.lists)
+	s.wait(ctx, "a list")
 	return s.Store.Passkeys(ctx, accountID)
 }
 
-func TestWhoGoesAwayBeforeItsTurnToReadIsAnsweredNothing(t *testing.T) {
-	h := newHouse(t)
-	cookie := h.signIn("alice")
-	kept, store := h.store, &held{Store: h.store, asked: make(chan struct{}), letGo: make(chan struct{}), slips: true, lists: true}
-	h.store = store
-	h.restart()
-	read := func(ctx context.Context) *httptest.ResponseRecorder {
-		r := httptest.NewRequestWithContext(ctx, http.MethodGet, passkeysPath, nil)
-		r.RemoteAddr = h.peer
-		r.Header.Set("Cookie", cookie)
-		w := httptest.NewRecorder()
-		h.handler.ServeHTTP(w, r)
-		return w
+// Those who try the same, or read the lists of one account, take turns. Who goes away
+// while waiting has done nothing, and is answered nothing.
+func TestWhoGoesAwayBeforeItsTurnHasDoneNothing(t *testing.T) {
+	approving := func(h *house) func() call {
+		d := h.ask("some-app", "openid")
+		body := `{"userCode":"` + d.userCode + `","match":"","statement":` + inJSON(h.statementOf("alice", d.userCode)) + `}`
+		return func() call {
+			return call{http.MethodPost, approvePath, body, append(jsonBody, bitcoinauth.Header, h.sign("alice", approvePath, body))}
+		}
 	}
-	first := make(chan int)
-	go func() { first <- read(context.Background()).Code }()
-	<-store.asked
-	ctx, leave := context.WithCancel(t.Context())
-	second := make(chan *httptest.ResponseRecorder)
-	go func() { second <- read(ctx) }()
-	h.ask("pub-a", "openid") // which takes longer than to come to the turn
-	leave()
-	if w := <-second; w.Body.Len() > 0 || len(h.lines("panic")) > 0 || len(h.lines("request failed")) > 0 {
-		t.Errorf("%d %s\n%s", w.Code, w.Body, h.log.String())
+	listing := func(h *house) func() call {
+		cookie := h.signIn("alice")
+		return func() call { return call{http.MethodGet, passkeysPath, "", []string{"Cookie", cookie}} }
 	}
-	close(store.letGo)
-	if code := <-first; code != http.StatusOK {
-		t.Errorf("the first hears %d", code)
+	for what, row := range map[string]struct {
+		request func(h *house) func() call
+		status  int // of the first
+	}{
+		"a code": {approving, http.StatusBadRequest}, "a slip": {approving, http.StatusBadRequest}, "a list": {listing, http.StatusOK},
+	} {
+		h := newHouse(t)
+		request := row.request(h)
+		kept, store := h.store, &held{Store: h.store, asked: make(chan struct{}), letGo: make(chan struct{}), what: what}
+		h.store = store
+		h.restart()
+		send := func(ctx context.Context) <-chan reply {
+			answered := make(chan reply, 1)
+			c := request()
+			go func() { answered <- h.do(ctx, c) }()
+			return answered
+		}
+		first := send(context.Background())
+		<-store.asked
+		ctx, leave := context.WithCancel(t.Context())
+		second := send(ctx)
+		for range 5 { // which takes longer than to come to the turn
+			h.ask("pub-a", "openid")
+		}
+		leave()
+		if r := <-second; r.body != "" || len(h.lines("panic")) > 0 || len(h.lines("request failed")) > 0 {
+			t.Errorf("%s: %d %s\n%s", what, r.status, r.body, h.log.String())
+		}
+		close(store.letGo)
+		if r := <-first; r.status != row.status {
+			t.Errorf("%s: the first hears %d", what, r.status)
+		}
+		h.store = kept
 	}
-	h.store = kept
 }
 
 // counting is a store in which a count waits until it is let go, or fails.
