@@ -47,15 +47,10 @@ const (
 // A sign-in takes no news away while it stays, for somebody else may have had it or ended
 // its session at once (decision 0040).
 func (s *Service) newsSince(last time.Time) time.Time {
-	since := s.now().Add(-s.settings.SessionLifetime - newsStays)
-	switch {
-	case last.IsZero():
+	if last.IsZero() {
 		return time.UnixMilli(1) // a session whose NewsSince is zero has no news
-	case last.Before(since):
-		return last
-	default:
-		return since
 	}
+	return earliest(last, s.now().Add(-s.settings.SessionLifetime-newsStays))
 }
 
 // News is what an owner is told of at a sign-in.
