@@ -66,11 +66,11 @@ func TestPageWhatNeedsKeysIsAskedForAgainAfterItWasNotReached(t *testing.T) {
 	device.wantApproved(t, bySignature)
 }
 
-func TestPageTheFocusIsAtEveryPageThatIsPutInPlace(t *testing.T) {
+func TestPageTheFocusIsAtEveryPageThatIsPutInPlaceAndItsTopInView(t *testing.T) {
 	t.Parallel()
 	h := startHouse(t)
 	tab := h.newcomer(t, "Satoshi")
-	const atMain = `document.activeElement.id === "main" && document.querySelector("main").dataset.ready === ""`
+	const atMain = `document.activeElement.id === "main" && document.querySelector("main").dataset.ready === "" && scrollY === 0`
 	tab.WaitUntil(atMain)
 	device := h.ask(t, numberMatch)
 	tab.Open(h.base + "/device?code=" + device.code)

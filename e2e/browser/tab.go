@@ -162,16 +162,19 @@ func (p *Tab) Back() {
 
 // Leads does something that leads to another page, and waits until that one is
 // there: loaded as a document, or put in place by a script that then changed the
-// history.
+// history, and not hidden for it is being arranged.
 func (p *Tab) Leads(action func()) {
 	p.t.Helper()
 	before := p.navigations()
 	action()
 	p.await("another page", func(ctx context.Context) bool {
-		loaded, err := evaluate[bool](ctx, `document.readyState === "complete"`)
+		loaded, err := evaluate[bool](ctx, `document.readyState === "complete" && `+arranged)
 		return p.navigations() > before && loaded && err == nil
 	})
 }
+
+// arranged holds in a page that no script hides while it arranges it.
+const arranged = `(document.querySelector("main")?.checkVisibility({visibilityProperty: true}) ?? true)`
 
 func (p *Tab) navigations() int {
 	p.watch.mu.Lock()
@@ -202,10 +205,11 @@ func (p *Tab) WaitFor(selector string) {
 	p.WaitUntil(shown(selector))
 }
 
-// WaitGone waits until nothing that matches a CSS selector is to be seen.
+// WaitGone waits until nothing that matches a CSS selector is to be seen, in a page
+// that is.
 func (p *Tab) WaitGone(selector string) {
 	p.t.Helper()
-	p.WaitUntil("!(" + shown(selector) + ")")
+	p.WaitUntil("!(" + shown(selector) + ") && " + arranged)
 }
 
 // WaitUntil waits until a JavaScript expression is true in a page that has been

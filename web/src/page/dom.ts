@@ -46,10 +46,19 @@ export async function awaiting<T>(form: Element, text: string, work: () => Promi
   }
 }
 
+/**
+ * Begins a screen that took another's place: at the top of the page, and a screen
+ * reader with it. The focus alone would scroll what stands above the screen away.
+ */
+export function begin(main: HTMLElement): void {
+  scrollTo(0, 0);
+  main.focus({ preventScroll: true });
+}
+
 /** Shows a screen that has been arranged. While it was hidden it could not have the focus. */
 export function arranged(main: HTMLElement): void {
   main.dataset["ready"] = "";
-  if ("placed" in main.dataset && document.activeElement === document.body) main.focus();
+  if ("placed" in main.dataset && document.activeElement === document.body) main.focus({ preventScroll: true });
 }
 
 /** Puts what the page says of a code that is over in place of the screen. */
@@ -57,7 +66,7 @@ export function showExpired(main: HTMLElement): void {
   const over = need<HTMLTemplateElement>(main, "#expired");
   main.replaceChildren(over.content.cloneNode(true));
   main.dataset["screen"] = "expired";
-  main.focus();
+  begin(main);
 }
 
 /**

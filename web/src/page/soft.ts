@@ -3,7 +3,7 @@
 // links of our own pages are followed here, and what comes back is put in place.
 // Without this script they are ordinary forms and links.
 
-import { fail, readMessages, say } from "./dom";
+import { begin, fail, readMessages, say } from "./dom";
 
 interface Visit {
   method: "GET" | "POST";
@@ -96,11 +96,10 @@ export async function go(visit: Visit, history: "push" | "stay" = "push"): Promi
   const onward = [location.href, address].every((a) => new URL(a).pathname.startsWith("/device/request/"));
   if (history === "push" && address !== location.href && !onward) window.history.pushState(null, "", address);
   else window.history.replaceState(null, "", address);
-  scrollTo(0, 0);
   const here = document.querySelector("main");
   if (!here) return;
   here.dataset["placed"] = "";
-  here.focus(); // a screen reader begins at the new page
+  begin(here);
   try {
     mount(here);
   } catch (error) {

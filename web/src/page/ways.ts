@@ -7,7 +7,7 @@ import type { Enrolled } from "../identity";
 import type { KeyRecord } from "../keystore";
 import { strength } from "../strength";
 import type { App, Way } from "./app";
-import { awaiting, backupName, busy, fail, need, offer, say, showExpired } from "./dom";
+import { awaiting, backupName, begin, busy, fail, need, offer, say, showExpired } from "./dom";
 import { mountImport } from "./enrolling";
 import { follow, over } from "./follow";
 import { passkeysThere, signInWithPasskey } from "./passkey";
@@ -92,7 +92,7 @@ class Screen {
     outcome.textContent = say(status === "approved" ? "approved-elsewhere" : "denied-elsewhere");
     this.main.replaceChildren(outcome, need(this.main, "#user-code"));
     this.main.dataset["screen"] = "decided";
-    this.main.focus();
+    begin(this.main);
   }
 
   /** Shows the ways that are there, the one used last on top and open. */
