@@ -89,6 +89,10 @@ var boundCases = []testCase{
 	}},
 	{"events of ways by who came later push out none by who was there before", func(b *bench) {
 		a, i := b.account()
+		other, j := b.account()
+		foreign := b.event(other.ID)
+		foreign.Kind, foreign.At, foreign.Standing = authz.EventIdentityLinked, at(0), at(1)
+		b.happening(j, foreign)
 		happen := func(n int, kind authz.EventKind, from, standing int) (made []authz.Event) {
 			made = make([]authz.Event, n)
 			for k := range made {
@@ -185,13 +189,16 @@ var boundCases = []testCase{
 	{"of an account's departures those of who came first are kept", func(b *bench) {
 		_, first := b.account()
 		_, stranger := b.account()
-		leave := func(by authz.Identity, since int) authz.Identity {
+		takenOut := func(i, by authz.Identity, since int) authz.Identity {
 			b.Helper()
-			i := b.linked(by)
 			r := b.removal(i, by)
 			r.Since = at(since)
 			b.ok(b.store.RemoveIdentity(b.Context(), r))
 			return i
+		}
+		leave := func(by authz.Identity, since int) authz.Identity {
+			b.Helper()
+			return takenOut(b.linked(by), by, since)
 		}
 		known := func(i authz.Identity, n int) {
 			b.Helper()
@@ -199,7 +206,7 @@ var boundCases = []testCase{
 			b.ok(err)
 			b.same(len(got), n)
 		}
-		early, foreign := leave(first, 50), leave(stranger, 9000)
+		early, foreign, strangers := leave(first, 50), leave(stranger, 9000), leave(stranger, 10)
 		var after []authz.Identity
 		for n := range authz.DeparturesPerAccount {
 			after = append(after, leave(first, 100+n))
@@ -208,7 +215,10 @@ var boundCases = []testCase{
 		known(after[len(after)-2], 1)
 		earlier := leave(first, 49)
 		known(after[len(after)-2], 0)
-		for _, i := range []authz.Identity{earlier, early, after[0], foreign} {
+		foreign.AccountID = first.AccountID
+		b.ok(b.store.LinkIdentity(b.Context(), foreign, first.BAPID, b.event(first.AccountID)))
+		takenOut(foreign, first, 9000) // which is forgotten at once, where it came last
+		for _, i := range []authz.Identity{earlier, early, after[0], foreign, strangers} {
 			known(i, 1)
 		}
 	}},

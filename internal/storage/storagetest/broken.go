@@ -41,11 +41,14 @@ func RunBroken(t *testing.T, open func(t testing.TB) Broken) {
 	}
 }
 
-// breaks lets each statement of an operation fail, until it has no more.
+// breaks lets each statement of an operation fail, until it has no more: twice, for
+// SQLite counts one that is prepared for the first time differently, and the next one
+// would be left out.
 func (b *bench) breaks(store Broken, w way) {
 	b.Helper()
 	other, o := b.connect(), b.everything()
-	for n := 0; ; n++ {
+	for k := 0; ; k++ {
+		n := k / 2
 		o.elsewhere = b.request() // which this server has not heard of
 		b.ok(other.CreateDeviceRequest(b.Context(), o.elsewhere))
 		if w.before != nil {
@@ -147,6 +150,7 @@ func (b *bench) looks() map[string]func(o belongings) error {
 func (b *bench) additions() map[string]way {
 	ctx := b.Context()
 	over := at(99_999)
+	full := false
 	return map[string]way{
 		"adding a client":   {do: func(belongings) error { return b.store.AddClient(ctx, b.client()) }},
 		"storing a request": {do: func(belongings) error { return b.store.CreateDeviceRequest(ctx, b.request()) }},
@@ -177,6 +181,20 @@ func (b *bench) additions() map[string]way {
 			a.Grant.Passkey, a.Event = o.passkey.ID, b.event(o.identity.AccountID)
 			return b.store.ApproveDeviceRequest(ctx, a)
 		}},
+		"approving where older grants are forgotten": {
+			before: func(o belongings) {
+				if full {
+					return
+				}
+				full = true
+				made := b.approvals(authz.GrantsPerAccount, o.identity)
+				for n := range made {
+					made[n].Grant.RevokedAt = at(1)
+				}
+				b.all(len(made), func(n int) error { return b.store.ApproveDeviceRequest(ctx, made[n]) })
+			},
+			do: func(o belongings) error { return b.store.ApproveDeviceRequest(ctx, b.approval(o.opened, o.identity)) },
+		},
 		"revoking and reporting": {do: func(o belongings) error {
 			return b.store.RevokeGrant(ctx, authz.Revocation{
 				GrantID: o.issued.grant.ID, At: at(40), Event: b.event(o.identity.AccountID), AccountID: o.identity.AccountID, Reported: []string{"client:a", "network:b"},

@@ -62,22 +62,27 @@ var eventCases = []testCase{
 	{"a page of events begins behind any of them, and behind one that is gone", func(b *bench) {
 		a, i := b.account()
 		other, j := b.account()
-		var want []authz.Event
-		for _, n := range []int{1, 2, 2, 2, 3} {
-			e, foreign := b.event(a.ID), b.event(other.ID)
-			e.At, foreign.At = at(n), at(n)
-			b.happening(i, e)
-			b.happening(j, foreign)
-			want = append([]authz.Event{e}, want...)
+		var want, foreign []authz.Event
+		for k, n := range []int{1, 2, 2, 2, 3} {
+			want, foreign = append([]authz.Event{b.event(a.ID)}, want...), append(foreign, b.event(other.ID))
+			want[0].At, foreign[k].At = at(n), at(n)
+			b.happening(i, want[0])
+			b.happening(j, foreign[k])
 		}
+		late := b.event(a.ID) // a clock was wrong
+		late.At = at(0)
+		b.happening(i, late)
+		want = append(want, late)
 		for n, e := range want {
 			got, err := b.store.Events(b.Context(), a.ID, authz.Position{At: e.At, ID: e.ID}, 2)
 			b.ok(err)
 			b.same(append([]authz.Event{}, got...), append([]authz.Event{}, want[n+1:min(n+3, len(want))]...))
 		}
-		got, err := b.store.Events(b.Context(), a.ID, authz.Position{At: at(2), ID: "gone"}, 10)
-		b.ok(err)
-		b.same(got, want[1:])
+		for _, id := range []string{"gone", foreign[1].ID, foreign[3].ID, want[4].ID} {
+			got, err := b.store.Events(b.Context(), a.ID, authz.Position{At: at(2), ID: id}, 10)
+			b.ok(err)
+			b.same(got, want[1:])
+		}
 	}},
 	{"events are kept byte for byte, and survive a restart", func(b *bench) {
 		a, i := b.account()
