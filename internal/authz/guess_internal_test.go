@@ -124,3 +124,12 @@ func TestB22_WhoseAddressItIs(t *testing.T) {
 		t.Error("the network of a private address")
 	}
 }
+
+// Whoever has stored what was owed lets go a moment after nothing is.
+func TestB02_NobodyIsTurnedAwayWhereNothingIsOwed(t *testing.T) {
+	s := &Service{}
+	s.owed.counting.Store(true)
+	if err := s.countOwed(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

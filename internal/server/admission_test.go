@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
 )
 
 const endOthers = "/api/sessions/end-others"
@@ -220,4 +222,53 @@ func TestManyAccountsOfOneNetworkAreBoundedTogether(t *testing.T) {
 	h.postJSON("/api/passkeys/options", map[string]any{}, "Cookie", alice).wantBusy()
 	h.postJSON(endOthers, map[string]any{}, "Cookie", alice).wantOK()
 	h.sentFrom(elsewhere, func() reply { return h.signed("alice", http.MethodGet, ownGrants, "") }).wantOK()
+}
+
+// What an account signs beyond its allowance costs as much as a forgery, and counts as
+// one; what is refused for others does not.
+func TestWhatAnAccountSignsBeyondItsAllowanceCountsAsForged(t *testing.T) {
+	h := newHouse(t).from(here)
+	signIn := func(name string) reply { return h.signed(name, http.MethodPost, signInPath, "") }
+	for signIn("alice").status == http.StatusOK {
+	}
+	for range 118 {
+		signIn("alice").wantBusy()
+	}
+	signIn("a newcomer").wantOK()
+	signIn("alice").wantBusy()
+	signIn("another").wantBusy()
+}
+
+func TestWhatIsRefusedForANetworksSakeCountsNotAsForged(t *testing.T) {
+	inFull(t)
+	h := newHouse(t).from(here)
+	for i := range 5 {
+		cookie := h.signIn(fmt.Sprint("account ", i))
+		for range 480 {
+			h.postJSON("/api/passkeys/options", map[string]any{}, "Cookie", cookie).wantOK()
+		}
+	}
+	refused := 0
+	for range 130 {
+		if h.signed("alice", http.MethodGet, ownGrants, "").status == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused < 121 {
+		t.Fatalf("%d were refused", refused)
+	}
+	h.signed("a newcomer", http.MethodPost, signInPath, "").wantOK()
+}
+
+// Where it cannot be known whether a key is known here, nobody is told that it forged.
+func TestANetworkThatForgedIsToldOfAStoreThatFails(t *testing.T) {
+	f := newFrail(t)
+	f.from(here)
+	token := f.sign("nobody", signInPath, "")
+	for range 121 {
+		f.send(http.MethodPost, signInPath, `{"a":"b"}`, append(jsonBody[:2:2], bitcoinauth.Header, token)...)
+	}
+	f.store.during(&fault{"Identity", 1, false, authz.ErrUnreachable}, func(ctx context.Context) {
+		f.do(ctx, f.by("alice", http.MethodPost, signInPath, nil)).wantError(http.StatusServiceUnavailable, "temporarily_unavailable")
+	})
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"zombiezen.com/go/sqlite"
@@ -311,50 +309,6 @@ func TestATableWhoseKeyHasNoColumnOrTooManyIsNotWatched(t *testing.T) {
 	} {
 		if err := s.Watch(t.Context(), c.keys); (err == nil) != c.taken {
 			t.Errorf("%v: %v", c.keys, err)
-		}
-	}
-}
-
-// An account that is full of grants makes room by more statements than others have.
-func TestRoomIsMadeAsAWhole(t *testing.T) {
-	s, ctx := open(t), t.Context()
-	r := numbered(1)
-	if err := errors.Join(
-		s.CreateAccount(ctx, authz.Account{ID: "alice"}, authz.Identity{BAPID: "alice", AccountID: "alice"}),
-		s.CreateDeviceRequest(ctx, r),
-		s.writer.do(ctx, several, func(c *sqlite.Conn) error {
-			for n := range authz.GrantsPerAccount + 2 { // which are over
-				g := authz.Grant{ID: fmt.Sprint(n), AccountID: "alice", CreatedAt: time.UnixMilli(int64(n + 1))}
-				if err := errors.Join(insertGrant(c, g, ""), insertRefreshToken(c, authz.RefreshToken{Token: sha256.Sum256([]byte(g.ID)), GrantID: g.ID})); err != nil {
-					return err
-				}
-			}
-			return nil
-		}),
-	); err != nil {
-		t.Fatal(err)
-	}
-	approval := authz.Approval{
-		RequestID: r.ID, AccountID: "alice", Unclaimed: true, At: r.CreatedAt, Event: authz.Event{ID: "event", AccountID: "alice"},
-		Grant: authz.Grant{ID: r.ID, AccountID: "alice", BAPID: "alice", CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt},
-	}
-	for n := 0; ; n++ {
-		before := rowsOf(t, s.writer.conn)
-		heal := breaks(t, n, s.writer.conn)
-		err := s.ApproveDeviceRequest(ctx, approval)
-		if reached := heal(); !reached {
-			if err != nil {
-				t.Error(err)
-			}
-			break
-		}
-		if err == nil || !slices.Equal(before, rowsOf(t, s.writer.conn)) {
-			t.Errorf("statement %d failed, and the answer is %v", n, err)
-		}
-	}
-	for n := range 3 {
-		if _, err := s.Grant(ctx, fmt.Sprint(n)); !errors.Is(err, authz.ErrNotFound) {
-			t.Errorf("grant %d: %v", n, err)
 		}
 	}
 }

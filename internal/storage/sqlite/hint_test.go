@@ -126,6 +126,21 @@ func TestWhatIsGoneHereMayBeStoredElsewhere(t *testing.T) {
 	if found, err := here.DeviceRequestByID(t.Context(), r.ID); err != nil || found.ID != r.ID {
 		t.Errorf("%q: %v", found.ID, err)
 	}
+
+	// So does one whose entry was taken out meanwhile.
+	last := numbered(2)
+	if err := stores[1].CreateDeviceRequest(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	if err := here.read(t.Context(), func(c *sqlite.Conn) error {
+		row, err := here.index.find(c, here.index.hash(byID, []byte(last.ID)), 1)
+		if row == 0 {
+			t.Error("what was stored elsewhere is not found")
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestWhatAnotherServerStoredIsFoundHoweverMuchItIs(t *testing.T) {

@@ -267,6 +267,27 @@ func TestWhereNothingIsOverNobodyWaitsForItsRemoval(t *testing.T) {
 
 // TestAFullDiskIsToldTheTruth fills the database up: what was acknowledged is
 // there, what was refused is not, and writing works again when there is room.
+// On a full disk SQLite may end the transaction by itself, savepoints and all.
+func TestWhoEndsTheTransactionIsToldWhy(t *testing.T) {
+	s := open(t)
+	full := sqlite.ResultFull.ToError()
+	errs := together(t, s,
+		func() error { return s.CreateDeviceRequest(t.Context(), numbered(1)) },
+		func() error {
+			return s.writer.do(t.Context(), several, func(c *sqlite.Conn) error {
+				_, err := exec(c, `ROLLBACK`)
+				return errors.Join(err, full)
+			})
+		},
+		func() error { return s.CreateDeviceRequest(t.Context(), numbered(3)) },
+	)
+	for n, err := range errs {
+		if sqlite.ErrCode(err) != sqlite.ResultFull || s.has(t, n+1) {
+			t.Errorf("write %d: %v", n, err)
+		}
+	}
+}
+
 func TestAFullDiskIsToldTheTruth(t *testing.T) {
 	s := open(t)
 	limit := func(pages string) {
