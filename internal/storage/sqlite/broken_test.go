@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"zombiezen.com/go/sqlite"
@@ -354,5 +355,31 @@ func TestAMoveThatIsUnderWayIsLeftAloneAndOneThatIsNotIsForgotten(t *testing.T) 
 	}
 	if start() {
 		t.Error("a move that has ended was not forgotten")
+	}
+}
+
+// Of two servers that start on a new file at once one has it while the other turns to
+// write-ahead logging, for which SQLite does not wait by itself.
+func TestWhoFindsANewFileInUseWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "countersign.db")
+	other, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := exec(other, `BEGIN IMMEDIATE`); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	time.AfterFunc(100*time.Millisecond, func() {
+		_, err := exec(other, `COMMIT`)
+		ended <- err
+	})
+	s, err := Open(t.Context(), path)
+	if err := errors.Join(err, <-ended); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

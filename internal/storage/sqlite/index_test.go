@@ -114,6 +114,14 @@ func TestAStoreCanBeClosedBeforeItsIndexIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-s.loaded
+
+	s.loaded = make(chan struct{})
+	go s.load(t.Context()) // whose turn comes when all is closed
+	select {
+	case <-s.loaded:
+	case <-time.After(10 * time.Second):
+		t.Error("what is closed is read without an end")
+	}
 }
 
 // storeMany stores so many requests, of two clients in turn, three of four pending.
