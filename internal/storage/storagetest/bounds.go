@@ -346,11 +346,13 @@ var boundCases = []testCase{
 		}))
 		got, err = b.store.Reported(b.Context(), "", 1, at(-100))
 		b.ok(err)
-		b.same(got, want)                                                                              // what was refused reports nothing, and forgets nothing
-		b.report(i.AccountID, at(50), "client:"+denials[5].RequestID, "network:"+denials[5].RequestID) // the oldest
-		got, err = b.store.Reported(b.Context(), "", 1, at(-100))
-		b.ok(err)
-		b.same(got, want) // what is reported again takes no more room
+		b.same(got, want)                                             // what was refused reports nothing, and forgets nothing
+		for n, d := range []authz.Approval{denials[5], denials[10]} { // the oldest, and one in the middle
+			b.report(i.AccountID, at(50+n), "client:"+d.RequestID, "network:"+d.RequestID)
+			got, err = b.store.Reported(b.Context(), "", 1, at(-100))
+			b.ok(err)
+			b.same(got, want) // what is reported again takes no more room
+		}
 	}},
 }
 
