@@ -48,9 +48,15 @@ func TestAnOperationThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 	s, ctx := openLane(t), t.Context()
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	some := []*operation{addClient(ctx, "a"), addClient(ctx, "b"), addClient(ctx, "a"), addClient(gone, "c"), addClient(ctx, "no\x00text"), addClient(ctx, "d")}
+	removeAll := &operation{ctx: ctx, statements: func(b *pgx.Batch, _ *error) {
+		b.Queue(`DELETE FROM clients WHERE id = ANY ($1)`, []string{"a", "b", "d", "\xff"})
+	}}
+	some := []*operation{
+		addClient(ctx, "a"), addClient(ctx, "b"), addClient(ctx, "a"), addClient(gone, "c"),
+		addClient(ctx, "no\x00text"), addClient(ctx, "\x00"), removeAll, addClient(ctx, "d"),
+	}
 	s.writes.carryOut(some)
-	for i, want := range []error{nil, nil, nil, context.Canceled, errNoText, nil} {
+	for i, want := range []error{nil, nil, nil, context.Canceled, errNoText, errNoText, errNoText, nil} {
 		if got := some[i].outcome; i != 2 && !errors.Is(got, want) {
 			t.Errorf("operation %d: %v, want %v", i, got, want)
 		}

@@ -149,12 +149,16 @@ var passkeyCases = []testCase{
 		_, elsewhere := b.account()
 		b.ok(b.store.AddPasskey(b.Context(), b.passkey(elsewhere), 5, authz.Event{}))
 	}},
-	{"a passkey needs an account", func(b *bench) {
-		p := b.passkey(authz.Identity{AccountID: "nobody"})
-		b.refused(b.store.AddPasskey(b.Context(), p, 5, b.event("nobody")), authz.ErrNotFound)
-		_, err := b.store.Passkey(b.Context(), p.ID)
-		b.refused(err, authz.ErrNotFound)
-		b.told("nobody")
+	{"a passkey needs an account, and an identity of it", func(b *bench) {
+		a, _ := b.account()
+		_, foreign := b.account()
+		for _, i := range []authz.Identity{{AccountID: "nobody"}, {AccountID: "nobody", BAPID: foreign.BAPID}, {AccountID: a.ID, BAPID: foreign.BAPID}} {
+			p := b.passkey(i)
+			b.refused(b.store.AddPasskey(b.Context(), p, 5, b.event(i.AccountID)), authz.ErrNotFound)
+			_, err := b.store.Passkey(b.Context(), p.ID)
+			b.refused(err, authz.ErrNotFound)
+			b.told(i.AccountID)
+		}
 	}},
 	{"a passkey is removed once, by its account, and told of", func(b *bench) {
 		a, i := b.account()
