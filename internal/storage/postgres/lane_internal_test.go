@@ -222,6 +222,12 @@ func TestARowThatCannotBeReadIsItsReadersTroubleOnly(t *testing.T) {
 	if clients, err := s.Clients(ctx); err != nil || len(clients) != 2 {
 		t.Errorf("%d clients: %v", len(clients), err)
 	}
+	if _, err := s.pool.Exec(ctx, `INSERT INTO clients (id, metadata) VALUES ('aa', '[]')`); err != nil { // between the two
+		t.Fatal(err)
+	}
+	if clients, err := s.Clients(ctx); err == nil {
+		t.Errorf("a list of %d clients, of which one cannot be read", len(clients))
+	}
 }
 
 func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {

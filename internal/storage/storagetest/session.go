@@ -76,6 +76,8 @@ var sessionCases = []testCase{
 		passkey := b.signIn(p, p.SignCount+1)
 		passkey.SignedInBefore = at(1000)
 		b.ok(b.store.CreateSession(b.Context(), passkey))
+		mixed := authz.NewSession{Session: b.session(authz.Identity{AccountID: i.AccountID, BAPID: other.BAPID}), SignedInBefore: at(99_999)}
+		b.refused(b.store.CreateSession(b.Context(), mixed), authz.ErrNotFound)
 		for _, want := range []authz.Identity{i, other} {
 			got, err := b.store.Identity(b.Context(), want.BAPID)
 			b.ok(err)
