@@ -78,6 +78,14 @@ var sessionCases = []testCase{
 		b.ok(b.store.CreateSession(b.Context(), passkey))
 		mixed := authz.NewSession{Session: b.session(authz.Identity{AccountID: i.AccountID, BAPID: other.BAPID}), SignedInBefore: at(99_999)}
 		b.refused(b.store.CreateSession(b.Context(), mixed), authz.ErrNotFound)
+		mixed = b.signIn(p, p.SignCount+9)
+		mixed.Session.BAPID = other.BAPID
+		if err := b.store.CreateSession(b.Context(), mixed); err == nil {
+			b.Error("a passkey signed another account's identity in")
+		}
+		used, err := b.store.Passkey(b.Context(), p.ID)
+		b.ok(err)
+		b.same(used.SignCount, p.SignCount+1)
 		for _, want := range []authz.Identity{i, other} {
 			got, err := b.store.Identity(b.Context(), want.BAPID)
 			b.ok(err)
