@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -513,5 +514,63 @@ func TestWhoLeavesBetweenTwoTriesIsToldOfTheLast(t *testing.T) {
 	})
 	if tries != 1 || !errors.Is(err, io.EOF) || !errors.Is(err, authz.ErrUnreachable) {
 		t.Errorf("%d tries: %v", tries, err)
+	}
+}
+
+// What another version tells is no decision, and the end of a server is no absence of
+// the database.
+func TestAServerHearsOfDecisionsOnly(t *testing.T) {
+	var lines bytes.Buffer
+	s, err := Open(t.Context(), pgtest.Database(t), slog.New(slog.NewTextHandler(&lines, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	heard, hearing := make(chan authz.Decided, 10), make(chan bool, 10)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.Watch(ctx, func(d authz.Decided) { heard <- d }, func(deaf bool) { hearing <- !deaf }) })
+	for !<-hearing {
+	}
+	want := authz.Decided{DeviceCode: authz.Hash{1, 2, 3}}
+	for _, payload := range []string{"what a later version says", sayDecided(want)} {
+		if _, err := s.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, channel, payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := <-heard; d != want {
+		t.Errorf("it heard of %v", d)
+	}
+	end()
+	watching.Wait()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if lines.Len() > 0 {
+		t.Errorf("the log says %s", lines.String())
+	}
+}
+
+// cutOff ends each query whose statement begins so.
+type cutOff struct{ statement string }
+
+func (c cutOff) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if !strings.HasPrefix(data.SQL, c.statement) {
+		return ctx
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return ctx
+}
+
+func (cutOff) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func TestWhoCouldNotAskToHearHearsNothing(t *testing.T) {
+	s := openLane(t)
+	s.config.Tracer = cutOff{"LISTEN"}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := s.listen(ctx, nil, func() { t.Error("it believes that it hears") })
+	if err == nil || ctx.Err() != nil {
+		t.Errorf("listening ended with %v", err)
 	}
 }

@@ -159,10 +159,18 @@ var boundCases = []testCase{
 		b.same(got, append(made[:authz.SessionsPerAccount-1:authz.SessionsPerAccount-1], slow))
 		unknown := b.session(i)
 		unknown.BAPID = "nobody"
-		b.refused(b.store.CreateSession(b.Context(), authz.NewSession{Session: unknown, Replaces: slow.Token}), authz.ErrNotFound)
+		for _, replaces := range []authz.Hash{{}, slow.Token} {
+			b.refused(b.store.CreateSession(b.Context(), authz.NewSession{Session: unknown, Replaces: replaces}), authz.ErrNotFound)
+		}
 		again, err := b.store.Sessions(b.Context(), a.ID, at(0))
 		b.ok(err)
 		b.same(again, got) // what was refused ends nothing
+		after := b.session(i)
+		after.CreatedAt = at(9000)
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: after, Replaces: got[10].Token}))
+		again, err = b.store.Sessions(b.Context(), a.ID, at(0))
+		b.ok(err)
+		b.same(again, slices.Concat([]authz.Session{after}, got[:10], got[11:])) // nor does what takes another's place end more
 		got, err = b.store.Sessions(b.Context(), other.ID, at(0))
 		b.ok(err)
 		b.same(got, []authz.Session{foreign})
