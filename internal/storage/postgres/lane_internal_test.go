@@ -574,3 +574,20 @@ func TestWhoCouldNotAskToHearHearsNothing(t *testing.T) {
 		t.Errorf("listening ended with %v", err)
 	}
 }
+
+func TestTheLogSaysWhichDecisionsWereNotTold(t *testing.T) {
+	var lines bytes.Buffer
+	s, err := Open(t.Context(), pgtest.Database(t), slog.New(slog.NewTextHandler(&lines, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	late := newTeller(s)
+	late.tell(authz.Decided{DeviceCode: authz.Hash{1}})
+	late.close()
+	if !strings.Contains(lines.String(), `level=ERROR msg="decisions were not told to the other servers" decisions=1`) {
+		t.Errorf("the log says %q", lines.String())
+	}
+}
