@@ -322,3 +322,76 @@ func TestWhoMovesDataInIsToldOfAStatementThatFails(t *testing.T) {
 		}
 	}
 }
+
+// openTarget opens an empty database to move one table into.
+func openTarget(t *testing.T, url string) (*postgres.Target, []postgres.Table) {
+	t.Helper()
+	target, err := postgres.OpenTarget(t.Context(), url, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = target.Close(context.Background()) })
+	table, err := target.Table(t.Context(), "clients")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target, []postgres.Table{table}
+}
+
+func TestWhatIsCopiedFromFailsWithItsOwnError(t *testing.T) {
+	target, tables := openTarget(t, pgtest.Database(t))
+	if err := target.Begin(t.Context(), postgres.Arrival{Source: "here", Token: "token"}, tables); err != nil {
+		t.Fatal(err)
+	}
+	torn := errors.New("the file is torn")
+	if _, err := target.Copy(t.Context(), tables[0], func() ([]any, error) { return nil, torn }); !errors.Is(err, torn) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestADatabaseThatIsGoneIsNotMovedInto(t *testing.T) {
+	target, tables := openTarget(t, pgtest.Database(t))
+	if err := target.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := target.Begin(t.Context(), postgres.Arrival{Source: "here", Token: "token"}, tables); err == nil {
+		t.Error("it began")
+	}
+	if _, err := target.Table(t.Context(), "clients"); err == nil {
+		t.Error("it was described")
+	}
+}
+
+// What a move left that did not come to its end is removed by the next one from the
+// same place: of another's it is not known what became of it.
+func TestWhatAnotherMoveLeftIsNotRemoved(t *testing.T) {
+	url := pgtest.Database(t)
+	first, tables := openTarget(t, url)
+	row := make([]any, len(tables[0].Columns))
+	for i, column := range tables[0].Columns {
+		row[i] = map[string]any{"text": "x", "bytea": []byte("x"), "bigint": int64(1), "integer": int64(1), "boolean": false}[column.Type]
+	}
+	rows := [][]any{row, nil}
+	next := func() (one []any, err error) {
+		one, rows = rows[0], rows[1:]
+		return one, nil
+	}
+	here, elsewhere := postgres.Arrival{Source: "here", Token: "one"}, postgres.Arrival{Source: "elsewhere", Token: "two"}
+	if err := first.Begin(t.Context(), here, tables); err != nil {
+		t.Fatal(err)
+	}
+	_, err := first.Copy(t.Context(), tables[0], next)
+	if err := errors.Join(err, first.Commit(t.Context())); err != nil { // and not opened
+		t.Fatal(err)
+	}
+	second, _ := openTarget(t, url)
+	var full *postgres.NotEmptyError
+	if err := second.Begin(t.Context(), elsewhere, tables); !errors.As(err, &full) {
+		t.Errorf("another move began: %v", err)
+	}
+	third, _ := openTarget(t, url)
+	_ = second.Close(t.Context())
+	if err := third.Begin(t.Context(), here, tables); err != nil {
+		t.Error(err)
+	}
+}

@@ -61,10 +61,7 @@ func OpenTarget(ctx context.Context, url string, log *slog.Logger) (*Target, err
 	}
 	setUp(config.ConnConfig)
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
-	if err != nil {
-		return nil, wrap("opening the database", err)
-	}
-	return &Target{conn: conn}, nil
+	return &Target{conn: conn}, wrap("opening the database", err)
 }
 
 // Close gives up what was not committed.
@@ -84,22 +81,15 @@ func (t *Target) Open(ctx context.Context) error {
 
 // Table describes a table.
 func (t *Target) Table(ctx context.Context, name string) (Table, error) {
-	table := Table{Name: name}
-	rows, err := t.conn.Query(ctx, `SELECT attname::text, format_type(atttypid, NULL), NOT attnotnull, attidentity <> ''
+	// What fails of a query its rows say when they are collected.
+	rows, _ := t.conn.Query(ctx, `SELECT attname::text, format_type(atttypid, NULL), NOT attnotnull, attidentity <> ''
 		FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum`, ident(name))
-	if err == nil {
-		table.Columns, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Column])
-	}
-	if err != nil {
-		return table, wrap("describing "+name, err)
-	}
-	rows, err = t.conn.Query(ctx, `SELECT a.attname::text FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (n, place)
+	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Column])
+	rows, _ = t.conn.Query(ctx, `SELECT a.attname::text FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (n, place)
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n
 		WHERE i.indrelid = to_regclass($1) AND i.indisprimary ORDER BY k.place`, ident(name))
-	if err == nil {
-		table.Key, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	}
-	return table, wrap("describing "+name, err)
+	key, keyErr := pgx.CollectRows(rows, pgx.RowTo[string])
+	return Table{Name: name, Columns: columns, Key: key}, wrap("describing "+name, errors.Join(err, keyErr))
 }
 
 // targetLock is the number of the lock that one who moves something in holds.

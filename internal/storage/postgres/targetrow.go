@@ -23,13 +23,9 @@ func (t *Target) Apply(ctx context.Context, table Table, gone, rows [][]any) err
 	if _, err := t.tx.CopyFrom(ctx, pgx.Identifier{"incoming_" + table.Name}, columnNames(table), pgx.CopyFromRows(rows)); err != nil {
 		return wrap("copying to "+table.Name, err)
 	}
-	instead := "NOTHING"
-	if set := assignments(table); set != "" {
-		instead = "UPDATE SET " + set
-	}
 	return t.exec(ctx,
-		fmt.Sprintf(`INSERT INTO %s (%s) SELECT %[2]s FROM %s ON CONFLICT (%s) DO %s`,
-			ident(table.Name), idents(columnNames(table)), incoming(table), idents(table.Key), instead),
+		fmt.Sprintf(`INSERT INTO %s (%s) SELECT %[2]s FROM %s ON CONFLICT (%s) DO UPDATE SET %s`,
+			ident(table.Name), idents(columnNames(table)), incoming(table), idents(table.Key), assignments(table)),
 		`TRUNCATE `+incoming(table))
 }
 
@@ -103,11 +99,11 @@ func keysMatch(table Table, other string) string {
 // keyType is the type that a column of the key is sent as.
 func keyType(table Table, i int) string {
 	for _, c := range table.Columns {
-		if c.Name == table.Key[i] && c.Type != "integer" {
+		if c.Name == table.Key[i] {
 			return c.Type
 		}
 	}
-	return "bigint"
+	return "" // each column of the key is one of the table's
 }
 
 // keyArguments are the arrays of keyList.
@@ -136,17 +132,11 @@ func keyColumn[T any](keys [][]any, i int) []T {
 	return column
 }
 
-// assignments set all columns but the key's to what came in.
+// assignments set all columns to what came in, the key's to what they are.
 func assignments(table Table) string {
-	var set []string
-	for _, c := range table.Columns {
-		inKey := false
-		for _, k := range table.Key {
-			inKey = inKey || k == c.Name
-		}
-		if !inKey {
-			set = append(set, fmt.Sprintf("%s = EXCLUDED.%[1]s", ident(c.Name)))
-		}
+	set := make([]string, len(table.Columns))
+	for i, c := range table.Columns {
+		set[i] = fmt.Sprintf("%s = EXCLUDED.%[1]s", ident(c.Name))
 	}
 	return strings.Join(set, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -351,6 +352,17 @@ func TestAMoveThatIsUnderWayIsLeftAloneAndOneThatIsNotIsForgotten(t *testing.T) 
 		t.Errorf("where nobody can tell: %v", err)
 	}
 	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	// Nor is a server started where it cannot be told.
+	lock := filepath.Join(dir, "migrate.lock")
+	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Open(t.Context(), path); err == nil {
+		t.Error("a server started", s.Close())
+	}
+	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
 	if start() {
