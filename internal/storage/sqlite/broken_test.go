@@ -395,3 +395,15 @@ func TestWhoFindsANewFileInUseWaits(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The system takes longer paths than SQLite does.
+func TestWhyAFileIsNotOpenedIsTold(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("d", 200), strings.Repeat("e", 200), strings.Repeat("f", 200))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), filepath.Join(dir, "countersign.db"))
+	if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultCantOpen {
+		t.Errorf("%v, %v", s, err)
+	}
+}
