@@ -58,7 +58,11 @@ func currentToken(ctx context.Context, env *Env, server string, p passwordSource
 	if err != nil {
 		return account{}, storedToken{}, err
 	}
-	a, err := h.find(firstText(server, env.Getenv("COUNTERSIGN_SERVER")))
+	named, err := namedServer(env, server)
+	if err != nil {
+		return account{}, storedToken{}, err
+	}
+	a, err := h.find(named)
 	if err != nil {
 		return a, storedToken{}, err
 	}
@@ -134,7 +138,11 @@ func logout(ctx context.Context, env *Env, server string, p passwordSource) erro
 	if err != nil {
 		return err
 	}
-	a, err := h.find(firstText(server, env.Getenv("COUNTERSIGN_SERVER")))
+	named, err := namedServer(env, server)
+	if err != nil {
+		return err
+	}
+	a, err := h.find(named)
 	if err != nil {
 		return err
 	}
@@ -144,14 +152,14 @@ func logout(ctx context.Context, env *Env, server string, p passwordSource) erro
 	}
 	defer unlock()
 	tokens := openTokens(env, h, p)
-	t, err := tokens.get(a.key())
+	t, err := tokens.get(ctx, a.key())
 	if err != nil && !errors.Is(err, errNoToken) {
 		return err // nothing is forgotten that could not be read
 	}
 	var revoked error
 	if err == nil {
 		revoked = revokeAt(ctx, a, t)
-		if err := tokens.remove(a.key()); err != nil {
+		if err := tokens.remove(ctx, a.key()); err != nil {
 			return fail(ExitFailed, "forgetting the token", err, "")
 		}
 	}
@@ -218,8 +226,9 @@ func switchAccount(env *Env, wanted string) error {
 		return err
 	}
 	var found []account
+	address, _ := serverAddress(wanted) // or it is none
 	for _, a := range h.Accounts {
-		if wanted == a.Server || wanted == a.Name || wanted == a.BAPID || wanted == a.Subject {
+		if wanted == a.Server || address == a.Server || wanted == a.Name || wanted == a.BAPID || wanted == a.Subject {
 			found = append(found, a)
 		}
 	}

@@ -99,7 +99,7 @@ func approve(ctx context.Context, env *Env, code string, o approveOptions) error
 	if o.yes && (o.expectClient == "" || o.expectScope == "") {
 		return usage("--yes needs --expect-client and --expect-scope, so that nothing else can be approved")
 	}
-	c, err := o.open(env)
+	c, err := o.open(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -126,12 +126,12 @@ func (c *owner) approve(ctx context.Context, code string, o approveOptions) erro
 	if err := f.expect(o); err != nil {
 		return err
 	}
-	match, err := f.askMatch(env, o)
+	match, err := f.askMatch(ctx, env, o)
 	if err != nil {
 		return err
 	}
 	if !o.yes {
-		yes, err := confirm(env, "Approve as "+c.entry.Name+"?")
+		yes, err := confirm(ctx, env, "Approve as "+c.entry.Name+"?")
 		if err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (c *owner) approve(ctx context.Context, code string, o approveOptions) erro
 	err = f.sign(ctx, env, c, match)
 	for mistyped(err) && o.match == "" && !o.yes { // the server says so only so often
 		fmt.Fprintln(env.Stderr, "No device shows that. Look at yours again.")
-		if match, err = f.askMatch(env, o); err != nil {
+		if match, err = f.askMatch(ctx, env, o); err != nil {
 			return err
 		}
 		err = f.sign(ctx, env, c, match)
@@ -318,7 +318,7 @@ func (f facts) expect(o approveOptions) error {
 }
 
 // askMatch has the owner show that the device is in front of them.
-func (f facts) askMatch(env *Env, o approveOptions) (string, error) {
+func (f facts) askMatch(ctx context.Context, env *Env, o approveOptions) (string, error) {
 	switch {
 	case f.Match.Kind == "none":
 		return "", nil
@@ -328,9 +328,9 @@ func (f facts) askMatch(env *Env, o approveOptions) (string, error) {
 		code := codeLetters(f.UserCode)
 		return code[len(code)-4:], nil // the whole code was given
 	case f.Match.Kind == "number":
-		return ask(env, fmt.Sprintf("Which number does your device show: %s? ", printable(strings.Join(f.Match.Numbers, ", "))))
+		return ask(ctx, env, fmt.Sprintf("Which number does your device show: %s? ", printable(strings.Join(f.Match.Numbers, ", "))))
 	default:
-		return ask(env, "The last four letters of the code, as your device shows it: ")
+		return ask(ctx, env, "The last four letters of the code, as your device shows it: ")
 	}
 }
 
@@ -369,7 +369,7 @@ func newDenyCommand(env *Env) *cobra.Command {
   countersign deny BCDF-GHJK --report`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := o.open(env)
+			c, err := o.open(cmd.Context(), env)
 			if err != nil {
 				return err
 			}

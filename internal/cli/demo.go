@@ -22,8 +22,9 @@ import (
 func newDemoCommand(env *Env) *cobra.Command {
 	var keepRunning bool
 	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "See the whole story, with a real server, in three seconds",
+		Use:         "demo",
+		Annotations: map[string]string{endsInOrder: "yes"},
+		Short:       "See the whole story, with a real server, in three seconds",
 		Long: `Run the whole story in one process: a real server on a free port, a new
 identity, a device that asks, an owner who reviews and signs, tokens, and a
 receipt that is checked offline. Nothing of it stays on this machine.`,
@@ -67,7 +68,7 @@ func demo(ctx context.Context, env *Env, keepRunning bool) (err error) {
 	fmt.Fprintln(env.Stdout, "\nThat was the whole story. Next: countersign serve")
 	if keepRunning {
 		fmt.Fprintf(env.Stdout, "The server stays at %s/device until you press Ctrl-C.\n", run.settings.Issuer)
-		<-env.Signals
+		<-ctx.Done()
 	}
 	return nil
 }

@@ -8,11 +8,13 @@
 package cli
 
 import (
+	"context"
 	"crypto/rand"
 	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -32,10 +34,30 @@ type Env struct {
 	// StdinTerminal and the others say whether a stream is a terminal: only then
 	// are there prompts, colours and moving cursors.
 	StdinTerminal, StdoutTerminal, StderrTerminal bool
-	// ReadPassword reads a line from the terminal without echo.
-	ReadPassword func() (string, error)
+	// ReadPassword reads a line from the terminal without echo, which is back when it
+	// returns, whether or not a line came.
+	ReadPassword func(ctx context.Context) (string, error)
 	// Signals delivers SIGINT and SIGTERM.
 	Signals chan os.Signal
+	// Exit ends the process at once; nil where it is not this command's to end.
+	Exit func(code int)
+	// RestoreTerminal puts the terminal back as it was at the beginning; nil for none.
+	RestoreTerminal func()
+
+	reading sync.Once
+	typed   *input
+}
+
+// input is the one reader of Stdin.
+func (env *Env) input() *input {
+	env.reading.Do(func() { env.typed = newInput(env.Stdin) })
+	return env.typed
+}
+
+func (env *Env) restoreTerminal() {
+	if env.RestoreTerminal != nil {
+		env.RestoreTerminal()
+	}
 }
 
 // SystemEnv is the process's own.
@@ -43,15 +65,34 @@ func SystemEnv() *Env {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	stdin := int(os.Stdin.Fd())
+	before, err := term.GetState(stdin)
+	restore := func() {
+		if err == nil {
+			_ = term.Restore(stdin, before) // nothing more can be done about a terminal
+		}
+	}
 	return &Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Now: time.Now, Rand: rand.Reader,
 		StdinTerminal: term.IsTerminal(stdin), StdoutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		StderrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
-		ReadPassword: func() (string, error) {
-			b, err := term.ReadPassword(stdin)
-			return string(b), err
+		ReadPassword: func(ctx context.Context) (string, error) {
+			// Without echo, the end by Ctrl-\ is one like the others.
+			signal.Notify(signals, syscall.SIGQUIT)
+			defer signal.Reset(syscall.SIGQUIT)
+			given := make(chan chunk, 1)
+			go func() {
+				b, err := term.ReadPassword(stdin)
+				given <- chunk{b, err}
+			}()
+			select {
+			case c := <-given:
+				return string(c.text), c.err
+			case <-ctx.Done():
+				restore()
+				return "", ctx.Err()
+			}
 		},
-		Signals: signals,
+		Signals: signals, Exit: os.Exit, RestoreTerminal: restore,
 	}
 }
 

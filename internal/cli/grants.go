@@ -29,7 +29,7 @@ func newGrantsList(env *Env) *cobra.Command {
   countersign grants list --server https://id.example.org --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := o.open(env)
+			c, err := o.open(cmd.Context(), env)
 			if err != nil {
 				return err
 			}
@@ -103,7 +103,7 @@ func newGrantsRevoke(env *Env) *cobra.Command {
   countersign grants revoke mzxw6ytboi4dcmzvgq2tgobzgu --report`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := o.open(env)
+			c, err := o.open(cmd.Context(), env)
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ func newReceiptShow(env *Env) *cobra.Command {
   countersign receipt show mzxw6ytboi4dcmzvgq2tgobzgu | countersign receipt verify -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := o.open(env)
+			c, err := o.open(cmd.Context(), env)
 			if err != nil {
 				return err
 			}
@@ -188,8 +188,8 @@ granted: receipt show fetches the receipts of grants alone. - reads standard inp
 		Example: `  countersign receipt verify receipt.json
   countersign receipt show GRANT | countersign receipt verify -`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			text, err := readInput(env, args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text, err := readText(cmd.Context(), env, args[0])
 			if err != nil {
 				return err
 			}

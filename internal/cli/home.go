@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -173,13 +172,4 @@ func at(server string) string {
 // serverFlag adds --server.
 func serverFlag(cmd *cobra.Command, server *string) {
 	cmd.Flags().StringVar(server, "server", "", "issuer `URL` of the server (default: COUNTERSIGN_SERVER, the current account's, "+defaultServer+")")
-}
-
-// chooseServer says which server a command asks.
-func chooseServer(env *Env, h *home, flag string) string {
-	current := ""
-	if a, err := h.find(""); err == nil {
-		current = a.Server
-	}
-	return strings.TrimSuffix(firstText(flag, env.Getenv("COUNTERSIGN_SERVER"), current, defaultServer), "/")
 }

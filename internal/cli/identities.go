@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -98,12 +100,12 @@ func (h *home) identity(wanted string) (identityEntry, error) {
 
 // unlock opens an identity with its password. One that older software encrypted is
 // encrypted anew: only here is the password at hand.
-func (h *home) unlock(env *Env, e identityEntry, p passwordSource) (*bap.Identity, error) {
+func (h *home) unlock(ctx context.Context, env *Env, e identityEntry, p passwordSource) (*bap.Identity, error) {
 	text, err := h.readSecretFile(e.file)
 	if err != nil {
 		return nil, err
 	}
-	password, err := p.read(env, "identity "+e.Name)
+	password, err := p.read(ctx, env, "identity "+e.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -185,11 +187,17 @@ func completeIdentities(*cobra.Command, []string, string) ([]string, cobra.Shell
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// readText is readInput for what is read as a text, which an editor may have marked.
+func readText(ctx context.Context, env *Env, path string) ([]byte, error) {
+	text, err := readInput(ctx, env, path)
+	return bytes.TrimPrefix(text, []byte(byteOrderMark)), err
+}
+
 // readInput reads a file, or standard input for -.
-func readInput(env *Env, path string) ([]byte, error) {
+func readInput(ctx context.Context, env *Env, path string) ([]byte, error) {
 	const most = 4 << 20
 	if path == "-" {
-		return readAll(env.Stdin, most)
+		return env.input().all(ctx, most)
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

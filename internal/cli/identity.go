@@ -20,7 +20,7 @@ import (
 func readAll(r io.Reader, most int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && int64(len(b)) > most {
-		err = errors.New("it is too large")
+		err = errTooLarge
 	}
 	return b, err
 }
@@ -46,27 +46,27 @@ func newIdentityCreate(env *Env) *cobra.Command {
 		Example: `  countersign identity create satoshi
   countersign identity create build-server --password-file /run/secrets/identity`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			name := strings.Join(args, "")
 			if name == "" {
 				var err error
-				if name, err = ask(env, "What shall it be called? "); err != nil {
+				if name, err = ask(cmd.Context(), env, "What shall it be called? "); err != nil {
 					return err
 				}
 			}
-			return createIdentity(env, name, p)
+			return createIdentity(cmd.Context(), env, name, p)
 		},
 	}
 	passwordFlag(cmd, &p)
 	return cmd
 }
 
-func createIdentity(env *Env, name string, p passwordSource) error {
+func createIdentity(ctx context.Context, env *Env, name string, p passwordSource) error {
 	h, err := openHome(env)
 	if err != nil {
 		return err
 	}
-	password, err := p.choose(env, "identity "+safeName(name))
+	password, err := p.choose(ctx, env, "identity "+safeName(name))
 	if err != nil {
 		return err
 	}
@@ -131,12 +131,12 @@ func newIdentityShow(env *Env) *cobra.Command {
   countersign identity show --qr`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeIdentities,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			h, e, err := namedIdentity(env, args)
 			if err != nil {
 				return err
 			}
-			i, err := h.unlock(env, e, p)
+			i, err := h.unlock(cmd.Context(), env, e, p)
 			if err != nil {
 				return err
 			}
@@ -182,7 +182,9 @@ standard input. The identity is kept under the backup's password.`,
 		Example: `  countersign identity import satoshi.bep
   countersign identity import master.bep --choose bap:1 --name work`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return importIdentity(env, args[0], name, choice, p) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return importIdentity(cmd.Context(), env, args[0], name, choice, p)
+		},
 	}
 	passwordFlag(cmd, &p)
 	cmd.Flags().StringVar(&name, "name", "", "what to call it here (default: the name in the backup)")
@@ -190,19 +192,19 @@ standard input. The identity is kept under the backup's password.`,
 	return cmd
 }
 
-func importIdentity(env *Env, path, name, choice string, p passwordSource) error {
+func importIdentity(ctx context.Context, env *Env, path, name, choice string, p passwordSource) error {
 	h, err := openHome(env)
 	if err != nil {
 		return err
 	}
-	text, err := readInput(env, path)
+	text, err := readText(ctx, env, path)
 	if err != nil {
 		return err
 	}
 	var password string
 	var b *bap.Backup
 	if bap.IsEncrypted(string(text)) {
-		if password, err = p.read(env, "the backup"); err != nil {
+		if password, err = p.read(ctx, env, "the backup"); err != nil {
 			return err
 		}
 		b, err = bap.DecryptBackup(string(text), password)
@@ -221,7 +223,7 @@ func importIdentity(env *Env, path, name, choice string, p passwordSource) error
 	}
 	i.Name = firstText(name, i.Name, b.Label, "imported")
 	if len([]rune(password)) < leastPassword {
-		if password, err = p.choose(env, "identity "+safeName(i.Name)); err != nil {
+		if password, err = p.choose(ctx, env, "identity "+safeName(i.Name)); err != nil {
 			return err
 		}
 	}
@@ -261,12 +263,12 @@ func newIdentityExport(env *Env) *cobra.Command {
   countersign identity export > backup.bep`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeIdentities,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			h, e, err := namedIdentity(env, args)
 			if err != nil {
 				return err
 			}
-			if _, err := h.unlock(env, e, p); err != nil {
+			if _, err := h.unlock(cmd.Context(), env, e, p); err != nil {
 				return err // a backup nobody can open is no backup
 			}
 			text, err := h.readSecretFile(e.file)
@@ -301,7 +303,7 @@ in what is signed for it: aud, in the query or in the body.`,
 		Example: `  curl -H "X-Auth-Token: $(countersign identity sign --path /api/grants?aud=http://localhost:8628)" http://localhost:8628/api/grants?aud=http://localhost:8628
   countersign identity sign --path /api/auth/sign-in/sigma --data @login.json`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := openHome(env)
 			if err != nil {
 				return err
@@ -312,11 +314,11 @@ in what is signed for it: aud, in the query or in the body.`,
 			}
 			body := []byte(data)
 			if file, ok := strings.CutPrefix(data, "@"); ok {
-				if body, err = readInput(env, file); err != nil {
+				if body, err = readInput(cmd.Context(), env, file); err != nil {
 					return err
 				}
 			}
-			i, err := h.unlock(env, e, p)
+			i, err := h.unlock(cmd.Context(), env, e, p)
 			if err != nil {
 				return err
 			}
@@ -369,7 +371,7 @@ not given is emptied, and an empty name (--name "") empties all of it.`,
 					Next: `Give at least --name; --name "" empties the profile`,
 				}
 			}
-			c, err := o.open(env)
+			c, err := o.open(cmd.Context(), env)
 			if err != nil {
 				return err
 			}

@@ -61,7 +61,10 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 	if err != nil {
 		return err
 	}
-	server := chooseServer(env, h, o.server)
+	server, err := chooseServer(env, h, o.server)
+	if err != nil {
+		return err
+	}
 	clientID := firstText(o.clientID, env.Getenv("COUNTERSIGN_CLIENT_ID"), "countersign-cli")
 	config, err := clientConfig(ctx, server, clientID)
 	if err != nil {
@@ -74,7 +77,7 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 	tokens := openTokens(env, h, o.password)
 	// Asked for now, not after the approval: a password prompt must not stand
 	// between the owner's yes and the token.
-	if err := prepareTokens(tokens); err != nil {
+	if err := prepareTokens(ctx, tokens); err != nil {
 		return err
 	}
 	token, err := requestAndWait(ctx, env, config, o)
@@ -85,8 +88,8 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 }
 
 // prepareTokens opens the token store, which may ask for its password.
-func prepareTokens(tokens tokenStore) error {
-	if _, err := tokens.get("probe"); err != nil && !errors.Is(err, errNoToken) {
+func prepareTokens(ctx context.Context, tokens tokenStore) error {
+	if _, err := tokens.get(ctx, "probe"); err != nil && !errors.Is(err, errNoToken) {
 		return err
 	}
 	return nil
@@ -115,7 +118,7 @@ func requestAndWait(ctx context.Context, env *Env, config *deviceflow.Config, o 
 			screen.ended(err)
 			return nil, failure
 		}
-		again, askErr := confirm(env, "The code has expired. Get a new one?")
+		again, askErr := confirm(ctx, env, "The code has expired. Get a new one?")
 		if askErr != nil || !again {
 			return nil, failure
 		}
@@ -146,7 +149,7 @@ func signedIn(ctx context.Context, env *Env, h *home, tokens tokenStore, config 
 		return fail(ExitFailed, "locking the tokens", err, "")
 	}
 	defer unlock()
-	if err := tokens.put(a.key(), kept); err != nil {
+	if err := tokens.put(ctx, a.key(), kept); err != nil {
 		return fail(ExitFailed, "keeping the token", err, "")
 	}
 	h.put(a)

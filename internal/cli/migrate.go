@@ -27,8 +27,9 @@ type migrateOptions struct {
 func newMigrateCommand(env *Env) *cobra.Command {
 	var o migrateOptions
 	cmd := &cobra.Command{
-		Use:   "migrate",
-		Short: "Move everything from SQLite to PostgreSQL",
+		Use:         "migrate",
+		Annotations: map[string]string{endsInOrder: "yes"},
+		Short:       "Move everything from SQLite to PostgreSQL",
 		Long: `Move everything from the SQLite database in the data directory to an empty
 PostgreSQL database. The server may run meanwhile: it goes on until everything is
 copied and each row was compared, waits for a moment, and from then on refuses to
@@ -70,15 +71,6 @@ The password may be in the address, in PGPASSWORD or in ~/.pgpass.`,
 // migrate moves everything, and says what to do then. Ctrl-C gives it up, until
 // nothing can be given up any more.
 func migrate(ctx context.Context, env *Env, settings *config.Settings, to config.DatabaseURL, o migrateOptions) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-env.Signals:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	screen := &migrateScreen{env: env, asJSON: o.asJSON, live: env.StderrTerminal && !o.asJSON}
 	out, err := transfer.Move(ctx, transfer.Options{
 		Path: filepath.Join(settings.Data, databaseFile), To: to.Reveal(), Place: to.Place(), DryRun: o.dryRun,

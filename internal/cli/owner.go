@@ -44,8 +44,12 @@ func (f *ownerFlags) bind(cmd *cobra.Command) {
 }
 
 // open chooses server and identity and unlocks the identity.
-func (f ownerFlags) open(env *Env) (*owner, error) {
+func (f ownerFlags) open(ctx context.Context, env *Env) (*owner, error) {
 	h, err := openHome(env)
+	if err != nil {
+		return nil, err
+	}
+	server, err := chooseServer(env, h, f.server)
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +57,11 @@ func (f ownerFlags) open(env *Env) (*owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, err := h.unlock(env, e, f.password)
+	i, err := h.unlock(ctx, env, e, f.password)
 	if err != nil {
 		return nil, err
 	}
-	return &owner{env: env, home: h, server: chooseServer(env, h, f.server), entry: e, identity: i}, nil
+	return &owner{env: env, home: h, server: server, entry: e, identity: i}, nil
 }
 
 // send signs and sends a request and returns the body of its success. body, when

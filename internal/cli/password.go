@@ -1,12 +1,14 @@
 package cli
 
 import (
-	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -22,24 +24,24 @@ func passwordFlag(cmd *cobra.Command, p *passwordSource) {
 const leastPassword = 10
 
 // read returns the password for something that exists.
-func (p passwordSource) read(env *Env, what string) (string, error) {
-	if password, ok, err := p.given(env); ok || err != nil {
+func (p passwordSource) read(ctx context.Context, env *Env, what string) (string, error) {
+	if password, ok, err := p.given(ctx, env); ok || err != nil {
 		return password, err
 	}
-	return prompt(env, "Password for "+what+": ")
+	return prompt(ctx, env, "Password for "+what+": ")
 }
 
 // choose returns the password for something new, asked twice at a terminal.
-func (p passwordSource) choose(env *Env, what string) (string, error) {
-	password, ok, err := p.given(env)
+func (p passwordSource) choose(ctx context.Context, env *Env, what string) (string, error) {
+	password, ok, err := p.given(ctx, env)
 	if err != nil {
 		return "", err
 	}
 	if !ok {
-		if password, err = prompt(env, "New password for "+what+": "); err != nil {
+		if password, err = prompt(ctx, env, "New password for "+what+": "); err != nil {
 			return "", err
 		}
-		again, err := prompt(env, "The same again: ")
+		again, err := prompt(ctx, env, "The same again: ")
 		if err != nil {
 			return "", err
 		}
@@ -55,15 +57,16 @@ func (p passwordSource) choose(env *Env, what string) (string, error) {
 	return password, nil
 }
 
-func (p passwordSource) given(env *Env) (string, bool, error) {
+func (p passwordSource) given(ctx context.Context, env *Env) (string, bool, error) {
 	path := firstText(p.file, env.Getenv("COUNTERSIGN_PASSWORD_FILE"))
 	switch {
 	case path == "-":
-		line, err := bufio.NewReader(env.Stdin).ReadString('\n')
+		line, err := env.input().line(ctx)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", false, fail(ExitFailed, "reading the password", err, "")
 		}
-		return strings.TrimRight(line, "\r\n"), true, nil
+		password, err := passwordOf([]byte(line))
+		return password, err == nil, err
 	case path != "":
 		if _, err := checkPrivate(path, false); err != nil {
 			return "", false, err
@@ -72,19 +75,32 @@ func (p passwordSource) given(env *Env) (string, bool, error) {
 		if err != nil {
 			return "", false, fail(ExitFailed, "reading the password", err, "Check --password-file")
 		}
-		return strings.TrimRight(string(text), "\r\n"), true, nil
+		password, err := passwordOf(text)
+		return password, err == nil, err
 	}
 	password := env.Getenv("COUNTERSIGN_PASSWORD")
 	return password, password != "", nil
 }
 
-func prompt(env *Env, text string) (string, error) {
+// byteOrderMark is what some editors put at the beginning of a text.
+const byteOrderMark = "\ufeff"
+
+// passwordOf is the password in a file, which may have been written by an editor that
+// marks the beginning and ends the line.
+func passwordOf(text []byte) (string, error) {
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+		return "", fail(ExitUsage, "the password's file is no UTF-8", nil, "Save it as UTF-8")
+	}
+	return strings.TrimRight(strings.TrimPrefix(string(text), byteOrderMark), "\r\n"), nil
+}
+
+func prompt(ctx context.Context, env *Env, text string) (string, error) {
 	if !env.StdinTerminal {
 		return "", fail(ExitLocked, "a password is needed and there is no terminal to ask at", nil,
 			"Set COUNTERSIGN_PASSWORD_FILE or COUNTERSIGN_PASSWORD, or give --password-file")
 	}
 	fmt.Fprint(env.Stderr, text)
-	password, err := env.ReadPassword()
+	password, err := env.ReadPassword(ctx)
 	fmt.Fprintln(env.Stderr)
 	if err != nil {
 		return "", fail(ExitCancelled, "no password was given", err, "")
@@ -112,8 +128,8 @@ func strength(password string) string {
 }
 
 // confirm asks a yes-or-no question at the terminal; anything but yes is no.
-func confirm(env *Env, question string) (bool, error) {
-	answer, err := ask(env, question+" [y/N] ")
+func confirm(ctx context.Context, env *Env, question string) (bool, error) {
+	answer, err := ask(ctx, env, question+" [y/N] ")
 	if err != nil {
 		return false, err
 	}
@@ -122,13 +138,14 @@ func confirm(env *Env, question string) (bool, error) {
 }
 
 // ask reads one line from the terminal.
-func ask(env *Env, question string) (string, error) {
+func ask(ctx context.Context, env *Env, question string) (string, error) {
 	if !env.StdinTerminal {
 		return "", fail(ExitUsage, "there is no terminal to ask at", nil, "See --help for how to answer beforehand")
 	}
 	fmt.Fprint(env.Stderr, question)
-	line, err := bufio.NewReader(env.Stdin).ReadString('\n')
+	line, err := env.input().line(ctx)
 	if err != nil {
+		fmt.Fprintln(env.Stderr)
 		return "", fail(ExitCancelled, "no answer was given", err, "")
 	}
 	return strings.TrimSpace(line), nil

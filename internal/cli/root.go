@@ -22,13 +22,18 @@ const (
 
 // Main runs the command line and returns the process's exit code.
 func Main(args []string, env *Env) int {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	root := newRoot(env)
+	c, _, _ := root.Find(args) // what is wrong with the arguments cobra says
+	inOrder := c.Annotations[endsInOrder] != ""
+	ctx, end := untilInterrupted(env, inOrder, wantsJSON(args))
+	defer end()
 	root.SetArgs(args)
 	err := unknownSubcommand(root, args)
 	if err == nil {
 		err = root.ExecuteContext(ctx)
+	}
+	if !inOrder && errors.Is(err, context.Canceled) {
+		err = errCancelled
 	}
 	if err == nil {
 		return int(ExitDone)
@@ -39,7 +44,7 @@ func Main(args []string, env *Env) int {
 		// missing argument.
 		err = &Failure{Code: ExitUsage, What: strings.ReplaceAll(err.Error(), "\n", " "), Next: "See --help for how it is used"}
 	}
-	return int(report(env, err, wantsJSON(args)))
+	return int(report(env, bySignal(ctx, err), wantsJSON(args)))
 }
 
 // wantsJSON looks for --json in the arguments themselves, because the error may

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"runtime"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/cli/browser"
@@ -39,15 +38,8 @@ func newLoginScreen(env *Env, config *deviceflow.Config, request *deviceflow.Aut
 
 // wait shows the code and waits for the token.
 func (s *loginScreen) wait(ctx context.Context) (*oauth2.Token, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-s.env.Signals:
-			cancel(context.Canceled)
-		case <-ctx.Done():
-		}
-	}()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	s.config.Progress = s.progress
 	s.show()
 	if s.options.browser {
@@ -117,15 +109,6 @@ func (s *loginScreen) wide() bool {
 	return err == nil && width >= enough
 }
 
-func loopback(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost") || (ip != nil && ip.IsLoopback())
-}
-
 // progress hears of each poll.
 func (s *loginScreen) progress(p deviceflow.Poll) {
 	var transport *deviceflow.TransportError
@@ -155,7 +138,7 @@ func (s *loginScreen) ended(err error) {
 
 // keys shows the time left and reads single keys: Enter opens the browser, q and
 // Ctrl-C give up. The function returned puts the terminal back.
-func (s *loginScreen) keys(ctx context.Context, cancel context.CancelCauseFunc) (restore func()) {
+func (s *loginScreen) keys(ctx context.Context, cancel context.CancelFunc) (restore func()) {
 	stdin, ok := s.env.Stdin.(*os.File)
 	if !ok {
 		return func() {}
@@ -168,15 +151,12 @@ func (s *loginScreen) keys(ctx context.Context, cancel context.CancelCauseFunc) 
 	if s.mayOpenBrowser() {
 		help = "(Enter opens the browser, q cancels)"
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.countDown(ctx, help)
-	}()
-	go s.readKeys(stdin, cancel)
+	var both sync.WaitGroup
+	both.Go(func() { s.countDown(ctx, help) })
+	both.Go(func() { s.readKeys(ctx, cancel) })
 	return func() {
-		cancel(nil)
-		<-done
+		cancel()
+		both.Wait()
 		fmt.Fprint(s.env.Stderr, "\r\x1b[K")
 		_ = term.Restore(int(stdin.Fd()), state) // nothing more can be done about a terminal
 	}
@@ -198,16 +178,16 @@ func (s *loginScreen) countDown(ctx context.Context, help string) {
 	}
 }
 
-func (s *loginScreen) readKeys(stdin *os.File, cancel context.CancelCauseFunc) {
+func (s *loginScreen) readKeys(ctx context.Context, cancel context.CancelFunc) {
 	const ctrlC = 3
-	key := make([]byte, 1)
 	for {
-		if _, err := stdin.Read(key); err != nil {
+		key, err := s.env.input().key(ctx)
+		if err != nil {
 			return
 		}
-		switch key[0] {
+		switch key {
 		case 'q', 'Q', ctrlC:
-			cancel(context.Canceled)
+			cancel()
 			return
 		case '\r', '\n':
 			s.openBrowser()

@@ -29,8 +29,9 @@ import (
 
 func newServeCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Run the authorization server",
+		Use:         "serve",
+		Annotations: map[string]string{endsInOrder: "yes"},
+		Short:       "Run the authorization server",
 		Long: `Run the authorization server. Without any setting it listens on
 localhost:8628, which is 127.0.0.1 and [::1], keeps its data in the platform's data
 directory, and admits clients that nobody registered. Several servers may share a PostgreSQL database;
@@ -68,26 +69,29 @@ func serve(ctx context.Context, env *Env, settings *config.Settings) error {
 	if env.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	if env.Signals != nil {
-		signal.Notify(env.Signals, syscall.SIGHUP)
-	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	run, err := startServer(ctx, env, settings)
 	if err != nil {
 		return err
 	}
 	run.announce(env)
 	run.warn()
-	ended, err := run.awaitEnd(env)
+	ended, err := run.awaitEnd(ctx, hangups, env.StderrTerminal)
 	if err != nil {
 		return errors.Join(fail(ExitFailed, "serving", err, ""), run.stop(ctx))
 	}
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	run.log.Info("stopping", "signal", signalName(ended))
 	go func() {
-		second := <-env.Signals
-		run.log.Info("stopping at once", "signal", signalName(second))
-		cancel()
+		select {
+		case second := <-env.Signals:
+			run.log.Info("stopping at once", "signal", signalName(second))
+			cancel()
+		case <-ctx.Done():
+		}
 	}()
 	err = run.stop(ctx)
 	if err == nil {
@@ -99,13 +103,16 @@ func serve(ctx context.Context, env *Env, settings *config.Settings) error {
 // awaitEnd waits for a signal that ends the server, or for it to fail. SIGHUP ends
 // it only where it means that its terminal was closed: elsewhere it asks servers to
 // read their settings again, which this one cannot, and says so.
-func (run *running) awaitEnd(env *Env) (os.Signal, error) {
+func (run *running) awaitEnd(ctx context.Context, hangups <-chan os.Signal, terminal bool) (os.Signal, error) {
 	for {
 		select {
 		case err := <-run.failed:
 			return nil, err
-		case s := <-env.Signals:
-			if s != syscall.SIGHUP || env.StderrTerminal {
+		case <-ctx.Done():
+			i, _ := interruption(ctx)
+			return i.signal, nil
+		case s := <-hangups:
+			if terminal {
 				return s, nil
 			}
 			run.log.Warn("SIGHUP: nothing is read again; to change settings, restart the server")

@@ -18,6 +18,7 @@ import (
 	"github.com/creack/pty"
 
 	"countersign.dev/bap"
+	"countersign.dev/internal/config"
 )
 
 // terminal runs countersign with a terminal of its own.
@@ -98,7 +99,13 @@ func (term *terminal) end() int {
 // somebody who uses it.
 func terminalServer(t *testing.T) (issuer string, env []string) {
 	t.Helper()
-	run, err := startServer(t.Context(), &Env{Stderr: &bytes.Buffer{}, Now: time.Now, Rand: SystemEnv().Rand}, demoSettings(t.TempDir()))
+	issuer = runServer(t, demoSettings(t.TempDir()))
+	return issuer, userOf(t, issuer)
+}
+
+func runServer(t *testing.T, settings *config.Settings) (issuer string) {
+	t.Helper()
+	run, err := startServer(t.Context(), &Env{Stderr: &bytes.Buffer{}, Now: time.Now, Rand: SystemEnv().Rand}, settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,9 +114,15 @@ func terminalServer(t *testing.T) (issuer string, env []string) {
 			t.Error(err)
 		}
 	})
-	return run.settings.Issuer, []string{
+	return run.settings.Issuer
+}
+
+// userOf is the environment of somebody who uses a server.
+func userOf(t *testing.T, issuer string) (env []string) {
+	t.Helper()
+	return []string{
 		"COUNTERSIGN_CONFIG_DIR=" + t.TempDir(), "COUNTERSIGN_KEYRING=off", "COUNTERSIGN_PASSWORD=correct horse battery staple",
-		"COUNTERSIGN_SERVER=" + run.settings.Issuer, "CI=1",
+		"COUNTERSIGN_SERVER=" + issuer, "CI=1",
 	}
 }
 

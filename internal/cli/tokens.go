@@ -30,9 +30,9 @@ type storedToken struct {
 // tokenStore keeps tokens by account key.
 type tokenStore interface {
 	// get returns a token; errNoToken when there is none.
-	get(key string) (storedToken, error)
-	put(key string, t storedToken) error
-	remove(key string) error
+	get(ctx context.Context, key string) (storedToken, error)
+	put(ctx context.Context, key string, t storedToken) error
+	remove(ctx context.Context, key string) error
 }
 
 var errNoToken = errors.New("no token is kept")
@@ -53,7 +53,7 @@ const keyringService = "countersign"
 // keyringTokens keeps tokens in the system's keyring.
 type keyringTokens struct{}
 
-func (keyringTokens) get(key string) (t storedToken, err error) {
+func (keyringTokens) get(_ context.Context, key string) (t storedToken, err error) {
 	text, err := keyring.Get(keyringService, key)
 	if errors.Is(err, keyring.ErrNotFound) {
 		return t, errNoToken
@@ -64,7 +64,7 @@ func (keyringTokens) get(key string) (t storedToken, err error) {
 	return t, json.Unmarshal([]byte(text), &t)
 }
 
-func (keyringTokens) put(key string, t storedToken) error {
+func (keyringTokens) put(_ context.Context, key string, t storedToken) error {
 	b, err := json.Marshal(t)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (keyringTokens) put(key string, t storedToken) error {
 	return keyring.Set(keyringService, key, string(b))
 }
 
-func (keyringTokens) remove(key string) error {
+func (keyringTokens) remove(_ context.Context, key string) error {
 	if err := keyring.Delete(keyringService, key); !errors.Is(err, keyring.ErrNotFound) {
 		return err
 	}
@@ -95,8 +95,8 @@ type fileTokens struct {
 	password string // once it was given
 }
 
-func (f *fileTokens) get(key string) (storedToken, error) {
-	all, err := f.load()
+func (f *fileTokens) get(ctx context.Context, key string) (storedToken, error) {
+	all, err := f.load(ctx)
 	if err != nil {
 		return storedToken{}, err
 	}
@@ -107,16 +107,16 @@ func (f *fileTokens) get(key string) (storedToken, error) {
 	return t, nil
 }
 
-func (f *fileTokens) put(key string, t storedToken) error {
-	return f.change(func(all map[string]storedToken) { all[key] = t })
+func (f *fileTokens) put(ctx context.Context, key string, t storedToken) error {
+	return f.change(ctx, func(all map[string]storedToken) { all[key] = t })
 }
 
-func (f *fileTokens) remove(key string) error {
-	return f.change(func(all map[string]storedToken) { delete(all, key) })
+func (f *fileTokens) remove(ctx context.Context, key string) error {
+	return f.change(ctx, func(all map[string]storedToken) { delete(all, key) })
 }
 
-func (f *fileTokens) change(fn func(map[string]storedToken)) error {
-	all, err := f.load()
+func (f *fileTokens) change(ctx context.Context, fn func(map[string]storedToken)) error {
+	all, err := f.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,13 +145,13 @@ func (f *fileTokens) change(fn func(map[string]storedToken)) error {
 }
 
 // load reads the file, asking for the password once; without a file it is chosen.
-func (f *fileTokens) load() (map[string]storedToken, error) {
+func (f *fileTokens) load(ctx context.Context) (map[string]storedToken, error) {
 	all := map[string]storedToken{}
 	ciphertext, err := f.home.readSecretFile(tokenFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if f.password == "" {
 			fmt.Fprintln(f.env.Stderr, "This system has no keyring, so tokens are kept in an encrypted file.")
-			f.password, err = f.source.choose(f.env, "your tokens")
+			f.password, err = f.source.choose(ctx, f.env, "your tokens")
 			return all, err
 		}
 		return all, nil
@@ -160,7 +160,7 @@ func (f *fileTokens) load() (map[string]storedToken, error) {
 		return nil, err
 	}
 	if f.password == "" {
-		if f.password, err = f.source.read(f.env, "your tokens"); err != nil {
+		if f.password, err = f.source.read(ctx, f.env, "your tokens"); err != nil {
 			return nil, err
 		}
 	}
@@ -192,7 +192,7 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 		return storedToken{}, fail(ExitFailed, "locking the tokens", err, "")
 	}
 	defer unlock()
-	t, err := tokens.get(a.key())
+	t, err := tokens.get(ctx, a.key())
 	if errors.Is(err, errNoToken) {
 		return t, fail(ExitNotSignedIn, "not signed in at "+a.Server, nil, `Sign in with "countersign login"`)
 	}
@@ -218,7 +218,7 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 	if err != nil {
 		return t, err
 	}
-	return kept, tokens.put(a.key(), kept)
+	return kept, tokens.put(ctx, a.key(), kept)
 }
 
 // keep is a token as it is kept. What is printed into shells and headers later is
