@@ -21,15 +21,12 @@ func newWhoamiCommand(env *Env) *cobra.Command {
   countersign whoami --server https://id.example.org --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, t, err := currentToken(cmd.Context(), env, server, p)
+			ctx := cmd.Context()
+			c, err := openAccount(ctx, env, server, p)
 			if err != nil {
 				return err
 			}
-			config, err := clientConfig(cmd.Context(), a.Server, a.ClientID)
-			if err != nil {
-				return err
-			}
-			info, err := userInfo(cmd.Context(), config.Endpoint, t.AccessToken)
+			info, err := c.whoami(ctx)
 			if err != nil {
 				return err
 			}
@@ -37,7 +34,7 @@ func newWhoamiCommand(env *Env) *cobra.Command {
 				writeEvent(env.Stdout, info)
 				return nil
 			}
-			fmt.Fprintln(env.Stdout, a.describe())
+			fmt.Fprintln(env.Stdout, c.account.describe())
 			for _, name := range []string{"sub", "name", "bap_id", "pubkey"} {
 				if v := info.text(name); v != "" {
 					fmt.Fprintf(env.Stdout, "  %-8s%s\n", name, printable(v))
@@ -52,22 +49,60 @@ func newWhoamiCommand(env *Env) *cobra.Command {
 	return cmd
 }
 
-// currentToken returns the account a command is about, with a good token.
-func currentToken(ctx context.Context, env *Env, server string, p passwordSource) (account, storedToken, error) {
+// signIn is an account that a command acts with.
+type signIn struct {
+	env     *Env
+	home    *home
+	tokens  tokenStore
+	account account
+}
+
+// openAccount finds the account that a command is about.
+func openAccount(ctx context.Context, env *Env, server string, p passwordSource) (*signIn, error) {
 	h, err := openHome(env)
 	if err != nil {
-		return account{}, storedToken{}, err
+		return nil, err
 	}
 	named, err := namedServer(env, server)
 	if err != nil {
-		return account{}, storedToken{}, err
+		return nil, err
 	}
 	a, err := h.find(named)
 	if err != nil {
-		return a, storedToken{}, err
+		return nil, err
 	}
-	t, err := freshToken(ctx, env, h, openTokens(env, h, p), a)
-	return a, t, err
+	tokens, err := tokensOf(ctx, env, h, p, a)
+	if err != nil {
+		return nil, err
+	}
+	return &signIn{env, h, tokens, a}, nil
+}
+
+// token returns a good token, renewed if need be.
+func (c *signIn) token(ctx context.Context, refused string) (storedToken, error) {
+	return freshToken(ctx, c.env, c.home, c.tokens, c.account, refused)
+}
+
+// whoami asks the server whose token it is. One that it refuses though the clock says
+// that it is good is renewed once.
+func (c *signIn) whoami(ctx context.Context) (claims, error) {
+	config, err := clientConfig(ctx, c.account.Server, c.account.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	refused := ""
+	for {
+		t, err := c.token(ctx, refused)
+		if err != nil {
+			return nil, err
+		}
+		info, err := userInfo(ctx, config.Endpoint, t.AccessToken)
+		var said *Failure
+		if !errors.As(err, &said) || said.Code != ExitNotSignedIn || refused != "" {
+			return info, err
+		}
+		refused = t.AccessToken
+	}
 }
 
 func newTokenCommand(env *Env) *cobra.Command {
@@ -85,7 +120,11 @@ refreshed first; two processes that do so at once end with one refresh.`,
 			if _, ok := tokenFormats[format]; !ok {
 				return usage("--format must be plain, header, env or json")
 			}
-			_, t, err := currentToken(cmd.Context(), env, server, p)
+			c, err := openAccount(cmd.Context(), env, server, p)
+			if err != nil {
+				return err
+			}
+			t, err := c.token(cmd.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -133,46 +172,48 @@ func newLogoutCommand(env *Env) *cobra.Command {
 	return cmd
 }
 
+// logout revokes first: a token that nobody has any more cannot be.
 func logout(ctx context.Context, env *Env, server string, p passwordSource) error {
-	h, err := openHome(env)
+	c, err := openAccount(ctx, env, server, p)
 	if err != nil {
 		return err
 	}
-	named, err := namedServer(env, server)
+	unlock, err := c.home.lockAccount(ctx, c.account)
 	if err != nil {
 		return err
-	}
-	a, err := h.find(named)
-	if err != nil {
-		return err
-	}
-	unlock, err := h.lock()
-	if err != nil {
-		return fail(ExitFailed, "locking the tokens", err, "")
 	}
 	defer unlock()
-	tokens := openTokens(env, h, p)
-	t, err := tokens.get(ctx, a.key())
+	t, err := c.tokens.get(ctx, c.account.key())
 	if err != nil && !errors.Is(err, errNoToken) {
 		return err // nothing is forgotten that could not be read
 	}
 	var revoked error
 	if err == nil {
-		revoked = revokeAt(ctx, a, t)
-		if err := tokens.remove(ctx, a.key()); err != nil {
-			return fail(ExitFailed, "forgetting the token", err, "")
-		}
+		revoked = revokeAt(ctx, c.account, t)
 	}
-	h.remove(a.key())
-	if err := h.save(); err != nil {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := c.forget(ctx); err != nil {
 		return err
 	}
 	if revoked != nil {
-		return fail(ExitNetwork, "signed out here, but the token could not be revoked at "+a.Server, revoked,
+		return fail(ExitNetwork, "signed out here, but the token could not be revoked at "+c.account.Server, revoked,
 			`It ends by itself; "countersign grants revoke" ends it at once`)
 	}
-	fmt.Fprintf(env.Stderr, "Signed out of %s.\n", a.Server)
+	fmt.Fprintf(env.Stderr, "Signed out of %s.\n", c.account.Server)
 	return nil
+}
+
+// forget forgets an account and its token.
+func (c *signIn) forget(ctx context.Context) error {
+	return c.home.update(ctx, func() error {
+		if err := c.tokens.remove(ctx, c.account.key()); err != nil {
+			return err
+		}
+		c.home.remove(c.account.key())
+		return nil
+	})
 }
 
 func revokeAt(ctx context.Context, a account, t storedToken) error {
@@ -214,13 +255,13 @@ func newAccountsCommand(env *Env) *cobra.Command {
 		Example: `  countersign accounts switch https://id.example.org
   countersign accounts switch satoshi`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return switchAccount(env, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return switchAccount(cmd.Context(), env, args[0]) },
 	}
 	cmd.AddCommand(list, change)
 	return cmd
 }
 
-func switchAccount(env *Env, wanted string) error {
+func switchAccount(ctx context.Context, env *Env, wanted string) error {
 	h, err := openHome(env)
 	if err != nil {
 		return err
@@ -236,8 +277,11 @@ func switchAccount(env *Env, wanted string) error {
 	case 0:
 		return fail(ExitNotSignedIn, "no account fits", nil, `"countersign accounts list" shows those there are`)
 	case 1:
-		h.Current = found[0].key()
-		if err := h.save(); err != nil {
+		err := h.update(ctx, func() error {
+			h.Current = found[0].key()
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 		fmt.Fprintf(env.Stderr, "Now %s.\n", found[0].describe())

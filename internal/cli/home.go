@@ -2,6 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -27,6 +31,8 @@ type account struct {
 	BAPID    string `toml:"bap_id,omitempty"`
 	Name     string `toml:"name,omitempty"`
 	Scope    string `toml:"scope,omitempty"`
+	// Tokens says where its token lies: inKeyring or inFile. Empty is an older entry.
+	Tokens string `toml:"tokens,omitempty"`
 }
 
 // key names the account in the token store and as the current one.
@@ -55,20 +61,61 @@ func openHome(env *Env) (*home, error) {
 		dir = filepath.Join(base, "countersign")
 	}
 	h := &home{dir: dir}
-	text, err := os.ReadFile(h.path("config.toml"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return h, nil
-	}
-	if err == nil {
-		err = toml.Unmarshal(text, h)
-	}
-	if err != nil {
-		return nil, fail(ExitFailed, "reading "+h.path("config.toml"), err, "Mend the file, or move it away and sign in again")
-	}
-	return h, nil
+	return h, h.read()
 }
 
+// read reads config.toml as it is now.
+func (h *home) read() error {
+	now := home{dir: h.dir}
+	text, err := os.ReadFile(h.path("config.toml"))
+	if err == nil {
+		err = toml.Unmarshal(text, &now)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(ExitFailed, "reading "+h.path("config.toml"), err, "Mend the file, or move it away and sign in again")
+	}
+	*h = now
+	return nil
+}
+
+// update changes config.toml as it is now: another process may have signed in or out
+// since it was read.
+func (h *home) update(ctx context.Context, change func() error) error {
+	return h.alone(ctx, func() error {
+		if err := h.read(); err != nil {
+			return err
+		}
+		if err := change(); err != nil {
+			return err
+		}
+		return h.save()
+	})
+}
+
+// alone does what no two processes may do at once. It waits for nothing but the disk
+// and the keyring.
+func (h *home) alone(ctx context.Context, do func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, diskTime)
+	defer cancel()
+	unlock, err := h.lock(ctx, "tokens.lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return do()
+}
+
+// diskTime is how long what other processes keep here is waited for, which takes them
+// a moment.
+const diskTime = 30 * time.Second
+
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
+
+// has reports whether a file of the configuration directory is there.
+func (h *home) has(name string) bool {
+	_, err := os.Stat(h.path(name))
+	return err == nil
+}
 
 // save writes config.toml.
 func (h *home) save() error {
@@ -96,7 +143,7 @@ func (h *home) write(name string, content []byte) error {
 func (h *home) readSecretFile(name string) ([]byte, error) {
 	path := h.path(name)
 	if runtime.GOOS != "windows" {
-		for _, p := range []string{path, filepath.Dir(path)} {
+		for _, p := range []string{filepath.Dir(path), path} {
 			info, err := os.Stat(p)
 			if err != nil {
 				return nil, err
@@ -110,12 +157,47 @@ func (h *home) readSecretFile(name string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// lock keeps other processes from changing the tokens at the same time.
-func (h *home) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(h.dir, privateDir); err != nil {
-		return nil, err
+// lock waits until no other process holds a lock, or ctx ends.
+func (h *home) lock(ctx context.Context, name string) (unlock func(), err error) {
+	const locking = "waiting for another countersign that is at work here"
+	if err := os.MkdirAll(filepath.Dir(h.path(name)), privateDir); err != nil {
+		return nil, fail(ExitFailed, locking, err, "Set COUNTERSIGN_CONFIG_DIR to another directory")
 	}
-	return lockedfile.MutexAt(h.path("tokens.lock")).Lock()
+	type held struct {
+		unlock func()
+		err    error
+	}
+	got := make(chan held, 1)
+	go func() {
+		unlock, err := lockedfile.MutexAt(h.path(name)).Lock()
+		got <- held{unlock, err}
+	}()
+	select {
+	case l := <-got:
+		if l.err != nil {
+			return nil, fail(ExitFailed, locking, l.err, "")
+		}
+		return l.unlock, nil
+	case <-ctx.Done():
+		go func() {
+			if l := <-got; l.err == nil {
+				l.unlock()
+			}
+		}()
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, ctx.Err()
+		}
+		return nil, fail(ExitFailed, locking, errors.New("it does not end"), "Look for it, and end it")
+	}
+}
+
+// lockAccount waits until no other process renews an account's token or signs it out.
+// Of other accounts nobody is kept waiting, however long a server takes.
+func (h *home) lockAccount(ctx context.Context, a account) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*ownerTimeout)
+	defer cancel()
+	name := sha256.Sum256([]byte(a.key()))
+	return h.lock(ctx, filepath.Join("locks", hex.EncodeToString(name[:8])+".lock"))
 }
 
 // put stores an account and makes it the current one.

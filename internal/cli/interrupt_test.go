@@ -46,7 +46,7 @@ func silent(t *testing.T, network, address string) net.Listener {
 // Whatever a command waits for, who presses Ctrl-C has their terminal back.
 func TestEveryPromptCanBeInterrupted(t *testing.T) {
 	issuer, env := terminalServer(t)
-	noPassword := append(env[:len(env):len(env)], "COUNTERSIGN_PASSWORD=", "COUNTERSIGN_CONFIG_DIR="+t.TempDir())
+	noPassword := append(env[:len(env):len(env)], "COUNTERSIGN_PASSWORD=", "COUNTERSIGN_CONFIG_DIR="+filepath.Join(t.TempDir(), "new"))
 	if code := openTerminal(t, env, "identity", "create", "alice").end(); code != 0 {
 		t.Fatal("an identity could not be made")
 	}

@@ -65,8 +65,9 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 	if err != nil {
 		return err
 	}
-	clientID := firstText(o.clientID, env.Getenv("COUNTERSIGN_CLIENT_ID"), "countersign-cli")
-	config, err := clientConfig(ctx, server, clientID)
+	inTime, cancel := o.inTime(ctx)
+	defer cancel()
+	config, err := clientConfig(inTime, server, firstText(o.clientID, env.Getenv("COUNTERSIGN_CLIENT_ID"), "countersign-cli"))
 	if err != nil {
 		return err
 	}
@@ -74,17 +75,26 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 	config.NumberMatch = true
 	config.DeviceName, _ = os.Hostname() // a device without a name says none
 	config.DevicePlatform = runtime.GOOS
-	tokens := openTokens(env, h, o.password)
+	tokens, where := newTokens(ctx, env, h, o.password)
 	// Asked for now, not after the approval: a password prompt must not stand
 	// between the owner's yes and the token.
 	if err := prepareTokens(ctx, tokens); err != nil {
 		return err
 	}
-	token, err := requestAndWait(ctx, env, config, o)
+	token, err := requestAndWait(inTime, env, config, o)
 	if err != nil {
 		return err
 	}
-	return signedIn(ctx, env, h, tokens, config, token, o)
+	s := &signIn{env, h, tokens, account{Server: config.Endpoint.Issuer, ClientID: config.ClientID, Tokens: where}}
+	return s.begin(ctx, config, token, o)
+}
+
+// inTime ends when --timeout says so.
+func (o loginOptions) inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.timeout <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, o.timeout)
 }
 
 // prepareTokens opens the token store, which may ask for its password.
@@ -98,11 +108,6 @@ func prepareTokens(ctx context.Context, tokens tokenStore) error {
 // requestAndWait asks for a code and waits; an expired code is followed by
 // another, if the person at the terminal wants that.
 func requestAndWait(ctx context.Context, env *Env, config *deviceflow.Config, o loginOptions) (*oauth2.Token, error) {
-	if o.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
 	for {
 		request, err := config.Request(ctx)
 		if err != nil {
@@ -125,44 +130,116 @@ func requestAndWait(ctx context.Context, env *Env, config *deviceflow.Config, o 
 	}
 }
 
-// signedIn keeps the token and says who is signed in.
-func signedIn(ctx context.Context, env *Env, h *home, tokens tokenStore, config *deviceflow.Config, token *oauth2.Token, o loginOptions) error {
+// begin keeps a token that was given, and only then looks whose it is: whatever fails
+// then, what was allowed is here to be used and taken back.
+func (c *signIn) begin(ctx context.Context, config *deviceflow.Config, token *oauth2.Token, o loginOptions) error {
+	// There is no second time for any of this, so no signal ends it in between.
+	ctx = context.WithoutCancel(ctx)
+	c.account.Scope, _ = token.Extra("scope").(string)
+	before := c.earlier(ctx)
+	kept, err := keep(token, c.env.Now())
+	if err == nil {
+		err = c.put(ctx, kept)
+	}
+	if err != nil {
+		return c.takenBack(ctx, config, token, err)
+	}
 	info, err := userInfo(ctx, config.Endpoint, token.AccessToken)
-	var over *Failure
-	switch {
-	case errors.As(err, &over) && over.Code == ExitNotSignedIn:
-		return err
-	case err != nil && !o.asJSON: // the token is good, and may be the only one there is
-		fmt.Fprintf(env.Stderr, "The server does not say who you are: %s.\n", printable(err.Error()))
+	if err != nil && !o.asJSON { // the token is good, and may be the only one there is
+		fmt.Fprintf(c.env.Stderr, "The server does not say who you are: %s.\n", printable(err.Error()))
 	}
-	scope, _ := token.Extra("scope").(string)
-	a := account{
-		Server: config.Endpoint.Issuer, ClientID: config.ClientID, Subject: info.text("sub"),
-		BAPID: info.text("bap_id"), Name: info.text("name"), Scope: scope,
+	nameless := c.account
+	c.account.Subject, c.account.BAPID, c.account.Name = info.text("sub"), info.text("bap_id"), info.text("name")
+	if c.account.key() != nameless.key() {
+		before = append(before, c.earlier(ctx)...)
+		if err := c.put(ctx, kept); err != nil {
+			return err // it is kept, and called nothing
+		}
+		if err := (&signIn{c.env, c.home, c.tokens, nameless}).forget(ctx); err != nil {
+			return err
+		}
 	}
-	kept, err := keep(token, env.Now())
-	if err != nil {
-		return err
+	c.end(ctx, before)
+	c.announce(token, o)
+	return nil
+}
+
+// put keeps a token, and its account as the current one.
+func (c *signIn) put(ctx context.Context, t storedToken) error {
+	return c.home.update(ctx, func() error {
+		if err := c.tokens.put(ctx, c.account.key(), t); err != nil {
+			return fail(ExitFailed, "keeping the token", err, "")
+		}
+		c.home.put(c.account)
+		return nil
+	})
+}
+
+// takenBack takes back what was allowed where its token could not be kept.
+func (c *signIn) takenBack(ctx context.Context, config *deviceflow.Config, token *oauth2.Token, why error) error {
+	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
+	defer cancel()
+	what := "you allowed it, but the token cannot be kept, so it was taken back"
+	next := "Mend that, and sign in again"
+	if err := config.Revoke(ctx, firstText(token.RefreshToken, token.AccessToken)); err != nil || config.Endpoint.RevocationURL == "" {
+		what = "you allowed it, but the token cannot be kept, and it could not be taken back"
+		next = `Take it back with "countersign grants revoke", or on your account's page at the server`
 	}
-	unlock, err := h.lock()
-	if err != nil {
-		return fail(ExitFailed, "locking the tokens", err, "")
+	code := ExitFailed
+	var said *Failure
+	if errors.As(why, &said) {
+		code = said.Code
 	}
-	defer unlock()
-	if err := tokens.put(ctx, a.key(), kept); err != nil {
-		return fail(ExitFailed, "keeping the token", err, "")
+	return fail(code, what, why, next)
+}
+
+// earlier is a sign-in of this machine that another takes the place of.
+type earlier struct {
+	account account
+	token   storedToken // empty where it could not be read
+}
+
+// earlier are those of the same person, or of nobody that is known, at the same server:
+// one or none.
+func (c *signIn) earlier(ctx context.Context) (all []earlier) {
+	for _, a := range c.home.Accounts {
+		if a.key() != c.account.key() {
+			continue
+		}
+		e := earlier{account: a}
+		if a.Tokens == "" || a.Tokens == c.account.Tokens { // else it may need a password that nobody wants to type for this
+			e.token, _ = c.tokens.get(ctx, a.key())
+		}
+		all = append(all, e)
 	}
-	h.put(a)
-	if err := h.save(); err != nil {
-		return err
+	return all
+}
+
+// end revokes earlier sign-ins, whose tokens nobody has any more.
+func (c *signIn) end(ctx context.Context, all []earlier) {
+	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
+	defer cancel()
+	for _, e := range all {
+		err := errNoToken
+		if e.token.AccessToken != "" {
+			err = revokeAt(ctx, e.account, e.token)
+		}
+		if err != nil {
+			fmt.Fprintf(c.env.Stderr, "The earlier sign-in could not be ended: %s. \"countersign grants list\" shows it.\n", printable(err.Error()))
+		}
 	}
+}
+
+// announce says who is signed in.
+func (c *signIn) announce(token *oauth2.Token, o loginOptions) {
+	env, a := c.env, c.account
 	if o.asJSON {
 		event := map[string]any{"event": "approved", "server": a.Server, "sub": a.Subject, "bap_id": a.BAPID, "name": a.Name, "scope": a.Scope}
 		if !token.Expiry.IsZero() { // else the server did not say
 			event["expires_at"] = token.Expiry.Unix()
 		}
 		writeEvent(env.Stdout, event)
-		return nil
+		return
 	}
 	lasts := "until it is taken back"
 	if !token.Expiry.IsZero() {
@@ -173,9 +250,8 @@ func signedIn(ctx context.Context, env *Env, h *home, tokens tokenStore, config 
 	}
 	fmt.Fprintf(env.Stderr, "✓ Signed in as %s\n", a.describe())
 	if !o.quiet {
-		fmt.Fprintf(env.Stderr, "  Allowed: %s · %s\n", printable(strings.Join(strings.Fields(scope), ", ")), lasts)
+		fmt.Fprintf(env.Stderr, "  Allowed: %s · %s\n", printable(strings.Join(strings.Fields(a.Scope), ", ")), lasts)
 	}
-	return nil
 }
 
 // describe is an account in words.

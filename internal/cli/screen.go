@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cli/browser"
@@ -29,11 +30,12 @@ type loginScreen struct {
 	config  *deviceflow.Config
 	request *deviceflow.Authorization
 	options loginOptions
-	live    bool // a person sits there
+	live    bool        // a person sits there
+	silent  atomic.Bool // the last poll got no answer
 }
 
 func newLoginScreen(env *Env, config *deviceflow.Config, request *deviceflow.Authorization, o loginOptions) *loginScreen {
-	return &loginScreen{env, config, request, o, env.StdinTerminal && env.StderrTerminal && !o.asJSON}
+	return &loginScreen{env: env, config: config, request: request, options: o, live: env.StdinTerminal && env.StderrTerminal && !o.asJSON}
 }
 
 // wait shows the code and waits for the token.
@@ -113,6 +115,7 @@ func (s *loginScreen) wide() bool {
 func (s *loginScreen) progress(p deviceflow.Poll) {
 	var transport *deviceflow.TransportError
 	failed := errors.As(p.Err, &transport)
+	s.silent.Store(failed)
 	switch {
 	case s.options.asJSON && failed:
 		writeEvent(s.env.Stdout, map[string]any{"event": "retry", "error_description": printable(p.Err.Error()), "next_in": p.Next.Seconds()})
@@ -168,8 +171,12 @@ func (s *loginScreen) countDown(ctx context.Context, help string) {
 	defer tick.Stop()
 	for frame := 0; ; frame++ {
 		left := time.Until(s.request.Expires).Round(time.Second)
-		fmt.Fprintf(s.env.Stderr, "\r\x1b[K  %s Waiting for your approval… %02d:%02d left   %s",
-			[]string{"◐", "◓", "◑", "◒"}[frame%4], int(left.Minutes()), int(left.Seconds())%60, help)
+		what := "Waiting for your approval…"
+		if s.silent.Load() {
+			what = "The server does not answer; trying again…"
+		}
+		fmt.Fprintf(s.env.Stderr, "\r\x1b[K  %s %s %02d:%02d left   %s",
+			[]string{"◐", "◓", "◑", "◒"}[frame%4], what, int(left.Minutes()), int(left.Seconds())%60, help)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

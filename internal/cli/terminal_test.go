@@ -5,10 +5,11 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,7 +18,6 @@ import (
 
 	"github.com/creack/pty"
 
-	"countersign.dev/bap"
 	"countersign.dev/internal/config"
 )
 
@@ -105,6 +105,11 @@ func terminalServer(t *testing.T) (issuer string, env []string) {
 
 func runServer(t *testing.T, settings *config.Settings) (issuer string) {
 	t.Helper()
+	return startRunning(t, settings).settings.Issuer
+}
+
+func startRunning(t *testing.T, settings *config.Settings) *running {
+	t.Helper()
 	run, err := startServer(t.Context(), &Env{Stderr: &bytes.Buffer{}, Now: time.Now, Rand: SystemEnv().Rand}, settings)
 	if err != nil {
 		t.Fatal(err)
@@ -114,14 +119,14 @@ func runServer(t *testing.T, settings *config.Settings) (issuer string) {
 			t.Error(err)
 		}
 	})
-	return run.settings.Issuer
+	return run
 }
 
 // userOf is the environment of somebody who uses a server.
 func userOf(t *testing.T, issuer string) (env []string) {
 	t.Helper()
 	return []string{
-		"COUNTERSIGN_CONFIG_DIR=" + t.TempDir(), "COUNTERSIGN_KEYRING=off", "COUNTERSIGN_PASSWORD=correct horse battery staple",
+		"COUNTERSIGN_CONFIG_DIR=" + filepath.Join(t.TempDir(), "countersign"), "COUNTERSIGN_KEYRING=off", "COUNTERSIGN_PASSWORD=correct horse battery staple",
 		"COUNTERSIGN_SERVER=" + issuer, "CI=1",
 	}
 }
@@ -144,27 +149,27 @@ func TestAtATerminalAnApprovalEndsTheWait(t *testing.T) {
 	term := openTerminal(t, env, "login", "--scope", "openid profile")
 	shown := term.await(`code:   \x1b\[1m(\S{9})\x1b\[0m     number to match: \x1b\[1m(\d\d)`)
 	term.await(`left`)
-	key, err := bap.NewKey(SystemEnv().Rand)
-	if err != nil {
-		t.Fatal(err)
-	}
-	identity, err := bap.NewIdentity("owner", key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := &owner{env: SystemEnv(), server: issuer, identity: identity}
-	raw, err := o.send(t.Context(), "GET", "/api/auth/device/approval?user_code="+shown[1], nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f facts
-	if err := json.Unmarshal(raw, &f); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := o.send(t.Context(), "POST", "/api/auth/device/approve", map[string]string{"userCode": shown[1], "statement": f.Statement, "match": shown[2]}); err != nil {
-		t.Fatal(err)
-	}
+	newOwner(t, issuer).approve(shown[1], shown[2])
 	if code := term.end(); code != 0 || !strings.Contains(term.screen(), "Signed in as") {
+		t.Errorf("exit code %d:\n%s", code, term.screen())
+	}
+}
+
+func TestAtATerminalAServerThatIsAwayIsSaidToBe(t *testing.T) {
+	f := newFront(t)
+	f.does(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	})
+	term := openTerminal(t, userOf(t, f.url), "login")
+	term.await(`Waiting for your approval…`)
+	term.await(`The server does not answer; trying again…`)
+	if _, err := term.tty.WriteString("q"); err != nil {
+		t.Fatal(err)
+	}
+	if code := term.end(); code != int(ExitCancelled) {
 		t.Errorf("exit code %d:\n%s", code, term.screen())
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"filippo.io/age"
-	"github.com/zalando/go-keyring"
 	"golang.org/x/oauth2"
 
 	"countersign.dev/deviceflow"
@@ -25,6 +24,8 @@ type storedToken struct {
 	// Expiry is zero where the server did not say.
 	Expiry   time.Time `json:"expiry"`
 	Obtained time.Time `json:"obtained,omitzero"`
+	// Refused: the server said that it is over, whatever the clock says.
+	Refused bool `json:"refused,omitempty"`
 }
 
 // tokenStore keeps tokens by account key.
@@ -36,48 +37,6 @@ type tokenStore interface {
 }
 
 var errNoToken = errors.New("no token is kept")
-
-// openTokens chooses the keyring of the system, or the encrypted file where there
-// is none.
-func openTokens(env *Env, h *home, p passwordSource) tokenStore {
-	if env.Getenv("COUNTERSIGN_KEYRING") != "off" {
-		if _, err := keyring.Get(keyringService, "probe"); err == nil || errors.Is(err, keyring.ErrNotFound) {
-			return keyringTokens{}
-		}
-	}
-	return &fileTokens{env: env, home: h, source: p}
-}
-
-const keyringService = "countersign"
-
-// keyringTokens keeps tokens in the system's keyring.
-type keyringTokens struct{}
-
-func (keyringTokens) get(_ context.Context, key string) (t storedToken, err error) {
-	text, err := keyring.Get(keyringService, key)
-	if errors.Is(err, keyring.ErrNotFound) {
-		return t, errNoToken
-	}
-	if err != nil {
-		return t, err
-	}
-	return t, json.Unmarshal([]byte(text), &t)
-}
-
-func (keyringTokens) put(_ context.Context, key string, t storedToken) error {
-	b, err := json.Marshal(t)
-	if err != nil {
-		return err
-	}
-	return keyring.Set(keyringService, key, string(b))
-}
-
-func (keyringTokens) remove(_ context.Context, key string) error {
-	if err := keyring.Delete(keyringService, key); !errors.Is(err, keyring.ErrNotFound) {
-		return err
-	}
-	return nil
-}
 
 const (
 	tokenFile = "tokens.age"
@@ -183,22 +142,48 @@ func (f *fileTokens) load(ctx context.Context) (map[string]storedToken, error) {
 // leastLeft is how much life a token must have left to be handed out.
 const leastLeft = time.Minute
 
-// freshToken returns a good token of an account, refreshing it if need be. Two
+// freshToken returns a good token of an account, renewing it if need be. Two
 // processes that do so at once end with one refresh: the second finds what the
-// first stored.
-func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a account) (storedToken, error) {
-	unlock, err := h.lock()
-	if err != nil {
-		return storedToken{}, fail(ExitFailed, "locking the tokens", err, "")
-	}
-	defer unlock()
-	t, err := tokens.get(ctx, a.key())
-	if errors.Is(err, errNoToken) {
-		return t, fail(ExitNotSignedIn, "not signed in at "+a.Server, nil, `Sign in with "countersign login"`)
-	}
-	if err != nil || t.good(env.Now()) {
+// first stored. refused is an access token that the server did not take, or empty.
+func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a account, refused string) (storedToken, error) {
+	t, err := heldToken(ctx, tokens, a)
+	if err != nil || t.good(env.Now(), refused) {
 		return t, err
 	}
+	unlock, err := h.lockAccount(ctx, a)
+	if err != nil {
+		return t, err
+	}
+	defer unlock()
+	t, err = heldToken(ctx, tokens, a)
+	if err != nil || t.good(env.Now(), refused) {
+		return t, err
+	}
+	kept, err := renewed(ctx, env, a, t)
+	var said *Failure
+	if errors.As(err, &said) && said.Code == ExitNotSignedIn && t.AccessToken == refused {
+		t.Refused = true // so that nobody is handed it any more
+		return t, errors.Join(err, h.alone(ctx, func() error { return tokens.put(ctx, a.key(), t) }))
+	}
+	if err != nil {
+		return t, err
+	}
+	// It is the only one that there is: the old one was used up.
+	ctx = context.WithoutCancel(ctx)
+	return kept, h.alone(ctx, func() error { return tokens.put(ctx, a.key(), kept) })
+}
+
+// heldToken is the token that is kept for an account.
+func heldToken(ctx context.Context, tokens tokenStore, a account) (storedToken, error) {
+	t, err := tokens.get(ctx, a.key())
+	if errors.Is(err, errNoToken) {
+		err = fail(ExitNotSignedIn, "not signed in at "+a.Server, nil, `Sign in with "countersign login"`)
+	}
+	return t, err
+}
+
+// renewed trades a refresh token for a new token.
+func renewed(ctx context.Context, env *Env, a account, t storedToken) (storedToken, error) {
 	if t.RefreshToken == "" {
 		return t, fail(ExitNotSignedIn, "the sign-in at "+a.Server+" is over", nil, `Sign in again with "countersign login"`)
 	}
@@ -214,11 +199,7 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 	if err != nil {
 		return t, serverFailure("refreshing the token", a.Server, err)
 	}
-	kept, err := keep(fresh, env.Now())
-	if err != nil {
-		return t, err
-	}
-	return kept, tokens.put(ctx, a.key(), kept)
+	return keep(fresh, env.Now())
 }
 
 // keep is a token as it is kept. What is printed into shells and headers later is
@@ -232,12 +213,12 @@ func keep(t *oauth2.Token, now time.Time) (storedToken, error) {
 	return storedToken{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, Expiry: t.Expiry, Obtained: now}, nil
 }
 
-// good reports whether a token can be handed out, as far as the clock says. If that
-// was set back to before the token was obtained it says nothing, and a new one is
-// got if it can be.
-func (t storedToken) good(now time.Time) bool {
+// good reports whether a token can be handed out, as far as the clock says and the
+// server has not refused it. If the clock was set back to before the token was obtained
+// it says nothing, and a new one is got if it can be.
+func (t storedToken) good(now time.Time, refused string) bool {
 	left := t.Expiry.IsZero() || t.Expiry.Sub(now) > leastLeft
-	return left && (!now.Before(t.Obtained) || t.RefreshToken == "")
+	return left && !t.Refused && t.AccessToken != refused && (!now.Before(t.Obtained) || t.RefreshToken == "")
 }
 
 // clientConfig finds a server and returns a client of it.
