@@ -344,6 +344,5 @@ func (s *Service) signIn(ctx context.Context, r SignInRequest) (SignedIn, error)
 
 // unsignedBodyAllowed: a body that says nothing needs no signature.
 func unsignedBodyAllowed(body []byte) bool {
-	trimmed := bytes.TrimSpace(body)
-	return len(body) > 0 && (len(trimmed) == 0 || bytes.Equal(trimmed, []byte("{}")))
+	return bytes.Equal(bytes.TrimSpace(body), []byte("{}"))
 }

@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"time"
 )
 
@@ -48,11 +47,8 @@ func page[T any](s *Service, owner Owner, list, cursor string, limit int,
 	var after Position
 	if cursor != "" {
 		plain, err := s.secrets.takeBack(purpose, cursor)
-		if errors.Is(err, errNotHandedOut) {
-			return nil, "", errNoCursor
-		}
 		if err != nil {
-			return nil, "", err
+			return nil, "", errNoCursor
 		}
 		after = Position{time.UnixMilli(int64(binary.BigEndian.Uint64(plain))), string(plain[timeLength:])}
 	}

@@ -86,17 +86,13 @@ func (s *Service) reports(ctx context.Context, r DeviceRequest) (Reports, error)
 }
 
 // shunned are the networks that start no device requests today. It is read for
-// each request and replaced by each sweep and each report.
+// each request, and replaced by each sweep and each report; New reads it first.
 type shunned struct {
 	networks atomic.Pointer[map[string]struct{}]
 }
 
 func (x *shunned) has(network string) bool {
-	networks := x.networks.Load()
-	if networks == nil {
-		return false
-	}
-	_, found := (*networks)[network]
+	_, found := (*x.networks.Load())[network]
 	return found
 }
 

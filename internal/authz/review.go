@@ -36,11 +36,11 @@ func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typ
 	if err != nil {
 		return Facts{}, "", s.alike(ctx, asker, err)
 	}
-	if r.State == Pending && r.AccountID == "" {
-		return Facts{}, "", errNotOpened
-	}
 	if r.State != Pending {
 		return Facts{Request: r}, "", errDecided
+	}
+	if r.AccountID == "" {
+		return Facts{}, "", errNotOpened
 	}
 	f, err := s.shownFacts(ctx, owner, asker, code, r, "")
 	if err != nil {

@@ -32,8 +32,9 @@ func TestSignInTakesBothFormsOfItsBody(t *testing.T) {
 	h := newHouse(t)
 	first := h.signed("alice", http.MethodPost, signInPath, "").wantOK()
 	unsigned := h.send(http.MethodPost, signInPath, "{}", append(jsonBody, bitcoinauth.Header, h.sign("alice", signInPath, ""))...).wantOK()
+	spaced := h.send(http.MethodPost, signInPath, " {} \n", append(jsonBody, bitcoinauth.Header, h.sign("alice", signInPath, ""))...).wantOK()
 	signed := h.signed("alice", http.MethodPost, signInPath, `{"bapId":"`+bapIDOf(t, "alice")+`"}`).wantOK()
-	for _, r := range []reply{first, unsigned, signed} {
+	for _, r := range []reply{first, unsigned, spaced, signed} {
 		user, _ := r.members()["user"].(map[string]any)
 		if user["pubkey"] != bap.FormatPublicKey(person("alice").PubKey()) || user["id"] == nil || user["name"] == "" || r.text("token") == "" {
 			t.Errorf("%s", r.body)
