@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -145,6 +146,82 @@ func TestK08_WhatIsTypedForTheLastLetters(t *testing.T) {
 			if got := matchesLetters(answer, code); got != want {
 				t.Errorf("%q for %s: %d, want %d", answer, code, got, want)
 			}
+		}
+	}
+}
+
+func TestANetworkIsCoarse(t *testing.T) {
+	for address, want := range map[string]string{
+		"203.0.113.7": "203.0.113.0/24", "::ffff:203.0.113.7": "203.0.113.0/24", "2001:db8:1:2::3": "2001:db8:1::/48", "::1": LoopbackNetwork, "127.8.8.8": LoopbackNetwork,
+	} {
+		if got := CoarseNetwork(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s is in %q", address, got)
+		}
+	}
+	if got := CoarseNetwork(netip.Addr{}); got != "" {
+		t.Errorf("no address is in %q", got)
+	}
+}
+
+func TestWithoutAScopeOfItsOwnAClientMayHaveWhatItsGrantsMean(t *testing.T) {
+	for want, c := range map[string]Client{
+		"openid profile":                {Registered: true, GrantTypes: []string{GrantDevice}},
+		"openid profile offline_access": {Registered: true, GrantTypes: []string{GrantDevice, GrantRefresh}},
+		"openid admin":                  {Registered: true, GrantTypes: []string{GrantDevice}, Scope: "openid admin"},
+	} {
+		if got := c.mayHave("openid profile offline_access admin"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestAScopeIsAsLongAsItMayBe(t *testing.T) {
+	longest := strings.TrimSpace(strings.Repeat("openid ", maxScope/7)) + strings.Repeat(" ", maxScope%7+1)
+	if len(longest) != maxScope {
+		t.Fatalf("%d bytes", len(longest))
+	}
+	if got, err := requestedScope(Client{}, longest); got != "openid" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := requestedScope(Client{}, longest+" "); err == nil {
+		t.Errorf("%q", got)
+	}
+	if got, err := requestedScope(Client{Registered: true}, ""); got != defaultScope || err != nil {
+		t.Errorf("who is registered without a scope and asks for none gets %q, %v", got, err)
+	}
+}
+
+func TestWhatIsTickedIsGrantedAndWhatCannotBeUnticked(t *testing.T) {
+	for _, c := range []struct{ requested, chosen, want string }{
+		{"openid profile email", "profile", "openid profile"},
+		{"openid profile email", "email openid", "openid email"},
+		{"openid profile", "", "openid"},
+		{"profile email", "email", "email"},
+	} {
+		if got, err := chosenScope(c.requested, c.chosen); got != c.want || err != nil {
+			t.Errorf("%q of %q: %q, %v", c.chosen, c.requested, got, err)
+		}
+	}
+	if _, err := chosenScope("profile", " "); err == nil || !strings.Contains(err.Error(), "nothing is left") {
+		t.Errorf("nothing of profile: %v", err)
+	}
+	if _, err := chosenScope("openid", "openid profile"); err == nil || !strings.Contains(err.Error(), "more was chosen") {
+		t.Errorf("more: %v", err)
+	}
+}
+
+// A token of before tokens named their grant is known by its row alone, which the
+// token after the next one removes where it is named.
+func TestATokenThatSaysNothingOfItselfIsNamedByNoSuccessor(t *testing.T) {
+	s, err := deriveSecrets(make([]byte, SecretLength))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := s.refreshToken(Hash{1}, "grant")
+	for token, named := range map[Secret]bool{ours: true, "csr_" + Secret(strings.Repeat("A", 43)): false} {
+		replaces, grant, ok := s.refreshParts(s.successor(token, "grant"))
+		if !ok || grant != "grant" || (replaces == token.Hash()) != named {
+			t.Errorf("named: %v, want %v", replaces == token.Hash(), named)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"countersign.dev/internal/authz"
 )
@@ -112,5 +113,95 @@ func TestK03_WhoLooksIsToldWhatBecameOfARequest(t *testing.T) {
 		says(err, authz.Forbidden, "too many people")
 		_, err = w.service.ReviewDevice(t.Context(), owner, asker, d.UserCode, "")
 		says(err, authz.Forbidden, "too many people")
+	}
+}
+
+func TestWhatOneDeniedAnotherHearsNothingOf(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	ctx := t.Context()
+	d, err := w.service.StartDevice(ctx, client("my-app"), authz.DeviceAsk{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.service.OpenDevice(ctx, w.owners[0], asker, d.UserCode, true); err != nil {
+		t.Fatal(err)
+	}
+	facts, err := w.service.ReviewDevice(ctx, w.owners[0], asker, d.UserCode, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := facts.Request.ID
+	if _, err := w.service.Outcome(ctx, w.owners[0], id); !errors.Is(err, authz.NotFound) {
+		t.Errorf("before it is decided: %v", err)
+	}
+	if err := w.service.DenyDevice(ctx, w.owners[0], asker, d.UserCode, false); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := w.service.Outcome(ctx, w.owners[0], id); err != nil || out.Approved || out.ID != id {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if _, err := w.service.Outcome(ctx, w.owners[1], id); !errors.Is(err, authz.NotFound) {
+		t.Errorf("another is told %v", err)
+	}
+}
+
+// What a form says of itself counts for less than what was shown, and for whom.
+func TestAReviewIsDecidedForItsOwnIdentityAndAReportDenies(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	ctx, owner := t.Context(), w.owners[0]
+	for name, c := range map[string]struct {
+		decision authz.ReviewDecision
+		want     error
+		approved bool
+	}{
+		"the session's identity": {authz.ReviewDecision{Approve: true, BAPID: owner.BAPID}, nil, true},
+		"none that is named":     {authz.ReviewDecision{Approve: true}, nil, true},
+		"another identity":       {authz.ReviewDecision{Approve: true, BAPID: w.owners[1].BAPID}, authz.ReviewOver, false},
+		"a report":               {authz.ReviewDecision{Approve: true, Report: true}, nil, false},
+	} {
+		d, err := w.service.StartDevice(ctx, client("my-app"), authz.DeviceAsk{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := w.service.OpenDevice(ctx, owner, asker, d.UserCode, true); err != nil {
+			t.Fatal(err)
+		}
+		facts, transaction, err := w.service.StartReview(ctx, owner, asker, d.UserCode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.decision.Transaction, c.decision.Scope, c.decision.Match = transaction, facts.Request.Scope, d.UserCode[len(d.UserCode)-4:]
+		id, err := w.service.DecideReview(ctx, owner, asker, c.decision)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if out, err := w.service.Outcome(ctx, owner, id); (err == nil && out.Approved) != c.approved {
+			t.Errorf("%s: approved: %v, %v", name, out.Approved, err)
+		}
+	}
+}
+
+func TestAReviewOfACodeThatIsOverDecidesNothing(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	ctx, owner := t.Context(), w.owners[0]
+	d, err := w.service.StartDevice(ctx, client("my-app"), authz.DeviceAsk{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.service.OpenDevice(ctx, owner, asker, d.UserCode, true); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.advance(codeLifetime - time.Second)
+	for _, approve := range []bool{true, false} {
+		_, transaction, err := w.service.StartReview(ctx, owner, asker, d.UserCode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.clock.advance(time.Second)
+		_, err = w.service.DecideReview(ctx, owner, asker, authz.ReviewDecision{Transaction: transaction, Approve: approve, Match: d.UserCode[len(d.UserCode)-4:]})
+		if !errors.Is(err, authz.ExpiredToken) {
+			t.Errorf("approve %v: %v", approve, err)
+		}
+		w.clock.advance(-time.Second)
 	}
 }
