@@ -4,6 +4,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -32,6 +33,28 @@ func (term *terminal) wantTerminalBack() {
 	}
 }
 
+// awaitIdle waits until each thread of the command sleeps, and goes on to.
+func (term *terminal) awaitIdle() {
+	term.t.Helper()
+	for idle, deadline := 0, time.Now().Add(20*time.Second); idle < 4; {
+		if time.Now().After(deadline) {
+			term.t.Fatalf("it is never idle:\n%s", term.screen())
+		}
+		time.Sleep(50 * time.Millisecond)
+		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", term.cmd.Process.Pid))
+		if err != nil {
+			term.t.Fatal(err)
+		}
+		idle++
+		for _, stat := range stats {
+			text, err := os.ReadFile(stat)
+			if _, state, _ := strings.Cut(string(text), ") "); err == nil && !strings.HasPrefix(state, "S") {
+				idle = 0
+			}
+		}
+	}
+}
+
 // silent is a server that takes connections and never says anything.
 func silent(t *testing.T, network, address string) net.Listener {
 	t.Helper()
@@ -45,6 +68,7 @@ func silent(t *testing.T, network, address string) net.Listener {
 
 // Whatever a command waits for, who presses Ctrl-C has their terminal back.
 func TestEveryPromptCanBeInterrupted(t *testing.T) {
+	inFull(t)
 	issuer, env := terminalServer(t)
 	noPassword := append(env[:len(env):len(env)], "COUNTERSIGN_PASSWORD=", "COUNTERSIGN_CONFIG_DIR="+filepath.Join(t.TempDir(), "new"))
 	if code := openTerminal(t, env, "identity", "create", "alice").end(); code != 0 {
@@ -97,7 +121,7 @@ func TestEveryPromptCanBeInterrupted(t *testing.T) {
 				if c.await != "" {
 					term.await(c.await)
 				} else {
-					time.Sleep(300 * time.Millisecond) // nothing is to be seen of what it waits for
+					term.awaitIdle() // nothing is to be seen of what it waits for
 				}
 				began := time.Now()
 				if err := end.how(term); err != nil {
@@ -159,6 +183,8 @@ func TestAPasswordPromptThatIsQuitLeavesTheTerminalAsItWas(t *testing.T) {
 
 // What is typed after a key was waited for in vain is the answer to what is asked then.
 func TestAnExpiredCodesQuestionCanBeAnswered(t *testing.T) {
+	inFull(t)
+	t.Parallel()
 	settings := demoSettings(t.TempDir())
 	settings.DeviceCodeLifetime = 3 * time.Second
 	issuer := runServer(t, settings)

@@ -207,6 +207,8 @@ func (m *machine) signIn(p person, args ...string) {
 const userInfoPath, revokePath = "/api/auth/oauth2/userinfo", "/api/auth/oauth2/revoke"
 
 func TestWhatWasAllowedIsKeptWhateverFailsThen(t *testing.T) {
+	inFull(t)
+	t.Parallel()
 	f := newFront(t)
 	for name, c := range map[string]struct {
 		args []string
@@ -248,6 +250,8 @@ func TestWhatWasAllowedIsKeptWhateverFailsThen(t *testing.T) {
 }
 
 func TestWhatCannotBeKeptIsTakenBack(t *testing.T) {
+	inFull(t)
+	t.Parallel()
 	f := newFront(t)
 	for name, c := range map[string]struct {
 		do    func(w http.ResponseWriter, r *http.Request) bool
@@ -283,6 +287,8 @@ func TestWhatCannotBeKeptIsTakenBack(t *testing.T) {
 }
 
 func TestSigningInAgainEndsTheEarlierSignIn(t *testing.T) {
+	inFull(t)
+	t.Parallel()
 	f := newFront(t)
 	m, elsewhere, p := newMachine(t), newMachine(t), newOwner(t, f.url)
 	elsewhere.signIn(p)
@@ -301,6 +307,8 @@ func TestSigningInAgainEndsTheEarlierSignIn(t *testing.T) {
 }
 
 func TestOfSignInsAtOnceNoneIsLost(t *testing.T) {
+	inFull(t)
+	t.Parallel()
 	one, two, three := newFront(t), newFront(t), newFront(t)
 	m := newMachine(t)
 	first := newOwner(t, one.url)
@@ -326,6 +334,8 @@ func TestOfSignInsAtOnceNoneIsLost(t *testing.T) {
 
 // One server that takes requests and is silent keeps nobody waiting who is not its own.
 func TestASilentServerKeepsNoOtherAccountWaiting(t *testing.T) {
+	inFull(t)
+	t.Parallel()
 	sick, well := newFront(t), newFront(t)
 	m := newMachine(t)
 	m.signIn(newOwner(t, sick.url))
@@ -366,6 +376,8 @@ func TestASilentServerKeepsNoOtherAccountWaiting(t *testing.T) {
 }
 
 func TestATokenThatTheServerRefusesIsRenewedOnceAndElseHandedToNobody(t *testing.T) {
+	inFull(t)
+	t.Parallel()
 	f := newFront(t)
 	m, p := newMachine(t), newOwner(t, f.url)
 	m.signIn(p)
@@ -405,6 +417,7 @@ func TestTheTimeoutIsOfTheWholeLogin(t *testing.T) {
 // Where a token lies is remembered: a keyring that is away is not taken for one in
 // which there is nothing.
 func TestAKeyringThatCannotBeReachedIsSaidNotToBe(t *testing.T) {
+	inFull(t)
 	keyring.MockInit()
 	t.Cleanup(keyring.MockInit)
 	f := newFront(t)
