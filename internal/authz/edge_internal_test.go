@@ -1,11 +1,15 @@
 package authz
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestTheLettersAreTwentySixTwice(t *testing.T) {
@@ -224,4 +228,67 @@ func TestATokenThatSaysNothingOfItselfIsNamedByNoSuccessor(t *testing.T) {
 			t.Errorf("named: %v, want %v", replaces == token.Hash(), named)
 		}
 	}
+}
+
+func TestWhatIsTypedIsNoLongerThanItMayBe(t *testing.T) {
+	for typed, want := range map[string]string{
+		"BCDFGHJK" + strings.Repeat(" ", maxTypedCode-8):         "BCDF-GHJK",
+		"BCDFGHJK" + strings.Repeat(" ", maxTypedCode-7):         "",
+		"https://id.example.org/device?code=BCDF-GHJK&a=b#c":     "BCDF-GHJK",
+		"https://id.example.org/device?code=BCDF-GHJK&a=%zz":     "",
+		"https://id.example.org/device?code=BCDF-GHJK;user_code": "",
+		"https://id.example.org/device?":                         "",
+		"":                                                       "",
+	} {
+		if got, ok := ParseUserCode(typed); got != want || ok != (want != "") {
+			t.Errorf("%.60q: %q, %v", typed, got, ok)
+		}
+	}
+}
+
+func TestWhatWasDecidedStaysSoAtTheEnd(t *testing.T) {
+	end := time.Unix(1_800_000_000, 0)
+	for state, after := range map[State]State{Pending: Expired, Approved: Expired, Denied: Denied, Redeemed: Redeemed} {
+		r := DeviceRequest{State: state, ExpiresAt: end}
+		if got := r.StateAt(end); got != after {
+			t.Errorf("%s is %s then", state, got)
+		}
+		if got := r.StateAt(end.Add(-1)); got != state {
+			t.Errorf("%s was %s before", state, got)
+		}
+	}
+}
+
+// Who goes away while others wait for their turn gives them none.
+func TestWhoLeavesTheQueueGivesNobodyATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns, names := newTurns(), []string{"a name"}
+		done, err := turns.take(t.Context(), names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		impatient, leave := context.WithCancel(t.Context())
+		gone, second := make(chan error), make(chan func())
+		go func() {
+			_, err := turns.take(impatient, names)
+			gone <- err
+		}()
+		synctest.Wait()
+		leave()
+		if err := <-gone; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		go func() {
+			done, _ := turns.take(t.Context(), names)
+			second <- done
+		}()
+		synctest.Wait()
+		select {
+		case <-second:
+			t.Error("two have their turn")
+		default:
+		}
+		done()
+		(<-second)()
+	})
 }

@@ -90,12 +90,9 @@ func ParseUserCode(typed string) (string, bool) {
 	if len(typed) > maxTypedCode {
 		return "", false
 	}
-	if typed = codeOfLink(typed); typed == "" {
-		return "", false
-	}
 	shortest, longest := codeLengths[0].letters, codeLengths[len(codeLengths)-1].letters
 	letters := make([]byte, 0, longest)
-	for _, r := range plainCode(typed) {
+	for _, r := range plainCode(codeOfLink(typed)) {
 		letter := strings.IndexRune(userCodeAlphabet, r)
 		if letter < 0 || len(letters) == longest {
 			return "", false

@@ -312,3 +312,54 @@ func TestTheLogSaysWhetherTokensCanBeRenewed(t *testing.T) {
 		h.wantLine("INFO", "tokens issued", "refresh_token", renewed)
 	}
 }
+
+func TestU15_ATokenThatIsWrittenInAnotherWayIsNone(t *testing.T) {
+	h := newHouse(t)
+	token := h.tokens("pub-a", "openid", "alice").text("access_token")
+	h.userInfo(token).wantOK()
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	parts, changed := strings.Split(token, "."), 0
+	for i, part := range parts {
+		spare := len(part) * 6 % 8 // bits at the end that are of no byte
+		last := strings.IndexByte(alphabet, part[len(part)-1])
+		for bits := 1; bits < 1<<spare; bits++ {
+			other := append([]string{}, parts...)
+			other[i] = part[:len(part)-1] + string(alphabet[last^bits])
+			h.userInfo(strings.Join(other, ".")).wantError(http.StatusUnauthorized, "invalid_token")
+			changed++
+		}
+	}
+	if changed == 0 {
+		t.Fatal("the token has only one way to be written")
+	}
+}
+
+func TestAnIDTokenNamesTheIdentityWithTheProfileOnly(t *testing.T) {
+	h := newHouse(t)
+	for scope, named := range map[string]bool{"openid": false, "openid email": false, "openid profile": true} {
+		_, claims := claimsOf(t, h.tokens("pub-a", scope, "alice").text("id_token"))
+		for _, name := range []string{"bap_id", "pubkey"} {
+			if _, there := claims[name]; there != named {
+				t.Errorf("%s: %s is there: %v", scope, name, there)
+			}
+		}
+	}
+}
+
+func TestARevocationNeedsATokenAndFindsTheGrantOfOneReplacedLongAgo(t *testing.T) {
+	h := newHouse(t)
+	r := h.tokens("pub-a", "openid offline_access", "alice")
+	for _, form := range []url.Values{{"client_id": {"pub-a"}}, {"client_id": {"pub-a"}, "token": {""}}} {
+		if r := h.postForm(revokePath, form); r.status != http.StatusBadRequest || !strings.Contains(r.body, "token is missing") {
+			t.Errorf("%v: %d %s", form, r.status, r.body)
+		}
+	}
+	first := r.text("refresh_token")
+	for range 4 {
+		h.advance(time.Minute)
+		r = h.postForm(tokenPath, refreshForm("pub-a", r.text("refresh_token"))).wantOK()
+	}
+	h.userInfo(r.text("access_token")).wantOK()
+	h.postForm(revokePath, url.Values{"client_id": {"pub-a"}, "token": {first}}).wantOK()
+	h.userInfo(r.text("access_token")).wantError(http.StatusUnauthorized, "invalid_token")
+}
