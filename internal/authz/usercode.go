@@ -108,10 +108,7 @@ func ParseUserCode(typed string) (string, bool) {
 // codeOfLink returns the code that a link carries, or what was typed where it is
 // no link. A link with two different codes has none.
 func codeOfLink(typed string) string {
-	_, query, found := strings.Cut(typed, "?")
-	if !found {
-		return typed
-	}
+	_, query, _ := strings.Cut(typed, "?")
 	query, _, _ = strings.Cut(query, "#")
 	values, err := url.ParseQuery(query)
 	if err != nil {

@@ -37,10 +37,7 @@ func (s *Service) StartVisit(typed string) (id, code string, err error) {
 // visit seals a code, and the account that has opened its request or none.
 func (s *Service) visit(code, opener string) (id string, err error) {
 	plain := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(visitLifetime).Unix()))
-	plain = append(plain, code...)
-	if opener != "" {
-		plain = append(append(plain, visitSeparator...), opener...)
-	}
+	plain = append(plain, code+visitSeparator+opener...)
 	return s.secrets.handOut(visitPurpose, plain, s.rand)
 }
 
