@@ -72,8 +72,8 @@ func (s *Service) News(ctx context.Context, owner Owner) (News, error) {
 	return s.newsOf(ctx, owner)
 }
 
-// newsOf is what happened from n.NewsSince on and before n.AuthTime. Of what is older than
-// itself a way tells nothing, and nothing of itself; an identity is as old as it was when it
+// newsOf is what happened from n.NewsSince on and before n.AuthTime: what is taken out later
+// has no session any more. Of what is older than itself a way tells nothing, and nothing of itself; an identity is as old as it was when it
 // came into the account for the first time, whoever took it out and linked it again since
 // (decision 0045).
 func (s *Service) newsOf(ctx context.Context, n Owner) (News, error) {
@@ -98,10 +98,9 @@ func (s *Service) newsOf(ctx context.Context, n Owner) (News, error) {
 	names := map[string]string{}
 	for _, i := range identities {
 		names[i.BAPID] = i.DisplayName()
-		switch {
-		case i.BAPID == n.BAPID && n.Passkey == "":
+		if i.BAPID == n.BAPID { // which is older than its passkeys
 			since = latest(since, i.FirstHere())
-		case i.BAPID != n.BAPID:
+		} else {
 			all = append(all, Way{WayIdentity, i.BAPID, i.BAPID, names[i.BAPID], i.CreatedAt, i.Network})
 		}
 	}
@@ -117,7 +116,7 @@ func (s *Service) newsOf(ctx context.Context, n Owner) (News, error) {
 	}
 	all = slices.DeleteFunc(all, func(w Way) bool { return w.AddedAt.Before(since) || !w.AddedAt.Before(n.AuthTime) })
 	slices.SortStableFunc(all, func(a, b Way) int { return a.AddedAt.Compare(b.AddedAt) })
-	departures = slices.DeleteFunc(departures, func(d Departure) bool { return d.LeftAt.Before(n.NewsSince) || d.LeftAt.After(n.AuthTime) })
+	departures = slices.DeleteFunc(departures, func(d Departure) bool { return d.LeftAt.Before(n.NewsSince) })
 	return News{all, departures}, nil
 }
 

@@ -363,3 +363,41 @@ func TestARevocationNeedsATokenAndFindsTheGrantOfOneReplacedLongAgo(t *testing.T
 	h.postForm(revokePath, url.Values{"client_id": {"pub-a"}, "token": {first}}).wantOK()
 	h.userInfo(r.text("access_token")).wantError(http.StatusUnauthorized, "invalid_token")
 }
+
+func TestU14_ATokenOfAClientThatIsConfiguredNoMoreIsRefused(t *testing.T) {
+	h := newHouse(t, func(s *authz.Settings) { s.OpenClients = false })
+	token := h.tokens("pub-a", "openid", "alice").text("access_token")
+	h.userInfo(token).wantOK()
+	h.settings.Clients = nil
+	h.restart()
+	h.userInfo(token).wantError(http.StatusUnauthorized, "invalid_token")
+}
+
+func TestWhatSignedInIsInTheIDTokenAndWithoutOpenIDThereIsNone(t *testing.T) {
+	h := newHouse(t)
+	if r := h.tokens("pub-a", "profile", "alice"); r.members()["id_token"] != nil {
+		t.Errorf("%s", r.body)
+	}
+	a := h.registered("bob")
+	byTouch := cookieOf(h.passkeySignIn(a).wantOK())
+	for cookie, want := range map[string]string{h.signIn("alice"): "[pop]", byTouch: "[pop user]"} {
+		d := h.ask("pub-a", "openid")
+		h.approve(cookie, d.userCode)
+		_, claims := claimsOf(t, h.poll(d).wantOK().text("id_token"))
+		if methods := fmt.Sprint(claims["amr"]); methods != want {
+			t.Errorf("the token says %s, want %s", methods, want)
+		}
+	}
+}
+
+func TestARefreshThatAnotherUseWasFasterThanIsRefusedAndOneWithoutATokenIsAMistake(t *testing.T) {
+	f := newFrail(t)
+	if r := f.postForm(tokenPath, refreshForm("pub-a", "")); r.status != http.StatusBadRequest || !strings.Contains(r.body, "refresh_token is missing") {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	token := f.tokens("pub-a", "openid offline_access", "alice").text("refresh_token")
+	body := refreshForm("pub-a", token).Encode()
+	f.store.during(&fault{"RotateRefreshToken", 1, false, authz.ErrNotFound}, func(ctx context.Context) {
+		f.do(ctx, call{http.MethodPost, tokenPath, body, []string{"Content-Type", "application/x-www-form-urlencoded"}}).wantError(http.StatusBadRequest, "invalid_grant")
+	})
+}
