@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -53,17 +52,6 @@ func (term *terminal) awaitIdle() {
 			}
 		}
 	}
-}
-
-// silent is a server that takes connections and never says anything.
-func silent(t *testing.T, network, address string) net.Listener {
-	t.Helper()
-	l, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	return l
 }
 
 // Whatever a command waits for, who presses Ctrl-C has their terminal back.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -117,6 +118,17 @@ func newFront(t *testing.T) *front {
 	proxy.FlushInterval = -1
 	to = proxy
 	return &f
+}
+
+// silent is a server that takes connections and never says anything.
+func silent(t *testing.T, network, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
 }
 
 // machine is where somebody runs countersign, without a terminal.
