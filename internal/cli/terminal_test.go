@@ -145,6 +145,7 @@ func TestAtATerminalTheCodeIsShownAndQCancels(t *testing.T) {
 }
 
 func TestAtATerminalAnApprovalEndsTheWait(t *testing.T) {
+	inFull(t)
 	issuer, env := terminalServer(t)
 	term := openTerminal(t, env, "login", "--scope", "openid profile")
 	shown := term.await(`code:   \x1b\[1m(\S{9})\x1b\[0m     number to match: \x1b\[1m(\d\d)`)
@@ -156,6 +157,7 @@ func TestAtATerminalAnApprovalEndsTheWait(t *testing.T) {
 }
 
 func TestAtATerminalAServerThatIsAwayIsSaidToBe(t *testing.T) {
+	inFull(t)
 	f := newFront(t)
 	f.does(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/token") {
