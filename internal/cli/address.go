@@ -21,10 +21,8 @@ func serverAddress(text string) (string, error) {
 	switch {
 	case err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
 		return "", notAServer(text, errors.New("it is no web address"), "Write it like "+defaultServer+" or https://id.example.org")
-	case u.User != nil:
-		return "", notAServer(u.Redacted(), errors.New("it names a user"), "Write "+(&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "", notAServer(text, errors.New("it has more than a scheme, a host and a path"), "Write "+(&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", notAServer(u.Redacted(), errors.New("it has more than a scheme, a host and a path"), "Write "+(&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
 	}
 	u.Host = strings.ToLower(u.Host)
 	if port := u.Port(); port == "" || (u.Scheme == "https" && port == "443") || (u.Scheme == "http" && port == "80") {

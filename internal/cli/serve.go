@@ -82,18 +82,28 @@ func serve(ctx context.Context, env *Env, settings *config.Settings) error {
 	if err != nil {
 		return errors.Join(fail(ExitFailed, "serving", err, ""), run.stop(ctx))
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	var interrupt <-chan struct{} // of a server that its terminal's end stops
+	if _, interrupted := interruption(ctx); !interrupted {
+		interrupt = ctx.Done()
+	}
+	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	run.log.Info("stopping", "signal", signalName(ended))
 	go func() {
+		var second os.Signal
 		select {
-		case second := <-env.Signals:
-			run.log.Info("stopping at once", "signal", signalName(second))
-			cancel()
-		case <-ctx.Done():
+		case second = <-env.Signals:
+		case second = <-hangups:
+		case <-interrupt:
+			i, _ := interruption(ctx)
+			second = i.signal
+		case <-draining.Done():
+			return
 		}
+		run.log.Info("stopping at once", "signal", signalName(second))
+		cancel()
 	}()
-	err = run.stop(ctx)
+	err = run.stop(draining)
 	if err == nil {
 		run.log.Info("stopped")
 	}
