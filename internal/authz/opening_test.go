@@ -116,17 +116,24 @@ func TestK03_WhoLooksIsToldWhatBecameOfARequest(t *testing.T) {
 	}
 }
 
-func TestWhatOneDeniedAnotherHearsNothingOf(t *testing.T) {
-	w := newWorld(t, t.TempDir())
-	ctx := t.Context()
-	d, err := w.service.StartDevice(ctx, client("my-app"), authz.DeviceAsk{})
+// opened is the code of a request that the first owner has opened.
+func (w *world) opened(t *testing.T) (userCode string) {
+	t.Helper()
+	d, err := w.service.StartDevice(t.Context(), client("my-app"), authz.DeviceAsk{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.service.OpenDevice(ctx, w.owners[0], asker, d.UserCode, true); err != nil {
+	if _, _, err := w.service.OpenDevice(t.Context(), w.owners[0], asker, d.UserCode, true); err != nil {
 		t.Fatal(err)
 	}
-	facts, err := w.service.ReviewDevice(ctx, w.owners[0], asker, d.UserCode, "")
+	return d.UserCode
+}
+
+func TestWhatOneDeniedAnotherHearsNothingOf(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	ctx := t.Context()
+	code := w.opened(t)
+	facts, err := w.service.ReviewDevice(ctx, w.owners[0], asker, code, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +141,7 @@ func TestWhatOneDeniedAnotherHearsNothingOf(t *testing.T) {
 	if _, err := w.service.Outcome(ctx, w.owners[0], id); !errors.Is(err, authz.NotFound) {
 		t.Errorf("before it is decided: %v", err)
 	}
-	if err := w.service.DenyDevice(ctx, w.owners[0], asker, d.UserCode, false); err != nil {
+	if err := w.service.DenyDevice(ctx, w.owners[0], asker, code, false); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := w.service.Outcome(ctx, w.owners[0], id); err != nil || out.Approved || out.ID != id {
@@ -159,18 +166,12 @@ func TestAReviewIsDecidedForItsOwnIdentityAndAReportDenies(t *testing.T) {
 		"another identity":       {authz.ReviewDecision{Approve: true, BAPID: w.owners[1].BAPID}, authz.ReviewOver, false},
 		"a report":               {authz.ReviewDecision{Approve: true, Report: true}, nil, false},
 	} {
-		d, err := w.service.StartDevice(ctx, client("my-app"), authz.DeviceAsk{})
+		code := w.opened(t)
+		facts, transaction, err := w.service.StartReview(ctx, owner, asker, code)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := w.service.OpenDevice(ctx, owner, asker, d.UserCode, true); err != nil {
-			t.Fatal(err)
-		}
-		facts, transaction, err := w.service.StartReview(ctx, owner, asker, d.UserCode)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.decision.Transaction, c.decision.Scope, c.decision.Match = transaction, facts.Request.Scope, d.UserCode[len(d.UserCode)-4:]
+		c.decision.Transaction, c.decision.Scope, c.decision.Match = transaction, facts.Request.Scope, code[len(code)-4:]
 		id, err := w.service.DecideReview(ctx, owner, asker, c.decision)
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -184,21 +185,15 @@ func TestAReviewIsDecidedForItsOwnIdentityAndAReportDenies(t *testing.T) {
 func TestAReviewOfACodeThatIsOverDecidesNothing(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	ctx, owner := t.Context(), w.owners[0]
-	d, err := w.service.StartDevice(ctx, client("my-app"), authz.DeviceAsk{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := w.service.OpenDevice(ctx, owner, asker, d.UserCode, true); err != nil {
-		t.Fatal(err)
-	}
+	code := w.opened(t)
 	w.clock.advance(codeLifetime - time.Second)
 	for _, approve := range []bool{true, false} {
-		_, transaction, err := w.service.StartReview(ctx, owner, asker, d.UserCode)
+		_, transaction, err := w.service.StartReview(ctx, owner, asker, code)
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.clock.advance(time.Second)
-		_, err = w.service.DecideReview(ctx, owner, asker, authz.ReviewDecision{Transaction: transaction, Approve: approve, Match: d.UserCode[len(d.UserCode)-4:]})
+		_, err = w.service.DecideReview(ctx, owner, asker, authz.ReviewDecision{Transaction: transaction, Approve: approve, Match: code[len(code)-4:]})
 		if !errors.Is(err, authz.ExpiredToken) {
 			t.Errorf("approve %v: %v", approve, err)
 		}
