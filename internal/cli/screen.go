@@ -173,7 +173,7 @@ func (s *loginScreen) countDown(ctx context.Context, help string) {
 		left := time.Until(s.request.Expires).Round(time.Second)
 		what := "Waiting for your approval…"
 		if s.silent.Load() {
-			what = "The server does not answer; trying again…"
+			what = "No answer; trying again…" // no longer than the other, or it would wrap sooner
 		}
 		fmt.Fprintf(s.env.Stderr, "\r\x1b[K  %s %s %02d:%02d left   %s",
 			[]string{"◐", "◓", "◑", "◒"}[frame%4], what, int(left.Minutes()), int(left.Seconds())%60, help)

@@ -167,7 +167,7 @@ func TestAtATerminalAServerThatIsAwayIsSaidToBe(t *testing.T) {
 	})
 	term := openTerminal(t, userOf(t, f.url), "login")
 	term.await(`Waiting for your approval…`)
-	term.await(`The server does not answer; trying again…`)
+	term.await(`No answer; trying again… +\d\d:\d\d left`)
 	if _, err := term.tty.WriteString("q"); err != nil {
 		t.Fatal(err)
 	}
