@@ -113,7 +113,7 @@ func newTokenCommand(env *Env) *cobra.Command {
 		Short: "Print a good access token",
 		Long: `Print one access token and a newline. A token with less than a minute left is
 refreshed first; two processes that do so at once end with one refresh.`,
-		Example: `  curl -H "$(countersign token --format header)" http://localhost:8628/api/auth/oauth2/userinfo
+		Example: `  curl -H "$(countersign token --format header)" https://api.example.org/me
   countersign token --format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -138,7 +138,7 @@ refreshed first; two processes that do so at once end with one refresh.`,
 	}
 	serverFlag(cmd, &server)
 	passwordFlag(cmd, &p)
-	cmd.Flags().StringVar(&format, "format", "plain", "plain, header, env or json")
+	cmd.Flags().StringVar(&format, "format", "plain", "`word` for how it is printed: plain, header, env or json")
 	return cmd
 }
 
@@ -251,7 +251,8 @@ func newAccountsCommand(env *Env) *cobra.Command {
 	change := &cobra.Command{
 		Use:   "switch ACCOUNT",
 		Short: "Make an account the current one",
-		Long:  "Make an account the current one. ACCOUNT is a server, a name, a BAP id or a sub, as long as only one account fits.",
+		Long: `Make an account the current one. ACCOUNT is a server, a name, a BAP id or a sub,
+as long as only one account fits.`,
 		Example: `  countersign accounts switch https://id.example.org
   countersign accounts switch satoshi`,
 		Args: cobra.ExactArgs(1),

@@ -33,17 +33,18 @@ key. The signature is kept as a receipt that anyone can check.
 --yes answers for you, and only together with --expect-client and
 --expect-scope: if anything else is asked for, it refuses.`,
 		Example: `  countersign approve BCDF-GHJK
-  countersign approve BCDF-GHJK --yes --expect-client my-app --expect-scope "openid profile"`,
+  countersign approve BCDF-GHJK --yes --expect-client my-app \
+    --expect-scope "openid profile" --match 47`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return approve(cmd.Context(), env, args[0], o) },
 	}
 	o.bind(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.scope, "scope", "", "allow only these of the scopes asked for")
-	f.StringVar(&o.match, "match", "", "the number, or the last four letters, that the device shows")
+	f.StringVar(&o.scope, "scope", "", "allow only these `scopes` of those asked for")
+	f.StringVar(&o.match, "match", "", "the `number`, or the last four letters, that the device shows")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask; needs --expect-client and --expect-scope")
-	f.StringVar(&o.expectClient, "expect-client", "", "the client id that must be the one asking")
-	f.StringVar(&o.expectScope, "expect-scope", "", "the scopes that must be the ones asked for")
+	f.StringVar(&o.expectClient, "expect-client", "", "the client `id` that must be the one asking")
+	f.StringVar(&o.expectScope, "expect-scope", "", "the `scopes` that must be the ones asked for")
 	return cmd
 }
 

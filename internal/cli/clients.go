@@ -20,9 +20,10 @@ func newClientsCommand(env *Env) *cobra.Command {
 		Use:   "clients",
 		Short: "Register the clients that may ask",
 		Long: `Register clients in the server's database. It works while the server runs; the
-server notices within a second. Clients of the configuration file are not shown here.`,
+server notices within a second. Clients of the configuration file are not shown
+here.`,
 	}
-	config.Bind(cmd.PersistentFlags())
+	config.Bind(cmd.PersistentFlags(), "data", "database")
 	cmd.AddCommand(newClientsAdd(env), newClientsList(env), newClientsShow(env), newClientsRemove(env))
 	return cmd
 }
@@ -51,7 +52,7 @@ func newClientsAdd(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add CLIENT_ID",
 		Short: "Register a client",
-		Example: `  countersign clients add my-tv --name "My television" --scope "openid profile offline_access"
+		Example: `  countersign clients add my-tv --name "My television" --scope "openid profile"
   countersign clients add nightly --confidential`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,14 +61,14 @@ func newClientsAdd(env *Env) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&c.Name, "name", "", "what owners are shown")
-	f.StringVar(&c.Scope, "scope", "", "what it may ask for, space-separated (default: openid profile email offline_access)")
-	f.StringSliceVar(&c.GrantTypes, "grant-type", nil, "a grant type it may use (default: the device grant and refresh_token)")
-	f.StringSliceVar(&c.RedirectURIs, "redirect-uri", nil, "where an authorization code may be sent")
-	f.StringVar(&c.MemberPubkey, "member-pubkey", "", "the key, compressed in hex, whose X-Auth-Token authenticates it")
-	f.StringVar(&c.OwnerBAPID, "owner-bap-id", "", "the identity that owns it")
-	f.StringVar(&c.IDTokenAlg, "id-token-alg", "", "ES256 (default), RS256 or EdDSA")
-	f.StringVar(&c.Approval, "require-approval", "", "signature: a session alone may not approve what it asks")
+	f.StringVar(&c.Name, "name", "", "the `name` that owners are shown")
+	f.StringVar(&c.Scope, "scope", "", "the `scopes` it may ask for, space-separated (default: openid profile email offline_access)")
+	f.StringSliceVar(&c.GrantTypes, "grant-type", nil, "a grant `type` it may use (default: the device grant and refresh_token)")
+	f.StringSliceVar(&c.RedirectURIs, "redirect-uri", nil, "`URI` to which an authorization code may be sent")
+	f.StringVar(&c.MemberPubkey, "member-pubkey", "", "the `key`, compressed in hex, whose X-Auth-Token authenticates it")
+	f.StringVar(&c.OwnerBAPID, "owner-bap-id", "", "the BAP `id` of the identity that owns it")
+	f.StringVar(&c.IDTokenAlg, "id-token-alg", "", "the `algorithm` of its ID tokens: ES256 (default), RS256 or EdDSA")
+	f.StringVar(&c.Approval, "require-approval", "", "`signature`: a session alone may not approve what it asks")
 	f.BoolVar(&confidential, "confidential", false, "draw a client secret, and print it once")
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // ExitCode is what a command ends with. The codes are documented and stable.
@@ -31,7 +32,7 @@ type Failure struct {
 	Code ExitCode
 	// What failed, like "signing in".
 	What string
-	// Next is what the person can do, a sentence without its full stop.
+	// Next is what the person can do, a sentence without its full stop, or a question.
 	Next string
 	// OAuth is the server's error code, with ExitRefused.
 	OAuth string
@@ -55,7 +56,7 @@ func fail(code ExitCode, what string, err error, next string) error {
 
 // usage is a Failure of wrong usage.
 func usage(format string, args ...any) error {
-	return &Failure{Code: ExitUsage, What: fmt.Sprintf(format, args...), Next: "See --help for how it is used"}
+	return &Failure{Code: ExitUsage, What: fmt.Sprintf(format, args...), Next: seeHelp}
 }
 
 // report says an error the one way there is, and returns the exit code.
@@ -71,8 +72,10 @@ func report(env *Env, err error, asJSON bool) ExitCode {
 		return f.Code
 	}
 	fmt.Fprintf(env.Stderr, "countersign: %s\n", printable(f.Error()))
-	if f.Next != "" {
-		fmt.Fprintln(env.Stderr, printable(f.Next)+".")
+	if next := printable(f.Next); strings.HasSuffix(next, "?") {
+		fmt.Fprintln(env.Stderr, next)
+	} else if next != "" {
+		fmt.Fprintln(env.Stderr, next+".")
 	}
 	return f.Code
 }

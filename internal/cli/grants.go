@@ -136,7 +136,7 @@ func newReceiptShow(env *Env) *cobra.Command {
 		Use:   "show GRANT",
 		Short: "Fetch the receipt of a signed approval, and check it",
 		Example: `  countersign receipt show mzxw6ytboi4dcmzvgq2tgobzgu --out receipt.json
-  countersign receipt show mzxw6ytboi4dcmzvgq2tgobzgu | countersign receipt verify -`,
+  countersign receipt show mzxw6ytboi4dcmzvgq2tgobzgu > receipt.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := o.open(cmd.Context(), env)
@@ -184,7 +184,8 @@ func newReceiptVerify(env *Env) *cobra.Command {
 		Short: "Check a receipt, offline",
 		Long: `Check a receipt with nothing but the receipt: that its owner's key signed
 exactly this approval. No server is asked, so nothing is said of whether it was
-granted: receipt show fetches the receipts of grants alone. - reads standard input.`,
+granted: receipt show fetches the receipts of grants alone. - reads standard
+input.`,
 		Example: `  countersign receipt verify receipt.json
   countersign receipt show GRANT | countersign receipt verify -`,
 		Args: cobra.ExactArgs(1),

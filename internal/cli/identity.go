@@ -187,8 +187,8 @@ standard input. The identity is kept under the backup's password.`,
 		},
 	}
 	passwordFlag(cmd, &p)
-	cmd.Flags().StringVar(&name, "name", "", "what to call it here (default: the name in the backup)")
-	cmd.Flags().StringVar(&choice, "choose", "", "which identity of a master: its path (bap:1) or BAP id")
+	cmd.Flags().StringVar(&name, "name", "", "`name` to call it by here (default: the one in the backup)")
+	cmd.Flags().StringVar(&choice, "choose", "", "which `identity` of a master: its path (bap:1) or BAP id")
 	return cmd
 }
 
@@ -298,9 +298,11 @@ func newIdentitySign(env *Env) *cobra.Command {
 		Use:   "sign",
 		Short: "Make an X-Auth-Token for one request",
 		Long: `Make an X-Auth-Token, which signs one HTTP request: its path with query, the
-time, and its body. It is good for five minutes, once. A server wants to be named
-in what is signed for it: aud, in the query or in the body.`,
-		Example: `  curl -H "X-Auth-Token: $(countersign identity sign --path /api/grants?aud=http://localhost:8628)" http://localhost:8628/api/grants?aud=http://localhost:8628
+time, and its body. It is good for five minutes, once. A server wants to be
+named in what is signed for it: aud, in the query or in the body.`,
+		Example: `  what=/api/grants?aud=http://localhost:8628
+  curl -H "X-Auth-Token: $(countersign identity sign --path $what)" \
+    http://localhost:8628$what
   countersign identity sign --path /api/auth/sign-in/sigma --data @login.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -333,9 +335,9 @@ in what is signed for it: aud, in the query or in the body.`,
 	identityFlag(cmd, &name)
 	passwordFlag(cmd, &p)
 	f := cmd.Flags()
-	f.StringVar(&path, "path", "", "the request's path, with its query and without the origin")
-	f.StringVar(&data, "data", "", "the exact body, or @FILE")
-	f.StringVar(&scheme, "scheme", "brc77", "brc77 or bsm")
+	f.StringVar(&path, "path", "", "the request's `path`, with its query and without the origin")
+	f.StringVar(&data, "data", "", "the exact `body`, or @FILE")
+	f.StringVar(&scheme, "scheme", "brc77", "`word` for how it is signed: brc77 or bsm")
 	_ = cmd.MarkFlagRequired("path")
 	return cmd
 }
@@ -361,7 +363,7 @@ func newIdentityProfile(env *Env) *cobra.Command {
 devices with the profile scope can read. The whole profile is replaced: what is
 not given is emptied, and an empty name (--name "") empties all of it.`,
 		Example: `  countersign identity profile --name "Satoshi Nakamoto" --given-name Satoshi
-  countersign identity profile --identity work --picture https://example.org/me.png`,
+  countersign identity profile --identity work --name Ann --description Engineer`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given := func(flag string) bool { return cmd.Flags().Changed(flag) }
@@ -380,11 +382,11 @@ not given is emptied, and an empty name (--name "") empties all of it.`,
 	}
 	o.bind(cmd)
 	f := cmd.Flags()
-	f.StringVar(&body.Name, "name", "", "the name others see")
-	f.StringVar(&body.GivenName, "given-name", "", "given name")
-	f.StringVar(&body.FamilyName, "family-name", "", "family name")
+	f.StringVar(&body.Name, "name", "", "the `name` that others see")
+	f.StringVar(&body.GivenName, "given-name", "", "given `name`")
+	f.StringVar(&body.FamilyName, "family-name", "", "family `name`")
 	f.StringVar(&body.Picture, "picture", "", "https `URL` of a picture")
-	f.StringVar(&body.Description, "description", "", "a few words")
+	f.StringVar(&body.Description, "description", "", "a few `words`")
 	return cmd
 }
 

@@ -38,7 +38,7 @@ signed in side by side.
 Exit codes: 0 signed in, 3 expired or timed out, 4 denied, 6 server not
 reachable, 7 refused, 130 cancelled.`,
 		Example: `  countersign login
-  countersign login --server https://id.example.org --scope "openid profile" --json`,
+  countersign login --server https://id.example.org --scope openid --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return login(cmd.Context(), env, o) },
 	}
@@ -46,7 +46,7 @@ reachable, 7 refused, 130 cancelled.`,
 	passwordFlag(cmd, &o.password)
 	f := cmd.Flags()
 	f.StringVar(&o.clientID, "client-id", "", "`id` of the client to sign in as (default: COUNTERSIGN_CLIENT_ID, countersign-cli)")
-	f.StringVar(&o.scope, "scope", "openid profile offline_access", "what to ask for, space-separated")
+	f.StringVar(&o.scope, "scope", "openid profile offline_access", "the `scopes` to ask for, space-separated")
 	f.BoolVar(&o.browser, "browser", false, "open the browser without asking")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "never open a browser")
 	f.BoolVar(&o.device, "device", false, "use the device flow (it is the only one yet)")

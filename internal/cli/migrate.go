@@ -31,19 +31,20 @@ func newMigrateCommand(env *Env) *cobra.Command {
 		Annotations: map[string]string{endsInOrder: "yes"},
 		Short:       "Move everything from SQLite to PostgreSQL",
 		Long: `Move everything from the SQLite database in the data directory to an empty
-PostgreSQL database. The server may run meanwhile: it goes on until everything is
-copied and each row was compared, waits for a moment, and from then on refuses to
-write. Whatever goes wrong before leaves the old database as it was and the new
-one empty.
+PostgreSQL database. The server may run meanwhile: it goes on until everything
+is copied and each row was compared, waits for a moment, and from then on
+refuses to write. Whatever goes wrong before leaves the old database as it was
+and the new one empty.
 
 The password may be in the address, in PGPASSWORD or in ~/.pgpass.`,
-		Example: `  countersign migrate --to postgres://countersign@db.example.org/countersign --dry-run
-  countersign migrate --to postgres://countersign@db.example.org/countersign --data /var/lib/countersign`,
+		Example: `  countersign migrate --to postgres://ann@db.example.org/countersign --dry-run
+  countersign migrate --to postgres://ann@db.example.org/countersign \
+    --data /var/lib/countersign`,
 		Args: cobra.NoArgs,
 	}
-	config.Bind(cmd.Flags())
+	config.Bind(cmd.Flags(), "data", "database", "secret-file")
 	f := cmd.Flags()
-	f.StringVar(&o.to, "to", "", "the PostgreSQL database, like postgres://user@host/name (default: that of --database)")
+	f.StringVar(&o.to, "to", "", "`URL` of the PostgreSQL database, like postgres://user@host/name (default: that of --database)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "copy and compare everything, and take it back")
 	f.BoolVar(&o.asJSON, "json", false, "one JSON object a line on standard output")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

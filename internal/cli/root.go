@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"countersign.dev/internal/config"
 )
@@ -23,12 +24,13 @@ const (
 // Main runs the command line and returns the process's exit code.
 func Main(args []string, env *Env) int {
 	root := newRoot(env)
+	addCobras(root, args)
 	c, _, _ := root.Find(args) // what is wrong with the arguments cobra says
 	inOrder := c.Annotations[endsInOrder] != ""
 	ctx, end := untilInterrupted(env, inOrder, wantsJSON(args))
 	defer end()
 	root.SetArgs(args)
-	err := unknownSubcommand(root, args)
+	err := unknownCommand(root, args)
 	if err == nil {
 		err = root.ExecuteContext(ctx)
 	}
@@ -42,7 +44,7 @@ func Main(args []string, env *Env) int {
 	if !errors.As(err, &f) {
 		// What cobra itself refuses is wrong usage: an unknown flag or command, a
 		// missing argument.
-		err = &Failure{Code: ExitUsage, What: strings.ReplaceAll(err.Error(), "\n", " "), Next: "See --help for how it is used"}
+		err = &Failure{Code: ExitUsage, What: strings.ReplaceAll(err.Error(), "\n", " "), Next: seeHelp}
 	}
 	return int(report(env, bySignal(ctx, err), wantsJSON(args)))
 }
@@ -58,14 +60,54 @@ func wantsJSON(args []string) bool {
 	return false
 }
 
-// unknownSubcommand is the refusal of what is no command of a command of commands, or
-// nil: cobra would print its help and call it done, and a script would believe that.
-func unknownSubcommand(root *cobra.Command, args []string) error {
+// seeHelp is what to do about wrong usage.
+const seeHelp = "See --help for how it is used"
+
+// unknownCommand is the refusal of what is no command, or nil: of a command of commands
+// cobra would print its help and call it done, and a script would believe that.
+func unknownCommand(root *cobra.Command, args []string) error {
+	if len(args) > 0 && args[0] == "help" {
+		args = args[1:]
+	}
 	c, rest, _ := root.Find(args) // what is wrong with the rest cobra says
-	if c == root || !c.HasSubCommands() || len(rest) == 0 || rest[0] == "help" || strings.HasPrefix(rest[0], "-") {
+	if !c.HasSubCommands() {
 		return nil
 	}
-	return fmt.Errorf("unknown command %q for %q", rest[0], c.CommandPath())
+	c.InitDefaultHelpFlag()
+	c.InitDefaultVersionFlag()
+	c.FParseErrWhitelist.UnknownFlags = true // they are of the command that was meant
+	err := c.ParseFlags(rest)
+	c.FParseErrWhitelist.UnknownFlags = false
+	words := c.Flags().Args()
+	if err != nil || len(words) == 0 || strings.HasPrefix(words[0], cobra.ShellCompRequestCmd) { // which completion scripts call
+		return nil
+	}
+	var known []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			known = append(known, sub.Name())
+		}
+	}
+	return &Failure{Code: ExitUsage, What: fmt.Sprintf("unknown command %q for %q", words[0], c.CommandPath()), Next: meant("", words[0], known)}
+}
+
+// unknownFlag gives the refusal of a flag that is none the one that was meant.
+func unknownFlag(c *cobra.Command, err error) error {
+	var none *pflag.NotExistError
+	if !errors.As(err, &none) || none.GetSpecifiedShortnames() != "" {
+		return err
+	}
+	var known []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	return &Failure{Code: ExitUsage, What: err.Error(), Next: meant("--", none.GetSpecifiedName(), known)}
+}
+
+// meant is what to do about a name that is none.
+func meant(prefix, name string, known []string) string {
+	if near := config.Nearest(name, known); near != "" {
+		return "Did you mean " + prefix + near + "?"
+	}
+	return seeHelp
 }
 
 // variables are those of the environment that are no settings of a server. The
@@ -103,6 +145,8 @@ Try "countersign demo" for the whole story in three seconds.`,
 		SilenceErrors: true,
 		Version:       Version(),
 	}
+	root.SetFlagErrorFunc(unknownFlag)
+	root.SetUsageFunc(func(c *cobra.Command) error { return usageOf(env, c) })
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkEnvironment(cmd, env) }
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
@@ -232,13 +233,15 @@ func iterationsScript(ts *testscript.TestScript, _ bool, args []string) {
 func TestHelpIsWhatPeopleRead(t *testing.T) {
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
-		if c.Name() == "completion" || c.Name() == "help" {
-			return
-		}
 		var out bytes.Buffer
 		c.SetOut(&out)
 		if err := c.Help(); err != nil {
 			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > helpWidth {
+				t.Errorf("%s: a line of %d columns: %s", c.CommandPath(), n, line)
+			}
 		}
 		path := filepath.Join("testdata", "help", strings.ReplaceAll(c.CommandPath(), " ", "-")+".txt")
 		if *update {
@@ -260,5 +263,7 @@ func TestHelpIsWhatPeopleRead(t *testing.T) {
 			walk(child)
 		}
 	}
-	walk(newRoot(&Env{Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}, Getenv: func(string) string { return "" }}))
+	root := newRoot(&Env{Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}, Getenv: func(string) string { return "" }})
+	addCobras(root, nil)
+	walk(root)
 }

@@ -33,12 +33,13 @@ func newServeCommand(env *Env) *cobra.Command {
 		Annotations: map[string]string{endsInOrder: "yes"},
 		Short:       "Run the authorization server",
 		Long: `Run the authorization server. Without any setting it listens on
-localhost:8628, which is 127.0.0.1 and [::1], keeps its data in the platform's data
-directory, and admits clients that nobody registered. Several servers may share a PostgreSQL database;
-each of them needs the same secret.`,
+localhost:8628, which is 127.0.0.1 and [::1], keeps its data in the platform's
+data directory, and admits clients that nobody registered. Several servers may
+share a PostgreSQL database; each of them needs the same secret.`,
 		Example: `  countersign serve
   countersign serve --issuer https://id.example.org --data /var/lib/countersign
-  countersign serve --issuer https://id.example.org --database postgres://countersign@db/countersign --secret-file /etc/countersign/secret`,
+  countersign serve --issuer https://id.example.org --secret-file secret \
+    --database postgres://countersign@db/countersign`,
 		Args: cobra.NoArgs,
 	}
 	config.Bind(cmd.Flags())

@@ -194,6 +194,22 @@ func TestTheReferenceIsMadeFromTheTable(t *testing.T) {
 	}
 }
 
+// A command that takes few settings has flags of its own, which are none.
+func TestACommandTakesTheSettingsThatItNeeds(t *testing.T) {
+	t.Chdir(t.TempDir())
+	flags := pflag.NewFlagSet("clients add", pflag.ContinueOnError)
+	config.Bind(flags, "data", "database")
+	flags.String("name", "", "of a client")
+	long := strings.Repeat("n", 50)
+	if err := flags.Parse([]string{"--data", "x", "--name", long}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := config.Load(flags, func(name string) string { return map[string]string{"COUNTERSIGN_LISTEN": "127.0.0.1:1"}[name] })
+	if err != nil || s.Data != "x" || s.Name == long || !slices.Equal(s.Listen, []string{"127.0.0.1:1"}) || flags.Lookup("listen") != nil {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
 func FuzzParseFile(f *testing.F) {
 	f.Add("listen = \"127.0.0.1:1\"\n[[clients]]\nclient_id = \"a\"")
 	f.Add("[[clients]]\n[clients.x]\ny=1")

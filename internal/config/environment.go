@@ -23,12 +23,20 @@ func CheckEnvironment(environ, others []string) error {
 	for _, s := range settings {
 		known = append(known, s.env())
 	}
+	ends := make([]string, len(known)) // what they begin with makes no name like another
+	for i, name := range known {
+		ends[i] = strings.TrimPrefix(name, prefix)
+	}
 	for _, variable := range environ {
 		name, _, _ := strings.Cut(variable, "=")
 		if !strings.HasPrefix(name, prefix) || slices.Contains(known, name) || orchestrated.MatchString(name) || orchestrated.MatchString(variable) {
 			continue
 		}
-		return &Error{Setting: name, Origin: "the environment", Reason: "is nothing that this program reads" + nearest(name, known)}
+		near := Nearest(strings.TrimPrefix(name, prefix), ends)
+		if near != "" {
+			near = prefix + near
+		}
+		return &Error{Setting: name, Origin: "the environment", Reason: "is nothing that this program reads" + didYouMean(near)}
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func parseFile(path string, text []byte) (*file, error) {
 		}
 		s := named(name)
 		if s == nil {
-			return nil, &Error{Setting: name, Origin: origin, Reason: "is not a setting" + nearest(name, names())}
+			return nil, &Error{Setting: name, Origin: origin, Reason: "is not a setting" + didYouMean(Nearest(name, names()))}
 		}
 		text, ok := plain(v)
 		if array, isArray := v.([]any); isArray && s.list {
@@ -186,38 +186,50 @@ func names() []string {
 	return all
 }
 
-// nearest suggests what a misspelt name was meant to be.
-func nearest(name string, known []string) string {
+// didYouMean says which name may have been meant, if one may.
+func didYouMean(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "; did you mean " + name + "?"
+}
+
+// Nearest is the known name that a misspelt one is nearest to, or none that is near: a
+// letter in three may be wrong.
+func Nearest(name string, known []string) string {
 	const most = 64 // longer names are nobody's slip
-	best, least := "", len(name)/2+1
+	best, least := "", (len(name)+1)/3+1
 	for _, k := range known {
-		if d := distance(name, k); len(name) <= most && d < least {
+		if len(name) > most {
+			break
+		}
+		if d := distance(name, k); d < least {
 			best, least = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
+	return best
 }
 
-// distance is the Levenshtein distance of two short texts.
+// distance is how many letters of a short text are to be changed, added, taken out or
+// exchanged with the next one to make another of it.
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		for j := range rows[i] {
+			if i == 0 || j == 0 {
+				rows[i][j] = i + j
+				continue
+			}
+			change := rows[i-1][j-1]
+			if a[i-1] != b[j-1] {
 				change++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(row[j]+1, row[j+1]+1, change)
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
 		}
 	}
-	return row[len(b)]
+	return rows[len(a)][len(b)]
 }

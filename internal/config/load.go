@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -22,21 +23,46 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s (from %s) %s", e.Setting, e.Origin, e.Reason) }
 
-// Bind makes a flag of each setting, and --config.
-func Bind(flags *pflag.FlagSet) {
+// Bind makes --config, and a flag of each setting, or only of those named: a command
+// takes what it needs.
+func Bind(flags *pflag.FlagSet, only ...string) {
 	flags.String("config", "", "configuration `file` (default: countersign.toml here, else in the configuration directory)")
 	for _, s := range settings {
-		text := s.fallbackText
-		if s.fallback != "" {
-			text = s.fallback
+		if len(only) > 0 && !slices.Contains(only, s.name) {
+			continue
 		}
-		help := fmt.Sprintf("%s (`%s`; default: %s)", s.help, s.unit, strings.ReplaceAll(text, "`", ""))
-		if s.list {
-			flags.StringArray(s.name, nil, help)
-		} else {
-			flags.String(s.name, "", help)
+		fallback := "default: " + strings.ReplaceAll(firstOf(s.fallback, s.fallbackText), "`", "")
+		if strings.Contains(s.unit, " or ") {
+			fallback = s.unit + "; " + fallback
 		}
+		flags.Var(&given{word: firstOf(s.word, s.unit), list: s.list}, s.name, s.help+" ("+fallback+")")
 	}
+}
+
+// given is what was given for a setting as a flag.
+type given struct {
+	word  string // for what help says is to be given
+	list  bool
+	texts []string
+}
+
+func (g *given) String() string { return strings.Join(g.texts, ",") }
+
+func (g *given) Type() string { return g.word }
+
+func (g *given) Set(text string) error {
+	if !g.list {
+		g.texts = nil
+	}
+	g.texts = append(g.texts, text)
+	return nil
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 // Load reads all settings.
@@ -58,9 +84,8 @@ func Load(flags *pflag.FlagSet, getenv func(string) string) (*Settings, error) {
 			text, origin = v, s.env()
 		}
 		if f := flags.Lookup(s.name); f != nil && f.Changed {
-			text, origin = f.Value.String(), "--"+s.name
-			if list, ok := f.Value.(pflag.SliceValue); ok {
-				text = strings.Join(list.GetSlice(), ",")
+			if _, ours := f.Value.(*given); ours { // and not a command's own of the same name
+				text, origin = f.Value.String(), "--"+s.name
 			}
 		}
 		if err := s.set(loaded, text); err != nil {

@@ -55,7 +55,8 @@ type setting struct {
 	fallback     string
 	fallbackText string // what the documents say when the default is computed
 	unit         string
-	list         bool // its flag may be repeated, and in the file it may be an array
+	word         string // what its flag is given, in the help, where the unit is no word
+	list         bool   // its flag may be repeated, and in the file it may be an array
 	help         string
 	set          func(s *Settings, text string) error
 }
@@ -92,7 +93,7 @@ var settings = []setting{
 		set:  func(s *Settings, text string) error { s.Data = text; return nil },
 	},
 	{
-		name: "database", fallbackText: "SQLite in the data directory", unit: "postgres://URL",
+		name: "database", fallbackText: "SQLite in the data directory", unit: "postgres://URL", word: "URL",
 		help: "a PostgreSQL database, which several servers may share; with a password in it, better in the environment or the file than in a flag",
 		set: func(s *Settings, text string) error {
 			s.Database = DatabaseURL(text)
@@ -126,7 +127,7 @@ var settings = []setting{
 	choiceSetting("sign-up", "open", []string{"open", "closed"},
 		"whether the first sign-in of a key makes its account", func(s *Settings) *string { return &s.SignUp }, ""),
 	{
-		name: "pending-limit", fallback: "1000000", unit: "device requests",
+		name: "pending-limit", fallback: "1000000", unit: "device requests", word: "n",
 		help: "the most device requests that may wait for their owners at once",
 		set: func(s *Settings, text string) (err error) {
 			s.PendingLimit, err = strconv.Atoi(text)
@@ -137,7 +138,7 @@ var settings = []setting{
 		},
 	},
 	{
-		name: "device-requests-per-network", fallback: "30", unit: "requests a minute",
+		name: "device-requests-per-network", fallback: "30", unit: "requests a minute", word: "n",
 		help: "how many device requests an IPv4 address or IPv6 /64 may start, twice that at once; a /24 or /48 four times that; 0 for any number",
 		set: func(s *Settings, text string) (err error) {
 			s.DeviceRequestsPerNetwork, err = strconv.Atoi(text)
@@ -148,7 +149,7 @@ var settings = []setting{
 		},
 	},
 	{
-		name: "trusted-proxies", fallbackText: "none", unit: "addresses or prefixes", list: true,
+		name: "trusted-proxies", fallbackText: "none", unit: "addresses or prefixes", word: "list", list: true,
 		help: "the reverse proxies whose X-Forwarded-For (or Forwarded) is believed, like 127.0.0.1,10.0.7.0/24; list proxies only, never the networks of people",
 		set: func(s *Settings, text string) (err error) {
 			s.TrustedProxies, err = parseProxies(text)
@@ -212,7 +213,7 @@ func durationSetting(name, fallback string, least, most time.Duration, help stri
 
 func choiceSetting(name, fallback string, choices []string, help string, field func(*Settings) *string, fallbackText string) setting {
 	return setting{
-		name: name, fallback: fallback, fallbackText: fallbackText, unit: strings.Join(choices, " or "), help: help,
+		name: name, fallback: fallback, fallbackText: fallbackText, unit: strings.Join(choices, " or "), word: "word", help: help,
 		set: func(s *Settings, text string) error {
 			if text != "" || fallback != "" {
 				if err := oneOf(text, choices); err != nil {
