@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // ExitCode is what a command ends with. The codes are documented and stable.
@@ -78,6 +80,14 @@ func report(env *Env, err error, asJSON bool) ExitCode {
 		fmt.Fprintln(env.Stderr, next+".")
 	}
 	return f.Code
+}
+
+// sentence is a text with a capital letter at its beginning.
+func sentence(s string) string {
+	if first, size := utf8.DecodeRuneInString(s); size > 0 {
+		return string(unicode.ToUpper(first)) + s[size:]
+	}
+	return s
 }
 
 func firstText(texts ...string) string {

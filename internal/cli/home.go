@@ -31,7 +31,8 @@ type account struct {
 	BAPID    string `toml:"bap_id,omitempty"`
 	Name     string `toml:"name,omitempty"`
 	Scope    string `toml:"scope,omitempty"`
-	// Tokens says where its token lies: inKeyring or inFile. Empty is an older entry.
+	// Tokens says where its token lies: inKeyring, inFile or inPlain. Empty is an older
+	// entry.
 	Tokens string `toml:"tokens,omitempty"`
 }
 
@@ -110,6 +111,14 @@ func (h *home) alone(ctx context.Context, do func() error) error {
 const diskTime = 30 * time.Second
 
 func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
+
+// discard removes a file of the configuration directory.
+func (h *home) discard(name string) error {
+	if err := os.Remove(h.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fail(ExitFailed, "removing "+h.path(name), err, "")
+	}
+	return nil
+}
 
 // has reports whether a file of the configuration directory is there.
 func (h *home) has(name string) bool {

@@ -105,16 +105,18 @@ func (h *home) unlock(ctx context.Context, env *Env, e identityEntry, p password
 	if err != nil {
 		return nil, err
 	}
-	password, err := p.read(ctx, env, "identity "+e.Name)
-	if err != nil {
-		return nil, err
-	}
-	b, err := bap.DecryptBackup(string(text), password)
+	var b *bap.Backup
+	var password string
+	err = p.open(ctx, env, "identity "+e.Name, bap.ErrWrongPassword, func(given string) (err error) {
+		password = given
+		b, err = bap.DecryptBackup(string(text), given)
+		return err
+	})
 	if errors.Is(err, bap.ErrWrongPassword) {
 		return nil, fail(ExitLocked, "unlocking "+e.Name, err, "Try again")
 	}
 	if err != nil {
-		return nil, fail(ExitFailed, "reading "+e.Name, err, "")
+		return nil, unread("reading "+e.Name, err)
 	}
 	for _, i := range b.Identities {
 		if i.BAPID() == e.BAPID {
@@ -125,6 +127,15 @@ func (h *home) unlock(ctx context.Context, env *Env, e identityEntry, p password
 		}
 	}
 	return nil, fail(ExitVerification, "reading "+e.Name, errors.New("the file holds another identity than its name says"), "Import the backup again")
+}
+
+// unread says that something could not be read, unless err says what failed by itself.
+func unread(doing string, err error) error {
+	var said *Failure
+	if errors.As(err, &said) {
+		return err
+	}
+	return fail(ExitFailed, doing, err, "")
 }
 
 // renew encrypts a kept backup as backups are encrypted today. Where that fails the

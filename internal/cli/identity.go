@@ -204,10 +204,11 @@ func importIdentity(ctx context.Context, env *Env, path, name, choice string, p 
 	var password string
 	var b *bap.Backup
 	if bap.IsEncrypted(string(text)) {
-		if password, err = p.read(ctx, env, "the backup"); err != nil {
+		err = p.open(ctx, env, "the backup", bap.ErrWrongPassword, func(given string) (err error) {
+			password = given
+			b, err = bap.DecryptBackup(string(text), given)
 			return err
-		}
-		b, err = bap.DecryptBackup(string(text), password)
+		})
 	} else {
 		b, err = bap.ParseBackup(text)
 	}
@@ -215,14 +216,14 @@ func importIdentity(ctx context.Context, env *Env, path, name, choice string, p 
 	case errors.Is(err, bap.ErrWrongPassword):
 		return fail(ExitLocked, "opening the backup", err, "Try again")
 	case err != nil:
-		return fail(ExitFailed, "reading the backup", err, "")
+		return unread("reading the backup", err)
 	}
 	i, err := chooseIdentity(b, choice)
 	if err != nil {
 		return err
 	}
 	i.Name = firstText(name, i.Name, b.Label, "imported")
-	if len([]rune(password)) < leastPassword {
+	if tooShort(password) {
 		if password, err = p.choose(ctx, env, "identity "+safeName(i.Name)); err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/zalando/go-keyring"
@@ -12,39 +14,104 @@ import (
 // Where an account's token lies.
 const (
 	inKeyring = "keyring"
-	inFile    = "file"
+	inFile    = "file" // encrypted
+	inPlain   = "plain"
 )
 
-// newTokens is where the token of a sign-in is to be kept: in the keyring of the
-// system, or in the encrypted file where there is none.
-func newTokens(ctx context.Context, env *Env, h *home, p passwordSource) (tokenStore, string) {
-	file := &fileTokens{env: env, home: h, source: p}
-	if env.Getenv("COUNTERSIGN_KEYRING") == "off" {
-		return file, inFile
+// tokenStores are the words of --token-store, and what is remembered of each.
+var tokenStores = map[string]string{"": "", "keyring": inKeyring, "encrypted": inFile, "plain": inPlain}
+
+// newTokens is where the token of a sign-in is to be kept: where the person wants it,
+// else in the keyring of the system, else in a file, as they chose before or choose now.
+// It is ready: no question stands between the owner's yes and the token.
+func newTokens(ctx context.Context, env *Env, h *home, p passwordSource, wanted string) (tokenStore, string, error) {
+	where, off := tokenStores[wanted], env.Getenv("COUNTERSIGN_KEYRING") == "off"
+	if where == inKeyring && off {
+		return nil, "", usage("COUNTERSIGN_KEYRING is off, and --token-store wants the keyring")
 	}
-	if _, err := (keyringTokens{}).get(ctx, "probe"); !errors.Is(err, errNoToken) {
-		return file, inFile
+	if where == inKeyring || (where == "" && !off) {
+		_, err := keyringTokens{env}.get(ctx, "probe")
+		switch {
+		case errors.Is(err, errNoToken):
+			return keyringTokens{env}, inKeyring, nil
+		case where == inKeyring || ctx.Err() != nil:
+			return nil, "", err
+		}
 	}
-	return keyringTokens{}, inKeyring
+	f := &fileTokens{env: env, home: h, source: p}
+	if where == "" {
+		where = h.keptIn()
+	}
+	var err error
+	switch {
+	case where == "":
+		where, err = f.chosen(ctx)
+	case where == inFile && !h.has(tokenFile):
+		f.password, err = p.choose(ctx, env, "your tokens")
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	f.plain = where == inPlain
+	_, err = f.load(ctx)
+	return f, where, err
+}
+
+// keptIn is where the latest of the sign-ins whose tokens are in a file has its own.
+func (h *home) keptIn() string {
+	for _, a := range slices.Backward(h.Accounts) {
+		if a.Tokens == inFile || a.Tokens == inPlain {
+			return a.Tokens
+		}
+	}
+	if h.has(tokenFile) {
+		return inFile
+	}
+	return ""
+}
+
+// chosen asks how tokens are to be kept.
+func (f *fileTokens) chosen(ctx context.Context) (where string, err error) {
+	if f.source.path(f.env) != "" || f.env.Getenv("COUNTERSIGN_PASSWORD") != "" {
+		f.password, err = f.source.choose(ctx, f.env, "your tokens")
+		return inFile, err
+	}
+	if !f.env.StdinTerminal {
+		return "", fail(ExitLocked, "there is no keyring here to keep the token in, and no terminal to ask at", nil,
+			"Give a password for an encrypted file (--password-file FILE), or --token-store plain for one that is not and that only you can read")
+	}
+	fmt.Fprintf(f.env.Stderr, `There is no keyring here, so tokens are kept in a file, in
+%s.
+With a password the file is encrypted, and each command that needs a token asks
+for the password. Press Enter alone to keep it unencrypted: only you can read it.
+`, f.home.dir)
+	f.password, err = askNew(ctx, f.env, fmt.Sprintf("New password, at least %d characters, or Enter: ", leastPassword), true)
+	if f.password == "" {
+		return inPlain, err
+	}
+	return inFile, err
 }
 
 // tokensOf is where the token of an account lies.
 func tokensOf(ctx context.Context, env *Env, h *home, p passwordSource, a account) (tokenStore, error) {
 	file, off := &fileTokens{env: env, home: h, source: p}, env.Getenv("COUNTERSIGN_KEYRING") == "off"
 	switch {
+	case a.Tokens == inPlain:
+		file.plain = true
+		return file, nil
 	case a.Tokens == inFile:
 		return file, nil
 	case a.Tokens == inKeyring && off:
 		return nil, fail(ExitLocked, "reading your token", errors.New("it is in the keyring of this system, and COUNTERSIGN_KEYRING is off"),
 			"Unset COUNTERSIGN_KEYRING, or sign in again")
 	case a.Tokens == inKeyring:
-		return keyringTokens{}, nil
+		return keyringTokens{env}, nil
 	case off:
 		return file, nil
 	}
 	// An older entry says nothing: it is where something is found.
-	if _, err := (keyringTokens{}).get(ctx, a.key()); err == nil || !h.has(tokenFile) {
-		return keyringTokens{}, nil
+	if _, err := (keyringTokens{env}).get(ctx, a.key()); err == nil || !h.has(tokenFile) {
+		return keyringTokens{env}, nil
 	}
 	return file, nil
 }
@@ -55,12 +122,15 @@ const keyringService = "countersign"
 // password.
 const keyringTime = 20 * time.Second
 
-// keyringTokens keeps tokens in the system's keyring.
-type keyringTokens struct{}
+// keyringPatience is how long it may take before a person is told what is waited for.
+const keyringPatience = time.Second
 
-func (keyringTokens) get(ctx context.Context, key string) (t storedToken, err error) {
+// keyringTokens keeps tokens in the system's keyring.
+type keyringTokens struct{ env *Env }
+
+func (k keyringTokens) get(ctx context.Context, key string) (t storedToken, err error) {
 	var text string
-	err = askKeyring(ctx, func() (err error) {
+	err = k.ask(ctx, func() (err error) {
 		text, err = keyring.Get(keyringService, key)
 		return err
 	})
@@ -70,42 +140,49 @@ func (keyringTokens) get(ctx context.Context, key string) (t storedToken, err er
 	return t, json.Unmarshal([]byte(text), &t)
 }
 
-func (keyringTokens) put(ctx context.Context, key string, t storedToken) error {
+func (k keyringTokens) put(ctx context.Context, key string, t storedToken) error {
 	b, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
-	return askKeyring(ctx, func() error { return keyring.Set(keyringService, key, string(b)) })
+	return k.ask(ctx, func() error { return keyring.Set(keyringService, key, string(b)) })
 }
 
-func (keyringTokens) remove(ctx context.Context, key string) error {
-	err := askKeyring(ctx, func() error { return keyring.Delete(keyringService, key) })
+func (k keyringTokens) remove(ctx context.Context, key string) error {
+	err := k.ask(ctx, func() error { return keyring.Delete(keyringService, key) })
 	if errors.Is(err, errNoToken) {
 		return nil
 	}
 	return err
 }
 
-// askKeyring asks the keyring, and tells what is not there from what cannot be reached.
+// ask asks the keyring, and tells what is not there from what cannot be reached.
 //
 //	errNoToken
-func askKeyring(ctx context.Context, ask func() error) error {
+func (k keyringTokens) ask(ctx context.Context, ask func() error) error {
 	const asking = "asking the keyring of this system"
 	answered := make(chan error, 1)
 	go func() { answered <- ask() }()
-	select {
-	case err := <-answered:
-		switch {
-		case errors.Is(err, keyring.ErrNotFound):
-			return errNoToken
-		case err != nil:
-			return fail(ExitLocked, asking, err, keyringHint)
+	late, over := time.After(keyringPatience), time.After(keyringTime)
+	for {
+		select {
+		case err := <-answered:
+			switch {
+			case errors.Is(err, keyring.ErrNotFound):
+				return errNoToken
+			case err != nil:
+				return fail(ExitLocked, asking, err, keyringHint)
+			}
+			return nil
+		case <-late:
+			if k.env.StderrTerminal {
+				fmt.Fprintln(k.env.Stderr, "Waiting for the keyring of this system…")
+			}
+		case <-over:
+			return fail(ExitLocked, asking, errors.New("it does not answer"), keyringHint)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		return nil
-	case <-time.After(keyringTime):
-		return fail(ExitLocked, asking, errors.New("it does not answer"), keyringHint)
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 type loginOptions struct {
 	server, clientID, scope string
+	tokenStore              string
 	password                passwordSource
 	browser, noBrowser      bool
 	device                  bool
@@ -47,6 +49,7 @@ reachable, 7 refused, 130 cancelled.`,
 	f := cmd.Flags()
 	f.StringVar(&o.clientID, "client-id", "", "`id` of the client to sign in as (default: COUNTERSIGN_CLIENT_ID, countersign-cli)")
 	f.StringVar(&o.scope, "scope", "openid profile offline_access", "the `scopes` to ask for, space-separated")
+	f.StringVar(&o.tokenStore, "token-store", "", "`where` tokens are kept: keyring, encrypted (a file under a password) or plain (a file that only you can read; default: the keyring, else as before, else asked)")
 	f.BoolVar(&o.browser, "browser", false, "open the browser without asking")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "never open a browser")
 	f.BoolVar(&o.device, "device", false, "use the device flow (it is the only one yet)")
@@ -57,6 +60,9 @@ reachable, 7 refused, 130 cancelled.`,
 }
 
 func login(ctx context.Context, env *Env, o loginOptions) error {
+	if _, ok := tokenStores[o.tokenStore]; !ok {
+		return usage("--token-store must be keyring, encrypted or plain")
+	}
 	h, err := openHome(env)
 	if err != nil {
 		return err
@@ -75,10 +81,8 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 	config.NumberMatch = true
 	config.DeviceName, _ = os.Hostname() // a device without a name says none
 	config.DevicePlatform = runtime.GOOS
-	tokens, where := newTokens(ctx, env, h, o.password)
-	// Asked for now, not after the approval: a password prompt must not stand
-	// between the owner's yes and the token.
-	if err := prepareTokens(ctx, tokens); err != nil {
+	tokens, where, err := newTokens(ctx, env, h, o.password, o.tokenStore)
+	if err != nil {
 		return err
 	}
 	token, err := requestAndWait(inTime, env, config, o)
@@ -95,14 +99,6 @@ func (o loginOptions) inTime(ctx context.Context) (context.Context, context.Canc
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, o.timeout)
-}
-
-// prepareTokens opens the token store, which may ask for its password.
-func prepareTokens(ctx context.Context, tokens tokenStore) error {
-	if _, err := tokens.get(ctx, "probe"); err != nil && !errors.Is(err, errNoToken) {
-		return err
-	}
-	return nil
 }
 
 // requestAndWait asks for a code and waits; an expired code is followed by
@@ -196,7 +192,9 @@ func (c *signIn) takenBack(ctx context.Context, config *deviceflow.Config, token
 // earlier is a sign-in of this machine that another takes the place of.
 type earlier struct {
 	account account
-	token   storedToken // empty where it could not be read
+	tokens  tokenStore
+	token   storedToken
+	err     error // why there is no token
 }
 
 // earlier are those of the same person, or of nobody that is known, at the same server:
@@ -206,23 +204,36 @@ func (c *signIn) earlier(ctx context.Context) (all []earlier) {
 		if a.key() != c.account.key() {
 			continue
 		}
-		e := earlier{account: a}
-		if a.Tokens == "" || a.Tokens == c.account.Tokens { // else it may need a password that nobody wants to type for this
-			e.token, _ = c.tokens.get(ctx, a.key())
+		e := earlier{account: a, tokens: c.tokens}
+		if a.Tokens != c.account.Tokens {
+			e.tokens, e.err = tokensOf(ctx, c.env, c.home, passwordSource{}, a)
+			if f, is := e.tokens.(*fileTokens); is {
+				f.silent = true // nobody wants to type a password for this
+			}
+		}
+		if e.err == nil {
+			e.token, e.err = e.tokens.get(ctx, a.key())
 		}
 		all = append(all, e)
 	}
 	return all
 }
 
-// end revokes earlier sign-ins, whose tokens nobody has any more.
+// end revokes earlier sign-ins, and takes their tokens out of where new ones are not put.
 func (c *signIn) end(ctx context.Context, all []earlier) {
 	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
 	defer cancel()
 	for _, e := range all {
-		err := errNoToken
-		if e.token.AccessToken != "" {
+		err := e.err
+		if err == nil {
 			err = revokeAt(ctx, e.account, e.token)
+		}
+		if e.err == nil && e.tokens != c.tokens {
+			gone := c.home.alone(ctx, func() error { return e.tokens.remove(ctx, e.account.key()) })
+			err = errors.Join(err, gone)
+		}
+		if e.account.Tokens == inFile && !slices.ContainsFunc(c.home.Accounts, func(a account) bool { return a.Tokens == inFile || a.Tokens == "" }) {
+			err = errors.Join(err, c.home.discard(tokenFile)) // what is in it is nobody's any more
 		}
 		if err != nil {
 			fmt.Fprintf(c.env.Stderr, "The earlier sign-in could not be ended: %s. \"countersign grants list\" shows it.\n", printable(err.Error()))

@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -146,8 +144,5 @@ func refusal(status int, body []byte) error {
 		code = ExitExpired
 	}
 	what, next, _ := strings.Cut(printable(e.Description), ": ")
-	if first, size := utf8.DecodeRuneInString(next); size > 0 {
-		next = string(unicode.ToUpper(first)) + next[size:]
-	}
-	return &Failure{Code: code, What: "the server refused: " + firstText(what, printable(e.Error)), Next: next, OAuth: printable(e.Error)}
+	return &Failure{Code: code, What: "the server refused: " + firstText(what, printable(e.Error)), Next: sentence(next), OAuth: printable(e.Error)}
 }

@@ -23,42 +23,79 @@ func passwordFlag(cmd *cobra.Command, p *passwordSource) {
 // leastPassword is the shortest password for a new file.
 const leastPassword = 10
 
-// read returns the password for something that exists.
-func (p passwordSource) read(ctx context.Context, env *Env, what string) (string, error) {
-	if password, ok, err := p.given(ctx, env); ok || err != nil {
-		return password, err
-	}
-	return prompt(ctx, env, "Password for "+what+": ")
-}
+// tries is how often a password is asked for at a terminal before a command gives up.
+const tries = 3
 
-// choose returns the password for something new, asked twice at a terminal.
-func (p passwordSource) choose(ctx context.Context, env *Env, what string) (string, error) {
+// open has something opened that exists and has a password. Who sits at a terminal is
+// asked again for a wrong one, which open says with the error wrong.
+func (p passwordSource) open(ctx context.Context, env *Env, what string, wrong error, open func(password string) error) error {
 	password, ok, err := p.given(ctx, env)
 	if err != nil {
+		return err
+	}
+	if ok {
+		return open(password)
+	}
+	for left := tries - 1; ; left-- {
+		if password, err = prompt(ctx, env, "Password for "+what+": "); err != nil {
+			return err
+		}
+		if err = open(password); !errors.Is(err, wrong) || left == 0 {
+			return err
+		}
+		fmt.Fprintf(env.Stderr, "%s. Try again.\n", sentence(wrong.Error()))
+	}
+}
+
+// choose returns the password for something new, asked for twice at a terminal.
+func (p passwordSource) choose(ctx context.Context, env *Env, what string) (string, error) {
+	password, ok, err := p.given(ctx, env)
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if !ok {
-		if password, err = prompt(ctx, env, "New password for "+what+": "); err != nil {
-			return "", err
-		}
-		again, err := prompt(ctx, env, "The same again: ")
-		if err != nil {
-			return "", err
-		}
-		if again != password {
-			return "", fail(ExitUsage, "the two passwords differ", nil, "Start again")
-		}
-		fmt.Fprintln(env.Stderr, "Strength:", strength(password))
-	}
-	if len([]rune(password)) < leastPassword {
+	case !ok:
+		return askNew(ctx, env, fmt.Sprintf("New password for %s, at least %d characters: ", what, leastPassword), false)
+	case tooShort(password):
 		return "", fail(ExitUsage, fmt.Sprintf("the password is shorter than %d characters", leastPassword), nil,
 			"Choose a longer one; four random words are good")
 	}
 	return password, nil
 }
 
+func tooShort(password string) bool { return len([]rune(password)) < leastPassword }
+
+// askNew asks for a new password, again where it cannot be one. Where none is an answer,
+// too, it may be empty.
+func askNew(ctx context.Context, env *Env, question string, orNone bool) (string, error) {
+	for range tries {
+		password, err := prompt(ctx, env, question)
+		if err != nil || (password == "" && orNone) {
+			return "", err
+		}
+		if tooShort(password) {
+			fmt.Fprintf(env.Stderr, "That has fewer than %d characters. Four random words are good.\n", leastPassword)
+			continue
+		}
+		again, err := prompt(ctx, env, "The same again: ")
+		if err != nil {
+			return "", err
+		}
+		if again == password {
+			fmt.Fprintln(env.Stderr, "Strength:", strength(password))
+			return password, nil
+		}
+		fmt.Fprintln(env.Stderr, "The two differ.")
+	}
+	return "", fail(ExitUsage, "no new password was chosen", nil, "Start again")
+}
+
+// path is the file with the password, - for standard input, or empty.
+func (p passwordSource) path(env *Env) string {
+	return firstText(p.file, env.Getenv("COUNTERSIGN_PASSWORD_FILE"))
+}
+
 func (p passwordSource) given(ctx context.Context, env *Env) (string, bool, error) {
-	path := firstText(p.file, env.Getenv("COUNTERSIGN_PASSWORD_FILE"))
+	path := p.path(env)
 	switch {
 	case path == "-":
 		line, err := env.input().line(ctx)
@@ -73,7 +110,7 @@ func (p passwordSource) given(ctx context.Context, env *Env) (string, bool, erro
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return "", false, fail(ExitFailed, "reading the password", err, "Check --password-file")
+			return "", false, fail(ExitFailed, "reading the password", err, "Check --password-file, or COUNTERSIGN_PASSWORD_FILE")
 		}
 		password, err := passwordOf(text)
 		return password, err == nil, err

@@ -28,7 +28,7 @@ func TestAPasswordIsReadHoweverItsFileWasWritten(t *testing.T) {
 		}
 		for _, p := range []passwordSource{{file}, {"-"}} {
 			env := &Env{Stdin: strings.NewReader(text), Getenv: func(string) string { return "" }}
-			got, err := p.read(t.Context(), env, "x")
+			got, _, err := p.given(t.Context(), env)
 			var said *Failure
 			switch {
 			case want != "" && (got != want || err != nil):

@@ -141,7 +141,7 @@ func TestAPasswordMayComeThroughAPipe(t *testing.T) {
 	}
 	defer func() { _ = r.Close() }()
 	p := passwordSource{file: fmt.Sprintf("/dev/fd/%d", r.Fd())}
-	if got, err := p.read(t.Context(), &Env{Getenv: func(string) string { return "" }}, "x"); err != nil || got != "correct horse battery staple" {
+	if got, _, err := p.given(t.Context(), &Env{Getenv: func(string) string { return "" }}); err != nil || got != "correct horse battery staple" {
 		t.Errorf("%q %v", got, err)
 	}
 }

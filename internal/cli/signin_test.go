@@ -131,15 +131,18 @@ func silent(t *testing.T, network, address string) net.Listener {
 	return l
 }
 
-// machine is where somebody runs countersign, without a terminal.
+// machine is where somebody runs countersign, without a terminal, or at one whose
+// passwords they type.
 type machine struct {
-	t   *testing.T
-	env map[string]string
+	t        *testing.T
+	env      map[string]string
+	terminal bool
+	types    []string
 }
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	return &machine{t, map[string]string{
+	return &machine{t: t, env: map[string]string{
 		"COUNTERSIGN_CONFIG_DIR": filepath.Join(t.TempDir(), "countersign"), "COUNTERSIGN_KEYRING": "off", "COUNTERSIGN_PASSWORD": "correct horse battery staple",
 	}}
 }
@@ -152,7 +155,16 @@ func (m *machine) run(args ...string) (code ExitCode, stdout, stderr string) {
 
 func (m *machine) runTo(stdout, stderr io.Writer, args ...string) ExitCode {
 	return ExitCode(Main(args, &Env{
-		Stdout: stdout, Stderr: stderr, Now: time.Now, Rand: SystemEnv().Rand, Getenv: func(name string) string { return m.env[name] },
+		Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr, Now: time.Now, Rand: SystemEnv().Rand, Getenv: func(name string) string { return m.env[name] },
+		StdinTerminal: m.terminal,
+		ReadPassword: func(context.Context) (string, error) {
+			if len(m.types) == 0 {
+				return "", io.EOF
+			}
+			typed := m.types[0]
+			m.types = m.types[1:]
+			return typed, nil
+		},
 	}))
 }
 
@@ -477,11 +489,16 @@ func TestAKeyringThatNeverAnswersIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		never := func() error { <-ctx.Done(); return nil }
-		if err := askKeyring(ctx, never); err == nil || errors.Is(err, errNoToken) || !strings.Contains(err.Error(), "does not answer") {
+		var said bytes.Buffer
+		k := keyringTokens{&Env{Stderr: &said, StderrTerminal: true}}
+		if err := k.ask(ctx, never); err == nil || errors.Is(err, errNoToken) || !strings.Contains(err.Error(), "does not answer") {
 			t.Error(err)
 		}
+		if !strings.Contains(said.String(), "Waiting for the keyring") {
+			t.Errorf("and it says %q", said.String())
+		}
 		cancel()
-		if err := askKeyring(ctx, never); !errors.Is(err, context.Canceled) {
+		if err := k.ask(ctx, never); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})

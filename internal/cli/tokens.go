@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"strings"
@@ -40,18 +39,22 @@ var errNoToken = errors.New("no token is kept")
 
 const (
 	tokenFile = "tokens.age"
+	plainFile = "tokens.json"
 	// workFactor is age's scrypt cost, 2^15: a tenth of a second. The file is read
 	// at each command, and tokens in it end by themselves.
 	workFactor = 15
 	maxTokens  = 4 << 20
 )
 
-// fileTokens keeps tokens in one file, encrypted with a password (age, scrypt).
+// fileTokens keeps tokens in one file that only its owner can read, encrypted with a
+// password (age, scrypt).
 type fileTokens struct {
 	env      *Env
 	home     *home
 	source   passwordSource
 	password string // once it was given
+	plain    bool   // not encrypted, because its owner chose so
+	silent   bool   // nobody is asked for a password
 }
 
 func (f *fileTokens) get(ctx context.Context, key string) (storedToken, error) {
@@ -74,69 +77,114 @@ func (f *fileTokens) remove(ctx context.Context, key string) error {
 	return f.change(ctx, func(all map[string]storedToken) { delete(all, key) })
 }
 
+// name is the file's, in the configuration directory.
+func (f *fileTokens) name() string {
+	if f.plain {
+		return plainFile
+	}
+	return tokenFile
+}
+
+// change changes what the file holds. There is none that holds nothing: whoever signs in
+// then chooses anew.
 func (f *fileTokens) change(ctx context.Context, fn func(map[string]storedToken)) error {
 	all, err := f.load(ctx)
 	if err != nil {
 		return err
 	}
 	fn(all)
-	plaintext, err := json.Marshal(all)
+	if len(all) == 0 {
+		return f.home.discard(f.name())
+	}
+	text, err := json.Marshal(all)
 	if err != nil {
 		return err
 	}
-	recipient, err := age.NewScryptRecipient(f.password)
+	if !f.plain {
+		if f.password == "" {
+			if f.password, err = f.source.choose(ctx, f.env, "your tokens"); err != nil {
+				return err
+			}
+		}
+		if text, err = encrypted(text, f.password); err != nil {
+			return err
+		}
+	}
+	return f.home.write(f.name(), text)
+}
+
+func encrypted(text []byte, password string) ([]byte, error) {
+	recipient, err := age.NewScryptRecipient(password)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	recipient.SetWorkFactor(workFactor)
 	var b bytes.Buffer
 	w, err := age.Encrypt(&b, recipient)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := w.Write(plaintext); err != nil {
-		return err
+	if _, err := w.Write(text); err != nil {
+		return nil, err
 	}
 	if err := w.Close(); err != nil {
-		return err
+		return nil, err
 	}
-	return f.home.write(tokenFile, b.Bytes())
+	return b.Bytes(), nil
 }
 
-// load reads the file, asking for the password once; without a file it is chosen.
-func (f *fileTokens) load(ctx context.Context) (map[string]storedToken, error) {
-	all := map[string]storedToken{}
-	ciphertext, err := f.home.readSecretFile(tokenFile)
+// load reads the file, asking for its password once. Without a file there is nothing.
+func (f *fileTokens) load(ctx context.Context) (all map[string]storedToken, err error) {
+	all = map[string]storedToken{}
+	text, err := f.home.readSecretFile(f.name())
 	if errors.Is(err, fs.ErrNotExist) {
-		if f.password == "" {
-			fmt.Fprintln(f.env.Stderr, "This system has no keyring, so tokens are kept in an encrypted file.")
-			f.password, err = f.source.choose(ctx, f.env, "your tokens")
-			return all, err
-		}
 		return all, nil
+	}
+	if err == nil && !f.plain {
+		text, err = f.decrypted(ctx, text)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if f.password == "" {
-		if f.password, err = f.source.read(ctx, f.env, "your tokens"); err != nil {
-			return nil, err
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fail(ExitFailed, "reading "+f.home.path(f.name()), err, "Move it away, and sign in again")
+	}
+	return all, nil
+}
+
+var errWrongPassword = errors.New("wrong password, or a damaged file")
+
+// decrypted is the text of the file.
+func (f *fileTokens) decrypted(ctx context.Context, ciphertext []byte) (text []byte, err error) {
+	open := func(password string) error {
+		if password == "" {
+			return errWrongPassword
 		}
+		identity, err := age.NewScryptIdentity(password)
+		if err != nil {
+			return err
+		}
+		r, err := age.Decrypt(bytes.NewReader(ciphertext), identity)
+		if err != nil {
+			return errWrongPassword
+		}
+		text, err = io.ReadAll(io.LimitReader(r, maxTokens))
+		f.password = password
+		return err
 	}
-	identity, err := age.NewScryptIdentity(f.password)
-	if err != nil {
-		return nil, fail(ExitLocked, "opening your tokens", err, "")
+	switch {
+	case f.password != "":
+		err = open(f.password)
+	case f.silent && (f.source.path(f.env) == "-" || f.source.path(f.env)+f.env.Getenv("COUNTERSIGN_PASSWORD") == ""):
+		err = errors.New("its token lies under a password")
+	default:
+		err = f.source.open(ctx, f.env, "your tokens", errWrongPassword, open)
 	}
-	r, err := age.Decrypt(bytes.NewReader(ciphertext), identity)
-	if err != nil {
-		return nil, fail(ExitLocked, "opening your tokens", errors.New("wrong password, or a damaged file"),
-			"Try again, or remove "+f.home.path(tokenFile)+" and sign in again")
+	var said *Failure
+	if err != nil && !errors.As(err, &said) {
+		err = fail(ExitLocked, "opening your tokens", err, "Try again, or remove "+f.home.path(tokenFile)+" and sign in again")
 	}
-	plaintext, err := io.ReadAll(io.LimitReader(r, maxTokens))
-	if err != nil {
-		return nil, fail(ExitLocked, "opening your tokens", err, "")
-	}
-	return all, json.Unmarshal(plaintext, &all)
+	return text, err
 }
 
 // leastLeft is how much life a token must have left to be handed out.

@@ -1,0 +1,172 @@
+//go:build unix
+
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/zalando/go-keyring"
+)
+
+// atTerminal is a machine without a keyring, where nobody has said a password.
+func atTerminal(t *testing.T) *machine {
+	t.Helper()
+	m := newMachine(t)
+	m.env["COUNTERSIGN_PASSWORD"], m.terminal = "", true
+	return m
+}
+
+// wantFiles fails unless these, and no other, files with tokens are there, for their owner only.
+func (m *machine) wantFiles(names ...string) {
+	m.t.Helper()
+	var there []string
+	for _, name := range []string{tokenFile, plainFile} {
+		if info, err := os.Stat(filepath.Join(m.env["COUNTERSIGN_CONFIG_DIR"], name)); err == nil {
+			there = append(there, name)
+			if info.Mode().Perm() != privateFile {
+				m.t.Errorf("%s has the mode %o", name, info.Mode().Perm())
+			}
+		}
+	}
+	if strings.Join(there, " ") != strings.Join(names, " ") {
+		m.t.Errorf("there are %v, and should be %v", there, names)
+	}
+}
+
+// Without a keyring people are told what a password is for and which will do before they
+// are asked, and may do without one; what they chose holds until they say otherwise.
+func TestWithoutAKeyringHowTokensAreKeptIsChosenOnceAndRemembered(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	m, p := atTerminal(t), newOwner(t, f.url)
+	m.env["COUNTERSIGN_SERVER"] = f.url
+	signIn := func(says string, types []string, args ...string) {
+		t.Helper()
+		m.types = types
+		w := m.login(args...)
+		p.approve(w.code, w.number)
+		if code, last := w.end(); code != ExitDone || len(m.types) > 0 || !strings.Contains(w.said.String(), says) || (says == "") != (w.said.Len() == 0) {
+			t.Fatalf("%v: exit code %d, %q is left to be typed: %v\n%s", args, code, m.types, last, w.said.String())
+		}
+		if n := p.alive(); n != 1 {
+			t.Errorf("%v: %d are alive", args, n)
+		}
+	}
+	works := func(types ...string) {
+		t.Helper()
+		m.types = types
+		if code, token, said := m.run("token"); code != ExitDone || !strings.HasPrefix(token, "eyJ") || len(m.types) > 0 {
+			t.Errorf("exit code %d: %s", code, said)
+		}
+	}
+	signIn("Press Enter alone to keep it unencrypted", []string{""})
+	m.wantFiles(plainFile)
+	works()
+	signIn("", nil) // and nothing is asked again
+	m.wantFiles(plainFile)
+
+	signIn("at least 10 characters: \nThat has fewer than 10 characters. Four random words are good.\nNew password for your tokens", []string{"short", "long enough", "long enouhg", "long enough", "long enough"},
+		"--token-store", "encrypted")
+	m.wantFiles(tokenFile)
+	works("long enouhg", "long enough")
+	signIn("Wrong password, or a damaged file. Try again.", []string{"long enouhg", "long enough"})
+
+	// Nobody is asked for the password of a sign-in that is over: the file goes with it.
+	m.types = nil
+	w := m.login("--token-store", "plain")
+	p.approve(w.code, w.number)
+	if code, last := w.end(); code != ExitDone || !strings.Contains(w.said.String(), "The earlier sign-in could not be ended: opening your tokens: its token lies under a password.") {
+		t.Errorf("exit code %d: %v\n%s", code, last, w.said.String())
+	}
+	m.wantFiles(plainFile)
+	if code, _, said := m.run("logout"); code != ExitDone || p.alive() != 1 {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	m.wantFiles()
+	m.types = []string{"a", "b", "c"}
+	if code, _, said := m.run("login", "--json"); code != ExitUsage || len(m.types) > 0 || !strings.Contains(said, "There is no keyring here") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+}
+
+func TestTokensMoveIntoTheKeyringWhereOneCanBeReached(t *testing.T) {
+	inFull(t)
+	keyring.MockInit()
+	t.Cleanup(keyring.MockInit)
+	f := newFront(t)
+	m, p := newMachine(t), newOwner(t, f.url)
+	m.signIn(p, "--token-store", "plain")
+	m.wantFiles(plainFile)
+	if code, _, said := m.run("login", "--token-store", "keyring"); code != ExitUsage || !strings.Contains(said, "COUNTERSIGN_KEYRING is off") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	delete(m.env, "COUNTERSIGN_KEYRING")
+	m.signIn(p)
+	m.wantFiles()
+	if n := p.alive(); n != 1 {
+		t.Errorf("%d are alive", n)
+	}
+	h, err := openHome(&Env{Getenv: func(name string) string { return m.env[name] }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyring.Get(keyringService, h.Current); err != nil {
+		t.Error(err)
+	}
+	m.signIn(p, "--token-store", "plain") // and out of it
+	if _, err := keyring.Get(keyringService, h.Current); err == nil {
+		t.Error("the keyring has it still")
+	}
+	if code, token, said := m.run("token"); code != ExitDone || !strings.HasPrefix(token, "eyJ") || p.alive() != 1 {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	path := filepath.Join(m.env["COUNTERSIGN_CONFIG_DIR"], plainFile)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, said := m.run("token"); code != ExitFailed || out != "" || !strings.Contains(said, "chmod go= ") {
+		t.Errorf("exit code %d: %s%s", code, out, said)
+	}
+}
+
+func TestWithoutATerminalItIsSaidHowTokensCanBeKept(t *testing.T) {
+	inFull(t)
+	f := newFront(t)
+	m := newMachine(t)
+	m.env["COUNTERSIGN_PASSWORD"] = ""
+	if code, _, said := m.run("login", "--server", f.url); code != ExitLocked || !strings.Contains(said, "--password-file FILE") || !strings.Contains(said, "--token-store plain") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	if code, _, said := m.run("login", "--server", f.url, "--token-store", "plane"); code != ExitUsage || !strings.Contains(said, "keyring, encrypted or plain") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	m.signIn(newOwner(t, f.url), "--token-store", "plain")
+	m.wantFiles(plainFile)
+}
+
+func TestAPasswordIsAskedForAgainInPlace(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	m := atTerminal(t)
+	do := func(code ExitCode, says string, types []string, args ...string) {
+		t.Helper()
+		m.types = types
+		if got, _, said := m.run(args...); got != code || len(m.types) > 0 || !strings.Contains(said, says) {
+			t.Errorf("%v: exit code %d, %q is left to be typed: %s", args, got, m.types, said)
+		}
+	}
+	do(ExitUsage, "no new password was chosen", []string{"short", "long enough", "long enouhg", "short"}, "identity", "create", "ann")
+	do(ExitDone, "That has fewer than 10 characters", []string{"short", "long enough", "long enouhg", "long enough", "long enough"}, "identity", "create", "ann")
+	do(ExitLocked, "wrong password", []string{"a", "b", ""}, "identity", "show")
+	do(ExitDone, "Try again.", []string{"a", "long enough"}, "identity", "show")
+	out := filepath.Join(t.TempDir(), "ann.bep")
+	do(ExitDone, "", []string{"long enough"}, "identity", "export", "--out", out)
+	m.env["COUNTERSIGN_CONFIG_DIR"] = filepath.Join(t.TempDir(), "elsewhere")
+	do(ExitDone, "Try again.", []string{"a", "long enough"}, "identity", "import", out)
+	m.env["COUNTERSIGN_PASSWORD"] = "a"
+	do(ExitLocked, "wrong password", nil, "identity", "show") // nobody typed it
+}
