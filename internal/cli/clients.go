@@ -34,11 +34,12 @@ func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store 
 	if err != nil {
 		return err
 	}
-	store, _, err := openDatabase(cmd.Context(), settings, newLogger(env, settings))
-	var said *Failure
-	if errors.As(err, &said) && settings.Database == "" && said.Next == "" {
-		said.Next = "Start the server once, or name its directory with --data DIR"
+	if settings.Database == "" {
+		if err := haveDatabase(settings); err != nil {
+			return err
+		}
 	}
+	store, _, err := openDatabase(cmd.Context(), settings, newLogger(env, settings))
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -63,6 +62,9 @@ The password may be in the address, in PGPASSWORD or in ~/.pgpass.`,
 		}
 		if to == "" {
 			return usage("where to? Say --to postgres://user@host/name")
+		}
+		if err := haveDatabase(settings); err != nil {
+			return err
 		}
 		return migrate(cmd.Context(), env, settings, to, o)
 	}
@@ -228,7 +230,7 @@ func openingFailure(s *config.Settings, err error) error {
 	if moved := (*sqlite.MovedError)(nil); errors.As(err, &moved) {
 		next = fmt.Sprintf("Name that database with --database %s; the server's secret is %s", shellWord("postgres://user@"+moved.To), secretPath(s))
 	}
-	return fail(ExitFailed, "opening the database", err, next)
+	return fail(settingCode(err), "opening the database", err, next)
 }
 
 // migrateFailure says why nothing was moved, and what to do about it.
@@ -245,8 +247,6 @@ func migrateFailure(s *config.Settings, to config.DatabaseURL, err error) error 
 		return fail(ExitFailed, what, err, "Run the same command again as soon as the database is back; it goes on from there. Start no server on it before")
 	case errors.As(err, &moved):
 		return fail(ExitFailed, what, err, "Use it with: "+nextServer(s))
-	case errors.Is(err, fs.ErrNotExist):
-		return fail(ExitFailed, what, errors.New("there is no database in "+s.Data), "Name its directory with --data DIR")
 	case errors.Is(err, sqlite.ErrMoving):
 		return fail(ExitFailed, what, err, "Wait for it to end")
 	case errors.Is(err, sqlite.ErrOlder):
@@ -265,6 +265,6 @@ func migrateFailure(s *config.Settings, to config.DatabaseURL, err error) error 
 	case errors.Is(err, authz.ErrUnreachable):
 		return fail(ExitNetwork, what, fmt.Errorf("%s: %w", to.Place(), err), "Nothing was moved. Check the address, and that PostgreSQL runs there")
 	default:
-		return fail(ExitFailed, what, err, "Nothing was moved")
+		return fail(settingCode(err), what, err, "Nothing was moved")
 	}
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -27,11 +26,8 @@ func checkPrivate(path string, groupMay bool) (group bool, err error) {
 		return false, nil
 	}
 	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && !info.Mode().IsRegular()) { // whoever reads it will say so
+	if err != nil || !info.Mode().IsRegular() { // whoever reads it will say so
 		return false, nil
-	}
-	if err != nil {
-		return false, fail(ExitFailed, "looking at "+path, err, "")
 	}
 	group = info.Mode()&groupBits != 0
 	if info.Mode()&othersBits != 0 || (group && !groupMay && owned(info)) {

@@ -194,21 +194,30 @@ func (run *running) openData(ctx context.Context, env *Env) (secret secretHeld, 
 		}
 		secret, err = sharedSecret(ctx, settings, run.store, env.Rand)
 		if err != nil && !errors.Is(err, authz.ErrOtherSecret) {
-			err = fail(ExitFailed, readingSecret, err, checkSecret)
+			err = fail(secretCode(settings), readingSecret, err, checkSecret)
 		}
 		return secret, others, err
 	}
 	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
-		return secret, nil, fail(ExitFailed, "making the data directory", err, "Choose another with --data DIR")
+		return secret, nil, fail(settingCode(err), "making the data directory", err, "Choose another with --data DIR")
 	}
 	if run.release, err = sqlite.Lock(settings.Data); err != nil {
-		return secret, nil, fail(ExitFailed, "starting on "+settings.Data, err, "Stop the other server, or choose another directory with --data DIR")
+		return secret, nil, fail(settingCode(err), "starting on "+settings.Data, err, "Stop the other server, or choose another directory with --data DIR")
 	}
 	if secret, err = ownSecret(settings, env.Rand); err != nil {
-		return secret, nil, fail(ExitFailed, readingSecret, err, checkSecret)
+		return secret, nil, fail(secretCode(settings), readingSecret, err, checkSecret)
 	}
 	run.store, others, err = openDatabase(ctx, settings, run.log)
 	return secret, others, err
+}
+
+// secretCode is the exit code where the secret is none that can be used: it was given, or
+// it is the server's own.
+func secretCode(s *config.Settings) ExitCode {
+	if s.SecretFile != "" {
+		return ExitUsage
+	}
+	return ExitFailed
 }
 
 func (run *running) open(ctx context.Context, env *Env) (err error) {

@@ -2,8 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -31,13 +35,33 @@ func storeSettings(cmd *cobra.Command, env *Env) (*config.Settings, error) {
 	return settings, checkSecrets(env, settings, slog.New(slog.DiscardHandler)) // what a group may read, the server says
 }
 
+// settingCode is the exit code for something that a setting names and that could not be
+// used: the setting is wrong where that is not there, or not this server's; else it failed.
+func settingCode(err error) ExitCode {
+	for _, wrong := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.ENOTDIR, syscall.EISDIR, syscall.EROFS, postgres.ErrURL} {
+		if errors.Is(err, wrong) {
+			return ExitUsage
+		}
+	}
+	return ExitFailed
+}
+
+// haveDatabase refuses a data directory without a database: one that is made there by
+// anybody but a server has no secret beside it.
+func haveDatabase(s *config.Settings) error {
+	if _, err := os.Stat(filepath.Join(s.Data, databaseFile)); err != nil {
+		return fail(settingCode(err), "there is no database in "+s.Data, nil, "Name its directory with --data DIR; a server makes it when it starts")
+	}
+	return nil
+}
+
 // openDatabase opens the database of the settings. others is nil for one that no
 // other server uses.
 func openDatabase(ctx context.Context, s *config.Settings, log *slog.Logger) (store database, others authz.Others, err error) {
 	if s.Database != "" {
 		shared, err := postgres.Open(ctx, s.Database.Reveal(), log)
 		if err != nil {
-			return nil, nil, fail(ExitFailed, "opening the database "+s.Database.Place(), err, "Check --database, and that PostgreSQL runs there")
+			return nil, nil, fail(settingCode(err), "opening the database "+s.Database.Place(), err, "Check --database, and that PostgreSQL runs there")
 		}
 		return shared, shared, nil
 	}

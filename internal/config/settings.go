@@ -285,10 +285,17 @@ func checkIssuer(text string) error {
 		return errors.New("must have its host in lower case, as browsers write it")
 	case (u.Scheme == "https" && u.Port() == "443") || (u.Scheme == "http" && u.Port() == "80"):
 		return errors.New("must be without the port that its scheme implies")
+	case u.Port() != "" && !isPort(u.Port()):
+		return errors.New("must have a port from 1 to 65535, or none")
 	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
 		return errors.New("must be https on a name that is not loopback")
 	}
 	return nil
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 // IsLoopback reports whether a host is this machine: localhost, a name under it,
