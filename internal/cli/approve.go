@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -31,12 +32,19 @@ func newApproveCommand(env *Env) *cobra.Command {
 key. The signature is kept as a receipt that anyone can check.
 
 --yes answers for you, and only together with --expect-client and
---expect-scope: if anything else is asked for, it refuses.`,
+--expect-scope: if anything else would be allowed, it refuses. Where the device
+shows a number to match, --match says it. With --scope, what is expected is what
+is left then.`,
 		Example: `  countersign approve BCDF-GHJK
   countersign approve BCDF-GHJK --yes --expect-client my-app \
     --expect-scope "openid profile" --match 47`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return approve(cmd.Context(), env, args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wholeCode(args[0]); err != nil {
+				return err
+			}
+			return approve(cmd.Context(), env, args[0], o)
+		},
 	}
 	o.bind(cmd)
 	f := cmd.Flags()
@@ -44,7 +52,7 @@ key. The signature is kept as a receipt that anyone can check.
 	f.StringVar(&o.match, "match", "", "the `number`, or the last four letters, that the device shows")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask; needs --expect-client and --expect-scope")
 	f.StringVar(&o.expectClient, "expect-client", "", "the client `id` that must be the one asking")
-	f.StringVar(&o.expectScope, "expect-scope", "", "the `scopes` that must be the ones asked for")
+	f.StringVar(&o.expectScope, "expect-scope", "", "the `scopes` that must be the ones allowed, all and no other")
 	return cmd
 }
 
@@ -188,6 +196,15 @@ func (f facts) checkStatement(c *owner, typed string, now time.Time) error {
 	return nil
 }
 
+// wholeCode refuses what cannot be a code, before it is sent: to the server it would be
+// a wrong guess, of which it hears only so many.
+func wholeCode(typed string) error {
+	if code := codeLetters(plainCode(typed)); code == "" || strings.ContainsAny(code, "AEIOUY") { // RFC 8628 §6.1: consonants
+		return &Failure{Code: ExitUsage, What: "that is no whole code", Next: "Give the eight to ten letters that your device shows, like BCDF-GHJK"}
+	}
+	return nil
+}
+
 // codeLetters are the letters of a user code as a server shows it; none for what is
 // no whole code.
 func codeLetters(shown string) string {
@@ -199,7 +216,8 @@ func codeLetters(shown string) string {
 	return letters
 }
 
-// plainCode is the code that was typed, or pasted as a link, with only its letters.
+// plainCode is the code that was typed, or pasted as a link, without what stands between
+// and around its letters.
 func plainCode(typed string) string {
 	if _, query, isLink := strings.Cut(typed, "?"); isLink {
 		query, _, _ = strings.Cut(query, "#")
@@ -218,6 +236,8 @@ func plainCode(typed string) string {
 			return r - 'Ａ' + 'A'
 		case r >= 'ａ' && r <= 'ｚ':
 			return r - 'ａ' + 'A'
+		case r != 'ー' && (unicode.IsLetter(r) || unicode.IsNumber(r)): // a Japanese keyboard has that in its dash's place
+			return r
 		default:
 			return -1
 		}
@@ -305,18 +325,23 @@ func networkInWords(network string) string {
 // expect refuses whatever is not exactly what was expected.
 func (f facts) expect(o approveOptions) error {
 	if o.expectClient != "" && o.expectClient != f.Client.ID {
-		return fail(ExitVerification, "not approved", fmt.Errorf("the client is %s, not %s", printable(f.Client.ID), o.expectClient), "")
+		return fail(ExitVerification, "not approved", fmt.Errorf("the client is %s, not %s", printable(f.Client.ID), o.expectClient), ifNotExpected)
 	}
 	if o.expectScope != "" {
 		want, got := strings.Fields(o.expectScope), strings.Fields(f.scope())
 		slices.Sort(want)
 		slices.Sort(got)
 		if !slices.Equal(want, got) {
-			return fail(ExitVerification, "not approved", fmt.Errorf("the scope is %q, not %q", printable(f.scope()), o.expectScope), "")
+			return fail(ExitVerification, "not approved", fmt.Errorf("the scope is %q, not %q", printable(f.scope()), o.expectScope), ifNotExpected)
 		}
+	}
+	if o.yes && f.Match.Kind == "number" && o.match == "" {
+		return usage("the device shows a number to match, and --yes asks nobody: give it with --match")
 	}
 	return nil
 }
+
+const ifNotExpected = "If this device is not yours, deny it with --report"
 
 // askMatch has the owner show that the device is in front of them.
 func (f facts) askMatch(ctx context.Context, env *Env, o approveOptions) (string, error) {
@@ -370,6 +395,9 @@ func newDenyCommand(env *Env) *cobra.Command {
   countersign deny BCDF-GHJK --report`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wholeCode(args[0]); err != nil {
+				return err
+			}
 			c, err := o.open(cmd.Context(), env)
 			if err != nil {
 				return err
@@ -390,6 +418,14 @@ func (c *owner) deny(ctx context.Context, code string, report bool) error {
 	if err := c.carryOut(ctx, "/api/auth/device/deny", body); err != nil {
 		return err
 	}
-	fmt.Fprintln(c.env.Stderr, "Denied. The device gets nothing.")
+	fmt.Fprintln(c.env.Stderr, "Denied. The device gets nothing."+toldOperator(report))
 	return nil
+}
+
+// toldOperator says that a report arrived.
+func toldOperator(report bool) string {
+	if !report {
+		return ""
+	}
+	return " The operator was told."
 }

@@ -119,7 +119,7 @@ func (c *owner) revokeGrant(ctx context.Context, grant string, report bool) erro
 	if err := c.carryOut(ctx, "/api/grants/"+url.PathEscape(grant)+"/revoke", map[string]any{"aud": c.server, "report": report}); err != nil {
 		return err
 	}
-	fmt.Fprintln(c.env.Stderr, "Taken back. Its tokens are refused from now on.")
+	fmt.Fprintln(c.env.Stderr, "Taken back. Its tokens are refused from now on."+toldOperator(report))
 	return nil
 }
 
@@ -197,7 +197,8 @@ input.`,
 			v, err := receipt.Verify(text)
 			var failed *receipt.CheckError
 			if errors.As(err, &failed) {
-				return fail(ExitVerification, "the receipt is not good", failed, "")
+				return fail(ExitVerification, "the receipt is not good", failed,
+					`Do not rely on it: its owner can fetch it anew with "countersign receipt show GRANT"`)
 			}
 			if err != nil {
 				return err
