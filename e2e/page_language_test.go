@@ -24,9 +24,7 @@ func TestPageEveryLanguageIsWholeFromSignInToTheAccount(t *testing.T) {
 				if got != tag+" "+dir+" "+dir {
 					t.Errorf("%s is %s, want %s %s", screen, got, tag, dir)
 				}
-				if out := browser.Eval[string](tab, widest); out != "" {
-					t.Errorf("%s is too wide:\n%s", screen, out)
-				}
+				wantRoom(t, tab, screen, browser.Wide, browser.Narrow)
 				tab.Axe()
 				if screen != "4-account" || tag == "ar" {
 					tab.Screenshot("language-" + tag + "-" + screen)

@@ -16,6 +16,9 @@ import (
 type view struct {
 	name string
 	open func() *browser.Tab
+	// shownBefore: with everything open it looks as another does, or it is gone when its
+	// address is opened anew. Then it is not looked at in every language.
+	shownBefore bool
 }
 
 // guestViews and residentViews are all screens there are: those of somebody who
@@ -23,20 +26,20 @@ type view struct {
 func (h *house) guestViews(t *testing.T) []view {
 	guest := h.guest(t)
 	views := []view{
-		{"home", func() *browser.Tab { return h.openPage(guest, "/") }},
-		{"enter", func() *browser.Tab { return h.openPage(guest, "/device") }},
-		{"two-codes", func() *browser.Tab { return h.openPage(guest, "/device?code=BBBB-BBBB&user_code=CCCC-CCCC") }},
-		{"no-such-page", func() *browser.Tab { return h.openPage(guest, "/device/request/nothing") }},
+		{name: "home", open: func() *browser.Tab { return h.openPage(guest, "/") }},
+		{name: "enter", open: func() *browser.Tab { return h.openPage(guest, "/device") }},
+		{name: "two-codes", open: func() *browser.Tab { return h.openPage(guest, "/device?code=BBBB-BBBB&user_code=CCCC-CCCC") }},
+		{name: "no-such-page", open: func() *browser.Tab { return h.openPage(guest, "/device/request/nothing") }},
 	}
 	for _, way := range []string{"new", "import", "passkey", "command"} {
-		views = append(views, view{"sign-in-" + way, func() *browser.Tab {
+		views = append(views, view{name: "sign-in-" + way, shownBefore: way != "new", open: func() *browser.Tab {
 			h.link(guest, h.askFully(t))
 			openWay(guest, way)
 			return guest
 		}})
 	}
 	// Last, because the guest is one no more after it.
-	return append(views, view{"save-the-backup", func() *browser.Tab {
+	return append(views, view{name: "save-the-backup", shownBefore: true, open: func() *browser.Tab {
 		h.link(guest, h.askFully(t))
 		openWay(guest, "new")
 		guest.Type("[data-way=new] [name=name]", "Satoshi")
@@ -44,13 +47,13 @@ func (h *house) guestViews(t *testing.T) []view {
 		guest.Click("[data-way=new] button.primary")
 		guest.WaitFor("#save")
 		return guest
-	}}, view{"review-locked", func() *browser.Tab {
+	}}, view{name: "review-locked", open: func() *browser.Tab {
 		guest.Click("[data-do=accept-loss]")
 		guest.WaitFor("#decision")
 		guest.Reload()
 		guest.WaitFor("#sign-password")
 		return guest
-	}}, view{"sign-in-browser", func() *browser.Tab {
+	}}, view{name: "sign-in-browser", open: func() *browser.Tab {
 		signOut(guest)
 		h.link(guest, h.askFully(t))
 		guest.WaitFor("[data-way=browser][open]")
@@ -76,25 +79,25 @@ func (h *house) residentViews(t *testing.T) []view {
 		}
 	}
 	return []view{
-		{"continue", func() *browser.Tab { return h.openPage(resident, "/device?code="+h.askFully(t).code) }},
-		{"wrong-code", func() *browser.Tab {
+		{name: "continue", open: func() *browser.Tab { return h.openPage(resident, "/device?code="+h.askFully(t).code) }},
+		{name: "wrong-code", open: func() *browser.Tab {
 			h.enter(resident, "BBBB-BBBB")
 			resident.WaitFor("#problem")
 			return resident
 		}},
-		{"review-letters", review()},
-		{"review-number", review("number_match", "true")},
-		{"review-registered", review("client_id", "radio", "scope", "openid profile email offline_access", "number_match", "true")},
-		{"review-comparison-only", review("client_id", "radio")},
-		{"review-signature-required", review("approval", "signature")},
-		{"denied", decided(denyButton)},
-		{"allowed", decided(approveButton, "number_match", "true")},
-		{"taken-back", func() *browser.Tab {
+		{name: "review-letters", open: review()},
+		{name: "review-number", open: review("number_match", "true")},
+		{name: "review-registered", open: review("client_id", "radio", "scope", "openid profile email offline_access", "number_match", "true")},
+		{name: "review-comparison-only", open: review("client_id", "radio")},
+		{name: "review-signature-required", open: review("approval", "signature")},
+		{name: "denied", open: decided(denyButton)},
+		{name: "allowed", open: decided(approveButton, "number_match", "true")},
+		{name: "taken-back", open: func() *browser.Tab {
 			resident.Leads(func() { resident.Click("form[action$='/undo'] button") })
 			resident.WaitUntil(`document.querySelector("h1").textContent === "Taken back"`)
 			return resident
 		}},
-		{"account", func() *browser.Tab {
+		{name: "account", open: func() *browser.Tab {
 			decided(approveButton, "client_id", "radio")()
 			h.openPage(resident, "/account").WaitUntil(`document.querySelector("main[data-ready]")`)
 			return resident
@@ -162,10 +165,9 @@ func (v view) check(t *testing.T, tab *browser.Tab) {
 		"on 320 pixels": func() { tab.Viewport(320, 568, 2, false) },
 	} {
 		look()
-		if out := browser.Eval[string](tab, widest); out != "" {
-			t.Errorf("%s is too wide %s:\n%s", v.name, size, out)
-		}
+		wantRoom(t, tab, v.name+" "+size, browser.Wide, browser.Narrow)
 	}
+	v.inEveryLanguage(t, tab)
 	tab.Desktop()
 	for name, preference := range map[string]browser.Preference{"light": browser.Light, "dark": browser.Dark, "forced colours": browser.ForcedColors} {
 		tab.Prefer(preference, browser.ReducedMotion)
@@ -197,12 +199,46 @@ func (v view) tabThrough(t *testing.T, tab *browser.Tab, colors string) {
 	}
 }
 
-// widest returns how many CSS pixels the page is wider than what is to be seen of
-// it, and what sticks out.
+// wantRoom wants a page to be no wider than what is to be seen of it, and no text than
+// its place, in letters of these fonts.
+func wantRoom(t *testing.T, tab *browser.Tab, screen string, fonts ...string) {
+	t.Helper()
+	for _, font := range fonts {
+		tab.Font(font)
+		if out := browser.Eval[string](tab, widest); out != "" {
+			t.Errorf("%s is too wide in %s:\n%s", screen, font, out)
+		}
+	}
+}
+
+// inEveryLanguage looks at a page in the other languages, of which some have longer
+// words, on 320 pixels (WCAG 2.2, 1.4.10) and with everything open.
+func (v view) inEveryLanguage(t *testing.T, tab *browser.Tab) {
+	t.Helper()
+	if v.shownBefore {
+		return
+	}
+	tab.Viewport(320, 568, 2, false)
+	address, _, _ := strings.Cut(tab.URL(), "?")
+	for _, tag := range []string{"de", "es", "ja", "ar", "en"} {
+		tab.Open(address + "?lang=" + tag)
+		tab.Eval(`document.querySelectorAll("details").forEach(d => { d.name = ""; d.open = true; })`)
+		wantRoom(t, tab, v.name+" in "+tag, browser.Wide)
+	}
+}
+
+// widest returns what sticks out of the page or of its place, and something when the
+// page is wider than what is to be seen of it.
 const widest = `(() => {
 	const room = document.documentElement.clientWidth;
-	const out = [...document.body.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > room + 1);
-	return document.documentElement.scrollWidth <= room ? "" : out.map(e => e.outerHTML.slice(0, 80)).join("\n") || "something";
+	const seen = [...document.body.querySelectorAll("*")].filter(e => e.checkVisibility());
+	const out = seen.filter(e => {
+		const box = e.getBoundingClientRect();
+		const spills = e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === "visible";
+		return box.right > room + 1 || box.left < -1 || spills;
+	});
+	if (document.documentElement.scrollWidth > room && out.length === 0) return "something";
+	return out.map(e => e.outerHTML.slice(0, 80)).join("\n");
 })()`
 
 // focusable lists what Tab should reach, one of each group of radio buttons, and

@@ -184,6 +184,43 @@ func TestPagePeopleShareNothingAndTabsOfOnePersonDo(t *testing.T) {
 	}
 }
 
+func TestPageIsShownInTheFontsOfTheSuite(t *testing.T) {
+	t.Parallel()
+	server := serve(t, map[string]string{"/": head + `<h1>Genehmigen</h1>`})
+	tab := browser.NewTab(t)
+	tab.Open(server.URL)
+	width := func(family, text string) float64 {
+		return browser.Eval[float64](tab, fmt.Sprintf(`(() => {
+			const context = document.createElement("canvas").getContext("2d");
+			context.font = %q;
+			return context.measureText(%q).width;
+		})()`, "100px "+family, text))
+	}
+	narrow, wide := width(`"PT Sans Narrow"`, "Genehmigen"), width(`"DejaVu Sans"`, "Genehmigen")
+	if wide < 1.4*narrow {
+		t.Errorf("the narrow font takes %v, the wide %v", narrow, wide)
+	}
+	for _, family := range []string{"system-ui", "sans-serif", `system-ui, "Noto Sans", sans-serif`} {
+		if got := width(family, "Genehmigen"); got != narrow {
+			t.Errorf("%s takes %v, and the narrow font %v", family, got, narrow)
+		}
+	}
+	if got := width("monospace", "Genehmigen"); got != width(`"DejaVu Sans Mono"`, "Genehmigen") {
+		t.Errorf("the font of code takes %v", got)
+	}
+	if got := width("system-ui", "テレビ"); got != 300 { // a square each
+		t.Errorf("three letters of Japanese take %v", got)
+	}
+	if got := width("system-ui", "الحساب"); got != width(`"DejaVu Sans"`, "الحساب") {
+		t.Errorf("a word of Arabic takes %v", got)
+	}
+	before := browser.Eval[float64](tab, `document.querySelector("h1").getBoundingClientRect().height`)
+	tab.Font(browser.Wide)
+	if got := browser.Eval[float64](tab, `document.querySelector("h1").getBoundingClientRect().height`); got == before {
+		t.Error("the page is in the font it was in before")
+	}
+}
+
 func TestPageIsUsedWithKeysAndMouse(t *testing.T) {
 	t.Parallel()
 	server := serve(t, map[string]string{

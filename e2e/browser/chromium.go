@@ -24,6 +24,7 @@ type chromium struct {
 	end       context.CancelFunc
 	userAgent string
 	front     *front
+	profile   string // a directory of its own
 }
 
 var (
@@ -54,10 +55,15 @@ func Stop() {
 	_ = chromedp.Cancel(ctx) // what does not end by itself is killed by the next line
 	running.end()
 	running.front.close()
+	_ = os.RemoveAll(running.profile) // a file that stays harms nobody
 }
 
 func launch() (*chromium, error) {
 	binary, err := find()
+	if err != nil {
+		return nil, err
+	}
+	profile, fonts, err := newProfile()
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +72,9 @@ func launch() (*chromium, error) {
 		return nil, err
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(binary), // without user-data-dir: an empty temporary one, removed at the end
+		chromedp.ExecPath(binary),
+		chromedp.UserDataDir(profile),
+		chromedp.Env("FONTCONFIG_FILE="+fonts),
 		chromedp.Flag("headless", "new"),
 		chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-quic", true),
@@ -97,7 +105,16 @@ func launch() (*chromium, error) {
 		front.close()
 		return nil, fmt.Errorf("asking %s for its version: %w", binary, err)
 	}
-	return &chromium{ctx: ctx, end: end, userAgent: version.UserAgent, front: front}, nil
+	return &chromium{ctx: ctx, end: end, userAgent: version.UserAgent, front: front, profile: profile}, nil
+}
+
+// newProfile makes the browser's directory, and returns the file of its fonts too.
+func newProfile() (dir, fonts string, err error) {
+	if dir, err = os.MkdirTemp("", "countersign-chromium"); err != nil {
+		return "", "", err
+	}
+	fonts, err = writeFontConfig(dir)
+	return dir, fonts, err
 }
 
 // find returns the path of the browser: $CHROMIUM, or what is installed.

@@ -17,7 +17,8 @@
 // threw, logged an error, broke its content security policy, opened a dialog or
 // a window, or asked another origin for anything (watch.go). Tolerate,
 // AllowOrigin and Agree make exceptions. What a page gets from outside itself
-// (files, scripts of wallets, questions, downloads) is in extras.go.
+// (files, scripts of wallets, questions, downloads) is in extras.go. Its letters are
+// those of the suite's own fonts (fonts.go).
 //
 // One Chromium serves all tests of a test binary (chromium.go); TestMain ends it
 // with Stop. Tests that use it have names that begin with TestPage, which is how
