@@ -237,6 +237,9 @@ func newAccountsCommand(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(h.Accounts) == 0 {
+				return none(env, `Nobody is signed in on this machine. Sign in with "countersign login".`)
+			}
 			w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 			for _, a := range h.Accounts {
 				mark := " "

@@ -82,6 +82,13 @@ func report(env *Env, err error, asJSON bool) ExitCode {
 	return f.Code
 }
 
+// none says of a list that there is nothing in it, and what to do. Nothing goes to
+// standard output, which a program may read.
+func none(env *Env, sentences string) error {
+	_, err := fmt.Fprintln(env.Stderr, sentences)
+	return err
+}
+
 // sentence is a text with a capital letter at its beginning.
 func sentence(s string) string {
 	if first, size := utf8.DecodeRuneInString(s); size > 0 {

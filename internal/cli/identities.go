@@ -178,24 +178,6 @@ func (h *home) store(env *Env, i *bap.Identity, password string) (identityEntry,
 // identityFlag adds --identity.
 func identityFlag(cmd *cobra.Command, name *string) {
 	cmd.Flags().StringVar(name, "identity", "", "`name` or BAP id of the identity to act as")
-	_ = cmd.RegisterFlagCompletionFunc("identity", completeIdentities)
-}
-
-// completeIdentities completes the names of identities.
-func completeIdentities(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	h, err := openHome(SystemEnv())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	all, err := h.identities()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, e := range all {
-		names = append(names, e.Name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // readText is readInput for what is read as a text, which an editor may have marked.

@@ -110,6 +110,9 @@ func newIdentityList(env *Env) *cobra.Command {
 				}
 				return nil
 			}
+			if len(all) == 0 {
+				return none(env, `There is no identity on this machine. Make one with "countersign identity create NAME".`)
+			}
 			w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 			for _, e := range all {
 				fmt.Fprintf(w, "%s\t%s\n", e.Name, e.BAPID)
@@ -129,8 +132,7 @@ func newIdentityShow(env *Env) *cobra.Command {
 		Short: "Show an identity's id, member key and address",
 		Example: `  countersign identity show satoshi
   countersign identity show --qr`,
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeIdentities,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, e, err := namedIdentity(env, args)
 			if err != nil {
@@ -262,8 +264,7 @@ func newIdentityExport(env *Env) *cobra.Command {
 		Short: "Write an identity's encrypted backup",
 		Example: `  countersign identity export satoshi --out satoshi.bep
   countersign identity export > backup.bep`,
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeIdentities,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, e, err := namedIdentity(env, args)
 			if err != nil {

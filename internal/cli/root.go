@@ -167,6 +167,7 @@ Try "countersign demo" for the whole story in three seconds.`,
 	add(groupDevice, newLoginCommand(env), newWhoamiCommand(env), newTokenCommand(env), newLogoutCommand(env), newAccountsCommand(env))
 	add(groupOwner, newIdentityCommand(env), newApproveCommand(env), newDenyCommand(env), newGrantsCommand(env), newReceiptCommand(env))
 	add(groupLearn, newDemoCommand(env), newVersionCommand(env))
+	addCompletion(root, env)
 	root.SetHelpCommandGroupID(groupLearn)
 	root.SetCompletionCommandGroupID(groupLearn)
 	return root

@@ -46,6 +46,14 @@ type given struct {
 	texts []string
 }
 
+// Choices are the words that the flag of a setting takes; none for any other flag.
+func Choices(f *pflag.Flag) []string {
+	if _, ours := f.Value.(*given); !ours {
+		return nil
+	}
+	return named(f.Name).choices
+}
+
 func (g *given) String() string { return strings.Join(g.texts, ",") }
 
 func (g *given) Type() string { return g.word }

@@ -56,7 +56,8 @@ type setting struct {
 	fallbackText string // what the documents say when the default is computed
 	unit         string
 	word         string // what its flag is given, in the help, where the unit is no word
-	list         bool   // its flag may be repeated, and in the file it may be an array
+	choices      []string
+	list         bool // its flag may be repeated, and in the file it may be an array
 	help         string
 	set          func(s *Settings, text string) error
 }
@@ -213,7 +214,7 @@ func durationSetting(name, fallback string, least, most time.Duration, help stri
 
 func choiceSetting(name, fallback string, choices []string, help string, field func(*Settings) *string, fallbackText string) setting {
 	return setting{
-		name: name, fallback: fallback, fallbackText: fallbackText, unit: strings.Join(choices, " or "), word: "word", help: help,
+		name: name, fallback: fallback, fallbackText: fallbackText, unit: strings.Join(choices, " or "), word: "word", choices: choices, help: help,
 		set: func(s *Settings, text string) error {
 			if text != "" || fallback != "" {
 				if err := oneOf(text, choices); err != nil {
