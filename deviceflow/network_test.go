@@ -84,7 +84,7 @@ func device(client *http.Client) *deviceflow.Config {
 	return &deviceflow.Config{
 		ClientID: "my-app", HTTPClient: client,
 		Endpoint: deviceflow.Endpoint{
-			DeviceAuthorizationURL: server + "/code", TokenURL: server + "/token", RevocationURL: server + "/revoke",
+			DeviceAuthorizationURL: server + "/code", TokenURL: server + "/token", RevocationURL: server + "/revoke", UserInfoURL: server + "/userinfo",
 		},
 	}
 }

@@ -2,6 +2,8 @@ package deviceflow
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"net/url"
 	"sync"
 	"time"
@@ -41,6 +43,60 @@ func (c *Config) Revoke(ctx context.Context, token string) error {
 		return err
 	}
 	return answer.failure("")
+}
+
+// userInfoAttempts is how often a server that is away is asked: it may be restarting,
+// which takes seconds.
+const userInfoAttempts = 5
+
+// UserInfo asks the server whose token it is (OpenID Connect Core §5.3). A server that is
+// away just then is asked again, more slowly, a few times: a token that was waited for is
+// not to be lost over that.
+//
+//	*Error: the server refused
+//	*TransportError: it could not be asked, or does not say
+//	ctx's error
+func (c *Config) UserInfo(ctx context.Context, token *oauth2.Token) (map[string]any, error) {
+	for attempt := 1; ; attempt++ {
+		claims, err := c.userInfo(ctx, token)
+		if err == nil || attempt == userInfoAttempts || !passing(err) {
+			return claims, err
+		}
+		select {
+		case <-time.After(max(backOff(time.Second, attempt), retryAfter(err))):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (c *Config) userInfo(ctx context.Context, token *oauth2.Token) (map[string]any, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Endpoint.UserInfoURL, nil)
+	if err != nil {
+		return nil, &TransportError{Err: err}
+	}
+	token.SetAuthHeader(req)
+	answer, err := send(c.client(), req, answerTime)
+	if err == nil {
+		err = answer.failure("sub")
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.members.text("sub") == "":
+		return nil, &TransportError{Err: errors.New("the server does not say who signed in"), Status: answer.status}
+	}
+	return answer.members, nil
+}
+
+// passing reports whether what went wrong may be over in a moment.
+func passing(err error) bool {
+	var refused *Error
+	if errors.As(err, &refused) {
+		return !final(refused)
+	}
+	var lost *TransportError
+	return errors.As(err, &lost) && (lost.Status < 300 || lost.Status > 499 || lost.Status == http.StatusTooManyRequests)
 }
 
 // TokenSource returns a source that gives the token as long as it is good and

@@ -23,6 +23,8 @@ type gate struct {
 	// hurry makes the gate poll once itself before a device's first poll, so that
 	// the device polls too early without being modified.
 	hurry bool
+	// fails answers a request in the server's place, or not; nil for a gate that works.
+	fails func(w http.ResponseWriter, r *http.Request, poll *device) bool
 
 	mu      sync.Mutex
 	devices map[string]*device // by user code; guarded by mu
@@ -59,6 +61,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	poll := g.arrived(r, body)
+	if g.fails != nil && g.fails(w, r, poll) {
+		return
+	}
 	if poll != nil && g.hurry && len(poll.polls) == 0 {
 		early := r.Clone(r.Context())
 		early.Header.Del("Prefer")

@@ -79,7 +79,8 @@ func runReadme(language string) func(context.Context, *testing.T, string, func(e
 		first := bufio.NewReader(stdout)
 		line, err := first.ReadString('\n')
 		if err != nil {
-			return &errEnded{said: said.String(), err: cmd.Wait()}
+			ended := cmd.Wait() // what it said is whole then
+			return &errEnded{said: said.String(), err: ended}
 		}
 		code := readmeCode.FindStringSubmatch(line)
 		if code == nil {
