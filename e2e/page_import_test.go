@@ -326,6 +326,9 @@ func TestPageWithoutStorageWhoHasTheBackupGoesOnAndNobodyElse(t *testing.T) {
 		tab, device := h.guest(t), h.ask(t, numberMatch)
 		tab.Before(noStorage)
 		h.link(tab, device)
+		if got := tab.Text("[data-way=new] .error"); !strings.HasPrefix(got, "This browser may not store anything") {
+			t.Errorf("before there is something to lose the page says %q", got)
+		}
 		create(tab, "Satoshi") // and accepts the loss
 		tab.WaitFor("#save .error")
 		if got := tab.Text("#save .error"); !strings.HasPrefix(got, "This browser may not store anything") {

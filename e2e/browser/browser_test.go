@@ -221,6 +221,26 @@ func TestPageIsShownInTheFontsOfTheSuite(t *testing.T) {
 	}
 }
 
+func TestPageOfOneSiteSetsNoCookies(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "a", Value: "b", HttpOnly: true, Secure: true, Path: "/"})
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, head+`<h1>`+r.Header.Get("Cookie")+`</h1>`)
+	}))
+	t.Cleanup(server.Close)
+	for name, want := range map[string]string{"cookies": "a=b", browser.NoCookies: ""} {
+		site := browser.NewSite(t, name)
+		site.Serve(server.URL)
+		tab := browser.NewTab(t)
+		tab.Open(site.URL)
+		tab.Reload()
+		if got := tab.Text("h1"); got != want {
+			t.Errorf("%s: the server is sent %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestPageIsUsedWithKeysAndMouse(t *testing.T) {
 	t.Parallel()
 	server := serve(t, map[string]string{

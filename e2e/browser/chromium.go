@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -108,13 +109,24 @@ func launch() (*chromium, error) {
 	return &chromium{ctx: ctx, end: end, userAgent: version.UserAgent, front: front, profile: profile}, nil
 }
 
-// newProfile makes the browser's directory, and returns the file of its fonts too.
+// NoCookies is the name of a site from which the browser takes no cookies, and for
+// which it keeps nothing, as people can set it up.
+const NoCookies = "no-cookies"
+
+// newProfile makes the browser's directory, with what is set up in it, and returns
+// the file of its fonts too.
 func newProfile() (dir, fonts string, err error) {
 	if dir, err = os.MkdirTemp("", "countersign-chromium"); err != nil {
 		return "", "", err
 	}
-	fonts, err = writeFontConfig(dir)
-	return dir, fonts, err
+	if fonts, err = writeFontConfig(dir); err != nil {
+		return "", "", err
+	}
+	if err := os.Mkdir(filepath.Join(dir, "Default"), 0o700); err != nil {
+		return "", "", err
+	}
+	const block = `{"profile": {"content_settings": {"exceptions": {"cookies": {"https://` + NoCookies + `.example.org,*": {"setting": 2}}}}}}`
+	return dir, fonts, os.WriteFile(filepath.Join(dir, "Default", "Preferences"), []byte(block), 0o600)
 }
 
 // find returns the path of the browser: $CHROMIUM, or what is installed.

@@ -76,7 +76,9 @@ type signInView struct {
 	visitView
 	// Passkeys: this server's issuer can have them.
 	Passkeys bool
-	QR       *qrView
+	// NoCookies: the browser sent nothing back of what another of these pages gave it.
+	NoCookies bool
+	QR        *qrView
 }
 
 // signInPage offers the ways to prove an identity. With a visit a person goes on
@@ -86,6 +88,7 @@ func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, visit, code 
 	v := view{}
 	if visit != "" {
 		v.Address = visitAddress(visit)
+		page.NoCookies = s.forgetful(r)
 		if s.secure { // a phone reaches no loopback address of another machine
 			page.QR = newQR(s.authz.Issuer() + "/device?code=" + code)
 		}

@@ -142,6 +142,12 @@ func (s *Server) nameBrowser(w http.ResponseWriter, r *http.Request) {
 	s.setCookie(w, s.cookieNames.browser, rand.Text(), browserRemembered)
 }
 
+// forgetful reports whether a browser comes from one of our pages without the cookie
+// that each of those about a code gives it.
+func (s *Server) forgetful(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Site") == "same-origin" && s.browser(r) == (authz.Hash{})
+}
+
 // provedAsker is who tries a code on the page, with the proof that came with it:
 // an X-Auth-Token over authz.ProofPath and the code, or empty.
 func (s *Server) provedAsker(r *http.Request, who authz.Owner, proof, code string) (authz.Asker, error) {

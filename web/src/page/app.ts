@@ -27,6 +27,8 @@ export class App {
   #vault: Identity.Vault | undefined;
   #wallet: Signer | undefined;
   #clockOff = 0;
+  /** Whether a page is awaited that takes the session which was begun just now. */
+  goingOn = false;
 
   /** What has to do with keys. It comes with the curve, so only where it is needed. */
   identity(): Promise<typeof Identity> {
@@ -71,6 +73,20 @@ export class App {
     } catch {
       return [];
     }
+  }
+
+  /** Whether this browser keeps identities at all. */
+  async keeps(): Promise<boolean> {
+    return this.keystore.list().then(() => true, () => false);
+  }
+
+  /** Whether this browser takes cookies like that of a session. One is set to see, and taken away. */
+  keepsCookies(): boolean {
+    const [name, like] = ["countersign.try", `; Path=/; SameSite=Lax${this.api.issuer.startsWith("https:") ? "; Secure" : ""}`];
+    document.cookie = `${name}=1${like}`;
+    const kept = document.cookie.includes(`${name}=1`);
+    document.cookie = `${name}=${like}; Max-Age=0`;
+    return kept;
   }
 
   /** Who can sign for an identity now, without asking anybody. */

@@ -29,12 +29,19 @@ export function mountWays(app: App, main: HTMLElement): () => void {
 class Screen {
   /** Whether the ways are in their places; until then the page stands as it came. */
   #arranged = false;
+  /**
+   * Whether the browser keeps a session: the server has not seen otherwise, the browser
+   * says so, and no sign-in of just now led back here.
+   */
+  readonly #cookies: boolean;
 
   constructor(
     readonly app: App,
     readonly main: HTMLElement,
     readonly ended: AbortSignal,
-  ) {}
+  ) {
+    this.#cookies = need(main, "#no-cookies").hidden === true && app.keepsCookies() && !app.goingOn;
+  }
 
   async mount(): Promise<void> {
     const records = await this.app.records();
@@ -59,15 +66,17 @@ class Screen {
       this.app.lastWay = "passkey";
       await this.#goOn();
     });
-    const there: Record<Way, boolean> = {
-      browser: records.length > 0, new: true, import: true,
-      wallet: "CWI" in window, passkey: passkeys, command: true,
-    };
-    this.#open(there);
+    const signIn = this.#cookies;
+    need(this.main, "#no-cookies").hidden = signIn;
+    this.#open({
+      browser: signIn && records.length > 0, new: signIn, import: signIn,
+      wallet: signIn && "CWI" in window, passkey: signIn && passkeys, command: true,
+    });
+    if (!(await this.app.keeps())) fail(this.#form("new"), say("no-storage")); // before there is something to lose
     // Who begins to type will need the curve: it comes meanwhile.
     need(this.main, "#ways").addEventListener("input", () => void this.app.identity().catch(() => undefined), { once: true });
     // Wallets put themselves into the page when they are ready.
-    if (document.readyState !== "complete") addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true, signal: this.ended });
+    if (signIn && document.readyState !== "complete") addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true, signal: this.ended });
   }
 
   /**
@@ -98,7 +107,7 @@ class Screen {
   /** Shows the ways that are there, the one used last on top and open. */
   #open(there: Record<Way, boolean>): void {
     const last = this.app.lastWay;
-    const first = last && there[last] ? last : there.browser ? "browser" : there.wallet ? "wallet" : "new";
+    const first = last && there[last] ? last : there.browser ? "browser" : there.wallet ? "wallet" : there.new ? "new" : "command";
     for (const way of Object.keys(there) as Way[]) this.#show(way, there[way]);
     const command = this.#way("command");
     if (command) need(command, "[data-part=following]").hidden = false;
@@ -277,6 +286,7 @@ class Screen {
   async #goOn(signer?: Signer): Promise<void> {
     const form = need<HTMLFormElement>(this.main, "#go-on");
     if (signer) await prove(this.app, form, signer);
-    await submit(form);
+    this.app.goingOn = true;
+    await submit(form).finally(() => (this.app.goingOn = false));
   }
 }
