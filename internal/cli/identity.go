@@ -66,7 +66,7 @@ func createIdentity(ctx context.Context, env *Env, name string, p passwordSource
 	if err != nil {
 		return err
 	}
-	password, err := p.choose(ctx, env, "identity "+safeName(name))
+	password, err := p.choose(ctx, env, "identity "+safeName(name), name)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func importIdentity(ctx context.Context, env *Env, path, name, choice string, p 
 	}
 	i.Name = firstText(name, i.Name, b.Label, "imported")
 	if tooShort(password) {
-		if password, err = p.choose(ctx, env, "identity "+safeName(i.Name)); err != nil {
+		if password, err = p.choose(ctx, env, "identity "+safeName(i.Name), i.Name); err != nil {
 			return err
 		}
 	}

@@ -48,13 +48,14 @@ func (p passwordSource) open(ctx context.Context, env *Env, what string, wrong e
 }
 
 // choose returns the password for something new, asked for twice at a terminal.
-func (p passwordSource) choose(ctx context.Context, env *Env, what string) (string, error) {
+// known is what a guesser knows of its owner.
+func (p passwordSource) choose(ctx context.Context, env *Env, what string, known ...string) (string, error) {
 	password, ok, err := p.given(ctx, env)
 	switch {
 	case err != nil:
 		return "", err
 	case !ok:
-		return askNew(ctx, env, fmt.Sprintf("New password for %s, at least %d characters: ", what, leastPassword), false)
+		return askNew(ctx, env, fmt.Sprintf("New password for %s, at least %d characters: ", what, leastPassword), false, known...)
 	case tooShort(password):
 		return "", fail(ExitUsage, fmt.Sprintf("the password is shorter than %d characters", leastPassword), nil,
 			"Choose a longer one; four random words are good")
@@ -66,7 +67,7 @@ func tooShort(password string) bool { return len([]rune(password)) < leastPasswo
 
 // askNew asks for a new password, again where it cannot be one. Where none is an answer,
 // too, it may be empty.
-func askNew(ctx context.Context, env *Env, question string, orNone bool) (string, error) {
+func askNew(ctx context.Context, env *Env, question string, orNone bool, known ...string) (string, error) {
 	for range tries {
 		password, err := prompt(ctx, env, question)
 		if err != nil || (password == "" && orNone) {
@@ -81,7 +82,7 @@ func askNew(ctx context.Context, env *Env, question string, orNone bool) (string
 			return "", err
 		}
 		if again == password {
-			fmt.Fprintln(env.Stderr, "Strength:", strength(password))
+			fmt.Fprintln(env.Stderr, "Strength:", strength(password, known...))
 			return password, nil
 		}
 		fmt.Fprintln(env.Stderr, "The two differ.")
@@ -143,25 +144,6 @@ func prompt(ctx context.Context, env *Env, text string) (string, error) {
 		return "", fail(ExitCancelled, "no password was given", err, "")
 	}
 	return password, nil
-}
-
-// strength says in a word how long a guesser needs, by length and variety alone.
-func strength(password string) string {
-	const weak, fair = 12, 18
-	kinds := 0
-	for _, set := range []string{"abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"} {
-		if strings.ContainsAny(password, set) {
-			kinds++
-		}
-	}
-	switch n := len([]rune(password)) + kinds; {
-	case n < weak:
-		return "weak"
-	case n < fair:
-		return "fair"
-	default:
-		return "good"
-	}
 }
 
 // confirm asks a yes-or-no question at the terminal; anything but yes is no.

@@ -1,6 +1,7 @@
 // What a password is worth, simply and honestly: an estimate of how many guesses
 // it takes somebody who knows how people choose. Patterns count little, however
-// long they are. Drawing a good one is passphrase.ts.
+// long they are. Drawing a good one is passphrase.ts. The command line has the same
+// scale (internal/cli/strength.go); testdata/strength.json holds both to it.
 
 export type Strength = "short" | "weak" | "fair" | "strong";
 

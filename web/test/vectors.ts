@@ -62,6 +62,8 @@ export const backupVectors = (): BackupVectors => read("../bap/testdata/backups.
 export const encryptionVectors = (): EncryptionVectors => read("../bap/testdata/encryption.json");
 export const tokenVectors = (): TokenVectors => read("../bitcoinauth/testdata/bitcoin-auth.json");
 
+export const strengthVectors = (): { password: string; known?: string[]; strength: string }[] => read("testdata/strength.json");
+
 /** Random bytes that are the same in every run: 1, 2, 3 … */
 export function counting(): Random {
   let n = 0;
