@@ -21,6 +21,8 @@ type Endpoint struct {
 	// SecretInForm: the server takes client secrets in the form only
 	// (client_secret_post), not by HTTP Basic.
 	SecretInForm bool
+	// ScopesSupported are the scopes that the server says it knows; empty: it does not say.
+	ScopesSupported []string
 }
 
 // Config is one client at one server.

@@ -51,8 +51,8 @@ func (s *Service) Admit(owner Owner, from Source, deed Deed) error {
 	case Reads:
 		return nil
 	case Stops:
-		// A thief's session spends nothing of what the owner's next one has, or their key.
-		if !s.stops.allowIn(owner.SessionID+owner.BAPID, from, now) {
+		// A thief's session or token spends nothing of what the owner's next one has, or their key.
+		if !s.stops.allowIn(owner.SessionID+owner.GrantID+owner.BAPID, from, now) {
 			return errTooMuch
 		}
 		return nil

@@ -82,7 +82,7 @@ func CLIClient() Client {
 	return Client{
 		ID: "countersign-cli", Name: "Countersign command line", AuthMethod: AuthNone,
 		GrantTypes: []string{GrantDevice, GrantRefresh},
-		Scope:      "openid profile email offline_access", Registered: true,
+		Scope:      "openid profile email offline_access " + scopeGrants, Registered: true,
 	}
 }
 

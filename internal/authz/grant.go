@@ -84,7 +84,11 @@ func (s *Service) RevokeGrant(ctx context.Context, owner Owner, id string) error
 // network the device asked from, as a report of a request does.
 //
 //	NotFound
+//	Forbidden: a program that acts for the owner is not who says so
 func (s *Service) ReportGrant(ctx context.Context, owner Owner, id string) error {
+	if owner.GrantID != "" {
+		return refuse(Forbidden, "a report is the owner's own word: sign the request, or report it on the account page")
+	}
 	if err := s.revoke(ctx, owner, id, SubjectNotMe); err != nil {
 		return err
 	}

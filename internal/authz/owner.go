@@ -12,7 +12,7 @@ import (
 )
 
 // Owner is a person who has proved control of one identity, by a session or by
-// signing the very request.
+// signing the very request; or a program that acts for one, with a token of theirs.
 type Owner struct {
 	AccountID string
 	BAPID     string
@@ -27,6 +27,8 @@ type Owner struct {
 	// a signed request.
 	Session   Hash
 	SessionID string
+	// GrantID is the grant of the token that the owner came with, else empty.
+	GrantID string
 	// NewsSince is the session's.
 	NewsSince time.Time
 	// Seen is what the server saw of the request, for the owner's events.
@@ -212,6 +214,19 @@ func (s *Service) SessionOwner(ctx context.Context, tokens ...Secret) (Owner, er
 		return Owner{}, err
 	}
 	return OwnerOf(session), nil
+}
+
+// TokenOwner returns the owner for whom a program acts that has the grants scope: it sees
+// what was allowed and takes it back, and proves nothing of the owner.
+//
+//	InvalidToken
+//	InsufficientScope
+func (s *Service) TokenOwner(ctx context.Context, token Secret) (Owner, error) {
+	g, _, _, err := s.usable(ctx, token, scopeGrants)
+	if err != nil {
+		return Owner{}, err
+	}
+	return Owner{AccountID: g.AccountID, BAPID: g.BAPID, GrantID: g.ID}, nil
 }
 
 // OwnerOf is the owner that a session stands for.

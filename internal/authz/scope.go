@@ -30,6 +30,7 @@ var scopeTexts = []ScopeText{
 	{Scope: "profile", Text: "See your identity: name, picture, BAP id and public key", Weight: WeightReads, Optional: true},
 	{Scope: "email", Text: "See your e-mail address, if this server knows it", Weight: WeightReads, Optional: true},
 	{Scope: "offline_access", Text: "Stay signed in: renew its access by itself until you take it back", Weight: WeightActs, Optional: true},
+	{Scope: scopeGrants, Text: "See what you have allowed on this server, with the receipts, and take it back", Weight: WeightActs, Optional: true},
 }
 
 // notByDevice are scopes too sensitive for a grant that a person approves from
@@ -44,6 +45,8 @@ const (
 	// registered scope.
 	defaultScope = "openid profile"
 	offline      = "offline_access"
+	// scopeGrants is for what shows its owner their own grants, and takes them back.
+	scopeGrants = "grants"
 	// maxScope bounds a scope parameter in bytes.
 	maxScope = 1024
 )

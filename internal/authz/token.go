@@ -137,6 +137,37 @@ func (s *Service) idToken(c Client, g Grant, scope, access string, now time.Time
 
 var errInvalidToken = refuse(InvalidToken, "the access token is malformed, expired or revoked: get a new one")
 
+// usable returns the grant, the identity and the whole scope of a presented access token
+// that has the scope needed. The token must verify, and its grant, account and client
+// must be alive: whatever ended them, the answer is the same (requirements U-05, U-14).
+//
+//	InvalidToken, InsufficientScope
+func (s *Service) usable(ctx context.Context, token Secret, needed string) (g Grant, i Identity, scope string, err error) {
+	claims, err := s.accessToken(token)
+	if err != nil {
+		return g, i, "", err
+	}
+	g, i, err = s.store.LiveGrant(ctx, claims.GrantID, s.now())
+	if errors.Is(err, ErrNotFound) {
+		err = errInvalidToken
+	}
+	if err != nil {
+		return g, i, "", err
+	}
+	c, err := s.client(ctx, g.ClientID)
+	if errors.Is(err, ErrNotFound) {
+		err = errInvalidToken
+	}
+	if err != nil {
+		return g, i, "", err
+	}
+	scope = c.mayHave(claims.Scope)
+	if !hasScope(scope, needed) {
+		err = &Error{Code: InsufficientScope, Description: "the access token was not granted the " + needed + " scope", Scope: needed}
+	}
+	return g, i, scope, err
+}
+
 // accessToken verifies a presented access token: ours, by our key and our
 // algorithm whatever the token says of itself (RFC 8725 §3.1), of the right type
 // and not expired. It does not look at the grant.

@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"countersign.dev/bap"
 )
@@ -48,34 +47,14 @@ type bapPerson struct {
 	Description   string `json:"description,omitempty"`
 }
 
-// UserInfo returns the claims an access token gives access to. The token must
-// verify, and its grant, account and client must be alive: whatever ended them,
-// the answer is the same (requirements U-05, U-14).
+// UserInfo returns the claims an access token gives access to.
 //
 //	InvalidToken
 //	InsufficientScope: the token lacks openid
 func (s *Service) UserInfo(ctx context.Context, token Secret) (UserInfo, error) {
-	claims, err := s.accessToken(token)
+	grant, identity, scope, err := s.usable(ctx, token, "openid")
 	if err != nil {
 		return UserInfo{}, err
-	}
-	grant, identity, err := s.store.LiveGrant(ctx, claims.GrantID, s.now())
-	if errors.Is(err, ErrNotFound) {
-		return UserInfo{}, errInvalidToken
-	}
-	if err != nil {
-		return UserInfo{}, err
-	}
-	c, err := s.client(ctx, grant.ClientID)
-	if errors.Is(err, ErrNotFound) {
-		return UserInfo{}, errInvalidToken
-	}
-	if err != nil {
-		return UserInfo{}, err
-	}
-	scope := c.mayHave(claims.Scope)
-	if !hasScope(scope, "openid") {
-		return UserInfo{}, &Error{Code: InsufficientScope, Description: "the access token was not granted the openid scope", Scope: "openid"}
 	}
 	info := UserInfo{Subject: grant.AccountID}
 	if !hasScope(scope, "profile") {

@@ -71,6 +71,11 @@ func openAccount(ctx context.Context, env *Env, server string, p passwordSource)
 	if err != nil {
 		return nil, err
 	}
+	return h.signIn(ctx, env, a, p)
+}
+
+// signIn is a sign-in of this machine, with where its token lies.
+func (h *home) signIn(ctx context.Context, env *Env, a account, p passwordSource) (*signIn, error) {
 	tokens, err := tokensOf(ctx, env, h, p, a)
 	if err != nil {
 		return nil, err
@@ -83,26 +88,40 @@ func (c *signIn) token(ctx context.Context, refused string) (storedToken, error)
 	return freshToken(ctx, c.env, c.home, c.tokens, c.account, refused)
 }
 
-// whoami asks the server whose token it is. One that it refuses though the clock says
-// that it is good is renewed once.
-func (c *signIn) whoami(ctx context.Context) (claims, error) {
-	config, err := clientConfig(ctx, c.account.Server, c.account.ClientID)
-	if err != nil {
-		return nil, err
-	}
+// withToken does something with a good token. One that the server refuses though the
+// clock says that it is good is renewed once: do says so with ExitNotSignedIn.
+func (c *signIn) withToken(ctx context.Context, do func(token string) error) error {
 	refused := ""
 	for {
 		t, err := c.token(ctx, refused)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		info, err := userInfo(ctx, config.Endpoint, t.AccessToken)
+		err = do(t.AccessToken)
 		var said *Failure
 		if !errors.As(err, &said) || said.Code != ExitNotSignedIn || refused != "" {
-			return info, err
+			return err
 		}
 		refused = t.AccessToken
 	}
+}
+
+// whoami asks the server whose token it is.
+func (c *signIn) whoami(ctx context.Context) (info claims, err error) {
+	config, err := clientConfig(ctx, c.account.Server, c.account.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	err = c.withToken(ctx, func(token string) (err error) {
+		info, err = userInfo(ctx, config.Endpoint, token)
+		return err
+	})
+	return info, err
+}
+
+// over is the failure of a sign-in that the server has ended.
+func over(server string, why error) error {
+	return fail(ExitNotSignedIn, "the sign-in at "+server+" is over", why, `Sign in again with "countersign login"`)
 }
 
 func newTokenCommand(env *Env) *cobra.Command {

@@ -380,7 +380,7 @@ func (f facts) sign(ctx context.Context, env *Env, c *owner, match string) error
 	}
 	fmt.Fprintln(env.Stderr, "Approved. Go back to your device.")
 	if anID.MatchString(done.GrantID) {
-		fmt.Fprintf(env.Stderr, "To take it back: countersign grants revoke %s\n", done.GrantID)
+		fmt.Fprintf(env.Stderr, "To take it back: countersign grants revoke %s%s\n", done.GrantID, c.again())
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func TestAnIDOfOursIsShownInTheCommandsThatTakeIt(t *testing.T) {
 		verify.SetArgs([]string{"-"})
 		return verify.Execute()
 	})
-	if !strings.HasSuffix(out, "the server says: countersign receipt show "+id+"\n") {
+	if !strings.HasSuffix(out, "the server says: countersign receipt show "+id+" --server https://id.example.org\n") {
 		t.Error(out)
 	}
 	for text, word := range map[string]string{"/etc/countersign/secret": "/etc/countersign/secret", "https://id.example.org:8443": "https://id.example.org:8443", "a b": "'a b'", "it's": `'it'\''s'`, "": "''"} {

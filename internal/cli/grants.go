@@ -29,7 +29,7 @@ func newGrantsList(env *Env) *cobra.Command {
   countersign grants list --server https://id.example.org --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := o.open(cmd.Context(), env)
+			c, err := o.openForGrants(cmd.Context(), env)
 			if err != nil {
 				return err
 			}
@@ -72,6 +72,9 @@ func (c *owner) listGrants(ctx context.Context, cursor string, asJSON bool) erro
 		return c.print(raw)
 	}
 	env := c.env
+	if len(answer.Grants) == 0 {
+		return none(env, "You have allowed nothing at "+c.server+" yet.")
+	}
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "GRANT\tCLIENT\tSCOPE\tALLOWED\tUNTIL")
 	for _, g := range answer.Grants {
@@ -88,7 +91,7 @@ func (c *owner) listGrants(ctx context.Context, cursor string, asJSON bool) erro
 		return err
 	}
 	if answer.Next != "" {
-		fmt.Fprintf(env.Stderr, "There are older ones: countersign grants list --cursor %s\n", shellWord(answer.Next))
+		fmt.Fprintf(env.Stderr, "There are older ones: countersign grants list%s --cursor %s\n", c.again(), shellWord(answer.Next))
 	}
 	return nil
 }
@@ -103,7 +106,7 @@ func newGrantsRevoke(env *Env) *cobra.Command {
   countersign grants revoke mzxw6ytboi4dcmzvgq2tgobzgu --report`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := o.open(cmd.Context(), env)
+			c, err := o.openForGrants(cmd.Context(), env)
 			if err != nil {
 				return err
 			}
@@ -116,6 +119,10 @@ func newGrantsRevoke(env *Env) *cobra.Command {
 }
 
 func (c *owner) revokeGrant(ctx context.Context, grant string, report bool) error {
+	if report && c.signedIn != nil {
+		return fail(ExitFailed, "a report is signed, and your identity is not on this machine", nil,
+			"Report it at "+c.server+`/account; or import the backup that your browser saved, with "countersign identity import FILE"`)
+	}
 	if err := c.carryOut(ctx, "/api/grants/"+url.PathEscape(grant)+"/revoke", map[string]any{"aud": c.server, "report": report}); err != nil {
 		return err
 	}
@@ -139,7 +146,7 @@ func newReceiptShow(env *Env) *cobra.Command {
   countersign receipt show mzxw6ytboi4dcmzvgq2tgobzgu > receipt.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := o.open(cmd.Context(), env)
+			c, err := o.openForGrants(cmd.Context(), env)
 			if err != nil {
 				return err
 			}
@@ -210,6 +217,9 @@ input.`,
 			fmt.Fprint(env.Stdout, "It shows what was signed. Whether that was granted, the server says")
 			if anID.MatchString(s.Nonce) {
 				fmt.Fprintf(env.Stdout, ": countersign receipt show %s", s.Nonce)
+				if server, err := serverAddress(s.Issuer); err == nil {
+					fmt.Fprint(env.Stdout, serverHint(server))
+				}
 			}
 			fmt.Fprintln(env.Stdout)
 			return nil

@@ -66,17 +66,28 @@ func (h *home) identities() ([]identityEntry, error) {
 	return all, nil
 }
 
-// identity finds the identity a command is about: by name or BAP id, else the
-// default one, else the only one.
-func (h *home) identity(wanted string) (identityEntry, error) {
+// firstIdentity is what to do where there is none yet.
+const firstIdentity = `Import the backup that your browser saved with "countersign identity import FILE", or make a new one with "countersign identity create NAME"`
+
+// identity finds the identity a command is about: by name or BAP id, else the one that
+// was chosen, else the one that is signed in at the server (empty: the current account),
+// else the only one.
+func (h *home) identity(wanted, server string) (identityEntry, error) {
 	all, err := h.identities()
 	if err != nil {
 		return identityEntry{}, err
 	}
 	if len(all) == 0 {
-		return identityEntry{}, fail(ExitFailed, "there is no identity on this machine", nil, `Make one with "countersign identity create NAME"`)
+		return identityEntry{}, fail(ExitFailed, "there is no identity on this machine", nil, firstIdentity)
 	}
 	name := firstText(wanted, h.Identity)
+	if a, err := h.find(server); name == "" && err == nil {
+		for _, e := range all {
+			if e.BAPID == a.BAPID {
+				return e, nil
+			}
+		}
+	}
 	if name == "" && len(all) == 1 {
 		return all[0], nil
 	}
@@ -90,7 +101,7 @@ func (h *home) identity(wanted string) (identityEntry, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case name == "":
-		return identityEntry{}, fail(ExitUsage, "there are several identities on this machine", nil, "Choose one with --identity NAME")
+		return identityEntry{}, fail(ExitUsage, "there are several identities on this machine", nil, `Choose one with --identity NAME, or once with "countersign identity use NAME"`)
 	case len(found) > 1:
 		return identityEntry{}, fail(ExitUsage, "several identities are called "+name, nil, "Choose one by its BAP id")
 	default:

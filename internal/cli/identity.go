@@ -33,7 +33,7 @@ func newIdentityCommand(env *Env) *cobra.Command {
 file (.bep) in the configuration directory. Whoever loses the file or its
 password loses the identity: keep a copy.`,
 	}
-	cmd.AddCommand(newIdentityCreate(env), newIdentityList(env), newIdentityShow(env), newIdentityImport(env),
+	cmd.AddCommand(newIdentityCreate(env), newIdentityList(env), newIdentityUse(env), newIdentityShow(env), newIdentityImport(env),
 		newIdentityExport(env), newIdentitySign(env), newIdentityProfile(env))
 	return cmd
 }
@@ -104,24 +104,67 @@ func newIdentityList(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				for _, e := range all {
-					writeEvent(env.Stdout, map[string]any{"name": e.Name, "bap_id": e.BAPID})
-				}
-				return nil
-			}
-			if len(all) == 0 {
-				return none(env, `There is no identity on this machine. Make one with "countersign identity create NAME".`)
+			if len(all) == 0 && !asJSON {
+				return none(env, "There is no identity on this machine. "+firstIdentity+".")
 			}
 			w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 			for _, e := range all {
-				fmt.Fprintf(w, "%s\t%s\n", e.Name, e.BAPID)
+				chosen := e.BAPID == h.Identity || e.Name == h.Identity
+				switch {
+				case asJSON:
+					writeEvent(env.Stdout, map[string]any{"name": e.Name, "bap_id": e.BAPID, "default": chosen})
+				case chosen:
+					fmt.Fprintf(w, "%s\t%s  default\n", e.Name, e.BAPID)
+				default:
+					fmt.Fprintf(w, "%s\t%s\n", e.Name, e.BAPID)
+				}
 			}
 			return w.Flush()
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	return cmd
+}
+
+func newIdentityUse(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "use [NAME]",
+		Short: "Choose the identity that commands act as",
+		Long: `Choose the identity that commands act as where --identity names none. Without
+NAME it is again the one that is signed in at the server, or the only one.`,
+		Example: `  countersign identity use work
+  countersign identity use`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return useIdentity(cmd.Context(), env, strings.Join(args, ""))
+		},
+	}
+}
+
+func useIdentity(ctx context.Context, env *Env, name string) error {
+	h, err := openHome(env)
+	if err != nil {
+		return err
+	}
+	var e identityEntry
+	if name != "" {
+		if e, err = h.identity(name, ""); err != nil {
+			return err
+		}
+	}
+	err = h.update(ctx, func() error {
+		h.Identity = e.BAPID // a name may come to be another's
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case name == "":
+		fmt.Fprintln(env.Stderr, "Commands act as who is signed in at the server.")
+	default:
+		fmt.Fprintf(env.Stderr, "Commands act as %s now.\n", e.Name)
+	}
+	return nil
 }
 
 func newIdentityShow(env *Env) *cobra.Command {
@@ -168,7 +211,7 @@ func namedIdentity(env *Env, args []string) (*home, identityEntry, error) {
 	if err != nil {
 		return nil, identityEntry{}, err
 	}
-	e, err := h.identity(strings.Join(args, ""))
+	e, err := h.identity(strings.Join(args, ""), "")
 	return h, e, err
 }
 
@@ -312,7 +355,7 @@ named in what is signed for it: aud, in the query or in the body.`,
 			if err != nil {
 				return err
 			}
-			e, err := h.identity(name)
+			e, err := h.identity(name, "")
 			if err != nil {
 				return err
 			}

@@ -47,8 +47,8 @@ reachable, 7 refused, 130 cancelled.`,
 	serverFlag(cmd, &o.server)
 	passwordFlag(cmd, &o.password)
 	f := cmd.Flags()
-	f.StringVar(&o.clientID, "client-id", "", "`id` of the client to sign in as (default: COUNTERSIGN_CLIENT_ID, countersign-cli)")
-	f.StringVar(&o.scope, "scope", "openid profile offline_access", "the `scopes` to ask for, space-separated")
+	f.StringVar(&o.clientID, "client-id", "", "`id` of the client to sign in as (default: COUNTERSIGN_CLIENT_ID, "+ownClient+")")
+	f.StringVar(&o.scope, "scope", "", "the `scopes` to ask for, space-separated (default: "+loginScope+"; and grants, where the server knows it)")
 	f.StringVar(&o.tokenStore, "token-store", "", "`where` tokens are kept: keyring, encrypted (a file under a password) or plain (a file that only you can read; default: the keyring, else as before, else asked)")
 	f.BoolVar(&o.browser, "browser", false, "open the browser without asking")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "never open a browser")
@@ -73,11 +73,11 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 	}
 	inTime, cancel := o.inTime(ctx)
 	defer cancel()
-	config, err := clientConfig(inTime, server, firstText(o.clientID, env.Getenv("COUNTERSIGN_CLIENT_ID"), "countersign-cli"))
+	config, err := clientConfig(inTime, server, firstText(o.clientID, env.Getenv("COUNTERSIGN_CLIENT_ID"), ownClient))
 	if err != nil {
 		return err
 	}
-	config.Scopes = strings.Fields(o.scope)
+	config.Scopes = o.scopes(config)
 	config.NumberMatch = true
 	config.DeviceName, _ = os.Hostname() // a device without a name says none
 	config.DevicePlatform = runtime.GOOS
@@ -91,6 +91,28 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 	}
 	s := &signIn{env, h, tokens, account{Server: config.Endpoint.Issuer, ClientID: config.ClientID, Tokens: where}}
 	return s.begin(ctx, config, token, o)
+}
+
+const (
+	// ownClient is the client that the command line is by itself.
+	ownClient = "countersign-cli"
+	// loginScope is asked for at every server.
+	loginScope = "openid profile offline_access"
+	// grantsScope lets this machine see and take back what its owner allowed, where
+	// their identity is in a browser and not here.
+	grantsScope = "grants"
+)
+
+// scopes are what to ask for.
+func (o loginOptions) scopes(config *deviceflow.Config) []string {
+	if o.scope != "" {
+		return strings.Fields(o.scope)
+	}
+	scopes := strings.Fields(loginScope)
+	if config.ClientID == ownClient && slices.Contains(config.Endpoint.ScopesSupported, grantsScope) {
+		scopes = append(scopes, grantsScope)
+	}
+	return scopes
 }
 
 // inTime ends when --timeout says so.
@@ -301,7 +323,7 @@ func userInfo(ctx context.Context, e deviceflow.Endpoint, accessToken string) (c
 		return nil, serverFailure("asking who you are", e.Issuer, err)
 	}
 	if status == http.StatusUnauthorized {
-		return nil, fail(ExitNotSignedIn, "the sign-in at "+e.Issuer+" is over", nil, `Sign in again with "countersign login"`)
+		return nil, over(e.Issuer, nil)
 	}
 	if status != http.StatusOK {
 		return nil, refusal(status, body)

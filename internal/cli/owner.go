@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,13 +18,15 @@ import (
 	"countersign.dev/bitcoinauth"
 )
 
-// owner talks to a server as an identity: every request is signed.
+// owner talks to a server as an identity, and every request is signed; or, about the
+// grants of an account, with the token of who is signed in here.
 type owner struct {
 	env      *Env
 	home     *home
 	server   string
 	entry    identityEntry
 	identity *bap.Identity
+	signedIn *signIn // instead of an identity, or nil
 }
 
 // ownerTimeout bounds a request of an owner: none of them waits for anybody.
@@ -31,27 +34,23 @@ const ownerTimeout = 30 * time.Second
 
 // ownerFlags say as whom, and at which server, an owner's command acts.
 type ownerFlags struct {
-	server, identity string
-	password         passwordSource
+	at, identity string
+	password     passwordSource
 }
 
 func (f *ownerFlags) bind(cmd *cobra.Command) {
-	serverFlag(cmd, &f.server)
+	serverFlag(cmd, &f.at)
 	identityFlag(cmd, &f.identity)
 	passwordFlag(cmd, &f.password)
 }
 
 // open chooses server and identity and unlocks the identity.
 func (f ownerFlags) open(ctx context.Context, env *Env) (*owner, error) {
-	h, err := openHome(env)
+	h, server, err := f.server(env)
 	if err != nil {
 		return nil, err
 	}
-	server, err := chooseServer(env, h, f.server)
-	if err != nil {
-		return nil, err
-	}
-	e, err := h.identity(f.identity)
+	e, err := h.identity(f.identity, server)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +59,70 @@ func (f ownerFlags) open(ctx context.Context, env *Env) (*owner, error) {
 		return nil, err
 	}
 	return &owner{env: env, home: h, server: server, entry: e, identity: i}, nil
+}
+
+func (f ownerFlags) server(env *Env) (*home, string, error) {
+	h, err := openHome(env)
+	if err != nil {
+		return nil, "", err
+	}
+	server, err := chooseServer(env, h, f.at)
+	return h, server, err
+}
+
+// openForGrants is open for what is asked about the grants of an account. Whose
+// identity is elsewhere, as in a browser, acts with the token of the sign-in.
+func (f ownerFlags) openForGrants(ctx context.Context, env *Env) (*owner, error) {
+	h, server, err := f.server(env)
+	if err != nil {
+		return nil, err
+	}
+	a, err := h.actsByToken(f.identity, server)
+	if err != nil {
+		return nil, err
+	}
+	if a == nil {
+		return f.open(ctx, env)
+	}
+	if !slices.Contains(strings.Fields(a.Scope), grantsScope) {
+		return nil, noGrantsScope(server)
+	}
+	c, err := h.signIn(ctx, env, *a, f.password)
+	if err != nil {
+		return nil, err
+	}
+	return &owner{env: env, home: h, server: server, signedIn: c}, nil
+}
+
+// actsByToken is the account at a server whose identity is not on this machine, where no
+// identity is named; nil where one of this machine acts.
+func (h *home) actsByToken(identity, server string) (*account, error) {
+	if identity != "" || h.Identity != "" {
+		return nil, nil
+	}
+	all, err := h.identities()
+	if err != nil {
+		return nil, err
+	}
+	a, err := h.find(server)
+	if err != nil {
+		if len(all) > 0 {
+			return nil, nil
+		}
+		return nil, fail(ExitNotSignedIn, "nobody is signed in here at "+server+", and there is no identity on this machine", nil,
+			`Sign in with "countersign login", or see `+server+"/account in your browser")
+	}
+	here := slices.ContainsFunc(all, func(e identityEntry) bool { return e.BAPID == a.BAPID })
+	if here || (a.BAPID == "" && len(all) > 0) {
+		return nil, nil
+	}
+	return &a, nil
+}
+
+// noGrantsScope says what to do where a sign-in has no part in its owner's grants.
+func noGrantsScope(server string) error {
+	return fail(ExitRefused, "this sign-in at "+server+" may not see what you allowed", nil,
+		`Sign in again with "countersign login"; or see `+server+`/account; or bring your identity here, with "countersign identity import FILE" and the backup that your browser saved`)
 }
 
 // send signs and sends a request and returns the body of its success. body, when
@@ -78,6 +141,9 @@ func (c *owner) send(ctx context.Context, method, path string, body any) ([]byte
 // sendRaw names the server in what has no body: a signature covers path and body,
 // and must be good at no other server.
 func (c *owner) sendRaw(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	if c.signedIn != nil {
+		return c.sendWithToken(ctx, method, path, body)
+	}
 	if body == nil {
 		before, query, _ := strings.Cut(path, "?")
 		named, err := url.ParseQuery(query)
@@ -91,11 +157,36 @@ func (c *owner) sendRaw(ctx context.Context, method, path string, body []byte) (
 	if err != nil {
 		return nil, err
 	}
+	return c.sendAs(ctx, method, path, body, bitcoinauth.Header, token)
+}
+
+// sendWithToken is sendRaw with the token of who is signed in.
+func (c *owner) sendWithToken(ctx context.Context, method, path string, body []byte) (answer []byte, err error) {
+	err = c.signedIn.withToken(ctx, func(token string) (err error) {
+		answer, err = c.sendAs(ctx, method, path, body, "Authorization", "Bearer "+token)
+		var refused *Failure
+		if !errors.As(err, &refused) {
+			return err
+		}
+		switch refused.OAuth {
+		case "invalid_token":
+			return over(c.server, nil)
+		case "insufficient_scope": // the client was narrowed meanwhile
+			return noGrantsScope(c.server)
+		default:
+			return err
+		}
+	})
+	return answer, err
+}
+
+// sendAs sends a request with the header that says who asks.
+func (c *owner) sendAs(ctx context.Context, method, path string, body []byte, header, value string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, usage("--server is not a web address")
 	}
-	req.Header.Set(bitcoinauth.Header, token)
+	req.Header.Set(header, value)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -107,6 +198,23 @@ func (c *owner) sendRaw(ctx context.Context, method, path string, body []byte) (
 		return nil, refusal(status, answer)
 	}
 	return answer, nil
+}
+
+// again is what a command has to be told to act as this one does: nothing where it would
+// by itself.
+func (c *owner) again() string {
+	said := ""
+	if server, err := chooseServer(c.env, c.home, ""); err != nil || server != c.server {
+		said = " --server " + shellWord(c.server)
+	}
+	if c.signedIn != nil {
+		return said
+	}
+	byToken, err := c.home.actsByToken("", c.server)
+	if e, err2 := c.home.identity("", c.server); err == nil && byToken == nil && err2 == nil && e == c.entry {
+		return said
+	}
+	return said + " --identity " + c.entry.BAPID
 }
 
 // errSilent is not context.DeadlineExceeded: that is the end of --timeout.

@@ -233,7 +233,7 @@ func heldToken(ctx context.Context, tokens tokenStore, a account) (storedToken, 
 // renewed trades a refresh token for a new token.
 func renewed(ctx context.Context, env *Env, a account, t storedToken) (storedToken, error) {
 	if t.RefreshToken == "" {
-		return t, fail(ExitNotSignedIn, "the sign-in at "+a.Server+" is over", nil, `Sign in again with "countersign login"`)
+		return t, over(a.Server, nil)
 	}
 	config, err := clientConfig(ctx, a.Server, a.ClientID)
 	if err != nil {
@@ -242,7 +242,7 @@ func renewed(ctx context.Context, env *Env, a account, t storedToken) (storedTok
 	fresh, err := config.Refresh(ctx, t.RefreshToken)
 	var refused *deviceflow.Error
 	if errors.As(err, &refused) && refused.Code == "invalid_grant" {
-		return t, fail(ExitNotSignedIn, "the sign-in at "+a.Server+" is over", refused, `Sign in again with "countersign login"`)
+		return t, over(a.Server, refused)
 	}
 	if err != nil {
 		return t, serverFailure("refreshing the token", a.Server, err)

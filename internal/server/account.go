@@ -68,7 +68,7 @@ func (s *Server) grants(r *http.Request, who authz.Owner) (any, error) {
 
 // grantReceipt gives the owner the signature over an approval, byte for byte.
 func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reading(r)
+	who, err := s.readingGrants(r)
 	if err != nil {
 		return err
 	}
@@ -85,12 +85,17 @@ func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
 // revokeGrant takes back what the owner allowed; report says that they did not
 // mean to allow it.
 func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
-	who, p, err := s.stopper(r)
+	p, err := decodeJSON(r)
+	if err != nil {
+		return err
+	}
+	report := p.flag("report")
+	who, err := s.ofGrants(r, authz.Stops, func(r *http.Request) (authz.Owner, error) { return s.acting(r, p, authz.Stops) })
 	if err != nil {
 		return err
 	}
 	revoke := s.authz.RevokeGrant
-	if p.flag("report") {
+	if report {
 		revoke = s.authz.ReportGrant
 	}
 	if err := revoke(r.Context(), who, r.PathValue("id")); err != nil {
@@ -102,7 +107,7 @@ func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 // stops is an endpoint that stops what its path names, for a session or a signed request.
 func (s *Server) stops(stop func(ctx context.Context, owner authz.Owner, id string) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, _, err := s.stopper(r)
+		who, err := s.stopper(r)
 		if err != nil {
 			return err
 		}
@@ -116,7 +121,7 @@ func (s *Server) stops(stop func(ctx context.Context, owner authz.Owner, id stri
 // stopsAll is stops for what may concern any number of things.
 func (s *Server) stopsAll(stop func(ctx context.Context, owner authz.Owner) (int, error)) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, _, err := s.stopper(r)
+		who, err := s.stopper(r)
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func (s *Server) routes() []route {
 		{"GET", "/api/auth/device/approval", s.deviceApproval, owner},
 		{"POST", "/api/auth/device/approve", s.approveDevice, owner},
 		{"POST", "/api/auth/device/deny", s.denyDevice, owner},
-		{"GET", "/api/grants", s.lists(s.grants), owner},
+		{"GET", "/api/grants", s.listsTo(s.readingGrants, s.grants), owner},
 		{"GET", "/api/grants/{id}/receipt", s.grantReceipt, owner},
 		{"POST", "/api/grants/{id}/revoke", s.revokeGrant, owner},
 		{"POST", "/api/grants/revoke", s.stopsAll(s.authz.RevokeGrants), owner},

@@ -112,14 +112,34 @@ func (s *Server) acting(r *http.Request, p *params, does authz.Deed) (authz.Owne
 	return s.ownerFor(r, audience, p.raw, does)
 }
 
-// stopper is acting for what stops something, by a body that has no members but flags.
-func (s *Server) stopper(r *http.Request) (authz.Owner, *params, error) {
+// readingGrants is reading for what programs may ask too.
+func (s *Server) readingGrants(r *http.Request) (authz.Owner, error) {
+	return s.ofGrants(r, authz.Reads, s.reading)
+}
+
+// ofGrants returns who sent a request about an account's grants: a program that has an
+// access token with the grants scope, else whom who finds. The token is in the header:
+// the body is the endpoint's own.
+func (s *Server) ofGrants(r *http.Request, does authz.Deed, who func(r *http.Request) (authz.Owner, error)) (authz.Owner, error) {
+	token, ok := bearerInHeader(r)
+	if !ok || r.Header.Get(bitcoinauth.Header) != "" {
+		return who(r)
+	}
+	owner, err := s.authz.TokenOwner(r.Context(), token)
+	if err != nil {
+		return owner, err
+	}
+	owner.Seen = s.seen(r)
+	return owner, s.authz.Admit(owner, s.source(r), does)
+}
+
+// stopper is acting for what stops something, by a body that says nothing.
+func (s *Server) stopper(r *http.Request) (authz.Owner, error) {
 	p, err := decodeJSON(r)
 	if err != nil {
-		return authz.Owner{}, nil, err
+		return authz.Owner{}, err
 	}
-	who, err := s.acting(r, p, authz.Stops)
-	return who, p, err
+	return s.acting(r, p, authz.Stops)
 }
 
 // signature returns a request for its signature to be verified, where a key is added

@@ -106,13 +106,12 @@ func bearer(r *http.Request) (authz.Secret, error) {
 	if r.URL.Query().Has("access_token") {
 		return "", errTokenInQuery
 	}
-	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
-	inHeader := found && strings.EqualFold(scheme, "Bearer")
+	token, inHeader := bearerInHeader(r)
 	if r.Method != http.MethodPost {
 		if !inHeader {
 			return "", errNoBearer
 		}
-		return authz.Secret(strings.TrimSpace(token)), nil
+		return token, nil
 	}
 	p, err := decodeIfForm(r)
 	if err != nil {
@@ -123,12 +122,21 @@ func bearer(r *http.Request) (authz.Secret, error) {
 	case inHeader && inBody != "":
 		return "", errTwoBearers
 	case inHeader:
-		return authz.Secret(strings.TrimSpace(token)), nil
+		return token, nil
 	case inBody != "":
 		return authz.Secret(inBody), nil
 	default:
 		return "", errNoBearer
 	}
+}
+
+// bearerInHeader finds the access token in a request's header (RFC 6750 §2.1).
+func bearerInHeader(r *http.Request) (token authz.Secret, ok bool) {
+	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return authz.Secret(strings.TrimSpace(text)), true
 }
 
 // decodeIfForm reads a form body (RFC 6750 §2.2); other bodies say nothing here.

@@ -1,0 +1,150 @@
+//go:build unix
+
+package cli
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"countersign.dev/receipt"
+)
+
+// want runs a command and wants an exit code, and texts in what it prints and says.
+func (m *machine) want(code ExitCode, out, said string, args ...string) (stdout, stderr string) {
+	m.t.Helper()
+	got, stdout, stderr := m.run(args...)
+	if got != code || !strings.Contains(stdout, out) || !strings.Contains(stderr, said) {
+		m.t.Fatalf("%v: exit code %d, want %d with %q and %q\n%s%s", args, got, code, out, said, stdout, stderr)
+	}
+	return stdout, stderr
+}
+
+// grantOf is the newest grant of a person.
+func (p person) grantOf() string {
+	p.t.Helper()
+	raw, err := p.send(p.t.Context(), "GET", "/api/grants", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	id := regexp.MustCompile(`"id":"([a-z2-7]{26})"`).FindSubmatch(raw)
+	if id == nil {
+		p.t.Fatalf("no grant: %s", raw)
+	}
+	return string(id[1])
+}
+
+func TestWhoseIdentityIsInABrowserSeesAndTakesBackWhatTheyAllowed(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	p, m := newOwner(t, f.url), newMachine(t)
+	m.want(ExitNotSignedIn, "", f.url+"/account", "grants", "list", "--server", f.url)
+	m.signIn(p)
+	first := p.grantOf()
+	other := newMachine(t)
+	other.signIn(p)
+	second := p.grantOf()
+
+	out, _ := m.want(ExitDone, first, "", "grants", "list")
+	if !strings.Contains(out, second) {
+		t.Errorf("the other machine's is not listed:\n%s", out)
+	}
+	out, _ = m.want(ExitDone, second, "", "receipt", "show", second)
+	if _, err := receipt.Verify([]byte(out)); err != nil {
+		t.Errorf("the receipt: %v", err)
+	}
+	m.want(ExitFailed, "", f.url+"/account", "grants", "revoke", second, "--report")
+	m.want(ExitDone, "", "Taken back", "grants", "revoke", second)
+	other.want(ExitNotSignedIn, "", "is over", "whoami")
+
+	// A token that is refused though it looks good is renewed here too.
+	asked := 0
+	f.does(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/api/grants" {
+			return false
+		}
+		if asked++; asked > 1 {
+			return false
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(`{"error":"invalid_token","error_description":"gone"}`))
+		return true
+	})
+	m.want(ExitDone, first, "", "grants", "list")
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
+	}
+	m.want(ExitDone, "", "", "grants", "revoke", first)
+	m.want(ExitNotSignedIn, "", "is over", "grants", "list")
+}
+
+func TestASignInThatMayNotSeeGrantsSaysWhereTheyAreSeen(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	p, m := newOwner(t, f.url), newMachine(t)
+	m.signIn(p, "--scope", "openid profile")
+	for _, command := range [][]string{{"grants", "list"}, {"grants", "revoke", p.grantOf()}, {"receipt", "show", p.grantOf()}} {
+		_, said := m.want(ExitRefused, "", "identity import FILE", command...)
+		if !strings.Contains(said, f.url+"/account") || strings.Contains(said, "identity create") {
+			t.Errorf("%v: %s", command, said)
+		}
+	}
+	// Nor does an identity that has nothing to do with it act in its place.
+	m.want(ExitDone, "", "", "identity", "create", "stranger")
+	m.want(ExitRefused, "", "identity import FILE", "grants", "list")
+	m.want(ExitDone, "", "allowed nothing", "grants", "list", "--identity", "stranger")
+}
+
+func TestTheIdentityOfTheCurrentAccountIsTheOneThatActs(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	m := newMachine(t)
+	m.env["COUNTERSIGN_SERVER"] = f.url
+	approved := regexp.MustCompile(`To take it back: (countersign .*)`)
+	signIn := func(identity string) (undo []string) {
+		w := m.login()
+		out, said := m.want(ExitDone, "", "Approved", "approve", w.code, "--identity", identity, "--match", w.number, "--yes",
+			"--expect-client", ownClient, "--expect-scope", loginScope+" "+grantsScope)
+		if code, last := w.end(); code != ExitDone {
+			t.Fatalf("%v", last)
+		}
+		undo = strings.Fields(approved.FindStringSubmatch(out + said)[1])
+		return undo[1:]
+	}
+	for _, name := range []string{"home", "work"} {
+		m.want(ExitDone, "", "", "identity", "create", name)
+	}
+	m.want(ExitUsage, "", "identity use NAME", "grants", "list")
+	undoHome := signIn("home")
+	m.want(ExitDone, undoHome[2], "", "grants", "list")
+	undoWork := signIn("work") // is the current account now
+	if out, _ := m.want(ExitDone, undoWork[2], "", "grants", "list"); strings.Contains(out, undoHome[2]) {
+		t.Errorf("somebody else's grants:\n%s", out)
+	}
+	// What was printed takes it back, whoever is current meanwhile.
+	m.want(ExitDone, "", "Taken back", undoHome...)
+
+	m.want(ExitDone, "", "home", "identity", "use", "home")
+	if out, _ := m.want(ExitDone, "taken back", "", "grants", "list"); strings.Contains(out, undoWork[2]) {
+		t.Errorf("somebody else's grants:\n%s", out)
+	}
+	m.want(ExitDone, "default", "", "identity", "list")
+	m.want(ExitFailed, "", "identity list", "identity", "use", "nobody")
+	m.want(ExitDone, "", "", "identity", "use")
+	m.want(ExitDone, undoWork[2], "", "grants", "list")
+	if out, _ := m.want(ExitDone, "", "", "identity", "list"); strings.Contains(out, "default") {
+		t.Errorf("none is the default any more:\n%s", out)
+	}
+
+	// Elsewhere than where commands go by themselves the server is named.
+	w := m.login()
+	m.env["COUNTERSIGN_SERVER"] = "http://localhost:1"
+	_, said := m.want(ExitDone, "", "--server "+f.url+" --identity ", "approve", w.code, "--server", f.url, "--identity", "home", "--match", w.number, "--yes",
+		"--expect-client", ownClient, "--expect-scope", loginScope+" "+grantsScope)
+	m.want(ExitDone, "", "Taken back", strings.Fields(approved.FindStringSubmatch(said)[1])[1:]...)
+	w.end()
+}
