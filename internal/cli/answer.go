@@ -83,7 +83,7 @@ func printable(s string) string {
 }
 
 // plainWord is a text that is the same word to every shell.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
+var plainWord = regexp.MustCompile(`^[\pL\pM\pN@%+=:,./_-]+$`)
 
 // shellWord is a text that came from elsewhere as one word of a command that people
 // copy: no shell finds a second command in it. It stands behind a flag or is a path: to

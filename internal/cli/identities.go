@@ -10,8 +10,11 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/text/unicode/norm"
 
 	"countersign.dev/bap"
 )
@@ -32,19 +35,19 @@ func identityFile(name, bapID string) string {
 	return filepath.Join(identitiesDir, safeName(name)+"."+bapID+".bep")
 }
 
-// safeName keeps what every file system takes.
+// safeName is a name as it is shown and as its file has it: letters and digits of every
+// script, with dashes for the rest.
 func safeName(name string) string {
 	name = strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
+		if r == '_' || unicode.In(r, unicode.L, unicode.M, unicode.N) {
 			return r
-		default:
-			return '-'
 		}
-	}, name)
-	const most = 60
-	if len(name) > most {
-		name = name[:most]
+		return '-'
+	}, norm.NFC.String(name))
+	const most = 100 // bytes; file systems take 255, some less
+	for len(name) > most {
+		_, size := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-size]
 	}
 	return firstText(strings.Trim(name, "-"), "identity")
 }
@@ -59,7 +62,7 @@ func (h *home) identities() ([]identityEntry, error) {
 	for _, f := range files {
 		part := strings.Split(strings.TrimSuffix(filepath.Base(f), ".bep"), ".")
 		if len(part) == 2 {
-			all = append(all, identityEntry{Name: part[0], BAPID: part[1], file: filepath.Join(identitiesDir, filepath.Base(f))})
+			all = append(all, identityEntry{Name: norm.NFC.String(part[0]), BAPID: part[1], file: filepath.Join(identitiesDir, filepath.Base(f))})
 		}
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
@@ -93,7 +96,7 @@ func (h *home) identity(wanted, server string) (identityEntry, error) {
 	}
 	var found []identityEntry
 	for _, e := range all {
-		if e.Name == name || e.BAPID == name {
+		if name != "" && (e.Name == safeName(name) || e.BAPID == name) {
 			found = append(found, e)
 		}
 	}
@@ -163,18 +166,29 @@ func (h *home) renew(env *Env, e identityEntry, b *bap.Backup, password string) 
 	fmt.Fprintf(env.Stderr, "Identity %s was encrypted as older software did, and is encrypted anew now. Copies elsewhere are as they were.\n", e.Name)
 }
 
+// free refuses an identity that is on this machine, and a name that another one has:
+// whoever named either would get the other.
+func (h *home) free(name, bapID, next string) error {
+	all, err := h.identities()
+	if err != nil {
+		return err
+	}
+	for _, other := range all {
+		if other.BAPID == bapID {
+			return fail(ExitFailed, "this identity is on this machine already", nil, "It is called "+other.Name)
+		}
+	}
+	for _, other := range all {
+		if other.Name == safeName(name) {
+			return fail(ExitUsage, "another identity on this machine is called "+other.Name, nil, next)
+		}
+	}
+	return nil
+}
+
 // store keeps an identity under a password.
 func (h *home) store(env *Env, i *bap.Identity, password string) (identityEntry, error) {
 	e := identityEntry{Name: safeName(i.Name), BAPID: i.BAPID(), file: identityFile(i.Name, i.BAPID())}
-	all, err := h.identities()
-	if err != nil {
-		return e, err
-	}
-	for _, other := range all {
-		if other.BAPID == e.BAPID {
-			return e, fail(ExitFailed, "this identity is on this machine already", nil, "It is called "+other.Name)
-		}
-	}
 	b, err := bap.NewMemberBackup(i, env.Now())
 	if err != nil {
 		return e, err

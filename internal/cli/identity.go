@@ -66,6 +66,9 @@ func createIdentity(ctx context.Context, env *Env, name string, p passwordSource
 	if err != nil {
 		return err
 	}
+	if err := h.free(name, "", "Choose another name"); err != nil {
+		return err
+	}
 	password, err := p.choose(ctx, env, "identity "+safeName(name), name)
 	if err != nil {
 		return err
@@ -84,7 +87,15 @@ func createIdentity(ctx context.Context, env *Env, name string, p passwordSource
 	}
 	fmt.Fprintf(env.Stdout, "%s\n", e.BAPID)
 	fmt.Fprintf(env.Stderr, "Made identity %s.\nIt is in %s: keep a copy of that file, and the password. Nobody can bring either back.\n", e.Name, h.path(e.file))
+	h.sayHow(env, e)
 	return nil
+}
+
+// sayHow says how commands act as an identity, where it is not the only one.
+func (h *home) sayHow(env *Env, e identityEntry) {
+	if all, err := h.identities(); err == nil && len(all) > 1 {
+		fmt.Fprintf(env.Stderr, "Commands act as it with --identity %s\n", shellWord(e.Name))
+	}
 }
 
 func newIdentityList(env *Env) *cobra.Command {
@@ -268,6 +279,9 @@ func importIdentity(ctx context.Context, env *Env, path, name, choice string, p 
 		return err
 	}
 	i.Name = firstText(name, i.Name, b.Label, "imported")
+	if err := h.free(i.Name, i.BAPID(), "Say with --name what this one is to be called"); err != nil {
+		return err
+	}
 	if tooShort(password) {
 		if password, err = p.choose(ctx, env, "identity "+safeName(i.Name), i.Name); err != nil {
 			return err
@@ -279,6 +293,7 @@ func importIdentity(ctx context.Context, env *Env, path, name, choice string, p 
 	}
 	fmt.Fprintf(env.Stdout, "%s\n", e.BAPID)
 	fmt.Fprintf(env.Stderr, "Imported identity %s.\n", e.Name)
+	h.sayHow(env, e)
 	return nil
 }
 
