@@ -69,6 +69,25 @@ func (s *Service) Grant(ctx context.Context, owner Owner, id string) (Grant, err
 	return g, nil
 }
 
+// usedEach is how old the last use that is kept of a grant may be before the next one
+// is kept: an owner is told to the minute or so, and a client that asks all the time
+// makes few writes.
+const usedEach = 5 * time.Minute
+
+// noteUse keeps that a grant's token was used here. What asked for it is answered
+// also where that fails: it was a reading, which a full disk does not hinder.
+func (s *Service) noteUse(ctx context.Context, g Grant) {
+	now := s.now()
+	if now.Before(g.LastUsedAt.Add(usedEach)) {
+		return
+	}
+	if err := s.store.UseGrant(ctx, g.ID, now); err != nil && ctx.Err() == nil {
+		if leftOut, ok := s.unnoted.say(now); ok {
+			s.log.ErrorContext(ctx, "noting the use of a grant failed", "grant", g.ID, "error", err, "left_out", leftOut)
+		}
+	}
+}
+
 const noSuchGrant = "you have no such grant"
 
 // RevokeGrant takes back what the owner allowed: every token of the grant is

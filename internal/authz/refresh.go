@@ -83,7 +83,9 @@ func (s *Service) noteReused(ctx context.Context, g Grant) {
 // notKept refuses a token that has no row. One that says of itself that it is ours
 // was replaced, and its successor too: it is taken for stolen, however long ago that
 // was. If the grant was not used for so long that its latest token is over as well,
-// somebody is only late.
+// somebody is only late. An access token may have been used after its refresh token was
+// given: who is late by less than it lives is taken for a thief, when nothing of the
+// grant is of use any more.
 func (s *Service) notKept(ctx context.Context, c Client, token Secret, now time.Time) error {
 	_, id, ours := s.secrets.refreshParts(token)
 	if !ours {

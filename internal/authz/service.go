@@ -82,8 +82,8 @@ type Service struct {
 	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 	sharedIn  atomic.Int64 // the same of a network's share of it
 
-	refusedSignIns, refusedClients sparing
-	fetched                        *remembered[string, struct{}] // backups whose line is in the log
+	refusedSignIns, refusedClients, unnoted sparing
+	fetched                                 *remembered[string, struct{}] // backups whose line is in the log
 
 	ready   sync.Mutex
 	readyAt time.Time // when the database could last be written; guarded by ready

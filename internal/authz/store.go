@@ -198,6 +198,9 @@ type GrantStore interface {
 	LiveGrant(ctx context.Context, id string, now time.Time) (Grant, Identity, error)
 	// Grants returns a part of an account's grants, newest first.
 	Grants(ctx context.Context, accountID string, l GrantList) ([]Grant, error)
+	// UseGrant sets the LastUsedAt of a grant that is alive at now, unless it is as late
+	// already. Of any other nothing is set, and it is no error.
+	UseGrant(ctx context.Context, id string, now time.Time) error
 	// RevokeGrant marks a grant revoked at r.At; one revoked before keeps its time,
 	// and there is no event. In the same transaction it notes r.AccountID's report
 	// of each subject in r.Reported, whether revoked before or not.

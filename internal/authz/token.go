@@ -163,9 +163,10 @@ func (s *Service) usable(ctx context.Context, token Secret, needed string) (g Gr
 	}
 	scope = c.mayHave(claims.Scope)
 	if !hasScope(scope, needed) {
-		err = &Error{Code: InsufficientScope, Description: "the access token was not granted the " + needed + " scope", Scope: needed}
+		return g, i, scope, &Error{Code: InsufficientScope, Description: "the access token was not granted the " + needed + " scope", Scope: needed}
 	}
-	return g, i, scope, err
+	s.noteUse(ctx, g)
+	return g, i, scope, nil
 }
 
 // accessToken verifies a presented access token: ours, by our key and our

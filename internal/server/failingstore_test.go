@@ -258,6 +258,13 @@ func (s *failing) Grants(ctx context.Context, accountID string, l authz.GrantLis
 	return r0, err
 }
 
+func (s *failing) UseGrant(ctx context.Context, id string, now time.Time) (err error) {
+	err = s.failed(ctx, "UseGrant", func() (err error) {
+		return s.Store.UseGrant(ctx, id, now)
+	})
+	return err
+}
+
 func (s *failing) RevokeGrant(ctx context.Context, r authz.Revocation) (err error) {
 	err = s.failed(ctx, "RevokeGrant", func() (err error) {
 		return s.Store.RevokeGrant(ctx, r)

@@ -63,6 +63,13 @@ func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList)
 		ORDER BY created_at DESC, id LIMIT $3`, accountID, keptTime(l.AliveAt), l.Limit, upTo(l.After), l.After.ID)
 }
 
+// UseGrant implements authz.GrantStore.
+func (s *Store) UseGrant(ctx context.Context, id string, now time.Time) error {
+	_, err := s.exec(ctx, "noting the use of a grant", id,
+		`UPDATE grants SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2 AND revoked_at = 0 AND expires_at > $2`, id, keptTime(now))
+	return err
+}
+
 // Revoked before, a grant keeps its time and there is no event; reports are noted
 // all the same.
 var revokeGrant = `

@@ -103,6 +103,14 @@ func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList)
 	return all, wrap("listing grants", err)
 }
 
+// UseGrant implements authz.GrantStore.
+func (s *Store) UseGrant(ctx context.Context, id string, now time.Time) error {
+	return wrap("noting the use of a grant", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
+		_, err := exec(c, `UPDATE grants SET last_used_at = ?1 WHERE id = ?2 AND last_used_at < ?1 AND revoked_at = 0 AND expires_at > ?1`, now, id)
+		return err
+	}))
+}
+
 // RevokeGrant implements authz.GrantStore.
 func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 	return wrap("revoking a grant", s.writer.do(ctx, several, func(c *sqlite.Conn) error {

@@ -121,6 +121,26 @@ var grantCases = []testCase{
 		}
 		b.told(i.AccountID, revoked)
 	}},
+	{"the last use of a grant goes forward only, and a grant that is over is used no more", func(b *bench) {
+		a, other := b.approved(), b.approved()
+		for _, used := range []struct{ at, want int }{{20, 20}, {30, 30}, {25, 30}, {30, 30}} {
+			b.ok(b.store.UseGrant(b.Context(), a.grant.ID, at(used.at)))
+			a.grant.LastUsedAt = at(used.want)
+			got, err := b.store.Grant(b.Context(), a.grant.ID)
+			b.ok(err)
+			b.same(got, a.grant)
+		}
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(40)}))
+		a.grant.RevokedAt = at(40)
+		b.ok(b.store.UseGrant(b.Context(), a.grant.ID, at(50)))
+		b.ok(b.store.UseGrant(b.Context(), other.grant.ID, other.grant.ExpiresAt))
+		b.ok(b.store.UseGrant(b.Context(), "nothing", at(50)))
+		for _, want := range []authz.Grant{a.grant, other.grant} {
+			got, err := b.store.Grant(b.Context(), want.ID)
+			b.ok(err)
+			b.same(got, want)
+		}
+	}},
 	{"an account's grants are listed, newest first, dead or alive", func(b *bench) {
 		_, i := b.account()
 		b.approved()

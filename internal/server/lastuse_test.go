@@ -1,0 +1,63 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// lastUsed is what the owner is told of the last use of the one grant there is.
+func (h *house) lastUsed(cookie string) time.Time {
+	h.t.Helper()
+	var list struct {
+		Grants []struct {
+			LastUsedAt int64 `json:"last_used_at"`
+		}
+	}
+	if err := json.Unmarshal([]byte(h.send(http.MethodGet, "/api/grants", "", "Cookie", cookie).wantOK().body), &list); err != nil {
+		h.t.Fatal(err)
+	}
+	if len(list.Grants) != 1 {
+		h.t.Fatalf("%d grants", len(list.Grants))
+	}
+	return time.Unix(list.Grants[0].LastUsedAt, 0)
+}
+
+// An owner who looks for what is still in use would keep what is not, and take back
+// what is.
+func TestTheLastUseOfAGrantIsThatOfItsTokens(t *testing.T) {
+	h := newHouse(t)
+	token := h.tokens("tv", "openid profile", "alice").text("access_token")
+	cookie := h.signIn("alice")
+	begun := h.lastUsed(cookie)
+	for _, step := range []struct {
+		after time.Duration
+		noted bool // several uses in a few minutes are one write
+	}{{4 * time.Minute, false}, {2 * time.Minute, true}, {time.Minute, false}, {40 * time.Minute, true}} {
+		before := h.lastUsed(cookie)
+		h.advance(step.after)
+		h.userInfo(token).wantOK()
+		want := before
+		if step.noted {
+			want = time.Unix(h.now().Unix(), 0)
+		}
+		if got := h.lastUsed(cookie); !got.Equal(want) {
+			t.Errorf("%v after the sign-in the last use is said to be after %v, want %v", h.now().Sub(begun), got.Sub(begun), want.Sub(begun))
+		}
+	}
+}
+
+func TestAUseThatCannotBeNotedIsAnsweredAllTheSame(t *testing.T) {
+	f := newFrail(t)
+	token := f.issued().text("access_token")
+	f.advance(time.Hour / 2)
+	f.store.during(&fault{method: "UseGrant", n: 1, err: errors.New("the disk is full")}, func(ctx context.Context) {
+		f.do(ctx, call{http.MethodGet, userinfoPath, "", []string{"Authorization", "Bearer " + token}}).wantOK()
+	})
+	if n := len(f.lines("noting the use of a grant failed")); n != 1 {
+		t.Errorf("%d lines in the log, want one", n)
+	}
+}
