@@ -126,6 +126,14 @@ func TestPagePasswordsAreJudgedAndSuggested(t *testing.T) {
 		t.Error("nobody can read what is suggested")
 	}
 	suggested := browser.Eval[string](tab, `document.querySelector("`+field+`").value`)
+	for _, step := range []struct{ kind, label string }{{"text", "Hide password"}, {"password", "Show password"}, {"text", "Hide password"}} {
+		kind := browser.Eval[string](tab, `document.querySelector("`+field+`").type`)
+		if label := tab.Text("[data-do=reveal]"); kind != step.kind || label != step.label {
+			t.Errorf("beside a field of type %s the button says %q", kind, label)
+		}
+		tab.Click("[data-do=reveal]")
+	}
+	tab.Click("[data-do=reveal]") // shown again
 	tab.Screenshot("new-owner-suggested-words")
 	tab.Click("[data-way=new] button.primary")
 	tab.Click("[data-do=accept-loss]")

@@ -157,6 +157,8 @@ type Outcome struct {
 	// Grant is what was allowed, when Approved; Alive is whether it still is.
 	Grant Grant
 	Alive bool
+	// Others is how many other grants of this client live, where this one does not.
+	Others int
 }
 
 // Outcome returns what the owner decided about a request, for as long as the
@@ -167,8 +169,12 @@ func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (O
 	g, err := s.store.Grant(ctx, requestID)
 	if err == nil && g.AccountID == owner.AccountID {
 		now := s.now()
+		if !g.AliveAt(now) {
+			others, err := s.living(ctx, owner, g.ClientID)
+			return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Others: others}, err
+		}
 		g, err = s.asItIs(ctx, g, now)
-		return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Alive: g.AliveAt(now)}, err
+		return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Alive: true}, err
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Outcome{}, err
@@ -180,7 +186,19 @@ func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (O
 	if r.AccountID != owner.AccountID || r.State != Denied {
 		return Outcome{}, refuse(NotFound, noSuchRequest)
 	}
-	return Outcome{ID: requestID, ClientID: r.ClientID}, nil
+	others, err := s.living(ctx, owner, r.ClientID)
+	return Outcome{ID: requestID, ClientID: r.ClientID, Others: others}, err
+}
+
+// living counts what a client is allowed by an owner.
+func (s *Service) living(ctx context.Context, owner Owner, clientID string) (n int, err error) {
+	list, err := s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: s.now(), Limit: LivingGrants})
+	for _, g := range list {
+		if g.ClientID == clientID {
+			n++
+		}
+	}
+	return n, err
 }
 
 const noSuchRequest = "there is no such request of yours"

@@ -24,6 +24,7 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return nil, err
 		}
+		page.Reported = r.URL.Query().Has(reported)
 		v, err := s.viewOf(r, who, page)
 		if err != nil {
 			return nil, err
@@ -50,10 +51,13 @@ func (s *Server) formThat(act func(ctx context.Context, owner authz.Owner, id st
 		}
 		id := r.PathValue("id")
 		// What is gone already is what was wanted: a second click, another tab.
-		if err := act(r.Context(), who, id); err != nil && !errors.Is(err, authz.NotFound) {
+		to := back
+		if err := act(r.Context(), who, id); errors.Is(err, authz.NotFound) {
+			to, _, _ = strings.Cut(back, "?") // nothing was done that it could tell
+		} else if err != nil {
 			return err
 		}
-		return seeOther(w, r, strings.Replace(back, "{id}", url.PathEscape(id), 1))
+		return seeOther(w, r, strings.Replace(to, "{id}", url.PathEscape(id), 1))
 	}
 }
 
@@ -72,6 +76,7 @@ type accountView struct {
 	// BAPID is the identity of the session, which a passkey began or the key did.
 	BAPID            string
 	ByPasskey        bool
+	Reported         bool // something was, just now
 	Identities       []accountIdentity
 	Grants           []accountGrant
 	PasskeysPossible bool

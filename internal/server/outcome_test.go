@@ -33,7 +33,7 @@ func TestAnOutcomeSaysWhatBecameOfIt(t *testing.T) {
 	cookie := h.signIn("alice")
 	h.signed("alice", http.MethodPut, "/api/bap/profile", `{"aud":"`+testIssuer+`","bapId":"`+bapIDOf(t, "alice")+`","name":"Alice"}`).wantOK()
 	h.link(cookie, "alice-home", "alice").wantOK()
-	const receipt, mismatch, reported = "Save the receipt", "What you entered is not", "It was reported too"
+	const receipt, mismatch, reported = "Save the receipt", "What you entered is not", "It was reported to the operator"
 	look := func(at string) reply { return h.send(http.MethodGet, at, "", "Cookie", cookie) }
 	decide := func(cookie string, form url.Values) string {
 		d := h.ask("pub-a", "openid")
@@ -61,12 +61,31 @@ func TestAnOutcomeSaysWhatBecameOfIt(t *testing.T) {
 	home := "/device/done/" + h.approveSigned("alice-home", h.ask("pub-a", "openid").userCode)
 	look(home).wantSays([]string{"<h1>Allowed", "alice-home"}, nil)
 
+	const nothing, others = "is no longer allowed anything", "other permissions that you gave it go on"
 	h.page(allowed+"/undo", cookie, url.Values{"form": {h.formToken(cookie)}})
-	look(allowed).wantSays([]string{"<h1>Taken back"}, []string{"<h1>Allowed", "<h1>Over"})
+	look(allowed).wantSays([]string{"<h1>Taken back", "is taken back.", "3 " + others}, []string{"<h1>Allowed", "<h1>Over", nothing, reported})
+	look(denied).wantSays([]string{"3 " + others}, nil)
+	look(signed).wantSays([]string{"<h1>Allowed"}, []string{others})
 	h.removeIdentity("alice-home", "alice").wantOK()
 	look(home).wantSays([]string{"<h1>Taken back"}, nil) // by an identity that is not there any more
 	h.advance(2 * time.Hour)
-	look(signed).wantSays([]string{"<h1>Over"}, []string{"<h1>Taken back"})
+	look(signed).wantSays([]string{"<h1>Over"}, []string{"<h1>Taken back", others})
+	look(allowed).wantSays([]string{nothing}, []string{others, "is taken back."})
+}
+
+func TestK11_AReportIsAcknowledged(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	for _, from := range []string{"/account/grants/", "/device/done/"} {
+		grant := h.approveSigned("alice", h.ask("pub-a", "openid").userCode)
+		told := h.page(from+grant+"/report", cookie, url.Values{"form": {h.formToken(cookie)}}).header.Get("Location")
+		h.send(http.MethodGet, told, "", "Cookie", cookie).wantSays([]string{"It was reported to the operator"}, nil)
+		none := h.page(from+"nothing/report", cookie, url.Values{"form": {h.formToken(cookie)}}).header.Get("Location")
+		if strings.Contains(none, "reported") {
+			t.Errorf("a report of nothing leads to %q", none)
+		}
+	}
+	h.send(http.MethodGet, "/account", "", "Cookie", cookie).wantSays(nil, []string{"It was reported to the operator"})
 }
 
 // What another tab decided before is told as it is.

@@ -306,7 +306,7 @@ func TestTheCodeSurvivesASignInWithoutStandingInAnAddress(t *testing.T) {
 	if opened.status != http.StatusSeeOther || strings.Contains(address, d.userCode) {
 		t.Fatalf("%d %q", opened.status, address)
 	}
-	h.send(http.MethodGet, address, "").wantPage(200, d.userCode, "countersign approve "+d.userCode, "countersign deny "+d.userCode)
+	h.send(http.MethodGet, address, "").wantPage(200, d.userCode, "countersign approve "+d.userCode, "countersign deny "+d.userCode+" --report")
 	alice := h.signIn("alice")
 	page := h.send(http.MethodGet, address, "", "Cookie", alice) // a GET opens nothing (B-04)
 	page.wantPage(200, d.userCode, "Continue as")

@@ -312,11 +312,13 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 }
 
 // What a review's address says to a person who left nothing ticked, or entered what
-// no device shows, and what is said of one that was denied for what another shows.
+// no device shows, and what is said of one that was denied for what another shows, or
+// that was reported.
 const (
 	nothingChosen = "nothing-chosen"
 	mistyped      = "mistyped"
 	mismatch      = "mismatch"
+	reported      = "reported"
 )
 
 // why is what the address of an outcome says of its reason.
@@ -325,7 +327,7 @@ func why(decision string, err error) string {
 	case errors.Is(err, authz.WrongMatch):
 		return "?" + mismatch
 	case err == nil && decision == "report":
-		return "?reported"
+		return "?" + reported
 	default:
 		return ""
 	}
@@ -351,11 +353,11 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := doneView{ID: outcome.ID, ClientName: name, Title: "done.denied", Approved: outcome.Approved}
-	switch q := r.URL.Query(); {
-	case q.Has(mismatch):
-		page.Reason = "done.mismatch-what"
-	case q.Has("reported"):
-		page.Reason = "done.reported-what"
+	page.Mismatch, page.Reported = r.URL.Query().Has(mismatch), r.URL.Query().Has(reported)
+	if outcome.Others > 0 {
+		if page.Others, err = s.words(r).N("done.others", outcome.Others); err != nil {
+			return err
+		}
 	}
 	if grant := outcome.Grant; page.Approved {
 		page.Revoked, page.Alive = !grant.RevokedAt.IsZero(), outcome.Alive
@@ -387,12 +389,14 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 type doneView struct {
 	ID         string
 	Title      string // a message
-	Reason     string // a message, or empty
+	Mismatch   bool   // it was denied for what another device shows
+	Reported   bool
 	ClientName string
 	Identity   string
 	Approved   bool
 	Revoked    bool
 	Alive      bool
+	Others     string // how many permissions of the same client live, or empty
 	Scopes     []scopeView
 	Until      time.Time
 	How        string // a message

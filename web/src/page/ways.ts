@@ -196,9 +196,10 @@ class Screen {
     const password = need<HTMLInputElement>(form, "[name=password]");
     const worth = need(form, ".strength");
     const reveal = need<HTMLButtonElement>(form, "[data-do=reveal]");
+    const label = reveal.textContent;
     const show = (shown: boolean) => {
       password.type = shown ? "text" : "password";
-      reveal.setAttribute("aria-pressed", String(shown));
+      reveal.textContent = (shown ? reveal.dataset["hide"] : label) ?? null;
     };
     const judge = () => {
       worth.textContent = password.value ? say(strength(password.value, [name.value])) : "";
