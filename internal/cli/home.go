@@ -106,6 +106,12 @@ func (h *home) alone(ctx context.Context, do func() error) error {
 	return do()
 }
 
+// usable refuses a directory in which nothing can be kept, before anybody is asked for
+// what would be kept there.
+func (h *home) usable(ctx context.Context) error {
+	return h.alone(ctx, func() error { return nil })
+}
+
 // diskTime is how long what other processes keep here is waited for, which takes them
 // a moment.
 const diskTime = 30 * time.Second
@@ -169,8 +175,11 @@ func (h *home) readSecretFile(name string) ([]byte, error) {
 // lock waits until no other process holds a lock, or ctx ends.
 func (h *home) lock(ctx context.Context, name string) (unlock func(), err error) {
 	const locking = "waiting for another countersign that is at work here"
+	unusable := func(err error) error {
+		return fail(ExitFailed, "using the configuration directory", err, "Set COUNTERSIGN_CONFIG_DIR to another directory")
+	}
 	if err := os.MkdirAll(filepath.Dir(h.path(name)), privateDir); err != nil {
-		return nil, fail(ExitFailed, locking, err, "Set COUNTERSIGN_CONFIG_DIR to another directory")
+		return nil, unusable(err)
 	}
 	type held struct {
 		unlock func()
@@ -184,7 +193,7 @@ func (h *home) lock(ctx context.Context, name string) (unlock func(), err error)
 	select {
 	case l := <-got:
 		if l.err != nil {
-			return nil, fail(ExitFailed, locking, l.err, "")
+			return nil, unusable(l.err)
 		}
 		return l.unlock, nil
 	case <-ctx.Done():

@@ -66,6 +66,9 @@ func createIdentity(ctx context.Context, env *Env, name string, p passwordSource
 	if err != nil {
 		return err
 	}
+	if err := h.usable(ctx); err != nil {
+		return err
+	}
 	if err := h.free(name, "", "Choose another name"); err != nil {
 		return err
 	}

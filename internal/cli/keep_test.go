@@ -3,6 +3,8 @@
 package cli
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,7 +90,7 @@ func TestWithoutAKeyringHowTokensAreKeptIsChosenOnceAndRemembered(t *testing.T) 
 	}
 	m.wantFiles()
 	m.types = []string{"a", "b", "c"}
-	if code, _, said := m.run("login", "--json"); code != ExitUsage || len(m.types) > 0 || !strings.Contains(said, "There is no keyring here") {
+	if code, _, said := m.run("login", "--json"); code != ExitUsage || len(m.types) > 0 || !strings.Contains(said, "No keyring can be reached here") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
 }
@@ -146,6 +148,20 @@ func TestWithoutATerminalItIsSaidHowTokensCanBeKept(t *testing.T) {
 	}
 	m.signIn(newOwner(t, f.url), "--token-store", "plain")
 	m.wantFiles(plainFile)
+}
+
+// Nobody is asked to allow what cannot be kept.
+func TestADirectoryThatCannotBeWrittenIsFoundBeforeAnythingIsAsked(t *testing.T) {
+	asked := false
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer server.Close()
+	m := newMachine(t)
+	if err := os.MkdirAll(filepath.Join(m.env["COUNTERSIGN_CONFIG_DIR"], "tokens.lock"), 0o700); err != nil { // where a file should be
+		t.Fatal(err)
+	}
+	if code, _, said := m.run("login", "--server", server.URL, "--token-store", "plain"); code != ExitFailed || asked || !strings.Contains(said, "Set COUNTERSIGN_CONFIG_DIR") {
+		t.Errorf("exit code %d, the server was asked: %v: %s", code, asked, said)
+	}
 }
 
 func TestAPasswordIsAskedForAgainInPlace(t *testing.T) {

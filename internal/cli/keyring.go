@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -42,12 +43,15 @@ func newTokens(ctx context.Context, env *Env, h *home, p passwordSource, wanted 
 	if where == "" {
 		where = h.keptIn()
 	}
-	var err error
+	_, err := h.readSecretFile(plainFile)
 	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist): // which is to be mended before a password is chosen
 	case where == "":
 		where, err = f.chosen(ctx)
 	case where == inFile && !h.has(tokenFile):
 		f.password, err = p.choose(ctx, env, "your tokens")
+	default:
+		err = nil
 	}
 	if err != nil {
 		return nil, "", err
@@ -77,10 +81,10 @@ func (f *fileTokens) chosen(ctx context.Context) (where string, err error) {
 		return inFile, err
 	}
 	if !f.env.StdinTerminal {
-		return "", fail(ExitLocked, "there is no keyring here to keep the token in, and no terminal to ask at", nil,
+		return "", fail(ExitLocked, "no keyring can be reached here to keep the token in, and there is no terminal to ask at", nil,
 			"Give a password for an encrypted file (--password-file FILE), or --token-store plain for one that is not and that only you can read")
 	}
-	fmt.Fprintf(f.env.Stderr, `There is no keyring here, so tokens are kept in a file, in
+	fmt.Fprintf(f.env.Stderr, `No keyring can be reached here, so tokens are kept in a file, in
 %s.
 With a password the file is encrypted, and each command that needs a token asks
 for the password. Press Enter alone to keep it unencrypted: only you can read it.

@@ -71,6 +71,9 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := h.usable(ctx); err != nil {
+		return err
+	}
 	inTime, cancel := o.inTime(ctx)
 	defer cancel()
 	config, err := clientConfig(inTime, server, firstText(o.clientID, env.Getenv("COUNTERSIGN_CLIENT_ID"), ownClient))

@@ -174,7 +174,9 @@ func (f *fileTokens) decrypted(ctx context.Context, ciphertext []byte) (text []b
 	}
 	switch {
 	case f.password != "":
-		err = open(f.password)
+		if err = open(f.password); errors.Is(err, errWrongPassword) {
+			err = errors.New("another sign-in has chosen another password meanwhile")
+		}
 	case f.silent && (f.source.path(f.env) == "-" || f.source.path(f.env)+f.env.Getenv("COUNTERSIGN_PASSWORD") == ""):
 		err = errors.New("its token lies under a password")
 	default:
