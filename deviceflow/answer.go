@@ -41,6 +41,10 @@ type answer struct {
 	members members
 }
 
+// userAgent is what an owner reads where the program sets none: more than that it is
+// written in Go.
+const userAgent = "countersign-deviceflow"
+
 // post sends a form, authenticating the client if it has a secret, and asks the
 // server to wait for so long before it answers (RFC 7240), if at all. A server that
 // takes no forms, as better-auth's token endpoint does not although RFC 8628 §3.4
@@ -97,6 +101,7 @@ func send(client *http.Client, req *http.Request, within time.Duration) (*answer
 		return &TransportError{Err: err}
 	}
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", userAgent)
 	resp, err := careful(client).Do(req.WithContext(ctx))
 	if err != nil {
 		return nil, failed(err)

@@ -32,7 +32,8 @@ type Config struct {
 	ClientSecret string
 	Scopes       []string
 	Endpoint     Endpoint
-	// HTTPClient is http.DefaultClient when nil. It needs no timeout: each request
+	// HTTPClient is http.DefaultClient when nil. Owners are shown its User-Agent; where its
+	// transport sets none, that is this package's name. It needs no timeout: each request
 	// has one of its own. With a timeout, polls ask the server to hold them for less.
 	HTTPClient *http.Client
 	// NumberMatch: the program shows Authorization.MatchNumber to its user.

@@ -21,7 +21,17 @@ const maxAnswer = 1 << 20
 
 // client follows no redirect: a signed request, and a token, are for the address that
 // they were made for.
-var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+var client = &http.Client{Transport: named{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// named says with each request which program sends it: owners read it on the review, in
+// the list of their devices and where they are signed in.
+type named struct{}
+
+func (named) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", "countersign/"+strings.Trim(Version(), "()"))
+	return http.DefaultTransport.RoundTrip(r)
+}
 
 // decodeInto reads an answer that must be a JSON object.
 func decodeInto(raw []byte, v any) error {

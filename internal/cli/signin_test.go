@@ -98,6 +98,9 @@ func newFront(t *testing.T) *front {
 	var f front
 	var to http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.UserAgent(), "countersign/") {
+			t.Errorf("%s %s was sent by %q", r.Method, r.URL.Path, r.UserAgent())
+		}
 		if do := f.do.Load(); do == nil || !(*do)(w, r) {
 			to.ServeHTTP(w, r)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/http"
 	"strings"
 	"time"
 
@@ -273,11 +274,12 @@ func (t storedToken) good(now time.Time, refused string) bool {
 
 // clientConfig finds a server and returns a client of it.
 func clientConfig(ctx context.Context, server, clientID string) (*deviceflow.Config, error) {
-	endpoint, err := deviceflow.Discover(ctx, nil, server)
+	device := &http.Client{Transport: named{}}
+	endpoint, err := deviceflow.Discover(ctx, device, server)
 	if err != nil {
 		return nil, serverFailure("finding the server", server, err)
 	}
-	return &deviceflow.Config{ClientID: clientID, Endpoint: endpoint}, nil
+	return &deviceflow.Config{ClientID: clientID, Endpoint: endpoint, HTTPClient: device}, nil
 }
 
 // serverFailure says what a server refused, or that it cannot be reached.
