@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +17,9 @@ import (
 // completionTime is how long a shell waits for names.
 const completionTime = time.Second
 
-// addCompletion has the shell complete what is known on this machine, without a question
-// and without asking any server. Where nothing is known it offers no files.
+// addCompletion has the shell complete what is known, without a question. Only grants are
+// asked for at a server, with a token that is at hand. Where nothing is known it offers
+// no files.
 func addCompletion(root *cobra.Command, env *Env) {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	identities := fromHome(env, (*home).identityWords)
@@ -24,9 +27,13 @@ func addCompletion(root *cobra.Command, env *Env) {
 	clients := func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return clientWords(cmd, env), cobra.ShellCompDirectiveNoFileComp
 	}
+	grants := func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return grantWords(cmd, env), cobra.ShellCompDirectiveNoFileComp
+	}
 	arguments := map[string]cobra.CompletionFunc{
 		"countersign identity show": identities, "countersign identity export": identities, "countersign identity use": identities,
 		"countersign identity import": files, "countersign receipt verify": files,
+		"countersign grants revoke": grants, "countersign receipt show": grants,
 		"countersign accounts switch": accounts, "countersign clients show": clients, "countersign clients remove": clients,
 	}
 	flags := map[string]cobra.CompletionFunc{
@@ -155,6 +162,60 @@ func clientWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 	}
 	if strings.HasSuffix(cmd.CommandPath(), " show") {
 		all = append(all, word(authz.CLIClient().ID, authz.CLIClient().Name)...)
+	}
+	return all
+}
+
+// grantWords are what may still be taken back, as far as a token says it that is good and
+// that nobody has to unlock.
+func grantWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	h, err := openHome(env)
+	if err != nil {
+		return nil
+	}
+	server, err := chooseServer(env, h, cmd.Flag("server").Value.String())
+	if err != nil {
+		return nil
+	}
+	a, err := h.find(server)
+	if err != nil || !slices.Contains(strings.Fields(a.Scope), grantsScope) {
+		return nil
+	}
+	tokens, err := tokensOf(ctx, env, h, passwordSource{}, a)
+	if f, is := tokens.(*fileTokens); is {
+		f.silent = true
+	}
+	if err != nil {
+		return nil
+	}
+	t, err := tokens.get(ctx, a.key())
+	if err != nil || !t.good(env.Now(), "") {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/api/grants", nil)
+	if err != nil {
+		return nil
+	}
+	req.Header.Set("Authorization", "Bearer "+t.AccessToken)
+	status, raw, err := exchange(req, completionTime)
+	var answer struct {
+		Grants []struct {
+			ID         string `json:"id"`
+			ClientName string `json:"client_name"`
+			Scope      string `json:"scope"`
+			RevokedAt  int64  `json:"revoked_at"`
+			ExpiresAt  int64  `json:"expires_at"`
+		} `json:"grants"`
+	}
+	if err != nil || status != http.StatusOK || decodeInto(raw, &answer) != nil {
+		return nil
+	}
+	for _, g := range answer.Grants {
+		if g.RevokedAt == 0 && g.ExpiresAt > env.Now().Unix() {
+			all = append(all, word(g.ID, g.ClientName+": "+g.Scope)...)
+		}
 	}
 	return all
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -94,5 +95,24 @@ func addCobras(root *cobra.Command, args []string) {
 				shell.Long = shell.Short + ". The first example is for this shell only."
 			}
 		}
+	}
+}
+
+// sayUse has what is wrong with the number of arguments said with how a command is used.
+func sayUse(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if check(c, args) == nil {
+				return nil
+			}
+			what := "something is missing"
+			if len(args) > 0 {
+				what = "there is too much or too little"
+			}
+			return &Failure{Code: ExitUsage, What: what, Next: `Use it like this: "` + strings.TrimSuffix(c.UseLine(), " [flags]") + `"`}
+		}
+	}
+	for _, sub := range c.Commands() {
+		sayUse(sub)
 	}
 }

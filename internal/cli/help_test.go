@@ -38,6 +38,16 @@ func TestWhatIsNoCommandIsRefusedWithTheOneThatWasMeant(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s%s", args, code, out, said)
 		}
 	}
+	for args, says := range map[string]string{
+		"approve":            "something is missing\nUse it like this: \"countersign approve CODE\".",
+		"login extra":        "there is too much or too little\nUse it like this: \"countersign login\".",
+		"identity show a b":  "there is too much or too little\nUse it like this: \"countersign identity show [NAME]\".",
+		"completion zsh all": "\"countersign completion zsh\".",
+	} {
+		if code, out, said := newMachine(t).run(strings.Fields(args)...); code != ExitUsage || out != "" || !strings.HasSuffix(said, says+"\n") {
+			t.Errorf("%s: exit code %d: %s%s", args, code, out, said)
+		}
+	}
 	for _, args := range []string{"", "help", "grants", "grants --help", "help grants list", "completion", "completion zsh", "--version"} {
 		if code, out, said := newMachine(t).run(strings.Fields(args)...); code != ExitDone || out == "" || said != "" {
 			t.Errorf("%s: exit code %d: %s%s", args, code, out, said)

@@ -25,6 +25,7 @@ const (
 func Main(args []string, env *Env) int {
 	root := newRoot(env)
 	addCobras(root, args)
+	sayUse(root)
 	c, _, _ := root.Find(args) // what is wrong with the arguments cobra says
 	inOrder := c.Annotations[endsInOrder] != ""
 	ctx, end := untilInterrupted(env, inOrder, wantsJSON(args))
