@@ -67,7 +67,7 @@ func SystemEnv() *Env {
 	stdin := int(os.Stdin.Fd())
 	before, err := term.GetState(stdin)
 	restore := func() {
-		if err == nil {
+		if err == nil && inForeground(os.Stdin) {
 			_ = term.Restore(stdin, before) // nothing more can be done about a terminal
 		}
 	}
@@ -84,12 +84,18 @@ func SystemEnv() *Env {
 				b, err := term.ReadPassword(stdin)
 				given <- chunk{b, err}
 			}()
-			select {
-			case c := <-given:
-				return string(c.text), c.err
-			case <-ctx.Done():
-				restore()
-				return "", ctx.Err()
+			continued, end := continued()
+			defer end()
+			for {
+				select {
+				case c := <-given:
+					return string(c.text), c.err
+				case <-continued: // the shell shows again what is typed
+					hideTyping(os.Stdin)
+				case <-ctx.Done():
+					restore()
+					return "", ctx.Err()
+				}
 			}
 		},
 		Signals: signals, Exit: os.Exit, RestoreTerminal: restore,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"syscall"
 )
 
 // maxLine bounds a line that is typed or piped in, in bytes.
@@ -56,6 +57,9 @@ func (i *input) more(ctx context.Context) error {
 	select {
 	case c := <-i.given:
 		i.asked = false
+		if errors.Is(c.err, syscall.EIO) {
+			return c.err // a terminal in the background: that is over in the foreground
+		}
 		i.left, i.err = append(i.left, c.text...), c.err
 		return nil
 	case <-ctx.Done():

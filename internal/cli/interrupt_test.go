@@ -32,6 +32,16 @@ func (term *terminal) wantTerminalBack() {
 	}
 }
 
+// echoes reports whether the terminal shows what is typed.
+func (term *terminal) echoes() bool {
+	term.t.Helper()
+	state, err := unix.IoctlGetTermios(int(term.tty.Fd()), unix.TCGETS)
+	if err != nil {
+		term.t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
 // awaitIdle waits until each thread of the command sleeps, and goes on to.
 func (term *terminal) awaitIdle() {
 	term.t.Helper()
@@ -228,4 +238,34 @@ func TestACommandWithoutATerminalIsInterrupted(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 143 || !strings.Contains(out.String(), `"event":"error"`) {
 		t.Errorf("exit code %d: %s", code, out.String())
 	}
+}
+
+// What is typed at a password prompt is not shown, after a stop either.
+func TestAPasswordPromptCanBeStoppedAndBroughtBack(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	_, env := terminalServer(t)
+	term := shell(t, append(env, "COUNTERSIGN_PASSWORD="))
+	term.types("countersign identity create alice\n")
+	term.await(`New password`)
+	term.types("\x1a")
+	term.await(`Stopped`)
+	term.types("stty -a\n")
+	term.await(`isig icanon[^;]* echo `)
+	term.types("fg\n")
+	term.await(`(?s)Stopped.*fg\r\n.*countersign identity create alice`)
+	for deadline := time.Now().Add(20 * time.Second); term.echoes(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it would show what is typed")
+		}
+	}
+	term.types("correct horse\n")
+	term.await(`again: `)
+	term.types("correct horse\n")
+	term.await(`Made`)
+	if strings.Contains(term.screen(), "horse") {
+		t.Errorf("the password is on the screen:\n%s", term.screen())
+	}
+	term.types("exit\n")
+	term.end()
 }

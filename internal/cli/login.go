@@ -23,7 +23,7 @@ type loginOptions struct {
 	tokenStore              string
 	password                passwordSource
 	browser, noBrowser      bool
-	device                  bool
+	device, noColor         bool
 	asJSON, quiet           bool
 	timeout                 time.Duration
 }
@@ -52,6 +52,7 @@ reachable, 7 refused, 130 cancelled.`,
 	f.StringVar(&o.tokenStore, "token-store", "", "`where` tokens are kept: keyring, encrypted (a file under a password) or plain (a file that only you can read; default: the keyring, else as before, else asked)")
 	f.BoolVar(&o.browser, "browser", false, "open the browser without asking")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "never open a browser")
+	f.BoolVar(&o.noColor, "no-color", false, "no bold text, like NO_COLOR")
 	f.BoolVar(&o.device, "device", false, "use the device flow (it is the only one yet)")
 	f.BoolVar(&o.asJSON, "json", false, "one JSON object a line on standard output")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "say only what is needed")

@@ -74,7 +74,7 @@ The password may be in the address, in PGPASSWORD or in ~/.pgpass.`,
 // migrate moves everything, and says what to do then. Ctrl-C gives it up, until
 // nothing can be given up any more.
 func migrate(ctx context.Context, env *Env, settings *config.Settings, to config.DatabaseURL, o migrateOptions) error {
-	screen := &migrateScreen{env: env, asJSON: o.asJSON, live: env.StderrTerminal && !o.asJSON}
+	screen := &migrateScreen{env: env, asJSON: o.asJSON, live: env.movesCursor() && !o.asJSON}
 	out, err := transfer.Move(ctx, transfer.Options{
 		Path: filepath.Join(settings.Data, databaseFile), To: to.Reveal(), Place: to.Place(), DryRun: o.dryRun,
 		Report: screen.report, Log: slog.New(slog.DiscardHandler), Now: env.Now, Rand: env.Rand,
@@ -115,7 +115,8 @@ func (s *migrateScreen) report(p transfer.Progress) {
 	case s.asJSON:
 	case s.live && (begins || now.Sub(s.drawn) > 100*time.Millisecond):
 		s.drawn = now
-		fmt.Fprintf(s.env.Stderr, "\r\x1b[K  %s", inWords(p))
+		width, _ := size(s.env.Stderr)
+		fmt.Fprint(s.env.Stderr, "\r\x1b[K", fitting(width, "  "+inWords(p)))
 	case !s.live && begins:
 		fmt.Fprintln(s.env.Stderr, inWords(transfer.Progress{Stage: p.Stage, Table: p.Table, Total: p.Total}))
 	}

@@ -41,7 +41,7 @@ func newMoving(t *testing.T, client string) *moving {
 func (m *moving) run(flags ...string) (code ExitCode, stdout, stderr string) {
 	m.Helper()
 	var out, said bytes.Buffer
-	env := map[string]string{"COUNTERSIGN_DATABASE": m.to, "COUNTERSIGN_DATA": m.data, "COUNTERSIGN_CONFIG": os.DevNull}
+	env := map[string]string{"COUNTERSIGN_DATABASE": m.to, "COUNTERSIGN_DATA": m.data, "COUNTERSIGN_CONFIG": os.DevNull, "TERM": "xterm"}
 	code = ExitCode(Main(append([]string{"migrate"}, flags...), &Env{
 		Stdout: &out, Stderr: &said, Now: time.Now, Rand: SystemEnv().Rand, StderrTerminal: m.terminal, Signals: m.signals,
 		Getenv: func(name string) string { return env[name] },

@@ -1,17 +1,18 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"math"
 	"os"
-	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
-	"github.com/cli/browser"
 	"github.com/mdp/qrterminal/v3"
 	"golang.org/x/oauth2"
 	"golang.org/x/term"
@@ -21,7 +22,8 @@ import (
 
 // The rules of the terminal: results go to stdout, everything else to stderr. A
 // cursor is moved and a key is read only when stdin and stderr are both a
-// terminal; otherwise each event is one line. With --json nothing but events is
+// terminal, one that can move it, and while the shell has this command in the
+// foreground; otherwise each event is one line. With --json nothing but events is
 // printed.
 
 // loginScreen shows a code and follows a wait.
@@ -30,25 +32,38 @@ type loginScreen struct {
 	config  *deviceflow.Config
 	request *deviceflow.Authorization
 	options loginOptions
-	live    bool        // a person sits there
-	silent  atomic.Bool // the last poll got no answer
+	tty     *os.File       // where a person sits, if it can be redrawn; else nil
+	silent  atomic.Bool    // the last poll got no answer
+	opening sync.WaitGroup // browsers
+	notices chan string    // for who keeps the last line
+	writing sync.Mutex     // guards Stderr where nobody does
 }
 
 func newLoginScreen(env *Env, config *deviceflow.Config, request *deviceflow.Authorization, o loginOptions) *loginScreen {
-	return &loginScreen{env: env, config: config, request: request, options: o, live: env.StdinTerminal && env.StderrTerminal && !o.asJSON}
+	s := &loginScreen{env: env, config: config, request: request, options: o, notices: make(chan string)}
+	if env.StdinTerminal && env.movesCursor() && !o.asJSON {
+		s.tty, _ = env.Stdin.(*os.File) // always, but for tests
+	}
+	return s
 }
 
 // wait shows the code and waits for the token.
 func (s *loginScreen) wait(ctx context.Context) (*oauth2.Token, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	defer s.opening.Wait()
 	defer cancel()
 	s.config.Progress = s.progress
 	s.show()
-	if s.options.browser {
-		s.openBrowser()
+	if s.tty != nil {
+		var sitting sync.WaitGroup
+		sitting.Go(func() { s.sit(ctx, cancel) })
+		defer func() {
+			cancel()
+			sitting.Wait()
+		}()
 	}
-	if s.live {
-		defer s.keys(ctx, cancel)()
+	if s.options.browser {
+		s.openBrowser(ctx)
 	}
 	return s.config.Wait(ctx, s.request)
 }
@@ -67,23 +82,67 @@ func (s *loginScreen) show() {
 		writeEvent(s.env.Stdout, event)
 		return
 	}
-	match := ""
-	if r.MatchNumber != "" {
-		match = "     number to match: " + s.bold(printable(r.MatchNumber))
+	env := s.env
+	width, height := math.MaxInt, math.MaxInt
+	if env.StderrTerminal {
+		width, height = size(env.Stderr)
 	}
-	address := printable(firstText(r.VerificationURIComplete, r.VerificationURI))
-	userCode := printable(r.UserCode)
-	fmt.Fprintf(s.env.Stderr, "\n  First, compare this code:   %s%s\n\n  Open    %s\n", s.bold(userCode), match, address)
+	userCode, number := printable(r.UserCode), printable(r.MatchNumber)
+	lines := []string{"", "  First, compare this code:   " + s.bold(userCode)}
+	if beside := lines[1] + "     number to match: " + s.bold(number); number != "" && atMost(plain.Replace(beside)) < width {
+		lines[1] = beside
+	} else if number != "" {
+		lines = append(lines, "  and the number to match:    "+s.bold(number))
+	}
+	address := printable(s.address())
+	lines = append(lines, labelled(width, "  Open    ", address)...)
 	if aCode.MatchString(r.UserCode) {
-		fmt.Fprintf(s.env.Stderr, "  or run  countersign approve %s%s\n", r.UserCode, serverHint(s.config.Endpoint.Issuer))
+		lines = append(lines, labelled(width, "  or run  ", "countersign approve "+r.UserCode+serverHint(s.config.Endpoint.Issuer))...)
 	}
-	if s.live && s.wide() && !loopback(address) {
-		qrterminal.GenerateHalfBlock(address, qrterminal.L, s.env.Stderr)
+	if s.tty != nil && !loopback(address) {
+		lines = append(lines, qrCode(address, width, height-rows(lines, width)-len("\n\n"))...) // what stands below it
 	}
-	fmt.Fprintln(s.env.Stderr)
-	if !s.live {
-		fmt.Fprintf(s.env.Stderr, "Waiting for your approval until %s.\n", r.Expires.Local().Format("15:04:05"))
+	fmt.Fprintln(env.Stderr, strings.Join(lines, "\n")+"\n")
+	if s.tty == nil || !inForeground(s.tty) {
+		fmt.Fprintf(env.Stderr, "Waiting for your approval until %s.\n", r.Expires.Local().Format("15:04:05"))
 	}
+}
+
+var plain = strings.NewReplacer(boldOn, "", boldOff, "")
+
+const boldOn, boldOff = "\x1b[1m", "\x1b[0m"
+
+// labelled is what people copy beside its label, or below it, from the first column on,
+// where there is no room.
+func labelled(width int, label, text string) []string {
+	if atMost(label+text) < width {
+		return []string{label + text}
+	}
+	return []string{strings.TrimRight(label, " "), text}
+}
+
+// rows is how many rows of a terminal lines take.
+func rows(lines []string, width int) (n int) {
+	for _, line := range lines {
+		n += max(0, atMost(plain.Replace(line))-1)/width + 1
+	}
+	return n
+}
+
+// qrCode is the lines of a QR code, none where they do not fit: what is above them, the
+// code among it, must stay on the screen.
+func qrCode(text string, width, height int) []string {
+	const quiet = 2 // around it, in its own squares; readers bear less than the four of the standard
+	var drawn bytes.Buffer
+	qrterminal.GenerateWithConfig(text, qrterminal.Config{
+		Level: qrterminal.L, Writer: &drawn, HalfBlocks: true, QuietZone: quiet,
+		BlackChar: qrterminal.BLACK_BLACK, WhiteChar: qrterminal.WHITE_WHITE, BlackWhiteChar: qrterminal.BLACK_WHITE, WhiteBlackChar: qrterminal.WHITE_BLACK,
+	})
+	lines := strings.Split(strings.TrimSuffix(drawn.String(), "\n"), "\n")
+	if len(lines) > height || utf8.RuneCountInString(lines[0]) >= width {
+		return nil
+	}
+	return lines
 }
 
 func serverHint(issuer string) string {
@@ -94,21 +153,10 @@ func serverHint(issuer string) string {
 }
 
 func (s *loginScreen) bold(text string) string {
-	if !s.live || s.env.Getenv("NO_COLOR") != "" {
+	if s.tty == nil || s.options.noColor || s.env.Getenv("NO_COLOR") != "" {
 		return text
 	}
-	return "\x1b[1m" + text + "\x1b[0m"
-}
-
-// wide reports whether a QR code fits.
-func (s *loginScreen) wide() bool {
-	const enough = 60
-	f, ok := s.env.Stderr.(*os.File)
-	if !ok {
-		return false
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	return err == nil && width >= enough
+	return boldOn + text + boldOff
 }
 
 // progress hears of each poll.
@@ -121,8 +169,8 @@ func (s *loginScreen) progress(p deviceflow.Poll) {
 		writeEvent(s.env.Stdout, map[string]any{"event": "retry", "error_description": printable(p.Err.Error()), "next_in": p.Next.Seconds()})
 	case s.options.asJSON:
 		writeEvent(s.env.Stdout, map[string]any{"event": "pending", "next_in": p.Next.Seconds()})
-	case failed && !s.live:
-		fmt.Fprintf(s.env.Stderr, "The server cannot be reached (%s); trying again in %s.\n", printable(p.Err.Error()), p.Next.Round(time.Second))
+	case failed && s.tty == nil:
+		s.line(fmt.Sprintf("The server cannot be reached (%s); trying again in %s.", printable(p.Err.Error()), p.Next.Round(time.Second)))
 	}
 }
 
@@ -139,93 +187,159 @@ func (s *loginScreen) ended(err error) {
 	}
 }
 
-// keys shows the time left and reads single keys: Enter opens the browser, q and
-// Ctrl-C give up. The function returned puts the terminal back.
-func (s *loginScreen) keys(ctx context.Context, cancel context.CancelFunc) (restore func()) {
-	stdin, ok := s.env.Stdin.(*os.File)
-	if !ok {
-		return func() {}
-	}
-	state, err := term.MakeRaw(int(stdin.Fd()))
-	if err != nil {
-		return func() {}
-	}
-	help := "(q to cancel)"
-	if s.mayOpenBrowser() {
-		help = "(Enter opens the browser, q cancels)"
-	}
-	var both sync.WaitGroup
-	both.Go(func() { s.countDown(ctx, help) })
-	both.Go(func() { s.readKeys(ctx, cancel) })
-	return func() {
-		cancel()
-		both.Wait()
-		fmt.Fprint(s.env.Stderr, "\r\x1b[K")
-		_ = term.Restore(int(stdin.Fd()), state) // nothing more can be done about a terminal
-	}
-}
-
-// countDown redraws the last line each second until ctx ends.
-func (s *loginScreen) countDown(ctx context.Context, help string) {
+// sit shows the time left and reads single keys until ctx ends, whenever the terminal is
+// this command's: in the background it does neither. Enter opens the browser; q and
+// Ctrl-C give up.
+func (s *loginScreen) sit(ctx context.Context, cancel context.CancelFunc) {
+	defer failBackgroundReads()() // one that was begun in the foreground may end in the background
+	continued, end := continued()
+	defer end()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for frame := 0; ; frame++ {
-		left := time.Until(s.request.Expires).Round(time.Second)
-		what := "Waiting for your approval…"
-		if s.silent.Load() {
-			what = "No answer; trying again…" // no longer than the other, or it would wrap sooner
+	keys := make(chan byte)
+	held := s.hold(ctx, keys)
+	defer func() { held.letGo() }()
+	for frame := 0; ; {
+		if held != nil {
+			s.drawTimeLeft(frame)
 		}
-		fmt.Fprintf(s.env.Stderr, "\r\x1b[K  %s %s %02d:%02d left   %s",
-			[]string{"◐", "◓", "◑", "◒"}[frame%4], what, int(left.Minutes()), int(left.Seconds())%60, help)
 		select {
 		case <-tick.C:
+			frame++
+			if held != nil && (held.deaf() || !inForeground(s.tty)) {
+				held.letGo()
+				held = nil
+			}
+			if held == nil {
+				held = s.hold(ctx, keys)
+			}
+		case key := <-keys:
+			held = s.press(ctx, key, cancel, held)
+		case notice := <-s.notices:
+			if held != nil {
+				notice = "\r\x1b[K  " + notice + "\r"
+			}
+			fmt.Fprintln(s.env.Stderr, notice)
+		case <-continued: // the shell had the terminal, and left it in its own way
+			held.letGo()
+			held = s.hold(ctx, keys)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (s *loginScreen) readKeys(ctx context.Context, cancel context.CancelFunc) {
-	const ctrlC = 3
-	for {
-		key, err := s.env.input().key(ctx)
-		if err != nil {
-			return
-		}
-		switch key {
-		case 'q', 'Q', ctrlC:
-			cancel()
-			return
-		case '\r', '\n':
-			s.openBrowser()
+func (s *loginScreen) press(ctx context.Context, key byte, cancel context.CancelFunc, held *hold) *hold {
+	const ctrlC, ctrlZ = 3, 26
+	switch key {
+	case 'q', 'Q', ctrlC:
+		cancel()
+	case ctrlZ:
+		held.letGo()
+		stopJob()
+		return nil
+	case '\r', '\n':
+		if s.noBrowser() == "" {
+			s.openBrowser(ctx)
 		}
 	}
+	return held
 }
 
-// mayOpenBrowser: never over SSH, in CI, without a display, or when told not to.
-func (s *loginScreen) mayOpenBrowser() bool {
-	get := s.env.Getenv
-	if s.options.noBrowser || get("SSH_CONNECTION") != "" || get("SSH_TTY") != "" || get("CI") != "" {
+// hold is a terminal that gives single keys. It is nil where nobody has it.
+type hold struct {
+	screen  *loginScreen
+	before  *term.State
+	end     context.CancelFunc
+	reading chan struct{} // closed when nobody reads keys any longer
+}
+
+// hold takes the terminal, if it is this command's, and has its keys sent.
+func (s *loginScreen) hold(ctx context.Context, keys chan<- byte) *hold {
+	if !inForeground(s.tty) {
+		return nil
+	}
+	before, err := term.MakeRaw(int(s.tty.Fd()))
+	if err != nil {
+		return nil
+	}
+	ctx, end := context.WithCancel(ctx)
+	h := &hold{s, before, end, make(chan struct{})}
+	go func() {
+		defer close(h.reading)
+		for {
+			key, err := s.env.input().key(ctx)
+			if err != nil {
+				return
+			}
+			select {
+			case keys <- key:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return h
+}
+
+// deaf reports whether no key comes any longer.
+func (h *hold) deaf() bool {
+	select {
+	case <-h.reading:
+		return true
+	default:
 		return false
 	}
-	return runtime.GOOS != "linux" || get("DISPLAY") != "" || get("WAYLAND_DISPLAY") != "" || get("BROWSER") != ""
 }
 
-// openBrowser opens the verification page, if it is on the issuer's own origin
-// and an address a browser may be given (attack B-30).
-func (s *loginScreen) openBrowser() {
-	address := firstText(s.request.VerificationURIComplete, s.request.VerificationURI)
-	if !s.mayOpenBrowser() || !sameOrigin(address, s.config.Endpoint.Issuer) {
+// letGo puts the terminal back, unless it is another's already.
+func (h *hold) letGo() {
+	if h == nil {
 		return
 	}
-	if u, err := url.Parse(address); err != nil || (u.Scheme != "https" && !loopback(address)) {
-		return
+	h.end()
+	<-h.reading
+	if inForeground(h.screen.tty) {
+		fmt.Fprint(h.screen.env.Stderr, "\r\x1b[K")
+		_ = term.Restore(int(h.screen.tty.Fd()), h.before) // nothing more can be done about a terminal
 	}
-	_ = browser.OpenURL(address) // the address is on the screen all the same
 }
 
-func sameOrigin(a, b string) bool {
-	x, errX := url.Parse(a)
-	y, errY := url.Parse(b)
-	return errX == nil && errY == nil && x.Scheme == y.Scheme && x.Host == y.Host
+// drawTimeLeft draws the last line anew, in as many words as there is room for.
+func (s *loginScreen) drawTimeLeft(frame int) {
+	left := max(0, time.Until(s.request.Expires).Round(time.Second))
+	what, inShort := "Waiting for your approval…", "Waiting…"
+	if s.silent.Load() {
+		what, inShort = "No answer; trying again…", "No answer…"
+	}
+	quit := "   (q to cancel)"
+	help, briefly := quit, quit
+	if s.noBrowser() == "" {
+		help, briefly = "   (Enter opens the browser, q cancels)", "   (Enter: browser, q: cancel)"
+	}
+	turning := []string{"◐", "◓", "◑", "◒"}[frame%4]
+	clock := fmt.Sprintf("%02d:%02d left", int(left.Minutes()), int(left.Seconds())%60)
+	long, short := fmt.Sprintf("  %s %s %s", turning, what, clock), fmt.Sprintf("  %s %s %s", turning, inShort, clock)
+	width, _ := size(s.env.Stderr)
+	fmt.Fprint(s.env.Stderr, "\r\x1b[K", fitting(width, long+help, long+briefly, short+briefly, short+quit, short, clock, clock[:len("00:00")]))
+}
+
+// say tells a person something in a line.
+func (s *loginScreen) say(ctx context.Context, text string) {
+	switch {
+	case s.options.asJSON:
+	case s.tty != nil:
+		select {
+		case s.notices <- text:
+		case <-ctx.Done():
+		}
+	default:
+		s.line(text)
+	}
+}
+
+// line prints a line where nobody keeps the last one.
+func (s *loginScreen) line(text string) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	fmt.Fprintln(s.env.Stderr, text)
 }

@@ -33,18 +33,31 @@ type terminal struct {
 
 func openTerminal(t *testing.T, env []string, args ...string) *terminal {
 	t.Helper()
+	return openTerminalOf(t, 100, 40, env, append([]string{program(t)}, args...)...)
+}
+
+// program is a path to countersign: the test binary is that when it is called so
+// (testscript.Main).
+func program(t *testing.T) string {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The test binary is countersign when it is called so (testscript.Main).
-	link := t.TempDir() + "/countersign"
+	link := filepath.Join(t.TempDir(), "countersign")
 	if err := os.Symlink(exe, link); err != nil {
 		t.Fatal(err)
 	}
-	term := &terminal{t: t, all: make(chan struct{}), cmd: exec.CommandContext(t.Context(), link, args...)}
-	term.cmd.Env = append(os.Environ(), env...)
-	if term.tty, err = pty.StartWithSize(term.cmd, &pty.Winsize{Rows: 40, Cols: 100}); err != nil {
+	return link
+}
+
+// openTerminalOf runs a command on a terminal of a size.
+func openTerminalOf(t *testing.T, columns, rows uint16, env []string, command ...string) *terminal {
+	t.Helper()
+	term := &terminal{t: t, all: make(chan struct{}), cmd: exec.CommandContext(t.Context(), command[0], command[1:]...)}
+	term.cmd.Env = append(append(os.Environ(), "TERM=xterm"), env...)
+	var err error
+	if term.tty, err = pty.StartWithSize(term.cmd, &pty.Winsize{Rows: rows, Cols: columns}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = term.tty.Close() })
@@ -62,6 +75,13 @@ func openTerminal(t *testing.T, env []string, args ...string) *terminal {
 		}
 	}()
 	return term
+}
+
+func (term *terminal) types(text string) {
+	term.t.Helper()
+	if _, err := term.tty.WriteString(text); err != nil {
+		term.t.Fatal(err)
+	}
 }
 
 func (term *terminal) screen() string {

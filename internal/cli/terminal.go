@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"runtime"
+
+	"golang.org/x/term"
+)
+
+// size is the size of the terminal that a stream is, in columns and rows, now; the usual
+// one where it does not say.
+func size(stream io.Writer) (width, height int) {
+	const usualWidth, usualHeight = 80, 24
+	if f, ok := stream.(*os.File); ok {
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
+			return width, height
+		}
+	}
+	return usualWidth, usualHeight
+}
+
+// movesCursor reports whether standard error is a terminal whose cursor can be moved. On
+// one that does not say what it is, it cannot.
+func (env *Env) movesCursor() bool {
+	name := env.Getenv("TERM")
+	return env.StderrTerminal && name != "dumb" && (name != "" || runtime.GOOS == "windows")
+}
+
+// atMost is how many columns a text of ours may take: there are terminals where what is
+// no ASCII takes two.
+func atMost(text string) (columns int) {
+	for _, r := range text {
+		columns++
+		if r > '~' {
+			columns++
+		}
+	}
+	return columns
+}
+
+// fitting is the first of texts, the longest first, that leaves the last column free, or
+// as much of the last one: a full line may go on below, and redrawing it would scroll
+// the screen.
+func fitting(width int, texts ...string) string {
+	for _, text := range texts {
+		if atMost(text) < width {
+			return text
+		}
+	}
+	last := []rune(texts[len(texts)-1])
+	for len(last) > 0 && atMost(string(last)) >= width {
+		last = last[:len(last)-1]
+	}
+	return string(last)
+}
