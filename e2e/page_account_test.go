@@ -50,6 +50,20 @@ func TestPageTheProfileIsChangedWithASignature(t *testing.T) {
 	tab.Click(form + " button")
 	tab.WaitUntil(`document.querySelector("[data-identity] strong").textContent === "Satoshi Nakamoto"`)
 
+	// What is refused is said in the page's language, not in the server's.
+	tab.Click(".languages [lang=de]")
+	tab.WaitUntil(`document.documentElement.lang === "de" && document.querySelector("main[data-ready]")`)
+	change("picture", "http://example.org/me.png")
+	tab.Click(form + " button")
+	tab.WaitFor(form + " .error")
+	if got := tab.Text(form + " .error"); !strings.HasPrefix(got, "Die Adresse des Bildes muss mit https:// beginnen") {
+		t.Errorf("on the German page a refusal says %q", got)
+	}
+	change("picture", "https://example.org/"+strings.Repeat("%", 9)) // which the server refuses
+	tab.Tolerate("/api/bap/profile")
+	tab.Click(form + " button")
+	tab.WaitUntil(`document.querySelector("` + form + ` .error").textContent.startsWith("Der Server hat das nicht angenommen.")`)
+
 	device := h.ask(t, numberMatch)
 	goTo(tab, h, device)
 	approve(tab, device)

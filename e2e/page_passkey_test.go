@@ -34,6 +34,11 @@ func TestPageAPasskeySignsInAndApprovesAndSaysSo(t *testing.T) {
 		t.Error("the password is asked for though the key is unlocked")
 	}
 	addPasskey(tab, "my phone")
+	addPasskey(tab, "my phone again")
+	tab.WaitFor("form[data-do=add-passkey] .error")
+	if got := tab.Text("form[data-do=add-passkey] .error"); got != "This device has a passkey of your account already." {
+		t.Errorf("of a second passkey in one device the page says %q", got)
+	}
 	signOut(tab)
 
 	device := h.ask(t, numberMatch)

@@ -67,6 +67,18 @@ func TestPageAnIdentityIsAddedAndTakenOutWithTheSignatureOfAnother(t *testing.T)
 	if tab.Shows("[data-do=take-out]") {
 		t.Error("the last identity is offered to be taken out")
 	}
+	offerIdentity(tab, text)
+	tab.WaitFor(card)
+	tab.Agree(true, func() { tab.Click("#browser-keys li:has([data-part=name]) [data-do=forget]") })
+	tab.WaitUntil(`document.querySelectorAll("#browser-keys li").length === 1`)
+	tab.Reload()
+	tab.WaitFor("main[data-ready]")
+	left := browser.Eval[string](tab, `document.querySelector("#browser-keys [data-part=bap-id]").textContent`)
+	tab.Agree(true, func() { tab.Click("[data-identity='" + left + "'] [data-do=take-out]") })
+	tab.WaitFor("[data-identity='" + left + "'] .error")
+	if got := tab.Text("[data-identity='" + left + "'] div > .error"); !strings.HasPrefix(got, "This takes the key of another identity of this account") {
+		t.Errorf("of the one key that is here the page says %q", got)
+	}
 	if got := tab.Text(".events"); !strings.Contains(got, "The identity “Alice at work” was taken out") {
 		t.Errorf("the events say\n%s", got)
 	}

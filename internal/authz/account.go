@@ -152,7 +152,7 @@ func (s *Service) beenHere(ctx context.Context, accountID, bapID string) (time.T
 func (s *Service) linkedMeanwhile(ctx context.Context, owner Owner, bapID string) (Identity, error) {
 	identity, err := s.Identity(ctx, owner, bapID)
 	if errors.Is(err, NotFound) {
-		return Identity{}, refuse(Forbidden, "this identity belongs to another account here")
+		return Identity{}, refuse(OtherAccount, "this identity belongs to another account here")
 	}
 	return identity, err
 }

@@ -67,6 +67,8 @@ const (
 	TooManyGuesses Code = "too_many_guesses"
 	// AccountFull is invalid_request on the wire: the account has as many as it may.
 	AccountFull Code = "account_full"
+	// OtherAccount is access_denied on the wire: the identity is another account's.
+	OtherAccount Code = "other_account"
 	// ProofRequired: so many wrong user codes are being tried by everybody together
 	// that a code is looked up only for who signs it.
 	ProofRequired Code = "proof_required"

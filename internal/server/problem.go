@@ -30,6 +30,7 @@ var problems = map[authz.Code]problem{
 	authz.TooManyGuesses: {"enter.too-many", "problem.enter-again"},
 	authz.ProofRequired:  {"enter.proof", "problem.enter-again"},
 	authz.Forbidden:      {"problem.what-forbidden", "problem.next-forbidden"},
+	authz.OtherAccount:   {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.UserNotFound:   {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.Unauthorized:   {"problem.what-unauthorized", "problem.next-unauthorized"},
 	authz.NotFound:       {"problem.what-none", "problem.next-none"},

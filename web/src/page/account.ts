@@ -9,6 +9,9 @@ import { mountImport } from "./enrolling";
 import { makePasskey, passkeysThere } from "./passkey";
 import { go } from "./soft";
 
+/** What the server takes for the address of a picture: without a name and password in it. */
+const picture = /^https:\/\/[^/?#@\s]+([/?#]|$)/i;
+
 /** Mounts the account page; returns what ends it. */
 export function mountAccount(app: App, main: HTMLElement): () => void {
   const ending = new AbortController();
@@ -59,7 +62,8 @@ class Account {
     }
     const wallet = "CWI" in window ? await this.app.wallet() : undefined;
     if (wallet && bapIds.includes(wallet.bapId)) return wallet;
-    throw new NoVoucherError("no key of this account is at hand");
+    const here = (bapId: string) => !!this.app.signer(bapId) || this.records.some((r) => r.bapId === bapId);
+    throw new NoVoucherError([...this.mine.keys()].some((bapId) => !bapIds.includes(bapId) && here(bapId)));
   }
 
   /** Asks for the password of a kept key, saying what it is going to sign. */
@@ -170,6 +174,7 @@ class Account {
         const { setProfile } = await this.app.identity();
         const data = new FormData(form);
         const text = (name: string) => String(data.get(name) ?? "").trim();
+        if (text("picture") && !picture.test(text("picture"))) return fail(form, say("bad-picture"));
         await setProfile(this.app.api, signer, {
           name: text("name"), given_name: text("given_name"), family_name: text("family_name"),
           picture: text("picture"), description: text("description"),

@@ -6,14 +6,34 @@ import type { Signer } from "../crypto/signer";
 import type * as Identity from "../identity";
 import { Keystore, type KeyRecord, StorageError } from "../keystore";
 import { say } from "./dom";
-import { PasskeyError, RefusedError } from "./passkey";
+import { PasskeyError, PasskeyThereError, RefusedError } from "./passkey";
 
 /** The ways to prove an identity, in the order of the page. */
 export type Way = "browser" | "new" | "import" | "wallet" | "passkey" | "command";
 
-/** No key that could sign for the account is at hand. */
+/** No key that could sign for the account is at hand; another of the account may be, which does not do here. */
 export class NoVoucherError extends Error {
   override readonly name = "NoVoucherError";
+  constructor(readonly another: boolean) {
+    super("no key that may sign is at hand");
+  }
+}
+
+/** What refusals are to a person, by what tells them apart. The server's own words are for programs, in English. */
+const refusals: Record<string, string> = {
+  ACCOUNT_FULL: "refused-full",
+  OTHER_ACCOUNT: "refused-elsewhere",
+  USER_NOT_FOUND: "refused-no-account",
+  VOUCH_REQUIRED: "refused-unknown",
+  access_denied: "refused-forbidden",
+  not_found: "refused-gone",
+  server_error: "failed",
+  temporarily_unavailable: "refused-busy",
+  unauthorized: "refused-unknown",
+};
+
+function refusal({ error, code }: { error: string; code: string }): string {
+  return say(refusals[code] ?? refusals[error] ?? "refused");
 }
 
 /** The event on the document that says that keys were dropped. */
@@ -169,9 +189,10 @@ export class App {
   /** Says an error to a person. What is no refusal is a mistake of ours, and reported as one. */
   async reason(error: unknown): Promise<string> {
     if (error instanceof TypeError) return say("offline"); // what fetch and import throw
-    if (error instanceof NoVoucherError) return say("no-voucher");
+    if (error instanceof NoVoucherError) return say(error.another ? "no-other-voucher" : "no-voucher");
     if (error instanceof PasskeyError) return say("passkey-refused");
-    if (error instanceof RefusedError) return say("refused", { reason: error.message });
+    if (error instanceof PasskeyThereError) return say("passkey-there");
+    if (error instanceof RefusedError) return refusal(error);
     if (error instanceof StorageError) return say("no-storage");
     const known = await this.identity().catch(() => undefined);
     if (!known) return say("offline");
@@ -181,7 +202,7 @@ export class App {
     if (error instanceof NotABackupError) return say("not-a-backup");
     if (error instanceof WalletError) return say("wallet-refused");
     if (error instanceof StatementError) return say("changed");
-    if (error instanceof ApiError) return error.status === 0 ? say("offline") : say("refused", { reason: error.description });
+    if (error instanceof ApiError) return error.status === 0 ? say("offline") : refusal(error);
     reportError(error);
     return say("failed");
   }

@@ -60,11 +60,18 @@ export class PasskeyError extends Error {
   override readonly name = "PasskeyError";
 }
 
+/** The authenticator has a passkey of the account already. */
+export class PasskeyThereError extends Error {
+  override readonly name = "PasskeyThereError";
+}
+
 async function asked(asking: Promise<Credential | null>): Promise<PublicKeyCredential> {
   try {
     const credential = await asking;
     if (credential) return credential as PublicKeyCredential;
   } catch (cause) {
+    // WebAuthn Level 3 §5.1.3: one of excludeCredentials is known to it.
+    if (cause instanceof DOMException && cause.name === "InvalidStateError") throw new PasskeyThereError("it is there already", { cause });
     throw new PasskeyError("no passkey was used", { cause });
   }
   throw new PasskeyError("no passkey was used");
@@ -73,6 +80,12 @@ async function asked(asking: Promise<Credential | null>): Promise<PublicKeyCrede
 /** The server's refusal. */
 export class RefusedError extends Error {
   override readonly name = "RefusedError";
+  constructor(
+    readonly error: string,
+    readonly code: string,
+  ) {
+    super(error);
+  }
 }
 
 async function post<T>(path: string, body: object): Promise<T> {
@@ -81,8 +94,8 @@ async function post<T>(path: string, body: object): Promise<T> {
     headers: { "Content-Type": "application/json", Accept: "application/json" },
     body: JSON.stringify(body),
   });
-  const said = (await answer.json()) as T & { error_description?: string };
-  if (!answer.ok) throw new RefusedError(said.error_description ?? "");
+  const said = (await answer.json()) as T & { error?: string; code?: string };
+  if (!answer.ok) throw new RefusedError(said.error ?? "", said.code ?? "");
   return said;
 }
 
