@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -259,15 +258,15 @@ func newAccountsCommand(env *Env) *cobra.Command {
 			if len(h.Accounts) == 0 {
 				return none(env, `Nobody is signed in on this machine. Sign in with "countersign login".`)
 			}
-			w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+			var rows [][]string
 			for _, a := range h.Accounts {
 				mark := " "
 				if a.key() == h.Current {
 					mark = "*"
 				}
-				fmt.Fprintf(w, "%s %s\t%s\t%s\n", mark, printable(a.Server), printable(firstText(a.Name, a.Subject)), printable(firstText(a.BAPID, a.Subject)))
+				rows = append(rows, []string{mark + " " + printable(a.Server), printable(firstText(a.Name, a.Subject)), printable(firstText(a.BAPID, a.Subject))})
 			}
-			return w.Flush()
+			return printList(env, nil, rows)
 		},
 	}
 	change := &cobra.Command{

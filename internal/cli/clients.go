@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -120,12 +119,11 @@ func newClientsList(env *Env) *cobra.Command {
 				if err != nil {
 					return fail(ExitFailed, "listing clients", err, "")
 				}
-				w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "CLIENT ID\tNAME\tTYPE\tSCOPE")
+				var rows [][]string
 				for _, c := range append([]authz.Client{authz.CLIClient()}, stored...) {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(c.ID), printable(c.Name), clientType(c), firstText(c.Scope, "(basic)"))
+					rows = append(rows, []string{printable(c.ID), printable(c.Name), clientType(c), firstText(c.Scope, "(basic)")})
 				}
-				return w.Flush()
+				return printList(env, []string{"CLIENT ID", "NAME", "TYPE", "SCOPE"}, rows)
 			})
 		},
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -75,8 +74,7 @@ func (c *owner) listGrants(ctx context.Context, cursor string, asJSON bool) erro
 	if len(answer.Grants) == 0 {
 		return none(env, "You have allowed nothing at "+c.server+" yet.")
 	}
-	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "GRANT\tCLIENT\tSCOPE\tALLOWED\tUNTIL")
+	var rows [][]string
 	for _, g := range answer.Grants {
 		until := unixTime(g.ExpiresAt)
 		switch now := env.Now().Unix(); {
@@ -85,9 +83,9 @@ func (c *owner) listGrants(ctx context.Context, cursor string, asJSON bool) erro
 		case g.ExpiresAt <= now:
 			until = "over"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(g.ID), printable(g.ClientName), printable(g.Scope), unixTime(g.CreatedAt), until)
+		rows = append(rows, []string{printable(g.ID), printable(g.ClientName), printable(g.Scope), unixTime(g.CreatedAt), until})
 	}
-	if err := w.Flush(); err != nil {
+	if err := printList(env, []string{"GRANT", "CLIENT", "SCOPE", "ALLOWED", "UNTIL"}, rows); err != nil {
 		return err
 	}
 	if answer.Next != "" {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/mdp/qrterminal/v3"
@@ -121,19 +120,19 @@ func newIdentityList(env *Env) *cobra.Command {
 			if len(all) == 0 && !asJSON {
 				return none(env, "There is no identity on this machine. "+firstIdentity+".")
 			}
-			w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+			var rows [][]string
 			for _, e := range all {
 				chosen := e.BAPID == h.Identity || e.Name == h.Identity
 				switch {
 				case asJSON:
 					writeEvent(env.Stdout, map[string]any{"name": e.Name, "bap_id": e.BAPID, "default": chosen})
 				case chosen:
-					fmt.Fprintf(w, "%s\t%s  default\n", e.Name, e.BAPID)
+					rows = append(rows, []string{e.Name, e.BAPID + "  default"})
 				default:
-					fmt.Fprintf(w, "%s\t%s\n", e.Name, e.BAPID)
+					rows = append(rows, []string{e.Name, e.BAPID})
 				}
 			}
-			return w.Flush()
+			return printList(env, nil, rows)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
