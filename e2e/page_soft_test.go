@@ -34,6 +34,14 @@ func TestPageAFormThatIsNotSentSaysSoAndTheKeyStaysUnlocked(t *testing.T) {
 		t.Errorf("the page says %q", got)
 	}
 	tab.Axe()
+	for _, link := range []string{"header a[href='/']", ".languages [lang=de]"} {
+		tab.Click(link)
+		tab.WaitFor("main > .unsent")
+		if got := tab.Text("main > .unsent"); !strings.HasPrefix(got, "The server cannot be reached") || !tab.Shows("[data-do=lock]") {
+			t.Errorf("of a link that leads nowhere the page says %q", got)
+		}
+		tab.Eval(`document.querySelector("main > .unsent").remove()`)
+	}
 	h.again(t)
 	tab.Leads(func() { tab.Click(all + " button") })
 	if tab.Shows(".error") || tab.Shows(all) {

@@ -35,9 +35,20 @@ export function startSoft(onMount: Mount, isHolding: () => boolean): void {
     if (!link || event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     if (link.hasAttribute("download") || link.target || link.origin !== location.origin || !isPage(link.pathname)) return;
     event.preventDefault();
-    void go({ method: "GET", address: link.href }).catch(() => location.assign(link.href));
+    follow({ method: "GET", address: link.href }, "push", () => location.assign(link.href));
   });
-  addEventListener("popstate", () => void go({ method: "GET", address: location.href }, "stay").catch(() => location.reload()));
+  addEventListener("popstate", () => follow({ method: "GET", address: location.href }, "stay", () => location.reload()));
+}
+
+/** Goes to a page; where that fails the browser does, unless a key would be lost with this document. */
+function follow(visit: Visit, history: "push" | "stay", otherwise: () => void): void {
+  document.querySelector("main > .unsent")?.remove();
+  go(visit, history).catch((error: unknown) => {
+    const main = document.querySelector("main");
+    if (!main || !holding()) return otherwise();
+    main.prepend(unsent());
+    fail(main, say(error instanceof TypeError ? "offline" : "failed"));
+  });
 }
 
 /** Our own pages are HTML; what programs read is left to the browser. */
