@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -135,28 +136,26 @@ func (c *owner) approve(ctx context.Context, code string, o approveOptions) erro
 	if err := f.expect(o); err != nil {
 		return err
 	}
-	match, err := f.askMatch(ctx, env, o)
-	if err != nil {
-		return err
-	}
-	if !o.yes {
-		yes, err := confirm(ctx, env, "Approve as "+c.entry.Name+"?")
+	for { // the server calls it a slip only so often
+		match, err := f.askMatch(ctx, env, o)
 		if err != nil {
 			return err
 		}
-		if !yes {
-			return fail(ExitCancelled, "not approved", nil, "To refuse it for good: countersign deny "+f.UserCode)
-		}
-	}
-	err = f.sign(ctx, env, c, match)
-	for mistyped(err) && o.match == "" && !o.yes { // the server says so only so often
-		fmt.Fprintln(env.Stderr, "No device shows that. Look at yours again.")
-		if match, err = f.askMatch(ctx, env, o); err != nil {
-			return err
+		if !o.yes {
+			yes, err := confirm(ctx, env, "Approve as "+c.entry.Name+"?")
+			if err != nil {
+				return err
+			}
+			if !yes {
+				return fail(ExitCancelled, "not approved", nil, "To refuse it for good: countersign deny "+f.UserCode)
+			}
 		}
 		err = f.sign(ctx, env, c, match)
+		if !mistyped(err) || o.match != "" || o.yes {
+			return err
+		}
+		fmt.Fprintln(env.Stderr, "No device shows that. Look at yours again.")
 	}
-	return err
 }
 
 // mistyped reports that the server took what was entered for a slip.
@@ -246,7 +245,13 @@ func plainCode(typed string) string {
 
 // show prints what the page shows, in the page's order.
 func (f facts) show(env *Env, c *owner) {
-	w := env.Stderr
+	width := math.MaxInt
+	if env.StderrTerminal {
+		width, _ = size(env.Stderr)
+	}
+	say := func(label, format string, a ...any) {
+		fmt.Fprintln(env.Stderr, strings.Join(folded(width, label, fmt.Sprintf(format, a...)), "\n"))
+	}
 	verified := "not verified: anyone can use this name"
 	switch {
 	case f.Client.Verified:
@@ -254,34 +259,35 @@ func (f facts) show(env *Env, c *owner) {
 	case f.Client.Registered:
 		verified = "a registered name: anyone can use its id"
 	}
-	fmt.Fprintf(w, "%q wants to act as %s at %s\n", printable(f.Client.Name), c.entry.Name, c.server)
-	fmt.Fprintf(w, "  client   %s (%s)\n  code     %s  (is this what your device shows?)\n", printable(f.Client.ID), verified, printable(f.UserCode))
-	fmt.Fprintln(w, "  It may:")
+	say("", "%q wants to act as %s at %s", printable(f.Client.Name), c.entry.Name, c.server)
+	say("  client   ", "%s (%s)", printable(f.Client.ID), verified)
+	say("  code     ", "%s  (is this what your device shows?)", printable(f.UserCode))
+	say("  It may:", "")
 	for _, s := range f.Scopes {
-		fmt.Fprintf(w, "    - %s (%s, %s)\n", printable(s.Text), printable(s.Scope), printable(s.Weight))
+		say("    - ", "%s (%s, %s)", printable(s.Text), printable(s.Scope), printable(s.Weight))
 	}
-	fmt.Fprintf(w, "  We saw:  asked %s ago, from %s\n", max(0, env.Now().Sub(time.Unix(f.RequestedAt, 0))).Round(time.Second), networkInWords(f.Seen.Network))
+	say("  We saw:  ", "asked %s ago, from %s", max(0, env.Now().Sub(time.Unix(f.RequestedAt, 0))).Round(time.Second), networkInWords(f.Seen.Network))
 	if f.Imitates != "" {
-		fmt.Fprintf(w, "  Warning: this is not %q, which is registered there; it only looks like it\n", printable(f.Imitates))
+		say("  Warning: ", "this is not %q, which is registered there; it only looks like it", printable(f.Imitates))
 	}
 	if f.ImitatesServer {
-		fmt.Fprintln(w, "  Warning: this name poses as a part of the server; it is not")
+		say("  Warning: ", "this name poses as a part of the server; it is not")
 	}
 	if n := f.Reports.Client; n > 0 {
-		fmt.Fprintf(w, "  Warning: today %d accounts reported requests in this client's name: they had not started them\n", n)
+		say("  Warning: ", "today %d accounts reported requests in this client's name: they had not started them", n)
 	}
 	if n := f.Reports.Network; n > 0 {
-		fmt.Fprintf(w, "  Warning: today %d accounts reported what devices of that network asked\n", n)
+		say("  Warning: ", "today %d accounts reported what devices of that network asked", n)
 	}
-	fmt.Fprintln(w, "  It says of itself:")
+	say("  It says of itself:", "")
 	for _, claim := range []struct{ what, text string }{
 		{"name", f.Device.Name}, {"platform", f.Device.Platform}, {"program", f.Device.UserAgent}, {"started from the web page", f.Device.Origin},
 	} {
 		if claim.text != "" {
-			fmt.Fprintf(w, "    - %s: %q\n", claim.what, printable(claim.text))
+			say("    - ", "%s: %q", claim.what, printable(claim.text))
 		}
 	}
-	fmt.Fprintf(w, "  Lasts:   %s\n", f.lasts())
+	say("  Lasts:   ", "%s", f.lasts())
 }
 
 // lasts says how long the permission lasts.
@@ -354,7 +360,13 @@ func (f facts) askMatch(ctx context.Context, env *Env, o approveOptions) (string
 		code := codeLetters(f.UserCode)
 		return code[len(code)-4:], nil // the whole code was given
 	case f.Match.Kind == "number":
-		return ask(ctx, env, fmt.Sprintf("Which number does your device show: %s? ", printable(strings.Join(f.Match.Numbers, ", "))))
+		for {
+			number, err := ask(ctx, env, fmt.Sprintf("Which number does your device show: %s? ", printable(strings.Join(f.Match.Numbers, ", "))))
+			if err != nil || slices.Contains(f.Match.Numbers, number) {
+				return number, err
+			}
+			fmt.Fprintln(env.Stderr, "It is one of these. Look at your device again.")
+		}
 	default:
 		return ask(ctx, env, "The last four letters of the code, as your device shows it: ")
 	}

@@ -140,20 +140,33 @@ func TestEveryPromptCanBeInterrupted(t *testing.T) {
 // asked is the code of a device that asks.
 func asked(t *testing.T, issuer string, more url.Values) string {
 	t.Helper()
+	code, _ := askedWithNumber(t, issuer, more)
+	return code
+}
+
+func askedWithNumber(t *testing.T, issuer string, more url.Values) (code, number string) {
+	t.Helper()
 	form := url.Values{"client_id": {"my-app"}, "scope": {"openid"}}
 	maps.Copy(form, more)
-	resp, err := http.PostForm(issuer+"/api/auth/device/code", form)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, issuer+"/api/auth/device/code", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("User-Agent", "countersign/test")
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	var answer struct {
-		UserCode string `json:"user_code"`
+		UserCode    string `json:"user_code"`
+		MatchNumber string `json:"match_number"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 		t.Fatal(err)
 	}
-	return answer.UserCode
+	return answer.UserCode, answer.MatchNumber
 }
 
 // pipe is a file that nobody writes to.

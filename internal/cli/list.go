@@ -48,7 +48,7 @@ func printList(env *Env, header []string, rows [][]string) error {
 }
 
 // writeRecords writes each row as lines, each with its name or, without names, below the
-// first. Words that do not fit go on below.
+// first.
 func writeRecords(out *strings.Builder, width int, names []string, rows [][]string) {
 	longest := 0
 	for _, name := range names {
@@ -66,22 +66,7 @@ func writeRecords(out *strings.Builder, width int, names []string, rows [][]stri
 			case i > 0:
 				label = blanks(4)
 			}
-			line := label
-			for n, word := range strings.Split(cell, " ") {
-				switch {
-				case n == 0:
-					line += word
-				case uniseg.StringWidth(line+" "+word) <= width:
-					line += " " + word
-				default:
-					fmt.Fprintln(out, line)
-					label = blanks(len(label))
-					line = label + word
-				}
-			}
-			fmt.Fprintln(out, line)
+			fmt.Fprintln(out, strings.Join(folded(width, label, cell), "\n"))
 		}
 	}
 }
-
-func blanks(n int) string { return strings.Repeat(" ", n) }

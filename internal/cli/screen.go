@@ -95,9 +95,9 @@ func (s *loginScreen) show() {
 		lines = append(lines, "  and the number to match:    "+s.bold(number))
 	}
 	address := printable(s.address())
-	lines = append(lines, labelled(width, "  Open    ", address)...)
+	lines = append(append(lines, ""), labelled(width, "  Open    ", address, "")...)
 	if aCode.MatchString(r.UserCode) {
-		lines = append(lines, labelled(width, "  or run  ", "countersign approve "+r.UserCode+serverHint(s.config.Endpoint.Issuer))...)
+		lines = append(lines, labelled(width, "  or run  ", "countersign approve "+r.UserCode, serverHint(s.config.Endpoint.Issuer))...)
 	}
 	if s.tty != nil && !loopback(address) {
 		lines = append(lines, qrCode(address, width, height-rows(lines, width)-len("\n\n"))...) // what stands below it
@@ -112,13 +112,17 @@ var plain = strings.NewReplacer(boldOn, "", boldOff, "")
 
 const boldOn, boldOff = "\x1b[1m", "\x1b[0m"
 
-// labelled is what people copy beside its label, or below it, from the first column on,
-// where there is no room.
-func labelled(width int, label, text string) []string {
-	if atMost(label+text) < width {
-		return []string{label + text}
+// labelled is what people copy beside its label or, where there is no room, below it, from
+// the first column on; what more a command has goes on a line of its own if it must.
+func labelled(width int, label, text, more string) []string {
+	switch {
+	case atMost(label+text+more) < width:
+		return []string{label + text + more}
+	case more == "" || atMost(text+more) < width:
+		return []string{strings.TrimRight(label, " "), text + more}
+	default:
+		return []string{strings.TrimRight(label, " "), text + " \\", " " + more}
 	}
-	return []string{strings.TrimRight(label, " "), text}
 }
 
 // rows is how many rows of a terminal lines take.

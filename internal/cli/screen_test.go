@@ -62,7 +62,7 @@ func TestAQRCodeIsShownWhereAllFitsOnTheScreen(t *testing.T) {
 	for _, c := range []struct {
 		columns, rows int
 		code          bool
-	}{{100, 40, true}, {80, 24, true}, {80, 20, false}, {60, 24, false}, {60, 26, true}, {50, 40, true}, {40, 24, false}, {30, 40, false}} {
+	}{{100, 40, true}, {80, 24, true}, {80, 20, false}, {60, 24, false}, {60, 26, false}, {60, 27, true}, {50, 40, true}, {40, 24, false}, {30, 40, false}} {
 		term := openTerminalOf(t, uint16(c.columns), uint16(c.rows), userOf(t, f.url), program(t), "login")
 		term.await(`\r\x1b\[K[^\r]*\d\d:\d\d`)
 		shown := strings.Split(strings.ReplaceAll(plain.Replace(term.screen()), "\r", ""), "\n")

@@ -4,7 +4,9 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 
+	"github.com/rivo/uniseg"
 	"golang.org/x/term"
 )
 
@@ -54,3 +56,22 @@ func fitting(width int, texts ...string) string {
 	}
 	return string(last)
 }
+
+// folded is a text behind a label. Words that do not fit go on below its beginning.
+func folded(width int, label, text string) (lines []string) {
+	line := label
+	for n, word := range strings.Split(text, " ") {
+		switch {
+		case n == 0:
+			line += word
+		case uniseg.StringWidth(line+" "+word) <= width:
+			line += " " + word
+		default:
+			lines = append(lines, line)
+			line = blanks(len(label)) + word
+		}
+	}
+	return append(lines, line)
+}
+
+func blanks(n int) string { return strings.Repeat(" ", n) }
