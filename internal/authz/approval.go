@@ -397,10 +397,11 @@ func (s *Service) DenyDevice(ctx context.Context, owner Owner, asker Asker, type
 	if err := mayDecide(r, owner); err != nil {
 		return err
 	}
-	return s.deny(ctx, owner, r, report)
+	return s.deny(ctx, owner, r, report, "")
 }
 
-func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, report bool) error {
+// deny denies a request; acr is DeniedForMatch where nobody chose to.
+func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, report bool, acr string) error {
 	now := s.now()
 	kind := EventDenied
 	if report {
@@ -410,6 +411,7 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, report
 	if err != nil {
 		return err
 	}
+	event.GrantID, event.ACR = r.ID, acr
 	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: owner.Signed(), At: now, Event: event}
 	if report {
 		d.Reported, d.Reporter = s.reportSubjects(r.ClientID, r.Seen, r.Says), s.reporter(owner)

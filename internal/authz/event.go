@@ -45,6 +45,10 @@ const (
 	SubjectReuse = "refresh-token-reused"
 )
 
+// DeniedForMatch is the ACR of a denial that nobody chose: what was entered is not what
+// the device shows. A kind of its own would be none to servers of before.
+const DeniedForMatch = "urn:countersign:denied:match"
+
 // Event is something that happened to an account, kept for its owner.
 type Event struct {
 	ID        string
@@ -55,8 +59,9 @@ type Event struct {
 	// backups, that was acted on.
 	BAPID    string
 	ClientID string
-	GrantID  string
-	// ACR is how an approval was proved.
+	// GrantID is also that of a denied request, which no grant has.
+	GrantID string
+	// ACR is how an approval was proved, or DeniedForMatch.
 	ACR string
 	// Network and UserAgent are those of the request that did it, if the owner's.
 	Network   string

@@ -177,7 +177,7 @@ func (s *Service) mismatched(ctx context.Context, owner Owner, r DeviceRequest, 
 			return errMistyped
 		}
 	}
-	if err := s.deny(ctx, owner, r, false); err != nil {
+	if err := s.deny(ctx, owner, r, false, DeniedForMatch); err != nil {
 		return err
 	}
 	s.log.WarnContext(ctx, "device request denied: what was entered is not what its device shows", "device_request", r.ID, "client_id", r.ClientID,

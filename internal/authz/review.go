@@ -112,7 +112,7 @@ func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d 
 		return review.RequestID, err
 	}
 	if !d.Approve || d.Report {
-		return review.RequestID, s.deny(ctx, owner, r, d.Report)
+		return review.RequestID, s.deny(ctx, owner, r, d.Report, "")
 	}
 	f, err := s.facts(ctx, owner, asker, review.UserCode, r, "")
 	if err != nil {
@@ -157,8 +157,11 @@ type Outcome struct {
 	// Grant is what was allowed, when Approved; Alive is whether it still is.
 	Grant Grant
 	Alive bool
-	// Others is how many other grants of this client live, where this one does not.
-	Others int
+	// Where nothing is allowed: Others is how many other grants of this client live,
+	// Mismatched whether it was denied for what the device does not show, and Reported
+	// whether the owner reported it.
+	Others               int
+	Mismatched, Reported bool
 }
 
 // Outcome returns what the owner decided about a request, for as long as the
@@ -170,8 +173,7 @@ func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (O
 	if err == nil && g.AccountID == owner.AccountID {
 		now := s.now()
 		if !g.AliveAt(now) {
-			others, err := s.living(ctx, owner, g.ClientID)
-			return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Others: others}, err
+			return s.ended(ctx, owner, Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g})
 		}
 		g, err = s.asItIs(ctx, g, now)
 		return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Alive: true}, err
@@ -186,19 +188,35 @@ func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (O
 	if r.AccountID != owner.AccountID || r.State != Denied {
 		return Outcome{}, refuse(NotFound, noSuchRequest)
 	}
-	others, err := s.living(ctx, owner, r.ClientID)
-	return Outcome{ID: requestID, ClientID: r.ClientID, Others: others}, err
+	return s.ended(ctx, owner, Outcome{ID: requestID, ClientID: r.ClientID})
 }
 
-// living counts what a client is allowed by an owner.
-func (s *Service) living(ctx context.Context, owner Owner, clientID string) (n int, err error) {
-	list, err := s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: s.now(), Limit: LivingGrants})
-	for _, g := range list {
-		if g.ClientID == clientID {
-			n++
+// eventsSought are the newest of an account among which the end of a request is sought.
+const eventsSought = 100
+
+// ended says more of an outcome that allows nothing. Why it ended is told for as long as
+// its event is among the newest.
+func (s *Service) ended(ctx context.Context, owner Owner, o Outcome) (Outcome, error) {
+	living, err := s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: s.now(), Limit: LivingGrants})
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, g := range living {
+		if g.ClientID == o.ClientID {
+			o.Others++
 		}
 	}
-	return n, err
+	events, err := s.store.Events(ctx, owner.AccountID, Position{}, eventsSought)
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, e := range events {
+		if e.GrantID == o.ID {
+			o.Mismatched = o.Mismatched || e.ACR == DeniedForMatch
+			o.Reported = o.Reported || e.Kind == EventReported || e.Subject == SubjectNotMe
+		}
+	}
+	return o, nil
 }
 
 const noSuchRequest = "there is no such request of yours"

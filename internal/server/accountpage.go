@@ -283,6 +283,8 @@ func (s *Server) clientOf(r *http.Request, e authz.Event) (string, error) {
 // or was not the owner's doing, is said in words of its own.
 func eventMessage(e authz.Event) string {
 	switch {
+	case e.ACR == authz.DeniedForMatch:
+		return "event.mismatched"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectAll:
 		return "event.revoked-all"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectClient:

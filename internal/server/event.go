@@ -39,6 +39,9 @@ func (s *Server) events(r *http.Request, who authz.Owner) (any, error) {
 }
 
 func newEventView(e authz.Event, clientName string) eventView {
+	if e.Kind == authz.EventDenied || e.Kind == authz.EventReported {
+		e.GrantID, e.ACR = "", "" // of a request that is no grant, and has no receipt
+	}
 	return eventView{
 		ID: e.ID, At: e.At.Unix(), Kind: string(e.Kind), BAPID: e.BAPID, ClientID: e.ClientID, ClientName: clientName, GrantID: e.GrantID, ACR: e.ACR,
 		Network: e.Network, UserAgent: e.UserAgent, Subject: e.Subject,

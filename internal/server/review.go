@@ -33,11 +33,7 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.authz.Returning(who, s.asker(r, who), visit), code)
 	switch {
 	case errors.Is(err, authz.AlreadyDecided): // by this very person: somebody else's is foreign
-		reason := ""
-		if r.URL.Query().Has(mismatch) { // the script, which was told so, asks for the page
-			reason = "?" + mismatch
-		}
-		return seeOther(w, r, "/device/done/"+facts.Request.ID+reason)
+		return seeOther(w, r, "/device/done/"+facts.Request.ID)
 	case err != nil:
 		return s.notOpened(w, r, code, err)
 	}
@@ -299,7 +295,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case decided:
-		return seeOther(w, r, "/device/done/"+requestID+why(decision, err))
+		return seeOther(w, r, "/device/done/"+requestID)
 	case visit != "" && errors.Is(err, authz.InvalidScope):
 		return seeOther(w, r, visitAddress(visit)+"?"+nothingChosen)
 	case visit != "" && errors.Is(err, authz.Mistyped):
@@ -311,27 +307,13 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// What a review's address says to a person who left nothing ticked, or entered what
-// no device shows, and what is said of one that was denied for what another shows, or
-// that was reported.
+// What a review's address says to a person who left nothing ticked, or entered what no
+// device shows, and the account's to one who reported something.
 const (
 	nothingChosen = "nothing-chosen"
 	mistyped      = "mistyped"
-	mismatch      = "mismatch"
 	reported      = "reported"
 )
-
-// why is what the address of an outcome says of its reason.
-func why(decision string, err error) string {
-	switch {
-	case errors.Is(err, authz.WrongMatch):
-		return "?" + mismatch
-	case err == nil && decision == "report":
-		return "?" + reported
-	default:
-		return ""
-	}
-}
 
 func seeOther(w http.ResponseWriter, r *http.Request, address string) error {
 	http.Redirect(w, r, address, http.StatusSeeOther)
@@ -353,7 +335,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := doneView{ID: outcome.ID, ClientName: name, Title: "done.denied", Approved: outcome.Approved}
-	page.Mismatch, page.Reported = r.URL.Query().Has(mismatch), r.URL.Query().Has(reported)
+	page.Mismatched, page.Reported = outcome.Mismatched, outcome.Reported
 	if outcome.Others > 0 {
 		if page.Others, err = s.words(r).N("done.others", outcome.Others); err != nil {
 			return err
@@ -389,7 +371,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 type doneView struct {
 	ID         string
 	Title      string // a message
-	Mismatch   bool   // it was denied for what another device shows
+	Mismatched bool   // it was denied for what the device does not show
 	Reported   bool
 	ClientName string
 	Identity   string

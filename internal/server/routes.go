@@ -88,7 +88,7 @@ func (s *Server) routes() []route {
 		{"POST", "/device/decide", s.decide, page},
 		{"GET", "/device/done/{id}", s.donePage, page},
 		{"POST", "/device/done/{id}/undo", s.formThat(s.authz.RevokeGrant, donePath), page},
-		{"POST", "/device/done/{id}/report", s.formThat(s.authz.ReportGrant, donePath+"?"+reported), page},
+		{"POST", "/device/done/{id}/report", s.formThat(s.authz.ReportGrant, donePath), page},
 		{"GET", "/account", s.accountPage, page},
 		{"POST", "/account/grants/revoke", s.formThat(s.revokeAll, accountPath), page},
 		{"POST", "/account/grants/{id}/revoke", s.formThat(s.authz.RevokeGrant, accountPath), page},

@@ -251,10 +251,8 @@ class Review {
     const decided = known && error instanceof known.ApiError && error.status !== 0 && error.status !== 429;
     const changed = error instanceof ChangedError || (known && error instanceof known.StatementError);
     if (decided || changed) {
-      // Decided elsewhere, expired, signed out: the server's page says which, and of a wrong
-      // number what it is told.
-      const wrong = known && error instanceof known.ApiError && error.code === "WRONG_MATCH";
-      await go({ method: "GET", address: wrong ? `${location.pathname}?mismatch` : location.href }, "stay").catch(() => undefined);
+      // Decided elsewhere, expired, a wrong number, signed out: the server's page says which.
+      await go({ method: "GET", address: location.href }, "stay").catch(() => undefined);
     }
     const form = document.querySelector("#decision");
     if (form) fail(form, changed ? say("changed") : await this.app.reason(error));
