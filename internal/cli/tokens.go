@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -297,6 +298,10 @@ func serverFailure(doing, server string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return &Failure{Code: ExitCancelled, What: doing, Err: errors.New("cancelled")}
 	default:
+		var inner *url.Error // says the address once more, and how it was asked
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
 		return &Failure{Code: ExitNetwork, What: doing + " at " + server, Err: err, Next: "Check the address, and that the server runs"}
 	}
 }
