@@ -26,8 +26,8 @@ func checkPrivate(path string, groupMay bool) (group bool, err error) {
 		return false, nil
 	}
 	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() { // whoever reads it will say so
-		return false, nil
+	if err != nil || !info.Mode().IsRegular() {
+		return false, nil //nolint:nilerr // whoever reads it will say so
 	}
 	group = info.Mode()&groupBits != 0
 	if info.Mode()&othersBits != 0 || (group && !groupMay && owned(info)) {

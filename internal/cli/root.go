@@ -81,7 +81,7 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	c.FParseErrWhitelist.UnknownFlags = false
 	words := c.Flags().Args()
 	if err != nil || len(words) == 0 || strings.HasPrefix(words[0], cobra.ShellCompRequestCmd) { // which completion scripts call
-		return nil
+		return nil //nolint:nilerr // what is wrong with flags cobra says
 	}
 	var known []string
 	for _, sub := range c.Commands() {

@@ -194,7 +194,7 @@ func sequenceLength(t text) (longest int) {
 		for _, step := range []int{1, -1} {
 			start := strings.IndexRune(pattern, t[0])
 			if step < 0 {
-				start = strings.LastIndexByte(pattern, byte(min(t[0], unicode.MaxASCII)))
+				start = strings.LastIndex(pattern, string(t[0]))
 			}
 			n := 0
 			for at := start; start >= 0 && n < len(t) && at >= 0 && at < len(pattern) && rune(pattern[at]) == t[n]; at += step {
