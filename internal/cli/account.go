@@ -205,8 +205,9 @@ func logout(ctx context.Context, env *Env, server string, p passwordSource) erro
 	if err != nil && !errors.Is(err, errNoToken) {
 		return err // nothing is forgotten that could not be read
 	}
+	gone := err != nil
 	var revoked error
-	if err == nil {
+	if !gone {
 		revoked = revokeAt(ctx, c.account, t)
 	}
 	if ctx.Err() != nil {
@@ -218,6 +219,10 @@ func logout(ctx context.Context, env *Env, server string, p passwordSource) erro
 	if revoked != nil {
 		return fail(ExitNetwork, "signed out here, but the token could not be revoked at "+c.account.Server, revoked,
 			`It ends by itself; "countersign grants revoke" ends it at once`)
+	}
+	if gone {
+		return fail(ExitFailed, "signed out here, but the token was not where it was kept, so it was not revoked at "+c.account.Server, nil,
+			`"countersign grants list" shows what is still allowed`)
 	}
 	fmt.Fprintf(env.Stderr, "Signed out of %s.\n", c.account.Server)
 	return nil

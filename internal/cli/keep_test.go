@@ -146,8 +146,20 @@ func TestWithoutATerminalItIsSaidHowTokensCanBeKept(t *testing.T) {
 	if code, _, said := m.run("login", "--server", f.url, "--token-store", "plane"); code != ExitUsage || !strings.Contains(said, "keyring, encrypted or plain") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
-	m.signIn(newOwner(t, f.url), "--token-store", "plain")
+	p := newOwner(t, f.url)
+	m.signIn(p, "--token-store", "plain")
 	m.wantFiles(plainFile)
+
+	// Who takes the file away is signed out, and told that the token lives.
+	if err := os.Remove(filepath.Join(m.env["COUNTERSIGN_CONFIG_DIR"], plainFile)); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, said := m.run("logout"); code != ExitFailed || p.alive() != 1 || !strings.Contains(said, "it was not revoked") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	if _, list, _ := m.run("accounts", "list"); list != "" {
+		t.Error(list)
+	}
 }
 
 // Nobody is asked to allow what cannot be kept.
