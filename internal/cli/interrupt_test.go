@@ -282,3 +282,33 @@ func TestAPasswordPromptCanBeStoppedAndBroughtBack(t *testing.T) {
 	term.types("exit\n")
 	term.end()
 }
+
+func TestALoginCanBeStoppedSentToTheBackgroundAndBroughtBack(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	_, env := terminalServer(t)
+	term := shell(t, env)
+	lastLine := func() int { return strings.Count(term.screen(), " left") }
+	term.types("countersign login\n")
+	term.await(` left`)
+	term.types("\x1a")
+	term.await(`Stopped.*login`)
+	term.types("stty -a\n")
+	term.await(`isig icanon[^;]* echo `)
+	term.types("bg; echo in the $((1+1))nd place\n")
+	term.await(`in the 2nd place`)
+	before := lastLine()
+	term.types("fg\n")
+	term.await(fmt.Sprintf(`(?s)( left.*){%d}`, before+1))
+	term.types("\x1a")
+	term.await(`(?s)Stopped.*login.*Stopped.*login`)
+	before = lastLine()
+	term.types("fg\n")
+	term.await(fmt.Sprintf(`(?s)( left.*){%d}`, before+1))
+	term.types("q")
+	term.await(`cancelled`)
+	term.types("echo ended with $?; stty -a\n")
+	term.await(`(?s)ended with 130.*isig icanon[^;]* echo `)
+	term.types("exit\n")
+	term.end()
+}
