@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -245,10 +244,7 @@ func plainCode(typed string) string {
 
 // show prints what the page shows, in the page's order.
 func (f facts) show(env *Env, c *owner) {
-	width := math.MaxInt
-	if env.StderrTerminal {
-		width, _ = size(env.Stderr)
-	}
+	width, _ := size(env.Stderr, env.StderrTerminal)
 	say := func(label, format string, a ...any) {
 		fmt.Fprintln(env.Stderr, strings.Join(folded(width, label, fmt.Sprintf(format, a...)), "\n"))
 	}

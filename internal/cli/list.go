@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/rivo/uniseg"
@@ -16,10 +15,7 @@ func printList(env *Env, header []string, rows [][]string) error {
 		return nil
 	}
 	const gap = 2
-	available := math.MaxInt
-	if env.StdoutTerminal {
-		available, _ = size(env.Stdout)
-	}
+	available, _ := size(env.Stdout, env.StdoutTerminal)
 	all := rows
 	if header != nil {
 		all = append([][]string{header}, rows...)

@@ -115,7 +115,7 @@ func (s *migrateScreen) report(p transfer.Progress) {
 	case s.asJSON:
 	case s.live && (begins || now.Sub(s.drawn) > 100*time.Millisecond):
 		s.drawn = now
-		width, _ := size(s.env.Stderr)
+		width, _ := size(s.env.Stderr, true)
 		fmt.Fprint(s.env.Stderr, "\r\x1b[K", fitting(width, "  "+inWords(p)))
 	case !s.live && begins:
 		fmt.Fprintln(s.env.Stderr, inWords(transfer.Progress{Stage: p.Stage, Table: p.Table, Total: p.Total}))

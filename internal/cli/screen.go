@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"strings"
 	"sync"
@@ -83,10 +82,7 @@ func (s *loginScreen) show() {
 		return
 	}
 	env := s.env
-	width, height := math.MaxInt, math.MaxInt
-	if env.StderrTerminal {
-		width, height = size(env.Stderr)
-	}
+	width, height := size(env.Stderr, env.StderrTerminal)
 	userCode, number := printable(r.UserCode), printable(r.MatchNumber)
 	lines := []string{"", "  First, compare this code:   " + s.bold(userCode)}
 	if beside := lines[1] + "     number to match: " + s.bold(number); number != "" && atMost(plain.Replace(beside)) < width {
@@ -323,7 +319,7 @@ func (s *loginScreen) drawTimeLeft(frame int) {
 	turning := []string{"◐", "◓", "◑", "◒"}[frame%4]
 	clock := fmt.Sprintf("%02d:%02d left", int(left.Minutes()), int(left.Seconds())%60)
 	long, short := fmt.Sprintf("  %s %s %s", turning, what, clock), fmt.Sprintf("  %s %s %s", turning, inShort, clock)
-	width, _ := size(s.env.Stderr)
+	width, _ := size(s.env.Stderr, true)
 	fmt.Fprint(s.env.Stderr, "\r\x1b[K", fitting(width, long+help, long+briefly, short+briefly, short+quit, short, clock, clock[:len("00:00")]))
 }
 

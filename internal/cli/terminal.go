@@ -2,6 +2,7 @@ package cli
 
 import (
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -11,8 +12,11 @@ import (
 )
 
 // size is the size of the terminal that a stream is, in columns and rows, now; the usual
-// one where it does not say.
-func size(stream io.Writer) (width, height int) {
+// one where it does not say. What is no terminal has room for everything.
+func size(stream io.Writer, terminal bool) (width, height int) {
+	if !terminal {
+		return math.MaxInt, math.MaxInt
+	}
 	const usualWidth, usualHeight = 80, 24
 	if f, ok := stream.(*os.File); ok {
 		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
