@@ -7,6 +7,7 @@
 //	request, err := config.Request(ctx)
 //	fmt.Println("Open", request.VerificationURI, "and enter", request.UserCode)
 //	token, err := config.Wait(ctx, request)
+//	who, err := config.UserInfo(ctx, token)
 //
 // A server is believed as little as it can be, and understood as well as it can be:
 // each request ends by itself whatever the server does, codes and secrets follow no
