@@ -157,7 +157,7 @@ func newReceiptShow(env *Env) *cobra.Command {
 				return err
 			}
 			if err := writePrivate(out, raw); err != nil {
-				return fail(ExitFailed, "writing "+out, err, "")
+				return fail(ExitFailed, "writing "+out, err, "Choose another file with --out")
 			}
 			return nil
 		},
@@ -175,10 +175,10 @@ func (c *owner) receipt(ctx context.Context, grant string) ([]byte, error) {
 	}
 	v, err := receipt.Verify(raw)
 	if err != nil {
-		return nil, fail(ExitVerification, "the server's receipt is not good", err, "")
+		return nil, fail(ExitVerification, "the server's receipt is not good", err, "Tell the operator of the server")
 	}
 	if v.Statement.Nonce != grant || v.Statement.Issuer != c.server {
-		return nil, fail(ExitVerification, "the server's receipt is another grant's", nil, "")
+		return nil, fail(ExitVerification, "the server's receipt is another grant's", nil, "Tell the operator of the server")
 	}
 	return raw, nil
 }

@@ -342,7 +342,7 @@ func newIdentityExport(env *Env) *cobra.Command {
 				return err
 			}
 			if err := writePrivate(out, text); err != nil {
-				return fail(ExitFailed, "writing "+out, err, "")
+				return fail(ExitFailed, "writing "+out, err, "Choose another file with --out")
 			}
 			fmt.Fprintf(env.Stderr, "Wrote %s. It opens with the identity's password.\n", out)
 			return nil

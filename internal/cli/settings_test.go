@@ -11,6 +11,7 @@ import (
 
 // A supervisor starts a server again that failed, and not one whose settings are wrong.
 func TestAWrongSettingIsWrongUsageAndWhatFailsIsNot(t *testing.T) {
+	inFull(t)
 	dir := t.TempDir()
 	t.Chdir(dir)
 	file := withMode(t, filepath.Join(dir, "file"), "x", 0o600)
