@@ -35,19 +35,19 @@ var faults = []http.HandlerFunc{
 // leftAlone is how long the last of the faults wants to be.
 const leftAlone = 3 * time.Second
 
-// readmeClients are the clients that people copy.
+// readmeClients runs a test for each of the clients that people copy, all at the same
+// time whatever -parallel says: they mostly wait.
 func readmeClients(t *testing.T, test func(t *testing.T, c client)) {
 	t.Helper()
+	var all sync.WaitGroup
+	defer all.Wait()
 	for _, c := range clients {
 		run := c.run
 		c.run = func(ctx context.Context, t *testing.T, issuer string, tell func(event)) error {
 			return run(ctx, t, issuer+"/", tell) // as people paste an address
 		}
 		if strings.HasPrefix(c.name, "README ") {
-			t.Run(c.name, func(t *testing.T) {
-				t.Parallel()
-				test(t, c)
-			})
+			all.Go(func() { t.Run(c.name, func(t *testing.T) { test(t, c) }) })
 		}
 	}
 }
@@ -121,14 +121,12 @@ func TestReadmeClientsSayThatThereIsNoServer(t *testing.T) {
 	defer ill.Close()
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	t.Run("each", func(t *testing.T) {
-		readmeClients(t, func(t *testing.T, c client) {
-			for address, says := range map[string]string{gone.URL: "onnect", ill.URL: "502"} {
-				err := c.run(t.Context(), t, address, func(e event) { t.Errorf("told %+v", e) })
-				if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "exit status 1") {
-					t.Errorf("ended with %v, want %q", err, says)
-				}
+	readmeClients(t, func(t *testing.T, c client) {
+		for address, says := range map[string]string{gone.URL: "onnect", ill.URL: "502"} {
+			err := c.run(t.Context(), t, address, func(e event) { t.Errorf("told %+v", e) })
+			if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "exit status 1") {
+				t.Errorf("ended with %v, want %q", err, says)
 			}
-		})
+		}
 	})
 }
