@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -182,12 +183,18 @@ func TestD26_RealClientsSlowDownWhenTheyAreTold(t *testing.T) {
 // eachClient runs a test for each client, at the same time.
 func eachClient(t *testing.T, test func(t *testing.T, c client)) {
 	t.Helper()
+	atOnce(t, clients, test)
+}
+
+// atOnce runs a test for each of some clients at the same time, whatever -parallel says:
+// they mostly wait.
+func atOnce(t *testing.T, clients []client, test func(t *testing.T, c client)) {
+	t.Helper()
+	var all sync.WaitGroup
 	for _, c := range clients {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			test(t, c)
-		})
+		all.Go(func() { t.Run(c.name, func(t *testing.T) { test(t, c) }) })
 	}
+	all.Wait()
 }
 
 // errEnded is how a client's process ended, with what it said.

@@ -35,21 +35,20 @@ var faults = []http.HandlerFunc{
 // leftAlone is how long the last of the faults wants to be.
 const leftAlone = 3 * time.Second
 
-// readmeClients runs a test for each of the clients that people copy, all at the same
-// time whatever -parallel says: they mostly wait.
+// readmeClients runs a test for each of the clients that people copy.
 func readmeClients(t *testing.T, test func(t *testing.T, c client)) {
 	t.Helper()
-	var all sync.WaitGroup
-	defer all.Wait()
+	var those []client
 	for _, c := range clients {
 		run := c.run
 		c.run = func(ctx context.Context, t *testing.T, issuer string, tell func(event)) error {
 			return run(ctx, t, issuer+"/", tell) // as people paste an address
 		}
 		if strings.HasPrefix(c.name, "README ") {
-			all.Go(func() { t.Run(c.name, func(t *testing.T) { test(t, c) }) })
+			those = append(those, c)
 		}
 	}
+	atOnce(t, those, test)
 }
 
 // TestReadmeClientsOutliveWhatDevicesDo fails polls in each way, one between two that
