@@ -74,5 +74,4 @@ func (p *Tab) Font(family string) {
 	p.t.Helper()
 	p.Eval(`document.adoptedStyleSheets = [new CSSStyleSheet()]`)
 	p.Eval(`document.adoptedStyleSheets[0].replaceSync(` + quote(`body { font-family: "`+family+`", sans-serif !important; }`) + `)`)
-	p.WaitUntil(`document.fonts.status === "loaded"`)
 }
