@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/mdp/qrterminal/v3"
 	"github.com/spf13/cobra"
 
 	"countersign.dev/bap"
@@ -209,7 +209,12 @@ func newIdentityShow(env *Env) *cobra.Command {
 				}
 			}
 			if qr {
-				qrterminal.GenerateHalfBlock(e.BAPID, qrterminal.M, env.Stdout)
+				width, _ := size(env.Stdout, env.StdoutTerminal)
+				code := qrCode(e.BAPID, width, math.MaxInt)
+				if code == nil {
+					return fail(ExitFailed, "the QR code is wider than the terminal", nil, "Make it wider")
+				}
+				fmt.Fprintln(env.Stdout, strings.Join(code, "\n"))
 			}
 			return nil
 		},

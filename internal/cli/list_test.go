@@ -15,7 +15,7 @@ import (
 
 // on runs a command whose standard output is a terminal so many columns wide, and returns
 // the lines of it.
-func (m *machine) on(columns uint16, args ...string) []string {
+func (m *machine) on(want ExitCode, columns uint16, args ...string) []string {
 	m.t.Helper()
 	screen, tty, err := pty.Open()
 	if err != nil {
@@ -28,7 +28,7 @@ func (m *machine) on(columns uint16, args ...string) []string {
 	var said bytes.Buffer
 	if code := ExitCode(Main(args, &Env{
 		Stdout: tty, StdoutTerminal: true, Stderr: &said, Now: time.Now, Rand: SystemEnv().Rand, Getenv: func(name string) string { return m.env[name] },
-	})); code != ExitDone {
+	})); code != want {
 		m.t.Fatalf("exit code %d: %s", code, &said)
 	}
 	tty.Close()
@@ -44,12 +44,21 @@ func TestListsAreReadOnATerminalOfAnyWidth(t *testing.T) {
 	m.signIn(newOwner(t, runServer(t, demoSettings(m.env["COUNTERSIGN_DATA"]))))
 	m.want(ExitDone, "", "Registered", "clients", "add", "my-tv", "--name", "私のテレビ", "--scope", "openid profile offline_access")
 	m.want(ExitDone, "", "Made", "identity", "create", "a name of some length")
+	if shown := m.on(ExitDone, 40, "identity", "show", "--qr"); !strings.Contains(shown[len(shown)-1], "▀") {
+		t.Errorf("no QR code:\n%s", strings.Join(shown, "\n"))
+	}
+	if shown := m.on(ExitFailed, 25, "identity", "show", "--qr"); strings.Contains(strings.Join(shown, "\n"), "▀") {
+		t.Errorf("a QR code that wraps:\n%s", strings.Join(shown, "\n"))
+	}
+	if code, _, said := m.run("identity", "show", "--qr"); code != ExitDone {
+		t.Errorf("exit code %d: %s", code, said)
+	}
 	for _, list := range []string{"grants", "accounts", "clients", "identity"} {
 		stdout, _ := m.want(ExitDone, "", "", list, "list")
 		columns := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
 		cells := strings.FieldsFunc(strings.ReplaceAll(columns[len(columns)-1], "  ", "\n"), func(r rune) bool { return r == '\n' })
 		for _, width := range []uint16{200, 80, 60, 50, 40} {
-			shown := m.on(width, list, "list")
+			shown := m.on(ExitDone, width, list, "list")
 			for _, line := range shown {
 				if uniseg.StringWidth(line) > int(width) {
 					t.Errorf("%s list, of %d columns: %q", list, width, line)
