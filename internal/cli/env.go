@@ -44,6 +44,9 @@ type Env struct {
 	// RestoreTerminal puts the terminal back as it was at the beginning; nil for none.
 	RestoreTerminal func()
 
+	// keeping is held while a token is kept that there is only once: a signal waits for it.
+	keeping sync.Mutex
+
 	reading sync.Once
 	typed   *input
 }

@@ -126,6 +126,20 @@ func (h *home) discard(name string) error {
 	return nil
 }
 
+// discardUnneeded removes the encrypted tokens where no account has one there any more:
+// what is left lies under a password that nobody gave.
+func (h *home) discardUnneeded(ctx context.Context) error {
+	return h.alone(ctx, func() error {
+		if err := h.read(); err != nil { // somebody else may have signed in meanwhile
+			return err
+		}
+		if slices.ContainsFunc(h.Accounts, func(a account) bool { return a.Tokens == inFile || a.Tokens == "" }) {
+			return nil
+		}
+		return h.discard(tokenFile)
+	})
+}
+
 // has reports whether a file of the configuration directory is there.
 func (h *home) has(name string) bool {
 	_, err := os.Stat(h.path(name))

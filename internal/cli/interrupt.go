@@ -50,6 +50,9 @@ func untilInterrupted(env *Env, inOrder, asJSON bool) (ctx context.Context, end 
 		}
 		select {
 		case <-time.After(patience):
+			if !env.kept(ended) {
+				return
+			}
 			env.restoreTerminal()
 			env.Exit(int(report(env, bySignal(ctx, errCancelled), asJSON)))
 		case <-ended:
@@ -58,6 +61,24 @@ func untilInterrupted(env *Env, inOrder, asJSON bool) (ctx context.Context, end 
 	return ctx, func() {
 		cancel(nil)
 		close(ended)
+	}
+}
+
+// kept waits for a token that is being kept, or for another signal: who insists is let
+// go. It reports false where the command ended by itself.
+func (env *Env) kept(ended <-chan struct{}) bool {
+	kept := make(chan struct{})
+	go func() {
+		env.keeping.Lock() // for good: nothing more is to be kept
+		close(kept)
+	}()
+	select {
+	case <-kept:
+		return true
+	case <-env.Signals:
+		return true
+	case <-ended:
+		return false
 	}
 }
 

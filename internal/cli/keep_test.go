@@ -3,13 +3,18 @@
 package cli
 
 import (
+	"bufio"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/rogpeppe/go-internal/lockedfile"
 	"github.com/zalando/go-keyring"
 )
 
@@ -197,4 +202,112 @@ func TestAPasswordIsAskedForAgainInPlace(t *testing.T) {
 	do(ExitDone, "Try again.", []string{"a", "long enough"}, "identity", "import", out)
 	m.env["COUNTERSIGN_PASSWORD"] = "a"
 	do(ExitLocked, "wrong password", nil, "identity", "show") // nobody typed it
+}
+
+// config changes what config.toml says.
+func (m *machine) config(change func(text string) string) {
+	m.t.Helper()
+	path := filepath.Join(m.env["COUNTERSIGN_CONFIG_DIR"], "config.toml")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(change(string(text))), 0o600)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// An entry of older software does not say where its token lies: it may be where the next
+// one is put, under the same name.
+func TestSigningInAgainAfterOlderSoftwareKeepsTheToken(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	m, p := newMachine(t), newOwner(t, f.url)
+	m.signIn(p)
+	m.config(func(text string) string { return strings.Replace(text, "tokens = 'file'\n", "", 1) })
+	m.signIn(p)
+	if code, token, said := m.run("token"); code != ExitDone || !strings.HasPrefix(token, "eyJ") || p.alive() != 1 {
+		t.Errorf("exit code %d, %d are alive: %s", code, p.alive(), said)
+	}
+}
+
+func TestAFileThatSomebodyNeedsMeanwhileStays(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	m, first, second := newMachine(t), newOwner(t, f.url), newOwner(t, f.url)
+	m.signIn(first)
+	revoking, revoked := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	f.does(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == revokePath {
+			once.Do(func() {
+				close(revoking)
+				<-revoked
+			})
+		}
+		return false
+	})
+	w := m.login("--server", f.url, "--token-store", "plain")
+	first.approve(w.code, w.number)
+	<-revoking
+	m.signIn(second, "--token-store", "encrypted")
+	close(revoked)
+	if code, last := w.end(); code != ExitDone {
+		t.Fatalf("exit code %d: %v", code, last)
+	}
+	m.wantFiles(tokenFile, plainFile)
+	if code, _, said := m.run("token"); code != ExitDone {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+}
+
+// A signal does not lose what was allowed, however long keeping it takes; who insists is
+// let go.
+func TestASignalWaitsForATokenToBeKept(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	for name, times := range map[string]int{"a signal": 1, "two": 2} {
+		m, p := newMachine(t), newOwner(t, f.url)
+		signals, exited := make(chan os.Signal, 2), make(chan int, 1)
+		out, in := io.Pipe()
+		go Main([]string{"login", "--json", "--server", f.url}, &Env{
+			Stdin: strings.NewReader(""), Stdout: in, Stderr: io.Discard, Now: time.Now, Rand: SystemEnv().Rand, Getenv: func(name string) string { return m.env[name] },
+			Signals: signals, Exit: func(code int) { exited <- code },
+		})
+		w := &waiting{t: t, lines: bufio.NewReader(out)}
+		event := w.next()
+		go func() { _, _ = io.Copy(io.Discard, w.lines) }()
+		unlock, err := lockedfile.MutexAt(filepath.Join(m.env["COUNTERSIGN_CONFIG_DIR"], "tokens.lock")).Lock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.approve(event["user_code"].(string), event["match_number"].(string))
+		<-time.After(3 * time.Second) // nothing tells when it has the token, and waits for the lock
+		for range times {
+			signals <- os.Interrupt
+		}
+		select {
+		case code := <-exited:
+			exited <- code
+			if times == 1 || code != int(ExitCancelled) {
+				t.Errorf("%s: it ended with %d before the token was kept", name, code)
+			}
+		case <-time.After(4 * patience):
+			if times > 1 {
+				t.Errorf("%s: it did not end", name)
+			}
+		}
+		unlock()
+		<-exited
+		code, said := ExitFailed, ""
+		for deadline := time.Now().Add(10 * time.Second); code != ExitDone && time.Now().Before(deadline); {
+			code, _, said = m.run("token")
+		}
+		if code != ExitDone {
+			t.Errorf("%s: exit code %d: %s", name, code, said)
+		}
+	}
 }

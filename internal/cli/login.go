@@ -188,6 +188,8 @@ func (c *signIn) begin(ctx context.Context, config *deviceflow.Config, token *oa
 
 // put keeps a token, and its account as the current one.
 func (c *signIn) put(ctx context.Context, t storedToken) error {
+	c.env.keeping.Lock()
+	defer c.env.keeping.Unlock()
 	return c.home.update(ctx, func() error {
 		if err := c.tokens.put(ctx, c.account.key(), t); err != nil {
 			return fail(ExitFailed, "keeping the token", err, "")
@@ -224,25 +226,38 @@ type earlier struct {
 }
 
 // earlier are those of the same person, or of nobody that is known, at the same server:
-// one or none.
+// one or none. What may be overwritten is read now; what lies elsewhere when this one is
+// kept, for a keyring may take its time.
 func (c *signIn) earlier(ctx context.Context) (all []earlier) {
 	for _, a := range c.home.Accounts {
 		if a.key() != c.account.key() {
 			continue
 		}
-		e := earlier{account: a, tokens: c.tokens}
-		if a.Tokens != c.account.Tokens {
-			e.tokens, e.err = tokensOf(ctx, c.env, c.home, passwordSource{}, a)
-			if f, is := e.tokens.(*fileTokens); is {
-				f.silent = true // nobody wants to type a password for this
-			}
-		}
-		if e.err == nil {
-			e.token, e.err = e.tokens.get(ctx, a.key())
+		e := earlier{account: a}
+		if a.Tokens == c.account.Tokens || a.Tokens == "" {
+			e = c.found(ctx, a)
 		}
 		all = append(all, e)
 	}
 	return all
+}
+
+// found is an earlier sign-in with its token.
+func (c *signIn) found(ctx context.Context, a account) earlier {
+	e := earlier{account: a, tokens: c.tokens}
+	if a.Tokens != c.account.Tokens {
+		e.tokens, e.err = tokensOf(ctx, c.env, c.home, passwordSource{}, a)
+	}
+	if f, is := e.tokens.(*fileTokens); is && e.tokens != c.tokens {
+		f.silent = true // nobody wants to type a password for this
+		if ours, too := c.tokens.(*fileTokens); too && f.name() == ours.name() {
+			e.tokens = ours // which an older entry does not say
+		}
+	}
+	if e.err == nil {
+		e.token, e.err = e.tokens.get(ctx, a.key())
+	}
+	return e
 }
 
 // end revokes earlier sign-ins, and takes their tokens out of where new ones are not put.
@@ -250,6 +265,9 @@ func (c *signIn) end(ctx context.Context, all []earlier) {
 	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
 	defer cancel()
 	for _, e := range all {
+		if e.tokens == nil && e.err == nil {
+			e = c.found(ctx, e.account)
+		}
 		err := e.err
 		if err == nil {
 			err = revokeAt(ctx, e.account, e.token)
@@ -258,8 +276,8 @@ func (c *signIn) end(ctx context.Context, all []earlier) {
 			gone := c.home.alone(ctx, func() error { return e.tokens.remove(ctx, e.account.key()) })
 			err = errors.Join(err, gone)
 		}
-		if e.account.Tokens == inFile && !slices.ContainsFunc(c.home.Accounts, func(a account) bool { return a.Tokens == inFile || a.Tokens == "" }) {
-			err = errors.Join(err, c.home.discard(tokenFile)) // what is in it is nobody's any more
+		if e.account.Tokens == inFile {
+			err = errors.Join(err, c.home.discardUnneeded(ctx))
 		}
 		if err != nil {
 			fmt.Fprintf(c.env.Stderr, "The earlier sign-in could not be ended: %s. \"countersign grants list\" shows it.\n", printable(err.Error()))

@@ -222,6 +222,8 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 	}
 	// It is the only one that there is: the old one was used up.
 	ctx = context.WithoutCancel(ctx)
+	env.keeping.Lock()
+	defer env.keeping.Unlock()
 	return kept, h.alone(ctx, func() error { return tokens.put(ctx, a.key(), kept) })
 }
 
