@@ -73,6 +73,21 @@ func TestAnOutcomeSaysWhatBecameOfIt(t *testing.T) {
 	look(allowed).wantSays([]string{nothing}, []string{others, "is taken back."})
 }
 
+func TestK08_AWrongAnswerIsExplainedHoweverItWasGiven(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	passkey := cookieOf(h.passkeySignIn(h.registered("alice")).wantOK())
+	for _, by := range []string{cookie, passkey} { // by a form, as without scripts
+		d := h.ask("some-app", "openid")
+		_, transaction := h.review(by, d.userCode)
+		told := h.page("/device/decide", by, url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}, "match": {anotherCode}}).header.Get("Location")
+		h.send(http.MethodGet, told, "", "Cookie", by).wantSays([]string{"<h1>Denied", "What you entered is not what the device shows"}, nil)
+	}
+	d := h.ask("some-app", "openid") // on the command line
+	h.sendApproval("alice", approvePath, `{"userCode":"`+d.userCode+`","match":"`+anotherCode+`","statement":`+inJSON(h.statementOf("alice", d.userCode))+`}`)
+	h.send(http.MethodGet, "/account", "", "Cookie", cookie).wantSays([]string{"what was entered is not what its device showed"}, nil)
+}
+
 func TestK11_AReportIsAcknowledged(t *testing.T) {
 	h := newHouse(t)
 	cookie := h.signIn("alice")
