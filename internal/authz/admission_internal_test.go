@@ -110,32 +110,37 @@ func TestB10_StrangersAndOneClientLeaveRoomForOthers(t *testing.T) {
 	}
 }
 
-func TestASessionThatReadsAtOnceKeepsAnotherOfItsAccountWaitingForOneList(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &Service{turns: newTurns()}
-		read := func(session string) func() {
-			done, err := s.TurnToRead(t.Context(), Owner{AccountID: "alice", SessionID: session})
-			if err != nil {
-				t.Error(err)
+func TestWhoReadsAtOnceKeepsAnotherOfTheAccountWaitingForOneList(t *testing.T) {
+	alice := Owner{AccountID: "alice"} // signs each request
+	session, other, token := alice, alice, alice
+	session.SessionID, other.SessionID, token.GrantID = "stolen", "own", "stolen"
+	for _, c := range []struct{ stolen, own Owner }{{session, other}, {session, alice}, {token, alice}, {token, other}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Service{turns: newTurns()}
+			read := func(who Owner) func() {
+				done, err := s.TurnToRead(t.Context(), who)
+				if err != nil {
+					t.Error(err)
+				}
+				return done
 			}
-			return done
-		}
-		done := read("stolen")
-		var reading sync.WaitGroup
-		for range 64 {
-			reading.Go(func() { read("stolen")() })
-		}
-		reading.Go(func() { read("own")() })
-		synctest.Wait()
-		if n := s.turns.taken["lists of alice"].wanted; n != 2 {
-			t.Errorf("%d read or wait for the account", n)
-		}
-		done()
-		reading.Wait()
-		if len(s.turns.taken) != 0 {
-			t.Errorf("%d turns are left", len(s.turns.taken))
-		}
-	})
+			done := read(c.stolen)
+			var reading sync.WaitGroup
+			for range 64 {
+				reading.Go(func() { read(c.stolen)() })
+			}
+			reading.Go(func() { read(c.own)() })
+			synctest.Wait()
+			if n := s.turns.taken["lists of alice"].wanted; n != 2 {
+				t.Errorf("%+v: %d read or wait for the account", c, n)
+			}
+			done()
+			reading.Wait()
+			if len(s.turns.taken) != 0 {
+				t.Errorf("%d turns are left", len(s.turns.taken))
+			}
+		})
+	}
 }
 
 func TestTurnsLetOneAtATime(t *testing.T) {

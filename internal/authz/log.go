@@ -12,9 +12,14 @@ import (
 // What the log says, and at which level, is decision 0013. A line of something
 // that a request did takes the request's context, which holds the request's name.
 
-// by is who did something, for the log.
+// by is who did something, for the log; with the grant of the program that did it for them,
+// if it was one.
 func by(o Owner) slog.Attr {
-	return slog.Group("", "account", o.AccountID, "bap_id", o.BAPID, "network", o.Seen.Network)
+	who := []any{"account", o.AccountID, "bap_id", o.BAPID, "network", o.Seen.Network}
+	if o.GrantID != "" {
+		who = append(who, "with_grant", o.GrantID)
+	}
+	return slog.Group("", who...)
 }
 
 // sparing lets through a few lines a minute of those that strangers can cause as

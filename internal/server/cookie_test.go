@@ -180,3 +180,31 @@ func TestB03_CookiesThatANeighbourPlantsHideNoSession(t *testing.T) {
 		}
 	}
 }
+
+func TestABrowserThatSendsNoCookieBackIsToldSo(t *testing.T) {
+	h := newHouse(t)
+	for _, c := range []struct {
+		from, cookie string
+		told         bool
+	}{
+		{"same-origin", "", true},
+		{"same-origin", "countersign.language=de", true},
+		{"same-origin", "countersign.browser=ABCDEFGHIJKLMNOPQRSTUVWXYZ", false},
+		{"same-origin", "countersign.browser=of-another-port", false}, // which was kept
+		{"none", "", false},
+		{"cross-site", "", false},
+		{"", "", false},
+	} {
+		header := []string{"Accept-Language", "en"}
+		if c.from != "" {
+			header = append(header, "Sec-Fetch-Site", c.from)
+		}
+		if c.cookie != "" {
+			header = append(header, "Cookie", c.cookie)
+		}
+		r := h.send(http.MethodGet, "/device?code="+h.ask("pub-a", "openid").userCode, "", header...).wantOK()
+		if told := strings.Contains(r.body, `id="no-cookies" role="alert">`); told != c.told {
+			t.Errorf("%+v: it is told so: %t", c, told)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime"
 	"sync"
 	"testing"
@@ -73,11 +74,13 @@ func (h *house) observing() *observed {
 func TestAnAccountReadsOneListAtATimeAndKeepsNobodyElseWaiting(t *testing.T) {
 	h := newHouse(t)
 	cookie, other, neighbour := h.signIn("alice"), h.signIn("alice"), h.signIn("mallory")
+	_, transaction := h.review(cookie, h.ask("pub-a", "openid").userCode)
+	denied := h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"deny"}}).header.Get("Location")
 	store := h.observing()
 	lists := []string{"/api/events", "/api/grants", "/api/sessions", "/api/passkeys", "/api/backups", "/api/user/bap-ids", "/account"}
 	var reading sync.WaitGroup
 	for range 4 {
-		for _, list := range lists {
+		for _, list := range append(lists, denied) {
 			for _, c := range []string{cookie, other} {
 				reading.Go(func() { h.send(http.MethodGet, list, "", "Cookie", c).wantOK() })
 			}

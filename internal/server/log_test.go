@@ -100,7 +100,7 @@ func TestEachThingThatAnOperatorIsAskedAboutLeavesOneLine(t *testing.T) {
 	for range 2 {
 		h.postJSON("/api/grants/"+again+"/revoke", map[string]any{}, "Cookie", cookie).wantOK()
 	}
-	h.wantLine("INFO", "grant revoked by its owner", by("grant", again, "client_id", "pub-a")...)
+	h.wantLine("INFO", "grant revoked by its owner", by("grant", again, "client_id", "pub-a", "with_grant", nil)...)
 	h.postJSON("/api/grants/revoke", map[string]any{}, "Cookie", cookie).wantOK()
 	h.wantLine("INFO", "all grants revoked by their owner", by()...)
 

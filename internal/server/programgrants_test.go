@@ -55,6 +55,7 @@ func TestAProgramWithTheGrantsScopeSeesAndTakesBackWhatItsOwnerAllowed(t *testin
 	if events := h.send(http.MethodGet, "/api/events", "", "Cookie", h.signIn("alice")).wantOK().body; !strings.Contains(events, other) || !strings.Contains(events, "CommandLine/1") {
 		t.Errorf("no event tells what was taken back, and by what: %s", events)
 	}
+	h.wantLine("INFO", "grant revoked by its owner", "grant", other, "bap_id", bapIDOf(t, "alice"), "with_grant", own)
 	// It takes itself back too, and is nothing then.
 	h.byToken(token, http.MethodPost, "/api/grants/"+own+"/revoke", "{}").wantOK()
 	h.byToken(token, http.MethodGet, "/api/grants", "").wantError(http.StatusUnauthorized, "invalid_token")

@@ -320,25 +320,45 @@ func seeOther(w http.ResponseWriter, r *http.Request, address string) error {
 	return nil
 }
 
-// donePage is GET /device/done/{id}: what was decided, and how to undo it.
+// donePage is GET /device/done/{id}: what was decided, and how to undo it. What else
+// lives and what happened are read for it, so it is made in the owner's turn.
 func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 	who, err := s.sessionOwner(r)
 	if err != nil {
 		return err
 	}
-	outcome, err := s.authz.Outcome(r.Context(), who, r.PathValue("id"))
+	body, err := s.inTurn(r, who, func() ([]byte, error) {
+		page, err := s.doneView(r, who)
+		if err != nil {
+			return nil, err
+		}
+		v, err := s.viewOf(r, who, page)
+		if err != nil {
+			return nil, err
+		}
+		return s.made(w, r, s.pages.done, v)
+	})
 	if err != nil {
 		return err
+	}
+	sendPage(w, http.StatusOK, body)
+	return nil
+}
+
+func (s *Server) doneView(r *http.Request, who authz.Owner) (page doneView, err error) {
+	outcome, err := s.authz.Outcome(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return page, err
 	}
 	name, err := s.clientName(r, outcome.ClientID)
 	if err != nil {
-		return err
+		return page, err
 	}
-	page := doneView{ID: outcome.ID, ClientName: name, Title: "done.denied", Approved: outcome.Approved}
+	page = doneView{ID: outcome.ID, ClientName: name, Title: "done.denied", Approved: outcome.Approved}
 	page.Mismatched, page.Reported = outcome.Mismatched, outcome.Reported
 	if outcome.Others > 0 {
 		if page.Others, err = s.words(r).N("done.others", outcome.Others); err != nil {
-			return err
+			return page, err
 		}
 	}
 	if grant := outcome.Grant; page.Approved {
@@ -349,7 +369,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 		if errors.Is(err, authz.NotFound) { // taken out since
 			identity = authz.Identity{BAPID: grant.BAPID}
 		} else if err != nil {
-			return err
+			return page, err
 		}
 		page.Identity = identity.DisplayName()
 		switch {
@@ -361,11 +381,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 			page.Title = "done.allowed"
 		}
 	}
-	v, err := s.viewOf(r, who, page)
-	if err != nil {
-		return err
-	}
-	return s.show(w, r, http.StatusOK, s.pages.done, v)
+	return page, nil
 }
 
 type doneView struct {

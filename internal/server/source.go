@@ -143,9 +143,10 @@ func (s *Server) nameBrowser(w http.ResponseWriter, r *http.Request) {
 }
 
 // forgetful reports whether a browser comes from one of our pages without the cookie
-// that each of those about a code gives it.
+// that each of those about a code gives it. One of that name that is not ours, as another
+// port of this host may set, is a cookie that was kept.
 func (s *Server) forgetful(r *http.Request) bool {
-	return r.Header.Get("Sec-Fetch-Site") == "same-origin" && s.browser(r) == (authz.Hash{})
+	return r.Header.Get("Sec-Fetch-Site") == "same-origin" && len(r.CookiesNamed(s.cookieNames.browser)) == 0
 }
 
 // provedAsker is who tries a code on the page, with the proof that came with it:
