@@ -129,6 +129,36 @@ func TestAServerWhoseTerminalIsClosedEnds(t *testing.T) {
 	}
 }
 
+// Whoever asks twice does not want to wait for a request that does not end.
+func TestASecondSignalEndsAServerAtOnceWhicheverTheFirstWas(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	for _, signals := range [][2]syscall.Signal{{syscall.SIGHUP, syscall.SIGINT}, {syscall.SIGHUP, syscall.SIGHUP}, {syscall.SIGINT, syscall.SIGTERM}, {syscall.SIGTERM, syscall.SIGHUP}} {
+		term := openTerminal(t, []string{"XDG_DATA_HOME=" + t.TempDir()}, "serve", "--listen", "127.0.0.1:0")
+		address := term.await(`listens on.*?(127\.0\.0\.1:\d+)`)[1]
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "POST /api/auth/device/code HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil { // it has been told to go on: the request is under way
+			t.Fatal(err)
+		}
+		for n, said := range []string{"stopping", "stopping at once"} {
+			if err := term.cmd.Process.Signal(signals[n]); err != nil {
+				t.Fatal(err)
+			}
+			term.await(said + `\b[^\n]*` + signalName(signals[n]))
+		}
+		term.end()
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestAServerWithoutFileDescriptorsSaysSoOnce opens more connections than there may
 // be, and then fewer.
 func TestAServerWithoutFileDescriptorsSaysSoOnce(t *testing.T) {
