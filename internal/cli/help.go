@@ -3,36 +3,19 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 )
 
 // helpWidth is the most columns that help takes.
 const helpWidth = 80
 
-// columns are those of the terminal that a stream is, or 0.
-func columns(stream io.Writer) int {
-	f, ok := stream.(*os.File)
-	if !ok {
-		return 0
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
-}
-
 // usageOf prints how a command is used, as cobra would, but no wider than a page of text.
 func usageOf(env *Env, c *cobra.Command) error {
-	width := helpWidth
-	if w := columns(env.Stdout); w > 0 && w < width {
-		width = w
-	}
+	width, _ := size(env.Stdout, env.StdoutTerminal)
+	width = min(width, helpWidth)
 	out := c.OutOrStderr()
 	fmt.Fprintln(out, "Usage:")
 	if c.Runnable() {
