@@ -93,9 +93,9 @@ func fromHome(env *Env, known func(*home) []cobra.Completion) cobra.CompletionFu
 }
 
 // word is something to complete and what is said of it; none for what a shell would not
-// take as one word.
+// take as one word, or a command for a flag: servers have a part in it.
 func word(text, of string) []cobra.Completion {
-	if !plainWord.MatchString(text) {
+	if !plainWord.MatchString(text) || strings.HasPrefix(text, "-") {
 		return nil
 	}
 	return []cobra.Completion{cobra.CompletionWithDesc(text, printable(of))}
@@ -167,7 +167,7 @@ func clientWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 }
 
 // grantWords are what may still be taken back, as far as a token says it that is good and
-// that nobody has to unlock.
+// that nobody has to unlock, and that is of whom the command acts as.
 func grantWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 	defer cancel()
@@ -181,6 +181,9 @@ func grantWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 	}
 	a, err := h.find(server)
 	if err != nil || !slices.Contains(strings.Fields(a.Scope), grantsScope) {
+		return nil
+	}
+	if !h.actsFor(cmd.Flag("identity").Value.String(), a) {
 		return nil
 	}
 	tokens, err := tokensOf(ctx, env, h, passwordSource{}, a)
@@ -213,7 +216,7 @@ func grantWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 		return nil
 	}
 	for _, g := range answer.Grants {
-		if g.RevokedAt == 0 && g.ExpiresAt > env.Now().Unix() {
+		if anID.MatchString(g.ID) && g.RevokedAt == 0 && g.ExpiresAt > env.Now().Unix() {
 			all = append(all, word(g.ID, g.ClientName+": "+g.Scope)...)
 		}
 	}

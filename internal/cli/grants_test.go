@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"countersign.dev/receipt"
 )
 
@@ -96,6 +98,55 @@ func TestASignInThatMayNotSeeGrantsSaysWhereTheyAreSeen(t *testing.T) {
 	m.want(ExitDone, "", "", "identity", "create", "stranger")
 	m.want(ExitRefused, "", "identity import FILE", "grants", "list")
 	m.want(ExitDone, "", "allowed nothing", "grants", "list", "--identity", "stranger")
+	// Nor where the server did not say whose sign-in it is.
+	m.signIn(p, "--scope", "openid grants")
+	m.want(ExitDone, p.grantOf(), "", "grants", "list")
+}
+
+func TestGrantsAreCompletedForWhomTheCommandActsAs(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	p, m := newOwner(t, f.url), newMachine(t)
+	m.signIn(p)
+	grant := p.grantOf()
+	complete := func(args ...string) string {
+		t.Helper()
+		out, _ := m.want(ExitDone, "", "", append([]string{cobra.ShellCompRequestCmd}, args...)...)
+		return out
+	}
+	const nothing = ":4\n"
+	if got := complete("grants", "revoke", ""); !strings.HasPrefix(got, grant+"\t") {
+		t.Errorf("completed with %q", got)
+	}
+	m.want(ExitDone, "", "", "identity", "create", "stranger")
+	if got := complete("grants", "revoke", ""); !strings.HasPrefix(got, grant+"\t") { // as the account still
+		t.Errorf("beside an identity, completed with %q", got)
+	}
+	if got := complete("grants", "revoke", "--identity", "stranger", ""); got != nothing {
+		t.Errorf("for another identity, completed with %q", got)
+	}
+	m.want(ExitDone, "", "", "identity", "use", "stranger")
+	if got := complete("receipt", "show", ""); got != nothing {
+		t.Errorf("for the identity that was chosen, completed with %q", got)
+	}
+	m.want(ExitDone, "", "", "identity", "use")
+
+	// No server has a flag completed.
+	f.does(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/api/grants" {
+			_, _ = w.Write([]byte(`{"grants":[{"id":"--report","client_name":"x","expires_at":9999999999},{"id":"nonsense","client_name":"x","expires_at":9999999999}]}`))
+		}
+		return r.URL.Path == "/api/grants"
+	})
+	if got := complete("grants", "revoke", ""); got != nothing {
+		t.Errorf("completed with %q", got)
+	}
+	m.signIn(newOwner(t, f.url))
+	m.config(func(text string) string { return strings.Replace(text, "bap_id = '", "bap_id = '-", 1) })
+	if got := complete("accounts", "switch", ""); strings.Contains(got, "\n-") || strings.HasPrefix(got, "-") {
+		t.Errorf("completed with %q", got)
+	}
 }
 
 func TestTheIdentityOfTheCurrentAccountIsTheOneThatActs(t *testing.T) {

@@ -113,10 +113,22 @@ func (h *home) actsByToken(identity, server string) (*account, error) {
 			`Sign in with "countersign login", or see `+server+"/account in your browser")
 	}
 	here := slices.ContainsFunc(all, func(e identityEntry) bool { return e.BAPID == a.BAPID })
-	if here || (a.BAPID == "" && len(all) > 0) {
+	mayBe := a.BAPID == "" && len(all) > 0 && !slices.Contains(strings.Fields(a.Scope), grantsScope) // the server did not say
+	if here || mayBe {
 		return nil, nil
 	}
 	return &a, nil
+}
+
+// actsFor reports whether what is asked about grants at the server of an account is
+// asked as that account.
+func (h *home) actsFor(identity string, a account) bool {
+	byToken, err := h.actsByToken(identity, a.Server)
+	if err != nil || byToken != nil {
+		return err == nil
+	}
+	e, err := h.identity(identity, a.Server)
+	return err == nil && e.BAPID == a.BAPID
 }
 
 // noGrantsScope says what to do where a sign-in has no part in its owner's grants.
