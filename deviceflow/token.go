@@ -49,6 +49,10 @@ func (c *Config) Revoke(ctx context.Context, token string) error {
 // which takes seconds.
 const userInfoAttempts = 5
 
+// userInfoPause is the longest time between two of them. A server that wants to be left
+// alone for longer is left alone.
+const userInfoPause = time.Minute
+
 // UserInfo asks the server whose token it is (OpenID Connect Core §5.3). A server that is
 // away just then is asked again, more slowly, a few times: a token that was waited for is
 // not to be lost over that.
@@ -59,7 +63,7 @@ const userInfoAttempts = 5
 func (c *Config) UserInfo(ctx context.Context, token *oauth2.Token) (map[string]any, error) {
 	for attempt := 1; ; attempt++ {
 		claims, err := c.userInfo(ctx, token)
-		if err == nil || attempt == userInfoAttempts || !passing(err) {
+		if err == nil || attempt == userInfoAttempts || !passing(err) || retryAfter(err) > userInfoPause {
 			return claims, err
 		}
 		select {

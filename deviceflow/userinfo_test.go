@@ -45,6 +45,15 @@ func TestWhoSignedInIsAskedAgainWhileTheServerIsAway(t *testing.T) {
 	if at, _, err = asked(t, broken); err == nil || len(at) != 5 {
 		t.Errorf("%v at %v: it has an end", err, at)
 	}
+	for seconds, times := range map[string]int{"60": 5, "61": 1, "2147483647": 1} {
+		at, _, err = asked(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", seconds)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+		if err == nil || len(at) != times {
+			t.Errorf("Retry-After %s: %v at %v, want %d", seconds, err, at, times)
+		}
+	}
 	var refused *deviceflow.Error
 	if at, _, err = asked(t, func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, 401, map[string]any{"error": "invalid_token"})

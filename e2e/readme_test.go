@@ -101,16 +101,22 @@ func TestReadmeClientsOutliveWhatDevicesDo(t *testing.T) {
 // TestReadmeClientsEndWithTheCodeThoughTheServerIsAway: no client polls for ever.
 func TestReadmeClientsEndWithTheCodeThoughTheServerIsAway(t *testing.T) {
 	t.Parallel()
-	g := startGate(t, asInstalled, false, "--device-poll-interval", "1s", "--device-code-lifetime", "4s")
-	g.fails = func(w http.ResponseWriter, r *http.Request, poll *device) bool {
-		if poll != nil {
-			faults[0](w, r)
-		}
-		return poll != nil
+	leaveAlone := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "86400")
+		http.Error(w, "tomorrow", http.StatusTooManyRequests)
 	}
-	readmeClients(t, func(t *testing.T, c client) {
-		follow(t, c, g, nil).refused(t, "expired", "502")
-	})
+	for said, fault := range map[string]http.HandlerFunc{"502": faults[0], "429": leaveAlone} {
+		g := startGate(t, asInstalled, false, "--device-poll-interval", "1s", "--device-code-lifetime", "4s")
+		g.fails = func(w http.ResponseWriter, r *http.Request, poll *device) bool {
+			if poll != nil {
+				fault(w, r)
+			}
+			return poll != nil
+		}
+		readmeClients(t, func(t *testing.T, c client) {
+			follow(t, c, g, nil).refused(t, "expired", said)
+		})
+	}
 }
 
 // TestReadmeClientsSayThatThereIsNoServer, and a program that called them hears of it.
