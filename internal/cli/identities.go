@@ -54,15 +54,15 @@ func safeName(name string) string {
 
 // identities lists the identities on this machine, by name.
 func (h *home) identities() ([]identityEntry, error) {
-	files, err := filepath.Glob(h.path(filepath.Join(identitiesDir, "*.bep")))
-	if err != nil {
-		return nil, err
+	files, err := os.ReadDir(h.path(identitiesDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(ExitFailed, "reading "+h.path(identitiesDir), err, "")
 	}
 	var all []identityEntry
 	for _, f := range files {
-		part := strings.Split(strings.TrimSuffix(filepath.Base(f), ".bep"), ".")
-		if len(part) == 2 {
-			all = append(all, identityEntry{Name: norm.NFC.String(part[0]), BAPID: part[1], file: filepath.Join(identitiesDir, filepath.Base(f))})
+		part := strings.Split(f.Name(), ".")
+		if len(part) == 3 && part[2] == "bep" {
+			all = append(all, identityEntry{Name: norm.NFC.String(part[0]), BAPID: part[1], file: filepath.Join(identitiesDir, f.Name())})
 		}
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
