@@ -145,12 +145,17 @@ func (h *home) serverWords() (all []cobra.Completion) {
 	return all
 }
 
-// clientWords are the clients in the database that a command's flags name.
+// clientWords are the clients in the database that a command's flags name. No shell
+// brings a database up to date: the program that serves it may be older.
 func clientWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 	defer cancel()
 	cmd.SetContext(ctx)
-	err := withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
+	settings, err := storeSettings(cmd, env)
+	if err != nil || !upToDate(ctx, settings) {
+		return nil
+	}
+	err = withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
 		clients, err := store.Clients(ctx)
 		for _, c := range clients {
 			all = append(all, word(c.ID, c.Name)...)

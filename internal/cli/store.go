@@ -55,6 +55,14 @@ func haveDatabase(s *config.Settings) error {
 	return nil
 }
 
+// upToDate reports whether openDatabase finds a database, and changes nothing of it.
+func upToDate(ctx context.Context, s *config.Settings) bool {
+	if s.Database != "" {
+		return postgres.UpToDate(ctx, s.Database.Reveal())
+	}
+	return sqlite.UpToDate(filepath.Join(s.Data, databaseFile))
+}
+
 // openDatabase opens the database of the settings. others is nil for one that no
 // other server uses.
 func openDatabase(ctx context.Context, s *config.Settings, log *slog.Logger) (store database, others authz.Others, err error) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 //go:embed migrations/*.sql
@@ -29,6 +30,27 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// UpToDate reports whether a database has the schema of this program, so that Open changes
+// nothing of it.
+func UpToDate(ctx context.Context, url string) bool {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return false
+	}
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return false
+	}
+	c, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return false
+	}
+	defer c.Close(ctx)
+	var done int
+	err = c.QueryRow(ctx, `SELECT count(*) FROM schema_steps`).Scan(&done)
+	return err == nil && done == len(files)
 }
 
 // step runs the first file that was not run yet, and returns how many then are.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -34,6 +35,21 @@ func migrate(c *sqlite.Conn) error {
 			return fmt.Errorf("%s: %w", files[done], err)
 		}
 	}
+}
+
+// UpToDate reports whether the database of a file has the schema of this program, so that
+// Open changes nothing of it.
+func UpToDate(path string) bool {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return false
+	}
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
+	if err != nil {
+		return false
+	}
+	done, err := userVersion(c)
+	return errors.Join(err, c.Close()) == nil && done == len(files)
 }
 
 func newerError(done, known int) error {
