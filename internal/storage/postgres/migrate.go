@@ -47,7 +47,7 @@ func UpToDate(ctx context.Context, url string) bool {
 	if err != nil {
 		return false
 	}
-	defer c.Close(ctx)
+	defer func() { _ = c.Close(ctx) }() // nothing was changed
 	var done int
 	err = c.QueryRow(ctx, `SELECT count(*) FROM schema_steps`).Scan(&done)
 	return err == nil && done == len(files)

@@ -51,9 +51,19 @@ func TestServersThatStartTogetherMigrateOnceAndHaveTheSameKeys(t *testing.T) {
 func TestADatabaseNewerThanTheProgramIsRefused(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
+	upToDate := func(url string, want bool) {
+		t.Helper()
+		if got := postgres.UpToDate(t.Context(), url); got != want {
+			t.Errorf("up to date: %t, want %t", got, want)
+		}
+	}
+	upToDate(url, false)
 	if err := open(t, url).Close(); err != nil {
 		t.Fatal(err)
 	}
+	upToDate(url, true)
+	upToDate("postgres://:x", false)
+	upToDate("postgres://127.0.0.1:1/x", false)
 	c, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +74,7 @@ func TestADatabaseNewerThanTheProgramIsRefused(t *testing.T) {
 	if err := c.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	upToDate(url, false)
 	if _, err := postgres.Open(t.Context(), url, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "use the newer program") {
 		t.Errorf("got %v", err)
 	}

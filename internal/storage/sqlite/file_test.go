@@ -243,7 +243,13 @@ func TestADatabaseNewerThanTheProgramIsRefused(t *testing.T) {
 	if err := openFile(t, path).Close(); err != nil {
 		t.Fatal(err)
 	}
+	if !sqlite.UpToDate(path) || sqlite.UpToDate(path+"-that-is-not-there") {
+		t.Error("it is not said which database is up to date")
+	}
 	pragma(t, path, "user_version = 999")
+	if sqlite.UpToDate(path) {
+		t.Error("a newer one is called up to date")
+	}
 	store, err := sqlite.Open(t.Context(), path)
 	if err == nil {
 		_ = store.Close()
