@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // openBrowser shows the verification page in a browser, beside the wait: whatever an
@@ -27,7 +28,11 @@ func (s *loginScreen) openBrowser(ctx context.Context) {
 	})
 }
 
-// opened starts a program, and reports whether it runs until ctx ends, or ended well.
+// openerTime is how long an opener may take to fail. What ends later is the browser
+// itself: however it ends, nobody wants another one then.
+const openerTime = 5 * time.Second
+
+// opened starts a program, and reports whether it ended well or runs on.
 func opened(ctx context.Context, words []string) bool {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), words[0], words[1:]...) //nolint:gosec // whose command it is, whose machine it is
 	detach(cmd)
@@ -39,6 +44,8 @@ func opened(ctx context.Context, words []string) bool {
 	select {
 	case err := <-ended:
 		return err == nil
+	case <-time.After(openerTime):
+		return true
 	case <-ctx.Done():
 		return true
 	}

@@ -163,3 +163,25 @@ func TestBROWSERIsReadAsEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// Who closes a browser, or ends it, does not want another one.
+func TestABrowserThatEndsLateIsFollowedByNoOther(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	_, env := terminalServer(t)
+	dir := t.TempDir()
+	for name, script := range map[string]string{"closed": "sleep 6\ntouch " + filepath.Join(dir, "closed-late") + "\nexit 1", "next": "touch " + filepath.Join(dir, "opened")} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), program(t), "login", "--json", "--browser", "--timeout", "8s")
+	cmd.Env = append(os.Environ(), graphical(env, "BROWSER="+filepath.Join(dir, "closed")+":"+filepath.Join(dir, "next"))...)
+	_ = cmd.Run()
+	if _, err := os.Stat(filepath.Join(dir, "closed-late")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "opened")); err == nil {
+		t.Error("another one was opened")
+	}
+}

@@ -151,6 +151,16 @@ func TestWithoutATerminalItIsSaidHowTokensCanBeKept(t *testing.T) {
 	if code, _, said := m.run("login", "--server", f.url, "--token-store", "plane"); code != ExitUsage || !strings.Contains(said, "keyring, encrypted or plain") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
+	path := filepath.Join(m.env["COUNTERSIGN_CONFIG_DIR"], plainFile)
+	if err := os.WriteFile(path, []byte("null"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, said := m.run("login", "--server", f.url, "--token-store", "plain", "--timeout", "2s"); code != ExitFailed || !strings.Contains(said, "Move it away") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
 	p := newOwner(t, f.url)
 	m.signIn(p, "--token-store", "plain")
 	m.wantFiles(plainFile)
@@ -159,7 +169,7 @@ func TestWithoutATerminalItIsSaidHowTokensCanBeKept(t *testing.T) {
 	if err := os.Remove(filepath.Join(m.env["COUNTERSIGN_CONFIG_DIR"], plainFile)); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, said := m.run("logout"); code != ExitFailed || p.alive() != 1 || !strings.Contains(said, "it was not revoked") {
+	if code, _, said := m.run("logout"); code != ExitFailed || p.alive() != 1 || !strings.Contains(said, "it was not revoked") || !strings.Contains(said, f.url+"/account") {
 		t.Errorf("exit code %d: %s", code, said)
 	}
 	if _, list, _ := m.run("accounts", "list"); list != "" {

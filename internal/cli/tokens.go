@@ -148,7 +148,11 @@ func (f *fileTokens) load(ctx context.Context) (all map[string]storedToken, err 
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(text, &all); err != nil {
+	err = json.Unmarshal(text, &all)
+	if err == nil && all == nil {
+		err = errors.New("it holds null")
+	}
+	if err != nil {
 		return nil, fail(ExitFailed, "reading "+f.home.path(f.name()), err, "Move it away, and sign in again")
 	}
 	return all, nil
