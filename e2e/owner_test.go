@@ -103,6 +103,18 @@ func (o *owner) signIn(t *testing.T, base string) {
 	}
 }
 
+// call gives the owner's identity a name at the server that listens at base.
+func (o *owner) call(t *testing.T, base, name string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"bapId": o.bapID, "name": name, "aud": issuerOf(t, base)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := o.send(t.Context(), http.MethodPut, base, "/api/bap/profile", body, true); err != nil {
+		t.Fatal("setting the profile:", err)
+	}
+}
+
 // begin is signIn for any goroutine.
 func (o *owner) begin(ctx context.Context, base string) error {
 	body, err := json.Marshal(map[string]string{"bapId": o.bapID})

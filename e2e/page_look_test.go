@@ -12,6 +12,15 @@ import (
 	"countersign.dev/e2e/browser"
 )
 
+// What people and programs call themselves is as long as it may be, and has no place to
+// break but in the middle of a word.
+const (
+	longName = "Hans-Wolfgang Donaudampfschifffahrtsgesellschaftskapitän"
+	longWord = "Rindfleischetikettierungsüberwachungsaufgabenübertragung"
+	// Clients that are registered for it may ask for it; the others' requests come without.
+	longScope = "readthereadingsofallmetersthatreadthereadingsofothers"
+)
+
 // view is a page, and how to get there.
 type view struct {
 	name string
@@ -42,7 +51,7 @@ func (h *house) guestViews(t *testing.T) []view {
 	return append(views, view{name: "save-the-backup", shownBefore: true, open: func() *browser.Tab {
 		h.link(guest, h.askFully(t))
 		openWay(guest, "new")
-		guest.Type("[data-way=new] [name=name]", "Satoshi")
+		guest.Type("[data-way=new] [name=name]", longName)
 		guest.Type("[data-way=new] [name=password]", password)
 		guest.Click("[data-way=new] button.primary")
 		guest.WaitFor("#save")
@@ -58,11 +67,20 @@ func (h *house) guestViews(t *testing.T) []view {
 		h.link(guest, h.askFully(t))
 		guest.WaitFor("[data-way=browser][open]")
 		return guest
+	}}, view{name: "account-with-a-key", open: func() *browser.Tab {
+		guest.AddAuthenticator()
+		unlock(guest, password)
+		guest.WaitFor("#decision")
+		account(guest)
+		addPasskey(guest, longWord)
+		return guest
 	}})
 }
 
 func (h *house) residentViews(t *testing.T) []view {
-	resident := h.resident(t)
+	owner := newOwner(t)
+	resident := h.residentAs(t, owner)
+	owner.call(t, h.url, longName)
 	review := func(more ...string) func() *browser.Tab {
 		return func() *browser.Tab {
 			h.review(resident, h.askFully(t, more...))
@@ -87,7 +105,7 @@ func (h *house) residentViews(t *testing.T) []view {
 		}},
 		{name: "review-letters", open: review()},
 		{name: "review-number", open: review("number_match", "true")},
-		{name: "review-registered", open: review("client_id", "radio", "scope", "openid profile email offline_access", "number_match", "true")},
+		{name: "review-registered", open: review("client_id", "radio", "scope", "openid profile email offline_access "+longScope, "number_match", "true")},
 		{name: "review-comparison-only", open: review("client_id", "radio")},
 		{name: "review-signature-required", open: review("approval", "signature")},
 		{name: "denied", open: decided(denyButton)},
@@ -109,11 +127,11 @@ func (h *house) residentViews(t *testing.T) []view {
 // fields and their values, in turn.
 func (h *house) askFully(t *testing.T, more ...string) *tv {
 	t.Helper()
-	fields := url.Values{"device_name": {"Kitchen " + strings.Repeat("W", 40)}, "device_platform": {"tvOS"}, "scope": {"openid profile"}}
+	fields := url.Values{"device_name": {strings.Repeat("W", 60)}, "device_platform": {longWord}, "scope": {"openid profile " + longScope}}
 	for i := 0; i < len(more); i += 2 {
 		fields.Set(more[i], more[i+1])
 	}
-	return h.ask(t, fields, "User-Agent", "TheProgram/1.0", "Origin", "https://app.example")
+	return h.ask(t, fields, "User-Agent", strings.Repeat("Program", 12)+"/1.0", "Origin", "https://"+strings.Repeat("app", 20)+".example")
 }
 
 // openPage opens one of our pages.
@@ -134,7 +152,7 @@ var pictures = map[string][]string{
 // seen there (2.4.7), in light and dark and forced colours.
 func TestPageEveryScreenIsForEverybody(t *testing.T) {
 	t.Parallel()
-	h := startHouseWith(t, radio)
+	h := startHouseWith(t, strings.Replace(radio, "Kitchen radio", longWord, 1)+"scope = \"openid profile email offline_access "+longScope+"\"\n")
 	for name, views := range map[string]func(t *testing.T) []view{"guest": h.guestViews, "resident": h.residentViews} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
