@@ -108,3 +108,24 @@ func TestTheGrantsScopeIsAllThatLetsAProgramAtItsOwnersGrants(t *testing.T) {
 		t.Errorf("the token has %q", got)
 	}
 }
+
+// A stolen token does not take back any number of times, and spends nothing of what stops it.
+func TestAProgramTakesBackOnlySoOftenAndSpendsNothingOfItsOwners(t *testing.T) {
+	h := newHouse(t).from(here)
+	tokens, own := h.commandLine("alice", grantsScope)
+	_, other := h.commandLine("alice", "openid")
+	stop := func() reply {
+		return h.byToken(tokens.text("access_token"), http.MethodPost, "/api/grants/"+other+"/revoke", "{}")
+	}
+	n := 0
+	for stop().status == http.StatusOK {
+		if n++; n > 1000 {
+			t.Fatal("a program may do any number")
+		}
+	}
+	stop().wantBusy()
+	h.byToken(tokens.text("access_token"), http.MethodGet, "/api/grants", "").wantOK()
+	h.signed("alice", http.MethodPost, "/api/grants/"+other+"/revoke", `{"aud":"`+testIssuer+`"}`).wantOK()
+	h.postJSON("/api/grants/"+own+"/revoke", map[string]any{}, "Cookie", h.signIn("alice")).wantOK()
+	stop().wantError(http.StatusUnauthorized, "invalid_token")
+}
