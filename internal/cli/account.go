@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -119,8 +120,8 @@ func (c *signIn) whoami(ctx context.Context) (info claims, err error) {
 }
 
 // over is the failure of a sign-in that the server has ended.
-func over(server string, why error) error {
-	return fail(ExitNotSignedIn, "the sign-in at "+server+" is over", why, `Sign in again with "countersign login"`)
+func over(server string) error {
+	return fail(ExitNotSignedIn, "the sign-in at "+server+" is over", nil, `Sign in again with "countersign login`+serverHint(server)+`"`)
 }
 
 func newTokenCommand(env *Env) *cobra.Command {
@@ -225,6 +226,9 @@ func logout(ctx context.Context, env *Env, server string, p passwordSource) erro
 			c.account.Server+`/account shows what is still allowed, and, if your identity is here, "countersign grants list"`)
 	}
 	fmt.Fprintf(env.Stderr, "Signed out of %s.\n", c.account.Server)
+	if now, err := c.home.find(""); err == nil { // which it was made, or was before
+		fmt.Fprintf(env.Stderr, "Now %s.\n", now.describe())
+	}
 	return nil
 }
 
@@ -261,7 +265,8 @@ func newAccountsCommand(env *Env) *cobra.Command {
 				return err
 			}
 			if len(h.Accounts) == 0 {
-				return none(env, `Nobody is signed in on this machine. Sign in with "countersign login".`)
+				env.say(`Nobody is signed in on this machine. Sign in with "countersign login".`)
+				return nil
 			}
 			var rows [][]string
 			for _, a := range h.Accounts {
@@ -296,7 +301,8 @@ func switchAccount(ctx context.Context, env *Env, wanted string) error {
 	var found []account
 	address, _ := serverAddress(wanted) // or it is none
 	for _, a := range h.Accounts {
-		if wanted == a.Server || address == a.Server || wanted == a.Name || wanted == a.BAPID || wanted == a.Subject {
+		_, host, _ := strings.Cut(a.Server, "://")
+		if wanted == a.Server || wanted == host || address == a.Server || wanted == a.Name || wanted == a.BAPID || wanted == a.Subject {
 			found = append(found, a)
 		}
 	}
@@ -314,7 +320,11 @@ func switchAccount(ctx context.Context, env *Env, wanted string) error {
 		fmt.Fprintf(env.Stderr, "Now %s.\n", found[0].describe())
 		return nil
 	default:
-		return usage("several accounts fit: name one by its BAP id or sub")
+		var others []string
+		for _, a := range found {
+			others = append(others, printable(a.Server)+" ("+printable(a.Subject)+")")
+		}
+		return &Failure{Code: ExitUsage, What: "several accounts fit: " + strings.Join(others, ", "), Next: "Name one by its server, or by what stands behind it"}
 	}
 }
 

@@ -350,6 +350,8 @@ func (f facts) askMatch(ctx context.Context, env *Env, o approveOptions) (string
 	switch {
 	case f.Match.Kind == "none":
 		return "", nil
+	case o.match != "" && f.Match.Kind == "number" && !slices.Contains(f.Match.Numbers, o.match):
+		return "", usage("the device shows none such: --match is one of %s", printable(strings.Join(f.Match.Numbers, ", ")))
 	case o.match != "":
 		return o.match, nil
 	case o.yes && f.Match.Kind == "letters":

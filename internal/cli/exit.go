@@ -73,20 +73,13 @@ func report(env *Env, err error, asJSON bool) ExitCode {
 		})
 		return f.Code
 	}
-	fmt.Fprintf(env.Stderr, "countersign: %s\n", printable(f.Error()))
+	env.say("countersign: " + printable(f.Error()))
 	if next := printable(f.Next); strings.HasSuffix(next, "?") {
-		fmt.Fprintln(env.Stderr, next)
+		env.say(next)
 	} else if next != "" {
-		fmt.Fprintln(env.Stderr, next+".")
+		env.say(next + ".")
 	}
 	return f.Code
-}
-
-// none says of a list that there is nothing in it, and what to do. Nothing goes to
-// standard output, which a program may read.
-func none(env *Env, sentences string) error {
-	_, err := fmt.Fprintln(env.Stderr, sentences)
-	return err
 }
 
 // sentence is a text with a capital letter at its beginning.

@@ -72,7 +72,8 @@ func (c *owner) listGrants(ctx context.Context, cursor string, asJSON bool) erro
 	}
 	env := c.env
 	if len(answer.Grants) == 0 {
-		return none(env, "You have allowed nothing at "+c.server+" yet.")
+		env.say("You have allowed nothing at " + c.server + " yet.")
+		return nil
 	}
 	var rows [][]string
 	for _, g := range answer.Grants {
@@ -117,6 +118,11 @@ func newGrantsRevoke(env *Env) *cobra.Command {
 }
 
 func (c *owner) revokeGrant(ctx context.Context, grant string, report bool) error {
+	if report && c.otherwise != nil {
+		if err := c.signs(ctx); err != nil {
+			return err
+		}
+	}
 	if report && c.signedIn != nil {
 		return fail(ExitFailed, "a report is signed, and your identity is not on this machine", nil,
 			"Report it at "+c.server+`/account; or import the backup that your browser saved, with "countersign identity import FILE"`)

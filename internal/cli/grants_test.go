@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"net/http"
 	"regexp"
 	"strings"
@@ -80,6 +81,35 @@ func TestWhoseIdentityIsInABrowserSeesAndTakesBackWhatTheyAllowed(t *testing.T) 
 	}
 	m.want(ExitDone, "", "", "grants", "revoke", first)
 	m.want(ExitNotSignedIn, "", "is over", "grants", "list")
+}
+
+func TestTheTokenActsWhereItCanWithoutAPasswordAndElseTheIdentity(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	m := newMachine(t)
+	m.env["COUNTERSIGN_SERVER"] = f.url
+	m.want(ExitDone, "", "", "identity", "create", "home")
+	allow := func() string {
+		w := m.login("--token-store", "plain")
+		m.want(ExitDone, "", "", "approve", w.code, "--identity", "home", "--match", w.number, "--yes", "--expect-client", ownClient, "--expect-scope", loginScope+" "+grantsScope)
+		if code, last := w.end(); code != ExitDone {
+			t.Fatalf("%v", last)
+		}
+		out, _ := m.want(ExitDone, "Countersign", "", "grants", "list", "--identity", "home")
+		return regexp.MustCompile(`[a-z2-7]{26}`).FindString(out)
+	}
+	grant, password := allow(), m.env["COUNTERSIGN_PASSWORD"]
+	m.env["COUNTERSIGN_PASSWORD"] = ""
+	m.want(ExitDone, grant, "", "grants", "list")
+	m.want(ExitDone, grant, "", "receipt", "show", grant)
+	m.want(ExitLocked, "", "", "grants", "revoke", grant, "--report") // which is signed
+	m.want(ExitDone, "", "Taken back", "grants", "revoke", grant)
+	m.want(ExitLocked, "", "", "grants", "list") // the token is over
+	m.env["COUNTERSIGN_PASSWORD"] = password
+	m.want(ExitDone, grant, "", "grants", "list")
+	grant = allow()
+	m.want(ExitDone, "", "The operator was told", "grants", "revoke", grant, "--report")
 }
 
 func TestASignInThatMayNotSeeGrantsSaysWhereTheyAreSeen(t *testing.T) {
@@ -198,4 +228,55 @@ func TestTheIdentityOfTheCurrentAccountIsTheOneThatActs(t *testing.T) {
 		"--expect-client", ownClient, "--expect-scope", loginScope+" "+grantsScope)
 	m.want(ExitDone, "", "Taken back", strings.Fields(approved.FindStringSubmatch(said)[1])[1:]...)
 	w.end()
+}
+
+func TestAccountsOfOneIdentityAreToldApartByTheirServers(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	first, second := newFront(t), newFront(t)
+	p, m := newOwner(t, first.url), newMachine(t)
+	m.signIn(p)
+	m.signIn(person{&owner{env: p.env, server: second.url, identity: p.identity}, t})
+	_, said := m.want(ExitUsage, "", "Name one by its server", "accounts", "switch", p.identity.BAPID())
+	for _, f := range []*front{first, second} {
+		if !strings.Contains(said, f.url) {
+			t.Errorf("%s is not among what fits:\n%s", f.url, said)
+		}
+		host := strings.TrimPrefix(f.url, "http://")
+		m.want(ExitDone, "", "on "+host, "accounts", "switch", host)
+	}
+	_, said = m.want(ExitDone, "", "Signed out of "+second.url, "logout")
+	if !strings.Contains(said, "Now ") || !strings.Contains(said, "on "+strings.TrimPrefix(first.url, "http://")) {
+		t.Errorf("it does not say who is current: %s", said)
+	}
+	if _, said = m.want(ExitDone, "", "Signed out of "+first.url, "logout"); strings.Contains(said, "Now ") {
+		t.Errorf("nobody is: %s", said)
+	}
+	m.want(ExitNotSignedIn, "", "login --server "+second.url, "whoami", "--server", second.url)
+}
+
+// What people read is folded at words, and what they copy is not.
+func TestWhatIsSaidOnATerminalIsFoldedAtWords(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	env := append(userOf(t, "http://127.0.0.1:1"), "COUNTERSIGN_PASSWORD=")
+	term := openTerminalOf(t, 50, 24, env, program(t), "identity", "list")
+	term.end()
+	lines := strings.Split(strings.ReplaceAll(strings.TrimRight(term.screen(), "\r\n"), "\r", ""), "\n")
+	whole := strings.Join(lines, " ")
+	if len(lines) < 4 || !strings.Contains(whole, `with "countersign identity import FILE", or make a new one with "countersign identity create NAME".`) {
+		t.Errorf("it says:\n%s", term.screen())
+	}
+	for _, line := range lines {
+		if len(line) > 50 || strings.Count(line, `"`)%2 != 0 {
+			t.Errorf("%q is too long, or what is to be copied goes on below", line)
+		}
+	}
+	for text, want := range map[string]string{`a "b c" d`: `a "b c" d`, `a "b c`: `a "b c`, `"a"`: `"a"`, "": "", `unknown command "x"`: `unknown command "x"`} {
+		var out bytes.Buffer
+		(&Env{Stderr: &out}).say(text)
+		if out.String() != want+"\n" {
+			t.Errorf("%q is said as %q", text, out.String())
+		}
+	}
 }

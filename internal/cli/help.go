@@ -72,10 +72,13 @@ func addCobras(root *cobra.Command, args []string) {
 			c.Long, c.Example = "Say how a command is used, as --help behind the command does.", examples["help"]
 		case "completion":
 			c.Short = "Let your shell complete commands and names"
-			c.Long = "Print a script with which your shell completes the commands of countersign,\ntheir flags, and what is known: identities, accounts, servers, clients, grants."
+			c.Long = "Print a script with which your shell completes the commands of countersign,\ntheir flags, and what is known: identities, accounts, servers, clients, grants.\nBash needs its package bash-completion for it."
 			for _, shell := range c.Commands() {
 				shell.Short, shell.Example = "Print the script for "+shell.Name(), examples[shell.Name()]
 				shell.Long = shell.Short + ". The first example is for this shell only."
+				if shell.Name() == "bash" {
+					shell.Long += "\nIt needs the package bash-completion."
+				}
 			}
 		}
 	}

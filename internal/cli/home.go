@@ -178,7 +178,7 @@ func (h *home) readSecretFile(name string) ([]byte, error) {
 				return nil, err
 			}
 			if info.Mode()&(groupBits|othersBits) != 0 {
-				return nil, fail(ExitFailed, "reading "+path, fmt.Errorf("others on this machine may read %s (mode %o)", p, info.Mode().Perm()),
+				return nil, fail(ExitFailed, "using "+p, fmt.Errorf("others on this machine may read it (mode %o), and it is for secrets", info.Mode().Perm()),
 					`Run "chmod go= `+shellWord(p)+`"`)
 			}
 		}
@@ -263,7 +263,7 @@ func (h *home) find(server string) (account, error) {
 			return a, nil
 		}
 	}
-	return account{}, fail(ExitNotSignedIn, "not signed in"+at(server), nil, `Sign in with "countersign login"`)
+	return account{}, fail(ExitNotSignedIn, "not signed in"+at(server), nil, `Sign in with "countersign login`+serverHint(server)+`"`)
 }
 
 func (h *home) only(server string) bool {

@@ -160,10 +160,10 @@ func (h *home) renew(env *Env, e identityEntry, b *bap.Backup, password string) 
 		err = h.write(e.file, []byte(text))
 	}
 	if err != nil {
-		fmt.Fprintf(env.Stderr, "Identity %s is encrypted as older software did, which is sooner guessed, and it cannot be encrypted anew: %v.\n", e.Name, err)
+		env.say(fmt.Sprintf("Identity %s is encrypted as older software did, which is sooner guessed, and it cannot be encrypted anew: %v.", e.Name, err))
 		return
 	}
-	fmt.Fprintf(env.Stderr, "Identity %s was encrypted as older software did, and is encrypted anew now. Copies elsewhere are as they were.\n", e.Name)
+	env.say("Identity " + e.Name + " was encrypted as older software did, and is encrypted anew now. Copies elsewhere are as they were.")
 }
 
 // free refuses an identity that is on this machine, and a name that another one has:

@@ -88,7 +88,8 @@ func createIdentity(ctx context.Context, env *Env, name string, p passwordSource
 		return err
 	}
 	fmt.Fprintf(env.Stdout, "%s\n", e.BAPID)
-	fmt.Fprintf(env.Stderr, "Made identity %s.\nIt is in %s: keep a copy of that file, and the password. Nobody can bring either back.\n", e.Name, h.path(e.file))
+	env.say("Made identity " + e.Name + ".")
+	env.say("It is in " + h.path(e.file) + ": keep a copy of that file, and the password. Nobody can bring either back.")
 	h.sayHow(env, e)
 	return nil
 }
@@ -118,7 +119,8 @@ func newIdentityList(env *Env) *cobra.Command {
 				return err
 			}
 			if len(all) == 0 && !asJSON {
-				return none(env, "There is no identity on this machine. "+firstIdentity+".")
+				env.say("There is no identity on this machine. " + firstIdentity + ".")
+				return nil
 			}
 			var rows [][]string
 			for _, e := range all {

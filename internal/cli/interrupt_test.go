@@ -272,6 +272,7 @@ func TestAPasswordPromptCanBeStoppedAndBroughtBack(t *testing.T) {
 			t.Fatal("it would show what is typed")
 		}
 	}
+	term.await(`(?s)fg\r\n.*New password`) // what is waited for is said again
 	term.types("correct horse\n")
 	term.await(`again: `)
 	term.types("correct horse\n")

@@ -84,11 +84,8 @@ func (f *fileTokens) chosen(ctx context.Context) (where string, err error) {
 		return "", fail(ExitLocked, "no keyring can be reached here to keep the token in, and there is no terminal to ask at", nil,
 			"Give a password for an encrypted file (--password-file FILE), or --token-store plain for one that is not and that only you can read")
 	}
-	fmt.Fprintf(f.env.Stderr, `No keyring can be reached here, so tokens are kept in a file, in
-%s.
-With a password the file is encrypted, and each command that needs a token asks
-for the password. Press Enter alone to keep it unencrypted: only you can read it.
-`, f.home.dir)
+	f.env.say("No keyring can be reached here, so tokens are kept in a file in " + f.home.dir + ". With a password it is encrypted, and each command that needs " +
+		"a token asks for the password. Press Enter alone to keep it unencrypted: only you can read it.")
 	f.password, err = askNew(ctx, f.env, fmt.Sprintf("New password, at least %d characters, or Enter: ", leastPassword), true)
 	if f.password == "" {
 		return inPlain, err

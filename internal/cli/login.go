@@ -168,7 +168,7 @@ func (c *signIn) begin(ctx context.Context, config *deviceflow.Config, token *oa
 	}
 	info, err := userInfo(ctx, config.Endpoint, token.AccessToken)
 	if err != nil && !o.asJSON { // the token is good, and may be the only one there is
-		fmt.Fprintf(c.env.Stderr, "The server does not say who you are: %s.\n", printable(err.Error()))
+		c.env.say("The server does not say who you are: " + printable(err.Error()) + ".")
 	}
 	nameless := c.account
 	c.account.Subject, c.account.BAPID, c.account.Name = info.text("sub"), info.text("bap_id"), info.text("name")
@@ -280,7 +280,7 @@ func (c *signIn) end(ctx context.Context, all []earlier) {
 			err = errors.Join(err, c.home.discardUnneeded(ctx))
 		}
 		if err != nil {
-			fmt.Fprintf(c.env.Stderr, "The earlier sign-in could not be ended: %s. \"countersign grants list\" shows it.\n", printable(err.Error()))
+			c.env.say("The earlier sign-in could not be ended: " + printable(err.Error()) + `. "countersign grants list" shows it.`)
 		}
 	}
 }
@@ -303,9 +303,9 @@ func (c *signIn) announce(token *oauth2.Token, o loginOptions) {
 	if token.RefreshToken != "" {
 		lasts += ", renewed by itself"
 	}
-	fmt.Fprintf(env.Stderr, "✓ Signed in as %s\n", a.describe())
+	env.say("✓ Signed in as " + a.describe())
 	if !o.quiet {
-		fmt.Fprintf(env.Stderr, "  Allowed: %s · %s\n", printable(strings.Join(strings.Fields(a.Scope), ", ")), lasts)
+		env.say("  Allowed: " + printable(strings.Join(strings.Fields(a.Scope), ", ")) + " · " + lasts)
 	}
 }
 
@@ -345,7 +345,7 @@ func userInfo(ctx context.Context, e deviceflow.Endpoint, accessToken string) (c
 		return nil, serverFailure("asking who you are", e.Issuer, err)
 	}
 	if status == http.StatusUnauthorized {
-		return nil, over(e.Issuer, nil)
+		return nil, over(e.Issuer)
 	}
 	if status != http.StatusOK {
 		return nil, refusal(status, body)

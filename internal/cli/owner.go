@@ -27,6 +27,8 @@ type owner struct {
 	entry    identityEntry
 	identity *bap.Identity
 	signedIn *signIn // instead of an identity, or nil
+	// otherwise gives who acts where the token of the sign-in is no good; nil for nobody.
+	otherwise func(ctx context.Context) (*owner, error)
 }
 
 // ownerTimeout bounds a request of an owner: none of them waits for anybody.
@@ -70,8 +72,9 @@ func (f ownerFlags) server(env *Env) (*home, string, error) {
 	return h, server, err
 }
 
-// openForGrants is open for what is asked about the grants of an account. Whose
-// identity is elsewhere, as in a browser, acts with the token of the sign-in.
+// openForGrants is open for what is asked about the grants of an account. The token of
+// the sign-in acts where it can do so without a question, and where the identity is
+// elsewhere, as in a browser.
 func (f ownerFlags) openForGrants(ctx context.Context, env *Env) (*owner, error) {
 	h, server, err := f.server(env)
 	if err != nil {
@@ -84,18 +87,35 @@ func (f ownerFlags) openForGrants(ctx context.Context, env *Env) (*owner, error)
 	if a == nil {
 		return f.open(ctx, env)
 	}
-	if !slices.Contains(strings.Fields(a.Scope), grantsScope) {
+	if !a.seesGrants() {
 		return nil, noGrantsScope(server)
 	}
 	c, err := h.signIn(ctx, env, *a, f.password)
 	if err != nil {
 		return nil, err
 	}
-	return &owner{env: env, home: h, server: server, signedIn: c}, nil
+	o := &owner{env: env, home: h, server: server, signedIn: c}
+	if all, err := h.identities(); err == nil && a.among(all) {
+		o.otherwise = func(ctx context.Context) (*owner, error) { return f.open(ctx, env) }
+	}
+	return o, nil
 }
 
-// actsByToken is the account at a server whose identity is not on this machine, where no
-// identity is named; nil where one of this machine acts.
+// among reports whether the identity of an account is among those of this machine.
+func (a account) among(all []identityEntry) bool {
+	return slices.ContainsFunc(all, func(e identityEntry) bool { return e.BAPID == a.BAPID })
+}
+
+// seesGrants reports whether the token of an account has the grants scope.
+func (a account) seesGrants() bool { return slices.Contains(strings.Fields(a.Scope), grantsScope) }
+
+// asksNothing reports whether it has, and is read without a password.
+func (a account) asksNothing() bool {
+	return a.seesGrants() && (a.Tokens == inKeyring || a.Tokens == inPlain)
+}
+
+// actsByToken is the account at a server whose token acts where no identity is named; nil
+// where an identity of this machine does.
 func (h *home) actsByToken(identity, server string) (*account, error) {
 	if identity != "" || h.Identity != "" {
 		return nil, nil
@@ -110,10 +130,10 @@ func (h *home) actsByToken(identity, server string) (*account, error) {
 			return nil, nil
 		}
 		return nil, fail(ExitNotSignedIn, "nobody is signed in here at "+server+", and there is no identity on this machine", nil,
-			`Sign in with "countersign login", or see `+server+"/account in your browser")
+			`Sign in with "countersign login`+serverHint(server)+`", or see `+server+"/account in your browser")
 	}
-	here := slices.ContainsFunc(all, func(e identityEntry) bool { return e.BAPID == a.BAPID })
-	mayBe := a.BAPID == "" && len(all) > 0 && !slices.Contains(strings.Fields(a.Scope), grantsScope) // the server did not say
+	here := a.among(all) && !a.asksNothing()
+	mayBe := a.BAPID == "" && len(all) > 0 && !a.seesGrants() // the server did not say
 	if here || mayBe {
 		return nil, nil
 	}
@@ -134,7 +154,7 @@ func (h *home) actsFor(identity string, a account) bool {
 // noGrantsScope says what to do where a sign-in has no part in its owner's grants.
 func noGrantsScope(server string) error {
 	return fail(ExitRefused, "this sign-in at "+server+" may not see what you allowed", nil,
-		`Sign in again with "countersign login"; or see `+server+`/account; or bring your identity here, with "countersign identity import FILE" and the backup that your browser saved`)
+		`Sign in again with "countersign login`+serverHint(server)+`"; or see `+server+`/account; or bring your identity here, with "countersign identity import FILE" and the backup that your browser saved`)
 }
 
 // send signs and sends a request and returns the body of its success. body, when
@@ -182,14 +202,30 @@ func (c *owner) sendWithToken(ctx context.Context, method, path string, body []b
 		}
 		switch refused.OAuth {
 		case "invalid_token":
-			return over(c.server, nil)
+			return over(c.server)
 		case "insufficient_scope": // the client was narrowed meanwhile
 			return noGrantsScope(c.server)
 		default:
 			return err
 		}
 	})
+	var failed *Failure
+	if c.otherwise != nil && errors.As(err, &failed) && slices.Contains([]ExitCode{ExitNotSignedIn, ExitLocked}, failed.Code) {
+		if err := c.signs(ctx); err != nil {
+			return nil, err
+		}
+		return c.sendRaw(ctx, method, path, body)
+	}
 	return answer, err
+}
+
+// signs has the identity act from here on, where it was the token.
+func (c *owner) signs(ctx context.Context) error {
+	signer, err := c.otherwise(ctx)
+	if err == nil {
+		*c = *signer
+	}
+	return err
 }
 
 // sendAs sends a request with the header that says who asks.
@@ -223,7 +259,10 @@ func (c *owner) again() string {
 		return said
 	}
 	byToken, err := c.home.actsByToken("", c.server)
-	if e, err2 := c.home.identity("", c.server); err == nil && byToken == nil && err2 == nil && e == c.entry {
+	e, err2 := c.home.identity("", c.server)
+	switch {
+	case err != nil || err2 != nil:
+	case byToken == nil && e == c.entry, byToken != nil && byToken.BAPID == c.entry.BAPID:
 		return said
 	}
 	return said + " --identity " + c.entry.BAPID

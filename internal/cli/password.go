@@ -74,7 +74,7 @@ func askNew(ctx context.Context, env *Env, question string, orNone bool, known .
 			return "", err
 		}
 		if tooShort(password) {
-			fmt.Fprintf(env.Stderr, "That has fewer than %d characters. Four random words are good.\n", leastPassword)
+			env.say(fmt.Sprintf("That has fewer than %d characters. Four random words are good.", leastPassword))
 			continue
 		}
 		again, err := prompt(ctx, env, "The same again: ")
@@ -137,13 +137,37 @@ func prompt(ctx context.Context, env *Env, text string) (string, error) {
 		return "", fail(ExitLocked, "a password is needed and there is no terminal to ask at", nil,
 			"Set COUNTERSIGN_PASSWORD_FILE or COUNTERSIGN_PASSWORD, or give --password-file")
 	}
-	fmt.Fprint(env.Stderr, text)
-	password, err := env.ReadPassword(ctx)
+	password, err := answer(ctx, env, text, env.ReadPassword)
 	fmt.Fprintln(env.Stderr)
 	if err != nil {
 		return "", fail(ExitCancelled, "no password was given", err, "")
 	}
 	return password, nil
+}
+
+// answer asks a question and reads the answer. It asks again where the shell let the
+// command go on: what it says itself stands before the answer then.
+func answer(ctx context.Context, env *Env, question string, read func(context.Context) (string, error)) (string, error) {
+	type answered struct {
+		text string
+		err  error
+	}
+	continued, end := continued()
+	defer end()
+	fmt.Fprint(env.Stderr, question)
+	got := make(chan answered, 1)
+	go func() {
+		text, err := read(ctx) // ends with ctx
+		got <- answered{text, err}
+	}()
+	for {
+		select {
+		case a := <-got:
+			return a.text, a.err
+		case <-continued:
+			fmt.Fprint(env.Stderr, question)
+		}
+	}
 }
 
 // confirm asks a yes-or-no question at the terminal; anything but yes is no.
@@ -161,8 +185,7 @@ func ask(ctx context.Context, env *Env, question string) (string, error) {
 	if !env.StdinTerminal {
 		return "", fail(ExitUsage, "there is no terminal to ask at", nil, "See --help for how to answer beforehand")
 	}
-	fmt.Fprint(env.Stderr, question)
-	line, err := env.input().line(ctx)
+	line, err := answer(ctx, env, question, env.input().line)
 	if err != nil {
 		fmt.Fprintln(env.Stderr)
 		return "", fail(ExitCancelled, "no answer was given", err, "")

@@ -149,6 +149,7 @@ Try "countersign demo" for the whole story in three seconds.`,
 	root.SetFlagErrorFunc(unknownFlag)
 	root.SetUsageFunc(func(c *cobra.Command) error { return usageOf(env, c) })
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkEnvironment(cmd, env) }
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n") // as the command version has it
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)

@@ -145,8 +145,10 @@ func qrCode(text string, width, height int) []string {
 	return lines
 }
 
+// serverHint is what names a server in a command, wherever that is run; an empty one is
+// none.
 func serverHint(issuer string) string {
-	if issuer == defaultServer {
+	if issuer == defaultServer || issuer == "" {
 		return ""
 	}
 	return " --server " + shellWord(issuer)

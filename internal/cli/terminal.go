@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -61,10 +62,37 @@ func fitting(width int, texts ...string) string {
 	return string(last)
 }
 
+// say says sentences to the person. On a terminal they are folded at words; what stands in
+// quotes is there to be copied, and stays in one piece.
+func (env *Env) say(sentences string) {
+	width, _ := size(env.Stderr, env.StderrTerminal)
+	var words []string
+	parts := strings.Split(sentences, `"`)
+	for n, part := range parts {
+		switch {
+		case n%2 == 1 && n < len(parts)-1:
+			words[len(words)-1] += `"` + part + `"`
+		case n%2 == 1: // which nothing ends
+			words[len(words)-1] += `"` + part
+		case n == 0:
+			words = strings.Split(part, " ")
+		default:
+			more := strings.Split(part, " ")
+			words[len(words)-1] += more[0]
+			words = append(words, more[1:]...)
+		}
+	}
+	fmt.Fprintln(env.Stderr, strings.Join(foldedWords(width, "", words), "\n"))
+}
+
 // folded is a text behind a label. Words that do not fit go on below its beginning.
 func folded(width int, label, text string) (lines []string) {
+	return foldedWords(width, label, strings.Split(text, " "))
+}
+
+func foldedWords(width int, label string, words []string) (lines []string) {
 	line := label
-	for n, word := range strings.Split(text, " ") {
+	for n, word := range words {
 		switch {
 		case n == 0:
 			line += word

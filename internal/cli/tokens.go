@@ -235,7 +235,7 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 func heldToken(ctx context.Context, tokens tokenStore, a account) (storedToken, error) {
 	t, err := tokens.get(ctx, a.key())
 	if errors.Is(err, errNoToken) {
-		err = fail(ExitNotSignedIn, "not signed in at "+a.Server, nil, `Sign in with "countersign login"`)
+		err = fail(ExitNotSignedIn, "not signed in at "+a.Server, nil, `Sign in with "countersign login`+serverHint(a.Server)+`"`)
 	}
 	return t, err
 }
@@ -243,7 +243,7 @@ func heldToken(ctx context.Context, tokens tokenStore, a account) (storedToken, 
 // renewed trades a refresh token for a new token.
 func renewed(ctx context.Context, env *Env, a account, t storedToken) (storedToken, error) {
 	if t.RefreshToken == "" {
-		return t, over(a.Server, nil)
+		return t, over(a.Server)
 	}
 	config, err := clientConfig(ctx, a.Server, a.ClientID)
 	if err != nil {
@@ -252,7 +252,7 @@ func renewed(ctx context.Context, env *Env, a account, t storedToken) (storedTok
 	fresh, err := config.Refresh(ctx, t.RefreshToken)
 	var refused *deviceflow.Error
 	if errors.As(err, &refused) && refused.Code == "invalid_grant" {
-		return t, over(a.Server, refused)
+		return t, over(a.Server)
 	}
 	if err != nil {
 		return t, serverFailure("refreshing the token", a.Server, err)
@@ -300,7 +300,7 @@ func serverFailure(doing, server string, err error) error {
 	case errors.As(err, &refused):
 		return &Failure{Code: ExitRefused, What: doing, Err: refused, OAuth: refused.Code}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &Failure{Code: ExitExpired, What: doing, Err: errors.New("it took longer than --timeout")}
+		return &Failure{Code: ExitExpired, What: doing, Err: errors.New("it took longer than --timeout"), Next: "Start again, with a longer --timeout"}
 	case errors.Is(err, context.Canceled):
 		return &Failure{Code: ExitCancelled, What: doing, Err: errors.New("cancelled")}
 	default:
