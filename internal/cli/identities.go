@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"unicode"
@@ -79,6 +80,11 @@ func (h *home) identity(wanted, server string) (identityEntry, error) {
 	all, err := h.identities()
 	if err != nil {
 		return identityEntry{}, err
+	}
+	chosen := func(e identityEntry) bool { return e.Name == safeName(h.Identity) || e.BAPID == h.Identity }
+	if wanted == "" && h.Identity != "" && !slices.ContainsFunc(all, chosen) {
+		return identityEntry{}, fail(ExitFailed, "the identity that was chosen, "+h.Identity+", is not on this machine any more", nil,
+			`Choose another with "countersign identity use NAME", or none with "countersign identity use"`)
 	}
 	if len(all) == 0 {
 		return identityEntry{}, fail(ExitFailed, "there is no identity on this machine", nil, firstIdentity)
