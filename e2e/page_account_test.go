@@ -105,9 +105,21 @@ func TestPageWhatWasAllowedIsTakenBackOneByOneAndAllAtOnce(t *testing.T) {
 	if count() != 2 || alive() != 2 {
 		t.Errorf("after one: %d on the page, %d alive", count(), alive())
 	}
-	tab.Leads(func() { tab.Click("form[action='/account/grants/revoke'] button") })
+	if got := tab.Text("main > [role=status]"); got != "What “living-room-tv” was allowed was taken back" {
+		t.Errorf("after one the page says %q", got)
+	}
+	const everything = "form[action='/account/grants/revoke']"
+	if tab.Shows(everything + " button") {
+		t.Error("all is taken back without a question")
+	}
+	tab.Eval(`document.querySelector("details:has(` + everything + `) summary").focus()`)
+	tab.Press("Enter", "Tab")
+	tab.Leads(func() { tab.Press("Enter") })
 	if count() != 0 || alive() != 0 {
 		t.Errorf("after all: %d on the page, %d alive", count(), alive())
+	}
+	if got := tab.Text("main > [role=status]"); got != "Everything that was allowed was taken back" {
+		t.Errorf("after all the page says %q", got)
 	}
 }
 

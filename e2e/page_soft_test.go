@@ -28,6 +28,7 @@ func TestPageAFormThatIsNotSentSaysSoAndTheKeyStaysUnlocked(t *testing.T) {
 	h.stop(t)
 	tab.Tolerate("net::ERR_")
 	const all = "form[action='/account/grants/revoke']"
+	tab.Click("details:has(" + all + ") summary")
 	tab.Click(all + " button")
 	tab.WaitFor(all + " .error")
 	if got := tab.Text(all + " .error"); !strings.HasPrefix(got, "The server cannot be reached") {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"countersign.dev/internal/authz"
 )
@@ -24,7 +26,7 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return nil, err
 		}
-		page.Reported = r.URL.Query().Has(reported)
+		page.Told = page.justNow(r.URL.Query().Get(toldOf), s.authz.Now())
 		v, err := s.viewOf(r, who, page)
 		if err != nil {
 			return nil, err
@@ -36,6 +38,23 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	sendPage(w, http.StatusOK, body)
 	return nil
+}
+
+// The account's address says which event the page is to tell at its top. It does so while
+// that is news, and where there is one: a link alone claims nothing.
+const (
+	toldOf      = "done"
+	accountDone = accountPath + "?" + toldOf + "="
+	toldFor     = time.Minute
+)
+
+// justNow is the newest event of a name, if it happened just now.
+func (v accountView) justNow(name string, now time.Time) *accountEvent {
+	i := slices.IndexFunc(v.Events, func(e accountEvent) bool { return e.Message == "event."+name })
+	if i < 0 || now.Sub(v.Events[i].At) > toldFor {
+		return nil
+	}
+	return &v.Events[i]
 }
 
 // formThat carries out a form of a signed-in page that stops one thing, and shows the
@@ -76,7 +95,7 @@ type accountView struct {
 	// BAPID is the identity of the session, which a passkey began or the key did.
 	BAPID            string
 	ByPasskey        bool
-	Reported         bool // something was, just now
+	Told             *accountEvent // what a form of this page did just now, or nil
 	Identities       []accountIdentity
 	Grants           []accountGrant
 	PasskeysPossible bool

@@ -96,11 +96,41 @@ func TestK11_AReportIsAcknowledged(t *testing.T) {
 		told := h.page(from+grant+"/report", cookie, url.Values{"form": {h.formToken(cookie)}}).header.Get("Location")
 		h.send(http.MethodGet, told, "", "Cookie", cookie).wantSays([]string{"It was reported to the operator"}, nil)
 		none := h.page(from+"nothing/report", cookie, url.Values{"form": {h.formToken(cookie)}}).header.Get("Location")
-		if strings.Contains(none, "reported") {
+		if strings.Contains(none, "?") {
 			t.Errorf("a report of nothing leads to %q", none)
 		}
 	}
 	h.send(http.MethodGet, "/account", "", "Cookie", cookie).wantSays(nil, []string{"It was reported to the operator"})
+}
+
+// What a form of the account stopped is said at the top of the page that comes after it,
+// and not because a link says so.
+func TestTheAccountPageSaysAtItsTopWhatWasStopped(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	grant := h.approveSigned("alice", h.ask("pub-a", "openid").userCode)
+	reported := h.approveSigned("alice", h.ask("pub-a", "openid").userCode)
+	h.approveSigned("alice", h.ask("pub-b", "openid").userCode)
+	h.signInFrom("alice", "Elsewhere", "")
+	session := h.sessions(cookie)[0].ID
+	h.signInFrom("alice", "Elsewhere", "")
+	passkey := b64(h.registered("alice").id)
+	const atTop = `<p class="big" role="status">`
+	for _, stopped := range []struct{ target, says string }{
+		{"grants/" + grant + "/revoke", "What “<bdi>Public A</bdi>” was allowed was taken back"},
+		{"grants/" + reported + "/report", "What “<bdi>Public A</bdi>” was allowed was taken back and reported: it was not you"},
+		{"grants/revoke", "Everything that was allowed was taken back"},
+		{"sessions/" + session + "/end", "You were signed out in another browser"},
+		{"sessions/end", "You were signed out everywhere else"},
+		{"passkeys/" + passkey + "/remove", "The passkey “<bdi>My phone</bdi>” was removed"},
+	} {
+		told := h.page("/account/"+stopped.target, cookie, url.Values{"form": {h.formToken(cookie)}}).header.Get("Location")
+		h.send(http.MethodGet, told, "", "Cookie", cookie).wantSays([]string{atTop + stopped.says + "</p>"}, nil)
+		h.send(http.MethodGet, told+"&lang=de", "", "Cookie", cookie).wantSays([]string{atTop}, []string{stopped.says})
+		h.send(http.MethodGet, "/account", "", "Cookie", cookie).wantSays(nil, []string{atTop})
+		h.advance(2 * time.Minute)
+		h.send(http.MethodGet, told, "", "Cookie", cookie).wantSays(nil, []string{atTop})
+	}
 }
 
 // What another tab decided before is told as it is.

@@ -308,11 +308,10 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 }
 
 // What a review's address says to a person who left nothing ticked, or entered what no
-// device shows, and the account's to one who reported something.
+// device shows.
 const (
 	nothingChosen = "nothing-chosen"
 	mistyped      = "mistyped"
-	reported      = "reported"
 )
 
 func seeOther(w http.ResponseWriter, r *http.Request, address string) error {
