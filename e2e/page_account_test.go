@@ -39,6 +39,20 @@ func TestPageTheProfileIsChangedWithASignature(t *testing.T) {
 	tab.Screenshot("account-change-the-profile")
 	tab.Click(form + " button")
 	tab.WaitUntil(`document.querySelector("[data-identity] strong").textContent === "Satoshi N"`)
+	wantOneName := func(name, file string) {
+		t.Helper()
+		tab.WaitFor("main[data-ready] #browser-keys li")
+		if kept := keptIn(tab); kept[0].Name != name {
+			t.Errorf("the browser keeps the name %q", kept[0].Name)
+		}
+		if got := tab.Text("#browser-keys [data-part=name]"); got != name {
+			t.Errorf("the key is called %q", got)
+		}
+		if got := browser.Eval[string](tab, `document.querySelector("#browser-keys [data-do=download]").download`); !strings.HasPrefix(got, file+".") {
+			t.Errorf("the file is called %q", got)
+		}
+	}
+	wantOneName("Satoshi N", "Satoshi-N")
 
 	// Locked, it asks for the password first.
 	tab.Click("[data-do=lock]")
@@ -64,12 +78,35 @@ func TestPageTheProfileIsChangedWithASignature(t *testing.T) {
 	tab.Click(form + " button")
 	tab.WaitUntil(`document.querySelector("` + form + ` .error").textContent.startsWith("Der Server hat das nicht angenommen.")`)
 
+	// What was changed in another browser this one does not know; the server's name is shown.
+	tab.Click(".languages [lang=en]")
+	tab.WaitUntil(`document.documentElement.lang === "en"`)
+	callKept(tab, "Satoshi N")
 	device := h.ask(t, numberMatch)
+	goTo(tab, h, device)
+	tab.WaitFor("#decision")
+	if heading, how := tab.Text("h1"), tab.Text("[data-part=how]"); !strings.HasSuffix(heading, "as Satoshi Nakamoto") || !strings.HasPrefix(how, "Satoshi Nakamoto signs") {
+		t.Errorf("the review says %q and %q", heading, how)
+	}
+	account(tab)
+	wantOneName("Satoshi Nakamoto", "Satoshi-Nakamoto")
 	goTo(tab, h, device)
 	approve(tab, device)
 	claims := h.userInfo(t, device.wantApproved(t, bySignature).AccessToken)
 	if claims["name"] != "Satoshi Nakamoto" || claims["given_name"] != "Satoshi" || claims["family_name"] != "Nakamoto" {
 		t.Errorf("userinfo says %v", claims)
+	}
+
+	// A backup says what it was called when it was made.
+	backup := keptIn(tab)[0].BEP
+	signOut(tab)
+	h.link(tab, h.ask(t, nil))
+	openWay(tab, "import")
+	paste(tab, "#import-text", backup)
+	bringIn(tab, password)
+	tab.WaitFor("#decision")
+	if kept := keptIn(tab); kept[0].Name != "Satoshi Nakamoto" {
+		t.Errorf("with its backup it is called %q again", kept[0].Name)
 	}
 }
 

@@ -173,4 +173,18 @@ func keptIn(tab *browser.Tab) []kept {
 	})`)
 }
 
+// callKept gives what the browser keeps a name of before: what was changed elsewhere it
+// does not know.
+func callKept(tab *browser.Tab, name string) {
+	browser.Eval[bool](tab, `new Promise((resolve, reject) => {
+		const opening = indexedDB.open("countersign");
+		opening.onerror = () => reject(opening.error);
+		opening.onsuccess = () => {
+			const db = opening.result, transaction = db.transaction("identities", "readwrite"), kept = transaction.objectStore("identities");
+			kept.getAll().onsuccess = (all) => all.target.result.forEach((record) => kept.put({...record, name: `+quoted(name)+`}));
+			transaction.oncomplete = () => { db.close(); resolve(true); };
+		};
+	})`)
+}
+
 var numberMatch = url.Values{"number_match": {"true"}}

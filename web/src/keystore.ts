@@ -74,6 +74,11 @@ export class Keystore {
     return this.#change(bapId, () => ({ saved: true }));
   }
 
+  /** Says what an identity is called now. */
+  rename(bapId: string, name: string): Promise<void> {
+    return this.#change(bapId, () => ({ name }));
+  }
+
   /** Changes a record in one transaction, so that two tabs undo nothing of each other. */
   async #change(bapId: string, change: (found: KeyRecord) => Partial<KeyRecord>): Promise<void> {
     await this.#run("readwrite", (s) => {

@@ -30,14 +30,14 @@ test("putting the same identity again replaces it", async () => {
   assert.deepEqual((await keystore.list()).map((r) => r.name), ["other"]);
 });
 
-test("unlocking and marking change what is theirs, and bring nothing back", async () => {
+test("unlocking, marking and renaming change what is theirs, and bring nothing back", async () => {
   const keystore = new Keystore(new IDBFactory());
   const anew = { bep: "BBBB", rounds: 600_000 };
   await keystore.put(record("a", 1));
-  await Promise.all([keystore.markSaved("a"), keystore.unlocked(record("a", 1), anew, 5)]);
-  assert.deepEqual(await keystore.get("a"), { ...record("a", 5), ...anew, saved: true });
+  await Promise.all([keystore.markSaved("a"), keystore.unlocked(record("a", 1), anew, 5), keystore.rename("a", "other")]);
+  assert.deepEqual(await keystore.get("a"), { ...record("a", 5), ...anew, name: "other", saved: true });
   await keystore.remove("a");
-  await Promise.all([keystore.markSaved("a"), keystore.unlocked(record("a", 5), anew, 6)]);
+  await Promise.all([keystore.markSaved("a"), keystore.unlocked(record("a", 5), anew, 6), keystore.rename("a", "a")]);
   assert.deepEqual(await keystore.list(), []);
 });
 

@@ -21,6 +21,7 @@ export function mountAccount(app: App, main: HTMLElement): () => void {
 
 async function fill(app: App, main: HTMLElement, ended: AbortSignal): Promise<void> {
   const account = new Account(app, main, await app.records(), ended);
+  await account.renewNames();
   if (ended.aborted) return;
   account.mountProfiles();
   account.mountPasskeys();
@@ -165,6 +166,16 @@ class Account {
     return go({ method: "GET", address: "/account" }, "stay");
   }
 
+  /** Calls the keys of this browser what the profiles call them, which may have been changed elsewhere. */
+  async renewNames(): Promise<void> {
+    for (const record of this.records) {
+      const field = this.main.querySelector<HTMLInputElement>(`form[data-do=profile][data-bap-id="${record.bapId}"] [name=name]`);
+      if (!field?.defaultValue || field.defaultValue === record.name) continue;
+      record.name = field.defaultValue;
+      await this.app.rename(record.bapId, record.name);
+    }
+  }
+
   mountProfiles(): void {
     for (const form of this.main.querySelectorAll<HTMLFormElement>("form[data-do=profile]")) {
       const bapId = form.dataset["bapId"] ?? "";
@@ -175,10 +186,11 @@ class Account {
         const data = new FormData(form);
         const text = (name: string) => String(data.get(name) ?? "").trim();
         if (text("picture") && !picture.test(text("picture"))) return fail(form, say("bad-picture"));
-        await setProfile(this.app.api, signer, {
+        const set = await setProfile(this.app.api, signer, {
           name: text("name"), given_name: text("given_name"), family_name: text("family_name"),
           picture: text("picture"), description: text("description"),
         });
+        await this.app.rename(bapId, set.name ?? "");
         await this.#again();
       });
     }

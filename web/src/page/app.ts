@@ -149,6 +149,15 @@ export class App {
     }
   }
 
+  /** Calls an identity here what the server calls it, where this browser keeps it. */
+  async rename(bapId: string, name: string): Promise<void> {
+    try {
+      await this.keystore.rename(bapId, name);
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+    }
+  }
+
   /** Forgets an identity in this browser, its unlocked key too. */
   async forget(bapId: string): Promise<void> {
     await this.keystore.remove(bapId);

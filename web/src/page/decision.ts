@@ -111,7 +111,7 @@ class Review {
     const locked = this.#locked;
     const how = need(this.form, "[data-part=how]");
     how.dataset["session"] ??= how.textContent ?? "";
-    const name = this.#record(this.#chosen)?.name || this.#nameOf(this.#chosen) || this.#chosen;
+    const name = this.#nameOf(this.#chosen) || this.#chosen;
     if (this.app.holds(this.#chosen)) how.textContent = say("signs", { name });
     else if (locked) how.textContent = say("locked", { name });
     else how.textContent = this.#canSign ? say("signs-wallet") : how.dataset["session"];

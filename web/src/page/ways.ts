@@ -271,7 +271,7 @@ class Screen {
     await signIn(this.app.api, signer);
   }
 
-  /** Signs in; a name is given to an identity that has none at the server yet. */
+  /** Signs in; a name is given to an identity that has none at the server yet, and taken from there else. */
   async #enter(way: Way, signer: Signer, name = ""): Promise<void> {
     await this.#signIn(signer);
     if (name) await this.#giveName(signer, name);
@@ -281,7 +281,9 @@ class Screen {
 
   async #giveName(signer: Signer, name: string): Promise<void> {
     const { profileOf, setProfile } = await this.app.identity();
-    if (!(await profileOf(this.app.api, signer)).name) await setProfile(this.app.api, signer, { name });
+    const known = (await profileOf(this.app.api, signer)).name;
+    if (known) await this.app.rename(signer.bapId, known);
+    else await setProfile(this.app.api, signer, { name });
   }
 
   async #goOn(signer?: Signer): Promise<void> {
