@@ -74,14 +74,30 @@ func (s *Service) Grant(ctx context.Context, owner Owner, id string) (Grant, err
 // makes few writes.
 const usedEach = 5 * time.Minute
 
+const (
+	// usesAtOnce bounds how many wait for it: who comes while so many do is answered at
+	// once, and kept the next time.
+	usesAtOnce = 64
+	// unnotedFor is how long no use is kept after one could not be: a database that takes
+	// no writes, and says so late, would hold up every reading.
+	unnotedFor = time.Minute
+)
+
 // noteUse keeps that a grant's token was used here. What asked for it is answered
 // also where that fails: it was a reading, which a full disk does not hinder.
 func (s *Service) noteUse(ctx context.Context, g Grant) {
 	now := s.now()
-	if now.Before(g.LastUsedAt.Add(usedEach)) {
+	if now.Before(g.LastUsedAt.Add(usedEach)) || now.UnixNano() < s.notedFrom.Load() {
+		return
+	}
+	select {
+	case s.noting <- struct{}{}:
+		defer func() { <-s.noting }()
+	default:
 		return
 	}
 	if err := s.store.UseGrant(ctx, g.ID, now); err != nil && ctx.Err() == nil {
+		s.notedFrom.Store(now.Add(unnotedFor).UnixNano())
 		if leftOut, ok := s.unnoted.say(now); ok {
 			s.log.ErrorContext(ctx, "noting the use of a grant failed", "grant", g.ID, "error", err, "left_out", leftOut)
 		}

@@ -82,6 +82,9 @@ type Service struct {
 	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 	sharedIn  atomic.Int64 // the same of a network's share of it
 
+	noting    chan struct{} // has a place for each that keeps the use of a grant
+	notedFrom atomic.Int64  // when that may be tried again, in Unix nanoseconds
+
 	refusedSignIns, refusedClients, unnoted sparing
 	fetched                                 *remembered[string, struct{}] // backups whose line is in the log
 
@@ -134,6 +137,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		networkActs:  newAllowance(networkActsPerMinute),
 		wrongSecrets: newAllowance(wrongSecretsPerMinute),
 		verifying:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		noting:       make(chan struct{}, usesAtOnce),
 		turns:        newTurns(),
 		fetched:      newRemembered[string, struct{}](clientsRemembered),
 	}

@@ -60,4 +60,13 @@ func TestAUseThatCannotBeNotedIsAnsweredAllTheSame(t *testing.T) {
 	if n := len(f.lines("noting the use of a grant failed")); n != 1 {
 		t.Errorf("%d lines in the log, want one", n)
 	}
+	// A database that takes no writes is left alone for a minute: it may say so late.
+	kept := f.lastUsed(f.signIn("alice"))
+	for _, noted := range []bool{false, true} {
+		f.userInfo(token).wantOK()
+		if got := f.lastUsed(f.signIn("alice")); got.After(kept) != noted {
+			t.Errorf("the last use is %v after what was kept; noted is to be %t", got.Sub(kept), noted)
+		}
+		f.advance(time.Minute)
+	}
 }
