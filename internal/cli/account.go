@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -248,7 +249,7 @@ func revokeAt(ctx context.Context, a account, t storedToken) error {
 	if err != nil {
 		return err
 	}
-	return config.Revoke(ctx, firstText(t.RefreshToken, t.AccessToken))
+	return config.Revoke(ctx, cmp.Or(t.RefreshToken, t.AccessToken))
 }
 
 func newAccountsCommand(env *Env) *cobra.Command {
@@ -274,7 +275,7 @@ func newAccountsCommand(env *Env) *cobra.Command {
 				if a.key() == h.Current {
 					mark = "*"
 				}
-				rows = append(rows, []string{mark + " " + printable(a.Server), printable(firstText(a.Name, a.Subject)), printable(firstText(a.BAPID, a.Subject))})
+				rows = append(rows, []string{mark + " " + printable(a.Server), printable(cmp.Or(a.Name, a.Subject)), printable(cmp.Or(a.BAPID, a.Subject))})
 			}
 			return printList(env, nil, rows)
 		},

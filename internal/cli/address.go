@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -53,7 +54,7 @@ func guessedAddress(text string) string {
 
 // namedServer is the server that a flag or the environment names, or empty.
 func namedServer(env *Env, flag string) (string, error) {
-	name := firstText(flag, env.Getenv("COUNTERSIGN_SERVER"))
+	name := cmp.Or(flag, env.Getenv("COUNTERSIGN_SERVER"))
 	if name == "" {
 		return "", nil
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -220,7 +221,7 @@ func plainCode(typed string) string {
 	if _, query, isLink := strings.Cut(typed, "?"); isLink {
 		query, _, _ = strings.Cut(query, "#")
 		values, err := url.ParseQuery(query)
-		if found := firstText(values.Get("code"), values.Get("user_code")); err == nil && found != "" {
+		if found := cmp.Or(values.Get("code"), values.Get("user_code")); err == nil && found != "" {
 			typed = found
 		}
 	}

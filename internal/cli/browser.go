@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"os/exec"
@@ -112,7 +113,7 @@ func (s *loginScreen) noBrowser() string {
 }
 
 func (s *loginScreen) address() string {
-	return firstText(s.request.VerificationURIComplete, s.request.VerificationURI)
+	return cmp.Or(s.request.VerificationURIComplete, s.request.VerificationURI)
 }
 
 func sameOrigin(a, b string) bool {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -121,7 +122,7 @@ func newClientsList(env *Env) *cobra.Command {
 				}
 				var rows [][]string
 				for _, c := range append([]authz.Client{authz.CLIClient()}, stored...) {
-					rows = append(rows, []string{printable(c.ID), printable(c.Name), clientType(c), firstText(c.Scope, "(basic)")})
+					rows = append(rows, []string{printable(c.ID), printable(c.Name), clientType(c), cmp.Or(c.Scope, "(basic)")})
 				}
 				return printList(env, []string{"CLIENT ID", "NAME", "TYPE", "SCOPE"}, rows)
 			})

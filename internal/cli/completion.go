@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -125,10 +126,10 @@ func (h *home) identityWords() (all []cobra.Completion) {
 func (h *home) accountWords() (all []cobra.Completion) {
 	for _, a := range h.Accounts {
 		if h.only(a.Server) {
-			all = append(all, word(a.Server, firstText(a.Name, a.Subject))...)
+			all = append(all, word(a.Server, cmp.Or(a.Name, a.Subject))...)
 			continue
 		}
-		all = append(all, word(firstText(a.BAPID, a.Subject), firstText(a.Name, a.Subject)+" at "+a.Server)...)
+		all = append(all, word(cmp.Or(a.BAPID, a.Subject), cmp.Or(a.Name, a.Subject)+" at "+a.Server)...)
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func report(env *Env, err error, asJSON bool) ExitCode {
 	}
 	if asJSON {
 		writeEvent(env.Stdout, map[string]any{
-			"event": "error", "error": firstText(f.OAuth, "failed"), "error_description": printable(f.Error()), "hint": f.Next,
+			"event": "error", "error": cmp.Or(f.OAuth, "failed"), "error_description": printable(f.Error()), "hint": f.Next,
 		})
 		return f.Code
 	}
@@ -88,15 +89,6 @@ func sentence(s string) string {
 		return string(unicode.ToUpper(first)) + s[size:]
 	}
 	return s
-}
-
-func firstText(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
 
 // writeEvent prints one JSON object on one line.

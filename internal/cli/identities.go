@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func safeName(name string) string {
 		_, size := utf8.DecodeLastRuneInString(name)
 		name = name[:len(name)-size]
 	}
-	return firstText(strings.Trim(name, "-"), "identity")
+	return cmp.Or(strings.Trim(name, "-"), "identity")
 }
 
 // identities lists the identities on this machine, by name.
@@ -89,7 +90,7 @@ func (h *home) identity(wanted, server string) (identityEntry, error) {
 	if len(all) == 0 {
 		return identityEntry{}, fail(ExitFailed, "there is no identity on this machine", nil, firstIdentity)
 	}
-	name := firstText(wanted, h.Identity)
+	name := cmp.Or(wanted, h.Identity)
 	if a, err := h.find(server); name == "" && err == nil {
 		for _, e := range all {
 			if e.BAPID == a.BAPID {

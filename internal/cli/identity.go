@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -287,7 +288,7 @@ func importIdentity(ctx context.Context, env *Env, path, name, choice string, p 
 	if err != nil {
 		return err
 	}
-	i.Name = firstText(name, i.Name, b.Label, "imported")
+	i.Name = cmp.Or(name, i.Name, b.Label, "imported")
 	if err := h.free(i.Name, i.BAPID(), "Say with --name what this one is to be called"); err != nil {
 		return err
 	}
@@ -315,7 +316,7 @@ func chooseIdentity(b *bap.Backup, choice string) (*bap.Identity, error) {
 		if choice != "" && (i.Path == choice || i.BAPID() == choice) {
 			return i, nil
 		}
-		there = append(there, firstText(i.Path, i.BAPID())+" ("+printable(i.Name)+")")
+		there = append(there, cmp.Or(i.Path, i.BAPID())+" ("+printable(i.Name)+")")
 	}
 	if choice == "" {
 		return nil, fail(ExitUsage, "the backup holds several identities: "+strings.Join(there, ", "), nil, "Choose one with --choose")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 	}
 	inTime, cancel := o.inTime(ctx)
 	defer cancel()
-	config, err := clientConfig(inTime, server, firstText(o.clientID, env.Getenv("COUNTERSIGN_CLIENT_ID"), ownClient))
+	config, err := clientConfig(inTime, server, cmp.Or(o.clientID, env.Getenv("COUNTERSIGN_CLIENT_ID"), ownClient))
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (c *signIn) takenBack(ctx context.Context, config *deviceflow.Config, token
 	defer cancel()
 	what := "you allowed it, but the token cannot be kept, so it was taken back"
 	next := "Mend that, and sign in again"
-	if err := config.Revoke(ctx, firstText(token.RefreshToken, token.AccessToken)); err != nil || config.Endpoint.RevocationURL == "" {
+	if err := config.Revoke(ctx, cmp.Or(token.RefreshToken, token.AccessToken)); err != nil || config.Endpoint.RevocationURL == "" {
 		what = "you allowed it, but the token cannot be kept, and it could not be taken back"
 		next = `Take it back with "countersign grants revoke", or on your account's page at the server`
 	}
@@ -315,7 +316,7 @@ func (a account) describe() string {
 	if u, err := url.Parse(a.Server); err == nil {
 		host = u.Host
 	}
-	name := firstText(a.Name, a.Subject, "somebody")
+	name := cmp.Or(a.Name, a.Subject, "somebody")
 	if a.BAPID != "" {
 		return fmt.Sprintf("%s (bap_id %s) on %s", printable(name), printable(a.BAPID), printable(host))
 	}

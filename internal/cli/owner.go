@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -303,5 +304,5 @@ func refusal(status int, body []byte) error {
 		code = ExitExpired
 	}
 	what, next, _ := strings.Cut(printable(e.Description), ": ")
-	return &Failure{Code: code, What: "the server refused: " + firstText(what, printable(e.Error)), Next: sentence(next), OAuth: printable(e.Error)}
+	return &Failure{Code: code, What: "the server refused: " + cmp.Or(what, printable(e.Error)), Next: sentence(next), OAuth: printable(e.Error)}
 }

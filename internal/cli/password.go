@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,7 +93,7 @@ func askNew(ctx context.Context, env *Env, question string, orNone bool, known .
 
 // path is the file with the password, - for standard input, or empty.
 func (p passwordSource) path(env *Env) string {
-	return firstText(p.file, env.Getenv("COUNTERSIGN_PASSWORD_FILE"))
+	return cmp.Or(p.file, env.Getenv("COUNTERSIGN_PASSWORD_FILE"))
 }
 
 func (p passwordSource) given(ctx context.Context, env *Env) (string, bool, error) {
