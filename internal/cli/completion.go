@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -186,10 +185,10 @@ func grantWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 		return nil
 	}
 	a, err := h.find(server)
-	if err != nil || !slices.Contains(strings.Fields(a.Scope), grantsScope) {
+	if err != nil || !a.seesGrants() {
 		return nil
 	}
-	if !h.actsFor(cmd.Flag("identity").Value.String(), a) {
+	if as, err := h.acts(cmd.Flag("identity").Value.String(), server); err != nil || as != a.BAPID {
 		return nil
 	}
 	tokens, err := tokensOf(ctx, env, h, passwordSource{}, a)
@@ -203,22 +202,9 @@ func grantWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 	if err != nil || !t.good(env.Now(), "") {
 		return nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/api/grants", nil)
-	if err != nil {
-		return nil
-	}
-	req.Header.Set("Authorization", "Bearer "+t.AccessToken)
-	status, raw, err := exchange(req, completionTime)
-	var answer struct {
-		Grants []struct {
-			ID         string `json:"id"`
-			ClientName string `json:"client_name"`
-			Scope      string `json:"scope"`
-			RevokedAt  int64  `json:"revoked_at"`
-			ExpiresAt  int64  `json:"expires_at"`
-		} `json:"grants"`
-	}
-	if err != nil || status != http.StatusOK || decodeInto(raw, &answer) != nil {
+	raw, err := (&owner{server: server}).sendAs(ctx, http.MethodGet, "/api/grants", nil, "Authorization", "Bearer "+t.AccessToken)
+	var answer grantsAnswer
+	if err != nil || decodeInto(raw, &answer) != nil {
 		return nil
 	}
 	for _, g := range answer.Grants {

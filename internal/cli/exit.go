@@ -57,6 +57,15 @@ func fail(code ExitCode, what string, err error, next string) error {
 	return &Failure{Code: code, What: what, Err: err, Next: next}
 }
 
+// failing is fail for an error that may say by itself what failed.
+func failing(code ExitCode, what string, err error, next string) error {
+	var said *Failure
+	if err == nil || errors.As(err, &said) {
+		return err
+	}
+	return fail(code, what, err, next)
+}
+
 // usage is a Failure of wrong usage.
 func usage(format string, args ...any) error {
 	return &Failure{Code: ExitUsage, What: fmt.Sprintf(format, args...), Next: seeHelp}

@@ -41,6 +41,19 @@ func newGrantsList(env *Env) *cobra.Command {
 	return cmd
 }
 
+// grantsAnswer is what a server says of what its owner allowed; times in Unix seconds.
+type grantsAnswer struct {
+	Grants []struct {
+		ID         string `json:"id"`
+		ClientName string `json:"client_name"`
+		Scope      string `json:"scope"`
+		CreatedAt  int64  `json:"created_at"`
+		ExpiresAt  int64  `json:"expires_at"`
+		RevokedAt  int64  `json:"revoked_at"`
+	} `json:"grants"`
+	Next string `json:"next"`
+}
+
 func (c *owner) listGrants(ctx context.Context, cursor string, asJSON bool) error {
 	path := "/api/grants"
 	if cursor != "" {
@@ -50,17 +63,7 @@ func (c *owner) listGrants(ctx context.Context, cursor string, asJSON bool) erro
 	if err != nil {
 		return err
 	}
-	var answer struct {
-		Grants []struct {
-			ID         string `json:"id"`
-			ClientName string `json:"client_name"`
-			Scope      string `json:"scope"`
-			CreatedAt  int64  `json:"created_at"`
-			ExpiresAt  int64  `json:"expires_at"`
-			RevokedAt  int64  `json:"revoked_at"`
-		} `json:"grants"`
-		Next string `json:"next"`
-	}
+	var answer grantsAnswer
 	if err := decodeInto(raw, &answer); err != nil {
 		return err
 	}

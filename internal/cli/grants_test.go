@@ -24,6 +24,18 @@ func (m *machine) want(code ExitCode, out, said string, args ...string) (stdout,
 	return stdout, stderr
 }
 
+// allow signs in and approves that here, as an identity, and returns what approve said.
+func (m *machine) allow(identity string, login ...string) (said string) {
+	m.t.Helper()
+	w := m.login(login...)
+	_, said = m.want(ExitDone, "", "Approved", "approve", w.code, "--identity", identity, "--match", w.number, "--yes",
+		"--expect-client", ownClient, "--expect-scope", loginScope+" "+grantsScope)
+	if code, last := w.end(); code != ExitDone {
+		m.t.Fatalf("exit code %d: %v", code, last)
+	}
+	return said
+}
+
 // grantOf is the newest grant of a person.
 func (p person) grantOf() string {
 	p.t.Helper()
@@ -91,11 +103,7 @@ func TestTheTokenActsWhereItCanWithoutAPasswordAndElseTheIdentity(t *testing.T) 
 	m.env["COUNTERSIGN_SERVER"] = f.url
 	m.want(ExitDone, "", "", "identity", "create", "home")
 	allow := func() string {
-		w := m.login("--token-store", "plain")
-		m.want(ExitDone, "", "", "approve", w.code, "--identity", "home", "--match", w.number, "--yes", "--expect-client", ownClient, "--expect-scope", loginScope+" "+grantsScope)
-		if code, last := w.end(); code != ExitDone {
-			t.Fatalf("%v", last)
-		}
+		m.allow("home", "--token-store", "plain")
 		out, _ := m.want(ExitDone, "Countersign", "", "grants", "list", "--identity", "home")
 		return regexp.MustCompile(`[a-z2-7]{26}`).FindString(out)
 	}
@@ -187,13 +195,7 @@ func TestTheIdentityOfTheCurrentAccountIsTheOneThatActs(t *testing.T) {
 	m.env["COUNTERSIGN_SERVER"] = f.url
 	approved := regexp.MustCompile(`To take it back: (countersign .*)`)
 	signIn := func(identity string) (undo []string) {
-		w := m.login()
-		out, said := m.want(ExitDone, "", "Approved", "approve", w.code, "--identity", identity, "--match", w.number, "--yes",
-			"--expect-client", ownClient, "--expect-scope", loginScope+" "+grantsScope)
-		if code, last := w.end(); code != ExitDone {
-			t.Fatalf("%v", last)
-		}
-		undo = strings.Fields(approved.FindStringSubmatch(out + said)[1])
+		undo = strings.Fields(approved.FindStringSubmatch(m.allow(identity))[1])
 		return undo[1:]
 	}
 	for _, name := range []string{"home", "work"} {

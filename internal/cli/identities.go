@@ -71,6 +71,11 @@ func (h *home) identities() ([]identityEntry, error) {
 	return all, nil
 }
 
+// called reports whether a name, or BAP id, that somebody wrote is this identity's.
+func (e identityEntry) called(name string) bool {
+	return name != "" && (e.Name == safeName(name) || e.BAPID == name)
+}
+
 // firstIdentity is what to do where there is none yet.
 const firstIdentity = `Import the backup that your browser saved with "countersign identity import FILE", or make a new one with "countersign identity create NAME"`
 
@@ -82,7 +87,7 @@ func (h *home) identity(wanted, server string) (identityEntry, error) {
 	if err != nil {
 		return identityEntry{}, err
 	}
-	chosen := func(e identityEntry) bool { return e.Name == safeName(h.Identity) || e.BAPID == h.Identity }
+	chosen := func(e identityEntry) bool { return e.called(h.Identity) }
 	if wanted == "" && h.Identity != "" && !slices.ContainsFunc(all, chosen) {
 		return identityEntry{}, fail(ExitFailed, "the identity that was chosen, "+h.Identity+", is not on this machine any more", nil,
 			`Choose another with "countersign identity use NAME", or none with "countersign identity use"`)
@@ -103,7 +108,7 @@ func (h *home) identity(wanted, server string) (identityEntry, error) {
 	}
 	var found []identityEntry
 	for _, e := range all {
-		if name != "" && (e.Name == safeName(name) || e.BAPID == name) {
+		if e.called(name) {
 			found = append(found, e)
 		}
 	}
@@ -137,7 +142,7 @@ func (h *home) unlock(ctx context.Context, env *Env, e identityEntry, p password
 		return nil, fail(ExitLocked, "unlocking "+e.Name, err, "Try again")
 	}
 	if err != nil {
-		return nil, unread("reading "+e.Name, err)
+		return nil, failing(ExitFailed, "reading "+e.Name, err, "")
 	}
 	for _, i := range b.Identities {
 		if i.BAPID() == e.BAPID {
@@ -148,15 +153,6 @@ func (h *home) unlock(ctx context.Context, env *Env, e identityEntry, p password
 		}
 	}
 	return nil, fail(ExitVerification, "reading "+e.Name, errors.New("the file holds another identity than its name says"), "Import the backup again")
-}
-
-// unread says that something could not be read, unless err says what failed by itself.
-func unread(doing string, err error) error {
-	var said *Failure
-	if errors.As(err, &said) {
-		return err
-	}
-	return fail(ExitFailed, doing, err, "")
 }
 
 // renew encrypts a kept backup as backups are encrypted today. Where that fails the

@@ -125,7 +125,7 @@ func newIdentityList(env *Env) *cobra.Command {
 			}
 			var rows [][]string
 			for _, e := range all {
-				chosen := e.BAPID == h.Identity || e.Name == h.Identity
+				chosen := e.called(h.Identity)
 				switch {
 				case asJSON:
 					writeEvent(env.Stdout, map[string]any{"name": e.Name, "bap_id": e.BAPID, "default": chosen})
@@ -282,7 +282,7 @@ func importIdentity(ctx context.Context, env *Env, path, name, choice string, p 
 	case errors.Is(err, bap.ErrWrongPassword):
 		return fail(ExitLocked, "opening the backup", err, "Try again")
 	case err != nil:
-		return unread("reading the backup", err)
+		return failing(ExitFailed, "reading the backup", err, "")
 	}
 	i, err := chooseIdentity(b, choice)
 	if err != nil {

@@ -141,15 +141,18 @@ func (h *home) actsByToken(identity, server string) (*account, error) {
 	return &a, nil
 }
 
-// actsFor reports whether what is asked about grants at the server of an account is
-// asked as that account.
-func (h *home) actsFor(identity string, a account) bool {
-	byToken, err := h.actsByToken(identity, a.Server)
-	if err != nil || byToken != nil {
-		return err == nil
+// acts is the BAP id of whom what is asked about grants at a server is asked as. It is
+// empty for a token of which the server did not say.
+func (h *home) acts(identity, server string) (bapID string, err error) {
+	byToken, err := h.actsByToken(identity, server)
+	if err != nil {
+		return "", err
 	}
-	e, err := h.identity(identity, a.Server)
-	return err == nil && e.BAPID == a.BAPID
+	if byToken != nil {
+		return byToken.BAPID, nil
+	}
+	e, err := h.identity(identity, server)
+	return e.BAPID, err
 }
 
 // noGrantsScope says what to do where a sign-in has no part in its owner's grants.
@@ -259,11 +262,7 @@ func (c *owner) again() string {
 	if c.signedIn != nil {
 		return said
 	}
-	byToken, err := c.home.actsByToken("", c.server)
-	e, err2 := c.home.identity("", c.server)
-	switch {
-	case err != nil || err2 != nil:
-	case byToken == nil && e == c.entry, byToken != nil && byToken.BAPID == c.entry.BAPID:
+	if bapID, err := c.home.acts("", c.server); err == nil && bapID == c.entry.BAPID {
 		return said
 	}
 	return said + " --identity " + c.entry.BAPID

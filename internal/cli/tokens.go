@@ -188,11 +188,7 @@ func (f *fileTokens) decrypted(ctx context.Context, ciphertext []byte) (text []b
 	default:
 		err = f.source.open(ctx, f.env, "your tokens", errWrongPassword, open)
 	}
-	var said *Failure
-	if err != nil && !errors.As(err, &said) {
-		err = fail(ExitLocked, "opening your tokens", err, "Try again, or remove "+f.home.path(tokenFile)+" and sign in again")
-	}
-	return text, err
+	return text, failing(ExitLocked, "opening your tokens", err, "Try again, or remove "+f.home.path(tokenFile)+" and sign in again")
 }
 
 // leastLeft is how much life a token must have left to be handed out.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,11 +32,11 @@ func Bind(flags *pflag.FlagSet, only ...string) {
 		if len(only) > 0 && !slices.Contains(only, s.name) {
 			continue
 		}
-		fallback := "default: " + strings.ReplaceAll(firstOf(s.fallback, s.fallbackText), "`", "")
+		fallback := "default: " + strings.ReplaceAll(cmp.Or(s.fallback, s.fallbackText), "`", "")
 		if strings.Contains(s.unit, " or ") {
 			fallback = s.unit + "; " + fallback
 		}
-		flags.Var(&given{word: firstOf(s.word, s.unit), list: s.list}, s.name, s.help+" ("+fallback+")")
+		flags.Var(&given{word: cmp.Or(s.word, s.unit), list: s.list}, s.name, s.help+" ("+fallback+")")
 	}
 }
 
@@ -64,13 +65,6 @@ func (g *given) Set(text string) error {
 	}
 	g.texts = append(g.texts, text)
 	return nil
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // Load reads all settings.
