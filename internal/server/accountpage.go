@@ -21,23 +21,11 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := s.inTurn(r, who, func() ([]byte, error) {
+	return s.showInTurn(w, r, who, s.pages.account, func() (any, error) {
 		page, err := s.accountView(r, who)
-		if err != nil {
-			return nil, err
-		}
 		page.Told = page.justNow(r.URL.Query().Get(toldOf), s.authz.Now())
-		v, err := s.viewOf(r, who, page)
-		if err != nil {
-			return nil, err
-		}
-		return s.made(w, r, s.pages.account, v)
+		return page, err
 	})
-	if err != nil {
-		return err
-	}
-	sendPage(w, http.StatusOK, body)
-	return nil
 }
 
 // The account's address says which event the page is to tell at its top. It does so while

@@ -84,6 +84,27 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pag
 	return nil
 }
 
+// showInTurn shows an owner a page of much that they have. It is made in the owner's turn,
+// and sent after it.
+func (s *Server) showInTurn(w http.ResponseWriter, r *http.Request, who authz.Owner, p *pageTemplate, gather func() (any, error)) error {
+	body, err := s.inTurn(r, who, func() ([]byte, error) {
+		page, err := gather()
+		if err != nil {
+			return nil, err
+		}
+		v, err := s.viewOf(r, who, page)
+		if err != nil {
+			return nil, err
+		}
+		return s.made(w, r, p, v)
+	})
+	if err != nil {
+		return err
+	}
+	sendPage(w, http.StatusOK, body)
+	return nil
+}
+
 func sendPage(w http.ResponseWriter, status int, body []byte) {
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a reader that has gone is told nothing

@@ -326,22 +326,7 @@ func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := s.inTurn(r, who, func() ([]byte, error) {
-		page, err := s.doneView(r, who)
-		if err != nil {
-			return nil, err
-		}
-		v, err := s.viewOf(r, who, page)
-		if err != nil {
-			return nil, err
-		}
-		return s.made(w, r, s.pages.done, v)
-	})
-	if err != nil {
-		return err
-	}
-	sendPage(w, http.StatusOK, body)
-	return nil
+	return s.showInTurn(w, r, who, s.pages.done, func() (any, error) { return s.doneView(r, who) })
 }
 
 func (s *Server) doneView(r *http.Request, who authz.Owner) (page doneView, err error) {
