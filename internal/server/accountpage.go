@@ -21,7 +21,7 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.showInTurn(w, r, who, s.pages.account, func() (any, error) {
+	return s.showInTurn(w, r, who, accountScreen, func() (any, error) {
 		page, err := s.accountView(r, who)
 		page.Told = page.justNow(r.URL.Query().Get(toldOf), s.authz.Now())
 		return page, err

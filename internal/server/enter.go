@@ -3,11 +3,7 @@ package server
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
-
-	"rsc.io/qr"
 
 	"countersign.dev/internal/authz"
 )
@@ -45,12 +41,12 @@ func (s *Server) enterPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.proceedPage(w, r, who, visit, parsed)
+	return s.continuePage(w, r, who, visit, parsed)
 }
 
 // enterAgain shows the form, with what was wrong.
 func (s *Server) enterAgain(w http.ResponseWriter, r *http.Request, status int, page enterView) error {
-	return s.showAnybody(w, r, status, s.pages.enter, page)
+	return s.showAnybody(w, r, status, enterScreen, page)
 }
 
 // visitView is a code on its way, and the visit that carries it.
@@ -60,66 +56,6 @@ type visitView struct {
 }
 
 func visitAddress(visit string) string { return "/device/request/" + visit }
-
-// proceedPage shows a code that came by a link to somebody who is signed in.
-func (s *Server) proceedPage(w http.ResponseWriter, r *http.Request, who authz.Owner, visit, code string) error {
-	v, err := s.viewOf(r, who, visitView{Code: code, Visit: visit})
-	if err != nil {
-		return err
-	}
-	v.Address = visitAddress(visit)
-	return s.show(w, r, http.StatusOK, s.pages.proceed, v)
-}
-
-// signInView is the screen of ways to prove an identity.
-type signInView struct {
-	visitView
-	// Passkeys: this server's issuer can have them.
-	Passkeys bool
-	// NoCookies: the browser sent nothing back of what another of these pages gave it.
-	NoCookies bool
-	QR        *qrView
-}
-
-// signInPage offers the ways to prove an identity. With a visit a person goes on
-// to its code, without one to their account.
-func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, visit, code string) error {
-	page := signInView{visitView: visitView{code, visit}, Passkeys: s.authz.PasskeysPossible()}
-	v := view{}
-	if visit != "" {
-		v.Address = visitAddress(visit)
-		page.NoCookies = s.forgetful(r)
-		if s.secure { // a phone reaches no loopback address of another machine
-			page.QR = newQR(s.authz.Issuer() + "/device?code=" + code)
-		}
-	}
-	v.Page = page
-	return s.show(w, r, http.StatusOK, s.pages.signIn, v)
-}
-
-// qrView is a QR code as one path of an SVG.
-type qrView struct {
-	Size int
-	Path string
-}
-
-// newQR is nil for what is too long.
-func newQR(text string) *qrView {
-	const quiet = 4 // modules of white around, as the standard wants
-	code, err := qr.Encode(text, qr.M)
-	if err != nil {
-		return nil
-	}
-	var path strings.Builder
-	for y := range code.Size {
-		for x := range code.Size {
-			if code.Black(x, y) {
-				fmt.Fprintf(&path, "M%d %dh1v1h-1z", x+quiet, y+quiet)
-			}
-		}
-	}
-	return &qrView{Size: code.Size + 2*quiet, Path: path.String()}
-}
 
 // openRequest is POST /device: a code was entered or confirmed. For somebody who
 // is signed in the request is opened, which only a POST may do (attack B-04); for

@@ -15,29 +15,32 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-// pages are the HTML answers, one template each inside one layout.
-type pages struct {
-	home, enter, proceed, signIn, review, done, account, problem *pageTemplate
-}
+// screen is what a person sees at once. Its template, its script and the file that
+// answers with it have this name.
+type screen string
 
-type pageTemplate struct {
-	t    *template.Template
-	name string
-}
+const (
+	homeScreen     screen = "home"
+	enterScreen    screen = "enter"
+	continueScreen screen = "continue"
+	signInScreen   screen = "signin"
+	reviewScreen   screen = "review"
+	doneScreen     screen = "done"
+	accountScreen  screen = "account"
+	problemScreen  screen = "problem"
+)
 
-func newPages() (*pages, error) {
-	var p pages
-	for name, into := range map[string]**pageTemplate{
-		"home": &p.home, "enter": &p.enter, "continue": &p.proceed, "signin": &p.signIn,
-		"review": &p.review, "done": &p.done, "account": &p.account, "problem": &p.problem,
-	} {
-		t, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/"+name+".html")
+// newPages are the screens' templates, each inside one layout.
+func newPages() (map[screen]*template.Template, error) {
+	pages := map[screen]*template.Template{}
+	for _, name := range []screen{homeScreen, enterScreen, continueScreen, signInScreen, reviewScreen, doneScreen, accountScreen, problemScreen} {
+		t, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/"+string(name)+".html")
 		if err != nil {
 			return nil, err
 		}
-		*into = &pageTemplate{t, name}
+		pages[name] = t
 	}
-	return &p, nil
+	return pages, nil
 }
 
 // defaultIssuer is where the command line looks when it is told nothing.
@@ -59,7 +62,7 @@ type view struct {
 	ScriptParts   []string // which the script imports at once
 	Languages     []languageLink
 	// Screen is the page's name, for the script.
-	Screen string
+	Screen screen
 	// Address is where a reload finds this page again, without a code in it;
 	// empty where the address bar already says so.
 	Address string
@@ -75,8 +78,8 @@ type view struct {
 
 // show answers with a page. It is made whole before the first byte goes out, so
 // that a failure is still an error page.
-func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pageTemplate, v view) error {
-	body, err := s.made(w, r, p, v)
+func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, on screen, v view) error {
+	body, err := s.made(w, r, on, v)
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, p *pag
 
 // showInTurn shows an owner a page of much that they have. It is made in the owner's turn,
 // and sent after it.
-func (s *Server) showInTurn(w http.ResponseWriter, r *http.Request, who authz.Owner, p *pageTemplate, gather func() (any, error)) error {
+func (s *Server) showInTurn(w http.ResponseWriter, r *http.Request, who authz.Owner, on screen, gather func() (any, error)) error {
 	body, err := s.inTurn(r, who, func() ([]byte, error) {
 		page, err := gather()
 		if err != nil {
@@ -96,7 +99,7 @@ func (s *Server) showInTurn(w http.ResponseWriter, r *http.Request, who authz.Ow
 		if err != nil {
 			return nil, err
 		}
-		return s.made(w, r, p, v)
+		return s.made(w, r, on, v)
 	})
 	if err != nil {
 		return err
@@ -111,9 +114,9 @@ func sendPage(w http.ResponseWriter, status int, body []byte) {
 }
 
 // made makes a page, and sets the headers that go with it.
-func (s *Server) made(w http.ResponseWriter, r *http.Request, p *pageTemplate, v view) ([]byte, error) {
+func (s *Server) made(w http.ResponseWriter, r *http.Request, on screen, v view) ([]byte, error) {
 	v.words = s.words(r)
-	v.Brand, v.Host, v.Screen = s.brand, s.issuer.Host, p.name
+	v.Brand, v.Host, v.Screen = s.brand, s.issuer.Host, on
 	v.Issuer, v.Now = s.authz.Issuer(), s.authz.Now().UnixMilli()
 	v.Local = v.Issuer == defaultIssuer
 	v.Style, v.ScriptAddress = s.assets.address(styleSheet), s.assets.address(script)
@@ -124,7 +127,7 @@ func (s *Server) made(w http.ResponseWriter, r *http.Request, p *pageTemplate, v
 	}
 	v.Languages = languageLinks(v.words, here)
 	var b bytes.Buffer
-	if err := p.t.ExecuteTemplate(&b, "layout.html", v); err != nil {
+	if err := s.pages[on].ExecuteTemplate(&b, "layout.html", v); err != nil {
 		return nil, err
 	}
 	s.rememberLanguage(w, r, v.words)
@@ -132,7 +135,7 @@ func (s *Server) made(w http.ResponseWriter, r *http.Request, p *pageTemplate, v
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", v.Lang())
 	w.Header().Add("Vary", "Accept-Language, Cookie")
-	w.Header().Set("Content-Security-Policy", contentSecurityPolicy(p == s.pages.signIn || p == s.pages.review))
+	w.Header().Set("Content-Security-Policy", contentSecurityPolicy(on == signInScreen || on == reviewScreen))
 	return b.Bytes(), nil
 }
 
@@ -189,10 +192,10 @@ func newsViews(ways []authz.Way) (views []newsView) {
 }
 
 // showAnybody answers with a page that is there for people signed in and not.
-func (s *Server) showAnybody(w http.ResponseWriter, r *http.Request, status int, p *pageTemplate, page any) error {
+func (s *Server) showAnybody(w http.ResponseWriter, r *http.Request, status int, on screen, page any) error {
 	who, err := s.sessionOwner(r)
 	if isUnauthorized(err) {
-		return s.show(w, r, status, p, view{Page: page})
+		return s.show(w, r, status, on, view{Page: page})
 	}
 	if err != nil {
 		return err
@@ -201,7 +204,7 @@ func (s *Server) showAnybody(w http.ResponseWriter, r *http.Request, status int,
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, status, p, v)
+	return s.show(w, r, status, on, v)
 }
 
 // form reads a form of one of our own pages. Checkboxes of one name become one
@@ -252,9 +255,4 @@ func (s *Server) signOutForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return seeOther(w, r, "/")
-}
-
-// homePage is what a person sees who opens the issuer's address.
-func (s *Server) homePage(w http.ResponseWriter, r *http.Request) error {
-	return s.showAnybody(w, r, http.StatusOK, s.pages.home, nil)
 }

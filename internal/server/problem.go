@@ -56,7 +56,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, r
 		page.Next, err = say.A(messages.next, "id", refusal.RequestID)
 	}
 	if err == nil {
-		err = s.show(w, r, status, s.pages.problem, view{Page: page})
+		err = s.show(w, r, status, problemScreen, view{Page: page})
 	}
 	if err != nil {
 		s.log.ErrorContext(r.Context(), "error page failed", "error", err)

@@ -8,6 +8,7 @@ package server
 
 import (
 	"cmp"
+	"html/template"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -36,7 +37,7 @@ type Server struct {
 
 	crossOrigin *http.CrossOriginProtection
 	cors        *cors.Cors
-	pages       *pages
+	pages       map[screen]*template.Template
 	brand       Brand
 	assets      assets
 	catalogue   *catalogue

@@ -4,13 +4,13 @@
 
 import { mountAccount } from "../page/account";
 import { App } from "../page/app";
-import { mountDecision } from "../page/decision";
 import { readMessages } from "../page/dom";
 import { mountEnter } from "../page/enter";
 import { mountProofs } from "../page/proof";
+import { mountReview } from "../page/review";
+import { mountSignIn } from "../page/signin";
 import { startSoft } from "../page/soft";
 import { localiseTimes } from "../page/times";
-import { mountWays } from "../page/ways";
 
 const app = new App();
 let end: () => void = () => undefined;
@@ -33,9 +33,9 @@ function mount(main: HTMLElement): void {
 function mountScreen(main: HTMLElement): () => void {
   switch (main.dataset["screen"]) {
     case "signin":
-      return mountWays(app, main);
+      return mountSignIn(app, main);
     case "review":
-      return mountDecision(app, main);
+      return mountReview(app, main);
     case "account":
       return mountAccount(app, main);
     default:

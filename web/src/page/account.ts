@@ -104,7 +104,7 @@ class Account {
   async #adding(signer: Signer, form: string, work: () => Promise<void>): Promise<boolean> {
     const anew = "byPasskey" in need(this.main, "h1").dataset;
     if (anew) {
-      const { signIn } = await this.app.identity();
+      const { signIn } = await this.app.curve();
       await signIn(this.app.api, signer);
     }
     try {
@@ -182,7 +182,7 @@ class Account {
       if (!this.records.some((r) => r.bapId === bapId) && !this.app.signer(bapId) && !("CWI" in window)) continue;
       (form.parentElement as HTMLElement).hidden = false;
       this.#signed(form, async (signer) => {
-        const { setProfile } = await this.app.identity();
+        const { setProfile } = await this.app.curve();
         const data = new FormData(form);
         const text = (name: string) => String(data.get(name) ?? "").trim();
         if (text("picture") && !picture.test(text("picture"))) return fail(form, say("bad-picture"));
@@ -201,7 +201,7 @@ class Account {
     if (!form) return; // this server can have none
     form.hidden = !passkeysThere();
     this.#signed(form, async (signer) => {
-      const { addPasskey } = await this.app.identity();
+      const { addPasskey } = await this.app.curve();
       const name = need<HTMLInputElement>(form, "[name=name]").value;
       const added = await this.#adding(signer, "form[data-do=add-passkey]", async () =>
         addPasskey(this.app.api, signer, { ...(await makePasskey()), name }));
@@ -224,7 +224,7 @@ class Account {
       upload.hidden = !this.mine.has(record.bapId);
       upload.addEventListener("click", () => {
         void this.#attempt(item, async () => {
-          const { iterations, saveBackup } = await this.app.identity();
+          const { iterations, saveBackup } = await this.app.curve();
           const kept = async () => (await this.app.keystore.get(record.bapId)) ?? record;
           const what = (name: string) => say("vouch-backup", { name });
           const signer =
@@ -261,7 +261,7 @@ class Account {
       form.addEventListener("submit", (event) => {
         event.preventDefault();
         void this.#attempt(form, async () => {
-          const { loadBackup, readBackup, saveBackup, systemRandom, takeIdentity } = await this.app.identity();
+          const { loadBackup, readBackup, saveBackup, systemRandom, takeIdentity } = await this.app.curve();
           const password = need<HTMLInputElement>(form, "input").value;
           const text = await loadBackup(this.app.api, bapId);
           const backup = await readBackup(text, password, systemRandom);
@@ -298,7 +298,7 @@ class Account {
     const added = name || identity.bapId;
     const voucher = await this.#voucher([...this.mine.keys()], (by) => say("vouch-link", { name: by, added }));
     if (!voucher) return false;
-    const { linkIdentity } = await this.app.identity();
+    const { linkIdentity } = await this.app.curve();
     return this.#adding(voucher, "#link form[data-do=import]", async () => {
       await linkIdentity(this.app.api, identity, name, voucher);
     });
@@ -310,11 +310,11 @@ class Account {
     this.#takingOut("take-out", (bapId) => all.filter((id) => id !== bapId), (name) => ({
       question: say("take-out", { name }),
       signs: (by) => say("vouch-remove", { name: by, removed: name }),
-    }), async (signer, bapId) => (await this.app.identity()).removeIdentity(this.app.api, signer, bapId));
+    }), async (signer, bapId) => (await this.app.curve()).removeIdentity(this.app.api, signer, bapId));
     this.#takingOut("remove-backup", (bapId) => [bapId, ...all], (name) => ({
       question: say("remove-backup", { name }),
       signs: (by) => say("vouch-remove-backup", { name: by }),
-    }), async (signer, bapId) => (await this.app.identity()).removeBackup(this.app.api, signer, bapId));
+    }), async (signer, bapId) => (await this.app.curve()).removeBackup(this.app.api, signer, bapId));
   }
 
   #takingOut(

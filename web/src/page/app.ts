@@ -3,7 +3,7 @@
 
 import { systemRandom } from "../crypto/bytes";
 import type { Signer } from "../crypto/signer";
-import type * as Identity from "../identity";
+import type * as Curve from "../curve";
 import { Keystore, type KeyRecord, StorageError } from "../keystore";
 import { say } from "./dom";
 import { PasskeyError, PasskeyThereError, RefusedError } from "./passkey";
@@ -43,23 +43,23 @@ const lastWay = "countersign.way";
 
 export class App {
   readonly keystore = new Keystore(globalThis.indexedDB);
-  #identity: Promise<typeof Identity> | undefined;
-  #vault: Identity.Vault | undefined;
+  #curve: Promise<typeof Curve> | undefined;
+  #vault: Curve.Vault | undefined;
   #wallet: Signer | undefined;
   #clockOff = 0;
   /** Whether a page is awaited that takes the session which was begun just now. */
   goingOn = false;
 
   /** What has to do with keys. It comes with the curve, so only where it is needed. */
-  identity(): Promise<typeof Identity> {
-    return (this.#identity ??= import("../identity").catch((error: unknown) => {
-      this.#identity = undefined; // the next one who needs it asks again
+  curve(): Promise<typeof Curve> {
+    return (this.#curve ??= import("../curve").catch((error: unknown) => {
+      this.#curve = undefined; // the next one who needs it asks again
       throw error;
     }));
   }
 
-  async vault(): Promise<Identity.Vault> {
-    const { Vault } = await this.identity();
+  async vault(): Promise<Curve.Vault> {
+    const { Vault } = await this.curve();
     if (!this.#vault) {
       this.#vault = new Vault();
       const vault = this.#vault;
@@ -78,7 +78,7 @@ export class App {
     this.#clockOff = serverMilliseconds - Date.now();
   }
 
-  get api(): Identity.Api {
+  get api(): Curve.Api {
     return {
       issuer: document.querySelector("main")?.dataset["issuer"] ?? location.origin,
       fetch: (...request) => fetch(...request),
@@ -131,7 +131,7 @@ export class App {
 
   /** Unlocks a kept identity. What older software encrypted is kept encrypted anew: only here is the password at hand. */
   async unlock(record: KeyRecord, password: string): Promise<Signer> {
-    const { iterations } = await this.identity();
+    const { iterations } = await this.curve();
     const { signer, bep } = await (await this.vault()).unlock(record, password);
     await this.keystore.unlocked(record, { bep, rounds: iterations }, Date.now());
     this.showLock();
@@ -166,7 +166,7 @@ export class App {
 
   /** Asks the wallet of this page, if there is one, and remembers it. */
   async wallet(): Promise<Signer | undefined> {
-    const { findWallet, systemClock, walletSigner } = await this.identity();
+    const { findWallet, systemClock, walletSigner } = await this.curve();
     const found = findWallet(window);
     return found && (this.#wallet ??= await walletSigner(found, systemRandom, systemClock.after));
   }
@@ -203,7 +203,7 @@ export class App {
     if (error instanceof PasskeyThereError) return say("passkey-there");
     if (error instanceof RefusedError) return refusal(error);
     if (error instanceof StorageError) return say("no-storage");
-    const known = await this.identity().catch(() => undefined);
+    const known = await this.curve().catch(() => undefined);
     if (!known) return say("offline");
     const { ApiError, LockedError, NotABackupError, StatementError, WalletError, WrongPasswordError } = known;
     if (error instanceof WrongPasswordError) return say("wrong-password");

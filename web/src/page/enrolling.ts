@@ -2,7 +2,7 @@
 // the sign-in screen and in the account.
 
 import { systemRandom } from "../crypto/bytes";
-import type { Backup, Enrolled } from "../identity";
+import type { Backup, Enrolled } from "../curve";
 import { leastLength } from "../strength";
 import { type App, locked } from "./app";
 import { busy, fail, need, say } from "./dom";
@@ -36,7 +36,7 @@ export function mountImport(app: App, root: HTMLElement, ended: AbortSignal, tak
 
   const take = async (bapId: string) => {
     if (!read) return;
-    const { takeIdentity } = await app.identity();
+    const { takeIdentity } = await app.curve();
     const password = need<HTMLInputElement>(form, "[name=password]").value;
     const enrolled = await takeIdentity({ ...read, bapId }, password, systemRandom, new Date());
     read = undefined; // the others are forgotten, and this one is not ours any more
@@ -58,7 +58,7 @@ export function mountImport(app: App, root: HTMLElement, ended: AbortSignal, tak
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     void attempt(async () => {
-      const { idleMilliseconds, needsPassword, readBackup, systemClock } = await app.identity();
+      const { idleMilliseconds, needsPassword, readBackup, systemClock } = await app.curve();
       const file = need<HTMLInputElement>(form, "[name=file]").files?.[0];
       const text = file ? await file.text() : need<HTMLTextAreaElement>(form, "[name=text]").value;
       const password = need<HTMLInputElement>(form, "[name=password]").value;

@@ -24,6 +24,6 @@ export async function prove(app: App, form: HTMLFormElement, signer: Signer): Pr
   const typed = form.querySelector<HTMLInputElement>("input[name=code]")?.value;
   const code = typed === undefined ? document.querySelector("#user-code")?.textContent : groupCode(typed);
   if (!field || !code) return;
-  const { authToken } = await app.identity();
+  const { authToken } = await app.curve();
   field.value = await authToken(signer, "/device", `aud=${app.api.issuer}&code=${code}`, app.api.now());
 }

@@ -16,7 +16,7 @@ const armAfterMilliseconds = 1000;
 const countdownFrom = 120;
 
 /** Mounts the review; returns what ends it. */
-export function mountDecision(app: App, main: HTMLElement): () => void {
+export function mountReview(app: App, main: HTMLElement): () => void {
   const review = new Review(app, main);
   const end = () => ends.forEach((e) => e());
   const ends = [
@@ -221,7 +221,7 @@ class Review {
       this.#choose();
       return fail(this.form, say("no-key")); // not the session instead: the page said that a key signs
     }
-    const { approve, fetchApproval } = await this.app.identity();
+    const { approve, fetchApproval } = await this.app.curve();
     const facts = await fetchApproval(this.app.api, signer, this.code, this.#scope);
     this.#checkShown(facts.user_code, facts.client.client_id, facts.scopes.map((s) => s.scope));
     const match = new FormData(this.form).get("match");
@@ -231,7 +231,7 @@ class Review {
 
   /** A signed approval needs no session, but its page does: it may have ended meanwhile. */
   async #showOutcome(signer: Signer, address: string): Promise<void> {
-    const { signIn } = await this.app.identity();
+    const { signIn } = await this.app.curve();
     if (!(await signedIn())) await signIn(this.app.api, signer);
     await go({ method: "GET", address });
   }
@@ -246,7 +246,7 @@ class Review {
   }
 
   async #explain(error: unknown): Promise<void> {
-    const known = await this.app.identity().catch(() => undefined);
+    const known = await this.app.curve().catch(() => undefined);
     if (known && error instanceof known.ApiError && error.error === "match_mistyped") return fail(this.form, say("mistyped"));
     const decided = known && error instanceof known.ApiError && error.status !== 0 && error.status !== 429;
     const changed = error instanceof ChangedError || (known && error instanceof known.StatementError);
@@ -278,7 +278,7 @@ class Review {
   async #statement(): Promise<string | undefined> {
     const signer = this.app.signer(this.#chosen);
     if (signer) {
-      const { fetchApproval } = await this.app.identity();
+      const { fetchApproval } = await this.app.curve();
       return (await fetchApproval(this.app.api, signer, this.code, this.#scope)).statement;
     }
     if (this.#chosen !== this.form.dataset["bapId"]) return undefined;

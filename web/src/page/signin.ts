@@ -3,7 +3,7 @@
 
 import { systemRandom } from "../crypto/bytes";
 import type { Signer } from "../crypto/signer";
-import type { Enrolled } from "../identity";
+import type { Enrolled } from "../curve";
 import type { KeyRecord } from "../keystore";
 import { strength } from "../strength";
 import type { App, Way } from "./app";
@@ -15,9 +15,9 @@ import { prove } from "./proof";
 import { go, submit } from "./soft";
 
 /** Mounts the sign-in screen; returns what ends it. */
-export function mountWays(app: App, main: HTMLElement): () => void {
+export function mountSignIn(app: App, main: HTMLElement): () => void {
   const ending = new AbortController();
-  const screen = new Screen(app, main, ending.signal);
+  const screen = new SignIn(app, main, ending.signal);
   void screen.mount();
   const stop = screen.followCommand();
   return () => {
@@ -26,7 +26,7 @@ export function mountWays(app: App, main: HTMLElement): () => void {
   };
 }
 
-class Screen {
+class SignIn {
   /** Whether the ways are in their places; until then the page stands as it came. */
   #arranged = false;
   /**
@@ -74,7 +74,7 @@ class Screen {
     });
     if (!(await this.app.keeps())) fail(this.#form("new"), say("no-storage")); // before there is something to lose
     // Who begins to type will need the curve: it comes meanwhile.
-    need(this.main, "#ways").addEventListener("input", () => void this.app.identity().catch(() => undefined), { once: true });
+    need(this.main, "#ways").addEventListener("input", () => void this.app.curve().catch(() => undefined), { once: true });
     // Wallets put themselves into the page when they are ready.
     if (signIn && document.readyState !== "complete") addEventListener("load", () => this.#show("wallet", "CWI" in window), { once: true, signal: this.ended });
   }
@@ -218,7 +218,7 @@ class Screen {
       event.preventDefault();
       void this.#attempt(form, async () => {
         if (strength(password.value) === "short") return fail(form, say("too-short"));
-        const { createIdentity } = await this.app.identity();
+        const { createIdentity } = await this.app.curve();
         const made = await createIdentity(name.value.trim(), password.value, systemRandom, new Date());
         (await this.app.vault()).hold(made.identity);
         password.value = "";
@@ -241,7 +241,7 @@ class Screen {
     need(step, "h2").focus();
     const goOn = (saved: boolean) =>
       this.#attempt(step, async () => {
-        const { LockedError, setProfile } = await this.app.identity();
+        const { LockedError, setProfile } = await this.app.curve();
         const kept = await this.app.keep({ ...record, saved });
         if (!kept && !saved) return fail(step, say("no-storage")); // it would be gone with this page
         try {
@@ -267,7 +267,7 @@ class Screen {
   }
 
   async #signIn(signer: Signer): Promise<void> {
-    const { signIn } = await this.app.identity();
+    const { signIn } = await this.app.curve();
     await signIn(this.app.api, signer);
   }
 
@@ -280,7 +280,7 @@ class Screen {
   }
 
   async #giveName(signer: Signer, name: string): Promise<void> {
-    const { profileOf, setProfile } = await this.app.identity();
+    const { profileOf, setProfile } = await this.app.curve();
     const known = (await profileOf(this.app.api, signer)).name;
     if (known) await this.app.rename(signer.bapId, known);
     else await setProfile(this.app.api, signer, { name });

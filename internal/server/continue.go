@@ -1,0 +1,17 @@
+package server
+
+import (
+	"net/http"
+
+	"countersign.dev/internal/authz"
+)
+
+// continuePage shows a code that came by a link to somebody who is signed in.
+func (s *Server) continuePage(w http.ResponseWriter, r *http.Request, who authz.Owner, visit, code string) error {
+	v, err := s.viewOf(r, who, visitView{Code: code, Visit: visit})
+	if err != nil {
+		return err
+	}
+	v.Address = visitAddress(visit)
+	return s.show(w, r, http.StatusOK, continueScreen, v)
+}
