@@ -43,6 +43,7 @@ var judged = []struct {
 	{dir: "deviceflow", by: "deviceflow"},
 	{dir: "internal/authz", by: "internal/authz internal/server"},
 	{dir: "internal/server", by: "internal/server"},
+	{dir: "internal/storage/kept", by: "internal/storage/kept internal/storage/sqlite"},
 	{dir: "internal/storage/sqlite", by: "internal/storage/sqlite internal/storage/transfer internal/server", sql: true},
 	{dir: "internal/storage/postgres", by: "internal/storage/postgres internal/storage/transfer", sql: true},
 }

@@ -2,18 +2,18 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 const identityColumns = `bap_id, account_id, member_key, created_at, network, signed_in_at, since, profile`
 
 func identityArgs(i authz.Identity) []any {
-	return []any{i.BAPID, i.AccountID, i.MemberKey, keptTime(i.CreatedAt), i.Network, keptTime(i.SignedInAt), keptTime(i.Since), toJSON(i.Profile)}
+	return []any{i.BAPID, i.AccountID, i.MemberKey, kept.Time(i.CreatedAt), i.Network, kept.Time(i.SignedInAt), kept.Time(i.Since), kept.Profile(i.Profile)}
 }
 
 // What an identity refers to is looked for when the whole statement is done.
@@ -25,7 +25,7 @@ INSERT INTO accounts (id, created_at, disabled) SELECT $9, $10, $11 FROM first`
 
 // CreateAccount implements authz.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
-	return s.insert(ctx, "creating an account", createAccount, append(identityArgs(first), a.ID, keptTime(a.CreatedAt), a.Disabled)...)
+	return s.insert(ctx, "creating an account", createAccount, append(identityArgs(first), a.ID, kept.Time(a.CreatedAt), a.Disabled)...)
 }
 
 // Account implements authz.AccountStore.
@@ -44,12 +44,9 @@ func identityFields(i *authz.Identity) []any {
 type toProfile struct{ into *authz.Profile }
 
 // ScanText implements pgtype.TextScanner.
-func (p toProfile) ScanText(v pgtype.Text) error {
-	*p.into = authz.Profile{}
-	if v.String == "{}" {
-		return nil
-	}
-	return json.Unmarshal([]byte(v.String), p.into)
+func (p toProfile) ScanText(v pgtype.Text) (err error) {
+	*p.into, err = kept.ProfileOf(v.String)
+	return err
 }
 
 // Identity implements authz.AccountStore.
@@ -131,8 +128,8 @@ func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) err
 			steps.Queue(statement, r.AccountID, r.BAPID)
 		}
 		steps.Queue(`UPDATE grants SET revoked_at = $3 WHERE account_id = $1 AND bap_id = $2 AND revoked_at = 0 AND expires_at > $3`,
-			r.AccountID, r.BAPID, keptTime(r.At))
-		steps.Queue(noteDeparture, r.BAPID, r.AccountID, keptTime(r.Since), keptTime(r.At), r.Signer, r.Network)
+			r.AccountID, r.BAPID, kept.Time(r.At))
+		steps.Queue(noteDeparture, r.BAPID, r.AccountID, kept.Time(r.Since), kept.Time(r.At), r.Signer, r.Network)
 		steps.Queue(forgetDepartures, r.AccountID, authz.ForgottenAtOnce, authz.DeparturesPerAccount)
 		steps.Queue(tellOnce, eventArgs(r.Event)...)
 		return tx.SendBatch(ctx, steps).Close()
@@ -158,5 +155,5 @@ func (s *Store) Departures(ctx context.Context, bapID string) ([]authz.Departure
 
 // SetProfile implements authz.AccountStore.
 func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $14 WHERE bap_id = $13 RETURNING bap_id`, bapID, toJSON(p))
+	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $14 WHERE bap_id = $13 RETURNING bap_id`, bapID, kept.Profile(p))
 }

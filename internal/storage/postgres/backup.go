@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 // Identities are locked, in one order, so that they are removed before or afterwards:
@@ -23,7 +24,7 @@ DELETE FROM backups WHERE bap_id = $13 AND account_id = $14 AND EXISTS (SELECT F
 
 // SaveBackup implements authz.BackupStore.
 func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "saving a backup", e, saveBackup, b.BAPID, b.AccountID, b.Text, keptTime(b.UpdatedAt), b.Network, signer)
+	return s.mustChangeAndTell(ctx, "saving a backup", e, saveBackup, b.BAPID, b.AccountID, b.Text, kept.Time(b.UpdatedAt), b.Network, signer)
 }
 
 // Backup implements authz.BackupStore.

@@ -2,12 +2,12 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 // Client implements authz.ClientStore.
@@ -20,8 +20,7 @@ func (s *Store) Client(ctx context.Context, id string) (authz.Client, error) {
 }
 
 func parseClient(metadata string) (authz.Client, error) {
-	var c authz.Client
-	err := json.Unmarshal([]byte(metadata), &c)
+	c, err := kept.ClientOf(metadata)
 	return c, wrap("reading a client", err)
 }
 
@@ -38,7 +37,7 @@ func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
 
 // AddClient implements authz.ClientStore.
 func (s *Store) AddClient(ctx context.Context, c authz.Client) error {
-	return s.insert(ctx, "adding a client", `INSERT INTO clients (id, metadata) VALUES ($1, $2) ON CONFLICT DO NOTHING`, c.ID, toJSON(c))
+	return s.insert(ctx, "adding a client", `INSERT INTO clients (id, metadata) VALUES ($1, $2) ON CONFLICT DO NOTHING`, c.ID, kept.Client(c))
 }
 
 const removeClient = `
@@ -48,5 +47,5 @@ SELECT FROM removed`
 
 // RemoveClient implements authz.ClientStore.
 func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) error {
-	return s.change(ctx, "removing a client", removeClient, id, keptTime(now))
+	return s.change(ctx, "removing a client", removeClient, id, kept.Time(now))
 }

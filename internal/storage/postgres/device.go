@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 const requestColumns = `id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
@@ -21,7 +22,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
 	return s.insert(ctx, "storing a device request", insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
-		keptTime(r.CreatedAt), keptTime(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
+		kept.Time(r.CreatedAt), kept.Time(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
 		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved)
 }
 
@@ -83,20 +84,14 @@ const (
 	SELECT count(*) FILTER (WHERE kind = 1), count(*) FILTER (WHERE kind = 2) FROM all_of_them`
 )
 
-// Kinds of openers, as they are kept.
-const (
-	openedByAccount = 1
-	openedByBrowser = 2
-)
-
 // OpenDeviceRequest implements authz.DeviceStore.
 func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened authz.Opened, err error) {
-	r, kinds, openers, now := &opened.Request, []int(nil), [][]byte(nil), keptTime(o.At)
+	r, kinds, openers, now := &opened.Request, []int(nil), [][]byte(nil), kept.Time(o.At)
 	if o.AccountID != "" {
-		kinds, openers = append(kinds, openedByAccount), append(openers, []byte(o.AccountID))
+		kinds, openers = append(kinds, kept.OpenedByAccount), append(openers, []byte(o.AccountID))
 	}
 	if o.Browser != (authz.Hash{}) {
-		kinds, openers = append(kinds, openedByBrowser), append(openers, o.Browser[:])
+		kinds, openers = append(kinds, kept.OpenedByBrowser), append(openers, o.Browser[:])
 	}
 	err = s.write(ctx, "opening a device request", o.RequestID, func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, claimRequest, []any{o.RequestID, o.AccountID, o.Claim, now}, requestFields(r)...)
@@ -118,7 +113,7 @@ WHERE id = $1 AND state = 'pending' AND expires_at > $2 RETURNING device_code`
 
 // CancelDeviceRequest implements authz.DeviceStore.
 func (s *Store) CancelDeviceRequest(ctx context.Context, id string, now time.Time) error {
-	return s.decide(ctx, "cancelling a device request", id, cancelRequest, id, keptTime(now))
+	return s.decide(ctx, "cancelling a device request", id, cancelRequest, id, kept.Time(now))
 }
 
 // The account that decides must have opened the request, or nobody has and $5
@@ -155,7 +150,7 @@ SELECT device_code FROM decided`
 
 // ApproveDeviceRequest implements authz.DeviceStore.
 func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
-	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, keptTime(a.At), a.Unclaimed}, eventArgs(a.Event)...)
+	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, kept.Time(a.At), a.Unclaimed}, eventArgs(a.Event)...)
 	args = append(append(args, grantArgs(a.Grant)...), a.Receipt)
 	err := s.decide(ctx, "approving a device request", a.RequestID, approveRequest, args...)
 	var state *authz.StateError
@@ -191,7 +186,7 @@ SELECT device_code FROM decided`
 
 // DenyDeviceRequest implements authz.DeviceStore.
 func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
-	args := append([]any{string(authz.Denied), d.AccountID, d.RequestID, keptTime(d.At), d.Unclaimed}, eventArgs(d.Event)...)
+	args := append([]any{string(authz.Denied), d.AccountID, d.RequestID, kept.Time(d.At), d.Unclaimed}, eventArgs(d.Event)...)
 	return s.decide(ctx, "denying a device request", d.RequestID, denyRequest, append(args, d.Reported, d.Reporter)...)
 }
 
@@ -239,9 +234,9 @@ func (s *Store) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) err
 	var grantID string
 	var expires int64
 	if r.RefreshToken != nil {
-		token, grantID, expires = r.RefreshToken.Token[:], r.RefreshToken.GrantID, keptTime(r.RefreshToken.ExpiresAt)
+		token, grantID, expires = r.RefreshToken.Token[:], r.RefreshToken.GrantID, kept.Time(r.RefreshToken.ExpiresAt)
 	}
-	err := s.change(ctx, "redeeming a device request", redeemRequest, r.DeviceCode[:], r.ClientID, keptTime(r.At), token, grantID, expires)
+	err := s.change(ctx, "redeeming a device request", redeemRequest, r.DeviceCode[:], r.ClientID, kept.Time(r.At), token, grantID, expires)
 	if errors.Is(err, authz.ErrNotFound) {
 		return s.whyNot(ctx, requestByDeviceCode+` AND client_id = $2`, r.DeviceCode[:], r.ClientID)
 	}
@@ -270,7 +265,7 @@ func (s *Store) PendingDeviceRequests(ctx context.Context, clientIDs []string, n
 		if rows > s.countedAtMost {
 			percent = 100 * s.countedAtMost / rows
 		}
-		found, err := tx.Query(ctx, countPending, clientIDs, keptTime(now), percent)
+		found, err := tx.Query(ctx, countPending, clientIDs, kept.Time(now), percent)
 		if err != nil {
 			return err
 		}

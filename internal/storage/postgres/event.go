@@ -8,18 +8,16 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 const eventColumns = `id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing`
 
 func eventArgs(e authz.Event) []any {
 	return []any{
-		e.ID, e.AccountID, keptTime(e.At), string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, keptTime(e.Standing),
+		e.ID, e.AccountID, kept.Time(e.At), string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, kept.Time(e.Standing),
 	}
 }
-
-// wayEvents are authz.WayEvents.
-const wayEvents = `('identity-linked', 'identity-removed', 'passkey-added', 'passkey-removed', 'backup-saved', 'backup-removed')`
 
 // tell is the part of a statement that stores an event if there are rows of another
 // part, and forgets the account's oldest: of what the newest leave over what tells of no
@@ -34,14 +32,14 @@ func tell(first int, from string) string {
 	DELETE FROM events WHERE seq = ANY (ARRAY (SELECT seq FROM events WHERE seq = ANY (ARRAY ((
 		SELECT seq FROM (
 			SELECT seq, kind FROM events WHERE account_id = %[2]s AND EXISTS (SELECT FROM %[13]s) ORDER BY at DESC, seq DESC OFFSET %[15]d
-		) AS left_over WHERE kind NOT IN `+wayEvents+` LIMIT %[14]d
+		) AS left_over WHERE kind NOT IN `+kept.WayEvents+` LIMIT %[14]d
 	) UNION ALL (
 		SELECT seq FROM (
-			SELECT seq FROM events WHERE account_id = %[2]s AND kind IN `+wayEvents+` AND %[4]s IN `+wayEvents+` AND EXISTS (SELECT FROM %[13]s)
+			SELECT seq FROM events WHERE account_id = %[2]s AND kind IN `+kept.WayEvents+` AND %[4]s IN `+kept.WayEvents+` AND EXISTS (SELECT FROM %[13]s)
 			ORDER BY at DESC, seq DESC OFFSET %[15]d
 		) AS older WHERE seq <> ALL (ARRAY (
 			SELECT seq FROM (
-				SELECT seq, standing, at FROM events WHERE account_id = %[2]s AND kind IN `+wayEvents+`
+				SELECT seq, standing, at FROM events WHERE account_id = %[2]s AND kind IN `+kept.WayEvents+`
 				UNION ALL SELECT 9223372036854775807, %[12]s::bigint, %[3]s::bigint -- the new one
 			) AS standing ORDER BY standing, at DESC, seq DESC LIMIT %[15]d + 1
 		)) LIMIT %[14]d
@@ -75,5 +73,5 @@ func (s *Store) Events(ctx context.Context, accountID string, after authz.Positi
 		return e, err
 	}, `SELECT `+eventColumns+` FROM events WHERE account_id = $1 AND at <= $2
 			AND (at < $2 OR seq < COALESCE((SELECT seq FROM events WHERE account_id = $1 AND at = $2 AND id = $3), $4))
-		ORDER BY at DESC, seq DESC LIMIT $5`, accountID, upTo(after), after.ID, int64(math.MaxInt64), limit)
+		ORDER BY at DESC, seq DESC LIMIT $5`, accountID, kept.UpTo(after), after.ID, int64(math.MaxInt64), limit)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 const grantColumns = `id, account_id, client_id, scope, bap_id, member_key, acr, nonce, auth_time,
@@ -15,8 +16,8 @@ const grantColumns = `id, account_id, client_id, scope, bap_id, member_key, acr,
 
 func grantArgs(g authz.Grant) []any {
 	return []any{
-		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, keptTime(g.AuthTime),
-		keptTime(g.CreatedAt), keptTime(g.ExpiresAt), keptTime(g.LastUsedAt), keptTime(g.RevokedAt),
+		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, kept.Time(g.AuthTime),
+		kept.Time(g.CreatedAt), kept.Time(g.ExpiresAt), kept.Time(g.LastUsedAt), kept.Time(g.RevokedAt),
 		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform, g.Passkey,
 	}
 }
@@ -49,7 +50,7 @@ WHERE g.id = $1 AND g.revoked_at = 0 AND g.expires_at > $2 AND NOT a.disabled`
 
 // LiveGrant implements authz.GrantStore.
 func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g authz.Grant, i authz.Identity, err error) {
-	err = s.one(ctx, "reading a grant", liveGrant, []any{id, keptTime(now)}, append(grantFields(&g), identityFields(&i)...)...)
+	err = s.one(ctx, "reading a grant", liveGrant, []any{id, kept.Time(now)}, append(grantFields(&g), identityFields(&i)...)...)
 	return g, i, err
 }
 
@@ -60,13 +61,13 @@ func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList)
 		return g, err
 	}, `SELECT `+grantColumns+` FROM grants WHERE account_id = $1 AND ($2 = 0::bigint OR (revoked_at = 0 AND expires_at > $2))
 		AND created_at <= $4 AND (created_at < $4 OR id > $5)
-		ORDER BY created_at DESC, id LIMIT $3`, accountID, keptTime(l.AliveAt), l.Limit, upTo(l.After), l.After.ID)
+		ORDER BY created_at DESC, id LIMIT $3`, accountID, kept.Time(l.AliveAt), l.Limit, kept.UpTo(l.After), l.After.ID)
 }
 
 // UseGrant implements authz.GrantStore.
 func (s *Store) UseGrant(ctx context.Context, id string, now time.Time) error {
 	_, err := s.exec(ctx, "noting the use of a grant", id,
-		`UPDATE grants SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2 AND revoked_at = 0 AND expires_at > $2`, id, keptTime(now))
+		`UPDATE grants SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2 AND revoked_at = 0 AND expires_at > $2`, id, kept.Time(now))
 	return err
 }
 
@@ -82,14 +83,14 @@ SELECT FROM known`
 
 // RevokeGrant implements authz.GrantStore.
 func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
-	args := append([]any{r.GrantID, keptTime(r.At)}, eventArgs(r.Event)...)
+	args := append([]any{r.GrantID, kept.Time(r.At)}, eventArgs(r.Event)...)
 	return s.change(ctx, "revoking a grant", revokeGrant, append(args, r.AccountID, r.Reported, r.Reporter)...)
 }
 
 // RevokeGrants implements authz.GrantStore.
 func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (int, error) {
 	return s.changeAndTell(ctx, "revoking grants", e,
-		`UPDATE grants SET revoked_at = $14 WHERE account_id = $13 AND revoked_at = 0 AND expires_at > $14 RETURNING id`, accountID, keptTime(now))
+		`UPDATE grants SET revoked_at = $14 WHERE account_id = $13 AND revoked_at = 0 AND expires_at > $14 RETURNING id`, accountID, kept.Time(now))
 }
 
 // Receipt implements authz.GrantStore.
@@ -102,7 +103,7 @@ func (s *Store) Receipt(ctx context.Context, grantID string) (receipt string, er
 func (s *Store) RefreshToken(ctx context.Context, token authz.Hash, now time.Time) (authz.RefreshToken, error) {
 	t := authz.RefreshToken{Token: token}
 	err := s.one(ctx, "reading a refresh token", `SELECT grant_id, expires_at FROM refresh_tokens WHERE token = $1 AND expires_at > $2`,
-		[]any{token[:], keptTime(now)}, &t.GrantID, toTime{&t.ExpiresAt})
+		[]any{token[:], kept.Time(now)}, &t.GrantID, toTime{&t.ExpiresAt})
 	if err != nil {
 		return authz.RefreshToken{}, err
 	}
@@ -126,7 +127,7 @@ INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) SELECT $2, 
 // RotateRefreshToken implements authz.GrantStore.
 func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error {
 	err := s.change(ctx, "rotating a refresh token", rotateRefreshToken,
-		r.Token[:], r.Successor.Token[:], keptTime(r.At), keptTime(r.Successor.ExpiresAt), r.Forgotten[:])
+		r.Token[:], r.Successor.Token[:], kept.Time(r.At), kept.Time(r.Successor.ExpiresAt), r.Forgotten[:])
 	if errors.Is(err, authz.ErrNotFound) {
 		return s.notRotated(ctx, r)
 	}
@@ -146,7 +147,7 @@ func (s *Store) notRotated(ctx context.Context, r authz.Rotation) error {
 	var grantID string
 	var rotated, again bool
 	err := s.one(ctx, "rotating a refresh token", whyNotRotated,
-		[]any{r.Token[:], r.Successor.Token[:], keptTime(r.At), keptTime(r.At.Add(-r.Grace))}, &grantID, &rotated, &again)
+		[]any{r.Token[:], r.Successor.Token[:], kept.Time(r.At), kept.Time(r.At.Add(-r.Grace))}, &grantID, &rotated, &again)
 	switch {
 	case err != nil:
 		return err

@@ -9,12 +9,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 // UseOnce implements authz.GuardStore.
 func (s *Store) UseOnce(ctx context.Context, key authz.Hash, now, until time.Time) error {
 	return s.insert(ctx, "recording a used key", `INSERT INTO used_once (key, expires_at) VALUES ($1, $2)
-		ON CONFLICT (key) DO UPDATE SET expires_at = $2 WHERE used_once.expires_at <= $3`, key[:], keptTime(until), keptTime(now))
+		ON CONFLICT (key) DO UPDATE SET expires_at = $2 WHERE used_once.expires_at <= $3`, key[:], kept.Time(until), kept.Time(now))
 }
 
 // The widest subject, which is the last, is locked first: whoever counts for the
@@ -28,7 +29,7 @@ func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time
 	if len(subjects) == 0 {
 		return nil
 	}
-	_, err := s.exec(ctx, "counting guesses", subjects[len(subjects)-1], countGuesses, subjects, keptTime(window))
+	_, err := s.exec(ctx, "counting guesses", subjects[len(subjects)-1], countGuesses, subjects, kept.Time(window))
 	return err
 }
 
@@ -50,13 +51,13 @@ func report(account, at, subjects, reporter, from string) string {
 // Guesses implements authz.GuardStore.
 func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
 	return s.counts(ctx, "reading guesses",
-		`SELECT subject, failures FROM guesses WHERE subject = ANY ($1) AND opens_at = $2`, subjects, keptTime(window))
+		`SELECT subject, failures FROM guesses WHERE subject = ANY ($1) AND opens_at = $2`, subjects, kept.Time(window))
 }
 
 // Reports implements authz.GuardStore.
 func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error) {
 	return s.counts(ctx, "reading reports",
-		`SELECT subject, count(DISTINCT reporter) FROM reports WHERE subject = ANY ($1) AND reported_at > $2 GROUP BY subject`, subjects, keptTime(after))
+		`SELECT subject, count(DISTINCT reporter) FROM reports WHERE subject = ANY ($1) AND reported_at > $2 GROUP BY subject`, subjects, kept.Time(after))
 }
 
 // count is a number that belongs to a subject.
@@ -93,7 +94,7 @@ func (s *Store) counts(ctx context.Context, operation, statement string, subject
 func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after time.Time) (subjects []string, err error) {
 	err = s.transact(ctx, "reading reports", func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT subject FROM reports WHERE reported_at > $1 AND starts_with(subject, $2)
-			GROUP BY subject HAVING count(DISTINCT reporter) >= $3 ORDER BY subject`, keptTime(after), prefix, atLeast)
+			GROUP BY subject HAVING count(DISTINCT reporter) >= $3 ORDER BY subject`, kept.Time(after), prefix, atLeast)
 		if err != nil {
 			return err
 		}
@@ -156,7 +157,7 @@ func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (
 			{overGuesses, before.Rest.Add(-dayKept)},
 			{overReports, before.Rest.Add(-dayKept)},
 		} {
-			tag, err := tx.Exec(ctx, kind.statement, keptTime(kind.before), limit)
+			tag, err := tx.Exec(ctx, kind.statement, kept.Time(kind.before), limit)
 			if err != nil {
 				return err
 			}

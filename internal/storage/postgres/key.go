@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 const insertSigningKey = `INSERT INTO signing_keys (id, algorithm, sealed, created_at)
@@ -19,7 +20,7 @@ func (s *Store) AddSigningKeys(ctx context.Context, candidates []authz.SigningKe
 			return err
 		}
 		for _, k := range candidates {
-			if _, err := tx.Exec(ctx, insertSigningKey, k.ID, k.Algorithm, k.Sealed, keptTime(k.CreatedAt)); err != nil {
+			if _, err := tx.Exec(ctx, insertSigningKey, k.ID, k.Algorithm, k.Sealed, kept.Time(k.CreatedAt)); err != nil {
 				return err
 			}
 		}

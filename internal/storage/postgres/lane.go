@@ -139,7 +139,7 @@ func (l *lane) send(some []*operation) error {
 		}
 		queued := len(b.QueuedQueries)
 		o.statements(b, &o.outcome)
-		if !kept(b.QueuedQueries[queued:]) {
+		if !keepable(b.QueuedQueries[queued:]) {
 			b.QueuedQueries, o.outcome = b.QueuedQueries[:queued], errNoText
 		}
 	}
@@ -164,8 +164,8 @@ func (l *lane) send(some []*operation) error {
 // all of its group would be refused with it.
 var errNoText = errors.New("a text that the database cannot keep")
 
-// kept reports whether PostgreSQL takes all texts of some statements.
-func kept(statements []*pgx.QueuedQuery) bool {
+// keepable reports whether PostgreSQL takes all texts of some statements.
+func keepable(statements []*pgx.QueuedQuery) bool {
 	for _, s := range statements {
 		for _, argument := range s.Arguments {
 			switch v := argument.(type) {

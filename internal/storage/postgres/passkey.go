@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 const passkeyColumns = `id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network`
@@ -34,7 +35,7 @@ SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $23 AND
 // who add to it count one after the other.
 func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.Event) error {
 	args := append(eventArgs(e), p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name,
-		keptTime(p.CreatedAt), keptTime(p.LastUsedAt), int64(p.SignCount), p.Credential, p.Network, limit)
+		kept.Time(p.CreatedAt), kept.Time(p.LastUsedAt), int64(p.SignCount), p.Credential, p.Network, limit)
 	var added, there, full bool
 	err := s.write(ctx, "adding a passkey", p.AccountID, func(b *pgx.Batch, outcome *error) {
 		b.Queue(lockAccount, p.AccountID)
@@ -94,7 +95,7 @@ func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now tim
 		steps.Queue(`DELETE FROM reviews WHERE session IN (SELECT token FROM sessions WHERE `+begunByPasskey+`)`, accountID, id, bapID)
 		steps.Queue(`DELETE FROM sessions WHERE `+begunByPasskey, accountID, id, bapID)
 		steps.Queue(`UPDATE grants SET revoked_at = $4 WHERE account_id = $1 AND (passkey = $2 OR (passkey = '' AND bap_id = $3 AND acr = $5))
-			AND revoked_at = 0 AND expires_at > $4`, accountID, id, bapID, keptTime(now), authz.ACRPasskey)
+			AND revoked_at = 0 AND expires_at > $4`, accountID, id, bapID, kept.Time(now), authz.ACRPasskey)
 		steps.Queue(tellOnce, eventArgs(e)...)
 		return tx.SendBatch(ctx, steps).Close()
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 // behind begins an operation and commits tx, as soon as the operation waits for it;
@@ -132,11 +133,11 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 	now := time.Now()
 	token, first, second := authz.Hash{1}, authz.Hash{2}, authz.Hash{3}
 	if _, err := s.pool.Exec(ctx, `INSERT INTO grants (`+grantColumns+`, receipt)
-		SELECT 'grant', '', '', '', '', '', '', '', 0, 0, $1, 0, 0, '', '', '', '', '', '', ''`, keptTime(now.Add(time.Hour))); err != nil {
+		SELECT 'grant', '', '', '', '', '', '', '', 0, 0, $1, 0, 0, '', '', '', '', '', '', ''`, kept.Time(now.Add(time.Hour))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.pool.Exec(ctx, `INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) VALUES ($1, 'grant', $2, 0)`,
-		token[:], keptTime(now.Add(time.Hour))); err != nil {
+		token[:], kept.Time(now.Add(time.Hour))); err != nil {
 		t.Fatal(err)
 	}
 	tx, err := s.pool.Begin(ctx)
@@ -144,7 +145,7 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback(context.Background()) }()
-	if _, err := tx.Exec(ctx, rotateRefreshToken, token[:], first[:], keptTime(now), keptTime(now.Add(time.Hour)), nil); err != nil {
+	if _, err := tx.Exec(ctx, rotateRefreshToken, token[:], first[:], kept.Time(now), kept.Time(now.Add(time.Hour)), nil); err != nil {
 		t.Fatal(err)
 	}
 	err = behind(t, s, tx, func() error {

@@ -3,10 +3,8 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 // one reads the row that a statement finds.
@@ -134,31 +133,12 @@ func (s *Store) exec(ctx context.Context, operation, row, statement string, args
 	return n, err
 }
 
-// keptTime is how a time is kept: milliseconds; the zero time is 0.
-func keptTime(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// upTo is the latest time there can be behind a position.
-func upTo(p authz.Position) int64 {
-	if p.At.IsZero() {
-		return math.MaxInt64
-	}
-	return p.At.UnixMilli()
-}
-
 // toTime reads a time.
 type toTime struct{ into *time.Time }
 
 // ScanInt64 implements pgtype.Int64Scanner.
 func (t toTime) ScanInt64(v pgtype.Int8) error {
-	*t.into = time.Time{}
-	if v.Int64 != 0 {
-		*t.into = time.UnixMilli(v.Int64)
-	}
+	*t.into = kept.TimeOf(v.Int64)
 	return nil
 }
 
@@ -172,12 +152,4 @@ func (h toHash) ScanBytes(v []byte) error {
 	}
 	copy(h.into[:], v)
 	return nil
-}
-
-func toJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // the types kept as JSON hold nothing that cannot be encoded
-	}
-	return string(b)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 const sessionColumns = `token, id, account_id, bap_id, member_key, method, network, user_agent, created_at, expires_at, passkey, news_since`
@@ -54,9 +55,9 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 		used = *n.Passkey
 	}
 	args := append(eventArgs(n.Event), n.Session.Token[:], n.Session.ID, n.Session.AccountID, n.Session.BAPID, n.Session.MemberKey, n.Session.Method,
-		n.Session.Network, n.Session.UserAgent, keptTime(n.Session.CreatedAt), keptTime(n.Session.ExpiresAt),
+		n.Session.Network, n.Session.UserAgent, kept.Time(n.Session.CreatedAt), kept.Time(n.Session.ExpiresAt),
 		used.ID, int64(used.SignCount), used.Credential, n.Replaces[:],
-		n.Session.Passkey, keptTime(n.Session.NewsSince), keptTime(n.SignedInBefore))
+		n.Session.Passkey, kept.Time(n.Session.NewsSince), kept.Time(n.SignedInBefore))
 	begun, err := s.exec(ctx, "creating a session", cmp.Or(used.ID, string(n.Replaces[:])), createSession, args...)
 	if err = changed(begun, err); errors.Is(err, authz.ErrNotFound) && n.Passkey != nil {
 		return s.whyNotUsed(ctx, n.Session.AccountID, used.ID)
@@ -79,7 +80,7 @@ func sessionFields(s *authz.Session) []any {
 // Session implements authz.SessionStore.
 func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (found authz.Session, err error) {
 	err = s.one(ctx, "reading a session", `SELECT `+sessionColumns+` FROM sessions WHERE token = $1 AND expires_at > $2
-		AND NOT (SELECT disabled FROM accounts WHERE accounts.id = account_id)`, []any{token[:], keptTime(now)}, sessionFields(&found)...)
+		AND NOT (SELECT disabled FROM accounts WHERE accounts.id = account_id)`, []any{token[:], kept.Time(now)}, sessionFields(&found)...)
 	return found, err
 }
 
@@ -89,7 +90,7 @@ func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time) (
 		err = row.Scan(sessionFields(&n)...)
 		return n, err
 	}, `SELECT `+sessionColumns+` FROM sessions WHERE account_id = $1 AND expires_at > $2 ORDER BY created_at DESC, id COLLATE "C" LIMIT $3`,
-		accountID, keptTime(now), authz.ListedAtMost)
+		accountID, kept.Time(now), authz.ListedAtMost)
 }
 
 // DeleteSession implements authz.SessionStore.
@@ -101,13 +102,13 @@ func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.Eve
 // EndSession implements authz.SessionStore.
 func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.Event) error {
 	return s.mustChangeAndTell(ctx, "ending a session", e,
-		`DELETE FROM sessions WHERE account_id = $13 AND id = $14 AND expires_at > $15 RETURNING id`, accountID, id, keptTime(now))
+		`DELETE FROM sessions WHERE account_id = $13 AND id = $14 AND expires_at > $15 RETURNING id`, accountID, id, kept.Time(now))
 }
 
 // EndOtherSessions implements authz.SessionStore.
 func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.Event) (int, error) {
 	return s.changeAndTell(ctx, "ending sessions", e,
-		`DELETE FROM sessions WHERE account_id = $13 AND token <> $14 AND expires_at > $15 RETURNING id`, accountID, keep[:], keptTime(now))
+		`DELETE FROM sessions WHERE account_id = $13 AND token <> $14 AND expires_at > $15 RETURNING id`, accountID, keep[:], kept.Time(now))
 }
 
 const (
@@ -119,7 +120,7 @@ const (
 // CreateReview implements authz.SessionStore.
 func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
 	return s.write(ctx, "storing a review", string(n.Session[:]), func(b *pgx.Batch, _ *error) {
-		b.Queue(insertReview, n.ID[:], n.Session[:], n.RequestID, n.UserCode, n.Facts[:], keptTime(n.ExpiresAt))
+		b.Queue(insertReview, n.ID[:], n.Session[:], n.RequestID, n.UserCode, n.Facts[:], kept.Time(n.ExpiresAt))
 		b.Queue(forgetReviews, n.Session[:], n.ID[:], authz.ReviewsPerSession-1)
 	})
 }
@@ -129,7 +130,7 @@ const takeReview = `DELETE FROM reviews WHERE id = $1 AND session = $2 AND expir
 // TakeReview implements authz.SessionStore.
 func (s *Store) TakeReview(ctx context.Context, id, session authz.Hash, now time.Time) (authz.Review, error) {
 	taken := authz.Review{ID: id, Session: session}
-	err := s.changeOne(ctx, "taking a review", takeReview, []any{id[:], session[:], keptTime(now)},
+	err := s.changeOne(ctx, "taking a review", takeReview, []any{id[:], session[:], kept.Time(now)},
 		&taken.RequestID, &taken.UserCode, toHash{&taken.Facts}, toTime{&taken.ExpiresAt})
 	if err != nil {
 		return authz.Review{}, err

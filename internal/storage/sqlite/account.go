@@ -2,11 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 // CreateAccount implements authz.AccountStore.
@@ -21,7 +21,7 @@ func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.
 
 func insertIdentity(c *sqlite.Conn, i authz.Identity) error {
 	_, err := exec(c, `INSERT INTO identities (bap_id, account_id, member_key, created_at, network, signed_in_at, since, profile) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		i.BAPID, i.AccountID, i.MemberKey, i.CreatedAt, i.Network, i.SignedInAt, i.Since, toJSON(i.Profile))
+		i.BAPID, i.AccountID, i.MemberKey, i.CreatedAt, i.Network, i.SignedInAt, i.Since, kept.Profile(i.Profile))
 	return err
 }
 
@@ -45,9 +45,7 @@ func scanIdentity(r *sqlite.Stmt) authz.Identity {
 		BAPID: r.ColumnText(0), AccountID: r.ColumnText(1), MemberKey: r.ColumnText(2), CreatedAt: columnTime(r, 3),
 		Network: r.ColumnText(4), SignedInAt: columnTime(r, 5), Since: columnTime(r, 6),
 	}
-	if profile := r.ColumnText(7); profile != "{}" {
-		_ = json.Unmarshal([]byte(profile), &i.Profile) // we wrote it
-	}
+	i.Profile, _ = kept.ProfileOf(r.ColumnText(7)) // we wrote it
 	return i
 }
 
@@ -159,6 +157,6 @@ func (s *Store) Departures(ctx context.Context, bapID string) (all []authz.Depar
 // SetProfile implements authz.AccountStore.
 func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) error {
 	return wrap("setting a profile", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
-		return changedAndTold(c, e, `UPDATE identities SET profile = ? WHERE bap_id = ?`, toJSON(p), bapID)
+		return changedAndTold(c, e, `UPDATE identities SET profile = ? WHERE bap_id = ?`, kept.Profile(p), bapID)
 	}))
 }

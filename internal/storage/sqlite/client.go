@@ -2,12 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 // Client implements authz.ClientStore.
@@ -23,8 +23,7 @@ func (s *Store) Client(ctx context.Context, id string) (authz.Client, error) {
 }
 
 func parseClient(metadata string) (authz.Client, error) {
-	var c authz.Client
-	err := json.Unmarshal([]byte(metadata), &c)
+	c, err := kept.ClientOf(metadata)
 	return c, wrap("reading a client", err)
 }
 
@@ -49,7 +48,7 @@ func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
 
 // AddClient implements authz.ClientStore.
 func (s *Store) AddClient(ctx context.Context, client authz.Client) error {
-	metadata := toJSON(client)
+	metadata := kept.Client(client)
 	return s.insert(ctx, "adding a client", single, func(c *sqlite.Conn) error {
 		_, err := exec(c, `INSERT INTO clients (id, metadata) VALUES (?, ?)`, client.ID, metadata)
 		return err

@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 const insertDeviceRequest = `
@@ -139,12 +140,12 @@ func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened 
 func noteOpening(c *sqlite.Conn, row int64, o authz.Opening, into *authz.Opened) error {
 	const note = `INSERT OR IGNORE INTO device_openings (request, kind, opener) VALUES (?, ?, ?)`
 	if o.AccountID != "" {
-		if _, err := exec(c, note, row, openedByAccount, []byte(o.AccountID)); err != nil {
+		if _, err := exec(c, note, row, kept.OpenedByAccount, []byte(o.AccountID)); err != nil {
 			return err
 		}
 	}
 	if o.Browser != (authz.Hash{}) {
-		if _, err := exec(c, note, row, openedByBrowser, o.Browser); err != nil {
+		if _, err := exec(c, note, row, kept.OpenedByBrowser, o.Browser); err != nil {
 			return err
 		}
 	}
@@ -152,20 +153,14 @@ func noteOpening(c *sqlite.Conn, row int64, o authz.Opening, into *authz.Opened)
 	// execution, like a JOIN (see liveGrant).
 	_, err := query(c, func(r *sqlite.Stmt) {
 		switch r.ColumnInt(0) {
-		case openedByAccount:
+		case kept.OpenedByAccount:
 			into.Accounts++
-		case openedByBrowser:
+		case kept.OpenedByBrowser:
 			into.Browsers++
 		}
 	}, `SELECT kind FROM device_openings WHERE request = ?`, row)
 	return err
 }
-
-// Kinds of openers, as they are kept.
-const (
-	openedByAccount = 1
-	openedByBrowser = 2
-)
 
 // CancelDeviceRequest implements authz.DeviceStore.
 func (s *Store) CancelDeviceRequest(ctx context.Context, id string, now time.Time) error {

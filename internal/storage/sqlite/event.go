@@ -8,18 +8,17 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
-const (
-	// wayEvents are authz.WayEvents.
-	wayEvents = `('identity-linked', 'identity-removed', 'passkey-added', 'passkey-removed', 'backup-saved', 'backup-removed')`
+var (
 	// What the newest leave over is looked at for what it tells of, and nothing else is.
 	forgetEvents = `DELETE FROM events WHERE seq IN (
 		SELECT seq FROM (SELECT seq, kind FROM events WHERE account_id = ?1 ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?3)
-		WHERE kind NOT IN ` + wayEvents + ` LIMIT ?2)`
+		WHERE kind NOT IN ` + kept.WayEvents + ` LIMIT ?2)`
 	forgetWayEvents = `DELETE FROM events WHERE seq IN (
-		SELECT seq FROM (SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + wayEvents + ` ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?3)
-		WHERE seq NOT IN (SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + wayEvents + ` ORDER BY standing, at DESC, seq DESC LIMIT ?3) LIMIT ?2)`
+		SELECT seq FROM (SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + kept.WayEvents + ` ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?3)
+		WHERE seq NOT IN (SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + kept.WayEvents + ` ORDER BY standing, at DESC, seq DESC LIMIT ?3) LIMIT ?2)`
 )
 
 // insertEvent stores an event in the transaction of what it tells of, and forgets
@@ -55,7 +54,7 @@ func (s *Store) Events(ctx context.Context, accountID string, after authz.Positi
 		}, `SELECT id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing
 			FROM events WHERE account_id = ?1 AND at <= ?2
 				AND (at < ?2 OR seq < ifnull((SELECT seq FROM events WHERE account_id = ?1 AND at = ?2 AND id = ?3), ?4))
-			ORDER BY at DESC, seq DESC LIMIT ?5`, accountID, upTo(after), after.ID, int64(math.MaxInt64), limit)
+			ORDER BY at DESC, seq DESC LIMIT ?5`, accountID, kept.UpTo(after), after.ID, int64(math.MaxInt64), limit)
 		return err
 	})
 	return all, wrap("listing events", err)

@@ -8,6 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/storage/kept"
 )
 
 func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
@@ -97,7 +98,7 @@ func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList)
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanGrant(r)) },
 			`SELECT `+grantColumns+` FROM grants g WHERE g.account_id = ?1 AND (?2 = 0 OR (g.revoked_at = 0 AND g.expires_at > ?2))
 			AND g.created_at <= ?4 AND (g.created_at < ?4 OR g.id > ?5)
-			ORDER BY g.created_at DESC, g.id LIMIT ?3`, accountID, l.AliveAt, l.Limit, upTo(l.After), l.After.ID)
+			ORDER BY g.created_at DESC, g.id LIMIT ?3`, accountID, l.AliveAt, l.Limit, kept.UpTo(l.After), l.After.ID)
 		return err
 	})
 	return all, wrap("listing grants", err)

@@ -2,10 +2,8 @@ package sqlite
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/storage/group"
+	"countersign.dev/internal/storage/kept"
 )
 
 // exec runs a statement that returns no rows and says how many it changed.
@@ -80,7 +79,7 @@ func bind(s *sqlite.Stmt, i int, arg any) {
 	case []byte:
 		s.BindBytes(i, v)
 	case time.Time:
-		s.BindInt64(i, milliseconds(v))
+		s.BindInt64(i, kept.Time(v))
 	case int64:
 		s.BindInt64(i, v)
 	case int:
@@ -96,29 +95,7 @@ func bind(s *sqlite.Stmt, i int, arg any) {
 	}
 }
 
-// milliseconds is how a time is kept; the zero time is 0.
-func milliseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// upTo is the latest time there can be behind a position.
-func upTo(p authz.Position) int64 {
-	if p.At.IsZero() {
-		return math.MaxInt64
-	}
-	return p.At.UnixMilli()
-}
-
-func columnTime(s *sqlite.Stmt, i int) time.Time {
-	ms := s.ColumnInt64(i)
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
-}
+func columnTime(s *sqlite.Stmt, i int) time.Time { return kept.TimeOf(s.ColumnInt64(i)) }
 
 func columnHash(s *sqlite.Stmt, i int) (h authz.Hash) {
 	s.ColumnBytes(i, h[:])
@@ -168,12 +145,4 @@ func wrap(operation string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", operation, unusable(err))
-}
-
-func toJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // the types kept as JSON hold nothing that cannot be encoded
-	}
-	return string(b)
 }

@@ -1,0 +1,167 @@
+package kept
+
+import (
+	"crypto/sha256"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"countersign.dev/internal/authz"
+)
+
+// lines are those of a file of values as some version of this program kept them. They are
+// never rewritten: databases are full of them.
+func lines(t *testing.T, file string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+func wantSame(t *testing.T, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("not what is kept (-want +got):\n%s", diff)
+	}
+}
+
+// clients and profiles are what the files of these names hold.
+var (
+	clients = []authz.Client{
+		{
+			ID: "a-client", Name: "A Client <&>", Secret: sha256.Sum256([]byte("secret")),
+			RedirectURIs: []string{"https://a.example/back", "https://b.example/?a=<b>&c"},
+			GrantTypes:   []string{authz.GrantDevice, authz.GrantRefresh},
+			Scope:        "openid profile", AuthMethod: authz.AuthBasic,
+			MemberKey: "02ab", OwnerBAPID: "bap", IDTokenAlg: "RS256",
+			Approval: authz.ApprovalSigned, Registered: true,
+		},
+		{ID: "a-client"},
+	}
+	profiles = []authz.Profile{
+		{Name: "Ada <&> Lovelace", GivenName: "Ada", FamilyName: "Lovelace", Picture: "https://a.example/?a=1&b=2", Description: "é"},
+		{},
+	}
+)
+
+func TestDocumentsAreReadAsEarlierVersionsWroteThem(t *testing.T) {
+	for _, file := range []string{"client-before.jsonl", "client.jsonl"} {
+		for i, line := range lines(t, file) {
+			got, err := ClientOf(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, got, clients[i])
+		}
+	}
+	for i, line := range lines(t, "profile.jsonl") {
+		got, err := ProfileOf(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, got, profiles[i])
+	}
+}
+
+func TestDocumentsAreWrittenAsEarlierVersionsReadThem(t *testing.T) {
+	for i, line := range lines(t, "client.jsonl") {
+		wantSame(t, Client(clients[i]), line)
+	}
+	for i, line := range lines(t, "profile.jsonl") {
+		wantSame(t, Profile(profiles[i]), line)
+	}
+}
+
+func TestWhatIsNoDocumentIsAnError(t *testing.T) {
+	for _, text := range []string{"", "[]", `{"ID":1}`, `{"name":1}`, "{"} {
+		_, client := ClientOf(text)
+		_, profile := ProfileOf(text)
+		if client == nil && profile == nil {
+			t.Errorf("%q was read", text)
+		}
+	}
+}
+
+func TestEveryMemberIsKeptAndHasANameOfItsOwn(t *testing.T) {
+	c := authz.Client{}
+	fill(t, reflect.ValueOf(&c).Elem())
+	got, err := ClientOf(Client(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Proved = false // which IdentifyClient alone says
+	wantSame(t, got, c)
+
+	p := authz.Profile{}
+	fill(t, reflect.ValueOf(&p).Elem())
+	gotProfile, err := ProfileOf(Profile(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, gotProfile, p)
+
+	for _, kept := range []reflect.Type{reflect.TypeFor[client](), reflect.TypeFor[profile]()} {
+		for i := range kept.NumField() {
+			if f := kept.Field(i); f.Tag.Get("json") == "" {
+				t.Errorf("%s.%s would be kept under its Go name: give it a tag", kept.Name(), f.Name)
+			}
+		}
+	}
+}
+
+// fill sets every member of a struct.
+func fill(t *testing.T, v reflect.Value) {
+	t.Helper()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Interface().(type) {
+		case string:
+			f.SetString(v.Type().Field(i).Name)
+		case bool:
+			f.SetBool(true)
+		case []string:
+			f.Set(reflect.ValueOf([]string{v.Type().Field(i).Name}))
+		case authz.Hash:
+			f.Set(reflect.ValueOf(authz.Hash(sha256.Sum256([]byte(v.Type().Field(i).Name)))))
+		default:
+			t.Fatalf("%s.%s is of a type that this test cannot set", v.Type(), v.Type().Field(i).Name)
+		}
+	}
+}
+
+func TestWordsInDatabasesStayWhatTheyAre(t *testing.T) {
+	var words []string
+	for _, state := range []authz.State{authz.Pending, authz.Approved, authz.Denied, authz.Redeemed, authz.Expired} {
+		words = append(words, string(state))
+	}
+	for _, kind := range []authz.EventKind{
+		authz.EventSignedIn, authz.EventSignedOut, authz.EventApproved, authz.EventDenied, authz.EventReported, authz.EventRevoked,
+		authz.EventSessionEnded, authz.EventIdentityLinked, authz.EventIdentityRemoved, authz.EventProfileSet,
+		authz.EventPasskeyAdded, authz.EventPasskeyRemoved, authz.EventBackupSaved, authz.EventBackupRemoved,
+	} {
+		words = append(words, string(kind))
+	}
+	words = append(words, authz.SubjectAll, authz.SubjectClient, authz.SubjectNotMe, authz.SubjectReuse,
+		authz.MethodBAP, authz.MethodPasskey, authz.ACRSession, authz.ACRPasskey, authz.ACRSignature, authz.DeniedForMatch, WayEvents)
+	wantSame(t, words, lines(t, "words.txt"))
+}
+
+func TestTimesAreKeptToTheMillisecond(t *testing.T) {
+	at := time.Date(2026, time.March, 29, 0, 59, 59, 7_654_321, time.UTC)
+	wantSame(t, Time(at), int64(1774745999007))
+	wantSame(t, TimeOf(Time(at)).UTC(), at.Truncate(time.Millisecond))
+	wantSame(t, Time(time.Time{}), int64(0))
+	wantSame(t, TimeOf(0), time.Time{})
+}
+
+func TestNothingIsBeforeTheFirstPosition(t *testing.T) {
+	wantSame(t, UpTo(authz.Position{}), int64(math.MaxInt64))
+	wantSame(t, UpTo(authz.Position{At: time.UnixMilli(5), ID: "id"}), int64(5))
+}
