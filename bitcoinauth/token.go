@@ -109,7 +109,7 @@ type Token struct {
 }
 
 // Parse takes a token apart, strictly: exactly five fields, each in its one
-// encoding.
+// encoding (requirement N-06).
 //
 //	*Error
 func Parse(token string) (*Token, error) {

@@ -24,7 +24,7 @@ type Check struct {
 	Now time.Time
 	// Window is how far the token's time may be from Now; 0 is DefaultWindow.
 	Window time.Duration
-	// RefuseBSM accepts BRC-77 only.
+	// RefuseBSM accepts BRC-77 only (requirement N-08).
 	RefuseBSM bool
 }
 
@@ -41,7 +41,9 @@ type Verified struct {
 	ReplayKey [sha256.Size]byte
 }
 
-// Verify verifies a token against the request it came with.
+// Verify verifies a token against the request it came with: its time (requirement N-02),
+// its path and body (requirement N-04), and that the key it names has signed them
+// (requirement N-01).
 //
 //	*Error: it is refused; Reason says why
 func Verify(token string, c Check) (*Verified, error) {
@@ -89,7 +91,8 @@ func (t *Token) replayKey(body []byte) [sha256.Size]byte {
 }
 
 // verifySignature checks the shape of the signature before it calls the library,
-// which takes lengths on trust; the recover is a last resort (attack B-25).
+// which takes lengths on trust; the recover is a last resort (requirement N-05, attack
+// B-25).
 func (t *Token) verifySignature(text []byte) (err error) {
 	defer func() {
 		if recover() != nil {

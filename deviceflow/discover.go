@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Discover finds a server's endpoints by its issuer identifier (RFC 8414, and
+// Discover finds a server's endpoints by its issuer identifier (RFC 8414 §3, and
 // OpenID Connect Discovery). The document must name that very issuer; a slash at
 // its end makes no difference.
 //

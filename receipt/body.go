@@ -46,10 +46,10 @@ func (m Members) Text(name string) (string, error) {
 // decoders are used again and again: a new one costs as much as what it reads.
 var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(bytes.NewReader(nil)) }}
 
-// ReadMembers reads one JSON object and nothing after it. A name that is there twice
-// is refused, at any depth, because parsers differ in which they believe; so is text
-// that is not UTF-8 or has a NUL in it, which no database takes. Names are compared
-// byte by byte once their escapes are resolved: "Statement" is not "statement".
+// ReadMembers reads one JSON object and nothing after it. A name that is there twice is
+// refused, at any depth, because parsers differ in which they believe (requirement D-04);
+// so is text that is not UTF-8 or has a NUL in it, which no database takes. Names are
+// compared byte by byte once their escapes are resolved: "Statement" is not "statement".
 func ReadMembers(body []byte) (Members, error) {
 	m := Members{Texts: map[string]string{}}
 	d := decoders.Get().(*jsontext.Decoder) //nolint:forcetypeassert // there is nothing else in it

@@ -83,7 +83,7 @@ type Verified struct {
 	Passed []Check
 }
 
-// Verify checks a receipt with nothing but the receipt itself.
+// Verify checks a receipt with nothing but the receipt itself (requirement N-13).
 //
 //	*CheckError: the first check that failed
 func Verify(text []byte) (*Verified, error) {

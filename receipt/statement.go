@@ -20,8 +20,8 @@ const (
 	maxStatement = 8 << 10
 )
 
-// Statement is what an owner signs to approve a device request. Times are in
-// Unix seconds.
+// Statement is what an owner signs to approve a device request (requirement N-11).
+// Times are in Unix seconds.
 type Statement struct {
 	Version int    `json:"v"`
 	Issuer  string `json:"iss"`

@@ -44,10 +44,11 @@ type Linking struct {
 	Vouch  SignedRequest
 }
 
-// LinkIdentity adds an identity to the owner's account. All are proved: the account
-// by a session that a key began, the new identity by its signature, and that a key
-// which the account has wants it by another. What the new key signed is used up by being
-// verified, whatever comes of it: nobody else links it elsewhere (decision 0047).
+// LinkIdentity adds an identity to the owner's account. All are proved: the account by a
+// session that a key began, the new identity by its signature, and that a key which the
+// account has wants it by another (requirement N-07). What the new key signed is used up
+// by being verified, whatever comes of it: nobody else links it elsewhere (decision
+// 0047).
 //
 //	Unauthorized: the new identity's signature is refused
 //	VouchRequired: the account's signature is missing or refused

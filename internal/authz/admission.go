@@ -12,8 +12,8 @@ import (
 )
 
 // AdmitDeviceRequest is asked before anything else is done for a device request:
-// before its client is looked up and its signature checked (attack B-10). It asks
-// no database.
+// before its client is looked up and its signature checked (requirement K-05, attack
+// B-10). It asks no database.
 //
 //	Unavailable: too many come from this network, or too many of them were reported
 func (s *Service) AdmitDeviceRequest(from Source, says DeviceSays) error {

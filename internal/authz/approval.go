@@ -180,7 +180,8 @@ func (s *Service) lasts(c Client, scope string) (d time.Duration, renewed bool) 
 	return s.settings.AccessTokenLifetime, false
 }
 
-// distance compares the network the device asked from with the owner's.
+// distance compares the network the device asked from with the owner's (requirement
+// K-02).
 func (s *Service) distance(a Asker, r DeviceRequest) NetworkDistance {
 	mine := s.NetworkOf(a.From)
 	switch {
@@ -208,8 +209,8 @@ func (f Facts) digest() (Hash, error) {
 // it back signed.
 const statementLifetime = 5 * time.Minute
 
-// Statement is the text for the owner to sign (design D7): who asks, for what,
-// and which identity says yes.
+// Statement is the text for the owner to sign (design D7, requirement N-11): who asks,
+// for what, and which identity says yes.
 func (s *Service) Statement(f Facts) string {
 	now := s.now()
 	expires := now.Add(statementLifetime)

@@ -18,8 +18,8 @@ const (
 	leastBackup = 45
 )
 
-// Backup is an identity's encrypted backup, which its owner keeps here. The
-// server has no key to it and never sees the password.
+// Backup is an identity's encrypted backup, which its owner keeps here, byte for byte
+// (attack B-29). The server has no key to it and never sees the password.
 type Backup struct {
 	AccountID string
 	BAPID     string

@@ -101,7 +101,7 @@ type Ceremony struct {
 // ceremonyState is what is sealed in a Ceremony.
 type ceremonyState struct {
 	// AccountID is whose passkey is added, and empty for a sign-in: one never
-	// passes as the other.
+	// passes as the other, and neither is a session (requirement Z-30).
 	AccountID string               `json:"account,omitempty"`
 	Expires   int64                `json:"expires"` // Unix milliseconds
 	Session   webauthn.SessionData `json:"session"`

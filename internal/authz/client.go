@@ -102,9 +102,10 @@ type Credentials struct {
 const maxClientID = 255
 
 // IdentifyClient finds and authenticates the client of a request, the same way
-// at every endpoint (RFC 6749 §3.2.1, RFC 8628 §3.1).
+// at every endpoint (RFC 6749 §3.2.1, RFC 8628 §3.1, requirement D-07). Of a client
+// that has something to prove itself with its id alone is not enough (requirement T-17).
 //
-//	InvalidRequest: no client id
+//	InvalidRequest: no client id (requirement D-02)
 //	UnknownClient: an id nobody registered, where such clients are refused
 //	InvalidClient: authentication is missing or failed
 //	Unavailable: too many wrong secrets of this client, or signatures that do not

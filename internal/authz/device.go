@@ -44,7 +44,7 @@ const (
 
 // StartDevice opens a device request (RFC 8628 §3.1).
 //
-//	UnauthorizedClient: the client may not use the device grant
+//	UnauthorizedClient: the client may not use the device grant (requirement D-08)
 //	InvalidScope, InvalidRequest
 //	Unavailable: too many requests are pending, in all or of such clients
 func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*DeviceAuthorization, error) {
@@ -127,10 +127,11 @@ var (
 // poll that may wait is answered when the owner decides, when the code expires
 // or after the wait, whichever is first; at most MaxWait.
 //
-//	InvalidRequest: no device code
+//	InvalidRequest: no device code (requirement D-23)
 //	InvalidGrant: unknown, redeemed, or another client's code, or for nothing that
 //	the client may have still
 //	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
+//	(requirements D-25, D-28, D-29)
 func (s *Service) RedeemDevice(ctx context.Context, c Client, deviceCode Secret, wait time.Duration) (*Tokens, error) {
 	if deviceCode == "" {
 		return nil, refuse(InvalidRequest, "device_code is missing")
@@ -229,9 +230,10 @@ func (s *Service) overBefore(ctx context.Context, r DeviceRequest, now time.Time
 	}
 }
 
-// redeem trades an approved request for tokens. Every check that can still fail
-// comes before the store moves the request; the signing comes after it, so that
-// of many concurrent polls only the winner signs (attack B-09).
+// redeem trades an approved request for tokens, once (requirements D-31, D-32). Every
+// check that can still fail comes before the store moves the request; the signing comes
+// after it, so that of many concurrent polls only the winner signs (attack B-09). There
+// is a refresh token only where the device asked for offline access (requirement R-07).
 func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Tokens, error) {
 	now := s.now()
 	g, _, err := s.store.LiveGrant(ctx, r.ID, now)

@@ -77,8 +77,8 @@ const (
 // Error is a refusal with words for the developer of the client that caused it.
 type Error struct {
 	Code Code
-	// Description says what to change. It never quotes input or secrets and
-	// stays inside the characters RFC 6749 §5.2 allows.
+	// Description says what to change. It never quotes input or secrets (requirement
+	// T-10) and stays inside the characters RFC 6749 §5.2 allows.
 	Description string
 	// Interval is the new polling interval in seconds, with SlowDown.
 	Interval int

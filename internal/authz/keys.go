@@ -21,7 +21,8 @@ import (
 // registered for, this otherwise.
 const accessTokenAlg = jose.ES256
 
-// signingAlgs are the algorithms there is a key for, in the order advertised.
+// signingAlgs are the algorithms there is a key for, in the order advertised. Every
+// client of OpenID Connect reads RS256 (requirement M-06).
 var signingAlgs = []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.EdDSA}
 
 // SigningAlgs are the algorithms ID tokens may be signed with.
@@ -152,8 +153,8 @@ func thumbprint(public crypto.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
-// PublicKeys are the keys that verify this server's tokens (RFC 7517 §5),
-// public members only.
+// PublicKeys are the keys that verify this server's tokens (RFC 7517 §5), public
+// members only (requirement M-07).
 func (s *Service) PublicKeys() jose.JSONWebKeySet {
 	var set jose.JSONWebKeySet
 	for _, id := range s.keys.order {

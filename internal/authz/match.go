@@ -11,7 +11,7 @@ import (
 )
 
 // MatchKind says how an owner shows that the device in front of them is the one
-// that asks (device page, "number match").
+// that asks (device page, "number match"; requirement K-08).
 type MatchKind string
 
 // The kinds of match.
@@ -46,7 +46,7 @@ func (s *Service) newMatchNumber() (int, error) {
 
 // matchKind decides whether a match is asked for: for more than the basic
 // scopes, for clients that have not proved who they are (decision 0028), when the
-// device is not known to be on its owner's network (attack B-01), and when
+// device is not known to be on its owner's network (requirement K-02, attack B-01), and when
 // several people reported what came from there (requirement K-12).
 func matchKind(r DeviceRequest, c Client, scope string, network NetworkDistance, reports Reports) MatchKind {
 	beyondBasic := slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return !hasScope(basicScope, s) })

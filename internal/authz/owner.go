@@ -239,7 +239,8 @@ func OwnerOf(session Session) Owner {
 }
 
 // identityOfKey returns the identity a member key controls, making its account
-// the first time. The BAP id is computed from the key, never taken from a
+// the first time: its random id is what clients know the owner by (requirement L-03).
+// The BAP id is computed from the key, never taken from a
 // client (requirement N-09).
 func (s *Service) identityOfKey(ctx context.Context, memberKey string, from Source) (Identity, error) {
 	bapID, err := bapIDOfKey(memberKey)

@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	// slowDownStep is what each slow_down adds to the interval (RFC 8628 §3.5).
+	// slowDownStep is what each slow_down adds to the interval (RFC 8628 §3.5,
+	// requirement D-26).
 	slowDownStep = 5 * time.Second
 	// slowestInterval bounds it, so that a client that ignores slow_down still
 	// gets through.
@@ -103,9 +104,10 @@ func (p *pace) setDeaf(deaf bool) {
 func newPace(trust time.Duration) *pace { return &pace{trust: trust, codes: map[Hash]paced{}} }
 
 // early reports whether a code that was polled before is polled too soon, and
-// if so lengthens its interval and returns the new one. A code not seen yet has no
-// interval and is never early: the first poll is not punished. Nor is one whose last
-// poll is still to come: somebody has set the clock back.
+// if so lengthens its interval and returns the new one. Who waits it out is never told
+// to slow down (requirement D-27). A code not seen yet has no interval and is never early:
+// the first poll is not punished. Nor is one whose last poll is still to come: somebody
+// has set the clock back.
 func (p *pace) early(code Hash, now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

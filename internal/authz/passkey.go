@@ -15,7 +15,7 @@ const maxPasskeys = 20
 
 // Passkey is a WebAuthn credential of an account. The identity that linked it is
 // the identity it signs in as: its member key signed the credential's addition,
-// which makes the passkey a key that the identity delegated (requirement N-09).
+// which makes the passkey a key that the identity delegated (requirements N-09, L-05).
 type Passkey struct {
 	// ID is the credential id in base64url.
 	ID        string

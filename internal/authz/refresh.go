@@ -11,8 +11,10 @@ var errRefresh = refuse(InvalidGrant, "the refresh token is unknown, expired, re
 var errRefreshPace = refuse(Unavailable, "this grant's tokens are refreshed more than once a second: use the access token until it expires")
 
 // Refresh trades a refresh token for new tokens (RFC 6749 §6). The token is
-// replaced at each use; a token used again after its grace time is taken for
-// stolen and ends the grant (RFC 9700 §4.14.2).
+// replaced at each use (requirement R-01); a token used again after its grace time is
+// taken for stolen and ends the grant (RFC 9700 §4.14.2, requirement R-02). A token of
+// another client is refused (requirement R-05), and so is one whose grant is over, in the
+// same words whatever ended it (requirement R-17).
 //
 //	InvalidRequest, InvalidGrant, InvalidScope, UnauthorizedClient
 //	Unavailable: this grant is refreshed too often
@@ -109,7 +111,8 @@ func (s *Service) notKept(ctx context.Context, c Client, token Secret, now time.
 	return errRefresh
 }
 
-// refreshToken is what is kept of a refresh token of a grant.
+// refreshToken is what is kept of a refresh token of a grant: it is over when it was
+// not used for long, and with its grant (requirement R-08).
 func (s *Service) refreshToken(g Grant, token Secret, now time.Time) RefreshToken {
 	expires := now.Add(s.settings.RefreshIdleLifetime)
 	if g.ExpiresAt.Before(expires) {
@@ -118,7 +121,7 @@ func (s *Service) refreshToken(g Grant, token Secret, now time.Time) RefreshToke
 	return RefreshToken{Token: token.Hash(), GrantID: g.ID, ExpiresAt: expires}
 }
 
-// refreshScope lets the scope shrink, never grow (RFC 6749 §6).
+// refreshScope lets the scope shrink, never grow (RFC 6749 §6, requirement R-06).
 func refreshScope(granted, asked string) (string, error) {
 	if asked == "" {
 		return granted, nil

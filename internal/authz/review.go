@@ -82,7 +82,8 @@ type ReviewDecision struct {
 	// Scope is what was ticked, and what could not be unticked.
 	Scope string
 	Match string
-	// BAPID is the identity that was chosen; a session approves for its own only.
+	// BAPID is the identity that was chosen; a session approves for its own only
+	// (requirement L-05).
 	BAPID string
 }
 

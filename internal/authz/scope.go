@@ -117,8 +117,8 @@ func (c Client) mayHave(scope string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return !hasScope(allowed, s) }), " ")
 }
 
-// requestedScope decides what a device request asks for (RFC 6749 §3.3, and
-// section 6 of the contract): nothing asked means the registered scope; a
+// requestedScope decides what a device request asks for (RFC 6749 §3.3, requirement
+// D-09, and section 6 of the contract): nothing asked means the registered scope; a
 // registered client that asks for what it may not have is refused; an
 // unregistered one is narrowed.
 //

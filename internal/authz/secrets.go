@@ -191,7 +191,7 @@ const (
 	sessionTokenPrefix Secret = "css_"
 )
 
-// newSecret draws a secret of 256 bits.
+// newSecret draws a secret of 256 bits: nobody guesses one (requirements D-13, T-12).
 func (s *Service) newSecret(prefix Secret) (Secret, error) {
 	b, err := s.random(32)
 	if err != nil {

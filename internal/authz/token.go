@@ -11,7 +11,7 @@ import (
 )
 
 // The `typ` of what we sign keeps one kind of token from passing as another
-// (RFC 8725 §3.11, RFC 9068 §2.1).
+// (RFC 8725 §3.11, RFC 9068 §2.1, requirement M-10).
 const (
 	accessTokenType jose.ContentType = "at+jwt"
 	idTokenType     jose.ContentType = "JWT"
@@ -31,7 +31,8 @@ type Tokens struct {
 	RefreshToken Secret // empty without the offline_access scope
 }
 
-// accessClaims are the claims of an access token (RFC 9068 §2.2) and ours.
+// accessClaims are the claims of an access token (RFC 9068 §2.2, requirement M-11)
+// and ours.
 type accessClaims struct {
 	Issuer   string   `json:"iss"`
 	Subject  string   `json:"sub"`
@@ -49,7 +50,8 @@ type accessClaims struct {
 	Pubkey   string   `json:"pubkey"`
 }
 
-// idClaims are the claims of an ID token (OpenID Connect Core §2).
+// idClaims are the claims of an ID token (OpenID Connect Core §2, requirements L-01,
+// L-02), which is made only where openid was granted.
 type idClaims struct {
 	Issuer     string   `json:"iss"`
 	Subject    string   `json:"sub"`
@@ -65,10 +67,10 @@ type idClaims struct {
 	Pubkey     string   `json:"pubkey,omitempty"`
 }
 
-// What the owner did, in the words of RFC 8176 §2: proved possession of a key
-// (`pop`), with a passkey after a touch of the authenticator (`user`). Whether
-// the authenticator also knew who touched it is not claimed: it is asked to find
-// out, not made to.
+// What the owner did, in the words of RFC 8176 §2 (requirement L-04): proved possession
+// of a key (`pop`), with a passkey after a touch of the authenticator (`user`). Whether
+// the authenticator also knew who touched it is not claimed: it is asked to find out, not
+// made to.
 var (
 	amrBAP     = []string{"pop"}
 	amrPasskey = []string{"pop", "user"}
@@ -139,9 +141,11 @@ var errInvalidToken = refuse(InvalidToken, "the access token is malformed, expir
 
 // usable returns the grant, the identity and the whole scope of a presented access token
 // that has the scope needed. The token must verify, and its grant, account and client
-// must be alive: whatever ended them, the answer is the same (requirements U-05, U-14).
+// must be alive: whatever ended them, the answer is the same (requirements U-05, U-14,
+// R-17).
 //
-//	InvalidToken, InsufficientScope
+//	InvalidToken
+//	InsufficientScope (requirement U-06)
 func (s *Service) usable(ctx context.Context, token Secret, needed string) (g Grant, i Identity, scope string, err error) {
 	claims, err := s.accessToken(token)
 	if err != nil {
@@ -169,8 +173,8 @@ func (s *Service) usable(ctx context.Context, token Secret, needed string) (g Gr
 	return g, i, scope, nil
 }
 
-// accessToken verifies a presented access token: ours, by our key and our
-// algorithm whatever the token says of itself (RFC 8725 §3.1), of the right type
+// accessToken verifies a presented access token: ours, by our key and our algorithm
+// whatever the token says of itself (RFC 8725 §3.1, requirement M-09), of the right type
 // and not expired. It does not look at the grant.
 //
 //	InvalidToken
@@ -233,10 +237,11 @@ func canonicalJWS(token string) bool {
 }
 
 // RevokeToken ends the grant that a token of this client belongs to, whichever
-// kind of token it is and whatever the caller takes it for (RFC 7009 §2.1). A
-// token that is unknown or over is no error.
+// kind of token it is and whatever the caller takes it for (RFC 7009 §2.1,
+// requirements R-11, R-12). A token that is unknown or over is no error (requirement
+// R-10).
 //
-//	InvalidGrant: the token is another client's; it stays alive
+//	InvalidGrant: the token is another client's; it stays alive (requirement R-09)
 func (s *Service) RevokeToken(ctx context.Context, c Client, token Secret) error {
 	if token == "" {
 		return refuse(InvalidRequest, "token is missing")

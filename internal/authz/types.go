@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// Hash is how secrets are kept: SHA-256, or for user codes HMAC-SHA-256.
+// Hash is how secrets are kept (requirement D-41): SHA-256, or for user codes
+// HMAC-SHA-256.
 type Hash [sha256.Size]byte
 
-// Secret is a code or token in the clear. It prints as [redacted].
+// Secret is a code or token in the clear. It prints as [redacted] (attack B-16).
 type Secret string
 
 const redacted = "[redacted]"

@@ -8,7 +8,8 @@ import (
 )
 
 // UserInfo are the claims about an owner (OpenID Connect Core §5.3, and ours).
-// Which members are there follows the scopes granted.
+// Which members are there follows the scopes granted (requirement U-09); the subject
+// always is, and is that of the ID token (requirement U-08).
 type UserInfo struct {
 	Subject string `json:"sub"`
 	// With the profile scope:
@@ -18,7 +19,8 @@ type UserInfo struct {
 	Picture    string `json:"picture,omitempty"`
 	BAPID      string `json:"bap_id,omitempty"`
 	Pubkey     string `json:"pubkey,omitempty"`
-	// BAP is the BAP profile as a JSON string; existing clients parse it themselves.
+	// BAP is the BAP profile as a JSON string; existing clients parse it themselves
+	// (requirement U-10).
 	BAP string `json:"bap,omitempty"`
 }
 

@@ -21,7 +21,8 @@ const (
 )
 
 // StartVisit keeps a typed user code over a sign-in under an opaque id: nobody but
-// this server can read the code out of it, so that it may stand in an address.
+// this server can read the code out of it, so that it may stand in an address, and a
+// person who signs in goes on to nothing else (requirement Z-23, attack B-16).
 // Nothing is stored, and nothing is said of whether the code exists.
 //
 //	NotACode: the text cannot be a code

@@ -106,6 +106,7 @@ var settings = []setting{
 		help: "a file with the operator's secret, 32 bytes or more; signing keys are encrypted with it, and all servers of one database need the same",
 		set:  func(s *Settings, text string) error { s.SecretFile = text; return nil },
 	},
+	// A code lives briefly (requirement D-36): the less there is to guess.
 	durationSetting("device-code-lifetime", "15m", time.Second, 30*time.Minute,
 		"how long a device waits for its owner (expires_in of RFC 8628); 1m to 30m in practice", func(s *Settings) *time.Duration { return &s.DeviceCodeLifetime }),
 	durationSetting("device-poll-interval", "5s", time.Second, time.Minute,
@@ -273,8 +274,9 @@ func parseListen(text string) (addresses []string, err error) {
 	return addresses, nil
 }
 
-// checkIssuer holds the issuer to RFC 8414 §2 and, because endpoints have fixed
-// paths under the origin, to no path at all.
+// checkIssuer holds the issuer to RFC 8414 §2, which wants https (requirement D-06; of
+// this machine alone http will do), and, because endpoints have fixed paths under the
+// origin, to no path at all.
 func checkIssuer(text string) error {
 	u, err := url.Parse(text)
 	switch {

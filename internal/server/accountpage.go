@@ -12,7 +12,8 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// accountPage is GET /account: what an owner has, and has allowed.
+// accountPage is GET /account: what an owner has, and has allowed and may take back
+// (requirement K-11).
 func (s *Server) accountPage(w http.ResponseWriter, r *http.Request) error {
 	who, err := s.sessionOwner(r)
 	if isUnauthorized(err) {

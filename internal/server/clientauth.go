@@ -21,7 +21,8 @@ var (
 )
 
 // identifyClient finds and authenticates the client of a request, the same way
-// at every endpoint (RFC 6749 §2.3).
+// at every endpoint (RFC 6749 §2.3): in one way (requirement T-03), which may be the
+// body (requirement T-06).
 func (s *Server) identifyClient(r *http.Request, p *params) (authz.Client, error) {
 	c := authz.Credentials{ClientID: p.text("client_id"), Secret: authz.Secret(p.text("client_secret")), From: s.source(r)}
 	if p.err != nil {
@@ -55,7 +56,8 @@ func (s *Server) identifyClient(r *http.Request, p *params) (authz.Client, error
 }
 
 // basicCredentials reads HTTP Basic as RFC 6749 §2.3.1 has it: id and secret are
-// form-encoded before they are joined, so that a secret may hold anything.
+// form-encoded before they are joined, so that a secret may hold anything (requirement
+// T-04).
 func basicCredentials(r *http.Request) (id string, secret authz.Secret, err error) {
 	user, password, ok := r.BasicAuth()
 	if !ok {

@@ -6,7 +6,8 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// continuePage shows a code that came by a link to somebody who is signed in.
+// continuePage shows a code that came by a link to somebody who is signed in, to be
+// compared with the device's (requirement D-18).
 func (s *Server) continuePage(w http.ResponseWriter, r *http.Request, who authz.Owner, visit, code string) error {
 	v, err := s.viewOf(r, who, visitView{Code: code, Visit: visit})
 	if err != nil {

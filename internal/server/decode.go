@@ -12,21 +12,22 @@ import (
 	"countersign.dev/receipt"
 )
 
-// maxBody bounds a request body in bytes.
+// maxBody bounds a request body in bytes (requirement T-15).
 const maxBody = 64 << 10
 
 // params are the members of a request body, form or JSON alike (ruling 0.1).
 // The URL's query never counts (requirement T-02).
 type params struct {
 	// Asking for a member that is not a text is an error, ignoring it is not
-	// (RFC 6749 §3.2: unrecognised parameters are ignored).
+	// (RFC 6749 §3.2: unrecognised parameters are ignored; requirements D-03, T-11).
 	receipt.Members
 	// raw is the body as it was received: what an X-Auth-Token covers.
 	raw []byte
 	err error
 }
 
-// text returns a member; an empty value counts as absent (RFC 6749 §3.2).
+// text returns a member; an empty value counts as absent (RFC 6749 §3.2,
+// requirement D-05).
 func (p *params) text(name string) string {
 	value, err := p.Text(name)
 	if err != nil {
@@ -38,8 +39,8 @@ func (p *params) text(name string) string {
 // flag returns a member that is true or "true".
 func (p *params) flag(name string) bool { return p.Others[name] || p.Texts[name] == "true" }
 
-// decode reads the body of a request once. Handlers that have asked for every
-// member they know return err.
+// decode reads the body of a request once, and refuses what it cannot read
+// (requirement T-14). Handlers that have asked for every member they know return err.
 func decode(r *http.Request) (*params, error) {
 	raw, err := readBody(r)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"countersign.dev/receipt"
 )
 
-// deviceAuthorization is the device authorization response (RFC 8628 §3.2).
+// deviceAuthorization is the device authorization response (RFC 8628 §3.2,
+// requirement D-10).
 type deviceAuthorization struct {
 	DeviceCode              string `json:"device_code"`
 	UserCode                string `json:"user_code"`
@@ -22,7 +23,9 @@ type deviceAuthorization struct {
 	MatchNumber             string `json:"match_number,omitempty"`
 }
 
-// deviceCode is the device authorization endpoint (RFC 8628 §3.1).
+// deviceCode is the device authorization endpoint (RFC 8628 §3.1). The addresses it
+// gives are the configured issuer's (requirement D-16), and the code stands in the
+// complete one only (requirements D-14, D-15).
 func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 	// Before anything that costs (attack B-10).
 	says := authz.DeviceSays{Origin: r.Header.Get("Origin")}
@@ -70,7 +73,7 @@ func (s *Server) seen(r *http.Request) authz.Seen {
 }
 
 // deviceToken is the token endpoint as clients of the device flow know it
-// (RFC 8628 §3.4).
+// (RFC 8628 §3.4): it takes the one grant type (requirement D-22).
 func (s *Server) deviceToken(w http.ResponseWriter, r *http.Request) error {
 	p, err := decode(r)
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// donePage is GET /device/done/{id}: what was decided, and how to undo it. What else
-// lives and what happened are read for it, so it is made in the owner's turn.
+// donePage is GET /device/done/{id}: what was decided, with which a person goes back to
+// the device (requirement D-21), and how to undo it (requirement K-11). What else lives
+// and what happened are read for it, so it is made in the owner's turn.
 func (s *Server) donePage(w http.ResponseWriter, r *http.Request) error {
 	who, err := s.sessionOwner(r)
 	if err != nil {

@@ -16,8 +16,8 @@ type enterView struct {
 	Problem string
 }
 
-// enterPage is GET /device: where a person enters the code (RFC 8628 §3.3). A
-// link may fill it in (§3.3.1); it never does more than that.
+// enterPage is GET /device: where a person enters the code (RFC 8628 §3.3,
+// requirement D-17). A link may fill it in (§3.3.1); it never does more than that.
 func (s *Server) enterPage(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	code, other := q.Get("code"), q.Get("user_code")

@@ -122,6 +122,8 @@ func internalError(id string) *authz.Error {
 	return &authz.Error{Code: authz.ServerError, RequestID: id, Description: "something failed here; the operator finds it in the log under " + id}
 }
 
+// writeRefusal answers with a refusal. Whoever failed to authenticate is told by which
+// scheme (requirement T-05); whoever did not try hears no error code (requirement U-04).
 func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, refusal *authz.Error) {
 	a, known := answers[refusal.Code]
 	if !known {
@@ -164,7 +166,8 @@ func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, r
 	writeBody(w, a.status, encoded)
 }
 
-// errorText keeps a description inside the characters that RFC 6749 §5.2 allows.
+// errorText keeps a description inside the characters that RFC 6749 §5.2 allows
+// (requirement T-09).
 func errorText(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -97,8 +97,8 @@ func (w words) Dir() string {
 // Script are the messages that a script shows.
 func (w words) Script() map[string]string { return w.script }
 
-// T is a message as HTML. Texts put into it, named in pairs, are escaped and kept
-// apart from the direction of what surrounds them (attack B-07).
+// T is a message as HTML. Texts put into it, named in pairs, are escaped (attack B-08)
+// and kept apart from the direction of what surrounds them (attack B-07).
 func (w words) T(id string, pairs ...any) (template.HTML, error) {
 	text, err := w.message(id, nil, pairs, func(s string) string { return "<bdi>" + html.EscapeString(s) + "</bdi>" })
 	return template.HTML(text), err //nolint:gosec // the message is the catalogue's, what is put into it is escaped

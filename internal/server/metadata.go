@@ -12,8 +12,9 @@ import (
 )
 
 // metadata is the discovery document (RFC 8414 §2, OpenID Connect Discovery §3):
-// what is here works, what does not work is not here, and empty lists are left
-// out (RFC 8414 §3.2).
+// what is here works, what does not work is not here (requirement M-04), and empty
+// lists are left out (RFC 8414 §3.2, requirement M-03). Devices find their endpoint in
+// it (requirement D-33).
 type metadata struct {
 	Issuer                      string   `json:"issuer"`
 	TokenEndpoint               string   `json:"token_endpoint"`
@@ -34,7 +35,9 @@ type metadata struct {
 	RequestURIParameter         bool     `json:"request_uri_parameter_supported"`
 }
 
-// prepareDocuments encodes once what every client reads.
+// prepareDocuments encodes once what every client reads. The issuer is the configured
+// one, to the letter (requirement M-02); public clients are told that they may come
+// (requirement M-05).
 func (s *Server) prepareDocuments() error {
 	issuer := s.authz.Issuer()
 	authMethods := []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost}
@@ -73,6 +76,7 @@ func publicDocument(w http.ResponseWriter, document []byte) error {
 	return nil
 }
 
+// discovery answers wherever clients look for the document (requirement M-01).
 func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) error {
 	return publicDocument(w, s.metadata)
 }

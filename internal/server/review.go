@@ -71,7 +71,8 @@ func (s *Server) requestPage(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, r, http.StatusOK, reviewScreen, v)
 }
 
-// reviewView is everything the owner is shown before deciding.
+// reviewView is everything the owner is shown before deciding: who asks, for what, and
+// what is known of the device (requirements D-20, D-35, K-06).
 type reviewView struct {
 	Code        string
 	Transaction string
@@ -178,7 +179,8 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 	return v, err
 }
 
-// warnings tell what a client could be taken for, and what others reported today.
+// warnings tell what a client could be taken for, and what others reported today
+// (attack B-01).
 func (w words) warnings(f authz.Facts) (said []string, err error) {
 	imitation := ""
 	switch {
@@ -314,6 +316,8 @@ const (
 	mistyped      = "mistyped"
 )
 
+// seeOther leads on to an address of our own, with 303 (requirements Z-19, Z-23, attack
+// B-06).
 func seeOther(w http.ResponseWriter, r *http.Request, address string) error {
 	http.Redirect(w, r, address, http.StatusSeeOther)
 	return nil

@@ -14,7 +14,8 @@ const (
 	public class = iota
 	// owner: JSON for the owner's own tools and pages; a foreign web page is refused.
 	owner
-	// page: HTML for people; a foreign web page may link here, not post here.
+	// page: HTML for people; a foreign web page may link here, not post here (attack
+	// B-04), and reads nothing (requirement Z-20).
 	page
 	// probe: for machines that watch this one.
 	probe
@@ -37,7 +38,7 @@ const (
 	donePath    = "/device/done/{id}"
 )
 
-// routes is every endpoint there is.
+// routes is every endpoint there is. No GET decides anything (requirement D-19).
 func (s *Server) routes() []route {
 	return []route{
 		{"POST", "/api/auth/device/code", s.deviceCode, public},
@@ -146,7 +147,8 @@ func (s *Server) nothingHere() http.Handler {
 	})
 }
 
-// dispatch picks the route of a method; GET answers HEAD too.
+// dispatch picks the route of a method; GET answers HEAD too, and what has no route is
+// refused (requirements D-01, T-01).
 func (s *Server) dispatch(routes []route) http.Handler {
 	c := routes[0].class
 	handlers := map[string]http.Handler{}
@@ -209,7 +211,8 @@ func (s *Server) adapt(c class, h handler) http.Handler {
 	})
 }
 
-// headers sets what every answer of a class has, errors included.
+// headers sets what every answer of a class has, errors included: nothing is kept by
+// caches (requirements D-11, T-07), no page is framed (requirement Z-21, attack B-05).
 func (s *Server) headers(h http.Header, c class) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -227,9 +230,9 @@ func (s *Server) headers(h http.Header, c class) {
 	}
 }
 
-// contentSecurityPolicy allows our own style sheet, script and forms, and nothing
-// of anybody else's. The signer on the person's own machine may be called only
-// from the screens that sign.
+// contentSecurityPolicy allows our own style sheet, script and forms, and nothing of
+// anybody else's (requirement Z-22, attack B-08). The signer on the person's own machine
+// may be called only from the screens that sign.
 func contentSecurityPolicy(signs bool) string {
 	signer := ""
 	if signs {

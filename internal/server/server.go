@@ -88,10 +88,10 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// newCORS lets any web page call the open endpoints, `null` origins among them
-// (desktop apps have no better one), without credentials: ambient cookies never
-// count there (ruling 0.11). So any request header may come along: what a page's
-// monitoring adds to its requests is none of ours (decision 0008).
+// newCORS lets any web page call the open endpoints (requirement U-11, attack B-21),
+// `null` origins among them (desktop apps have no better one), without credentials:
+// ambient cookies never count there (ruling 0.11). So any request header may come along:
+// what a page's monitoring adds to its requests is none of ours (decision 0008).
 func newCORS() *cors.Cors {
 	const maxAge = 600 // seconds; ruling 0.14
 	return cors.New(cors.Options{

@@ -13,7 +13,8 @@ var (
 	errGrantType   = &authz.Error{Code: authz.UnsupportedGrantType, Description: "this endpoint does not know this grant_type: see grant_types_supported in the metadata"}
 )
 
-// token is the token endpoint (RFC 6749 §3.2).
+// token is the token endpoint (RFC 6749 §3.2). It knows no password grant (requirement
+// T-13).
 func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	p, err := decode(r)
 	if err != nil {
@@ -45,7 +46,8 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request, p *params) erro
 	return writeTokens(w, tokens)
 }
 
-// tokenResponse is a successful token response (RFC 6749 §5.1).
+// tokenResponse is a successful token response (RFC 6749 §5.1, requirements D-30,
+// T-08).
 type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
@@ -87,7 +89,8 @@ var (
 	errTokenInQuery = &authz.Error{Code: authz.InvalidRequest, Description: "an access token in the URL is not accepted: send it as Authorization: Bearer"}
 )
 
-// userInfo is the UserInfo endpoint (OpenID Connect Core §5.3).
+// userInfo is the UserInfo endpoint (OpenID Connect Core §5.3), by GET and by POST
+// (requirement U-07). Only a bearer token counts, no cookie (requirement U-12).
 func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) error {
 	token, err := bearer(r)
 	if err != nil {
@@ -101,7 +104,7 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) error {
 }
 
 // bearer finds the access token of a request (RFC 6750 §2): in the header, or in
-// a form body; never in the URL, never in two places.
+// a form body; never in the URL, never in two places (requirements U-02, U-03).
 func bearer(r *http.Request) (authz.Secret, error) {
 	if r.URL.Query().Has("access_token") {
 		return "", errTokenInQuery
@@ -130,7 +133,8 @@ func bearer(r *http.Request) (authz.Secret, error) {
 	}
 }
 
-// bearerInHeader finds the access token in a request's header (RFC 6750 §2.1).
+// bearerInHeader finds the access token in a request's header (RFC 6750 §2.1,
+// requirement U-01).
 func bearerInHeader(r *http.Request) (token authz.Secret, ok bool) {
 	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {

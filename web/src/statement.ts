@@ -1,5 +1,5 @@
-// The approval statement (design D7) as the person who signs it must read it.
-// The server wrote it and is not trusted with that: it is parsed strictly, and
+// The approval statement (design D7, requirement N-11) as the person who signs it must
+// read it. The server wrote it and is not trusted with that: it is parsed strictly, and
 // must say what the page showed.
 
 import { hex, utf8 } from "./crypto/bytes";

@@ -1,7 +1,7 @@
 // BRC-77 signed messages, for anyone to verify. The envelope is version (4),
 // the signer's key (33), recipient (1: zero, anyone), key id (32), and a DER
 // signature by a key that is derived from the key id. Messages to one recipient
-// are not made here and not accepted.
+// are not made here and not accepted; who is named has signed (requirement N-01).
 
 import { secp256k1 } from "@noble/curves/secp256k1.js";
 

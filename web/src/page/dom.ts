@@ -1,5 +1,5 @@
 // The few things that every screen does with its document. No markup is made
-// here from text: the pages are the server's, and what is put in is text.
+// here from text (attack B-08): the pages are the server's, and what is put in is text.
 
 /** Finds an element that the page has; its absence is a mistake in the page. */
 export function need<E extends Element = HTMLElement>(root: ParentNode, selector: string): E {
