@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -203,4 +204,17 @@ func newClientsRemove(env *Env) *cobra.Command {
 			})
 		},
 	}
+}
+
+// authzClient is a client as the domain knows it; its secret is hashed here.
+func authzClient(c config.Client) authz.Client {
+	out := authz.Client{
+		ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURIs, GrantTypes: c.GrantTypes, Scope: c.Scope,
+		AuthMethod: c.TokenEndpointAuthMethod, MemberKey: c.MemberPubkey, OwnerBAPID: c.OwnerBAPID,
+		IDTokenAlg: c.IDTokenAlg, Approval: c.Approval, Registered: true,
+	}
+	if c.Secret != "" {
+		out.Secret = sha256.Sum256([]byte(c.Secret))
+	}
+	return out
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -232,4 +233,9 @@ input.`,
 			return nil
 		},
 	}
+}
+
+// unixTime prints a time of a server for a person.
+func unixTime(seconds int64) string {
+	return time.Unix(seconds, 0).Local().Format("2 Jan 2006 15:04")
 }

@@ -120,3 +120,11 @@ func (i *input) all(ctx context.Context, most int) ([]byte, error) {
 }
 
 var errTooLarge = errors.New("it is too large")
+
+func readAll(r io.Reader, most int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = errTooLarge
+	}
+	return b, err
+}

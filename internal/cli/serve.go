@@ -2,19 +2,14 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -308,79 +303,6 @@ func (run *running) stop(ctx context.Context) error {
 	return nil
 }
 
-// announce says in five lines, or one for machines, what now runs.
-func (run *running) announce(env *Env) {
-	s := run.settings
-	if !env.StderrTerminal || s.LogFormat == "json" {
-		where := slog.String("data", s.Data)
-		if s.Database != "" {
-			where = slog.String("database", s.Database.Place())
-		}
-		run.log.Info("serving", "listen", addressesOf(run.listening), "issuer", s.Issuer, where, "unregistered_clients", s.UnregisteredClients)
-		return
-	}
-	data := s.Data
-	if s.Database != "" {
-		data = "PostgreSQL " + printable(s.Database.Place())
-	}
-	fmt.Fprintf(env.Stderr, "Countersign %s listens on %s\n  issuer   %s\n  data     %s\n  clients  %s\n  try      countersign login --server %s\n",
-		Version(), strings.Join(addressesOf(run.listening), " and "), s.Issuer, data, clientsInWords(s.UnregisteredClients), shellWord(s.Issuer))
-}
-
-// warn says what leaves a door open that the operator may not have meant to open.
-func (run *running) warn() {
-	issuer, err := url.Parse(run.settings.Issuer)
-	beyond := slices.DeleteFunc(addressesOf(run.listening), func(address string) bool {
-		at, err := netip.ParseAddrPort(address)
-		return err == nil && at.Addr().IsLoopback()
-	})
-	if err == nil && config.IsLoopback(issuer.Hostname()) && len(beyond) > 0 && run.settings.UnregisteredClients == "open" {
-		run.log.Warn("whoever reaches this machine can use this server, as any client and without https: set issuer to its public https address, or listen on localhost only",
-			"listen", beyond)
-	}
-}
-
-func clientsInWords(unregistered string) string {
-	if unregistered == "open" {
-		return "registered ones, and any other as not verified"
-	}
-	return "registered ones only"
-}
-
-func newLogger(env *Env, s *config.Settings) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
-		level = slog.LevelInfo // config has checked it
-	}
-	options := &slog.HandlerOptions{Level: level}
-	var lines slog.Handler = slog.NewJSONHandler(env.Stderr, options)
-	if s.LogFormat == "text" || (s.LogFormat == "auto" && env.StderrTerminal) {
-		lines = slog.NewTextHandler(env.Stderr, options)
-	}
-	return slog.New(server.NewLogHandler(lines))
-}
-
-// brand is how the operator wants the pages to look.
-func brand(s *config.Settings) (server.Brand, error) {
-	b := server.Brand{Name: s.Name, Accent: s.Accent}
-	if s.Accent != "" {
-		if err := server.CheckAccent(s.Accent); err != nil {
-			return b, fmt.Errorf("accent-color %w", err)
-		}
-	}
-	if s.Logo == "" {
-		return b, nil
-	}
-	var err error
-	if b.Logo, err = os.ReadFile(s.Logo); err != nil {
-		return b, fmt.Errorf("logo: %w", err)
-	}
-	if b.LogoType, err = server.LogoType(b.Logo); err != nil {
-		return b, fmt.Errorf("logo %w", err)
-	}
-	return b, nil
-}
-
 func authzSettings(s *config.Settings) authz.Settings {
 	out := authz.Settings{
 		Issuer: s.Issuer, DeviceCodeLifetime: s.DeviceCodeLifetime, PollInterval: s.DevicePollInterval,
@@ -391,19 +313,6 @@ func authzSettings(s *config.Settings) authz.Settings {
 	}
 	for _, c := range s.Clients {
 		out.Clients = append(out.Clients, authzClient(c))
-	}
-	return out
-}
-
-// authzClient is a client as the domain knows it; its secret is hashed here.
-func authzClient(c config.Client) authz.Client {
-	out := authz.Client{
-		ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURIs, GrantTypes: c.GrantTypes, Scope: c.Scope,
-		AuthMethod: c.TokenEndpointAuthMethod, MemberKey: c.MemberPubkey, OwnerBAPID: c.OwnerBAPID,
-		IDTokenAlg: c.IDTokenAlg, Approval: c.Approval, Registered: true,
-	}
-	if c.Secret != "" {
-		out.Secret = sha256.Sum256([]byte(c.Secret))
 	}
 	return out
 }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"countersign.dev/bench/internal/trial"
+)
+
+const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
+
+// target says where a server's endpoints are and how it wants to be asked.
+type target struct {
+	base, code, token, userinfo, approve string
+	tokenForm, codeForm                  bool
+	client, scope                        string
+	cookie, bearer, origin               string
+	owners                               *trial.Owners // instead of a cookie
+	userCodeField                        string
+	pollSpread                           time.Duration
+	pollCodes                            int
+	approveAt                            string
+	approvals                            float64
+	wait                                 time.Duration
+}
+
+type device struct {
+	DeviceCode, UserCode string
+	cookie               string // of the owner who approves it
+}
+
+// newClient returns a client that keeps so many connections and opens no more.
+func newClient(conns int, timeout time.Duration) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{MaxIdleConns: conns, MaxIdleConnsPerHost: conns, MaxConnsPerHost: conns, DisableCompression: true},
+		Timeout:   timeout,
+	}
+}
+
+func (t target) body(form bool, fields map[string]string) (string, []byte) {
+	if form {
+		v := url.Values{}
+		for k, s := range fields {
+			v.Set(k, s)
+		}
+		return "application/x-www-form-urlencoded", []byte(v.Encode())
+	}
+	b, _ := json.Marshal(fields)
+	return "application/json", b
+}
+
+func (t target) do(ctx context.Context, c *http.Client, method, path, contentType string, body []byte, header map[string]string) ([]byte, int, error) {
+	req, err := http.NewRequestWithContext(ctx, method, t.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, err
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return b, resp.StatusCode, err
+}
+
+func (t target) requestCode(ctx context.Context, c *http.Client) (device, error) {
+	ct, b := t.body(t.codeForm, map[string]string{"client_id": t.client, "scope": t.scope})
+	got, status, err := t.do(ctx, c, http.MethodPost, t.code, ct, b, nil)
+	if err != nil {
+		return device{}, err
+	}
+	var d struct {
+		DeviceCode string `json:"device_code"`
+		UserCode   string `json:"user_code"`
+	}
+	if status != http.StatusOK || json.Unmarshal(got, &d) != nil || d.DeviceCode == "" || d.UserCode == "" {
+		return device{}, fmt.Errorf("device code: status %d: %.200s", status, got)
+	}
+	return device{DeviceCode: d.DeviceCode, UserCode: d.UserCode}, nil
+}
+
+func (t target) poll(ctx context.Context, c *http.Client, d device, header map[string]string) ([]byte, int, error) {
+	ct, b := t.body(t.tokenForm, map[string]string{"grant_type": deviceGrant, "device_code": d.DeviceCode, "client_id": t.client})
+	return t.do(ctx, c, http.MethodPost, t.token, ct, b, header)
+}
+
+func (t target) expectPending(ctx context.Context, c *http.Client, d device) error {
+	got, status, err := t.poll(ctx, c, d, nil)
+	if err != nil {
+		return err
+	}
+	var e struct {
+		Error string `json:"error"`
+	}
+	if status != http.StatusBadRequest || json.Unmarshal(got, &e) != nil || e.Error != "authorization_pending" {
+		return fmt.Errorf("poll: status %d: %.200s", status, got)
+	}
+	return nil
+}
+
+func (t target) getUserinfo(ctx context.Context, c *http.Client, token string) error {
+	got, status, err := t.do(ctx, c, http.MethodGet, t.userinfo, "", nil, map[string]string{"Authorization": "Bearer " + token})
+	if err != nil {
+		return err
+	}
+	var u struct {
+		Sub string `json:"sub"`
+	}
+	if status != http.StatusOK || json.Unmarshal(got, &u) != nil || u.Sub == "" {
+		return fmt.Errorf("userinfo: status %d: %.200s", status, got)
+	}
+	return nil
+}
+
+// owner is the Cookie header of who approves the next request.
+func (t target) owner(ctx context.Context) (string, error) {
+	if t.cookie != "" {
+		return t.cookie, nil
+	}
+	session, err := t.owners.Next(ctx)
+	return trial.SessionCookie + "=" + session, err
+}
+
+// flow is the whole of RFC 8628 for one device, the user's approval included.
+func (t target) flow(ctx context.Context, c *http.Client, cookie string) error {
+	d, err := t.requestCode(ctx, c)
+	if err != nil {
+		return err
+	}
+	d.cookie = cookie
+	if err := t.open(ctx, c, d); err != nil {
+		return err
+	}
+	if err := t.approves(ctx, c, d); err != nil {
+		return err
+	}
+	got, status, err := t.poll(ctx, c, d, nil)
+	if err != nil {
+		return err
+	}
+	token, err := accessToken(got, status)
+	if err != nil {
+		return err
+	}
+	if t.userinfo == "" {
+		return nil
+	}
+	return t.getUserinfo(ctx, c, token)
+}
+
+// open is the user's look at a request: servers bind it to the session there.
+func (t target) open(ctx context.Context, c *http.Client, d device) error {
+	q := "?user_code=" + url.QueryEscape(d.UserCode)
+	got, status, err := t.do(ctx, c, http.MethodGet, strings.TrimSuffix(t.approve, "/approve")+q, "", nil, t.as(d))
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("open request: status %d: %.200s", status, got)
+	}
+	return err
+}
+
+// approves is the user's approval of a request that is open.
+func (t target) approves(ctx context.Context, c *http.Client, d device) error {
+	ct, b := t.body(false, map[string]string{t.userCodeField: d.UserCode})
+	got, status, err := t.do(ctx, c, http.MethodPost, t.approve, ct, b, t.as(d))
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("approve: status %d: %.200s", status, got)
+	}
+	return err
+}
+
+// as are the headers of the owner who approves a device.
+func (t target) as(d device) map[string]string {
+	return map[string]string{"Cookie": d.cookie, "Origin": t.origin}
+}
+
+// accessToken takes the token out of a token response.
+func accessToken(got []byte, status int) (string, error) {
+	var tok struct {
+		AccessToken string `json:"access_token"`
+	}
+	if status != http.StatusOK || json.Unmarshal(got, &tok) != nil || tok.AccessToken == "" {
+		return "", fmt.Errorf("token: status %d: %.200s", status, got)
+	}
+	return tok.AccessToken, nil
+}
