@@ -66,20 +66,20 @@ func (s *Store) Identities(ctx context.Context, accountID string) ([]authz.Ident
 // The voucher is locked, so that it is removed before or afterwards.
 var linkIdentity = `
 WITH voucher AS (
-	SELECT FROM identities WHERE bap_id = $21 AND account_id = $14 FOR KEY SHARE
+	SELECT FROM identities WHERE bap_id = $9 AND account_id = $2 FOR KEY SHARE
 ), known AS (
-	SELECT EXISTS (SELECT FROM identities WHERE bap_id = $13) AS taken, (SELECT count(*) FROM identities WHERE account_id = $14) AS has
+	SELECT EXISTS (SELECT FROM identities WHERE bap_id = $1) AS taken, (SELECT count(*) FROM identities WHERE account_id = $2) AS has
 ), linked AS (
 	INSERT INTO identities (` + identityColumns + `)
-	SELECT $13, $14, $15, $16, $17, $18, $19, $20 FROM voucher, known WHERE has < $22
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM voucher, known WHERE has < $10
 	ON CONFLICT DO NOTHING RETURNING bap_id
-), ` + tell(1, "linked") + `
-SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $22 AND NOT taken FROM known`
+), ` + tell(11, "linked") + `
+SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $10 AND NOT taken FROM known`
 
 // LinkIdentity implements authz.AccountStore. Those of one server take turns and
 // count each other; the account is not locked, on which other servers' groups would wait.
 func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, e authz.Event) error {
-	args := append(append(eventArgs(e), identityArgs(i)...), voucher, authz.IdentitiesPerAccount)
+	args := andEvent(e, append(identityArgs(i), voucher, authz.IdentitiesPerAccount)...)
 	var linked, vouched, full bool
 	err := s.write(ctx, "linking an identity", i.AccountID, func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, linkIdentity, args, &linked, &vouched, &full)
@@ -131,7 +131,7 @@ func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) err
 			r.AccountID, r.BAPID, kept.Time(r.At))
 		steps.Queue(noteDeparture, r.BAPID, r.AccountID, kept.Time(r.Since), kept.Time(r.At), r.Signer, r.Network)
 		steps.Queue(forgetDepartures, r.AccountID, authz.ForgottenAtOnce, authz.DeparturesPerAccount)
-		steps.Queue(tellOnce, eventArgs(r.Event)...)
+		steps.Queue(tellOnce, andEvent(r.Event)...)
 		return tx.SendBatch(ctx, steps).Close()
 	})
 }
@@ -155,5 +155,5 @@ func (s *Store) Departures(ctx context.Context, bapID string) ([]authz.Departure
 
 // SetProfile implements authz.AccountStore.
 func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) error {
-	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $14 WHERE bap_id = $13 RETURNING bap_id`, bapID, kept.Profile(p))
+	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $2 WHERE bap_id = $1 RETURNING bap_id`, bapID, kept.Profile(p))
 }

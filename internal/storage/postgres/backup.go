@@ -13,13 +13,13 @@ import (
 // the one whose backup it is, and the one that signed.
 const (
 	saveBackup = `WITH there AS (
-	SELECT bap_id FROM identities WHERE bap_id IN ($13, $18) AND account_id = $14 ORDER BY bap_id FOR KEY SHARE
+	SELECT bap_id FROM identities WHERE bap_id IN ($1, $6) AND account_id = $2 ORDER BY bap_id FOR KEY SHARE
 )
 INSERT INTO backups (bap_id, account_id, text, updated_at, network)
-SELECT bap_id, $14, $15, $16, $17 FROM there WHERE bap_id = $13 AND EXISTS (SELECT FROM there WHERE bap_id = $18)
-ON CONFLICT (bap_id) DO UPDATE SET text = $15, updated_at = $16, network = $17 RETURNING bap_id`
-	removeBackup = `WITH signer AS (SELECT FROM identities WHERE bap_id = $15 AND account_id = $14 FOR KEY SHARE)
-DELETE FROM backups WHERE bap_id = $13 AND account_id = $14 AND EXISTS (SELECT FROM signer) RETURNING bap_id`
+SELECT bap_id, $2, $3, $4, $5 FROM there WHERE bap_id = $1 AND EXISTS (SELECT FROM there WHERE bap_id = $6)
+ON CONFLICT (bap_id) DO UPDATE SET text = $3, updated_at = $4, network = $5 RETURNING bap_id`
+	removeBackup = `WITH signer AS (SELECT FROM identities WHERE bap_id = $3 AND account_id = $2 FOR KEY SHARE)
+DELETE FROM backups WHERE bap_id = $1 AND account_id = $2 AND EXISTS (SELECT FROM signer) RETURNING bap_id`
 )
 
 // SaveBackup implements authz.BackupStore.

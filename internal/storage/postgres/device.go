@@ -122,9 +122,6 @@ const decision = `decided AS (
 	UPDATE device_requests SET state = $1, account_id = $2
 	WHERE id = $3 AND state = 'pending' AND expires_at > $4 AND (account_id = $2 OR ($5 AND account_id = ''))`
 
-var decisionTold = ` RETURNING device_code
-), ` + tell(6, "decided")
-
 const livingGrants = `SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4`
 
 // Identity and passkey are locked, so that they are removed before, or afterwards
@@ -132,11 +129,12 @@ const livingGrants = `SELECT count(*) FROM grants WHERE account_id = $2 AND revo
 // there are too many.
 var approveRequest = `
 WITH identity AS (
-	SELECT FROM identities WHERE bap_id = $22 AND account_id = $2 FOR KEY SHARE
+	SELECT FROM identities WHERE bap_id = $10 AND account_id = $2 FOR KEY SHARE
 ), passkey AS (
-	SELECT FROM passkeys WHERE id = $36 AND account_id = $2 FOR KEY SHARE
-), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($36 = '' OR EXISTS (SELECT FROM passkey))` +
-	fmt.Sprintf(` AND (`+livingGrants+`) < %d`, authz.LivingGrants) + decisionTold + fmt.Sprintf(`, over AS (
+	SELECT FROM passkeys WHERE id = $24 AND account_id = $2 FOR KEY SHARE
+), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($24 = '' OR EXISTS (SELECT FROM passkey))` +
+	fmt.Sprintf(` AND (`+livingGrants+`) < %d`, authz.LivingGrants) + ` RETURNING device_code
+), ` + tell(26, "decided") + fmt.Sprintf(`, over AS (
 	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
 		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT %d OFFSET %d
 	)) FOR UPDATE SKIP LOCKED)) RETURNING id
@@ -144,15 +142,14 @@ WITH identity AS (
 	DELETE FROM refresh_tokens USING over WHERE grant_id = over.id
 )`, authz.ForgottenAtOnce, authz.GrantsPerAccount-1) + `, granted AS (
 	INSERT INTO grants (` + grantColumns + `, receipt)
-	SELECT $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37 FROM decided
+	SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25 FROM decided
 )
 SELECT device_code FROM decided`
 
 // ApproveDeviceRequest implements authz.DeviceStore.
 func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
-	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, kept.Time(a.At), a.Unclaimed}, eventArgs(a.Event)...)
-	args = append(append(args, grantArgs(a.Grant)...), a.Receipt)
-	err := s.decide(ctx, "approving a device request", a.RequestID, approveRequest, args...)
+	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, kept.Time(a.At), a.Unclaimed}, grantArgs(a.Grant)...)
+	err := s.decide(ctx, "approving a device request", a.RequestID, approveRequest, andEvent(a.Event, append(args, a.Receipt)...)...)
 	var state *authz.StateError
 	if errors.As(err, &state) && decidable(state.Request, a) {
 		return s.whyNotApproved(ctx, a)
@@ -181,13 +178,14 @@ func decidable(r authz.DeviceRequest, a authz.Approval) bool {
 }
 
 var denyRequest = `
-WITH ` + decision + decisionTold + `, ` + report("$2", "$4", "$18", "$19::text", "decided") + `
+WITH ` + decision + ` RETURNING device_code
+), ` + tell(8, "decided") + `, ` + report("$2", "$4", "$6", "$7::text", "decided") + `
 SELECT device_code FROM decided`
 
 // DenyDeviceRequest implements authz.DeviceStore.
 func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
-	args := append([]any{string(authz.Denied), d.AccountID, d.RequestID, kept.Time(d.At), d.Unclaimed}, eventArgs(d.Event)...)
-	return s.decide(ctx, "denying a device request", d.RequestID, denyRequest, append(args, d.Reported, d.Reporter)...)
+	args := andEvent(d.Event, string(authz.Denied), d.AccountID, d.RequestID, kept.Time(d.At), d.Unclaimed, d.Reported, d.Reporter)
+	return s.decide(ctx, "denying a device request", d.RequestID, denyRequest, args...)
 }
 
 // decide runs a statement that moves a pending request and returns its device

@@ -13,17 +13,18 @@ import (
 
 const eventColumns = `id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing`
 
-func eventArgs(e authz.Event) []any {
-	return []any{
-		e.ID, e.AccountID, kept.Time(e.At), string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, kept.Time(e.Standing),
-	}
+// andEvent are a statement's own arguments and behind them those of tell.
+func andEvent(e authz.Event, args ...any) []any {
+	return append(args,
+		e.ID, e.AccountID, kept.Time(e.At), string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, kept.Time(e.Standing))
 }
 
 // tell is the part of a statement that stores an event if there are rows of another
 // part, and forgets the account's oldest: of what the newest leave over what tells of no
 // way, and of ways what their newest leave over and those of the earliest standing. Those that somebody else forgets at this
 // moment are left to them. Arrays make PostgreSQL look each up by its key, where it
-// would otherwise join them to all others of the account. The event's parameters begin with $first.
+// would otherwise join them to all others of the account. The event's parameters come behind the
+// statement's own and begin with $first (andEvent).
 func tell(first int, from string) string {
 	p := func(i int) string { return fmt.Sprintf("$%d", first+i) }
 	return fmt.Sprintf(`told AS (
@@ -52,10 +53,9 @@ var tellOnce = `WITH happened AS (SELECT), ` + tell(1, "happened") + ` SELECT FR
 
 // changeAndTell runs a statement that changes something and stores one event if
 // it did, and says how many rows it changed. The statement is written for that:
-// its parameters begin after those of the event, the first finds what it changes,
-// and it returns its rows.
+// the first of its parameters finds what it changes, and it returns its rows.
 func (s *Store) changeAndTell(ctx context.Context, operation string, e authz.Event, statement string, args ...any) (int, error) {
-	return s.exec(ctx, operation, rowOf(args), `WITH changed AS (`+statement+`), `+tell(1, "changed")+` SELECT FROM changed`, append(eventArgs(e), args...)...)
+	return s.exec(ctx, operation, rowOf(args), `WITH changed AS (`+statement+`), `+tell(len(args)+1, "changed")+` SELECT FROM changed`, andEvent(e, args...)...)
 }
 
 // mustChangeAndTell is changeAndTell for a statement that must change a row.

@@ -78,19 +78,18 @@ WITH known AS (
 	SELECT id, revoked_at FROM grants WHERE id = $1 FOR NO KEY UPDATE
 ), revoked AS (
 	UPDATE grants SET revoked_at = $2 FROM known WHERE grants.id = known.id AND known.revoked_at = 0 RETURNING grants.id
-), ` + tell(3, "revoked") + `, ` + report("$15", "$2", "$16", "$17::text", "known") + `
+), ` + tell(6, "revoked") + `, ` + report("$3", "$2", "$4", "$5::text", "known") + `
 SELECT FROM known`
 
 // RevokeGrant implements authz.GrantStore.
 func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
-	args := append([]any{r.GrantID, kept.Time(r.At)}, eventArgs(r.Event)...)
-	return s.change(ctx, "revoking a grant", revokeGrant, append(args, r.AccountID, r.Reported, r.Reporter)...)
+	return s.change(ctx, "revoking a grant", revokeGrant, andEvent(r.Event, r.GrantID, kept.Time(r.At), r.AccountID, r.Reported, r.Reporter)...)
 }
 
 // RevokeGrants implements authz.GrantStore.
 func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (int, error) {
 	return s.changeAndTell(ctx, "revoking grants", e,
-		`UPDATE grants SET revoked_at = $14 WHERE account_id = $13 AND revoked_at = 0 AND expires_at > $14 RETURNING id`, accountID, kept.Time(now))
+		`UPDATE grants SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0 AND expires_at > $2 RETURNING id`, accountID, kept.Time(now))
 }
 
 // Receipt implements authz.GrantStore.

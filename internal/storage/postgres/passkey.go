@@ -21,20 +21,20 @@ const (
 // The identity is locked, so that it is removed before, or afterwards with the passkey.
 var addPasskey = `
 WITH identity AS (
-	SELECT FROM identities WHERE bap_id = $15 AND account_id = $14 FOR KEY SHARE
+	SELECT FROM identities WHERE bap_id = $3 AND account_id = $2 FOR KEY SHARE
 ), known AS (
-	SELECT EXISTS (SELECT FROM passkeys WHERE id = $13) AS taken, (SELECT count(*) FROM passkeys WHERE account_id = $14) AS has
+	SELECT EXISTS (SELECT FROM passkeys WHERE id = $1) AS taken, (SELECT count(*) FROM passkeys WHERE account_id = $2) AS has
 ), added AS (
 	INSERT INTO passkeys (` + passkeyColumns + `)
-	SELECT $13, $14, $15, $16, $17, $18, $19, $20, $21, $22 FROM identity, known WHERE has < $23
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM identity, known WHERE has < $11
 	ON CONFLICT DO NOTHING RETURNING id
-), ` + tell(1, "added") + `
-SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $23 AND NOT taken FROM known`
+), ` + tell(12, "added") + `
+SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $11 AND NOT taken FROM known`
 
 // AddPasskey implements authz.PasskeyStore. The account is locked, so that those
 // who add to it count one after the other.
 func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.Event) error {
-	args := append(eventArgs(e), p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name,
+	args := andEvent(e, p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name,
 		kept.Time(p.CreatedAt), kept.Time(p.LastUsedAt), int64(p.SignCount), p.Credential, p.Network, limit)
 	var added, there, full bool
 	err := s.write(ctx, "adding a passkey", p.AccountID, func(b *pgx.Batch, outcome *error) {
@@ -96,7 +96,7 @@ func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now tim
 		steps.Queue(`DELETE FROM sessions WHERE `+begunByPasskey, accountID, id, bapID)
 		steps.Queue(`UPDATE grants SET revoked_at = $4 WHERE account_id = $1 AND (passkey = $2 OR (passkey = '' AND bap_id = $3 AND acr = $5))
 			AND revoked_at = 0 AND expires_at > $4`, accountID, id, bapID, kept.Time(now), authz.ACRPasskey)
-		steps.Queue(tellOnce, eventArgs(e)...)
+		steps.Queue(tellOnce, andEvent(e)...)
 		return tx.SendBatch(ctx, steps).Close()
 	})
 }

@@ -18,33 +18,33 @@ const sessionColumns = `token, id, account_id, bap_id, member_key, method, netwo
 var (
 	// A session that somebody else ends at this moment is left to them.
 	forgetSessions = fmt.Sprintf(`DELETE FROM sessions WHERE token = ANY (ARRAY (SELECT token FROM sessions WHERE token = ANY (ARRAY (
-		SELECT token FROM sessions WHERE account_id = $15 AND token <> $26 AND EXISTS (SELECT FROM begun) ORDER BY created_at DESC LIMIT %d OFFSET %d
+		SELECT token FROM sessions WHERE account_id = $3 AND token <> $14 AND EXISTS (SELECT FROM begun) ORDER BY created_at DESC LIMIT %d OFFSET %d
 	)) FOR UPDATE SKIP LOCKED))`, authz.ForgottenAtOnce, authz.SessionsPerAccount-1)
-	// The parameters after those of the event and the session are of the passkey
+	// The parameters after those of the session are of the passkey
 	// that signs in, whose id is empty where none does. Its counter must grow, except
 	// that authenticators without one always say 0. The identity is locked, so that it
 	// is removed before, or afterwards with the session; of sign-ins with its key that
 	// come at once, one notes the time and none waits.
 	createSession = `
 WITH identity AS (
-	SELECT FROM identities WHERE bap_id = $16 AND account_id = $15 FOR KEY SHARE
+	SELECT FROM identities WHERE bap_id = $4 AND account_id = $3 FOR KEY SHARE
 ), used AS (
-	UPDATE passkeys SET sign_count = $24, credential = $25, last_used_at = $21
-	WHERE id = $23 AND account_id = $15 AND (sign_count < $24 OR (sign_count = 0 AND $24 = 0)) AND EXISTS (SELECT FROM identity)
+	UPDATE passkeys SET sign_count = $12, credential = $13, last_used_at = $9
+	WHERE id = $11 AND account_id = $3 AND (sign_count < $12 OR (sign_count = 0 AND $12 = 0)) AND EXISTS (SELECT FROM identity)
 	RETURNING id
 ), begun AS (
 	INSERT INTO sessions (` + sessionColumns + `)
-	SELECT $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $27, $28 FROM identity WHERE $23 = '' OR EXISTS (SELECT FROM used)
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $15, $16 FROM identity WHERE $11 = '' OR EXISTS (SELECT FROM used)
 	RETURNING token
 ), noted AS (
-	UPDATE identities SET signed_in_at = $21 WHERE bap_id = ANY (ARRAY (
-		SELECT bap_id FROM identities WHERE bap_id = $16 AND signed_in_at < $29 AND $23 = '' AND EXISTS (SELECT FROM begun) FOR NO KEY UPDATE SKIP LOCKED
+	UPDATE identities SET signed_in_at = $9 WHERE bap_id = ANY (ARRAY (
+		SELECT bap_id FROM identities WHERE bap_id = $4 AND signed_in_at < $17 AND $11 = '' AND EXISTS (SELECT FROM begun) FOR NO KEY UPDATE SKIP LOCKED
 	))
 ), ended AS (
-	DELETE FROM sessions WHERE token = $26 AND EXISTS (SELECT FROM begun)
+	DELETE FROM sessions WHERE token = $14 AND EXISTS (SELECT FROM begun)
 ), fewer AS (
 	` + forgetSessions + `
-), ` + tell(1, "begun") + `
+), ` + tell(18, "begun") + `
 SELECT FROM begun`
 )
 
@@ -54,7 +54,7 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 	if n.Passkey != nil {
 		used = *n.Passkey
 	}
-	args := append(eventArgs(n.Event), n.Session.Token[:], n.Session.ID, n.Session.AccountID, n.Session.BAPID, n.Session.MemberKey, n.Session.Method,
+	args := andEvent(n.Event, n.Session.Token[:], n.Session.ID, n.Session.AccountID, n.Session.BAPID, n.Session.MemberKey, n.Session.Method,
 		n.Session.Network, n.Session.UserAgent, kept.Time(n.Session.CreatedAt), kept.Time(n.Session.ExpiresAt),
 		used.ID, int64(used.SignCount), used.Credential, n.Replaces[:],
 		n.Session.Passkey, kept.Time(n.Session.NewsSince), kept.Time(n.SignedInBefore))
@@ -95,20 +95,20 @@ func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time) (
 
 // DeleteSession implements authz.SessionStore.
 func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.Event) error {
-	_, err := s.changeAndTell(ctx, "ending a session", e, `DELETE FROM sessions WHERE token = $13 RETURNING id`, token[:])
+	_, err := s.changeAndTell(ctx, "ending a session", e, `DELETE FROM sessions WHERE token = $1 RETURNING id`, token[:])
 	return err
 }
 
 // EndSession implements authz.SessionStore.
 func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.Event) error {
 	return s.mustChangeAndTell(ctx, "ending a session", e,
-		`DELETE FROM sessions WHERE account_id = $13 AND id = $14 AND expires_at > $15 RETURNING id`, accountID, id, kept.Time(now))
+		`DELETE FROM sessions WHERE account_id = $1 AND id = $2 AND expires_at > $3 RETURNING id`, accountID, id, kept.Time(now))
 }
 
 // EndOtherSessions implements authz.SessionStore.
 func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.Event) (int, error) {
 	return s.changeAndTell(ctx, "ending sessions", e,
-		`DELETE FROM sessions WHERE account_id = $13 AND token <> $14 AND expires_at > $15 RETURNING id`, accountID, keep[:], kept.Time(now))
+		`DELETE FROM sessions WHERE account_id = $1 AND token <> $2 AND expires_at > $3 RETURNING id`, accountID, keep[:], kept.Time(now))
 }
 
 const (
