@@ -68,7 +68,7 @@ func (s *Server) grants(r *http.Request, who authz.Owner) (any, error) {
 
 // grantReceipt gives the owner the signature over an approval, byte for byte.
 func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.readingGrants(r)
+	who, err := s.grantsOwner(r, &params{}, authz.Reads)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	report := p.flag("report")
-	who, err := s.ofGrants(r, authz.Stops, func(r *http.Request) (authz.Owner, error) { return s.acting(r, p, authz.Stops) })
+	who, err := s.grantsOwner(r, p, authz.Stops)
 	if err != nil {
 		return err
 	}
@@ -139,29 +139,6 @@ type counted struct {
 	Count   int  `json:"count"`
 }
 
-// checkAudience refuses what is not meant for this server (requirement N-07).
-func (s *Server) checkAudience(audience string) error {
-	if audience != s.authz.Issuer() {
-		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed request names the server it is for, in its body or, where it has none, in its query: aud must be " + s.authz.Issuer()}
-	}
-	return nil
-}
-
-// checkNamed is checkAudience for what existing clients sign without a word about the
-// server: where its body or its query does name one, it must be this.
-func (s *Server) checkNamed(r *http.Request, inBody string) error {
-	named := r.URL.Query()["aud"]
-	if inBody != "" {
-		named = append(named, inBody)
-	}
-	for _, audience := range named {
-		if err := s.checkAudience(audience); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // profileView is the profile of an identity.
 type profileView struct {
 	BAPID string `json:"bapId"`
@@ -170,7 +147,7 @@ type profileView struct {
 
 // profile gives the owner the profile of one of their identities.
 func (s *Server) profile(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.reading(r)
+	who, err := s.owner(r, &params{}, authz.Reads)
 	if err != nil {
 		return err
 	}
@@ -192,7 +169,7 @@ func (s *Server) setProfile(w http.ResponseWriter, r *http.Request) error {
 		Name: p.text("name"), GivenName: p.text("given_name"), FamilyName: p.text("family_name"),
 		Picture: p.text("picture"), Description: p.text("description"),
 	}
-	who, err := s.acting(r, p, authz.Changes)
+	who, err := s.owner(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,15 +43,15 @@ func (s *Server) identifyClient(r *http.Request, p *params) (authz.Client, error
 		}
 		c.ClientID, c.Secret, c.HasSecret, c.Basic = id, secret, true, true
 	}
-	if token := r.Header.Get(bitcoinauth.Header); token != "" {
-		audience := p.text("aud")
-		if p.err != nil {
-			return authz.Client{}, p.err
-		}
-		if s.checkNamed(r, audience) != nil { // not even looked at
+	if r.Header.Get(bitcoinauth.Header) != "" { // else aud is nothing of ours
+		var err error
+		c.Signed, err = s.signedRequest(r, p)
+		if errors.Is(err, errForAnother) {
 			return authz.Client{}, &authz.Error{Code: authz.InvalidClient, Description: "the client signed this for another server: aud must be " + s.authz.Issuer()}
 		}
-		c.Signed = &authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw, From: c.From}
+		if err != nil {
+			return authz.Client{}, err
+		}
 	}
 	return s.authz.IdentifyClient(r.Context(), c)
 }

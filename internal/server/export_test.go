@@ -24,17 +24,17 @@ func ProblemCodes() []authz.Code {
 
 // Refusing is a page that answers with a refusal and nothing else.
 func (s *Server) Refusing(code authz.Code) http.Handler {
-	return s.adapt(page, func(http.ResponseWriter, *http.Request) error {
+	return s.adapt(route{class: page, handler: func(http.ResponseWriter, *http.Request) error {
 		return &authz.Error{Code: code, Description: "for the developer", RequestID: "the-id"}
-	})
+	}})
 }
 
 // Handling is an endpoint for programs, or a page for people, that a test answers.
 func (s *Server) Handling(people bool, h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
 	if people {
-		return s.adapt(page, h)
+		return s.adapt(route{class: page, handler: h})
 	}
-	return s.adapt(public, h)
+	return s.adapt(route{class: public, handler: h})
 }
 
 // GETPaths are the patterns of all routes that answer GET.

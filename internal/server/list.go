@@ -18,13 +18,13 @@ const (
 // signed request. It is gathered in the owner's turn, and sent after it: whoever reads slowly
 // keeps nobody waiting.
 func (s *Server) lists(gather func(r *http.Request, who authz.Owner) (any, error)) handler {
-	return s.listsTo(s.reading, gather)
+	return s.listsTo(s.owner, gather)
 }
 
 // listsTo is lists for whom who finds.
-func (s *Server) listsTo(who func(r *http.Request) (authz.Owner, error), gather func(r *http.Request, who authz.Owner) (any, error)) handler {
+func (s *Server) listsTo(who func(r *http.Request, p *params, does authz.Deed) (authz.Owner, error), gather func(r *http.Request, who authz.Owner) (any, error)) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := who(r)
+		who, err := who(r, &params{}, authz.Reads)
 		if err != nil {
 			return err
 		}

@@ -49,29 +49,39 @@ func (s *Server) finish(w *recorder, r *http.Request, c class) {
 	}
 }
 
-// requestName names one request in the log, so that its lines are found together,
-// and so that what a client was told of a failure can be found there. Most requests
-// leave no line and never draw theirs.
-type requestName struct {
-	once sync.Once
-	text string
+// about is what is known of one request beside what it says itself. Its name in the log
+// is there so that its lines are found together, and so that what a client was told of
+// a failure can be found there. Most requests leave no line and never draw theirs.
+type about struct {
+	audience audience // of its route
+	once     sync.Once
+	name     string // drawn by once
 }
 
-type requestNameKey struct{}
+type aboutKey struct{}
 
-// named gives a request its name.
-func named(r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), requestNameKey{}, &requestName{}))
+// begin keeps with a request what is known of it.
+func begin(r *http.Request, audience audience) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), aboutKey{}, &about{audience: audience}))
+}
+
+// audienceOf is the audience of the route that a request came by.
+func audienceOf(ctx context.Context) audience {
+	a, ok := ctx.Value(aboutKey{}).(*about)
+	if !ok {
+		return unsigned
+	}
+	return a.audience
 }
 
 // nameOf is the name of the request that a context belongs to, or empty.
 func nameOf(ctx context.Context) string {
-	n, ok := ctx.Value(requestNameKey{}).(*requestName)
+	a, ok := ctx.Value(aboutKey{}).(*about)
 	if !ok {
 		return ""
 	}
-	n.once.Do(func() { n.text = rand.Text()[:12] })
-	return n.text
+	a.once.Do(func() { a.name = rand.Text()[:12] })
+	return a.name
 }
 
 // NewLogHandler adds to each line that is logged with a request's context the

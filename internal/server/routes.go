@@ -30,6 +30,8 @@ type route struct {
 	path    string // a net/http pattern without the method
 	handler handler
 	class   class
+	// audience says where a signed request names the server it is for.
+	audience audience
 }
 
 // Where forms lead back to.
@@ -41,68 +43,68 @@ const (
 // routes is every endpoint there is. No GET decides anything (requirement D-19).
 func (s *Server) routes() []route {
 	return []route{
-		{"POST", "/api/auth/device/code", s.deviceCode, public},
-		{"POST", "/api/auth/device/token", s.deviceToken, public},
-		{"POST", "/api/auth/oauth2/token", s.token, public},
-		{"POST", "/api/auth/oauth2/revoke", s.revoke, public},
-		{"GET", "/api/auth/oauth2/userinfo", s.userInfo, public},
-		{"POST", "/api/auth/oauth2/userinfo", s.userInfo, public},
-		{"GET", "/api/auth/jwks", s.keySet, public},
-		{"GET", "/.well-known/oauth-authorization-server", s.discovery, public},
-		{"GET", "/.well-known/openid-configuration", s.discovery, public},
-		{"GET", "/api/auth/.well-known/openid-configuration", s.discovery, public},
+		{"POST", "/api/auth/device/code", s.deviceCode, public, ifNamed},
+		{"POST", "/api/auth/device/token", s.deviceToken, public, ifNamed},
+		{"POST", "/api/auth/oauth2/token", s.token, public, ifNamed},
+		{"POST", "/api/auth/oauth2/revoke", s.revoke, public, ifNamed},
+		{"GET", "/api/auth/oauth2/userinfo", s.userInfo, public, unsigned},
+		{"POST", "/api/auth/oauth2/userinfo", s.userInfo, public, unsigned},
+		{"GET", "/api/auth/jwks", s.keySet, public, unsigned},
+		{"GET", "/.well-known/oauth-authorization-server", s.discovery, public, unsigned},
+		{"GET", "/.well-known/openid-configuration", s.discovery, public, unsigned},
+		{"GET", "/api/auth/.well-known/openid-configuration", s.discovery, public, unsigned},
 
-		{"POST", "/api/auth/sign-in/sigma", s.signIn, owner},
-		{"POST", "/api/auth/sign-in/passkey/options", s.passkeySignInOptions, owner},
-		{"POST", "/api/auth/sign-in/passkey", s.signInWithPasskey, owner},
-		{"GET", "/api/auth/get-session", s.getSession, owner},
-		{"POST", "/api/auth/sign-out", s.signOut, owner},
-		{"GET", "/api/auth/device", s.deviceStatus, owner},
-		{"GET", "/api/auth/device/approval", s.deviceApproval, owner},
-		{"POST", "/api/auth/device/approve", s.approveDevice, owner},
-		{"POST", "/api/auth/device/deny", s.denyDevice, owner},
-		{"GET", "/api/grants", s.listsTo(s.readingGrants, s.grants), owner},
-		{"GET", "/api/grants/{id}/receipt", s.grantReceipt, owner},
-		{"POST", "/api/grants/{id}/revoke", s.revokeGrant, owner},
-		{"POST", "/api/grants/revoke", s.stopsAll(s.authz.RevokeGrants), owner},
-		{"GET", "/api/sessions", s.lists(s.sessions), owner},
-		{"POST", "/api/sessions/{id}/end", s.stops(s.authz.EndSession), owner},
-		{"POST", "/api/sessions/end-others", s.stopsAll(s.authz.EndOtherSessions), owner},
-		{"GET", "/api/events", s.lists(s.events), owner},
-		{"GET", "/api/passkeys", s.lists(s.passkeys), owner},
-		{"POST", "/api/passkeys", s.addPasskey, owner},
-		{"POST", "/api/passkeys/options", s.passkeyOptions, owner},
-		{"POST", "/api/passkeys/{id}/remove", s.stops(s.authz.RemovePasskey), owner},
-		{"GET", "/api/backup", s.backup, owner},
-		{"POST", "/api/backup", s.saveBackup, owner},
-		{"POST", "/api/backup/remove", s.removeBackup, owner},
-		{"GET", "/api/backups", s.lists(s.backups), owner},
-		{"GET", "/api/bap/profile", s.profile, owner},
-		{"PUT", "/api/bap/profile", s.setProfile, owner},
-		{"GET", "/api/user/bap-ids", s.lists(s.identities), owner},
-		{"POST", "/api/user/bap-ids", s.linkIdentity, owner},
-		{"POST", "/api/user/bap-ids/{id}/remove", s.stops(s.authz.RemoveIdentity), owner},
+		{"POST", "/api/auth/sign-in/sigma", s.signIn, owner, ifNamed},
+		{"POST", "/api/auth/sign-in/passkey/options", s.passkeySignInOptions, owner, unsigned},
+		{"POST", "/api/auth/sign-in/passkey", s.signInWithPasskey, owner, unsigned},
+		{"GET", "/api/auth/get-session", s.getSession, owner, unsigned},
+		{"POST", "/api/auth/sign-out", s.signOut, owner, unsigned},
+		{"GET", "/api/auth/device", s.deviceStatus, owner, unsigned},
+		{"GET", "/api/auth/device/approval", s.deviceApproval, owner, inQuery},
+		{"POST", "/api/auth/device/approve", s.approveDevice, owner, inStatement},
+		{"POST", "/api/auth/device/deny", s.denyDevice, owner, ifNamed},
+		{"GET", "/api/grants", s.listsTo(s.grantsOwner, s.grants), owner, inQuery},
+		{"GET", "/api/grants/{id}/receipt", s.grantReceipt, owner, inQuery},
+		{"POST", "/api/grants/{id}/revoke", s.revokeGrant, owner, inBody},
+		{"POST", "/api/grants/revoke", s.stopsAll(s.authz.RevokeGrants), owner, inBody},
+		{"GET", "/api/sessions", s.lists(s.sessions), owner, inQuery},
+		{"POST", "/api/sessions/{id}/end", s.stops(s.authz.EndSession), owner, inBody},
+		{"POST", "/api/sessions/end-others", s.stopsAll(s.authz.EndOtherSessions), owner, inBody},
+		{"GET", "/api/events", s.lists(s.events), owner, inQuery},
+		{"GET", "/api/passkeys", s.lists(s.passkeys), owner, inQuery},
+		{"POST", "/api/passkeys", s.addPasskey, owner, inBody},
+		{"POST", "/api/passkeys/options", s.passkeyOptions, owner, unsigned},
+		{"POST", "/api/passkeys/{id}/remove", s.stops(s.authz.RemovePasskey), owner, inBody},
+		{"GET", "/api/backup", s.backup, owner, inQuery},
+		{"POST", "/api/backup", s.saveBackup, owner, inBody},
+		{"POST", "/api/backup/remove", s.removeBackup, owner, inBody},
+		{"GET", "/api/backups", s.lists(s.backups), owner, inQuery},
+		{"GET", "/api/bap/profile", s.profile, owner, inQuery},
+		{"PUT", "/api/bap/profile", s.setProfile, owner, inBody},
+		{"GET", "/api/user/bap-ids", s.lists(s.identities), owner, inQuery},
+		{"POST", "/api/user/bap-ids", s.linkIdentity, owner, inBody},
+		{"POST", "/api/user/bap-ids/{id}/remove", s.stops(s.authz.RemoveIdentity), owner, inBody},
 
-		{"GET", "/device", s.enterPage, page},
-		{"POST", "/device", s.openRequest, page},
-		{"GET", "/device/request/{visit}", s.requestPage, page},
-		{"POST", "/device/decide", s.decide, page},
-		{"GET", "/device/done/{id}", s.donePage, page},
-		{"POST", "/device/done/{id}/undo", s.formThat(s.authz.RevokeGrant, donePath), page},
-		{"POST", "/device/done/{id}/report", s.formThat(s.authz.ReportGrant, donePath), page},
-		{"GET", "/account", s.accountPage, page},
-		{"POST", "/account/grants/revoke", s.formThat(s.revokeAll, accountDone+"revoked-all"), page},
-		{"POST", "/account/grants/{id}/revoke", s.formThat(s.authz.RevokeGrant, accountDone+"revoked"), page},
-		{"POST", "/account/grants/{id}/report", s.formThat(s.authz.ReportGrant, accountDone+"revoked-not-me"), page},
-		{"POST", "/account/sessions/end", s.formThat(s.endOthers, accountDone+"sessions-ended"), page},
-		{"POST", "/account/sessions/{id}/end", s.formThat(s.authz.EndSession, accountDone+"session-ended"), page},
-		{"POST", "/account/passkeys/{id}/remove", s.formThat(s.authz.RemovePasskey, accountDone+"passkey-removed"), page},
-		{"POST", "/sign-out", s.signOutForm, page},
-		{"GET", "/assets/{file}", s.asset, page},
-		{"GET", "/{$}", s.home, page},
+		{"GET", "/device", s.enterPage, page, unsigned},
+		{"POST", "/device", s.openRequest, page, unsigned},
+		{"GET", "/device/request/{visit}", s.requestPage, page, unsigned},
+		{"POST", "/device/decide", s.decide, page, unsigned},
+		{"GET", "/device/done/{id}", s.donePage, page, unsigned},
+		{"POST", "/device/done/{id}/undo", s.formThat(s.authz.RevokeGrant, donePath), page, unsigned},
+		{"POST", "/device/done/{id}/report", s.formThat(s.authz.ReportGrant, donePath), page, unsigned},
+		{"GET", "/account", s.accountPage, page, unsigned},
+		{"POST", "/account/grants/revoke", s.formThat(s.revokeAll, accountDone+"revoked-all"), page, unsigned},
+		{"POST", "/account/grants/{id}/revoke", s.formThat(s.authz.RevokeGrant, accountDone+"revoked"), page, unsigned},
+		{"POST", "/account/grants/{id}/report", s.formThat(s.authz.ReportGrant, accountDone+"revoked-not-me"), page, unsigned},
+		{"POST", "/account/sessions/end", s.formThat(s.endOthers, accountDone+"sessions-ended"), page, unsigned},
+		{"POST", "/account/sessions/{id}/end", s.formThat(s.authz.EndSession, accountDone+"session-ended"), page, unsigned},
+		{"POST", "/account/passkeys/{id}/remove", s.formThat(s.authz.RemovePasskey, accountDone+"passkey-removed"), page, unsigned},
+		{"POST", "/sign-out", s.signOutForm, page, unsigned},
+		{"GET", "/assets/{file}", s.asset, page, unsigned},
+		{"GET", "/{$}", s.home, page, unsigned},
 
-		{"GET", "/healthz", s.healthz, probe},
-		{"GET", "/readyz", s.readyz, probe},
+		{"GET", "/healthz", s.healthz, probe, unsigned},
+		{"GET", "/readyz", s.readyz, probe, unsigned},
 	}
 }
 
@@ -136,7 +138,7 @@ func (s *Server) guardRedirects(mux http.Handler) http.Handler {
 // with a page, a program with JSON.
 func (s *Server) nothingHere() http.Handler {
 	refuse := func(http.ResponseWriter, *http.Request) error { return errNoEndpoint }
-	forPrograms, forPeople := s.adapt(owner, refuse), s.adapt(page, refuse)
+	forPrograms, forPeople := s.adapt(route{handler: refuse, class: owner}), s.adapt(route{handler: refuse, class: page})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		program := strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/.well-known/")
 		if !program && strings.Contains(r.Header.Get("Accept"), "text/html") {
@@ -154,7 +156,7 @@ func (s *Server) dispatch(routes []route) http.Handler {
 	handlers := map[string]http.Handler{}
 	var allow []string
 	for _, r := range routes {
-		handlers[r.method] = s.adapt(c, r.handler)
+		handlers[r.method] = s.adapt(r)
 		allow = append(allow, r.method)
 		if r.method == http.MethodGet {
 			handlers[http.MethodHead] = handlers[r.method]
@@ -163,10 +165,10 @@ func (s *Server) dispatch(routes []route) http.Handler {
 	}
 	slices.Sort(allow)
 	allowed := strings.Join(allow, ", ")
-	wrong := s.adapt(c, func(w http.ResponseWriter, _ *http.Request) error {
+	wrong := s.adapt(route{class: c, handler: func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Allow", allowed)
 		return errMethod
-	})
+	}})
 	options := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", allowed+", OPTIONS")
 		w.WriteHeader(http.StatusNoContent)
@@ -187,12 +189,13 @@ func (s *Server) dispatch(routes []route) http.Handler {
 	return h
 }
 
-// adapt makes an http.Handler of a handler: headers of its class before it, the
+// adapt makes an http.Handler of a row: headers of its class before it, the
 // error writer and the log after it.
-func (s *Server) adapt(c class, h handler) http.Handler {
+func (s *Server) adapt(to route) http.Handler {
+	c := to.class
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.headers(w.Header(), c)
-		r = named(r)
+		r = begin(r, to.audience)
 		rec := &recorder{ResponseWriter: w}
 		defer s.finish(rec, r, c)
 		// Pages may be linked to from anywhere; what owners' programs ask for is asked
@@ -205,7 +208,7 @@ func (s *Server) adapt(c class, h handler) http.Handler {
 			s.writeError(rec, r, c, err)
 			return
 		}
-		if err := h(rec, r); err != nil {
+		if err := to.handler(rec, r); err != nil {
 			s.writeError(rec, r, c, err)
 		}
 	})

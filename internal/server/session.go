@@ -68,62 +68,28 @@ func (s *Server) sessionFor(r *http.Request, does authz.Deed) (authz.Owner, erro
 }
 
 // owner returns who sent a request that is to do something: whoever signed it, else
-// whose session it carries.
-func (s *Server) owner(r *http.Request, body []byte, does authz.Deed) (authz.Owner, error) {
-	token := r.Header.Get(bitcoinauth.Header)
-	if token == "" {
+// whose session it carries. Call it when every member of the body has been asked for.
+func (s *Server) owner(r *http.Request, p *params, does authz.Deed) (authz.Owner, error) {
+	signed, err := s.signedRequest(r, p)
+	if err != nil {
+		return authz.Owner{}, err
+	}
+	if signed == nil {
 		return s.sessionFor(r, does)
 	}
-	who, err := s.authz.SignedOwner(r.Context(), authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: body, From: s.source(r), Does: does})
+	signed.Does = does
+	who, err := s.authz.SignedOwner(r.Context(), *signed)
 	who.Seen = s.seen(r)
 	return who, err
 }
 
-// ownerFor is owner for a request that names the server it is for where it is signed
-// (requirement N-07): the signature covers path and body, and neither says which
-// host was meant. One for another server does nothing here, and is not looked at.
-func (s *Server) ownerFor(r *http.Request, audience string, body []byte, does authz.Deed) (authz.Owner, error) {
-	if r.Header.Get(bitcoinauth.Header) != "" {
-		if err := s.checkAudience(audience); err != nil {
-			return authz.Owner{}, err
-		}
-	}
-	return s.owner(r, body, does)
-}
-
-// reading returns who sent a request that changes nothing. One that is signed has
-// the server it is for in its query.
-func (s *Server) reading(r *http.Request) (authz.Owner, error) {
-	audience := ""
-	if named := r.URL.Query()["aud"]; len(named) == 1 {
-		audience = named[0]
-	}
-	return s.ownerFor(r, audience, nil, authz.Reads)
-}
-
-// acting returns who sent a request that changes something. One that is signed has
-// the server it is for in its body. Call it when every member of the body has been
-// asked for.
-func (s *Server) acting(r *http.Request, p *params, does authz.Deed) (authz.Owner, error) {
-	audience := p.text("aud")
-	if p.err != nil {
-		return authz.Owner{}, p.err
-	}
-	return s.ownerFor(r, audience, p.raw, does)
-}
-
-// readingGrants is reading for what programs may ask too.
-func (s *Server) readingGrants(r *http.Request) (authz.Owner, error) {
-	return s.ofGrants(r, authz.Reads, s.reading)
-}
-
-// ofGrants returns who sent a request about an account's grants: a program that has an
-// access token with the grants scope, else whom who finds. The token is in the header:
-// the body is the endpoint's own.
-func (s *Server) ofGrants(r *http.Request, does authz.Deed, who func(r *http.Request) (authz.Owner, error)) (authz.Owner, error) {
+// grantsOwner is owner for a request about an account's grants, which a program may send
+// that has an access token with the grants scope. The token is in the header: the body is
+// the endpoint's own.
+func (s *Server) grantsOwner(r *http.Request, p *params, does authz.Deed) (authz.Owner, error) {
 	token, ok := bearerInHeader(r)
 	if !ok || r.Header.Get(bitcoinauth.Header) != "" {
-		return who(r)
+		return s.owner(r, p, does)
 	}
 	owner, err := s.authz.TokenOwner(r.Context(), token)
 	if err != nil {
@@ -133,28 +99,26 @@ func (s *Server) ofGrants(r *http.Request, does authz.Deed, who func(r *http.Req
 	return owner, s.authz.Admit(owner, s.source(r), does)
 }
 
-// stopper is acting for what stops something, by a body that says nothing.
+// stopper is owner for what stops something, by a body that says nothing.
 func (s *Server) stopper(r *http.Request) (authz.Owner, error) {
 	p, err := decodeJSON(r)
 	if err != nil {
 		return authz.Owner{}, err
 	}
-	return s.acting(r, p, authz.Stops)
+	return s.owner(r, p, authz.Stops)
 }
 
-// signature returns a request for its signature to be verified, where a key is added
-// to the account of a session. Call it when every member of the body has been asked
-// for.
+// signature is signedRequest where a key is added to the account of a session: a
+// signature must be there.
 func (s *Server) signature(r *http.Request, p *params) (authz.SignedRequest, error) {
-	audience := p.text("aud")
-	if p.err != nil {
-		return authz.SignedRequest{}, p.err
+	signed, err := s.signedRequest(r, p)
+	if err != nil {
+		return authz.SignedRequest{}, err
 	}
-	token := r.Header.Get(bitcoinauth.Header)
-	if token == "" {
+	if signed == nil {
 		return authz.SignedRequest{}, errNoSignature
 	}
-	return authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw, From: s.source(r)}, s.checkAudience(audience)
+	return *signed, nil
 }
 
 var errNoSignature = &authz.Error{
@@ -187,22 +151,16 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token := r.Header.Get(bitcoinauth.Header)
-	if token == "" {
+	if r.Header.Get(bitcoinauth.Header) == "" {
 		return &authz.Error{Code: authz.Unauthorized, Description: "X-Auth-Token is missing: sign the request with your identity's member key"}
 	}
-	in := authz.SignInRequest{
-		SignedRequest: authz.SignedRequest{Token: token, Path: r.URL.RequestURI(), Body: p.raw, From: s.source(r)},
-		BAPID:         p.text("bapId"),
-		Seen:          s.seen(r),
-		Replaces:      first(s.sessionTokens(r)),
-	}
-	audience := p.text("aud") // existing clients name none
-	if p.err != nil {
-		return p.err
-	}
-	if s.checkNamed(r, audience) != nil {
+	in := authz.SignInRequest{BAPID: p.text("bapId"), Seen: s.seen(r), Replaces: first(s.sessionTokens(r))}
+	in.SignedRequest, err = s.signature(r, p)
+	if errors.Is(err, errForAnother) {
 		return &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + s.authz.Issuer()}
+	}
+	if err != nil {
+		return err
 	}
 	signedIn, err := s.authz.SignIn(r.Context(), in)
 	if err != nil {
