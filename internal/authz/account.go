@@ -3,16 +3,40 @@ package authz
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/url"
 	"time"
 
 	"countersign.dev/bitcoinauth"
 )
 
+// accounts are the people who say yes: their identities, sign-ins, sessions and backups.
+type accounts struct {
+	store    Store
+	settings Settings
+	now      func() time.Time
+	log      *slog.Logger
+	secrets  serverSecrets
+	trail    trail
+	guard    *guard
+	proofs   *verifier
+	// newcomers bounds the accounts that a network brings.
+	newcomers      *allowance
+	refusedSignIns sparing
+	fetched        *remembered[string, struct{}] // backups whose line is in the log
+}
+
+func newAccounts(store Store, settings Settings, trail trail, guard *guard, proofs *verifier) *accounts {
+	return &accounts{
+		store: store, settings: settings, now: trail.now, log: trail.log, secrets: trail.secrets, trail: trail, guard: guard, proofs: proofs,
+		newcomers: newAllowance(newcomersPerMinute), fetched: newRemembered[string, struct{}](clientsRemembered),
+	}
+}
+
 // Identity returns an identity of the owner's account.
 //
 //	NotFound: there is none with this BAP id, or it is somebody else's
-func (s *Service) Identity(ctx context.Context, owner Owner, bapID string) (Identity, error) {
+func (s *accounts) Identity(ctx context.Context, owner Owner, bapID string) (Identity, error) {
 	identity, err := s.store.Identity(ctx, bapID)
 	if err != nil {
 		return Identity{}, notFound(err, noSuchIdentity)
@@ -26,7 +50,7 @@ func (s *Service) Identity(ctx context.Context, owner Owner, bapID string) (Iden
 const noSuchIdentity = "this account has no such identity"
 
 // Identities returns the identities of the owner's account.
-func (s *Service) Identities(ctx context.Context, owner Owner) ([]Identity, error) {
+func (s *accounts) Identities(ctx context.Context, owner Owner) ([]Identity, error) {
 	return s.store.Identities(ctx, owner.AccountID)
 }
 
@@ -55,8 +79,8 @@ type Linking struct {
 //	Forbidden: bapID is not the identity of the key that signed, or it belongs to
 //	another account, or a passkey began the session
 //	AccountFull: the account has as many as it may
-func (s *Service) LinkIdentity(ctx context.Context, owner Owner, in Linking) (Identity, error) {
-	signed, err := s.verifySigned(ctx, in.Signed)
+func (s *accounts) LinkIdentity(ctx context.Context, owner Owner, in Linking) (Identity, error) {
+	signed, err := s.proofs.verifySigned(ctx, in.Signed)
 	if err != nil {
 		return Identity{}, unauthorizedBy(err)
 	}
@@ -83,11 +107,11 @@ func (s *Service) LinkIdentity(ctx context.Context, owner Owner, in Linking) (Id
 // voucher is the identity of the owner's account that vouches, whose signature is used up.
 //
 //	VouchRequired
-func (s *Service) voucher(ctx context.Context, owner Owner, in Linking) (Identity, error) {
+func (s *accounts) voucher(ctx context.Context, owner Owner, in Linking) (Identity, error) {
 	if in.Vouch.Token == "" {
 		return Identity{}, errNoVouch
 	}
-	vouch, err := s.verify(ctx, in.Vouch)
+	vouch, err := s.proofs.verify(ctx, in.Vouch)
 	if refused := new(bitcoinauth.Error); errors.As(err, &refused) {
 		return Identity{}, refuseBecause(VouchRequired, errBadVouch, err)
 	}
@@ -104,20 +128,20 @@ func (s *Service) voucher(ctx context.Context, owner Owner, in Linking) (Identit
 	if in.VouchedBy != "" && in.VouchedBy != voucher.BAPID {
 		return Identity{}, errOtherVoucher
 	}
-	err = s.useUpSigned(ctx, vouch)
+	err = s.proofs.useUpSigned(ctx, vouch)
 	if errors.Is(err, errTokenUsed) {
 		return Identity{}, refuseBecause(VouchRequired, errBadVouch, err)
 	}
 	return voucher, err
 }
 
-func (s *Service) link(ctx context.Context, owner Owner, voucher, identity Identity) (Identity, error) {
+func (s *accounts) link(ctx context.Context, owner Owner, voucher, identity Identity) (Identity, error) {
 	since, err := s.beenHere(ctx, owner.AccountID, identity.BAPID)
 	if err != nil {
 		return Identity{}, err
 	}
 	identity.Since = since
-	event, err := s.newEventOf(owner, EventIdentityLinked, identity.Profile.Name)
+	event, err := s.trail.newEventOf(owner, EventIdentityLinked, identity.Profile.Name)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -138,7 +162,7 @@ func (s *Service) link(ctx context.Context, owner Owner, voucher, identity Ident
 
 // beenHere is when an identity that is in no account, or in another, came into this one
 // for the first time; zero: it was never here. Whoever was here and is not has a departure.
-func (s *Service) beenHere(ctx context.Context, accountID, bapID string) (time.Time, error) {
+func (s *accounts) beenHere(ctx context.Context, accountID, bapID string) (time.Time, error) {
 	departures, err := s.store.Departures(ctx, bapID)
 	for _, d := range departures {
 		if d.AccountID == accountID {
@@ -150,7 +174,7 @@ func (s *Service) beenHere(ctx context.Context, accountID, bapID string) (time.T
 
 // linkedMeanwhile is an identity that was not the account's a moment ago and has an
 // account now.
-func (s *Service) linkedMeanwhile(ctx context.Context, owner Owner, bapID string) (Identity, error) {
+func (s *accounts) linkedMeanwhile(ctx context.Context, owner Owner, bapID string) (Identity, error) {
 	identity, err := s.Identity(ctx, owner, bapID)
 	if errors.Is(err, NotFound) {
 		return Identity{}, refuse(OtherAccount, "this identity belongs to another account here")
@@ -166,7 +190,7 @@ func (s *Service) linkedMeanwhile(ctx context.Context, owner Owner, bapID string
 //	VouchRequired: a session asks
 //	Forbidden: it is the identity that signed
 //	NotFound: there is none with this BAP id, or it is somebody else's
-func (s *Service) RemoveIdentity(ctx context.Context, signer Owner, bapID string) error {
+func (s *accounts) RemoveIdentity(ctx context.Context, signer Owner, bapID string) error {
 	if !signer.Signed() {
 		return errOnlySigned
 	}
@@ -207,7 +231,7 @@ const (
 //	Unauthorized: the owner came with a session
 //	InvalidRequest: the picture is not an https URL
 //	Forbidden: bapID is not the identity that signed
-func (s *Service) SetProfile(ctx context.Context, signer Owner, bapID string, p Profile) (Identity, error) {
+func (s *accounts) SetProfile(ctx context.Context, signer Owner, bapID string, p Profile) (Identity, error) {
 	if !signer.Signed() {
 		return Identity{}, refuse(Unauthorized, "a profile is set by a request signed with the identity's member key: send X-Auth-Token")
 	}
@@ -221,7 +245,7 @@ func (s *Service) SetProfile(ctx context.Context, signer Owner, bapID string, p 
 	if !validPicture(p.Picture) {
 		return Identity{}, refuse(InvalidRequest, "picture must be an https URL of at most 1024 characters")
 	}
-	event, err := s.newEventOf(signer, EventProfileSet, p.Name)
+	event, err := s.trail.newEventOf(signer, EventProfileSet, p.Name)
 	if err != nil {
 		return Identity{}, err
 	}

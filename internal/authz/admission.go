@@ -3,20 +3,58 @@ package authz
 import (
 	"context"
 	"fmt"
-	"maps"
+	"log/slog"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
+
+// guard bounds how much anybody may try, start and bring. Its methods may be called
+// concurrently.
+type guard struct {
+	store    Store
+	settings Settings
+	now      func() time.Time
+	log      *slog.Logger
+	local    bool // no proxy stands before this server
+
+	pending pendingCount
+	drawn   codesDrawn
+	shunned shunned
+	turns   *turns
+	owed    owed
+	// creation bounds what a network starts, stops, acts and signIns what is done with one
+	// account there, networkActs what is done with all of them.
+	creation, stops, acts, signIns, networkActs *allowance
+
+	spentIn  atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
+	sharedIn atomic.Int64 // the same of a network's share of it
+}
+
+func newGuard(store Store, settings Settings, now func() time.Time, log *slog.Logger) *guard {
+	s := &guard{
+		store: store, settings: settings, now: now, log: log, local: settings.Local(),
+		turns:       newTurns(),
+		creation:    newAllowance(settings.DeviceRequestsPerNetwork),
+		stops:       newAllowance(stopsPerMinute),
+		acts:        newAllowance(actsPerMinute),
+		signIns:     newAllowance(signInsPerMinute),
+		networkActs: newAllowance(networkActsPerMinute),
+	}
+	// What was drawn before this start is not known: codes of any length may live.
+	for length := range codeLengths {
+		s.drawn.drew(length, now().Add(settings.DeviceCodeLifetime))
+	}
+	return s
+}
 
 // AdmitDeviceRequest is asked before anything else is done for a device request:
 // before its client is looked up and its signature checked (requirement K-05, attack
 // B-10). It asks no database.
 //
 //	Unavailable: too many come from this network, or too many of them were reported
-func (s *Service) AdmitDeviceRequest(from Source, says DeviceSays) error {
+func (s *guard) AdmitDeviceRequest(from Source, says DeviceSays) error {
 	if !from.own() {
 		return nil
 	}
@@ -45,7 +83,7 @@ const (
 // other there with requests that anybody can send (decision 0049).
 //
 //	Unavailable: too much of it comes from this network
-func (s *Service) Admit(owner Owner, from Source, deed Deed) error {
+func (s *guard) Admit(owner Owner, from Source, deed Deed) error {
 	now := s.now()
 	switch deed {
 	case Reads:
@@ -71,7 +109,7 @@ func (s *Service) Admit(owner Owner, from Source, deed Deed) error {
 // proves the account has been verified.
 //
 //	Unavailable
-func (s *Service) admitSignIn(accountID string, from Source) error {
+func (s *guard) admitSignIn(accountID string, from Source) error {
 	if !s.signIns.allowIn(accountID, from, s.now()) {
 		return errTooMuch
 	}
@@ -279,20 +317,16 @@ func (p *pendingCount) set(total int, of map[string]int) {
 }
 
 // countPending sets the count right.
-func (s *Service) countPending(ctx context.Context) error {
-	registered, err := s.store.Clients(ctx)
+func (s *flow) countPending(ctx context.Context) error {
+	ids, err := s.clients.registered(ctx)
 	if err != nil {
 		return fmt.Errorf("counting pending device requests: %w", err)
-	}
-	ids := slices.Collect(maps.Keys(s.configured))
-	for _, c := range registered {
-		ids = append(ids, c.ID)
 	}
 	total, of, err := s.store.PendingDeviceRequests(ctx, ids, s.now())
 	if err != nil {
 		return fmt.Errorf("counting pending device requests: %w", err)
 	}
-	s.pending.set(total, of)
+	s.guard.pending.set(total, of)
 	return nil
 }
 
@@ -316,7 +350,7 @@ func (d *codesDrawn) shortest(now time.Time) int {
 }
 
 // siteBudget is how many failures all askers together may have in the window.
-func (s *Service) siteBudget(now time.Time) int {
+func (s *guard) siteBudget(now time.Time) int {
 	pending := s.pending.all()
 	return siteGuesses(pending, min(s.drawn.shortest(now), lengthFor(pending)))
 }

@@ -116,7 +116,7 @@ func TestWhoReadsAtOnceKeepsAnotherOfTheAccountWaitingForOneList(t *testing.T) {
 	session.SessionID, other.SessionID, token.GrantID = "stolen", "own", "stolen"
 	for _, c := range []struct{ stolen, own Owner }{{session, other}, {session, alice}, {token, alice}, {token, other}} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &Service{turns: newTurns()}
+			s := &guard{turns: newTurns()}
 			read := func(who Owner) func() {
 				done, err := s.TurnToRead(t.Context(), who)
 				if err != nil {
@@ -232,7 +232,7 @@ func TestK12_ANetworkThatMayBeAnybodysIsNotReported(t *testing.T) {
 	for network, counts := range map[string][2]bool{ // on this machine's server, and on a public one, where an unlisted proxy's is not kept
 		"": {false, false}, LoopbackNetwork: {false, false}, "203.0.113.0/24": {true, true}, "2001:db8:1::/48": {true, true}, "10.1.2.0/24": {false, true},
 	} {
-		for i, s := range []*Service{{local: true}, {}} {
+		for i, s := range []*guard{{local: true}, {}} {
 			subjects := s.reportSubjects("a", Seen{Network: network}, DeviceSays{})
 			if (len(subjects) == 2) != counts[i] || subjects[0] != "client:a" || (counts[i] && subjects[1] != "network:"+network) {
 				t.Errorf("%q, local %v: %q", network, s.local, subjects)

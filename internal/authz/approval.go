@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +13,20 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/receipt"
 )
+
+// approvals are what an owner does about a device request: open it, look at it, decide.
+type approvals struct {
+	store    Store
+	settings Settings
+	now      func() time.Time
+	log      *slog.Logger
+	secrets  serverSecrets
+	trail    trail
+	guard    *guard
+	clients  *registry
+	grants   *grants
+	device   *flow
+}
 
 // NetworkDistance says how far the device is from its owner, as far as addresses
 // tell.
@@ -55,7 +70,7 @@ type Facts struct {
 //	InvalidRequest: no such code
 //	ExpiredToken
 //	TooManyGuesses, ProofRequired
-func (s *Service) DeviceStatus(ctx context.Context, asker Asker, typed string) (string, DeviceRequest, error) {
+func (s *approvals) DeviceStatus(ctx context.Context, asker Asker, typed string) (string, DeviceRequest, error) {
 	return s.byUserCode(ctx, asker, typed)
 }
 
@@ -67,7 +82,7 @@ func (s *Service) DeviceStatus(ctx context.Context, asker Asker, typed string) (
 //	ExpiredToken
 //	Forbidden: another account opened it first, or too many have
 //	TooManyGuesses, ProofRequired
-func (s *Service) OpenDevice(ctx context.Context, owner Owner, asker Asker, typed string, claim bool) (string, DeviceRequest, error) {
+func (s *approvals) OpenDevice(ctx context.Context, owner Owner, asker Asker, typed string, claim bool) (string, DeviceRequest, error) {
 	code, r, err := s.byUserCode(ctx, asker, typed)
 	if err != nil {
 		return "", DeviceRequest{}, err
@@ -97,7 +112,7 @@ func (s *Service) OpenDevice(ctx context.Context, owner Owner, asker Asker, type
 //
 //	as OpenDevice, and AlreadyDecided
 //	InvalidScope: scope holds more than was asked for
-func (s *Service) ReviewDevice(ctx context.Context, owner Owner, asker Asker, typed, scope string) (Facts, error) {
+func (s *approvals) ReviewDevice(ctx context.Context, owner Owner, asker Asker, typed, scope string) (Facts, error) {
 	code, r, err := s.byUserCode(ctx, asker, typed)
 	if err != nil {
 		return Facts{}, err
@@ -110,12 +125,12 @@ func (s *Service) ReviewDevice(ctx context.Context, owner Owner, asker Asker, ty
 
 // shownFacts are facts with what only somebody who reads them needs: to compare
 // a client with all others takes a list of them.
-func (s *Service) shownFacts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
+func (s *approvals) shownFacts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
 	f, err := s.facts(ctx, owner, asker, code, r, scope)
 	if err != nil {
 		return Facts{}, err
 	}
-	f.Imitates, err = s.imitation(ctx, f.Client)
+	f.Imitates, err = s.clients.imitation(ctx, f.Client)
 	return f, err
 }
 
@@ -124,24 +139,24 @@ func (s *Service) shownFacts(ctx context.Context, owner Owner, asker Asker, code
 // longer is cut, as it is cut for an unregistered client when it asks.
 //
 //	NotFound: the client is gone, may not ask like this any more, or nothing is left
-func (s *Service) asOfNow(ctx context.Context, r DeviceRequest) (DeviceRequest, Client, error) {
-	c, err := s.client(ctx, r.ClientID)
+func (s *approvals) asOfNow(ctx context.Context, r DeviceRequest) (DeviceRequest, Client, error) {
+	c, err := s.clients.client(ctx, r.ClientID)
 	if err != nil {
 		return r, c, notFound(err, "the client that asks is no longer admitted here")
 	}
 	if r.Scope = c.mayHave(r.Scope); r.Scope == "" || !c.Allows(GrantDevice) {
 		return r, c, refuse(NotFound, "the client that asks may have nothing of what it asked for any more: start again on the device")
 	}
-	r.SignatureRequired = r.SignatureRequired || s.needsSignature(c)
+	r.SignatureRequired = r.SignatureRequired || s.clients.needsSignature(c)
 	return r, c, nil
 }
 
 // needsSignature reports whether a session alone may not approve what a client asks.
-func (s *Service) needsSignature(c Client) bool {
+func (s *registry) needsSignature(c Client) bool {
 	return c.Approval == ApprovalSigned || s.settings.SignatureRequired
 }
 
-func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
+func (s *approvals) facts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
 	r, c, err := s.asOfNow(ctx, r)
 	if err != nil {
 		return Facts{}, err
@@ -157,7 +172,7 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 	// Both are asked at once, which is one way to a database elsewhere instead of two.
 	var asking sync.WaitGroup
 	var unreported error
-	asking.Go(func() { f.Reports, unreported = s.reports(ctx, r) })
+	asking.Go(func() { f.Reports, unreported = s.guard.reports(ctx, r) })
 	f.Identity, err = s.store.Identity(ctx, owner.BAPID)
 	asking.Wait()
 	if err := errors.Join(err, unreported); err != nil {
@@ -167,13 +182,13 @@ func (s *Service) facts(ctx context.Context, owner Owner, asker Asker, code stri
 	if f.Match == MatchNumber {
 		f.Numbers = s.matchChoices(r)
 	}
-	f.Lasts, f.Renewed = s.lasts(c, granted)
+	f.Lasts, f.Renewed = s.grants.lasts(c, granted)
 	return f, nil
 }
 
 // lasts is how long a grant of a scope to a client lasts, and whether the client
 // renews its tokens by itself meanwhile.
-func (s *Service) lasts(c Client, scope string) (d time.Duration, renewed bool) {
+func (s *grants) lasts(c Client, scope string) (d time.Duration, renewed bool) {
 	if c.Allows(GrantRefresh) && hasScope(scope, offline) {
 		return s.settings.RefreshLifetime, true
 	}
@@ -182,8 +197,8 @@ func (s *Service) lasts(c Client, scope string) (d time.Duration, renewed bool) 
 
 // distance compares the network the device asked from with the owner's (requirement
 // K-02).
-func (s *Service) distance(a Asker, r DeviceRequest) NetworkDistance {
-	mine := s.NetworkOf(a.From)
+func (s *approvals) distance(a Asker, r DeviceRequest) NetworkDistance {
+	mine := s.guard.NetworkOf(a.From)
 	switch {
 	case mine == "" || r.Seen.Network == "":
 		return NetworkUnknown
@@ -211,7 +226,7 @@ const statementLifetime = 5 * time.Minute
 
 // Statement is the text for the owner to sign (design D7, requirement N-11): who asks,
 // for what, and which identity says yes.
-func (s *Service) Statement(f Facts) string {
+func (s *approvals) Statement(f Facts) string {
 	now := s.now()
 	expires := now.Add(statementLifetime)
 	if f.Request.ExpiresAt.Before(expires) {
@@ -220,7 +235,7 @@ func (s *Service) Statement(f Facts) string {
 	return s.statement(f, now.Unix(), expires.Unix()).Encode()
 }
 
-func (s *Service) statement(f Facts, issued, expires int64) receipt.Statement {
+func (s *approvals) statement(f Facts, issued, expires int64) receipt.Statement {
 	return receipt.Statement{
 		Version: receipt.StatementVersion, Issuer: s.settings.Issuer, Purpose: receipt.PurposeDeviceApproval,
 		UserCodeHash: receipt.UserCodeHash(f.UserCode), ClientID: f.Client.ID, Scope: f.Scope, BAPID: f.Identity.BAPID,
@@ -230,7 +245,7 @@ func (s *Service) statement(f Facts, issued, expires int64) receipt.Statement {
 
 // checkStatement verifies field by field that a signed statement is the one of
 // this request. It may come from a server whose clock is ahead, as the signature may.
-func (s *Service) checkStatement(f Facts, given receipt.Statement) error {
+func (s *approvals) checkStatement(f Facts, given receipt.Statement) error {
 	now := s.now().Unix()
 	lifetime, apart := int64(statementLifetime/time.Second), int64(bitcoinauth.DefaultWindow/time.Second)
 	if given.Encode() != s.statement(f, given.IssuedAt, given.ExpiresAt).Encode() ||
@@ -291,7 +306,7 @@ func (o Owner) proof() (text string, says receipt.Statement, err error) {
 //	Mistyped: the answer is nothing that the device can show; it may be tried again
 //	WrongMatch: the request is denied now
 //	TooManyGuesses, ProofRequired
-func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d Decision) (Grant, error) {
+func (s *approvals) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d Decision) (Grant, error) {
 	code, r, err := s.byUserCode(ctx, asker, d.UserCode)
 	if err != nil {
 		return Grant{}, err
@@ -299,7 +314,7 @@ func (s *Service) ApproveDevice(ctx context.Context, owner Owner, asker Asker, d
 	return s.approveRequest(ctx, owner, asker, code, r, d)
 }
 
-func (s *Service) approveRequest(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, d Decision) (Grant, error) {
+func (s *approvals) approveRequest(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, d Decision) (Grant, error) {
 	if err := mayDecide(r, owner); err != nil {
 		return Grant{}, err
 	}
@@ -355,7 +370,7 @@ func mayReview(r DeviceRequest, owner Owner) error {
 	}
 }
 
-func (s *Service) approve(ctx context.Context, owner Owner, f Facts, proof string) (Grant, error) {
+func (s *approvals) approve(ctx context.Context, owner Owner, f Facts, proof string) (Grant, error) {
 	now := s.now()
 	g := Grant{
 		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
@@ -377,7 +392,7 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, proof strin
 	}
 	a.Event.GrantID, a.Event.ACR = g.ID, g.ACR
 	err = s.store.ApproveDeviceRequest(ctx, a)
-	s.decided(f.Request, err)
+	s.device.decided(f.Request, err)
 	if err != nil {
 		return Grant{}, decisionRefused(err, owner, now)
 	}
@@ -390,7 +405,7 @@ func (s *Service) approve(ctx context.Context, owner Owner, f Facts, proof strin
 // says that the owner did not start it.
 //
 //	as ApproveDevice
-func (s *Service) DenyDevice(ctx context.Context, owner Owner, asker Asker, typed string, report bool) error {
+func (s *approvals) DenyDevice(ctx context.Context, owner Owner, asker Asker, typed string, report bool) error {
 	_, r, err := s.byUserCode(ctx, asker, typed)
 	if err != nil {
 		return err
@@ -402,7 +417,7 @@ func (s *Service) DenyDevice(ctx context.Context, owner Owner, asker Asker, type
 }
 
 // deny denies a request; acr is DeniedForMatch where nobody chose to.
-func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, report bool, acr string) error {
+func (s *approvals) deny(ctx context.Context, owner Owner, r DeviceRequest, report bool, acr string) error {
 	now := s.now()
 	kind := EventDenied
 	if report {
@@ -415,10 +430,10 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, report
 	event.GrantID, event.ACR = r.ID, acr
 	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: owner.Signed(), At: now, Event: event}
 	if report {
-		d.Reported, d.Reporter = s.reportSubjects(r.ClientID, r.Seen, r.Says), s.reporter(owner)
+		d.Reported, d.Reporter = s.guard.reportSubjects(r.ClientID, r.Seen, r.Says), s.guard.reporter(owner)
 	}
 	err = s.store.DenyDeviceRequest(ctx, d)
-	s.decided(r, err)
+	s.device.decided(r, err)
 	if err != nil {
 		return decisionRefused(err, owner, now)
 	}
@@ -428,24 +443,24 @@ func (s *Service) deny(ctx context.Context, owner Owner, r DeviceRequest, report
 	}
 	s.log.WarnContext(ctx, "device request reported: its owner did not start it", "device_request", r.ID, "client_id", r.ClientID, by(owner),
 		"device_network", r.Seen.Network)
-	if err := s.readShunned(ctx); err != nil { // the next sweep reads it too
+	if err := s.guard.readShunned(ctx); err != nil { // the next sweep reads it too
 		s.log.ErrorContext(ctx, "reading the reported networks failed", "error", err)
 	}
 	return nil
 }
 
 // decision is the event of a decision about a device request.
-func (s *Service) decision(owner Owner, kind EventKind, r DeviceRequest) (Event, error) {
-	event, err := s.newEventOf(owner, kind, r.Says.Name)
+func (s *approvals) decision(owner Owner, kind EventKind, r DeviceRequest) (Event, error) {
+	event, err := s.trail.newEventOf(owner, kind, r.Says.Name)
 	event.ClientID = r.ClientID
 	return event, err
 }
 
 // decided lets polls know, those that wait and those to come, how a decision was
 // stored. A failure may mean that only the answer was lost, so they look.
-func (s *Service) decided(r DeviceRequest, failed error) {
+func (s *flow) decided(r DeviceRequest, failed error) {
 	if failed == nil {
-		s.pending.leave(r.ClientID)
+		s.guard.pending.leave(r.ClientID)
 	}
 	s.heard(Decided{DeviceCode: r.DeviceCode})
 }
@@ -462,8 +477,8 @@ var (
 
 // byUserCode finds the request of a typed user code and returns the code as it
 // is shown. A wrong code counts against whoever tried it.
-func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (string, DeviceRequest, error) {
-	done, err := s.turns.take(ctx, asker.turns())
+func (s *approvals) byUserCode(ctx context.Context, asker Asker, typed string) (string, DeviceRequest, error) {
+	done, err := s.guard.turns.take(ctx, asker.turns())
 	if err != nil {
 		return "", DeviceRequest{}, err
 	}
@@ -474,8 +489,8 @@ func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (st
 	var asking sync.WaitGroup
 	var try try
 	var refused error
-	asking.Go(func() { try, refused = s.mayTry(ctx, asker) })
-	r, err := s.store.DeviceRequestByUserCode(ctx, s.userCodeHash(code))
+	asking.Go(func() { try, refused = s.guard.mayTry(ctx, asker) })
+	r, err := s.store.DeviceRequestByUserCode(ctx, s.secrets.userCodeHash(code))
 	asking.Wait()
 	if refused != nil {
 		return "", DeviceRequest{}, refused
@@ -491,12 +506,12 @@ func (s *Service) byUserCode(ctx context.Context, asker Asker, typed string) (st
 	case try.spent() && !asker.proved && !mine:
 		return "", DeviceRequest{}, errProofRequired
 	case missed && asker.opened != "" && asker.opened == code: // it was swept meanwhile
-		if err := s.failedAlike(ctx, asker); err != nil {
+		if err := s.guard.failedAlike(ctx, asker); err != nil {
 			return "", DeviceRequest{}, err
 		}
 		return "", DeviceRequest{}, errNoSuchCode
 	case missed:
-		if err := s.failed(ctx, try); err != nil {
+		if err := s.guard.failed(ctx, try); err != nil {
 			return "", DeviceRequest{}, err
 		}
 		return "", DeviceRequest{}, errNoSuchCode

@@ -40,7 +40,7 @@ type Backup struct {
 //	VouchRequired: a session asks
 //	InvalidRequest: it is not an encrypted backup, or too large
 //	NotFound: the account has no such identity
-func (s *Service) SaveBackup(ctx context.Context, owner Owner, bapID, text string) (Backup, error) {
+func (s *accounts) SaveBackup(ctx context.Context, owner Owner, bapID, text string) (Backup, error) {
 	if !owner.Signed() {
 		return Backup{}, errOnlySigned
 	}
@@ -69,7 +69,7 @@ func (s *Service) SaveBackup(ctx context.Context, owner Owner, bapID, text strin
 // one that acts.
 //
 //	NotFound: none is kept, or the identity is somebody else's
-func (s *Service) Backup(ctx context.Context, owner Owner, bapID string) (Backup, error) {
+func (s *accounts) Backup(ctx context.Context, owner Owner, bapID string) (Backup, error) {
 	b, err := s.store.Backup(ctx, owner.AccountID, ownIfEmpty(owner, bapID))
 	if err != nil {
 		return Backup{}, notFound(err, noSuchBackup)
@@ -86,7 +86,7 @@ func (s *Service) Backup(ctx context.Context, owner Owner, bapID string) (Backup
 const noSuchBackup = "no backup of such an identity of yours is kept here"
 
 // Backups lists the backups of the owner's account, without their texts.
-func (s *Service) Backups(ctx context.Context, owner Owner) ([]Backup, error) {
+func (s *accounts) Backups(ctx context.Context, owner Owner) ([]Backup, error) {
 	return s.store.Backups(ctx, owner.AccountID)
 }
 
@@ -96,7 +96,7 @@ func (s *Service) Backups(ctx context.Context, owner Owner) ([]Backup, error) {
 //
 //	VouchRequired: a session asks
 //	NotFound: none is kept, or the identity is somebody else's
-func (s *Service) RemoveBackup(ctx context.Context, owner Owner, bapID string) error {
+func (s *accounts) RemoveBackup(ctx context.Context, owner Owner, bapID string) error {
 	if !owner.Signed() {
 		return errOnlySigned
 	}

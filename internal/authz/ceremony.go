@@ -77,7 +77,7 @@ func decoyKey(random io.Reader) ([]byte, error) {
 }
 
 // PasskeysPossible reports whether this server's issuer can have passkeys.
-func (s *Service) PasskeysPossible() bool { return s.passkeys != nil }
+func (s *passkeys) PasskeysPossible() bool { return s.party != nil }
 
 const (
 	// ceremonyLifetime is how long a person may take to find and touch their
@@ -107,14 +107,14 @@ type ceremonyState struct {
 	Session   webauthn.SessionData `json:"session"`
 }
 
-func (s *Service) begin(accountID string, options any, session *webauthn.SessionData) (Ceremony, error) {
+func (s *passkeys) begin(accountID string, options any, session *webauthn.SessionData) (Ceremony, error) {
 	state, err := json.Marshal(ceremonyState{
 		AccountID: accountID, Session: *session, Expires: s.now().Add(ceremonyLifetime).UnixMilli(),
 	})
 	if err != nil {
 		return Ceremony{}, err
 	}
-	sealed, err := s.secrets.handOut(ceremonyPurpose, state, s.rand)
+	sealed, err := s.secrets.handOut(ceremonyPurpose, state)
 	if err != nil {
 		return Ceremony{}, err
 	}
@@ -130,7 +130,7 @@ var errCeremonyOver = refuse(InvalidRequest, "this took too long or was done bef
 // resume opens the state of a ceremony.
 //
 //	InvalidRequest: it is over, or not this account's
-func (s *Service) resume(sealed Secret, accountID string) (ceremonyState, error) {
+func (s *passkeys) resume(sealed Secret, accountID string) (ceremonyState, error) {
 	raw, err := s.secrets.takeBack(ceremonyPurpose, sealed.Reveal())
 	if errors.Is(err, errNotHandedOut) {
 		return ceremonyState{}, errCeremonyOver
@@ -151,7 +151,7 @@ func (s *Service) resume(sealed Secret, accountID string) (ceremonyState, error)
 // useUp makes a ceremony count once.
 //
 //	InvalidRequest: it was used before
-func (s *Service) useUp(ctx context.Context, state ceremonyState) error {
+func (s *passkeys) useUp(ctx context.Context, state ceremonyState) error {
 	key := Secret("passkey-challenge:" + state.Session.Challenge).Hash()
 	err := s.store.UseOnce(ctx, key, s.now(), time.UnixMilli(state.Expires))
 	if errors.Is(err, ErrExists) {

@@ -5,6 +5,9 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"log/slog"
+	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,6 +89,47 @@ func CLIClient() Client {
 	}
 }
 
+// registry knows the clients: those of the configuration, those in the database and,
+// where the operator admits them, any other.
+type registry struct {
+	store      Store
+	settings   Settings
+	now        func() time.Time
+	log        *slog.Logger
+	trail      trail
+	proofs     *verifier
+	configured map[string]Client // never written after newRegistry
+	known      *remembered[string, Client]
+	// wrongSecrets bounds how many of a client a network tries.
+	wrongSecrets   *allowance
+	refusedClients sparing
+}
+
+func newRegistry(store Store, settings Settings, trail trail, proofs *verifier) *registry {
+	s := &registry{
+		store: store, settings: settings, now: trail.now, log: trail.log, trail: trail, proofs: proofs,
+		configured: map[string]Client{}, known: newRemembered[string, Client](clientsRemembered), wrongSecrets: newAllowance(wrongSecretsPerMinute),
+	}
+	cli := CLIClient()
+	s.configured[cli.ID] = cli
+	for _, c := range settings.Clients {
+		c.Registered = true
+		s.configured[c.ID] = c
+	}
+	return s
+}
+
+// Client returns a client as owners and endpoints see it.
+//
+//	NotFound: there is none with this id
+func (s *registry) Client(ctx context.Context, id string) (Client, error) {
+	c, err := s.client(ctx, id)
+	if err != nil {
+		return Client{}, notFound(err, "there is no such client")
+	}
+	return c, nil
+}
+
 // Credentials are what a request says about the client that sent it.
 type Credentials struct {
 	ClientID string
@@ -110,7 +154,7 @@ const maxClientID = 255
 //	InvalidClient: authentication is missing or failed
 //	Unavailable: too many wrong secrets of this client, or signatures that do not
 //	hold, come from this network
-func (s *Service) IdentifyClient(ctx context.Context, c Credentials) (Client, error) {
+func (s *registry) IdentifyClient(ctx context.Context, c Credentials) (Client, error) {
 	if c.ClientID == "" {
 		return Client{}, refuse(InvalidRequest, "client_id is missing: send the id of your application")
 	}
@@ -141,7 +185,7 @@ func (s *Service) IdentifyClient(ctx context.Context, c Credentials) (Client, er
 }
 
 // clientNamed is client for any text.
-func (s *Service) clientNamed(ctx context.Context, id string) (Client, error) {
+func (s *registry) clientNamed(ctx context.Context, id string) (Client, error) {
 	if !validClientID(id) {
 		return Client{}, ErrNotFound
 	}
@@ -155,7 +199,7 @@ func (s *Service) clientNamed(ctx context.Context, id string) (Client, error) {
 // network, whatever the client: whoever guesses here locks nobody out elsewhere.
 //
 //	InvalidClient, Unavailable
-func (s *Service) checkSecret(ctx context.Context, client Client, c Credentials) error {
+func (s *registry) checkSecret(ctx context.Context, client Client, c Credentials) error {
 	counted := guessedAt(c.ClientID)
 	if !s.wrongSecrets.left(counted, c.From, s.now()) {
 		return errSecrets
@@ -189,23 +233,23 @@ var errClientAuth = refuse(InvalidClient,
 
 // unproved says of a client that has something to prove itself with that somebody
 // else may be trying to be it.
-func (s *Service) unproved(ctx context.Context, c Client, err error) error {
+func (s *registry) unproved(ctx context.Context, c Client, err error) error {
 	if !c.Confidential() {
 		return err
 	}
-	s.noteRefused(ctx, &s.refusedClients, "client refused: it did not prove itself", err, "client_id", c.ID)
+	s.trail.noteRefused(ctx, &s.refusedClients, "client refused: it did not prove itself", err, "client_id", c.ID)
 	return err
 }
 
 // checkMemberKey authenticates a client by the bitcoin-auth token of its
 // registered member key.
-func (s *Service) checkMemberKey(ctx context.Context, client Client, signed *SignedRequest) error {
+func (s *registry) checkMemberKey(ctx context.Context, client Client, signed *SignedRequest) error {
 	if signed == nil {
 		return refuse(InvalidClient, "this client signs its requests: send the X-Auth-Token header made with its registered member key")
 	}
 	by := *signed
 	by.client = client.MemberKey
-	v, err := s.verifySigned(ctx, by)
+	v, err := s.proofs.verifySigned(ctx, by)
 	if errors.Is(unauthorizedBy(err), Unauthorized) {
 		return refuseBecause(InvalidClient, err.Error(), err)
 	}
@@ -213,7 +257,7 @@ func (s *Service) checkMemberKey(ctx context.Context, client Client, signed *Sig
 		return err
 	}
 	if subtle.ConstantTimeCompare([]byte(v.PublicKey), []byte(client.MemberKey)) != 1 {
-		s.countForged(signed.From, v.PublicKey)
+		s.proofs.countForged(signed.From, v.PublicKey)
 		return refuse(InvalidClient, "X-Auth-Token is signed by a key that is not this client's registered member key")
 	}
 	return nil
@@ -223,12 +267,12 @@ func (s *Service) checkMemberKey(ctx context.Context, client Client, signed *Sig
 // operator admits them, open.
 //
 //	ErrNotFound: none of these
-func (s *Service) client(ctx context.Context, id string) (Client, error) {
+func (s *registry) client(ctx context.Context, id string) (Client, error) {
 	if c, ok := s.configured[id]; ok {
 		return c, nil
 	}
 	now := s.now()
-	if c, ok := s.clients.get(id, now); ok {
+	if c, ok := s.known.get(id, now); ok {
 		return c, nil
 	}
 	c, err := s.store.Client(ctx, id)
@@ -240,8 +284,21 @@ func (s *Service) client(ctx context.Context, id string) (Client, error) {
 	default: // one that is not there is asked for again: it may be registered any moment
 		return Client{}, err
 	}
-	s.clients.put(id, c, now, now.Add(clientsKnown))
+	s.known.put(id, c, now, now.Add(clientsKnown))
 	return c, err
+}
+
+// registered are the ids of all clients that the operator knows.
+func (s *registry) registered(ctx context.Context) ([]string, error) {
+	stored, err := s.store.Clients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids := slices.Collect(maps.Keys(s.configured))
+	for _, c := range stored {
+		ids = append(ids, c.ID)
+	}
+	return ids, nil
 }
 
 const (
@@ -255,4 +312,45 @@ const (
 // validClientID accepts what RFC 6749 appendix A.1 calls VSCHAR, bounded.
 func validClientID(id string) bool {
 	return len(id) <= maxClientID && !strings.ContainsFunc(id, func(r rune) bool { return r < 0x20 || r > 0x7e })
+}
+
+// clientsWatched is how soon the log says that a client was registered or removed.
+const clientsWatched = time.Second
+
+// watchClients says in the log which clients are registered or removed meanwhile:
+// whoever does it uses another process (`countersign clients`), and has no part in
+// this one's log.
+func (s *registry) watchClients(known []Client) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		now, err := s.store.Clients(ctx)
+		if err != nil {
+			return err // what cannot be read now is compared the next time
+		}
+		s.noteClients(ctx, known, now)
+		known = now
+		return nil
+	}
+}
+
+// noteClients logs what has changed from one look to the next. A client that was
+// removed and registered anew between them was both.
+func (s *registry) noteClients(ctx context.Context, before, now []Client) {
+	gone := make(map[string]Client, len(before))
+	for _, c := range before {
+		gone[c.ID] = c
+	}
+	var registered []Client
+	for _, c := range now {
+		if was := gone[c.ID]; reflect.DeepEqual(was, c) {
+			delete(gone, c.ID)
+		} else {
+			registered = append(registered, c)
+		}
+	}
+	for id := range gone {
+		s.log.InfoContext(ctx, "client removed, its grants ended", "client_id", id)
+	}
+	for _, c := range registered {
+		s.log.InfoContext(ctx, "client registered", "client_id", c.ID, "name", c.Name, "scope", c.Scope, "confidential", c.Confidential())
+	}
 }

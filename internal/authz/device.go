@@ -3,8 +3,38 @@ package authz
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 )
+
+// flow is RFC 8628 as devices see it: they ask, and poll.
+type flow struct {
+	store    Store
+	settings Settings
+	now      func() time.Time
+	log      *slog.Logger
+	secrets  serverSecrets
+	guard    *guard
+	clients  *registry
+	grants   *grants
+	tokens   *tokenSigner
+	pace     *pace
+	waiting  *waiting
+}
+
+// newFlow makes the flow of a server; with others on its database, whose decisions it
+// hears by hear.
+func newFlow(store Store, settings Settings, trail trail, guard *guard, clients *registry, grants *grants, tokens *tokenSigner, others bool) *flow {
+	s := &flow{
+		store: store, settings: settings, now: trail.now, log: trail.log, secrets: trail.secrets,
+		guard: guard, clients: clients, grants: grants, tokens: tokens, pace: newPace(0), waiting: newWaiting(),
+	}
+	if others {
+		s.pace = newPace(trustOthers)
+		s.pace.setDeaf(true)
+	}
+	return s
+}
 
 // DeviceAsk is what a device sends to the device authorization endpoint
 // (RFC 8628 §3.1), and what the server saw of it.
@@ -47,7 +77,7 @@ const (
 //	UnauthorizedClient: the client may not use the device grant (requirement D-08)
 //	InvalidScope, InvalidRequest
 //	Unavailable: too many requests are pending, in all or of such clients
-func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*DeviceAuthorization, error) {
+func (s *flow) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*DeviceAuthorization, error) {
 	if !c.Allows(GrantDevice) {
 		return nil, refuse(UnauthorizedClient, "this client is not registered for the device grant")
 	}
@@ -62,7 +92,7 @@ func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*De
 	r := DeviceRequest{
 		ClientID: c.ID, ClientProved: c.Proved, Scope: scope, State: Pending, Nonce: ask.Nonce,
 		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
-		SignatureRequired: ask.SignatureRequired || s.needsSignature(c),
+		SignatureRequired: ask.SignatureRequired || s.clients.needsSignature(c),
 		Seen:              ask.Seen.clean(),
 		Says:              ask.Says.clean(),
 	}
@@ -71,33 +101,33 @@ func (s *Service) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*De
 			return nil, err
 		}
 	}
-	if err := s.pending.enter(c, s.settings.PendingLimit); err != nil {
+	if err := s.guard.pending.enter(c, s.settings.PendingLimit); err != nil {
 		return nil, err
 	}
 	d, err := s.createDeviceRequest(ctx, r)
 	if err != nil {
-		s.pending.leave(c.ID)
+		s.guard.pending.leave(c.ID)
 	}
 	return d, err
 }
 
 // createDeviceRequest draws the codes and stores the request, again with other
 // codes if a user code is in use (requirement D-40).
-func (s *Service) createDeviceRequest(ctx context.Context, r DeviceRequest) (*DeviceAuthorization, error) {
-	length := lengthFor(s.pending.all())
+func (s *flow) createDeviceRequest(ctx context.Context, r DeviceRequest) (*DeviceAuthorization, error) {
+	length := lengthFor(s.guard.pending.all())
 	for range userCodeTries {
-		deviceCode, err := s.newSecret(deviceCodePrefix)
+		deviceCode, err := s.secrets.newSecret(deviceCodePrefix)
 		if err != nil {
 			return nil, err
 		}
-		userCode, err := newUserCode(s.rand, codeLengths[length].letters)
+		userCode, err := newUserCode(s.secrets.rand, codeLengths[length].letters)
 		if err != nil {
 			return nil, err
 		}
-		if r.ID, err = s.newID(); err != nil {
+		if r.ID, err = s.secrets.newID(); err != nil {
 			return nil, err
 		}
-		r.DeviceCode, r.UserCode = deviceCode.Hash(), s.userCodeHash(userCode)
+		r.DeviceCode, r.UserCode = deviceCode.Hash(), s.secrets.userCodeHash(userCode)
 		err = s.store.CreateDeviceRequest(ctx, r)
 		if errors.Is(err, ErrExists) {
 			continue
@@ -106,7 +136,7 @@ func (s *Service) createDeviceRequest(ctx context.Context, r DeviceRequest) (*De
 			return nil, err
 		}
 		// Another server may draw this length until its next sweep.
-		s.drawn.drew(length, r.ExpiresAt.Add(sweepEvery))
+		s.guard.drawn.drew(length, r.ExpiresAt.Add(sweepEvery))
 		return &DeviceAuthorization{
 			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
 			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,
@@ -132,7 +162,7 @@ var (
 //	the client may have still
 //	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
 //	(requirements D-25, D-28, D-29)
-func (s *Service) RedeemDevice(ctx context.Context, c Client, deviceCode Secret, wait time.Duration) (*Tokens, error) {
+func (s *flow) RedeemDevice(ctx context.Context, c Client, deviceCode Secret, wait time.Duration) (*Tokens, error) {
 	if deviceCode == "" {
 		return nil, refuse(InvalidRequest, "device_code is missing")
 	}
@@ -185,7 +215,7 @@ func (s *Service) RedeemDevice(ctx context.Context, c Client, deviceCode Secret,
 
 // deviceRequest finds a client's request by its device code; another client's
 // is not there (RFC 8628 §5.6, requirement D-24).
-func (s *Service) deviceRequest(ctx context.Context, c Client, code Hash) (DeviceRequest, error) {
+func (s *flow) deviceRequest(ctx context.Context, c Client, code Hash) (DeviceRequest, error) {
 	r, err := s.store.DeviceRequest(ctx, code)
 	if errors.Is(err, ErrNotFound) || (err == nil && r.ClientID != c.ID) {
 		return DeviceRequest{}, errDeviceCode
@@ -196,7 +226,7 @@ func (s *Service) deviceRequest(ctx context.Context, c Client, code Hash) (Devic
 // awaitDecision holds a pending request until it is decided or the time is up,
 // and returns it as it is then. One may be woken for nothing: then it looks, and
 // waits again.
-func (s *Service) awaitDecision(ctx context.Context, c Client, r DeviceRequest, mine *waiter, atMost time.Duration) (DeviceRequest, error) {
+func (s *flow) awaitDecision(ctx context.Context, c Client, r DeviceRequest, mine *waiter, atMost time.Duration) (DeviceRequest, error) {
 	over := time.NewTimer(min(atMost, r.ExpiresAt.Sub(s.now())))
 	defer over.Stop()
 	for {
@@ -216,7 +246,7 @@ func (s *Service) awaitDecision(ctx context.Context, c Client, r DeviceRequest, 
 
 // overBefore says why there is nothing left of an approval to redeem: it was taken
 // back, or the account disabled, or the device came when its time was over.
-func (s *Service) overBefore(ctx context.Context, r DeviceRequest, now time.Time) error {
+func (s *flow) overBefore(ctx context.Context, r DeviceRequest, now time.Time) error {
 	g, err := s.store.Grant(ctx, r.ID)
 	switch {
 	case errors.Is(err, ErrNotFound): // forgotten, for many newer ones
@@ -234,7 +264,7 @@ func (s *Service) overBefore(ctx context.Context, r DeviceRequest, now time.Time
 // check that can still fail comes before the store moves the request; the signing comes
 // after it, so that of many concurrent polls only the winner signs (attack B-09). There
 // is a refresh token only where the device asked for offline access (requirement R-07).
-func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Tokens, error) {
+func (s *flow) redeem(ctx context.Context, c Client, r DeviceRequest) (*Tokens, error) {
 	now := s.now()
 	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
 	if errors.Is(err, ErrNotFound) {
@@ -250,12 +280,12 @@ func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Token
 	redemption := Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
 	var refresh Secret
 	if c.Allows(GrantRefresh) && hasScope(scope, offline) {
-		first, err := s.random(len(Hash{}))
+		first, err := s.secrets.random(len(Hash{}))
 		if err != nil {
 			return nil, err
 		}
 		refresh = s.secrets.refreshToken(Hash(first), g.ID)
-		kept := s.refreshToken(g, refresh, now)
+		kept := s.grants.refreshToken(g, refresh, now)
 		redemption.RefreshToken = &kept
 	}
 	var state *StateError
@@ -269,7 +299,7 @@ func (s *Service) redeem(ctx context.Context, c Client, r DeviceRequest) (*Token
 		return nil, err
 	}
 	s.pace.drop(r.DeviceCode)
-	tokens, err := s.issue(c, g, scope, refresh)
+	tokens, err := s.tokens.issue(c, g, scope, refresh)
 	if err != nil {
 		return nil, err
 	}

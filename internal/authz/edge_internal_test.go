@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/netip"
 	"slices"
@@ -59,12 +60,12 @@ func TestSeparatorsAreWhatIsNoLetterAndNoDigitOfASCII(t *testing.T) {
 // Of what is drawn, that is passed over which would make some likelier than others.
 func TestNumbersAndCodesAreDrawnWithoutBias(t *testing.T) {
 	for drawn, want := range map[string]int{"\x00": 10, "\xb3": 99, "\xb4\x01": 11, "\xff\xb4\x02": 12} {
-		s := &Service{rand: strings.NewReader(drawn)}
+		s := &flow{secrets: serverSecrets{rand: strings.NewReader(drawn)}}
 		if n, err := s.newMatchNumber(); n != want || err != nil {
 			t.Errorf("%q: %d, %v", drawn, n, err)
 		}
 	}
-	if n, err := (&Service{rand: strings.NewReader("\xff")}).newMatchNumber(); err == nil {
+	if n, err := (&flow{secrets: serverSecrets{rand: strings.NewReader("\xff")}}).newMatchNumber(); err == nil {
 		t.Errorf("%d of nothing", n)
 	}
 	const drawn = "\xf0\xff\x00\x13\x14\xef\x01\x02\x03\x04\xf0\xf0\xf0\xf0\xf0\xf0"
@@ -74,7 +75,7 @@ func TestNumbersAndCodesAreDrawnWithoutBias(t *testing.T) {
 }
 
 func TestK08_ThreeNumbersAreOfferedOneOfThemRight(t *testing.T) {
-	s := &Service{secrets: serverSecrets{match: []byte("a key")}}
+	s := &approvals{secrets: serverSecrets{match: []byte("a key")}}
 	first := map[string]bool{}
 	for i := range 500 {
 		r := DeviceRequest{ID: strconv.Itoa(i), MatchNumber: leastMatchNumber + i%matchNumbers}
@@ -217,7 +218,7 @@ func TestWhatIsTickedIsGrantedAndWhatCannotBeUnticked(t *testing.T) {
 // A token of before tokens named their grant is known by its row alone, which the
 // token after the next one removes where it is named.
 func TestATokenThatSaysNothingOfItselfIsNamedByNoSuccessor(t *testing.T) {
-	s, err := deriveSecrets(make([]byte, SecretLength))
+	s, err := deriveSecrets(make([]byte, SecretLength), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"context"
 	"time"
 )
 
@@ -74,49 +73,4 @@ type Event struct {
 	// account, or the one that was linked or taken out, if that was there before; else zero.
 	// What is done by keys that came later pushes out none of these (decision 0046).
 	Standing time.Time
-}
-
-// newEvent begins an event of something that an owner does now.
-func (s *Service) newEvent(owner Owner, kind EventKind) (Event, error) {
-	id, err := s.newID()
-	if err != nil {
-		return Event{}, err
-	}
-	seen := owner.Seen.clean()
-	return Event{
-		ID: id, AccountID: owner.AccountID, At: s.now(), Kind: kind, BAPID: owner.BAPID,
-		Network: seen.Network, UserAgent: seen.UserAgent,
-	}, nil
-}
-
-// newEventOf is newEvent with a subject.
-func (s *Service) newEventOf(owner Owner, kind EventKind, subject string) (Event, error) {
-	e, err := s.newEvent(owner, kind)
-	e.Subject = subject
-	return e, err
-}
-
-// newWayEvent begins an event of a way that the owner adds or takes out.
-//
-//	NotFound: the owner's identity was taken out of the account meanwhile
-func (s *Service) newWayEvent(ctx context.Context, owner Owner, kind EventKind, subject string) (Event, error) {
-	e, err := s.newEventOf(owner, kind, subject)
-	if err != nil {
-		return Event{}, err
-	}
-	by, err := s.Identity(ctx, owner, owner.BAPID)
-	e.Standing = by.FirstHere()
-	return e, err
-}
-
-// Events returns a page of what happened to the owner's account, newest first, and
-// the cursor of the next page, empty where there is none; what is older than 90 days, or
-// than the newest EventsPerAccount, is gone; of those that tell of ways, what is older
-// than as many of them and was done by a key that came later than those of as many.
-//
-//	InvalidRequest: the cursor is not one of this list
-func (s *Service) Events(ctx context.Context, owner Owner, cursor string, limit int) (list []Event, next string, err error) {
-	return page(s, owner, eventList, cursor, limit, func(after Position, limit int) ([]Event, error) {
-		return s.store.Events(ctx, owner.AccountID, after, limit)
-	}, func(e Event) Position { return Position{e.At, e.ID} })
 }

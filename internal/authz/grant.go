@@ -3,25 +3,53 @@ package authz
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"sync/atomic"
 	"time"
 )
+
+// grants are what was allowed, and lives.
+type grants struct {
+	store    Store
+	settings Settings
+	now      func() time.Time
+	log      *slog.Logger
+	secrets  serverSecrets
+	trail    trail
+	guard    *guard
+	clients  *registry
+	tokens   *tokenSigner
+	// refreshes bounds how often one grant is refreshed.
+	refreshes *allowance
+
+	noting    chan struct{} // has a place for each that keeps the use of a grant
+	notedFrom atomic.Int64  // when that may be tried again, in Unix nanoseconds
+	unnoted   sparing
+}
+
+func newGrants(store Store, settings Settings, trail trail, guard *guard, clients *registry, tokens *tokenSigner) *grants {
+	return &grants{
+		store: store, settings: settings, now: trail.now, log: trail.log, secrets: trail.secrets, trail: trail,
+		guard: guard, clients: clients, tokens: tokens, refreshes: newAllowance(refreshesPerMinute), noting: make(chan struct{}, usesAtOnce),
+	}
+}
 
 // Grants returns a page of what the owner allowed, newest first, dead or alive, and
 // the cursor of the next page, empty where there is none. What is alive has the scope
 // that its tokens carry now.
 //
 //	InvalidRequest: the cursor is not one of this list
-func (s *Service) Grants(ctx context.Context, owner Owner, cursor string, limit int) (list []Grant, next string, err error) {
+func (s *grants) Grants(ctx context.Context, owner Owner, cursor string, limit int) (list []Grant, next string, err error) {
 	return s.grants(ctx, owner, time.Time{}, cursor, limit)
 }
 
 // LivingGrants is Grants for those that are neither revoked nor expired.
-func (s *Service) LivingGrants(ctx context.Context, owner Owner, cursor string, limit int) (list []Grant, next string, err error) {
+func (s *grants) LivingGrants(ctx context.Context, owner Owner, cursor string, limit int) (list []Grant, next string, err error) {
 	return s.grants(ctx, owner, s.now(), cursor, limit)
 }
 
-func (s *Service) grants(ctx context.Context, owner Owner, aliveAt time.Time, cursor string, limit int) (list []Grant, next string, err error) {
-	list, next, err = page(s, owner, grantList, cursor, limit, func(after Position, limit int) ([]Grant, error) {
+func (s *grants) grants(ctx context.Context, owner Owner, aliveAt time.Time, cursor string, limit int) (list []Grant, next string, err error) {
+	list, next, err = page(s.secrets, owner, grantList, cursor, limit, func(after Position, limit int) ([]Grant, error) {
 		return s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: aliveAt, After: after, Limit: limit})
 	}, func(g Grant) Position { return Position{g.CreatedAt, g.ID} })
 	if err != nil {
@@ -39,11 +67,11 @@ func (s *Service) grants(ctx context.Context, owner Owner, aliveAt time.Time, cu
 // asItIs is a grant that lives with the scope that its tokens carry now: what its
 // client may have as it is registered now, and nothing where the client is gone. One
 // that is over is what it was.
-func (s *Service) asItIs(ctx context.Context, g Grant, now time.Time) (Grant, error) {
+func (s *grants) asItIs(ctx context.Context, g Grant, now time.Time) (Grant, error) {
 	if !g.AliveAt(now) {
 		return g, nil
 	}
-	c, err := s.client(ctx, g.ClientID)
+	c, err := s.clients.client(ctx, g.ClientID)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		g.Scope = ""
@@ -58,7 +86,7 @@ func (s *Service) asItIs(ctx context.Context, g Grant, now time.Time) (Grant, er
 // Grant returns one of the owner's grants.
 //
 //	NotFound: there is none with this id, or it is somebody else's
-func (s *Service) Grant(ctx context.Context, owner Owner, id string) (Grant, error) {
+func (s *grants) Grant(ctx context.Context, owner Owner, id string) (Grant, error) {
 	g, err := s.store.Grant(ctx, id)
 	if err != nil {
 		return Grant{}, notFound(err, noSuchGrant)
@@ -85,7 +113,7 @@ const (
 
 // noteUse keeps that a grant's token was used here. What asked for it is answered
 // also where that fails: it was a reading, which a full disk does not hinder.
-func (s *Service) noteUse(ctx context.Context, g Grant) {
+func (s *grants) noteUse(ctx context.Context, g Grant) {
 	now := s.now()
 	if now.Before(g.LastUsedAt.Add(usedEach)) || now.UnixNano() < s.notedFrom.Load() {
 		return
@@ -110,7 +138,7 @@ const noSuchGrant = "you have no such grant"
 // refused from now on. Revoking twice is no error.
 //
 //	NotFound
-func (s *Service) RevokeGrant(ctx context.Context, owner Owner, id string) error {
+func (s *grants) RevokeGrant(ctx context.Context, owner Owner, id string) error {
 	return s.revoke(ctx, owner, id, "")
 }
 
@@ -120,20 +148,20 @@ func (s *Service) RevokeGrant(ctx context.Context, owner Owner, id string) error
 //
 //	NotFound
 //	Forbidden: a program that acts for the owner is not who says so
-func (s *Service) ReportGrant(ctx context.Context, owner Owner, id string) error {
+func (s *grants) ReportGrant(ctx context.Context, owner Owner, id string) error {
 	if owner.GrantID != "" {
 		return refuse(Forbidden, "a report is the owner's own word: sign the request, or report it on the account page")
 	}
 	if err := s.revoke(ctx, owner, id, SubjectNotMe); err != nil {
 		return err
 	}
-	if err := s.readShunned(ctx); err != nil { // the next sweep reads it too
+	if err := s.guard.readShunned(ctx); err != nil { // the next sweep reads it too
 		s.log.ErrorContext(ctx, "reading the reported networks failed", "error", err)
 	}
 	return nil
 }
 
-func (s *Service) revoke(ctx context.Context, owner Owner, id, subject string) error {
+func (s *grants) revoke(ctx context.Context, owner Owner, id, subject string) error {
 	g, err := s.Grant(ctx, owner, id)
 	if err != nil {
 		return err
@@ -143,7 +171,7 @@ func (s *Service) revoke(ctx context.Context, owner Owner, id, subject string) e
 		return err
 	}
 	if subject == SubjectNotMe {
-		r.AccountID, r.Reported, r.Reporter = owner.AccountID, s.reportSubjects(g.ClientID, g.Seen, g.Says), s.reporter(owner)
+		r.AccountID, r.Reported, r.Reporter = owner.AccountID, s.guard.reportSubjects(g.ClientID, g.Seen, g.Says), s.guard.reporter(owner)
 	}
 	if err := s.store.RevokeGrant(ctx, r); err != nil {
 		return err
@@ -159,16 +187,16 @@ func (s *Service) revoke(ctx context.Context, owner Owner, id, subject string) e
 }
 
 // revoked is the event of a grant's end.
-func (s *Service) revoked(owner Owner, g Grant, subject string) (Event, error) {
-	event, err := s.newEventOf(owner, EventRevoked, subject)
+func (s *grants) revoked(owner Owner, g Grant, subject string) (Event, error) {
+	event, err := s.trail.newEventOf(owner, EventRevoked, subject)
 	event.BAPID, event.ClientID, event.GrantID = g.BAPID, g.ClientID, g.ID
 	return event, err
 }
 
 // RevokeGrants takes back everything the owner allowed and returns how many
 // grants were alive.
-func (s *Service) RevokeGrants(ctx context.Context, owner Owner) (int, error) {
-	event, err := s.newEventOf(owner, EventRevoked, SubjectAll)
+func (s *grants) RevokeGrants(ctx context.Context, owner Owner) (int, error) {
+	event, err := s.trail.newEventOf(owner, EventRevoked, SubjectAll)
 	if err != nil {
 		return 0, err
 	}
@@ -183,7 +211,7 @@ func (s *Service) RevokeGrants(ctx context.Context, owner Owner) (int, error) {
 // Receipt returns the owner's signature over an approval, as it was given.
 //
 //	NotFound: no such grant, somebody else's, or approved without a signature
-func (s *Service) Receipt(ctx context.Context, owner Owner, grantID string) (string, error) {
+func (s *grants) Receipt(ctx context.Context, owner Owner, grantID string) (string, error) {
 	if _, err := s.Grant(ctx, owner, grantID); err != nil {
 		return "", err
 	}

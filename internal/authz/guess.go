@@ -157,7 +157,7 @@ func (t try) siteSpent() bool { return t.site >= t.budget }
 // right code (requirement D-34).
 //
 //	TooManyGuesses
-func (s *Service) mayTry(ctx context.Context, a Asker) (try, error) {
+func (s *guard) mayTry(ctx context.Context, a Asker) (try, error) {
 	if err := s.countOwed(ctx); err != nil {
 		return try{}, err
 	}
@@ -187,7 +187,7 @@ func (s *Service) mayTry(ctx context.Context, a Asker) (try, error) {
 }
 
 // failed counts a failure. Success never resets a counter.
-func (s *Service) failed(ctx context.Context, t try) error {
+func (s *guard) failed(ctx context.Context, t try) error {
 	if err := s.count(ctx, failure{t.names, t.window}); err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (s *Service) failed(ctx context.Context, t try) error {
 // failedAlike does the work of failed without its consequence: a code that was
 // good once costs what an unknown one costs (attack B-17), but a person who
 // reloads an expired page must not be locked out for it.
-func (s *Service) failedAlike(ctx context.Context, a Asker) error {
+func (s *guard) failedAlike(ctx context.Context, a Asker) error {
 	names := append(namesOf(a.counted(0)), guessSite)
 	for i := range names {
 		names[i] = "no failure:" + names[i]
@@ -248,7 +248,7 @@ func (o *owed) counted() {
 
 // count stores a failure, also for an asker who has hung up: a right code is answered
 // sooner than a wrong one, so that they know by then.
-func (s *Service) count(ctx context.Context, f failure) error {
+func (s *guard) count(ctx context.Context, f failure) error {
 	err := s.store.CountGuesses(context.WithoutCancel(ctx), f.names, f.window)
 	if err != nil {
 		s.owed.add(f)
@@ -260,7 +260,7 @@ func (s *Service) count(ctx context.Context, f failure) error {
 // through, nor waits: a database that is away would be waited for by each in turn.
 //
 //	ErrUnreachable
-func (s *Service) countOwed(ctx context.Context) error {
+func (s *guard) countOwed(ctx context.Context) error {
 	if _, any := s.owed.first(); !any {
 		return nil
 	}
@@ -278,7 +278,7 @@ func (s *Service) countOwed(ctx context.Context) error {
 }
 
 // noteSpent tells the operator once a window that the budget is used up.
-func (s *Service) noteSpent(ctx context.Context, t try) {
+func (s *guard) noteSpent(ctx context.Context, t try) {
 	window := t.window.Unix()
 	if before := s.spentIn.Load(); t.siteSpent() && before != window && s.spentIn.CompareAndSwap(before, window) {
 		s.log.WarnContext(ctx, "wrong user codes have used up the site's budget: codes are looked up only with a proof for now",
@@ -287,7 +287,7 @@ func (s *Service) noteSpent(ctx context.Context, t try) {
 }
 
 // noteShare tells the operator of the first network in a window that has had its share.
-func (s *Service) noteShare(ctx context.Context, t try, from Source) {
+func (s *guard) noteShare(ctx context.Context, t try, from Source) {
 	window := t.window.Unix()
 	if before := s.sharedIn.Load(); before != window && s.sharedIn.CompareAndSwap(before, window) {
 		s.log.WarnContext(ctx, "wrong user codes from one network have used up its share of the site's budget: codes are looked up for it only with a proof for now",

@@ -114,8 +114,8 @@ func TestB22_WhoseAddressItIs(t *testing.T) {
 			t.Errorf("%s: %s %s", text, narrow, wide)
 		}
 	}
-	far := &Service{}
-	near := &Service{local: true}
+	far := &guard{}
+	near := &guard{local: true}
 	private, told := Source{Address: netip.MustParseAddr("10.1.2.3")}, Source{Address: netip.MustParseAddr("10.1.2.3"), Forwarded: true}
 	if far.NetworkOf(from("203.0.113.7")) != "203.0.113.0/24" || far.NetworkOf(from("127.0.0.1")) != "" || near.NetworkOf(from("127.0.0.1")) != LoopbackNetwork {
 		t.Error("the network of a public address, or of this machine")
@@ -127,7 +127,7 @@ func TestB22_WhoseAddressItIs(t *testing.T) {
 
 // Whoever has stored what was owed lets go a moment after nothing is.
 func TestB02_NobodyIsTurnedAwayWhereNothingIsOwed(t *testing.T) {
-	s := &Service{}
+	s := &guard{}
 	s.owed.counting.Store(true)
 	if err := s.countOwed(t.Context()); err != nil {
 		t.Error(err)

@@ -11,7 +11,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -51,7 +50,7 @@ type signs struct {
 // that start together agree on one set: the store keeps the first.
 //
 //	ErrOtherSecret
-func openKeyring(ctx context.Context, store KeyStore, secrets serverSecrets, now time.Time, random io.Reader) (*keyring, error) {
+func openKeyring(ctx context.Context, store KeyStore, secrets serverSecrets, now time.Time) (*keyring, error) {
 	stored, err := store.SigningKeys(ctx)
 	if err != nil {
 		return nil, err
@@ -66,7 +65,7 @@ func openKeyring(ctx context.Context, store KeyStore, secrets serverSecrets, now
 		if hasAlg(stored, alg) {
 			continue
 		}
-		key, err := newSigningKey(alg, secrets, now, random)
+		key, err := newSigningKey(alg, secrets, now)
 		if err != nil {
 			return nil, err
 		}
@@ -111,17 +110,17 @@ func hasAlg(keys []SigningKey, alg jose.SignatureAlgorithm) bool {
 	return false
 }
 
-func newSigningKey(alg jose.SignatureAlgorithm, secrets serverSecrets, now time.Time, random io.Reader) (SigningKey, error) {
+func newSigningKey(alg jose.SignatureAlgorithm, secrets serverSecrets, now time.Time) (SigningKey, error) {
 	const rsaBits = 2048 // NIST SP 800-57: enough until 2030, and what every client reads
 	var private crypto.Signer
 	var err error
 	switch alg {
 	case jose.ES256:
-		private, err = ecdsa.GenerateKey(elliptic.P256(), random)
+		private, err = ecdsa.GenerateKey(elliptic.P256(), secrets.rand)
 	case jose.RS256:
-		private, err = rsa.GenerateKey(random, rsaBits)
+		private, err = rsa.GenerateKey(secrets.rand, rsaBits)
 	case jose.EdDSA:
-		_, private, err = ed25519.GenerateKey(random)
+		_, private, err = ed25519.GenerateKey(secrets.rand)
 	default:
 		err = fmt.Errorf("no way to make a key for %s", alg)
 	}
@@ -136,7 +135,7 @@ func newSigningKey(alg jose.SignatureAlgorithm, secrets serverSecrets, now time.
 	if err != nil {
 		return SigningKey{}, err
 	}
-	sealed, err := secrets.sealKeyFor(id, pkcs8, random)
+	sealed, err := secrets.sealKeyFor(id, pkcs8)
 	if err != nil {
 		return SigningKey{}, err
 	}
@@ -155,7 +154,7 @@ func thumbprint(public crypto.PublicKey) (string, error) {
 
 // PublicKeys are the keys that verify this server's tokens (RFC 7517 §5), public
 // members only (requirement M-07).
-func (s *Service) PublicKeys() jose.JSONWebKeySet {
+func (s *tokenSigner) PublicKeys() jose.JSONWebKeySet {
 	var set jose.JSONWebKeySet
 	for _, id := range s.keys.order {
 		key := s.keys.byID[id]

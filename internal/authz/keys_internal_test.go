@@ -15,22 +15,22 @@ import (
 )
 
 func TestAKeyThatIsNotOneIsNotUsed(t *testing.T) {
-	secrets, err := deriveSecrets(make([]byte, SecretLength))
+	secrets, err := deriveSecrets(make([]byte, SecretLength), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	others, err := deriveSecrets([]byte("another secret of thirty-two bytes"))
+	others, err := deriveSecrets([]byte("another secret of thirty-two bytes"), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := newSigningKey(jose.ES256, secrets, time.Now(), rand.Reader)
+	good, err := newSigningKey(jose.ES256, secrets, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if ring, err := openKeys([]SigningKey{good}, secrets); err != nil || len(ring.order) != 1 {
 		t.Fatalf("%v", err)
 	}
-	noKey, err := secrets.sealKeyFor("x", []byte("no key"), rand.Reader)
+	noKey, err := secrets.sealKeyFor("x", []byte("no key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,14 +55,15 @@ func TestAKeyThatIsNotOneIsNotUsed(t *testing.T) {
 }
 
 func TestAKeyIsMadeOfAKnownAlgorithmAndOfRandomness(t *testing.T) {
-	secrets, err := deriveSecrets(make([]byte, SecretLength))
+	secrets, err := deriveSecrets(make([]byte, SecretLength), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newSigningKey("XS256", secrets, time.Now(), rand.Reader); err == nil {
+	if _, err := newSigningKey("XS256", secrets, time.Now()); err == nil {
 		t.Error("of an algorithm that nobody knows")
 	}
-	if _, err := newSigningKey(jose.ES256, secrets, time.Now(), iotest.ErrReader(io.ErrUnexpectedEOF)); err == nil {
+	secrets.rand = iotest.ErrReader(io.ErrUnexpectedEOF)
+	if _, err := newSigningKey(jose.ES256, secrets, time.Now()); err == nil {
 		t.Error("without randomness")
 	}
 	ring, err := openKeys(nil, secrets)

@@ -10,7 +10,7 @@ import (
 
 // A proxy that is not listed has an address for everybody behind it.
 func TestNothingIsHeldAgainstAnAddressThatIsNobodysOwn(t *testing.T) {
-	s := &Service{now: time.Now, creation: newAllowance(1)}
+	s := &guard{now: time.Now, creation: newAllowance(1)}
 	s.shunned.networks.Store(&map[string]struct{}{"10.1.2.0/24": {}, LoopbackNetwork: {}})
 	for _, address := range []string{"10.1.2.3", "127.0.0.1", "::1"} {
 		for range 10 {

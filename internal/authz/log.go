@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"reflect"
 	"sync"
 	"time"
 )
@@ -20,6 +19,14 @@ func by(o Owner) slog.Attr {
 		who = append(who, "with_grant", o.GrantID)
 	}
 	return slog.Group("", who...)
+}
+
+// trail is what is told of what happened: to the owner by events, to the operator by the
+// log.
+type trail struct {
+	log     *slog.Logger
+	now     func() time.Time
+	secrets serverSecrets
 }
 
 // sparing lets through a few lines a minute of those that strangers can cause as
@@ -52,64 +59,34 @@ func (l *sparing) say(now time.Time) (leftOut int, ok bool) {
 	return leftOut, true
 }
 
+// newEvent begins an event of something that an owner does now.
+func (s *trail) newEvent(owner Owner, kind EventKind) (Event, error) {
+	id, err := s.secrets.newID()
+	if err != nil {
+		return Event{}, err
+	}
+	seen := owner.Seen.clean()
+	return Event{
+		ID: id, AccountID: owner.AccountID, At: s.now(), Kind: kind, BAPID: owner.BAPID,
+		Network: seen.Network, UserAgent: seen.UserAgent,
+	}, nil
+}
+
+// newEventOf is newEvent with a subject.
+func (s *trail) newEventOf(owner Owner, kind EventKind, subject string) (Event, error) {
+	e, err := s.newEvent(owner, kind)
+	e.Subject = subject
+	return e, err
+}
+
 // noteRefused says of some of the refusals that strangers cause what was refused
 // and why. A failure of ours is not one of them.
-func (s *Service) noteRefused(ctx context.Context, l *sparing, message string, err error, about ...any) {
+func (s *trail) noteRefused(ctx context.Context, l *sparing, message string, err error, about ...any) {
 	var refusal *Error
 	if !errors.As(err, &refusal) {
 		return
 	}
 	if leftOut, ok := l.say(s.now()); ok {
 		s.log.InfoContext(ctx, message, append(about, "code", string(refusal.Code), "reason", refusal.Description, "left_out", leftOut)...)
-	}
-}
-
-// noteSignIn says how a sign-in ended.
-func (s *Service) noteSignIn(ctx context.Context, session Session, way string, seen Seen, err error) {
-	if err != nil {
-		s.noteRefused(ctx, &s.refusedSignIns, "sign-in refused", err, "way", way, "network", seen.Network)
-		return
-	}
-	s.log.InfoContext(ctx, "signed in", "way", way, by(Owner{AccountID: session.AccountID, BAPID: session.BAPID, Seen: seen}), "session", session.ID)
-}
-
-// clientsWatched is how soon the log says that a client was registered or removed.
-const clientsWatched = time.Second
-
-// watchClients says in the log which clients are registered or removed meanwhile:
-// whoever does it uses another process (`countersign clients`), and has no part in
-// this one's log.
-func (s *Service) watchClients(known []Client) func(ctx context.Context) error {
-	return func(ctx context.Context) error {
-		now, err := s.store.Clients(ctx)
-		if err != nil {
-			return err // what cannot be read now is compared the next time
-		}
-		s.noteClients(ctx, known, now)
-		known = now
-		return nil
-	}
-}
-
-// noteClients logs what has changed from one look to the next. A client that was
-// removed and registered anew between them was both.
-func (s *Service) noteClients(ctx context.Context, before, now []Client) {
-	gone := make(map[string]Client, len(before))
-	for _, c := range before {
-		gone[c.ID] = c
-	}
-	var registered []Client
-	for _, c := range now {
-		if was := gone[c.ID]; reflect.DeepEqual(was, c) {
-			delete(gone, c.ID)
-		} else {
-			registered = append(registered, c)
-		}
-	}
-	for id := range gone {
-		s.log.InfoContext(ctx, "client removed, its grants ended", "client_id", id)
-	}
-	for _, c := range registered {
-		s.log.InfoContext(ctx, "client registered", "client_id", c.ID, "name", c.Name, "scope", c.Scope, "confidential", c.Confidential())
 	}
 }

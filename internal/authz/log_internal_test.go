@@ -40,7 +40,7 @@ func (away) Clients(context.Context) ([]Client, error) { return nil, ErrUnreacha
 
 func TestClientsThatCannotBeReadAreNotSaidToBeRemoved(t *testing.T) {
 	var log bytes.Buffer
-	s := &Service{store: away{}, log: slog.New(slog.NewTextHandler(&log, nil))}
+	s := &registry{store: away{}, log: slog.New(slog.NewTextHandler(&log, nil))}
 	if err := s.watchClients([]Client{{ID: "there"}})(t.Context()); !errors.Is(err, ErrUnreachable) || log.Len() > 0 {
 		t.Errorf("%v, %s", err, log.String())
 	}
@@ -48,7 +48,7 @@ func TestClientsThatCannotBeReadAreNotSaidToBeRemoved(t *testing.T) {
 
 func TestTheLogSaysWhichClientsCameAndWent(t *testing.T) {
 	var log bytes.Buffer
-	s := &Service{log: slog.New(slog.NewTextHandler(&log, nil))}
+	s := &registry{log: slog.New(slog.NewTextHandler(&log, nil))}
 	before := []Client{{ID: "stays", GrantTypes: []string{"a"}}, {ID: "goes"}, {ID: "changes", Scope: "openid"}}
 	now := []Client{{ID: "stays", GrantTypes: []string{"a"}}, {ID: "changes", Scope: "openid email"}, {ID: "comes"}, {ID: "signs", MemberKey: "02"}, {ID: "knows", Secret: Hash{1}}}
 	s.noteClients(t.Context(), before, now)

@@ -29,7 +29,7 @@ type Imitation struct {
 
 // imitation compares the id of an unregistered client with every registered name
 // and id.
-func (s *Service) imitation(ctx context.Context, c Client) (Imitation, error) {
+func (s *registry) imitation(ctx context.Context, c Client) (Imitation, error) {
 	if c.Registered {
 		return Imitation{}, nil
 	}

@@ -2,8 +2,6 @@ package authz
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"crypto/subtle"
 	"slices"
 	"strconv"
@@ -31,10 +29,10 @@ const (
 	matchChoices     = 3
 )
 
-func (s *Service) newMatchNumber() (int, error) {
+func (s *flow) newMatchNumber() (int, error) {
 	const unbiased = 256 / matchNumbers * matchNumbers
 	for {
-		b, err := s.random(1)
+		b, err := s.secrets.random(1)
 		if err != nil {
 			return 0, err
 		}
@@ -62,10 +60,8 @@ func matchKind(r DeviceRequest, c Client, scope string, network NetworkDistance,
 
 // matchChoices returns the numbers to choose from, in an order that says
 // nothing, the same at each reload.
-func (s *Service) matchChoices(r DeviceRequest) []string {
-	mac := hmac.New(sha256.New, s.secrets.match)
-	mac.Write([]byte(r.ID))
-	stream := mac.Sum(nil)
+func (s *approvals) matchChoices(r DeviceRequest) []string {
+	stream := s.secrets.numberMatch(r.ID)
 	numbers := []int{r.MatchNumber}
 	for _, b := range stream[:len(stream)/2] {
 		n := leastMatchNumber + int(b)%matchNumbers
@@ -105,7 +101,7 @@ const (
 
 // matches says how the owner's answer fits. Of the numbers on offer a wrong one is
 // another device's; any other was mistyped.
-func (s *Service) matches(f Facts, answer string) fit {
+func (s *approvals) matches(f Facts, answer string) fit {
 	answer = plainCode(answer)
 	switch f.Match {
 	case MatchNone:
@@ -167,7 +163,7 @@ func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), [
 // mismatched is an answer that does not fit. Another device's denies: the one in front
 // of the owner is not the one that asks. It is no report: they may have two of them, or
 // have slipped. What no device shows is a slip, and is asked for again, so often.
-func (s *Service) mismatched(ctx context.Context, owner Owner, r DeviceRequest, fit fit) error {
+func (s *approvals) mismatched(ctx context.Context, owner Owner, r DeviceRequest, fit fit) error {
 	if fit == mistyped {
 		again, err := s.askAgain(ctx, r)
 		if err != nil {
@@ -187,9 +183,9 @@ func (s *Service) mismatched(ctx context.Context, owner Owner, r DeviceRequest, 
 
 // askAgain counts a slip, and reports whether the owner may try once more. The request's
 // whole life is one window, so that no quarter of the clock begins anew.
-func (s *Service) askAgain(ctx context.Context, r DeviceRequest) (bool, error) {
+func (s *approvals) askAgain(ctx context.Context, r DeviceRequest) (bool, error) {
 	slips, window := []string{slipTag + r.ID}, r.CreatedAt
-	done, err := s.turns.take(ctx, slips)
+	done, err := s.guard.turns.take(ctx, slips)
 	if err != nil {
 		return false, err
 	}

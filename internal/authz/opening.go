@@ -15,7 +15,7 @@ const (
 
 // open notes who opens a pending request, and cancels it if they are too many.
 // One that is decided meanwhile is returned as it was decided.
-func (s *Service) open(ctx context.Context, owner Owner, asker Asker, r DeviceRequest, claim bool) (DeviceRequest, error) {
+func (s *approvals) open(ctx context.Context, owner Owner, asker Asker, r DeviceRequest, claim bool) (DeviceRequest, error) {
 	now := s.now()
 	opened, err := s.store.OpenDeviceRequest(ctx, Opening{
 		RequestID: r.ID, AccountID: owner.AccountID, Browser: asker.Browser, Claim: claim, At: now,
@@ -27,7 +27,7 @@ func (s *Service) open(ctx context.Context, owner Owner, asker Asker, r DeviceRe
 		return opened.Request, nil
 	}
 	err = s.store.CancelDeviceRequest(ctx, r.ID, now)
-	s.decided(r, err)
+	s.device.decided(r, err)
 	if err != nil {
 		return decidedMeanwhile(err, owner, now)
 	}

@@ -23,21 +23,18 @@ type Decided struct{ DeviceCode Hash }
 // is as long as a waiting poll sleeps at most, so neither is later than the other.
 const trustOthers = MaxWait
 
-// hear begins to follow what other servers decide.
-func (s *Service) hear(ctx context.Context, others Others) {
-	s.pace.setDeaf(true)
-	s.behind.Go(func() {
-		others.Watch(ctx, s.heard, func(deaf bool) {
-			s.pace.setDeaf(deaf)
-			if !deaf {
-				s.waiting.all() // to look at what was missed
-			}
-		})
+// hear follows what other servers decide until ctx ends.
+func (s *flow) hear(ctx context.Context, others Others) {
+	others.Watch(ctx, s.heard, func(deaf bool) {
+		s.pace.setDeaf(deaf)
+		if !deaf {
+			s.waiting.all() // to look at what was missed
+		}
 	})
 }
 
 // heard is called after each decision on a device request, here or elsewhere.
-func (s *Service) heard(d Decided) {
+func (s *flow) heard(d Decided) {
 	s.pace.decided(d.DeviceCode)
 	s.waiting.decided(d.DeviceCode)
 }

@@ -58,13 +58,30 @@ type SignedRequest struct {
 	client string
 }
 
+// verifier verifies signed requests, each of which counts once.
+type verifier struct {
+	store Store
+	now   func() time.Time
+	// signatures bounds how many a network has verified, forged how many of these do not hold.
+	signatures, forged *allowance
+	// verifying has a place for each signature that is verified at once.
+	verifying chan struct{}
+}
+
+func newVerifier(store Store, now func() time.Time, atOnce int) *verifier {
+	return &verifier{
+		store: store, now: now, signatures: newAllowance(signaturesPerMinute), forged: newAllowance(forgedPerMinute),
+		verifying: make(chan struct{}, atOnce),
+	}
+}
+
 // verifySigned checks a signed request under the strict profile (requirements
 // N-01 to N-06) and uses its token up.
 //
 //	*bitcoinauth.Error: the token is refused
 //	errTokenUsed
 //	Unavailable: too many from this network were refused
-func (s *Service) verifySigned(ctx context.Context, r SignedRequest) (*bitcoinauth.Verified, error) {
+func (s *verifier) verifySigned(ctx context.Context, r SignedRequest) (*bitcoinauth.Verified, error) {
 	v, err := s.verify(ctx, r)
 	if err != nil {
 		return nil, err
@@ -83,7 +100,7 @@ func (s *Service) verifySigned(ctx context.Context, r SignedRequest) (*bitcoinau
 //
 //	*bitcoinauth.Error: the token is refused
 //	Unavailable: too many from this network were refused, or came
-func (s *Service) verify(ctx context.Context, r SignedRequest) (v *bitcoinauth.Verified, err error) {
+func (s *verifier) verify(ctx context.Context, r SignedRequest) (v *bitcoinauth.Verified, err error) {
 	now := s.now()
 	token, err := bitcoinauth.Parse(r.Token)
 	if err != nil {
@@ -119,7 +136,7 @@ func (s *Service) verify(ctx context.Context, r SignedRequest) (v *bitcoinauth.V
 }
 
 // knowsKey reports whether a key is of an identity or client here.
-func (s *Service) knowsKey(ctx context.Context, r SignedRequest, memberKey string) (bool, error) {
+func (s *verifier) knowsKey(ctx context.Context, r SignedRequest, memberKey string) (bool, error) {
 	if memberKey == r.client {
 		return true, nil
 	}
@@ -136,7 +153,7 @@ func (s *Service) knowsKey(ctx context.Context, r SignedRequest, memberKey strin
 
 // countForged counts a signature that cost what it should not have cost, against the
 // network it came from and the key it names.
-func (s *Service) countForged(from Source, memberKey string) {
+func (s *verifier) countForged(from Source, memberKey string) {
 	s.forged.allow(from, s.now())
 	s.forged.allowIn(memberKey, from, s.now())
 }
@@ -144,7 +161,7 @@ func (s *Service) countForged(from Source, memberKey string) {
 // useUpSigned uses a token up that was checked.
 //
 //	errTokenUsed
-func (s *Service) useUpSigned(ctx context.Context, v *bitcoinauth.Verified) error {
+func (s *verifier) useUpSigned(ctx context.Context, v *bitcoinauth.Verified) error {
 	// The token is refused as too old long before its key is forgotten.
 	const remembered = 2 * bitcoinauth.DefaultWindow
 	err := s.store.UseOnce(ctx, Hash(v.ReplayKey), s.now(), v.Time.Add(remembered))
@@ -162,11 +179,11 @@ var errTokenUsed = errors.New("this X-Auth-Token was used before: sign a new one
 //	Unauthorized: the signature is refused
 //	UserNotFound: the key has no account and accounts are not made implicitly
 //	Unavailable: too much comes from this network
-func (s *Service) SignedOwner(ctx context.Context, r SignedRequest) (Owner, error) {
+func (s *accounts) SignedOwner(ctx context.Context, r SignedRequest) (Owner, error) {
 	owner := Owner{Method: MethodBAP, AuthTime: s.now(), signed: &r}
 	_, err := s.signer(ctx, r, func(identity Identity) error {
 		owner.AccountID, owner.BAPID, owner.MemberKey = identity.AccountID, identity.BAPID, identity.MemberKey
-		return s.Admit(owner, r.From, max(r.Does, Changes))
+		return s.guard.Admit(owner, r.From, max(r.Does, Changes))
 	})
 	if err != nil {
 		return Owner{}, err
@@ -178,8 +195,8 @@ func (s *Service) SignedOwner(ctx context.Context, r SignedRequest) (Owner, erro
 // used up, which stores a row, only when it may.
 //
 //	Unauthorized, UserNotFound, Unavailable, and what may returns
-func (s *Service) signer(ctx context.Context, r SignedRequest, may func(Identity) error) (Identity, error) {
-	v, err := s.verify(ctx, r)
+func (s *accounts) signer(ctx context.Context, r SignedRequest, may func(Identity) error) (Identity, error) {
+	v, err := s.proofs.verify(ctx, r)
 	if err != nil {
 		return Identity{}, unauthorizedBy(err)
 	}
@@ -189,11 +206,11 @@ func (s *Service) signer(ctx context.Context, r SignedRequest, may func(Identity
 	}
 	if err := may(identity); err != nil {
 		if errors.Is(err, errTooMuch) { // it cost as much as a forged one
-			s.countForged(r.From, v.PublicKey)
+			s.proofs.countForged(r.From, v.PublicKey)
 		}
 		return Identity{}, err
 	}
-	return identity, unauthorizedBy(s.useUpSigned(ctx, v))
+	return identity, unauthorizedBy(s.proofs.useUpSigned(ctx, v))
 }
 
 // unauthorizedBy tells a refused signature from a store that failed.
@@ -208,7 +225,7 @@ func unauthorizedBy(err error) error {
 // SessionOwner returns the owner of the first session that some tokens belong to.
 //
 //	Unauthorized: there is no such session, or it is over
-func (s *Service) SessionOwner(ctx context.Context, tokens ...Secret) (Owner, error) {
+func (s *accounts) SessionOwner(ctx context.Context, tokens ...Secret) (Owner, error) {
 	session, err := s.session(ctx, tokens)
 	if err != nil {
 		return Owner{}, err
@@ -221,7 +238,7 @@ func (s *Service) SessionOwner(ctx context.Context, tokens ...Secret) (Owner, er
 //
 //	InvalidToken
 //	InsufficientScope
-func (s *Service) TokenOwner(ctx context.Context, token Secret) (Owner, error) {
+func (s *grants) TokenOwner(ctx context.Context, token Secret) (Owner, error) {
 	g, _, _, err := s.usable(ctx, token, scopeGrants)
 	if err != nil {
 		return Owner{}, err
@@ -242,7 +259,7 @@ func OwnerOf(session Session) Owner {
 // the first time: its random id is what clients know the owner by (requirement L-03).
 // The BAP id is computed from the key, never taken from a
 // client (requirement N-09).
-func (s *Service) identityOfKey(ctx context.Context, memberKey string, from Source) (Identity, error) {
+func (s *accounts) identityOfKey(ctx context.Context, memberKey string, from Source) (Identity, error) {
 	bapID, err := bapIDOfKey(memberKey)
 	if err != nil {
 		return Identity{}, err
@@ -255,14 +272,14 @@ func (s *Service) identityOfKey(ctx context.Context, memberKey string, from Sour
 		return Identity{}, err
 	}
 	if !s.settings.SignUp {
-		s.countForged(from, memberKey)
+		s.proofs.countForged(from, memberKey)
 		return Identity{}, refuse(UserNotFound, "this identity has no account here, and the operator makes accounts by hand")
 	}
 	if !s.newcomers.allow(from, s.now()) {
-		s.countForged(from, memberKey)
+		s.proofs.countForged(from, memberKey)
 		return Identity{}, refuse(Unavailable, "too many new accounts come from this network: try again in a minute")
 	}
-	id, err := s.newID()
+	id, err := s.secrets.newID()
 	if err != nil {
 		return Identity{}, err
 	}
@@ -275,12 +292,12 @@ func (s *Service) identityOfKey(ctx context.Context, memberKey string, from Sour
 	if err != nil {
 		return Identity{}, err
 	}
-	s.log.InfoContext(ctx, "account made", by(Owner{AccountID: id, BAPID: bapID, Seen: Seen{Network: s.NetworkOf(from)}}))
+	s.log.InfoContext(ctx, "account made", by(Owner{AccountID: id, BAPID: bapID, Seen: Seen{Network: s.guard.NetworkOf(from)}}))
 	return identity, nil
 }
 
 // enabled refuses the identities of an account that was disabled.
-func (s *Service) enabled(ctx context.Context, identity Identity) (Identity, error) {
+func (s *accounts) enabled(ctx context.Context, identity Identity) (Identity, error) {
 	account, err := s.store.Account(ctx, identity.AccountID)
 	if err != nil {
 		return Identity{}, err
@@ -328,15 +345,15 @@ func (b beginning) signedIn(i Identity) SignedIn { return SignedIn{b.Session, b.
 //	Forbidden: BAPID is not an identity of this key
 //	UserNotFound: no account, and none is made implicitly
 //	Unavailable: too many come from this network
-func (s *Service) SignIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
+func (s *accounts) SignIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
 	signedIn, err := s.signIn(ctx, r)
 	s.noteSignIn(ctx, signedIn.Session, MethodBAP, r.Seen, err)
 	return signedIn, err
 }
 
-func (s *Service) signIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
+func (s *accounts) signIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
 	r.BodyMayBeUnsigned = unsignedBodyAllowed(r.Body) // the browser plugin signs no body and sends {}
-	identity, err := s.signer(ctx, r.SignedRequest, func(i Identity) error { return s.admitSignIn(i.AccountID, r.From) })
+	identity, err := s.signer(ctx, r.SignedRequest, func(i Identity) error { return s.guard.admitSignIn(i.AccountID, r.From) })
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -361,4 +378,13 @@ func (s *Service) signIn(ctx context.Context, r SignInRequest) (SignedIn, error)
 // unsignedBodyAllowed: a body that says nothing needs no signature.
 func unsignedBodyAllowed(body []byte) bool {
 	return bytes.Equal(bytes.TrimSpace(body), []byte("{}"))
+}
+
+// noteSignIn says how a sign-in ended.
+func (s *accounts) noteSignIn(ctx context.Context, session Session, way string, seen Seen, err error) {
+	if err != nil {
+		s.trail.noteRefused(ctx, &s.refusedSignIns, "sign-in refused", err, "way", way, "network", seen.Network)
+		return
+	}
+	s.log.InfoContext(ctx, "signed in", "way", way, by(Owner{AccountID: session.AccountID, BAPID: session.BAPID, Seen: seen}), "session", session.ID)
 }

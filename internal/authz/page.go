@@ -28,7 +28,7 @@ var errNoCursor = refuse(InvalidRequest, "the cursor is not one of this list: se
 // first, so that who has stolen one keeps no other waiting for more than one list.
 //
 //	ctx's error
-func (s *Service) TurnToRead(ctx context.Context, owner Owner) (done func(), err error) {
+func (s *guard) TurnToRead(ctx context.Context, owner Owner) (done func(), err error) {
 	account := "lists of " + owner.AccountID
 	return s.turns.take(ctx, []string{account + " in " + owner.SessionID + owner.GrantID, account})
 }
@@ -39,14 +39,14 @@ func (s *Service) TurnToRead(ctx context.Context, owner Owner) (done func(), err
 // for the list it is of, and nobody learns from it how things are numbered here.
 //
 //	InvalidRequest: the cursor is not one of this list
-func page[T any](s *Service, owner Owner, list, cursor string, limit int,
+func page[T any](secrets serverSecrets, owner Owner, list, cursor string, limit int,
 	read func(after Position, limit int) ([]T, error), position func(T) Position,
 ) (found []T, next string, err error) {
 	const timeLength = 8
 	purpose := "list/" + list + "/" + owner.AccountID
 	var after Position
 	if cursor != "" {
-		plain, err := s.secrets.takeBack(purpose, cursor)
+		plain, err := secrets.takeBack(purpose, cursor)
 		if err != nil {
 			return nil, "", errNoCursor
 		}
@@ -59,6 +59,6 @@ func page[T any](s *Service, owner Owner, list, cursor string, limit int,
 	found = found[:limit]
 	last := position(found[limit-1])
 	plain := binary.BigEndian.AppendUint64(nil, uint64(last.At.UnixMilli()))
-	next, err = s.secrets.handOut(purpose, append(plain, last.ID...), s.rand)
+	next, err = secrets.handOut(purpose, append(plain, last.ID...))
 	return found, next, err
 }

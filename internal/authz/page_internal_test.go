@@ -7,10 +7,10 @@ import (
 )
 
 func TestAPageSaysWhatFailedAndWhetherThereIsMore(t *testing.T) {
-	s, torn := &Service{}, errors.New("torn")
+	torn := errors.New("torn")
 	of := func(n int, err error) ([]int, string, error) {
 		read := func(Position, int) ([]int, error) { return make([]int, n), err }
-		return page(s, Owner{}, grantList, "", 3, read, func(int) Position { return Position{} })
+		return page(serverSecrets{}, Owner{}, grantList, "", 3, read, func(int) Position { return Position{} })
 	}
 	for n := range 6 {
 		if _, next, err := of(n, torn); !errors.Is(err, torn) || next != "" {
@@ -25,7 +25,7 @@ func TestAPageSaysWhatFailedAndWhetherThereIsMore(t *testing.T) {
 }
 
 func TestARefreshTokenIsKeptNoLongerThanItsGrant(t *testing.T) {
-	s, now := &Service{settings: Settings{RefreshIdleLifetime: time.Hour}}, time.Unix(1_800_000_000, 0)
+	s, now := &grants{settings: Settings{RefreshIdleLifetime: time.Hour}}, time.Unix(1_800_000_000, 0)
 	for grant, want := range map[time.Duration]time.Duration{time.Minute: time.Minute, time.Hour: time.Hour, 2 * time.Hour: time.Hour} {
 		if got := s.refreshToken(Grant{ExpiresAt: now.Add(grant)}, "x", now).ExpiresAt.Sub(now); got != want {
 			t.Errorf("of a grant of %v it is kept %v", grant, got)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -34,8 +35,20 @@ type Passkey struct {
 	Credential []byte
 }
 
+// passkeys are the WebAuthn credentials of accounts.
+type passkeys struct {
+	store    Store
+	now      func() time.Time
+	log      *slog.Logger
+	secrets  serverSecrets
+	trail    trail
+	guard    *guard
+	accounts *accounts
+	party    *relyingParty // nil where the issuer can have none
+}
+
 // Passkeys returns the passkeys of the owner's account, oldest first.
-func (s *Service) Passkeys(ctx context.Context, owner Owner) ([]Passkey, error) {
+func (s *passkeys) Passkeys(ctx context.Context, owner Owner) ([]Passkey, error) {
 	return s.store.Passkeys(ctx, owner.AccountID)
 }
 
@@ -44,12 +57,12 @@ func (s *Service) Passkeys(ctx context.Context, owner Owner) ([]Passkey, error) 
 // one takes away nothing that its owner cannot add again.
 //
 //	NotFound: there is none with this id, or it is somebody else's
-func (s *Service) RemovePasskey(ctx context.Context, owner Owner, id string) error {
+func (s *passkeys) RemovePasskey(ctx context.Context, owner Owner, id string) error {
 	p, err := s.store.Passkey(ctx, id) // for its name; whose it is, the removal checks
 	if err != nil {
 		return notFound(err, noSuchPasskey)
 	}
-	event, err := s.newWayEvent(ctx, owner, EventPasskeyRemoved, p.Name)
+	event, err := s.accounts.newWayEvent(ctx, owner, EventPasskeyRemoved, p.Name)
 	if err != nil {
 		return err
 	}
@@ -72,8 +85,8 @@ var (
 //
 //	InvalidRequest: the account has as many as it may, or this server has none
 //	Forbidden: a passkey began the session
-func (s *Service) PasskeyOptions(ctx context.Context, owner Owner) (Ceremony, error) {
-	if s.passkeys == nil {
+func (s *passkeys) PasskeyOptions(ctx context.Context, owner Owner) (Ceremony, error) {
+	if s.party == nil {
 		return Ceremony{}, errNoPasskeys
 	}
 	if err := mayAdd(owner); err != nil {
@@ -94,12 +107,12 @@ func (s *Service) PasskeyOptions(ctx context.Context, owner Owner) (Ceremony, er
 	if err != nil {
 		return Ceremony{}, err
 	}
-	challenge, err := s.random(challengeLength)
+	challenge, err := s.secrets.random(challengeLength)
 	if err != nil {
 		return Ceremony{}, err
 	}
 	user := passkeyUser{handle: []byte(owner.AccountID), name: identity.DisplayName()}
-	creation, session, err := s.passkeys.BeginRegistration(user, webauthn.WithExclusions(exclude),
+	creation, session, err := s.party.BeginRegistration(user, webauthn.WithExclusions(exclude),
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
 			o.Challenge = challenge
 			return nil
@@ -127,14 +140,14 @@ type NewPasskey struct {
 //	began the session
 //	InvalidRequest: the ceremony is over, the credential does not fit it or is
 //	known here, or the account has as many as it may
-func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequest, in NewPasskey) (Passkey, error) {
-	if s.passkeys == nil {
+func (s *passkeys) AddPasskey(ctx context.Context, owner Owner, signed SignedRequest, in NewPasskey) (Passkey, error) {
+	if s.party == nil {
 		return Passkey{}, errNoPasskeys
 	}
 	if err := mayAdd(owner); err != nil {
 		return Passkey{}, err
 	}
-	identity, err := s.signerOf(ctx, owner, signed)
+	identity, err := s.accounts.signerOf(ctx, owner, signed)
 	if err != nil {
 		return Passkey{}, err
 	}
@@ -157,7 +170,7 @@ func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequ
 	if p.Credential, err = credentialRecord(*credential); err != nil {
 		return Passkey{}, err
 	}
-	event, err := s.newEventOf(owner, EventPasskeyAdded, p.Name)
+	event, err := s.trail.newEventOf(owner, EventPasskeyAdded, p.Name)
 	if err != nil {
 		return Passkey{}, err
 	}
@@ -179,8 +192,8 @@ func (s *Service) AddPasskey(ctx context.Context, owner Owner, signed SignedRequ
 // signerOf returns the identity of the owner's account whose key signed a request.
 //
 //	Unauthorized, Forbidden
-func (s *Service) signerOf(ctx context.Context, owner Owner, signed SignedRequest) (Identity, error) {
-	v, err := s.verifySigned(ctx, signed)
+func (s *accounts) signerOf(ctx context.Context, owner Owner, signed SignedRequest) (Identity, error) {
+	v, err := s.proofs.verifySigned(ctx, signed)
 	if err != nil {
 		return Identity{}, unauthorizedBy(err)
 	}
@@ -190,7 +203,7 @@ func (s *Service) signerOf(ctx context.Context, owner Owner, signed SignedReques
 // identityOf returns the identity of the owner's account whose key this is.
 //
 //	Forbidden
-func (s *Service) identityOf(ctx context.Context, owner Owner, memberKey string) (Identity, error) {
+func (s *accounts) identityOf(ctx context.Context, owner Owner, memberKey string) (Identity, error) {
 	bapID, err := bapIDOfKey(memberKey)
 	if err != nil {
 		return Identity{}, err
@@ -205,12 +218,12 @@ func (s *Service) identityOf(ctx context.Context, owner Owner, memberKey string)
 var errForeignKey = refuse(Forbidden, "the key that signed is of no identity of this account: sign with the member key of one")
 
 // created checks a new credential against its ceremony (WebAuthn §7.1).
-func (s *Service) created(state ceremonyState, credential string) (*webauthn.Credential, error) {
+func (s *passkeys) created(state ceremonyState, credential string) (*webauthn.Credential, error) {
 	parsed, err := protocol.ParseCredentialCreationResponseBytes([]byte(credential))
 	if err != nil {
 		return nil, refuseBecause(InvalidRequest, "credential cannot be read: send the JSON of the PublicKeyCredential as a text", err)
 	}
-	c, err := s.passkeys.CreateCredential(passkeyUser{handle: []byte(state.AccountID)}, state.Session, parsed)
+	c, err := s.party.CreateCredential(passkeyUser{handle: []byte(state.AccountID)}, state.Session, parsed)
 	if err != nil {
 		return nil, refuseBecause(InvalidRequest, "the credential does not fit the options that it was made for: ask for new ones and try again", err)
 	}
@@ -221,15 +234,15 @@ func (s *Service) created(state ceremonyState, credential string) (*webauthn.Cre
 // person picks.
 //
 //	InvalidRequest: this server has no passkeys
-func (s *Service) PasskeySignInOptions(context.Context) (Ceremony, error) {
-	if s.passkeys == nil {
+func (s *passkeys) PasskeySignInOptions(context.Context) (Ceremony, error) {
+	if s.party == nil {
 		return Ceremony{}, errNoPasskeys
 	}
-	challenge, err := s.random(challengeLength)
+	challenge, err := s.secrets.random(challengeLength)
 	if err != nil {
 		return Ceremony{}, err
 	}
-	assertion, session, err := s.passkeys.BeginDiscoverableLogin(webauthn.WithChallenge(challenge))
+	assertion, session, err := s.party.BeginDiscoverableLogin(webauthn.WithChallenge(challenge))
 	if err != nil {
 		return Ceremony{}, err
 	}
@@ -257,14 +270,14 @@ var errPasskey = refuse(Unauthorized, "this passkey is not accepted here: try an
 //	Unauthorized: the passkey is not accepted
 //	InvalidRequest: the ceremony is over
 //	Unavailable: too many come from this network
-func (s *Service) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (SignedIn, error) {
+func (s *passkeys) SignInWithPasskey(ctx context.Context, in PasskeySignIn) (SignedIn, error) {
 	signedIn, err := s.signInWithPasskey(ctx, in)
-	s.noteSignIn(ctx, signedIn.Session, MethodPasskey, in.Seen, err)
+	s.accounts.noteSignIn(ctx, signedIn.Session, MethodPasskey, in.Seen, err)
 	return signedIn, err
 }
 
-func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (SignedIn, error) {
-	if s.passkeys == nil {
+func (s *passkeys) signInWithPasskey(ctx context.Context, in PasskeySignIn) (SignedIn, error) {
+	if s.party == nil {
 		return SignedIn{}, errNoPasskeys
 	}
 	state, err := s.resume(in.Ceremony, "")
@@ -275,7 +288,7 @@ func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Sign
 	if err != nil {
 		return SignedIn{}, err
 	}
-	if err := s.admitSignIn(p.AccountID, in.From); err != nil {
+	if err := s.guard.admitSignIn(p.AccountID, in.From); err != nil {
 		return SignedIn{}, err
 	}
 	if err := s.useUp(ctx, state); err != nil {
@@ -285,7 +298,7 @@ func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Sign
 	if err != nil {
 		return SignedIn{}, err
 	}
-	begin, err := s.newSession(identity, MethodPasskey, in.Seen, in.Replaces)
+	begin, err := s.accounts.newSession(identity, MethodPasskey, in.Seen, in.Replaces)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -294,7 +307,7 @@ func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Sign
 		return SignedIn{}, err
 	}
 	begin.Session.Passkey = p.ID
-	if err := s.tellOfNews(ctx, &begin, s.newsSince(p.LastUsedAt)); err != nil {
+	if err := s.accounts.tellOfNews(ctx, &begin, s.accounts.newsSince(p.LastUsedAt)); err != nil {
 		return SignedIn{}, err
 	}
 	begin.Passkey = &PasskeyUse{ID: p.ID, SignCount: credential.Authenticator.SignCount, Credential: record}
@@ -311,7 +324,7 @@ func (s *Service) signInWithPasskey(ctx context.Context, in PasskeySignIn) (Sign
 
 // cloned refuses a passkey whose counter did not grow: there may be a copy of it
 // (WebAuthn §6.1.1).
-func (s *Service) cloned(ctx context.Context, p Passkey) error {
+func (s *passkeys) cloned(ctx context.Context, p Passkey) error {
 	s.log.WarnContext(ctx, "passkey refused: its signature counter did not grow, there may be a copy of it", "passkey", p.ID, "account", p.AccountID)
 	return errPasskey
 }
@@ -321,7 +334,7 @@ func (s *Service) cloned(ctx context.Context, p Passkey) error {
 // known here (attack B-17).
 //
 //	Unauthorized
-func (s *Service) asserted(ctx context.Context, state ceremonyState, credential string) (Passkey, *webauthn.Credential, error) {
+func (s *passkeys) asserted(ctx context.Context, state ceremonyState, credential string) (Passkey, *webauthn.Credential, error) {
 	parsed, err := protocol.ParseCredentialRequestResponseBytes([]byte(credential))
 	if err != nil {
 		return Passkey{}, nil, refuseBecause(Unauthorized, errPasskey.Description, err)
@@ -331,7 +344,7 @@ func (s *Service) asserted(ctx context.Context, state ceremonyState, credential 
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Passkey{}, nil, err
 	}
-	record := webauthn.Credential{ID: parsed.RawID, PublicKey: s.passkeys.decoy}
+	record := webauthn.Credential{ID: parsed.RawID, PublicKey: s.party.decoy}
 	if known {
 		if record, err = p.record(); err != nil {
 			return Passkey{}, nil, err
@@ -340,7 +353,7 @@ func (s *Service) asserted(ctx context.Context, state ceremonyState, credential 
 	// Whose handle the authenticator gave is compared afterwards: here it would be
 	// compared before the signature is verified.
 	user := passkeyUser{handle: parsed.Response.UserHandle, credentials: []webauthn.Credential{record}}
-	_, signed, err := s.passkeys.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return user, nil }, state.Session, parsed)
+	_, signed, err := s.party.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return user, nil }, state.Session, parsed)
 	if err != nil || !known || string(parsed.Response.UserHandle) != p.AccountID {
 		return Passkey{}, nil, refuseBecause(Unauthorized, errPasskey.Description, err)
 	}

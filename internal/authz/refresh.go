@@ -18,7 +18,7 @@ var errRefreshPace = refuse(Unavailable, "this grant's tokens are refreshed more
 //
 //	InvalidRequest, InvalidGrant, InvalidScope, UnauthorizedClient
 //	Unavailable: this grant is refreshed too often
-func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope string) (*Tokens, error) {
+func (s *grants) Refresh(ctx context.Context, c Client, token Secret, scope string) (*Tokens, error) {
 	if token == "" {
 		return nil, refuse(InvalidRequest, "refresh_token is missing")
 	}
@@ -70,7 +70,7 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	case err != nil:
 		return nil, err
 	}
-	tokens, err := s.issue(c, g, granted, successor)
+	tokens, err := s.tokens.issue(c, g, granted, successor)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *Service) Refresh(ctx context.Context, c Client, token Secret, scope str
 	return tokens, nil
 }
 
-func (s *Service) noteReused(ctx context.Context, g Grant) {
+func (s *grants) noteReused(ctx context.Context, g Grant) {
 	s.log.WarnContext(ctx, "refresh token reused, grant revoked", "grant", g.ID, "client_id", g.ClientID, "account", g.AccountID, "bap_id", g.BAPID)
 }
 
@@ -88,7 +88,7 @@ func (s *Service) noteReused(ctx context.Context, g Grant) {
 // somebody is only late. An access token may have been used after its refresh token was
 // given: who is late by less than it lives is taken for a thief, when nothing of the
 // grant is of use any more.
-func (s *Service) notKept(ctx context.Context, c Client, token Secret, now time.Time) error {
+func (s *grants) notKept(ctx context.Context, c Client, token Secret, now time.Time) error {
 	_, id, ours := s.secrets.refreshParts(token)
 	if !ours {
 		return errRefresh
@@ -113,7 +113,7 @@ func (s *Service) notKept(ctx context.Context, c Client, token Secret, now time.
 
 // refreshToken is what is kept of a refresh token of a grant: it is over when it was
 // not used for long, and with its grant (requirement R-08).
-func (s *Service) refreshToken(g Grant, token Secret, now time.Time) RefreshToken {
+func (s *grants) refreshToken(g Grant, token Secret, now time.Time) RefreshToken {
 	expires := now.Add(s.settings.RefreshIdleLifetime)
 	if g.ExpiresAt.Before(expires) {
 		expires = g.ExpiresAt

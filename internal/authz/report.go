@@ -32,7 +32,7 @@ const (
 
 // reportSubjects are what a report counts against: the client and,
 // where that says anything, the network it came from.
-func (s *Service) reportSubjects(clientID string, seen Seen, says DeviceSays) []string {
+func (s *guard) reportSubjects(clientID string, seen Seen, says DeviceSays) []string {
 	subjects := []string{reportClientTag + clientID}
 	if !s.somebodys(seen.Network) {
 		return subjects
@@ -53,14 +53,14 @@ func startedIn(network string, says DeviceSays) string {
 
 // somebodys reports whether a network is that of somebody: one that may be the proxy's
 // is nobody's.
-func (s *Service) somebodys(network string) bool {
+func (s *guard) somebodys(network string) bool {
 	prefix, err := netip.ParsePrefix(network)
 	return err == nil && (!s.local || !prefix.Addr().IsPrivate())
 }
 
 // reporter is for whom an owner's report counts: for their network, or where that says
 // nothing for their account. Ten accounts are made in a second, ten networks are not.
-func (s *Service) reporter(owner Owner) string {
+func (s *guard) reporter(owner Owner) string {
 	if s.somebodys(owner.Seen.Network) {
 		return reportNetworkTag + owner.Seen.Network
 	}
@@ -68,7 +68,7 @@ func (s *Service) reporter(owner Owner) string {
 }
 
 // reports reads what is known of a request's client and network.
-func (s *Service) reports(ctx context.Context, r DeviceRequest) (Reports, error) {
+func (s *guard) reports(ctx context.Context, r DeviceRequest) (Reports, error) {
 	counts, err := s.store.Reports(ctx, s.reportSubjects(r.ClientID, r.Seen, r.Says), s.now().Add(-reportsCount))
 	if err != nil {
 		return Reports{}, err
@@ -97,7 +97,7 @@ func (x *shunned) has(network string) bool {
 }
 
 // readShunned reads the list anew.
-func (s *Service) readShunned(ctx context.Context) error {
+func (s *guard) readShunned(ctx context.Context) error {
 	subjects, err := s.store.Reported(ctx, reportNetworkTag, shunnedReports, s.now().Add(-reportsCount))
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ const reviewLifetime = 5 * time.Minute
 // review.
 //
 //	as OpenDevice
-func (s *Service) OpenReview(ctx context.Context, owner Owner, asker Asker, typed string) (visit string, err error) {
+func (s *approvals) OpenReview(ctx context.Context, owner Owner, asker Asker, typed string) (visit string, err error) {
 	code, _, err := s.OpenDevice(ctx, owner, asker, typed, true)
 	if err != nil {
 		return "", s.alike(ctx, asker, err)
@@ -31,7 +31,7 @@ func (s *Service) OpenReview(ctx context.Context, owner Owner, asker Asker, type
 //	as OpenDevice
 //	NotOpened: nobody has opened it yet; claiming takes a POST (attack B-04)
 //	AlreadyDecided: the facts hold the request all the same
-func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typed string) (Facts, Secret, error) {
+func (s *approvals) StartReview(ctx context.Context, owner Owner, asker Asker, typed string) (Facts, Secret, error) {
 	code, r, err := s.OpenDevice(ctx, owner, asker, typed, false)
 	if err != nil {
 		return Facts{}, "", s.alike(ctx, asker, err)
@@ -50,7 +50,7 @@ func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typ
 	if err != nil {
 		return Facts{}, "", err
 	}
-	transaction, err := s.newSecret("")
+	transaction, err := s.secrets.newSecret("")
 	if err != nil {
 		return Facts{}, "", err
 	}
@@ -63,11 +63,11 @@ func (s *Service) StartReview(ctx context.Context, owner Owner, asker Asker, typ
 // alike makes the codes that the page says the same of cost the same: unknown,
 // expired, foreign and cancelled ones (attack B-17). It returns the refusal that
 // it was given.
-func (s *Service) alike(ctx context.Context, asker Asker, refusal error) error {
+func (s *approvals) alike(ctx context.Context, asker Asker, refusal error) error {
 	if !errors.Is(refusal, ExpiredToken) && !errors.Is(refusal, Forbidden) {
 		return refusal
 	}
-	if err := s.failedAlike(ctx, asker); err != nil {
+	if err := s.guard.failedAlike(ctx, asker); err != nil {
 		return err
 	}
 	return refusal
@@ -97,7 +97,7 @@ var errReviewOver = refuse(ReviewOver, "this page is no longer current: enter th
 //	ReviewOver: the review is over, was used, or is not what was shown
 //	InvalidScope: nothing was left of the scope
 //	otherwise as ApproveDevice
-func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d ReviewDecision) (string, error) {
+func (s *approvals) DecideReview(ctx context.Context, owner Owner, asker Asker, d ReviewDecision) (string, error) {
 	review, err := s.store.TakeReview(ctx, d.Transaction.Hash(), owner.Session, s.now())
 	if errors.Is(err, ErrNotFound) {
 		return "", errReviewOver
@@ -136,7 +136,7 @@ func (s *Service) DecideReview(ctx context.Context, owner Owner, asker Asker, d 
 
 // reviewed is the request of a review. It is not looked up by its code: who had
 // it open is no guesser, however many there are around.
-func (s *Service) reviewed(ctx context.Context, review Review) (DeviceRequest, error) {
+func (s *approvals) reviewed(ctx context.Context, review Review) (DeviceRequest, error) {
 	r, err := s.store.DeviceRequestByID(ctx, review.RequestID)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -169,14 +169,14 @@ type Outcome struct {
 // request or its grant is kept.
 //
 //	NotFound: no such request, somebody else's, or not decided
-func (s *Service) Outcome(ctx context.Context, owner Owner, requestID string) (Outcome, error) {
+func (s *approvals) Outcome(ctx context.Context, owner Owner, requestID string) (Outcome, error) {
 	g, err := s.store.Grant(ctx, requestID)
 	if err == nil && g.AccountID == owner.AccountID {
 		now := s.now()
 		if !g.AliveAt(now) {
 			return s.ended(ctx, owner, Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g})
 		}
-		g, err = s.asItIs(ctx, g, now)
+		g, err = s.grants.asItIs(ctx, g, now)
 		return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Alive: true}, err
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -197,7 +197,7 @@ const eventsSought = 100
 
 // ended says more of an outcome that allows nothing. Why it ended is told for as long as
 // its event is among the newest.
-func (s *Service) ended(ctx context.Context, owner Owner, o Outcome) (Outcome, error) {
+func (s *approvals) ended(ctx context.Context, owner Owner, o Outcome) (Outcome, error) {
 	living, err := s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: s.now(), Limit: LivingGrants})
 	if err != nil {
 		return Outcome{}, err

@@ -27,17 +27,20 @@ type serverSecrets struct {
 	form     []byte // binds forms to sessions
 	handed   []byte // seals what browsers keep for the server
 	seal     cipher.AEAD
+	rand     io.Reader
 }
 
 func (serverSecrets) String() string       { return redacted }
 func (serverSecrets) GoString() string     { return redacted }
 func (serverSecrets) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-func deriveSecrets(master []byte) (serverSecrets, error) {
+// deriveSecrets derives the server's secrets from the operator's, and draws others from
+// a source of randomness.
+func deriveSecrets(master []byte, random io.Reader) (serverSecrets, error) {
 	if len(master) < SecretLength {
 		return serverSecrets{}, fmt.Errorf("the server's secret is %d bytes long; it needs at least %d", len(master), SecretLength)
 	}
-	var s serverSecrets
+	s := serverSecrets{rand: random}
 	var sealKey []byte
 	for purpose, key := range map[string]*[]byte{
 		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "signing-keys": &sealKey,
@@ -63,9 +66,9 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 }
 
 // sealKeyFor encrypts a signing key; its id is authenticated with it.
-func (s serverSecrets) sealKeyFor(id string, plaintext []byte, random io.Reader) ([]byte, error) {
+func (s serverSecrets) sealKeyFor(id string, plaintext []byte) ([]byte, error) {
 	nonce := make([]byte, s.seal.NonceSize())
-	if _, err := io.ReadFull(random, nonce); err != nil {
+	if _, err := io.ReadFull(s.rand, nonce); err != nil {
 		return nil, err
 	}
 	return s.seal.Seal(nonce, nonce, plaintext, []byte(id)), nil
@@ -104,9 +107,9 @@ func (s serverSecrets) handedAEAD(purpose string, salt []byte) (cipher.AEAD, err
 }
 
 // handOut makes of some bytes what a browser keeps for the server.
-func (s serverSecrets) handOut(purpose string, plain []byte, random io.Reader) (string, error) {
+func (s serverSecrets) handOut(purpose string, plain []byte) (string, error) {
 	head := make([]byte, handedHead)
-	if _, err := io.ReadFull(random, head); err != nil {
+	if _, err := io.ReadFull(s.rand, head); err != nil {
 		return "", err
 	}
 	aead, err := s.handedAEAD(purpose, head[:handedSalt])
@@ -154,11 +157,7 @@ func (s serverSecrets) refreshToken(replaces Hash, grantID string) Secret {
 	return refreshTokenPrefix + Secret(base64.RawURLEncoding.EncodeToString(append(raw, s.refreshMAC(raw)...)))
 }
 
-func (s serverSecrets) refreshMAC(over []byte) []byte {
-	mac := hmac.New(sha256.New, s.refresh)
-	mac.Write(over)
-	return mac.Sum(nil)
-}
+func (s serverSecrets) refreshMAC(over []byte) []byte { return keyed(s.refresh, over) }
 
 // refreshParts reads what a refresh token says of itself; ok is false for one that
 // this server did not make, or made when they still said nothing.
@@ -184,6 +183,35 @@ func (s serverSecrets) successor(token Secret, grantID string) Secret {
 	return s.refreshToken(token.Hash(), grantID)
 }
 
+// random reads n random bytes. The only failure is a broken source of
+// randomness, after which nothing this server does is safe.
+func (s serverSecrets) random(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.rand, b); err != nil {
+		return nil, fmt.Errorf("randomness: %w", err)
+	}
+	return b, nil
+}
+
+// userCodeHash is how a user code is kept. User codes are short: with a plain
+// hash a stolen database would give them all away in minutes.
+func (s serverSecrets) userCodeHash(code string) Hash { return Hash(keyed(s.userCode, []byte(code))) }
+
+// formToken binds a form to a session.
+func (s serverSecrets) formToken(session Hash) string {
+	return base64.RawURLEncoding.EncodeToString(keyed(s.form, session[:]))
+}
+
+// numberMatch are the bytes that the wrong numbers of a request's number match are drawn
+// from, the same each time.
+func (s serverSecrets) numberMatch(requestID string) []byte { return keyed(s.match, []byte(requestID)) }
+
+func keyed(key, over []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(over)
+	return mac.Sum(nil)
+}
+
 // Prefixes let secret scanners find codes and tokens that leaked.
 const (
 	deviceCodePrefix   Secret = "csd_"
@@ -192,7 +220,7 @@ const (
 )
 
 // newSecret draws a secret of 256 bits: nobody guesses one (requirements D-13, T-12).
-func (s *Service) newSecret(prefix Secret) (Secret, error) {
+func (s serverSecrets) newSecret(prefix Secret) (Secret, error) {
 	b, err := s.random(32)
 	if err != nil {
 		return "", err
@@ -201,7 +229,7 @@ func (s *Service) newSecret(prefix Secret) (Secret, error) {
 }
 
 // newID draws an id of 128 bits, not secret but not guessable.
-func (s *Service) newID() (string, error) {
+func (s serverSecrets) newID() (string, error) {
 	b, err := s.random(16)
 	if err != nil {
 		return "", err

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -46,47 +45,33 @@ type Settings struct {
 	Clients []Client
 }
 
-// Service is the authorization server. Its methods may be called concurrently.
+// Local reports whether the issuer is a loopback name: no proxy stands before it.
+func (s Settings) Local() bool {
+	u, err := url.Parse(s.Issuer)
+	if err != nil {
+		return false
+	}
+	addr, _ := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost") || addr.IsLoopback()
+}
+
+// Service is the authorization server: the rules of each noun, and what runs behind the
+// requests. Its methods may be called concurrently.
 type Service struct {
-	store    Store
+	*guard
+	*verifier
+	*tokenSigner
+	*registry
+	*accounts
+	*passkeys
+	*grants
+	*flow
+	*approvals
+
 	settings Settings
+	store    Store
 	now      func() time.Time
-	rand     io.Reader
 	log      *slog.Logger
-	local    bool // the issuer is a loopback name: no proxy stands before it
-
-	configured map[string]Client // never written after New
-	secrets    serverSecrets     // never written after New
-	keys       *keyring          // never written after New
-	passkeys   *relyingParty     // never written after New
-
-	pace    *pace
-	waiting *waiting
-	clients *remembered[string, Client]
-	// tokens are access tokens whose signature is known to be ours; whether their
-	// grant is alive is asked each time.
-	tokens *remembered[Hash, accessClaims]
-
-	pending  pendingCount
-	creation *allowance
-	// newcomers bounds the accounts that a network brings.
-	newcomers *allowance
-	// refreshes bounds how often one grant is refreshed, the others what a network does.
-	refreshes, signIns, acts, networkActs, stops, signatures, forged, wrongSecrets *allowance
-	// verifying has a place for each signature that is verified at once.
-	verifying chan struct{}
-	drawn     codesDrawn
-	shunned   shunned
-	turns     *turns
-	owed      owed
-	spentIn   atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
-	sharedIn  atomic.Int64 // the same of a network's share of it
-
-	noting    chan struct{} // has a place for each that keeps the use of a grant
-	notedFrom atomic.Int64  // when that may be tried again, in Unix nanoseconds
-
-	refusedSignIns, refusedClients, unnoted sparing
-	fetched                                 *remembered[string, struct{}] // backups whose line is in the log
 
 	ready   sync.Mutex
 	readyAt time.Time // when the database could last be written; guarded by ready
@@ -113,53 +98,29 @@ type Options struct {
 // New makes a Service: it opens (or, the first time, makes) the signing keys and
 // starts removing what is over and hearing of other servers. Close stops that.
 func New(ctx context.Context, o Options) (*Service, error) {
-	secrets, err := deriveSecrets(o.Secret)
+	secrets, err := deriveSecrets(o.Secret, o.Rand)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{
-		store: o.Store, settings: o.Settings, now: o.Clock, rand: o.Rand, log: o.Log,
-		configured: map[string]Client{},
-		secrets:    secrets,
-		pace:       newPace(0),
-		waiting:    newWaiting(),
-		clients:    newRemembered[string, Client](clientsRemembered),
-		tokens:     newRemembered[Hash, accessClaims](tokensRemembered),
-		creation:   newAllowance(o.Settings.DeviceRequestsPerNetwork),
-		newcomers:  newAllowance(newcomersPerMinute),
-		refreshes:  newAllowance(refreshesPerMinute),
-		signIns:    newAllowance(signInsPerMinute),
-		acts:       newAllowance(actsPerMinute),
-		stops:      newAllowance(stopsPerMinute),
-		signatures: newAllowance(signaturesPerMinute),
-		forged:     newAllowance(forgedPerMinute),
-
-		networkActs:  newAllowance(networkActsPerMinute),
-		wrongSecrets: newAllowance(wrongSecretsPerMinute),
-		verifying:    make(chan struct{}, runtime.GOMAXPROCS(0)),
-		noting:       make(chan struct{}, usesAtOnce),
-		turns:        newTurns(),
-		fetched:      newRemembered[string, struct{}](clientsRemembered),
-	}
-	// What was drawn before this start is not known: codes of any length may live.
-	for length := range codeLengths {
-		s.drawn.drew(length, s.now().Add(s.settings.DeviceCodeLifetime))
-	}
-	if u, err := url.Parse(o.Settings.Issuer); err == nil {
-		addr, _ := netip.ParseAddr(u.Hostname())
-		s.local = u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost") || addr.IsLoopback()
-	}
-	cli := CLIClient()
-	s.configured[cli.ID] = cli
-	for _, c := range o.Settings.Clients {
-		c.Registered = true
-		s.configured[c.ID] = c
-	}
-	if s.passkeys, err = newRelyingParty(o.Settings.Issuer, s.rand); err != nil {
+	s := &Service{settings: o.Settings, store: o.Store, now: o.Clock, log: o.Log}
+	party, err := newRelyingParty(o.Settings.Issuer, o.Rand)
+	if err != nil {
 		return nil, fmt.Errorf("passkeys: %w", err)
 	}
-	if s.keys, err = openKeyring(ctx, o.Store, secrets, s.now(), s.rand); err != nil {
+	if s.tokenSigner, err = newTokenSigner(ctx, o.Store, o.Settings, o.Clock, secrets); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	trail := trail{log: o.Log, now: o.Clock, secrets: secrets}
+	s.guard = newGuard(o.Store, o.Settings, o.Clock, o.Log)
+	s.verifier = newVerifier(o.Store, o.Clock, runtime.GOMAXPROCS(0))
+	s.registry = newRegistry(o.Store, o.Settings, trail, s.verifier)
+	s.accounts = newAccounts(o.Store, o.Settings, trail, s.guard, s.verifier)
+	s.passkeys = &passkeys{store: o.Store, now: o.Clock, log: o.Log, secrets: secrets, trail: trail, guard: s.guard, accounts: s.accounts, party: party}
+	s.grants = newGrants(o.Store, o.Settings, trail, s.guard, s.registry, s.tokenSigner)
+	s.flow = newFlow(o.Store, o.Settings, trail, s.guard, s.registry, s.grants, s.tokenSigner, o.Others != nil)
+	s.approvals = &approvals{
+		store: o.Store, settings: o.Settings, now: o.Clock, log: o.Log, secrets: secrets, trail: trail,
+		guard: s.guard, clients: s.registry, grants: s.grants, device: s.flow,
 	}
 	if err := s.countPending(ctx); err != nil {
 		return nil, err
@@ -173,8 +134,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if o.Others != nil {
-		s.pace = newPace(trustOthers)
-		s.hear(ctx, o.Others)
+		s.behind.Go(func() { s.hear(ctx, o.Others) })
 	}
 	s.behind.Go(func() { s.every(ctx, sweepEvery, "removing what is over failed", s.Sweep) })
 	s.behind.Go(func() { s.every(ctx, sweepEvery, "counting what is pending failed", s.recount) })
@@ -215,24 +175,3 @@ func (s *Service) Issuer() string { return s.settings.Issuer }
 
 // Now is the server's clock.
 func (s *Service) Now() time.Time { return s.now() }
-
-// Client returns a client as owners and endpoints see it.
-//
-//	NotFound: there is none with this id
-func (s *Service) Client(ctx context.Context, id string) (Client, error) {
-	c, err := s.client(ctx, id)
-	if err != nil {
-		return Client{}, notFound(err, "there is no such client")
-	}
-	return c, nil
-}
-
-// random reads n random bytes. The only failure is a broken source of
-// randomness, after which nothing this server does is safe.
-func (s *Service) random(n int) ([]byte, error) {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(s.rand, b); err != nil {
-		return nil, fmt.Errorf("randomness: %w", err)
-	}
-	return b, nil
-}

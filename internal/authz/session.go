@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"strings"
 	"time"
@@ -16,17 +17,17 @@ type beginning struct {
 
 // newSession draws a session of an identity that was proved by a method. Each
 // sign-in has a session of its own (attack B-03).
-func (s *Service) newSession(identity Identity, method string, seen Seen, replaces Secret) (beginning, error) {
-	token, err := s.newSecret(sessionTokenPrefix)
+func (s *accounts) newSession(identity Identity, method string, seen Seen, replaces Secret) (beginning, error) {
+	token, err := s.secrets.newSecret(sessionTokenPrefix)
 	if err != nil {
 		return beginning{}, err
 	}
-	id, err := s.newID()
+	id, err := s.secrets.newID()
 	if err != nil {
 		return beginning{}, err
 	}
 	seen = seen.clean()
-	event, err := s.newEventOf(Owner{AccountID: identity.AccountID, BAPID: identity.BAPID, Seen: seen}, EventSignedIn, method)
+	event, err := s.trail.newEventOf(Owner{AccountID: identity.AccountID, BAPID: identity.BAPID, Seen: seen}, EventSignedIn, method)
 	if err != nil {
 		return beginning{}, err
 	}
@@ -44,7 +45,7 @@ func (s *Service) newSession(identity Identity, method string, seen Seen, replac
 
 // tellOfNews has a session tell of the news since a time, if there are any: others have
 // nothing to look up on each of their pages.
-func (s *Service) tellOfNews(ctx context.Context, b *beginning, since time.Time) error {
+func (s *accounts) tellOfNews(ctx context.Context, b *beginning, since time.Time) error {
 	n := OwnerOf(b.Session)
 	n.NewsSince = since
 	news, err := s.newsOf(ctx, n)
@@ -59,7 +60,7 @@ func (s *Service) tellOfNews(ctx context.Context, b *beginning, since time.Time)
 func SessionToken(text string) bool { return strings.HasPrefix(text, sessionTokenPrefix.Reveal()) }
 
 // session finds the first of some tokens that a session of this server has.
-func (s *Service) session(ctx context.Context, tokens []Secret) (Session, error) {
+func (s *accounts) session(ctx context.Context, tokens []Secret) (Session, error) {
 	for _, token := range tokens {
 		session, err := s.store.Session(ctx, token.Hash(), s.now())
 		if !errors.Is(err, ErrNotFound) {
@@ -75,7 +76,7 @@ var errNotSignedIn = refuse(Unauthorized, "nobody is signed in: sign in first, o
 // the person it belongs to.
 //
 //	Unauthorized
-func (s *Service) Session(ctx context.Context, tokens ...Secret) (Session, Identity, error) {
+func (s *accounts) Session(ctx context.Context, tokens ...Secret) (Session, Identity, error) {
 	session, err := s.session(ctx, tokens)
 	if err != nil {
 		return Session{}, Identity{}, err
@@ -87,12 +88,12 @@ func (s *Service) Session(ctx context.Context, tokens ...Secret) (Session, Ident
 // SignOut ends a session.
 //
 //	Unauthorized: it is over, or none of this server's
-func (s *Service) SignOut(ctx context.Context, token Secret) error {
+func (s *accounts) SignOut(ctx context.Context, token Secret) error {
 	session, err := s.session(ctx, []Secret{token})
 	if err != nil {
 		return err
 	}
-	event, err := s.newEvent(Owner{
+	event, err := s.trail.newEvent(Owner{
 		AccountID: session.AccountID, BAPID: session.BAPID,
 		Seen: Seen{Network: session.Network, UserAgent: session.UserAgent},
 	}, EventSignedOut)
@@ -107,15 +108,15 @@ func (s *Service) SignOut(ctx context.Context, token Secret) error {
 }
 
 // Sessions returns the owner's sessions that are not over, newest first.
-func (s *Service) Sessions(ctx context.Context, owner Owner) ([]Session, error) {
+func (s *accounts) Sessions(ctx context.Context, owner Owner) ([]Session, error) {
 	return s.store.Sessions(ctx, owner.AccountID, s.now())
 }
 
 // EndSession ends one of the owner's sessions, wherever it is.
 //
 //	NotFound: there is none with this id, it is over, or it is somebody else's
-func (s *Service) EndSession(ctx context.Context, owner Owner, id string) error {
-	event, err := s.newEventOf(owner, EventSessionEnded, id)
+func (s *accounts) EndSession(ctx context.Context, owner Owner, id string) error {
+	event, err := s.trail.newEventOf(owner, EventSessionEnded, id)
 	if err != nil {
 		return err
 	}
@@ -128,8 +129,8 @@ func (s *Service) EndSession(ctx context.Context, owner Owner, id string) error 
 
 // EndOtherSessions ends all of the owner's sessions but the one that asks, and
 // returns how many. A signed request has none, so that it ends all.
-func (s *Service) EndOtherSessions(ctx context.Context, owner Owner) (int, error) {
-	event, err := s.newEventOf(owner, EventSessionEnded, SubjectAll)
+func (s *accounts) EndOtherSessions(ctx context.Context, owner Owner) (int, error) {
+	event, err := s.trail.newEventOf(owner, EventSessionEnded, SubjectAll)
 	if err != nil {
 		return 0, err
 	}
@@ -139,4 +140,21 @@ func (s *Service) EndOtherSessions(ctx context.Context, owner Owner) (int, error
 	}
 	s.log.InfoContext(ctx, "all other sessions ended by their owner", "sessions", n, by(owner))
 	return n, nil
+}
+
+// FormToken is what each form of a signed-in page carries: bound to the session,
+// so that a form made elsewhere is refused even where a browser sends neither
+// Origin nor Sec-Fetch-Site (attack B-04).
+func (s *accounts) FormToken(owner Owner) string {
+	return s.secrets.formToken(owner.Session)
+}
+
+// CheckForm refuses a form that was not made for the owner's session.
+//
+//	ReviewOver
+func (s *accounts) CheckForm(owner Owner, token string) error {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(s.FormToken(owner))) != 1 {
+		return errReviewOver
+	}
+	return nil
 }

@@ -36,7 +36,7 @@ func (f Source) blocks() (narrow, wide netip.Prefix) {
 // NetworkOf is the coarse network of a source, fit to be kept and shown, or empty
 // where its address says nothing: on a public server a loopback or private
 // address that no listed proxy told is that of a proxy.
-func (s *Service) NetworkOf(f Source) string {
+func (s *guard) NetworkOf(f Source) string {
 	addr := f.Address.Unmap()
 	if !s.local && !f.Forwarded && (addr.IsLoopback() || addr.IsPrivate()) {
 		return ""

@@ -10,6 +10,28 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
+// tokenSigner signs tokens and verifies its own.
+type tokenSigner struct {
+	settings Settings
+	now      func() time.Time
+	secrets  serverSecrets
+	keys     *keyring // never written after newTokenSigner
+	// known are access tokens whose signature is known to be ours; whether their
+	// grant is alive is asked each time.
+	known *remembered[Hash, accessClaims]
+}
+
+// newTokenSigner opens the signing keys or, the first time, makes them.
+//
+//	ErrOtherSecret
+func newTokenSigner(ctx context.Context, store KeyStore, settings Settings, now func() time.Time, secrets serverSecrets) (*tokenSigner, error) {
+	keys, err := openKeyring(ctx, store, secrets, now())
+	if err != nil {
+		return nil, err
+	}
+	return &tokenSigner{settings: settings, now: now, secrets: secrets, keys: keys, known: newRemembered[Hash, accessClaims](tokensRemembered)}, nil
+}
+
 // The `typ` of what we sign keeps one kind of token from passing as another
 // (RFC 8725 §3.11, RFC 9068 §2.1, requirement M-10).
 const (
@@ -84,9 +106,9 @@ func amr(acr string) []string {
 }
 
 // issue signs the tokens of a grant. scope may be less than the grant's.
-func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Tokens, error) {
+func (s *tokenSigner) issue(c Client, g Grant, scope string, refresh Secret) (*Tokens, error) {
 	now := s.now()
-	id, err := s.newID()
+	id, err := s.secrets.newID()
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +128,7 @@ func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Token
 	if err != nil {
 		return nil, err
 	}
-	s.tokens.put(Secret(access).Hash(), claims, now, time.Unix(claims.Expires, 0))
+	s.known.put(Secret(access).Hash(), claims, now, time.Unix(claims.Expires, 0))
 	t := &Tokens{AccessToken: Secret(access), ExpiresIn: lifetime, Scope: scope, RefreshToken: refresh}
 	if hasScope(scope, "openid") {
 		if t.IDToken, err = s.idToken(c, g, scope, access, now, lifetime); err != nil {
@@ -116,7 +138,7 @@ func (s *Service) issue(c Client, g Grant, scope string, refresh Secret) (*Token
 	return t, nil
 }
 
-func (s *Service) idToken(c Client, g Grant, scope, access string, now time.Time, lifetime time.Duration) (Secret, error) {
+func (s *tokenSigner) idToken(c Client, g Grant, scope, access string, now time.Time, lifetime time.Duration) (Secret, error) {
 	alg := accessTokenAlg
 	if c.IDTokenAlg != "" {
 		alg = jose.SignatureAlgorithm(c.IDTokenAlg)
@@ -146,8 +168,8 @@ var errInvalidToken = refuse(InvalidToken, "the access token is malformed, expir
 //
 //	InvalidToken
 //	InsufficientScope (requirement U-06)
-func (s *Service) usable(ctx context.Context, token Secret, needed string) (g Grant, i Identity, scope string, err error) {
-	claims, err := s.accessToken(token)
+func (s *grants) usable(ctx context.Context, token Secret, needed string) (g Grant, i Identity, scope string, err error) {
+	claims, err := s.tokens.accessToken(token)
 	if err != nil {
 		return g, i, "", err
 	}
@@ -158,7 +180,7 @@ func (s *Service) usable(ctx context.Context, token Secret, needed string) (g Gr
 	if err != nil {
 		return g, i, "", err
 	}
-	c, err := s.client(ctx, g.ClientID)
+	c, err := s.clients.client(ctx, g.ClientID)
 	if errors.Is(err, ErrNotFound) {
 		err = errInvalidToken
 	}
@@ -178,26 +200,26 @@ func (s *Service) usable(ctx context.Context, token Secret, needed string) (g Gr
 // and not expired. It does not look at the grant.
 //
 //	InvalidToken
-func (s *Service) accessToken(presented Secret) (accessClaims, error) {
+func (s *tokenSigner) accessToken(presented Secret) (accessClaims, error) {
 	if len(presented) > maxToken {
 		return accessClaims{}, errInvalidToken
 	}
 	now := s.now()
-	if claims, ok := s.tokens.get(presented.Hash(), now); ok {
+	if claims, ok := s.known.get(presented.Hash(), now); ok {
 		return claims, nil
 	}
 	claims, err := s.verifyAccessToken(presented.Reveal())
 	if err != nil || now.Unix() >= claims.Expires {
 		return accessClaims{}, errInvalidToken
 	}
-	s.tokens.put(presented.Hash(), claims, now, time.Unix(claims.Expires, 0))
+	s.known.put(presented.Hash(), claims, now, time.Unix(claims.Expires, 0))
 	return claims, nil
 }
 
 // verifyAccessToken verifies signature, type, issuer and audience.
 //
 //	InvalidToken
-func (s *Service) verifyAccessToken(raw string) (accessClaims, error) {
+func (s *tokenSigner) verifyAccessToken(raw string) (accessClaims, error) {
 	if !canonicalJWS(raw) {
 		return accessClaims{}, errInvalidToken
 	}
@@ -242,7 +264,7 @@ func canonicalJWS(token string) bool {
 // R-10).
 //
 //	InvalidGrant: the token is another client's; it stays alive (requirement R-09)
-func (s *Service) RevokeToken(ctx context.Context, c Client, token Secret) error {
+func (s *grants) RevokeToken(ctx context.Context, c Client, token Secret) error {
 	if token == "" {
 		return refuse(InvalidRequest, "token is missing")
 	}
@@ -276,7 +298,7 @@ func (s *Service) RevokeToken(ctx context.Context, c Client, token Secret) error
 
 // grantOf finds the grant of a refresh or access token; empty for a token that
 // is neither.
-func (s *Service) grantOf(ctx context.Context, token Secret) (string, error) {
+func (s *grants) grantOf(ctx context.Context, token Secret) (string, error) {
 	refresh, err := s.store.RefreshToken(ctx, token.Hash(), s.now())
 	if err == nil {
 		return refresh.GrantID, nil
@@ -287,7 +309,7 @@ func (s *Service) grantOf(ctx context.Context, token Secret) (string, error) {
 	if _, id, ours := s.secrets.refreshParts(token); ours {
 		return id, nil
 	}
-	claims, err := s.accessToken(token)
+	claims, err := s.tokens.accessToken(token)
 	if err != nil {
 		return "", nil //nolint:nilerr // RFC 7009 §2.2: an invalid token is no error
 	}

@@ -53,7 +53,7 @@ type bapPerson struct {
 //
 //	InvalidToken
 //	InsufficientScope: the token lacks openid
-func (s *Service) UserInfo(ctx context.Context, token Secret) (UserInfo, error) {
+func (s *grants) UserInfo(ctx context.Context, token Secret) (UserInfo, error) {
 	grant, identity, scope, err := s.usable(ctx, token, "openid")
 	if err != nil {
 		return UserInfo{}, err

@@ -1,10 +1,6 @@
 package authz
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"strings"
@@ -26,7 +22,7 @@ const (
 // Nothing is stored, and nothing is said of whether the code exists.
 //
 //	NotACode: the text cannot be a code
-func (s *Service) StartVisit(typed string) (id, code string, err error) {
+func (s *approvals) StartVisit(typed string) (id, code string, err error) {
 	code, plausible := ParseUserCode(typed)
 	if !plausible {
 		return "", "", errNotACode
@@ -36,17 +32,17 @@ func (s *Service) StartVisit(typed string) (id, code string, err error) {
 }
 
 // visit seals a code, and the account that has opened its request or none.
-func (s *Service) visit(code, opener string) (id string, err error) {
+func (s *approvals) visit(code, opener string) (id string, err error) {
 	plain := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(visitLifetime).Unix()))
 	plain = append(plain, code+visitSeparator+opener...)
-	return s.secrets.handOut(visitPurpose, plain, s.rand)
+	return s.secrets.handOut(visitPurpose, plain)
 }
 
 // VisitCode returns the user code of a visit, and the account that opened its request
 // in it, or none.
 //
 //	ReviewOver: not a visit of this server, or over
-func (s *Service) VisitCode(id string) (code, opener string, err error) {
+func (s *approvals) VisitCode(id string) (code, opener string, err error) {
 	const expiryLength = 8
 	plain, err := s.secrets.takeBack(visitPurpose, id)
 	if errors.Is(err, errNotHandedOut) {
@@ -65,7 +61,7 @@ func (s *Service) VisitCode(id string) (code, opener string, err error) {
 // Returning returns the asker as one who comes back to a request, if a visit says that
 // its owner has opened it. That it is gone is no guess then: who has such a visit had the
 // right code.
-func (s *Service) Returning(owner Owner, asker Asker, visit string) Asker {
+func (s *approvals) Returning(owner Owner, asker Asker, visit string) Asker {
 	if code, opener, err := s.VisitCode(visit); err == nil && opener == owner.AccountID {
 		asker.opened = code
 	}
@@ -73,22 +69,3 @@ func (s *Service) Returning(owner Owner, asker Asker, visit string) Asker {
 }
 
 var errNotACode = refuse(NotACode, "that is not a code: enter the letters that your device shows")
-
-// FormToken is what each form of a signed-in page carries: bound to the session,
-// so that a form made elsewhere is refused even where a browser sends neither
-// Origin nor Sec-Fetch-Site (attack B-04).
-func (s *Service) FormToken(owner Owner) string {
-	mac := hmac.New(sha256.New, s.secrets.form)
-	mac.Write(owner.Session[:])
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// CheckForm refuses a form that was not made for the owner's session.
-//
-//	ReviewOver
-func (s *Service) CheckForm(owner Owner, token string) error {
-	if subtle.ConstantTimeCompare([]byte(token), []byte(s.FormToken(owner))) != 1 {
-		return errReviewOver
-	}
-	return nil
-}

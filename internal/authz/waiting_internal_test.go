@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -55,19 +56,22 @@ func (o told) Watch(ctx context.Context, heard func(Decided), deaf func(bool)) {
 
 func TestWhoCouldNotHearTheOthersLooksAtWhatWasMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Service{pace: newPace(trustOthers), waiting: newWaiting()}
+		s := newFlow(nil, Settings{}, trail{}, nil, nil, nil, nil, true)
 		ctx, stop := context.WithCancel(t.Context())
 		say := make(chan bool)
-		s.hear(ctx, told(func(ctx context.Context, heard func(Decided), deaf func(bool)) {
-			for {
-				select {
-				case now := <-say:
-					deaf(now)
-				case <-ctx.Done():
-					return
+		var hearing sync.WaitGroup
+		hearing.Go(func() {
+			s.hear(ctx, told(func(ctx context.Context, heard func(Decided), deaf func(bool)) {
+				for {
+					select {
+					case now := <-say:
+						deaf(now)
+					case <-ctx.Done():
+						return
+					}
 				}
-			}
-		}))
+			}))
+		})
 		if !s.pace.deaf {
 			t.Error("the others are heard before they are")
 		}
@@ -87,6 +91,6 @@ func TestWhoCouldNotHearTheOthersLooksAtWhatWasMissed(t *testing.T) {
 			}
 		}
 		stop()
-		s.behind.Wait()
+		hearing.Wait()
 	})
 }

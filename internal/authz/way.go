@@ -46,7 +46,7 @@ const (
 // newsSince is from when on ways are told of to who last signed in by the same one then.
 // A sign-in takes no news away while it stays, for somebody else may have had it or ended
 // its session at once (decision 0040).
-func (s *Service) newsSince(last time.Time) time.Time {
+func (s *accounts) newsSince(last time.Time) time.Time {
 	if last.IsZero() {
 		return time.UnixMilli(1) // a session whose NewsSince is zero has no news
 	}
@@ -65,7 +65,7 @@ type News struct {
 func (n News) none() bool { return len(n.Ways)+len(n.TakenOut) == 0 }
 
 // News returns what was news when the owner's session began.
-func (s *Service) News(ctx context.Context, owner Owner) (News, error) {
+func (s *accounts) News(ctx context.Context, owner Owner) (News, error) {
 	if owner.NewsSince.IsZero() {
 		return News{}, nil
 	}
@@ -76,7 +76,7 @@ func (s *Service) News(ctx context.Context, owner Owner) (News, error) {
 // has no session any more. Of what is older than itself a way tells nothing, and nothing of itself; an identity is as old as it was when it
 // came into the account for the first time, whoever took it out and linked it again since
 // (decision 0045).
-func (s *Service) newsOf(ctx context.Context, n Owner) (News, error) {
+func (s *accounts) newsOf(ctx context.Context, n Owner) (News, error) {
 	var identities []Identity
 	var passkeys []Passkey
 	var backups []Backup
@@ -149,4 +149,29 @@ func mayAdd(owner Owner) error {
 		return errPasskeySession
 	}
 	return nil
+}
+
+// newWayEvent begins an event of a way that the owner adds or takes out.
+//
+//	NotFound: the owner's identity was taken out of the account meanwhile
+func (s *accounts) newWayEvent(ctx context.Context, owner Owner, kind EventKind, subject string) (Event, error) {
+	e, err := s.trail.newEventOf(owner, kind, subject)
+	if err != nil {
+		return Event{}, err
+	}
+	by, err := s.Identity(ctx, owner, owner.BAPID)
+	e.Standing = by.FirstHere()
+	return e, err
+}
+
+// Events returns a page of what happened to the owner's account, newest first, and
+// the cursor of the next page, empty where there is none; what is older than 90 days, or
+// than the newest EventsPerAccount, is gone; of those that tell of ways, what is older
+// than as many of them and was done by a key that came later than those of as many.
+//
+//	InvalidRequest: the cursor is not one of this list
+func (s *accounts) Events(ctx context.Context, owner Owner, cursor string, limit int) (list []Event, next string, err error) {
+	return page(s.secrets, owner, eventList, cursor, limit, func(after Position, limit int) ([]Event, error) {
+		return s.store.Events(ctx, owner.AccountID, after, limit)
+	}, func(e Event) Position { return Position{e.At, e.ID} })
 }
