@@ -172,7 +172,7 @@ func (s *flow) RedeemDevice(ctx context.Context, c Client, deviceCode Secret, wa
 	code, began := deviceCode.Hash(), s.now()
 	if interval, early := s.pace.early(code, began); early {
 		return nil, &Error{
-			Code: SlowDown, Interval: int(interval / time.Second),
+			Code: SlowDown, PollInterval: interval,
 			Description: "polled too soon: wait for the new interval between polls",
 		}
 	}

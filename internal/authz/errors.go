@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Code is the kind of a refusal. It is itself an error, so that
@@ -80,8 +81,8 @@ type Error struct {
 	// Description says what to change. It never quotes input or secrets (requirement
 	// T-10) and stays inside the characters RFC 6749 §5.2 allows.
 	Description string
-	// Interval is the new polling interval in seconds, with SlowDown.
-	Interval int
+	// PollInterval is the new one, with SlowDown.
+	PollInterval time.Duration
 	// Scope is what an access token would have needed, with InsufficientScope.
 	Scope string
 	// RequestID is what a failure is found under in the log, with ServerError.

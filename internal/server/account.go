@@ -68,7 +68,7 @@ func (s *Server) grants(r *http.Request, who authz.Owner) (any, error) {
 
 // grantReceipt gives the owner the signature over an approval, byte for byte.
 func (s *Server) grantReceipt(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.grantsOwner(r, &params{}, authz.Reads)
+	who, err := s.authenticateForGrants(r, &params{}, authz.Reads)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	report := p.flag("report")
-	who, err := s.grantsOwner(r, p, authz.Stops)
+	who, err := s.authenticateForGrants(r, p, authz.Stops)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *Server) revokeGrant(w http.ResponseWriter, r *http.Request) error {
 // stops is an endpoint that stops what its path names, for a session or a signed request.
 func (s *Server) stops(stop func(ctx context.Context, owner authz.Owner, id string) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := s.stopper(r)
+		who, err := s.authenticateStop(r)
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (s *Server) stops(stop func(ctx context.Context, owner authz.Owner, id stri
 // stopsAll is stops for what may concern any number of things.
 func (s *Server) stopsAll(stop func(ctx context.Context, owner authz.Owner) (int, error)) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := s.stopper(r)
+		who, err := s.authenticateStop(r)
 		if err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ type profileView struct {
 
 // profile gives the owner the profile of one of their identities.
 func (s *Server) profile(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, &params{}, authz.Reads)
+	who, err := s.authenticate(r, &params{}, authz.Reads)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *Server) setProfile(w http.ResponseWriter, r *http.Request) error {
 		Name: p.text("name"), GivenName: p.text("given_name"), FamilyName: p.text("family_name"),
 		Picture: p.text("picture"), Description: p.text("description"),
 	}
-	who, err := s.owner(r, p, authz.Changes)
+	who, err := s.authenticate(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	in := authz.Linking{BAPID: p.text("bapId"), Name: p.text("name"), VouchedBy: p.text("vouchedBy")}
-	who, err := s.sessionFor(r, authz.Changes)
+	who, err := s.authenticateSession(r, authz.Changes)
 	if err != nil {
 		return err
 	}

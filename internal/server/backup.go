@@ -27,7 +27,7 @@ func (s *Server) saveBackup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	text, bapID := p.text("encryptedBackup"), p.text("bapId")
-	who, err := s.owner(r, p, authz.Changes)
+	who, err := s.authenticate(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s *Server) saveBackup(w http.ResponseWriter, r *http.Request) error {
 
 // backup gives the owner the encrypted backup of an identity.
 func (s *Server) backup(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.owner(r, &params{}, authz.Reads)
+	who, err := s.authenticate(r, &params{}, authz.Reads)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *Server) removeBackup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	bapID := p.text("bapId")
-	who, err := s.owner(r, p, authz.Stops)
+	who, err := s.authenticate(r, p, authz.Stops)
 	if err != nil {
 		return err
 	}

@@ -163,7 +163,7 @@ func (s *Server) deviceApproval(w http.ResponseWriter, r *http.Request) error {
 	if navigation(r) {
 		return errForPrograms
 	}
-	who, err := s.owner(r, &params{}, authz.Reads)
+	who, err := s.authenticate(r, &params{}, authz.Reads)
 	if err != nil {
 		return err
 	}
@@ -277,7 +277,7 @@ func (s *Server) approveDevice(w http.ResponseWriter, r *http.Request) error {
 	case signed && statement == "":
 		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed approval carries the statement that GET /api/auth/device/approval gave"}
 	}
-	who, err := s.owner(r, p, authz.Changes)
+	who, err := s.authenticate(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -295,7 +295,7 @@ func (s *Server) denyDevice(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	code, report := p.text("userCode"), p.flag("report")
-	who, err := s.owner(r, p, authz.Stops)
+	who, err := s.authenticate(r, p, authz.Stops)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (s *Server) openRequest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.notOpened(w, r, p.text("code"), err)
 	}
-	who, err := s.sessionFor(r, authz.Changes)
+	who, err := s.authenticateSession(r, authz.Changes)
 	if err != nil && !isUnauthorized(err) {
 		return err
 	}

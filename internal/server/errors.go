@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"countersign.dev/internal/authz"
 )
@@ -152,7 +153,7 @@ func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, c class, r
 		s.errorPage(w, r, a.status, refusal)
 		return
 	}
-	body := errorBody{Error: a.wire, Description: errorText(refusal.Description), Interval: refusal.Interval, Code: a.code}
+	body := errorBody{Error: a.wire, Description: errorText(refusal.Description), Interval: int(refusal.PollInterval / time.Second), Code: a.code}
 	if body.Error == "" {
 		body.Error = string(refusal.Code)
 	}

@@ -18,7 +18,7 @@ const (
 // signed request. It is gathered in the owner's turn, and sent after it: whoever reads slowly
 // keeps nobody waiting.
 func (s *Server) lists(gather func(r *http.Request, who authz.Owner) (any, error)) handler {
-	return s.listsTo(s.owner, gather)
+	return s.listsTo(s.authenticate, gather)
 }
 
 // listsTo is lists for whom who finds.

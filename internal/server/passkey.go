@@ -47,7 +47,7 @@ func (s *Server) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
 	if _, err := decodeJSON(r); err != nil {
 		return err
 	}
-	who, err := s.sessionFor(r, authz.Changes)
+	who, err := s.authenticateSession(r, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (s *Server) addPasskey(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	in := authz.NewPasskey{Ceremony: authz.Secret(p.text("ceremony")), Name: p.text("name"), Credential: p.text("credential")}
-	who, err := s.sessionFor(r, authz.Changes)
+	who, err := s.authenticateSession(r, authz.Changes)
 	if err != nil {
 		return err
 	}

@@ -270,7 +270,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if decision != "approve" {
 		does = authz.Stops
 	}
-	who, err := s.sessionFor(r, does)
+	who, err := s.authenticateSession(r, does)
 	if isUnauthorized(err) && visit != "" {
 		return seeOther(w, r, visitAddress(visit))
 	}

@@ -63,7 +63,7 @@ func (s *Server) routes() []route {
 		{"GET", "/api/auth/device/approval", s.deviceApproval, owner, inQuery},
 		{"POST", "/api/auth/device/approve", s.approveDevice, owner, inStatement},
 		{"POST", "/api/auth/device/deny", s.denyDevice, owner, ifNamed},
-		{"GET", "/api/grants", s.listsTo(s.grantsOwner, s.grants), owner, inQuery},
+		{"GET", "/api/grants", s.listsTo(s.authenticateForGrants, s.grants), owner, inQuery},
 		{"GET", "/api/grants/{id}/receipt", s.grantReceipt, owner, inQuery},
 		{"POST", "/api/grants/{id}/revoke", s.revokeGrant, owner, inBody},
 		{"POST", "/api/grants/revoke", s.stopsAll(s.authz.RevokeGrants), owner, inBody},

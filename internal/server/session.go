@@ -58,8 +58,8 @@ func (s *Server) sessionOwner(r *http.Request) (authz.Owner, error) {
 	return who, err
 }
 
-// sessionFor is sessionOwner for a request that is to do something.
-func (s *Server) sessionFor(r *http.Request, does authz.Deed) (authz.Owner, error) {
+// authenticateSession is sessionOwner for a request that is to do something.
+func (s *Server) authenticateSession(r *http.Request, does authz.Deed) (authz.Owner, error) {
 	who, err := s.sessionOwner(r)
 	if err != nil {
 		return who, err
@@ -67,15 +67,15 @@ func (s *Server) sessionFor(r *http.Request, does authz.Deed) (authz.Owner, erro
 	return who, s.authz.Admit(who, s.source(r), does)
 }
 
-// owner returns who sent a request that is to do something: whoever signed it, else
+// authenticate returns who sent a request that is to do something: whoever signed it, else
 // whose session it carries. Call it when every member of the body has been asked for.
-func (s *Server) owner(r *http.Request, p *params, does authz.Deed) (authz.Owner, error) {
+func (s *Server) authenticate(r *http.Request, p *params, does authz.Deed) (authz.Owner, error) {
 	signed, err := s.signedRequest(r, p)
 	if err != nil {
 		return authz.Owner{}, err
 	}
 	if signed == nil {
-		return s.sessionFor(r, does)
+		return s.authenticateSession(r, does)
 	}
 	signed.Does = does
 	who, err := s.authz.SignedOwner(r.Context(), *signed)
@@ -83,13 +83,13 @@ func (s *Server) owner(r *http.Request, p *params, does authz.Deed) (authz.Owner
 	return who, err
 }
 
-// grantsOwner is owner for a request about an account's grants, which a program may send
+// authenticateForGrants is authenticate for a request about an account's grants, which a program may send
 // that has an access token with the grants scope. The token is in the header: the body is
 // the endpoint's own.
-func (s *Server) grantsOwner(r *http.Request, p *params, does authz.Deed) (authz.Owner, error) {
+func (s *Server) authenticateForGrants(r *http.Request, p *params, does authz.Deed) (authz.Owner, error) {
 	token, ok := bearerInHeader(r)
 	if !ok || r.Header.Get(bitcoinauth.Header) != "" {
-		return s.owner(r, p, does)
+		return s.authenticate(r, p, does)
 	}
 	owner, err := s.authz.TokenOwner(r.Context(), token)
 	if err != nil {
@@ -99,13 +99,13 @@ func (s *Server) grantsOwner(r *http.Request, p *params, does authz.Deed) (authz
 	return owner, s.authz.Admit(owner, s.source(r), does)
 }
 
-// stopper is owner for what stops something, by a body that says nothing.
-func (s *Server) stopper(r *http.Request) (authz.Owner, error) {
+// authenticateStop is authenticate for what stops something, by a body that says nothing.
+func (s *Server) authenticateStop(r *http.Request) (authz.Owner, error) {
 	p, err := decodeJSON(r)
 	if err != nil {
 		return authz.Owner{}, err
 	}
-	return s.owner(r, p, authz.Stops)
+	return s.authenticate(r, p, authz.Stops)
 }
 
 // signature is signedRequest where a key is added to the account of a session: a

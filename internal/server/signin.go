@@ -25,7 +25,7 @@ func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, visit, code 
 	v := view{}
 	if visit != "" {
 		v.Address = visitAddress(visit)
-		page.NoCookies = s.forgetful(r)
+		page.NoCookies = s.keepsNoCookies(r)
 		if s.secure { // a phone reaches no loopback address of another machine
 			page.QR = newQR(s.authz.Issuer() + "/device?code=" + code)
 		}
