@@ -8,7 +8,13 @@ import (
 	"time"
 
 	"countersign.dev/bitcoinauth"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
+
+// newcomersPerMinute is how many accounts an address may bring: a key costs
+// nothing, and each account may keep a backup here for good. A classroom that
+// signs up together is served by the burst.
+const newcomersPerMinute = 10
 
 // accounts are the people who say yes: their identities, sign-ins, sessions and backups.
 type accounts struct {
@@ -23,13 +29,14 @@ type accounts struct {
 	// newcomers bounds the accounts that a network brings.
 	newcomers      *allowance
 	refusedSignIns sparing
-	fetched        *remembered[string, struct{}] // backups whose line is in the log
+	fetched        *lru.Cache[string, time.Time] // when the line of a backup was said last
 }
 
 func newAccounts(store Store, settings Settings, trail trail, guard *guard, proofs *verifier) *accounts {
+	fetched, _ := lru.New[string, time.Time](fetchesRemembered) // which fails for a size below one
 	return &accounts{
 		store: store, settings: settings, now: trail.now, log: trail.log, secrets: trail.secrets, trail: trail, guard: guard, proofs: proofs,
-		newcomers: newAllowance(newcomersPerMinute), fetched: newRemembered[string, struct{}](clientsRemembered),
+		newcomers: newAllowance(newcomersPerMinute), fetched: fetched,
 	}
 }
 
@@ -267,12 +274,4 @@ func validPicture(picture string) bool {
 	}
 	u, err := url.Parse(picture)
 	return err == nil && len(picture) <= maxPictureURL && u.Scheme == "https" && u.Host != "" && u.User == nil
-}
-
-// notFound turns a store's ErrNotFound into a refusal with words.
-func notFound(err error, description string) error {
-	if errors.Is(err, ErrNotFound) {
-		return refuse(NotFound, description)
-	}
-	return err
 }

@@ -1,13 +1,31 @@
 package authz
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// How often networks may do what costs a row or work: each is what one IPv4 address or
+// IPv6 /64 may do; a /24 or /48 may four times that, and twice a minute's worth may come
+// at once (docs/security/bounds.md).
+const (
+	// signInsPerMinute is of one account: a session lasts a week, so only a program that
+	// keeps none comes often.
+	signInsPerMinute = 60
+	// actsPerMinute is of what one account changes, or signs by which a row is stored: a
+	// machine that approves a rack of devices, two requests each.
+	actsPerMinute = 240
+	// networkActsPerMinute is of all accounts together: a classroom of a hundred that
+	// opens and approves at once, each with a handful of requests.
+	networkActsPerMinute = 1200
+	// stopsPerMinute is of one session, or of one key: somebody who denies, takes back and
+	// ends as fast as they can press.
+	stopsPerMinute = 60
 )
 
 // guard bounds how much anybody may try, start and bring. Its methods may be called
@@ -116,12 +134,7 @@ func (s *guard) admitSignIn(accountID string, from Source) error {
 	return nil
 }
 
-var (
-	errTooMuch = refuse(Unavailable, "too much is done with this account from this network: try again in a minute")
-	errSigned  = refuse(Unavailable, "too many signed requests come from this network: try again in a minute, or use a session")
-	errForged  = refuse(Unavailable, "too many signatures from this network do not hold: mend what signs them, and try again in a minute")
-	errSecrets = refuse(Unavailable, "too many wrong secrets of this client come from this network: try again in a minute with the right one")
-)
+var errTooMuch = refuse(Unavailable, "too much is done with this account from this network: try again in a minute")
 
 const (
 	// creationBurst is how many minutes' worth may come at once: a classroom or a
@@ -130,9 +143,9 @@ const (
 	creationHolds = creationBurst * time.Minute
 	// creationWide is how much more a /24 or /48 may start than one address of it.
 	creationWide = 4
-	// creationRemembered bounds each of the two generations of networks, to some
-	// megabytes in all.
-	creationRemembered = 1 << 15
+	// creationRemembered bounds how many of them each allowance remembers, to some
+	// megabytes; who did something longest ago is forgotten first.
+	creationRemembered = 1 << 16
 )
 
 // allowance bounds how often something is done by a network, or by whatever else a
@@ -142,9 +155,8 @@ const (
 type allowance struct {
 	every time.Duration // one for a narrow block; 0: no limit
 
-	mu     sync.Mutex
-	recent map[allowed]int64 // Unix nanoseconds; guarded by mu
-	older  map[allowed]int64 // guarded by mu; read only
+	mu    sync.Mutex
+	whole *simplelru.LRU[allowed, int64] // when each is whole again, in Unix nanoseconds; guarded by mu
 }
 
 // allowed is whose allowance it is: a name, a block, or a name in a block. Pages of
@@ -157,13 +169,14 @@ type allowed struct {
 }
 
 // allowedIn are whose allowances a source has under a name.
-func (f Source) allowedIn(name string) (narrow, wide allowed) {
+func allowedIn(f Source, name string) (narrow, wide allowed) {
 	n, w := f.blocks()
 	return allowed{name, n, f.Page}, allowed{name, w, f.Page}
 }
 
 func newAllowance(perMinute int) *allowance {
-	l := &allowance{recent: map[allowed]int64{}}
+	whole, _ := simplelru.NewLRU[allowed, int64](creationRemembered, nil) // which fails for a size below one
+	l := &allowance{whole: whole}
 	if perMinute > 0 {
 		l.every = time.Minute / time.Duration(perMinute)
 	}
@@ -180,19 +193,19 @@ func (l *allowance) allowIn(name string, from Source, now time.Time) bool {
 	if !from.own() {
 		return true
 	}
-	narrow, wide := from.allowedIn(name)
+	narrow, wide := allowedIn(from, name)
 	return l.take(now, []allowed{narrow, wide})
 }
 
 // left reports whether allowIn would allow one, and takes nothing. Of what is not
 // counted nothing was taken.
 func (l *allowance) left(name string, from Source, now time.Time) bool {
-	narrow, wide := from.allowedIn(name)
+	narrow, wide := allowedIn(from, name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	const holds = int64(creationBurst * time.Minute)
-	return l.whole(narrow, now.UnixNano())-now.UnixNano()+int64(l.every) <= holds &&
-		l.whole(wide, now.UnixNano())-now.UnixNano()+int64(l.every/creationWide) <= holds
+	return l.wholeAt(narrow, now.UnixNano())-now.UnixNano()+int64(l.every) <= holds &&
+		l.wholeAt(wide, now.UnixNano())-now.UnixNano()+int64(l.every/creationWide) <= holds
 }
 
 // allowOne is allow for a name wherever it is.
@@ -210,42 +223,47 @@ func (l *allowance) take(now time.Time, whose []allowed) bool {
 	has, every := true, int64(l.every)
 	before, after := make([]int64, len(whose)), make([]int64, len(whose))
 	for i, w := range whose {
-		before[i] = l.whole(w, now.UnixNano())
+		before[i] = l.wholeAt(w, now.UnixNano())
 		after[i] = before[i] + every
 		has = has && after[i]-now.UnixNano() <= int64(creationHolds)
 		every /= creationWide
 	}
 	for i, w := range whose {
 		if !has {
-			l.keep(w, before[i])
+			l.whole.Add(w, before[i])
 			continue
 		}
-		l.keep(w, after[i])
+		l.whole.Add(w, after[i])
 	}
 	return has
 }
 
-// whole is when an allowance is whole again. A time that is farther away than any
+// wholeAt is when an allowance is whole again. A time that is farther away than any
 // that was given is from before the clock was set back.
-func (l *allowance) whole(w allowed, now int64) int64 {
-	at, ok := l.recent[w]
-	if !ok {
-		at = l.older[w]
-	}
+func (l *allowance) wholeAt(w allowed, now int64) int64 {
+	at, _ := l.whole.Peek(w) // zero: long ago
 	if at-now > int64(creationHolds+readingsApart) {
 		return now
 	}
 	return max(at, now)
 }
 
-// keep remembers. When a generation is full the one before it is forgotten; those
-// in use move on to the new one.
-func (l *allowance) keep(w allowed, at int64) {
-	if len(l.recent) >= creationRemembered {
-		l.older, l.recent = l.recent, make(map[allowed]int64, creationRemembered)
-	}
-	l.recent[w] = at
-}
+// Enter counts one more pending request of a client.
+//
+//	Unavailable: there is no room for it
+func (s *guard) Enter(c Client) error { return s.pending.enter(c, s.settings.PendingLimit) }
+
+// Leave counts one pending request of a client less.
+func (s *guard) Leave(clientID string) { s.pending.leave(clientID) }
+
+// Pending is about how many requests are pending.
+func (s *guard) Pending() int { return s.pending.all() }
+
+// SetPending sets the count of pending requests right: in all, and by registered client.
+func (s *guard) SetPending(total int, of map[string]int) { s.pending.set(total, of) }
+
+// Drew notes that a code of a length, by its index, lives until a time.
+func (s *guard) Drew(length int, until time.Time) { s.drawn.drew(length, until) }
 
 // pendingCount approximates the number of pending requests, in all and by
 // client: raised and lowered by what happens here, set right by each sweep.
@@ -316,20 +334,6 @@ func (p *pendingCount) set(total int, of map[string]int) {
 	p.total, p.unregistered, p.of = total, unregistered, of
 }
 
-// countPending sets the count right.
-func (s *flow) countPending(ctx context.Context) error {
-	ids, err := s.clients.registered(ctx)
-	if err != nil {
-		return fmt.Errorf("counting pending device requests: %w", err)
-	}
-	total, of, err := s.store.PendingDeviceRequests(ctx, ids, s.now())
-	if err != nil {
-		return fmt.Errorf("counting pending device requests: %w", err)
-	}
-	s.guard.pending.set(total, of)
-	return nil
-}
-
 // codesDrawn remembers until when codes of each length may be live, because the
 // site's budget of wrong codes depends on the shortest.
 type codesDrawn struct {
@@ -353,4 +357,15 @@ func (d *codesDrawn) shortest(now time.Time) int {
 func (s *guard) siteBudget(now time.Time) int {
 	pending := s.pending.all()
 	return siteGuesses(pending, min(s.drawn.shortest(now), lengthFor(pending)))
+}
+
+// NetworkOf is the coarse network of a source, fit to be kept and shown, or empty
+// where its address says nothing: on a public server a loopback or private
+// address that no listed proxy told is that of a proxy.
+func (s *guard) NetworkOf(f Source) string {
+	addr := f.Address.Unmap()
+	if !s.local && !f.Forwarded && (addr.IsLoopback() || addr.IsPrivate()) {
+		return ""
+	}
+	return CoarseNetwork(addr)
 }

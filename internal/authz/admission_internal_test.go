@@ -62,7 +62,7 @@ func TestB10_TheLimitRemembersNoMoreThanItMay(t *testing.T) {
 	l, now := newAllowance(30), time.Unix(1_800_000_000, 0)
 	busy := func(int) Source { return from("198.51.100.1") }
 	l.allowed(60, now, busy)
-	for i := range 3 * creationRemembered {
+	for i := range 2 * creationRemembered {
 		var a [4]byte
 		binary.BigEndian.PutUint32(a[:], uint32(i)<<8)
 		l.allow(Source{Address: netip.AddrFrom4(a), Forwarded: true}, now)
@@ -70,7 +70,7 @@ func TestB10_TheLimitRemembersNoMoreThanItMay(t *testing.T) {
 			t.Fatalf("who asks all the time was forgotten after %d networks", i)
 		}
 	}
-	if n := len(l.recent) + len(l.older); n > 2*creationRemembered+2 {
+	if n := l.whole.Len(); n != creationRemembered {
 		t.Errorf("%d networks are remembered", n)
 	}
 }

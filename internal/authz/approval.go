@@ -151,11 +151,6 @@ func (s *approvals) asOfNow(ctx context.Context, r DeviceRequest) (DeviceRequest
 	return r, c, nil
 }
 
-// needsSignature reports whether a session alone may not approve what a client asks.
-func (s *registry) needsSignature(c Client) bool {
-	return c.Approval == ApprovalSigned || s.settings.SignatureRequired
-}
-
 func (s *approvals) facts(ctx context.Context, owner Owner, asker Asker, code string, r DeviceRequest, scope string) (Facts, error) {
 	r, c, err := s.asOfNow(ctx, r)
 	if err != nil {
@@ -180,19 +175,10 @@ func (s *approvals) facts(ctx context.Context, owner Owner, asker Asker, code st
 	}
 	f.Match = matchKind(r, c, granted, f.Network, f.Reports)
 	if f.Match == MatchNumber {
-		f.Numbers = s.matchChoices(r)
+		f.Numbers = matchChoices(r.MatchNumber, s.secrets.numberMatch(r.ID))
 	}
 	f.Lasts, f.Renewed = s.grants.lasts(c, granted)
 	return f, nil
-}
-
-// lasts is how long a grant of a scope to a client lasts, and whether the client
-// renews its tokens by itself meanwhile.
-func (s *grants) lasts(c Client, scope string) (d time.Duration, renewed bool) {
-	if c.Allows(GrantRefresh) && hasScope(scope, offline) {
-		return s.settings.RefreshLifetime, true
-	}
-	return s.settings.AccessTokenLifetime, false
 }
 
 // distance compares the network the device asked from with the owner's (requirement
@@ -271,13 +257,13 @@ type Decision struct {
 	AskMatch bool
 }
 
-// proof is the receipt that a signed approval leaves, and what it says; a session
+// leftBy is the receipt that a signed approval leaves, and what it says; a session
 // leaves none. It is verified as anybody will verify it, before anything counts:
 // a signature that would prove something else, or nothing, approves nothing.
 //
 //	InvalidRequest: it does not verify
 //	Forbidden: it is another identity's, code's or time's
-func (o Owner) proof() (text string, says receipt.Statement, err error) {
+func leftBy(o Owner) (text string, says receipt.Statement, err error) {
 	if !o.Signed() {
 		return "", says, nil
 	}
@@ -318,7 +304,7 @@ func (s *approvals) approveRequest(ctx context.Context, owner Owner, asker Asker
 	if err := mayDecide(r, owner); err != nil {
 		return Grant{}, err
 	}
-	proof, says, err := owner.proof()
+	proof, says, err := leftBy(owner)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -460,7 +446,7 @@ func (s *approvals) decision(owner Owner, kind EventKind, r DeviceRequest) (Even
 // stored. A failure may mean that only the answer was lost, so they look.
 func (s *flow) decided(r DeviceRequest, failed error) {
 	if failed == nil {
-		s.guard.pending.leave(r.ClientID)
+		s.guard.Leave(r.ClientID)
 	}
 	s.heard(Decided{DeviceCode: r.DeviceCode})
 }
@@ -478,7 +464,7 @@ var (
 // byUserCode finds the request of a typed user code and returns the code as it
 // is shown. A wrong code counts against whoever tried it.
 func (s *approvals) byUserCode(ctx context.Context, asker Asker, typed string) (string, DeviceRequest, error) {
-	done, err := s.guard.turns.take(ctx, asker.turns())
+	done, err := s.guard.TurnToTry(ctx, asker)
 	if err != nil {
 		return "", DeviceRequest{}, err
 	}

@@ -65,6 +65,9 @@ func (s *accounts) SaveBackup(ctx context.Context, owner Owner, bapID, text stri
 	return b, nil
 }
 
+// fetchesRemembered bounds how many lines of fetched backups are kept from being repeated.
+const fetchesRemembered = 4096
+
 // Backup returns the backup of one of the owner's identities, by default of the
 // one that acts.
 //
@@ -76,8 +79,8 @@ func (s *accounts) Backup(ctx context.Context, owner Owner, bapID string) (Backu
 	}
 	// To fetch it costs nothing, so a line is kept from being repeated as often.
 	fetched, now := owner.AccountID+" "+b.BAPID+" "+owner.Seen.Network, s.now()
-	if _, said := s.fetched.get(fetched, now); !said {
-		s.fetched.put(fetched, struct{}{}, now, now.Add(sparinglyEach))
+	if said, ok := s.fetched.Get(fetched); !ok || now.Before(said) || !now.Before(said.Add(sparinglyEach)) {
+		s.fetched.Add(fetched, now)
 		s.log.InfoContext(ctx, "backup fetched", by(owner), "of", b.BAPID)
 	}
 	return b, nil

@@ -1,7 +1,6 @@
 package authz
 
-// What one account may keep, and how often networks may do what costs a row or
-// work. docs/security/bounds.md has every table's bound; docs/operations.md tells
+// What one account may keep. docs/security/bounds.md has every table's bound; docs/operations.md tells
 // operators of these.
 const (
 	// IdentitiesPerAccount: people have a few, for work, for play, for each machine.
@@ -33,36 +32,4 @@ const (
 	// ForgottenAtOnce bounds the work of an operation that finds far more than is
 	// kept, as one may from before there was a bound.
 	ForgottenAtOnce = 100
-
-	// refreshesPerMinute is how often one grant's tokens are refreshed: they live an
-	// hour, and processes that share a grant refresh at once, but not every second.
-	refreshesPerMinute = 60
-
-	// Each of these is what one IPv4 address or IPv6 /64 may do; a /24 or /48 may four
-	// times that, and twice a minute's worth may come at once.
-
-	// newcomersPerMinute is how many accounts an address may bring: a key costs
-	// nothing, and each account may keep a backup here for good. A classroom that
-	// signs up together is served by the burst.
-	newcomersPerMinute = 10
-	// signInsPerMinute is of one account: a session lasts a week, so only a program that
-	// keeps none comes often.
-	signInsPerMinute = 60
-	// actsPerMinute is of what one account changes, or signs by which a row is stored: a
-	// machine that approves a rack of devices, two requests each.
-	actsPerMinute = 240
-	// networkActsPerMinute is of all accounts together: a classroom of a hundred that
-	// opens and approves at once, each with a handful of requests.
-	networkActsPerMinute = 1200
-	// stopsPerMinute is of one session, or of one key: somebody who denies, takes back and
-	// ends as fast as they can press.
-	stopsPerMinute = 60
-	// signaturesPerMinute is of all that are verified, 2 ms of a core each.
-	signaturesPerMinute = 1200
-	// forgedPerMinute is of signatures that do not hold, are by a key of nobody here, or
-	// are more than their account may make: nobody's program makes them for long.
-	forgedPerMinute = 60
-	// wrongSecretsPerMinute is of one client's wrong secrets: somebody who tries what
-	// they have at hand, or machines that restart with an old one.
-	wrongSecretsPerMinute = 10
 )

@@ -179,7 +179,7 @@ func credentialRecord(c webauthn.Credential) ([]byte, error) {
 	return json.Marshal(c)
 }
 
-func (p Passkey) record() (c webauthn.Credential, err error) {
+func recordOf(p Passkey) (c webauthn.Credential, err error) {
 	err = json.Unmarshal(p.Credential, &c)
 	return c, err
 }
@@ -189,7 +189,7 @@ func (p Passkey) record() (c webauthn.Credential, err error) {
 func descriptors(passkeys []Passkey) ([]protocol.CredentialDescriptor, error) {
 	var all []protocol.CredentialDescriptor
 	for _, p := range passkeys {
-		c, err := p.record()
+		c, err := recordOf(p)
 		if err != nil {
 			return nil, err
 		}

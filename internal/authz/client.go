@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // Grant types a client may be registered for.
@@ -89,6 +91,10 @@ func CLIClient() Client {
 	}
 }
 
+// wrongSecretsPerMinute is of one client's wrong secrets: somebody who tries what
+// they have at hand, or machines that restart with an old one.
+const wrongSecretsPerMinute = 10
+
 // registry knows the clients: those of the configuration, those in the database and,
 // where the operator admits them, any other.
 type registry struct {
@@ -99,16 +105,23 @@ type registry struct {
 	trail      trail
 	proofs     *verifier
 	configured map[string]Client // never written after newRegistry
-	known      *remembered[string, Client]
+	known      *lru.Cache[string, knownClient]
 	// wrongSecrets bounds how many of a client a network tries.
 	wrongSecrets   *allowance
 	refusedClients sparing
 }
 
+// knownClient is a client as it was in the database, or an open one, at a time.
+type knownClient struct {
+	Client
+	since time.Time
+}
+
 func newRegistry(store Store, settings Settings, trail trail, proofs *verifier) *registry {
+	known, _ := lru.New[string, knownClient](clientsRemembered) // which fails for a size below one
 	s := &registry{
 		store: store, settings: settings, now: trail.now, log: trail.log, trail: trail, proofs: proofs,
-		configured: map[string]Client{}, known: newRemembered[string, Client](clientsRemembered), wrongSecrets: newAllowance(wrongSecretsPerMinute),
+		configured: map[string]Client{}, known: known, wrongSecrets: newAllowance(wrongSecretsPerMinute),
 	}
 	cli := CLIClient()
 	s.configured[cli.ID] = cli
@@ -128,6 +141,11 @@ func (s *registry) Client(ctx context.Context, id string) (Client, error) {
 		return Client{}, notFound(err, "there is no such client")
 	}
 	return c, nil
+}
+
+// needsSignature reports whether a session alone may not approve what a client asks.
+func (s *registry) needsSignature(c Client) bool {
+	return c.Approval == ApprovalSigned || s.settings.SignatureRequired
 }
 
 // Credentials are what a request says about the client that sent it.
@@ -228,6 +246,8 @@ func guessedAt(clientID string) string {
 	return strconv.Itoa(int(binary.BigEndian.Uint16(hash[:])) % names)
 }
 
+var errSecrets = refuse(Unavailable, "too many wrong secrets of this client come from this network: try again in a minute with the right one")
+
 var errClientAuth = refuse(InvalidClient,
 	"client authentication failed: check the client id and its secret (HTTP Basic or client_secret in the body)")
 
@@ -272,8 +292,9 @@ func (s *registry) client(ctx context.Context, id string) (Client, error) {
 		return c, nil
 	}
 	now := s.now()
-	if c, ok := s.known.get(id, now); ok {
-		return c, nil
+	// What was known later than now is from before somebody set the clock back.
+	if c, ok := s.known.Get(id); ok && !now.Before(c.since) && now.Before(c.since.Add(clientsKnown)) {
+		return c.Client, nil
 	}
 	c, err := s.store.Client(ctx, id)
 	switch {
@@ -284,7 +305,7 @@ func (s *registry) client(ctx context.Context, id string) (Client, error) {
 	default: // one that is not there is asked for again: it may be registered any moment
 		return Client{}, err
 	}
-	s.known.put(id, c, now, now.Add(clientsKnown))
+	s.known.Add(id, knownClient{c, now})
 	return c, err
 }
 

@@ -11,7 +11,7 @@ const keptCredential = `{"id":"YW4gaWQ=","publicKey":"YSBrZXk=","attestationType
 	`"attestation":{},"extensions":{"rk":true}}`
 
 func TestACredentialRecordIsReadAndWrittenAsItIsKept(t *testing.T) {
-	record, err := Passkey{Credential: []byte(keptCredential)}.record()
+	record, err := recordOf(Passkey{Credential: []byte(keptCredential)})
 	if err != nil {
 		t.Fatal(err)
 	}

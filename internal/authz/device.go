@@ -97,16 +97,16 @@ func (s *flow) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*Devic
 		Says:              ask.Says.clean(),
 	}
 	if ask.NumberMatch {
-		if r.MatchNumber, err = s.newMatchNumber(); err != nil {
+		if r.MatchNumber, err = newMatchNumber(s.secrets.rand); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.guard.pending.enter(c, s.settings.PendingLimit); err != nil {
+	if err := s.guard.Enter(c); err != nil {
 		return nil, err
 	}
 	d, err := s.createDeviceRequest(ctx, r)
 	if err != nil {
-		s.guard.pending.leave(c.ID)
+		s.guard.Leave(c.ID)
 	}
 	return d, err
 }
@@ -114,7 +114,7 @@ func (s *flow) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*Devic
 // createDeviceRequest draws the codes and stores the request, again with other
 // codes if a user code is in use (requirement D-40).
 func (s *flow) createDeviceRequest(ctx context.Context, r DeviceRequest) (*DeviceAuthorization, error) {
-	length := lengthFor(s.guard.pending.all())
+	length := lengthFor(s.guard.Pending())
 	for range userCodeTries {
 		deviceCode, err := s.secrets.newSecret(deviceCodePrefix)
 		if err != nil {
@@ -135,8 +135,8 @@ func (s *flow) createDeviceRequest(ctx context.Context, r DeviceRequest) (*Devic
 		if err != nil {
 			return nil, err
 		}
-		// Another server may draw this length until its next sweep.
-		s.guard.drawn.drew(length, r.ExpiresAt.Add(sweepEvery))
+		// Another server may draw this length until it counts again.
+		s.guard.Drew(length, r.ExpiresAt.Add(recountEvery))
 		return &DeviceAuthorization{
 			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
 			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,

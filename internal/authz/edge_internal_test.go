@@ -60,12 +60,11 @@ func TestSeparatorsAreWhatIsNoLetterAndNoDigitOfASCII(t *testing.T) {
 // Of what is drawn, that is passed over which would make some likelier than others.
 func TestNumbersAndCodesAreDrawnWithoutBias(t *testing.T) {
 	for drawn, want := range map[string]int{"\x00": 10, "\xb3": 99, "\xb4\x01": 11, "\xff\xb4\x02": 12} {
-		s := &flow{secrets: serverSecrets{rand: strings.NewReader(drawn)}}
-		if n, err := s.newMatchNumber(); n != want || err != nil {
+		if n, err := newMatchNumber(strings.NewReader(drawn)); n != want || err != nil {
 			t.Errorf("%q: %d, %v", drawn, n, err)
 		}
 	}
-	if n, err := (&flow{secrets: serverSecrets{rand: strings.NewReader("\xff")}}).newMatchNumber(); err == nil {
+	if n, err := newMatchNumber(strings.NewReader("\xff")); err == nil {
 		t.Errorf("%d of nothing", n)
 	}
 	const drawn = "\xf0\xff\x00\x13\x14\xef\x01\x02\x03\x04\xf0\xf0\xf0\xf0\xf0\xf0"
@@ -75,22 +74,26 @@ func TestNumbersAndCodesAreDrawnWithoutBias(t *testing.T) {
 }
 
 func TestK08_ThreeNumbersAreOfferedOneOfThemRight(t *testing.T) {
-	s := &approvals{secrets: serverSecrets{match: []byte("a key")}}
+	secrets, err := deriveSecrets(make([]byte, SecretLength), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	first := map[string]bool{}
 	for i := range 500 {
 		r := DeviceRequest{ID: strconv.Itoa(i), MatchNumber: leastMatchNumber + i%matchNumbers}
-		choices := s.matchChoices(r)
+		choose := func() []string { return matchChoices(r.MatchNumber, secrets.numberMatch(r.ID)) }
+		choices := choose()
 		right := strconv.Itoa(r.MatchNumber)
 		unlike := map[string]bool{}
 		for _, n := range choices {
 			unlike[n] = true
 		}
-		if len(choices) != matchChoices || len(unlike) != matchChoices || !unlike[right] || !slices.Equal(choices, s.matchChoices(r)) {
+		if len(choices) != offeredNumbers || len(unlike) != offeredNumbers || !unlike[right] || !slices.Equal(choices, choose()) {
 			t.Fatalf("%v of %s", choices, right)
 		}
 		first[strconv.Itoa(slices.Index(choices, right))] = true
 	}
-	if len(first) != matchChoices {
+	if len(first) != offeredNumbers {
 		t.Errorf("the right one is only ever at %v", first)
 	}
 }

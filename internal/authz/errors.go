@@ -111,6 +111,21 @@ func refuseBecause(code Code, description string, cause error) *Error {
 	return &Error{Code: code, Description: description, Cause: cause}
 }
 
+// notFound turns a store's ErrNotFound into a refusal with words.
+func notFound(err error, description string) error {
+	if errors.Is(err, ErrNotFound) {
+		return refuse(NotFound, description)
+	}
+	return err
+}
+
+// Refusals that more than one room gives.
+var (
+	errNotSignedIn = refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
+	// errReviewOver is for a decision or a form that comes too late or twice.
+	errReviewOver = refuse(ReviewOver, "this page is no longer current: enter the code again")
+)
+
 // Errors every Store returns for the outcomes its methods name. Anything else a
 // Store returns is a failure of the storage and becomes server_error, or
 // temporarily_unavailable where it wraps ErrUnreachable.

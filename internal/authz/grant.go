@@ -97,6 +97,10 @@ func (s *grants) Grant(ctx context.Context, owner Owner, id string) (Grant, erro
 	return g, nil
 }
 
+// refreshesPerMinute is how often one grant's tokens are refreshed: they live an
+// hour, and processes that share a grant refresh at once, but not every second.
+const refreshesPerMinute = 60
+
 // usedEach is how old the last use that is kept of a grant may be before the next one
 // is kept: an owner is told to the minute or so, and a client that asks all the time
 // makes few writes.
@@ -220,4 +224,13 @@ func (s *grants) Receipt(ctx context.Context, owner Owner, grantID string) (stri
 		return "", notFound(err, "this grant was approved by a session, without a signature, so it has no receipt")
 	}
 	return text, nil
+}
+
+// lasts is how long a grant of a scope to a client lasts, and whether the client
+// renews its tokens by itself meanwhile.
+func (s *grants) lasts(c Client, scope string) (d time.Duration, renewed bool) {
+	if c.Allows(GrantRefresh) && hasScope(scope, offline) {
+		return s.settings.RefreshLifetime, true
+	}
+	return s.settings.AccessTokenLifetime, false
 }

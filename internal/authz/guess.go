@@ -106,19 +106,19 @@ type counted struct {
 	share int // how many of the site's budget
 }
 
-// account is the name of an asker's account.
-func (a Asker) account() string {
+// accountOf is the name of an asker's account.
+func accountOf(a Asker) string {
 	if a.proved {
 		return guessSignedTag + a.AccountID
 	}
 	return guessAccountTag + a.AccountID
 }
 
-// counted are what an asker's failures are counted against, besides the site.
-func (a Asker) counted(budget int) []counted {
+// countedOf are what an asker's failures are counted against, besides the site.
+func countedOf(a Asker, budget int) []counted {
 	var all []counted
 	if a.AccountID != "" {
-		all = append(all, counted{a.account(), accountGuesses, accountGuesses})
+		all = append(all, counted{accountOf(a), accountGuesses, accountGuesses})
 	}
 	if a.From.own() {
 		narrow, wide := a.From.blocks()
@@ -163,7 +163,7 @@ func (s *guard) mayTry(ctx context.Context, a Asker) (try, error) {
 	}
 	now := s.now()
 	t := try{window: now.Truncate(guessWindow), budget: s.siteBudget(now)}
-	all := a.counted(t.budget)
+	all := countedOf(a, t.budget)
 	t.names = namesOf(all)
 	failures, err := s.store.Guesses(ctx, append(t.names, guessSite), t.window)
 	if err != nil {
@@ -202,7 +202,7 @@ func (s *guard) failed(ctx context.Context, t try) error {
 // good once costs what an unknown one costs (attack B-17), but a person who
 // reloads an expired page must not be locked out for it.
 func (s *guard) failedAlike(ctx context.Context, a Asker) error {
-	names := append(namesOf(a.counted(0)), guessSite)
+	names := append(namesOf(countedOf(a, 0)), guessSite)
 	for i := range names {
 		names[i] = "no failure:" + names[i]
 	}
@@ -301,13 +301,20 @@ var (
 		"too many wrong codes are being tried at this server: use the command line (countersign approve), or unlock your key in this browser, and enter the code again")
 )
 
-// turns are what an asker's tries are put in a row by, so that many at once count
+// TurnToTry waits until it is an asker's turn to try a code, and returns what ends it.
+//
+//	ctx's error
+func (s *guard) TurnToTry(ctx context.Context, a Asker) (done func(), err error) {
+	return s.turns.take(ctx, turnsOf(a))
+}
+
+// turnsOf are what an asker's tries are put in a row by, so that many at once count
 // like one after the other. Those who have a proof do not share the site's budget
 // and need not wait for each other.
-func (a Asker) turns() []string {
+func turnsOf(a Asker) []string {
 	var names []string
 	if a.AccountID != "" {
-		names = append(names, a.account())
+		names = append(names, accountOf(a))
 	}
 	if a.From.own() {
 		_, wide := a.From.blocks()
@@ -317,4 +324,30 @@ func (a Asker) turns() []string {
 		names = append(names, guessSite)
 	}
 	return names
+}
+
+const (
+	// slipsForgiven is how often a slip is asked for again, for one request. That makes nobody a guesser:
+	// the numbers are on offer and the letters stand on the page, so that who answers
+	// knows what to try. Who slips more often does not look at a device.
+	slipsForgiven = 2
+
+	slipTag = "slip:"
+)
+
+// Slip counts a slip of who answers a request's match, and reports whether they may try
+// once more. The request's whole life, which began at a time, is one window, so that no
+// quarter of the clock begins anew.
+func (s *guard) Slip(ctx context.Context, requestID string, began time.Time) (again bool, err error) {
+	slips := []string{slipTag + requestID}
+	done, err := s.turns.take(ctx, slips)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	before, err := s.store.Guesses(ctx, slips, began)
+	if err != nil {
+		return false, err
+	}
+	return before[0] < slipsForgiven, s.store.CountGuesses(ctx, slips, began)
 }

@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"testing"
@@ -36,19 +35,10 @@ func TestNothingIsHeldAgainstAnAddressThatIsNobodysOwn(t *testing.T) {
 	}
 }
 
-func TestAnAllowanceKeepsTwoFullGenerations(t *testing.T) {
-	l := newAllowance(30)
-	for i := range creationRemembered + 1 {
-		var a [4]byte
-		binary.BigEndian.PutUint32(a[:], uint32(i))
-		l.keep(allowed{block: netip.PrefixFrom(netip.AddrFrom4(a), 32)}, 1)
-	}
-	if len(l.older) != creationRemembered || len(l.recent) != 1 {
-		t.Errorf("%d older and %d recent", len(l.older), len(l.recent))
-	}
+func TestWhatHasNoLimitIsNotRemembered(t *testing.T) {
 	unlimited := newAllowance(0)
 	unlimited.allow(from("203.0.113.7"), time.Now())
-	if len(unlimited.recent) != 0 {
+	if unlimited.whole.Len() != 0 {
 		t.Error("what has no limit is remembered")
 	}
 }
@@ -69,16 +59,6 @@ func TestWhatIsNoLongerPendingTakesNoPlace(t *testing.T) {
 	p.set(5, map[string]int{"a": 5})
 	if err := p.enter(Client{ID: "a"}, 10); err != nil || p.unregistered != 1 {
 		t.Errorf("%v, %d unregistered", err, p.unregistered)
-	}
-}
-
-func TestWhatIsRememberedOfManyIsBounded(t *testing.T) {
-	r, now := newRemembered[int, int](100), time.Unix(1_800_000_000, 0)
-	for i := range 1000 {
-		r.put(i, i, now, now.Add(time.Hour))
-		if _, ok := r.get(i, now); !ok || len(r.answers) > 100 {
-			t.Fatalf("%d are remembered, the last: %v", len(r.answers), ok)
-		}
 	}
 }
 
@@ -117,21 +97,5 @@ func TestAnAllowanceOutlastsTwoReadingsAndNoClockThatWasSetBack(t *testing.T) {
 		if l.allow(from("203.0.113.7"), now.Add(-back)) != allowed {
 			t.Errorf("set back by %v", back)
 		}
-	}
-}
-
-func TestWhatIsRememberedHoldsFromItsBeginningToItsEnd(t *testing.T) {
-	r, now := newRemembered[int, string](100), time.Unix(1_800_000_000, 0)
-	r.put(1, "one", now, now.Add(time.Hour))
-	r.put(2, "two", now, now.Add(time.Minute))
-	for after, want := range map[time.Duration][2]bool{-1: {false, false}, 0: {true, true}, time.Minute - 1: {true, true}, time.Minute: {true, false}, time.Hour: {false, false}} {
-		one, first := r.get(1, now.Add(after))
-		_, second := r.get(2, now.Add(after))
-		if first != want[0] || second != want[1] || one != "one" {
-			t.Errorf("after %v: %v and %v", after, first, second)
-		}
-	}
-	if _, ok := r.get(3, now); ok {
-		t.Error("what was never put is there")
 	}
 }

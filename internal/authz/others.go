@@ -2,6 +2,8 @@ package authz
 
 import (
 	"context"
+	"fmt"
+	"time"
 )
 
 // Others are the servers that share the database: what they decide must reach
@@ -37,4 +39,21 @@ func (s *flow) hear(ctx context.Context, others Others) {
 func (s *flow) heard(d Decided) {
 	s.pace.decided(d.DeviceCode)
 	s.waiting.decided(d.DeviceCode)
+}
+
+// recountEvery is how often a server counts what is pending.
+const recountEvery = 30 * time.Second
+
+// countPending sets the count right.
+func (s *flow) countPending(ctx context.Context) error {
+	ids, err := s.clients.registered(ctx)
+	if err != nil {
+		return fmt.Errorf("counting pending device requests: %w", err)
+	}
+	total, of, err := s.store.PendingDeviceRequests(ctx, ids, s.now())
+	if err != nil {
+		return fmt.Errorf("counting pending device requests: %w", err)
+	}
+	s.guard.SetPending(total, of)
+	return nil
 }

@@ -4,11 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"time"
-
-	"countersign.dev/bap"
-	"countersign.dev/bitcoinauth"
 )
 
 // Owner is a person who has proved control of one identity, by a session or by
@@ -58,121 +54,6 @@ type SignedRequest struct {
 	client string
 }
 
-// verifier verifies signed requests, each of which counts once.
-type verifier struct {
-	store Store
-	now   func() time.Time
-	// signatures bounds how many a network has verified, forged how many of these do not hold.
-	signatures, forged *allowance
-	// verifying has a place for each signature that is verified at once.
-	verifying chan struct{}
-}
-
-func newVerifier(store Store, now func() time.Time, atOnce int) *verifier {
-	return &verifier{
-		store: store, now: now, signatures: newAllowance(signaturesPerMinute), forged: newAllowance(forgedPerMinute),
-		verifying: make(chan struct{}, atOnce),
-	}
-}
-
-// verifySigned checks a signed request under the strict profile (requirements
-// N-01 to N-06) and uses its token up.
-//
-//	*bitcoinauth.Error: the token is refused
-//	errTokenUsed
-//	Unavailable: too many from this network were refused
-func (s *verifier) verifySigned(ctx context.Context, r SignedRequest) (*bitcoinauth.Verified, error) {
-	v, err := s.verify(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.useUpSigned(ctx, v); err != nil {
-		return nil, err
-	}
-	return v, nil
-}
-
-// verify checks a signed request without using its token up. The arithmetic takes
-// 2 ms and is done in as many places as there are cores. Whether a network has tried
-// too often is asked in the place, or of a thousand requests at once none would have
-// been counted yet. A key that is known here, which a token names, has tried only what
-// was tried in its name: strangers behind the same address do not shut it out.
-//
-//	*bitcoinauth.Error: the token is refused
-//	Unavailable: too many from this network were refused, or came
-func (s *verifier) verify(ctx context.Context, r SignedRequest) (v *bitcoinauth.Verified, err error) {
-	now := s.now()
-	token, err := bitcoinauth.Parse(r.Token)
-	if err != nil {
-		return nil, err // which cost nothing
-	}
-	known := false
-	if !s.forged.left("", r.From, now) {
-		if known, err = s.knowsKey(ctx, r, token.PublicKey); err != nil {
-			return nil, err
-		}
-	}
-	select {
-	case s.verifying <- struct{}{}:
-		defer func() { <-s.verifying }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if !s.forged.left("", r.From, now) && (!known || !s.forged.left(token.PublicKey, r.From, now)) {
-		return nil, errForged
-	}
-	if !s.signatures.allow(r.From, now) {
-		return nil, errSigned
-	}
-	v, err = bitcoinauth.Verify(r.Token, bitcoinauth.Check{Path: r.Path, Body: r.Body, Now: now})
-	if err != nil && r.BodyMayBeUnsigned {
-		v, err = bitcoinauth.Verify(r.Token, bitcoinauth.Check{Path: r.Path, Now: now})
-	}
-	var refused *bitcoinauth.Error
-	if errors.As(err, &refused) && !slices.Contains([]bitcoinauth.Reason{bitcoinauth.TooOld, bitcoinauth.TooNew, bitcoinauth.WrongPath}, refused.Reason) {
-		s.countForged(r.From, token.PublicKey)
-	}
-	return v, err
-}
-
-// knowsKey reports whether a key is of an identity or client here.
-func (s *verifier) knowsKey(ctx context.Context, r SignedRequest, memberKey string) (bool, error) {
-	if memberKey == r.client {
-		return true, nil
-	}
-	bapID, err := bapIDOfKey(memberKey)
-	if err != nil {
-		return false, err
-	}
-	_, err = s.store.Identity(ctx, bapID)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// countForged counts a signature that cost what it should not have cost, against the
-// network it came from and the key it names.
-func (s *verifier) countForged(from Source, memberKey string) {
-	s.forged.allow(from, s.now())
-	s.forged.allowIn(memberKey, from, s.now())
-}
-
-// useUpSigned uses a token up that was checked.
-//
-//	errTokenUsed
-func (s *verifier) useUpSigned(ctx context.Context, v *bitcoinauth.Verified) error {
-	// The token is refused as too old long before its key is forgotten.
-	const remembered = 2 * bitcoinauth.DefaultWindow
-	err := s.store.UseOnce(ctx, Hash(v.ReplayKey), s.now(), v.Time.Add(remembered))
-	if errors.Is(err, ErrExists) {
-		return errTokenUsed
-	}
-	return err
-}
-
-var errTokenUsed = errors.New("this X-Auth-Token was used before: sign a new one for each request")
-
 // SignedOwner returns the owner who signed a request. The first time a key is
 // seen its account is made (contract, section 3).
 //
@@ -213,15 +94,6 @@ func (s *accounts) signer(ctx context.Context, r SignedRequest, may func(Identit
 	return identity, unauthorizedBy(s.proofs.useUpSigned(ctx, v))
 }
 
-// unauthorizedBy tells a refused signature from a store that failed.
-func unauthorizedBy(err error) error {
-	var refused *bitcoinauth.Error
-	if errors.As(err, &refused) || errors.Is(err, errTokenUsed) {
-		return refuseBecause(Unauthorized, err.Error(), err)
-	}
-	return err
-}
-
 // SessionOwner returns the owner of the first session that some tokens belong to.
 //
 //	Unauthorized: there is no such session, or it is over
@@ -231,19 +103,6 @@ func (s *accounts) SessionOwner(ctx context.Context, tokens ...Secret) (Owner, e
 		return Owner{}, err
 	}
 	return OwnerOf(session), nil
-}
-
-// TokenOwner returns the owner for whom a program acts that has the grants scope: it sees
-// what was allowed and takes it back, and proves nothing of the owner.
-//
-//	InvalidToken
-//	InsufficientScope
-func (s *grants) TokenOwner(ctx context.Context, token Secret) (Owner, error) {
-	g, _, _, err := s.usable(ctx, token, scopeGrants)
-	if err != nil {
-		return Owner{}, err
-	}
-	return Owner{AccountID: g.AccountID, BAPID: g.BAPID, GrantID: g.ID}, nil
 }
 
 // OwnerOf is the owner that a session stands for.
@@ -306,14 +165,6 @@ func (s *accounts) enabled(ctx context.Context, identity Identity) (Identity, er
 		return Identity{}, refuse(Forbidden, "this account is disabled: ask the operator")
 	}
 	return identity, nil
-}
-
-func bapIDOfKey(memberKey string) (string, error) {
-	public, err := bap.ParsePublicKey(memberKey)
-	if err != nil {
-		return "", err
-	}
-	return bap.ID(public)
 }
 
 // SignInRequest is a sign-in as it was received.
@@ -388,3 +239,31 @@ func (s *accounts) noteSignIn(ctx context.Context, session Session, way string, 
 	}
 	s.log.InfoContext(ctx, "signed in", "way", way, by(Owner{AccountID: session.AccountID, BAPID: session.BAPID, Seen: seen}), "session", session.ID)
 }
+
+// signerOf returns the identity of the owner's account whose key signed a request.
+//
+//	Unauthorized, Forbidden
+func (s *accounts) signerOf(ctx context.Context, owner Owner, signed SignedRequest) (Identity, error) {
+	v, err := s.proofs.verifySigned(ctx, signed)
+	if err != nil {
+		return Identity{}, unauthorizedBy(err)
+	}
+	return s.identityOf(ctx, owner, v.PublicKey)
+}
+
+// identityOf returns the identity of the owner's account whose key this is.
+//
+//	Forbidden
+func (s *accounts) identityOf(ctx context.Context, owner Owner, memberKey string) (Identity, error) {
+	bapID, err := bapIDOfKey(memberKey)
+	if err != nil {
+		return Identity{}, err
+	}
+	identity, err := s.store.Identity(ctx, bapID)
+	if errors.Is(err, ErrNotFound) || (err == nil && identity.AccountID != owner.AccountID) {
+		return Identity{}, errForeignKey
+	}
+	return identity, err
+}
+
+var errForeignKey = refuse(Forbidden, "the key that signed is of no identity of this account: sign with the member key of one")

@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"context"
 	"encoding/binary"
 	"time"
 )
@@ -20,18 +19,6 @@ const (
 )
 
 var errNoCursor = refuse(InvalidRequest, "the cursor is not one of this list: send what next of the page before said")
-
-// TurnToRead waits until nobody else reads lists of the owner's account, or in the
-// same session or with tokens of the same grant, and returns what ends the turn: a list costs ten times what most requests do,
-// the account page a hundred times, and an account that asks on many connections would
-// have everybody wait (decision 0051). Sessions, and the tokens of a grant, wait for their own turn
-// first, so that who has stolen one keeps no other waiting for more than one list.
-//
-//	ctx's error
-func (s *guard) TurnToRead(ctx context.Context, owner Owner) (done func(), err error) {
-	account := "lists of " + owner.AccountID
-	return s.turns.take(ctx, []string{account + " in " + owner.SessionID + owner.GrantID, account})
-}
 
 // page reads a page of one of the owner's lists, and the cursor of the one behind it;
 // empty is the cursor of the first, and that of the last is followed by none. Each page

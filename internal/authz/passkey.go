@@ -189,34 +189,6 @@ func (s *passkeys) AddPasskey(ctx context.Context, owner Owner, signed SignedReq
 	return p, nil
 }
 
-// signerOf returns the identity of the owner's account whose key signed a request.
-//
-//	Unauthorized, Forbidden
-func (s *accounts) signerOf(ctx context.Context, owner Owner, signed SignedRequest) (Identity, error) {
-	v, err := s.proofs.verifySigned(ctx, signed)
-	if err != nil {
-		return Identity{}, unauthorizedBy(err)
-	}
-	return s.identityOf(ctx, owner, v.PublicKey)
-}
-
-// identityOf returns the identity of the owner's account whose key this is.
-//
-//	Forbidden
-func (s *accounts) identityOf(ctx context.Context, owner Owner, memberKey string) (Identity, error) {
-	bapID, err := bapIDOfKey(memberKey)
-	if err != nil {
-		return Identity{}, err
-	}
-	identity, err := s.store.Identity(ctx, bapID)
-	if errors.Is(err, ErrNotFound) || (err == nil && identity.AccountID != owner.AccountID) {
-		return Identity{}, errForeignKey
-	}
-	return identity, err
-}
-
-var errForeignKey = refuse(Forbidden, "the key that signed is of no identity of this account: sign with the member key of one")
-
 // created checks a new credential against its ceremony (WebAuthn §7.1).
 func (s *passkeys) created(state ceremonyState, credential string) (*webauthn.Credential, error) {
 	parsed, err := protocol.ParseCredentialCreationResponseBytes([]byte(credential))
@@ -346,7 +318,7 @@ func (s *passkeys) asserted(ctx context.Context, state ceremonyState, credential
 	}
 	record := webauthn.Credential{ID: parsed.RawID, PublicKey: s.party.decoy}
 	if known {
-		if record, err = p.record(); err != nil {
+		if record, err = recordOf(p); err != nil {
 			return Passkey{}, nil, err
 		}
 	}

@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"time"
 )
 
@@ -86,9 +85,6 @@ type ReviewDecision struct {
 	// (requirement L-05).
 	BAPID string
 }
-
-// errReviewOver is for a decision that comes too late or twice.
-var errReviewOver = refuse(ReviewOver, "this page is no longer current: enter the code again")
 
 // DecideReview carries out a decision of the device page and returns the id of
 // the request decided. It counts only for the session and the facts the review
@@ -221,23 +217,3 @@ func (s *approvals) ended(ctx context.Context, owner Owner, o Outcome) (Outcome,
 }
 
 const noSuchRequest = "there is no such request of yours"
-
-// LoopbackNetwork stands for all addresses of this machine.
-const LoopbackNetwork = "loopback"
-
-// CoarseNetwork is the network of an address, /24 or /48, fit to be kept and
-// compared; all loopback addresses are one network. Empty for no address.
-func CoarseNetwork(addr netip.Addr) string {
-	addr = addr.Unmap()
-	if !addr.IsValid() {
-		return ""
-	}
-	if addr.IsLoopback() {
-		return LoopbackNetwork
-	}
-	bits := 24
-	if addr.Is6() {
-		bits = 48
-	}
-	return netip.PrefixFrom(addr, bits).Masked().String()
-}

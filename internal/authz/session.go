@@ -70,8 +70,6 @@ func (s *accounts) session(ctx context.Context, tokens []Secret) (Session, error
 	return Session{}, errNotSignedIn
 }
 
-var errNotSignedIn = refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
-
 // Session returns the first session that some tokens belong to and its identity, for
 // the person it belongs to.
 //

@@ -33,13 +33,22 @@ func (f Source) blocks() (narrow, wide netip.Prefix) {
 	return netip.PrefixFrom(addr, 64).Masked(), netip.PrefixFrom(addr, 48).Masked()
 }
 
-// NetworkOf is the coarse network of a source, fit to be kept and shown, or empty
-// where its address says nothing: on a public server a loopback or private
-// address that no listed proxy told is that of a proxy.
-func (s *guard) NetworkOf(f Source) string {
-	addr := f.Address.Unmap()
-	if !s.local && !f.Forwarded && (addr.IsLoopback() || addr.IsPrivate()) {
+// LoopbackNetwork stands for all addresses of this machine.
+const LoopbackNetwork = "loopback"
+
+// CoarseNetwork is the network of an address, /24 or /48, fit to be kept and
+// compared; all loopback addresses are one network. Empty for no address.
+func CoarseNetwork(addr netip.Addr) string {
+	addr = addr.Unmap()
+	if !addr.IsValid() {
 		return ""
 	}
-	return CoarseNetwork(addr)
+	if addr.IsLoopback() {
+		return LoopbackNetwork
+	}
+	bits := 24
+	if addr.Is6() {
+		bits = 48
+	}
+	return netip.PrefixFrom(addr, bits).Masked().String()
 }

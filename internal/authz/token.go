@@ -3,11 +3,11 @@ package authz
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // tokenSigner signs tokens and verifies its own.
@@ -18,7 +18,13 @@ type tokenSigner struct {
 	keys     *keyring // never written after newTokenSigner
 	// known are access tokens whose signature is known to be ours; whether their
 	// grant is alive is asked each time.
-	known *remembered[Hash, accessClaims]
+	known *lru.Cache[Hash, knownToken]
+}
+
+// knownToken is an access token that was verified at a time.
+type knownToken struct {
+	accessClaims
+	since time.Time
 }
 
 // newTokenSigner opens the signing keys or, the first time, makes them.
@@ -29,7 +35,8 @@ func newTokenSigner(ctx context.Context, store KeyStore, settings Settings, now 
 	if err != nil {
 		return nil, err
 	}
-	return &tokenSigner{settings: settings, now: now, secrets: secrets, keys: keys, known: newRemembered[Hash, accessClaims](tokensRemembered)}, nil
+	known, err := lru.New[Hash, knownToken](tokensRemembered)
+	return &tokenSigner{settings: settings, now: now, secrets: secrets, keys: keys, known: known}, err
 }
 
 // The `typ` of what we sign keeps one kind of token from passing as another
@@ -128,7 +135,7 @@ func (s *tokenSigner) issue(c Client, g Grant, scope string, refresh Secret) (*T
 	if err != nil {
 		return nil, err
 	}
-	s.known.put(Secret(access).Hash(), claims, now, time.Unix(claims.Expires, 0))
+	s.known.Add(Secret(access).Hash(), knownToken{claims, now})
 	t := &Tokens{AccessToken: Secret(access), ExpiresIn: lifetime, Scope: scope, RefreshToken: refresh}
 	if hasScope(scope, "openid") {
 		if t.IDToken, err = s.idToken(c, g, scope, access, now, lifetime); err != nil {
@@ -161,40 +168,6 @@ func (s *tokenSigner) idToken(c Client, g Grant, scope, access string, now time.
 
 var errInvalidToken = refuse(InvalidToken, "the access token is malformed, expired or revoked: get a new one")
 
-// usable returns the grant, the identity and the whole scope of a presented access token
-// that has the scope needed. The token must verify, and its grant, account and client
-// must be alive: whatever ended them, the answer is the same (requirements U-05, U-14,
-// R-17).
-//
-//	InvalidToken
-//	InsufficientScope (requirement U-06)
-func (s *grants) usable(ctx context.Context, token Secret, needed string) (g Grant, i Identity, scope string, err error) {
-	claims, err := s.tokens.accessToken(token)
-	if err != nil {
-		return g, i, "", err
-	}
-	g, i, err = s.store.LiveGrant(ctx, claims.GrantID, s.now())
-	if errors.Is(err, ErrNotFound) {
-		err = errInvalidToken
-	}
-	if err != nil {
-		return g, i, "", err
-	}
-	c, err := s.clients.client(ctx, g.ClientID)
-	if errors.Is(err, ErrNotFound) {
-		err = errInvalidToken
-	}
-	if err != nil {
-		return g, i, "", err
-	}
-	scope = c.mayHave(claims.Scope)
-	if !hasScope(scope, needed) {
-		return g, i, scope, &Error{Code: InsufficientScope, Description: "the access token was not granted the " + needed + " scope", Scope: needed}
-	}
-	s.noteUse(ctx, g)
-	return g, i, scope, nil
-}
-
 // accessToken verifies a presented access token: ours, by our key and our algorithm
 // whatever the token says of itself (RFC 8725 §3.1, requirement M-09), of the right type
 // and not expired. It does not look at the grant.
@@ -205,14 +178,14 @@ func (s *tokenSigner) accessToken(presented Secret) (accessClaims, error) {
 		return accessClaims{}, errInvalidToken
 	}
 	now := s.now()
-	if claims, ok := s.known.get(presented.Hash(), now); ok {
-		return claims, nil
+	if t, ok := s.known.Get(presented.Hash()); ok && !now.Before(t.since) && now.Unix() < t.Expires {
+		return t.accessClaims, nil
 	}
 	claims, err := s.verifyAccessToken(presented.Reveal())
 	if err != nil || now.Unix() >= claims.Expires {
 		return accessClaims{}, errInvalidToken
 	}
-	s.known.put(presented.Hash(), claims, now, time.Unix(claims.Expires, 0))
+	s.known.Add(presented.Hash(), knownToken{claims, now})
 	return claims, nil
 }
 
@@ -256,62 +229,4 @@ func canonicalJWS(token string) bool {
 		}
 	}
 	return true
-}
-
-// RevokeToken ends the grant that a token of this client belongs to, whichever
-// kind of token it is and whatever the caller takes it for (RFC 7009 §2.1,
-// requirements R-11, R-12). A token that is unknown or over is no error (requirement
-// R-10).
-//
-//	InvalidGrant: the token is another client's; it stays alive (requirement R-09)
-func (s *grants) RevokeToken(ctx context.Context, c Client, token Secret) error {
-	if token == "" {
-		return refuse(InvalidRequest, "token is missing")
-	}
-	id, err := s.grantOf(ctx, token)
-	if id == "" {
-		return err
-	}
-	g, err := s.store.Grant(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if g.ClientID != c.ID {
-		return refuse(InvalidGrant, "this token was issued to another client")
-	}
-	event, err := s.revoked(Owner{AccountID: g.AccountID}, g, SubjectClient)
-	if err != nil {
-		return err
-	}
-	r := Revocation{GrantID: id, At: s.now(), Event: event}
-	if err := s.store.RevokeGrant(ctx, r); err != nil {
-		return err
-	}
-	if g.AliveAt(r.At) {
-		s.log.InfoContext(ctx, "grant revoked by its client", "grant", id, "client_id", g.ClientID, "account", g.AccountID, "bap_id", g.BAPID)
-	}
-	return nil
-}
-
-// grantOf finds the grant of a refresh or access token; empty for a token that
-// is neither.
-func (s *grants) grantOf(ctx context.Context, token Secret) (string, error) {
-	refresh, err := s.store.RefreshToken(ctx, token.Hash(), s.now())
-	if err == nil {
-		return refresh.GrantID, nil
-	}
-	if !errors.Is(err, ErrNotFound) {
-		return "", err
-	}
-	if _, id, ours := s.secrets.refreshParts(token); ours {
-		return id, nil
-	}
-	claims, err := s.tokens.accessToken(token)
-	if err != nil {
-		return "", nil //nolint:nilerr // RFC 7009 §2.2: an invalid token is no error
-	}
-	return claims.GrantID, nil
 }

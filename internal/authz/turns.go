@@ -70,3 +70,15 @@ func (t *turns) leave(name string, had bool) {
 		mine.free <- struct{}{}
 	}
 }
+
+// TurnToRead waits until nobody else reads lists of the owner's account, or in the
+// same session or with tokens of the same grant, and returns what ends the turn: a list costs ten times what most requests do,
+// the account page a hundred times, and an account that asks on many connections would
+// have everybody wait (decision 0051). Sessions, and the tokens of a grant, wait for their own turn
+// first, so that who has stolen one keeps no other waiting for more than one list.
+//
+//	ctx's error
+func (s *guard) TurnToRead(ctx context.Context, owner Owner) (done func(), err error) {
+	account := "lists of " + owner.AccountID
+	return s.turns.take(ctx, []string{account + " in " + owner.SessionID + owner.GrantID, account})
+}

@@ -202,6 +202,19 @@ func (i Identity) FirstHere() time.Time {
 	return i.Since
 }
 
+// DisplayName is the identity's name, or a short form of its BAP id: clients
+// rely on there being one.
+func (i Identity) DisplayName() string {
+	if i.Profile.Name != "" {
+		return i.Profile.Name
+	}
+	const ends = 4
+	if len(i.BAPID) <= 2*ends {
+		return i.BAPID
+	}
+	return i.BAPID[:ends] + "…" + i.BAPID[len(i.BAPID)-ends:]
+}
+
 // Departure is an identity that was taken out of an account, the last time if it was
 // more than once. It is kept for as long as events are: its key is told of it, and if
 // it is linked again it is as old there as it was (decision 0045).

@@ -65,26 +65,13 @@ func (s *grants) UserInfo(ctx context.Context, token Secret) (UserInfo, error) {
 	p := identity.Profile
 	info.Name, info.GivenName, info.FamilyName, info.Picture = identity.DisplayName(), p.GivenName, p.FamilyName, p.Picture
 	info.BAPID, info.Pubkey = grant.BAPID, grant.MemberKey
-	info.BAP, err = identity.bapProfile()
+	info.BAP, err = bapProfileOf(identity)
 	return info, err
 }
 
-// DisplayName is the identity's name, or a short form of its BAP id: clients
-// rely on there being one.
-func (i Identity) DisplayName() string {
-	if i.Profile.Name != "" {
-		return i.Profile.Name
-	}
-	const ends = 4
-	if len(i.BAPID) <= 2*ends {
-		return i.BAPID
-	}
-	return i.BAPID[:ends] + "…" + i.BAPID[len(i.BAPID)-ends:]
-}
-
-// bapProfile writes the identity's BAP profile. Without a rotation the member
+// bapProfileOf writes the identity's BAP profile. Without a rotation the member
 // key's address is the root and the current address at once.
-func (i Identity) bapProfile() (string, error) {
+func bapProfileOf(i Identity) (string, error) {
 	address, err := bap.AddressOfHex(i.MemberKey)
 	if err != nil {
 		return "", err

@@ -1,0 +1,38 @@
+package authz
+
+import (
+	"context"
+	"errors"
+)
+
+// ProofPath is the request target that the token of a proof is made for.
+const ProofPath = "/device"
+
+// ProveCode returns the asker as one who has proved the code, if a token says that a
+// key of the owner's account was at hand when it was typed: an X-Auth-Token over
+// ProofPath and the body aud=ISSUER&code=XXXX-XXXX, this server and the code as it is
+// shown. It counts once. A token that proves nothing is no error: the person goes on without a proof.
+func (s *accounts) ProveCode(ctx context.Context, owner Owner, asker Asker, token, typed string) (Asker, error) {
+	proved, err := s.provesCode(ctx, owner, asker.From, token, typed)
+	asker.proved = proved
+	return asker, err
+}
+
+func (s *accounts) provesCode(ctx context.Context, owner Owner, from Source, token, typed string) (bool, error) {
+	code, ok := ParseUserCode(typed)
+	if !ok || token == "" {
+		return false, nil
+	}
+	v, err := s.proofs.verifySigned(ctx, SignedRequest{Token: token, Path: ProofPath, Body: []byte("aud=" + s.settings.Issuer + "&code=" + code), From: from})
+	if err != nil {
+		if err = unauthorizedBy(err); errors.Is(err, Unauthorized) {
+			return false, nil
+		}
+		return false, err
+	}
+	_, err = s.identityOf(ctx, owner, v.PublicKey)
+	if errors.Is(err, Forbidden) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,50 @@
+package authz
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Settings are the operator's decisions.
+type Settings struct {
+	// Issuer identifies this server, without a trailing slash. It comes from
+	// configuration and never from a request (design D8).
+	Issuer string
+	// DeviceCodeLifetime and PollInterval are expires_in and interval of RFC 8628 §3.2.
+	DeviceCodeLifetime time.Duration
+	PollInterval       time.Duration
+	// AccessTokenLifetime is also the ID token's.
+	AccessTokenLifetime time.Duration
+	// RefreshIdleLifetime ends a refresh token that is not used,
+	// RefreshLifetime ends the grant however often it is.
+	RefreshIdleLifetime time.Duration
+	RefreshLifetime     time.Duration
+	// RefreshGrace is how long a rotated refresh token still gives its successor.
+	RefreshGrace    time.Duration
+	SessionLifetime time.Duration
+	// OpenClients admits client ids that nobody registered.
+	OpenClients bool
+	// SignatureRequired: a session alone approves nothing.
+	SignatureRequired bool
+	// SignUp lets the first sign-in of a key make its account.
+	SignUp bool
+	// PendingLimit is the most device requests that may be pending at once.
+	PendingLimit int
+	// DeviceRequestsPerNetwork is how many device requests an IPv4 address or IPv6
+	// /64 may start a minute; 0: any number.
+	DeviceRequestsPerNetwork int
+	// Clients are registered by configuration.
+	Clients []Client
+}
+
+// Local reports whether the issuer is a loopback name: no proxy stands before it.
+func (s Settings) Local() bool {
+	u, err := url.Parse(s.Issuer)
+	if err != nil {
+		return false
+	}
+	addr, _ := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost") || addr.IsLoopback()
+}
