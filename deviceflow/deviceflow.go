@@ -61,9 +61,16 @@ type Secret string
 
 const redacted = "[redacted]"
 
-func (Secret) String() string               { return redacted }
-func (Secret) GoString() string             { return redacted }
-func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+// String keeps a secret out of what is printed.
+func (Secret) String() string { return redacted }
+
+// GoString keeps it out of what is printed with %#v.
+func (Secret) GoString() string { return redacted }
+
+// LogValue keeps it out of logs.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText keeps it out of any encoding, JSON among them.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Authorization is a device request that waits for its owner (RFC 8628 §3.2).

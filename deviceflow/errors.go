@@ -8,6 +8,7 @@ import (
 // Code is an error code of RFC 8628 §3.5, for errors.Is.
 type Code string
 
+// Error is the code as the server sends it.
 func (c Code) Error() string { return string(c) }
 
 // What a wait can end with, or a poll be told.
@@ -30,6 +31,7 @@ type Error struct {
 	RetryAfter time.Duration
 }
 
+// Error is the code, and what the server says of it.
 func (e *Error) Error() string {
 	if e.Description == "" {
 		return e.Code
@@ -53,8 +55,10 @@ type TransportError struct {
 	Err        error
 }
 
+// Error says what came in between.
 func (e *TransportError) Error() string { return e.Err.Error() }
 
+// Unwrap returns what the network or the reading of the answer said.
 func (e *TransportError) Unwrap() error { return e.Err }
 
 // retryAfter is how long the server wants to be left alone, as an error says.

@@ -69,8 +69,10 @@ type CheckError struct {
 	Err   error
 }
 
+// Error names the check, and says what it found.
 func (e *CheckError) Error() string { return fmt.Sprintf("check %q failed: %v", e.Check, e.Err) }
 
+// Unwrap returns what it found.
 func (e *CheckError) Unwrap() error { return e.Err }
 
 // Verified is what a good receipt proves: what was signed, and not that it was granted.

@@ -16,35 +16,42 @@ import (
 )
 
 // database is one that is filled and then served from.
-type database interface {
+type database struct {
 	// flags are what the server needs to use it.
-	flags() []string
+	flags []string
 	// fill puts rows into a table that the server has made. Indexes are made again
 	// behind the rows, which takes a fraction of the time.
-	fill(ctx context.Context, t table) error
-	// settle brings it into the state that it would have after running for long.
-	settle(ctx context.Context) error
-	size(ctx context.Context) (int64, error)
-	close() error
+	fill func(ctx context.Context, t table) error
+	// vacuum brings it into the state that it would have after running for long.
+	vacuum func(ctx context.Context) error
+	size   func(ctx context.Context) (int64, error)
+	close  func() error
 }
 
-func openDatabase(ctx context.Context, kind, dir, memory string) (database, error) {
+func openDatabase(ctx context.Context, kind, dir, memory string) (*database, error) {
 	switch kind {
 	case "sqlite":
-		return &sqliteFile{path: filepath.Join(dir, "countersign.db")}, nil
+		f := sqliteFile(filepath.Join(dir, "countersign.db"))
+		return &database{
+			fill: f.fill, size: f.size,
+			vacuum: func(context.Context) error { return nil }, close: func() error { return nil },
+		}, nil
 	case "postgres":
-		return startPostgres(ctx, memory)
+		p, err := startPostgres(ctx, memory)
+		if err != nil {
+			return nil, err
+		}
+		return &database{flags: []string{"--database", p.URL}, fill: p.fill, vacuum: p.vacuum, size: p.size, close: p.Cluster.Close}, nil
 	default:
 		return nil, fmt.Errorf("-databases has %q", kind)
 	}
 }
 
-type sqliteFile struct{ path string }
+// sqliteFile is the path of one.
+type sqliteFile string
 
-func (f *sqliteFile) flags() []string { return nil }
-
-func (f *sqliteFile) fill(_ context.Context, t table) (err error) {
-	c, err := sqlite.OpenConn(f.path, sqlite.OpenReadWrite)
+func (f sqliteFile) fill(_ context.Context, t table) (err error) {
+	c, err := sqlite.OpenConn(string(f), sqlite.OpenReadWrite)
 	if err != nil {
 		return err
 	}
@@ -108,11 +115,9 @@ func insertAll(c *sqlite.Conn, t table) error {
 	return nil
 }
 
-func (f *sqliteFile) settle(context.Context) error { return nil }
-
-func (f *sqliteFile) size(context.Context) (n int64, err error) {
-	for _, name := range []string{f.path, f.path + "-wal"} {
-		info, err := os.Stat(name)
+func (f sqliteFile) size(context.Context) (n int64, err error) {
+	for _, name := range []sqliteFile{f, f + "-wal"} {
+		info, err := os.Stat(string(name))
 		if err != nil {
 			return 0, err
 		}
@@ -121,13 +126,11 @@ func (f *sqliteFile) size(context.Context) (n int64, err error) {
 	return n, nil
 }
 
-func (f *sqliteFile) close() error { return nil }
-
 // postgresCluster is a cluster of our own. The superuser fills it, who may leave
 // foreign keys unchecked.
 type postgresCluster struct{ *trial.Postgres }
 
-func startPostgres(ctx context.Context, memory string) (database, error) {
+func startPostgres(ctx context.Context, memory string) (*postgresCluster, error) {
 	p, err := trial.StartPostgres(ctx, map[string]string{
 		"shared_buffers": memory, "max_wal_size": "8GB", "checkpoint_timeout": "15min", "maintenance_work_mem": "512MB",
 	})
@@ -136,8 +139,6 @@ func startPostgres(ctx context.Context, memory string) (database, error) {
 	}
 	return &postgresCluster{p}, nil
 }
-
-func (p *postgresCluster) flags() []string { return []string{"--database", p.URL} }
 
 // indexes of a table, and how each is dropped and made again.
 const indexes = `
@@ -189,7 +190,7 @@ func (p *postgresCluster) fill(ctx context.Context, t table) (err error) {
 	return nil
 }
 
-func (p *postgresCluster) settle(ctx context.Context) (err error) {
+func (p *postgresCluster) vacuum(ctx context.Context) (err error) {
 	c, err := pgx.Connect(ctx, p.AdminURL)
 	if err != nil {
 		return err
@@ -212,5 +213,3 @@ func (p *postgresCluster) size(ctx context.Context) (n int64, err error) {
 	err = c.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&n)
 	return n, err
 }
-
-func (p *postgresCluster) close() error { return p.Cluster.Close() }

@@ -102,7 +102,7 @@ func measure(ctx context.Context, o options, kind string, n int) (m *measured, e
 	}
 	defer func() { err = errors.Join(err, db.close()) }()
 	// The server makes the schema, the keys and the secret.
-	s, err := trial.Start(ctx, o.server, dir, db.flags()...)
+	s, err := trial.Start(ctx, o.server, dir, db.flags...)
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +122,11 @@ func measure(ctx context.Context, o options, kind string, n int) (m *measured, e
 		}
 		fmt.Fprintf(os.Stderr, "%s: %d %s in %.1f s\n", kind, t.rows, t.name, time.Since(began).Seconds())
 	}
-	if err := db.settle(ctx); err != nil {
+	if err := db.vacuum(ctx); err != nil {
 		return nil, err
 	}
 	m.filled = time.Since(began)
-	if s, err = trial.Start(ctx, o.server, dir, db.flags()...); err != nil {
+	if s, err = trial.Start(ctx, o.server, dir, db.flags...); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()

@@ -87,46 +87,11 @@ func onSockets(ctx context.Context, binary, database string, wanted int) (err er
 	if err != nil {
 		return err
 	}
-	stopped := false
-	defer func() {
-		if !stopped {
-			err = errors.Join(err, s.Stop())
-		}
-	}()
-	c, err := newCrowd(ctx, s.Base, n)
+	c, err := measure(ctx, s, p, n)
 	if err != nil {
-		return err
-	}
-	before, err := s.Memory()
-	if err != nil {
-		return err
+		return errors.Join(err, s.Stop())
 	}
 	began := time.Now()
-	if err := c.poll(ctx); err != nil {
-		return err
-	}
-	fmt.Printf("%d polls wait after %.1f s\n", n, time.Since(began).Seconds())
-	after, err := s.Memory()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("server's memory: %.1f MiB with the codes, %.1f MiB with the polls: %.1f KiB each\n",
-		float64(before)/(1<<20), float64(after)/(1<<20), float64(after-before)/1024/float64(n))
-	if err := c.approveOne(ctx, n/2); err != nil {
-		return err
-	}
-	if p != nil {
-		// A lost listener comes back and wakes all who wait, to look at what it missed.
-		const deafen = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' OR query LIKE 'SELECT pg_is_in_recovery%'`
-		if err := p.Cluster.Exec(ctx, deafen); err != nil {
-			return err
-		}
-		fmt.Print("while all look again: ")
-		if err := c.approveOne(ctx, n/3); err != nil {
-			return err
-		}
-	}
-	began, stopped = time.Now(), true
 	if err := s.Stop(); err != nil {
 		return err
 	}
@@ -135,4 +100,43 @@ func onSockets(ctx context.Context, binary, database string, wanted int) (err er
 	}
 	fmt.Printf("told to stop, the server had answered all and ended after %.2f s\n", time.Since(began).Seconds())
 	return nil
+}
+
+// measure lets so many devices wait at a server, approves some of them, and returns
+// those that wait on. p is the server's PostgreSQL, or nil.
+func measure(ctx context.Context, s *trial.Server, p *trial.Postgres, n int) (*crowd, error) {
+	c, err := newCrowd(ctx, s.Base, n)
+	if err != nil {
+		return nil, err
+	}
+	before, err := s.Memory()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := c.poll(ctx); err != nil {
+		return nil, err
+	}
+	fmt.Printf("%d polls wait after %.1f s\n", n, time.Since(began).Seconds())
+	after, err := s.Memory()
+	if err != nil {
+		return nil, err
+	}
+	fmt.Printf("server's memory: %.1f MiB with the codes, %.1f MiB with the polls: %.1f KiB each\n",
+		float64(before)/(1<<20), float64(after)/(1<<20), float64(after-before)/1024/float64(n))
+	if err := c.approveOne(ctx, n/2); err != nil {
+		return nil, err
+	}
+	if p != nil {
+		// A lost listener comes back and wakes all who wait, to look at what it missed.
+		const deafen = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' OR query LIKE 'SELECT pg_is_in_recovery%'`
+		if err := p.Cluster.Exec(ctx, deafen); err != nil {
+			return nil, err
+		}
+		fmt.Print("while all look again: ")
+		if err := c.approveOne(ctx, n/3); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
 }

@@ -26,6 +26,7 @@ type pipes struct {
 	closed   chan struct{}
 }
 
+// Accept waits for the server's end of the next pipe.
 func (p *pipes) Accept() (net.Conn, error) {
 	select {
 	case c := <-p.incoming:
@@ -35,11 +36,13 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
+// Close takes no more of them.
 func (p *pipes) Close() error {
 	close(p.closed)
 	return nil
 }
 
+// Addr is an address that the server can name in its log.
 func (p *pipes) Addr() net.Addr { return loopback }
 
 var loopback = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
@@ -47,6 +50,7 @@ var loopback = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
 // piped is the server's end of a pipe, which seems to come from loopback.
 type piped struct{ net.Conn }
 
+// RemoteAddr is what the server counts by; a pipe has no address of its own.
 func (piped) RemoteAddr() net.Addr { return loopback }
 
 func (p *pipes) dial(ctx context.Context) (net.Conn, error) {

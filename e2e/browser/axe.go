@@ -47,6 +47,7 @@ type violation struct {
 	Nodes                   []string
 }
 
+// String names the rule, the elements that break it, and where it is explained.
 func (v violation) String() string {
 	return fmt.Sprintf("%s (%s): %s\n    %s\n    %s", v.Rule, v.Impact, v.Help, strings.Join(v.Nodes, "\n    "), v.URL)
 }

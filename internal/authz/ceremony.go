@@ -167,9 +167,16 @@ type passkeyUser struct {
 	credentials []webauthn.Credential
 }
 
-func (u passkeyUser) WebAuthnID() []byte                         { return u.handle }
-func (u passkeyUser) WebAuthnName() string                       { return u.name }
-func (u passkeyUser) WebAuthnDisplayName() string                { return u.name }
+// WebAuthnID is the user handle: the account's id.
+func (u passkeyUser) WebAuthnID() []byte { return u.handle }
+
+// WebAuthnName is what authenticators show where an account has several passkeys.
+func (u passkeyUser) WebAuthnName() string { return u.name }
+
+// WebAuthnDisplayName is the same: an identity has one name.
+func (u passkeyUser) WebAuthnDisplayName() string { return u.name }
+
+// WebAuthnCredentials are the passkeys that the ceremony may be done with.
 func (u passkeyUser) WebAuthnCredentials() []webauthn.Credential { return u.credentials }
 
 // credentialRecord is a passkey's credential record (WebAuthn §4) as it is kept:

@@ -13,6 +13,7 @@ import (
 // HTTP answers there are two codes here, and internal/server maps both.
 type Code string
 
+// Error is the code, so that it can stand for a refusal.
 func (c Code) Error() string { return string(c) }
 
 // Codes of RFC 6749 §5.2, RFC 8628 §3.5, RFC 6750 §3.1 and OpenID Connect.
@@ -91,6 +92,7 @@ type Error struct {
 	Cause error
 }
 
+// Error is for the log: it has the cause in it, which no client is told.
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("%s: %s: %v", e.Code, e.Description, e.Cause)
@@ -101,6 +103,7 @@ func (e *Error) Error() string {
 // Is reports whether target is the error's code.
 func (e *Error) Is(target error) bool { return target == error(e.Code) }
 
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
 func refuse(code Code, description string) *Error {
@@ -151,6 +154,7 @@ var (
 // starts from. Request is the request as it was found.
 type StateError struct{ Request DeviceRequest }
 
+// Error names the state.
 func (e *StateError) Error() string {
 	return "device request is " + string(e.Request.State)
 }

@@ -30,8 +30,13 @@ type serverSecrets struct {
 	rand     io.Reader
 }
 
-func (serverSecrets) String() string       { return redacted }
-func (serverSecrets) GoString() string     { return redacted }
+// String keeps the keys out of what is printed.
+func (serverSecrets) String() string { return redacted }
+
+// GoString keeps them out of what is printed with %#v.
+func (serverSecrets) GoString() string { return redacted }
+
+// LogValue keeps them out of logs.
 func (serverSecrets) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // deriveSecrets derives the server's secrets from the operator's, and draws others from

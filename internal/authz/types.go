@@ -15,11 +15,16 @@ type Secret string
 
 const redacted = "[redacted]"
 
-func (Secret) String() string       { return redacted }
-func (Secret) GoString() string     { return redacted }
+// String keeps a secret out of what is printed.
+func (Secret) String() string { return redacted }
+
+// GoString keeps it out of what is printed with %#v.
+func (Secret) GoString() string { return redacted }
+
+// LogValue keeps it out of logs.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText keeps a secret out of any encoding that was not meant for it.
+// MarshalText keeps it out of any encoding that was not meant for it.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Reveal returns the secret itself, for the one answer that hands it out.

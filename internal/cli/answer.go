@@ -27,6 +27,7 @@ var client = &http.Client{Transport: named{}, CheckRedirect: func(*http.Request,
 // the list of their devices and where they are signed in.
 type named struct{}
 
+// RoundTrip sends a copy of the request: one that was given must not be changed.
 func (named) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", "countersign/"+strings.Trim(Version(), "()"))

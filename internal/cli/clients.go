@@ -40,12 +40,12 @@ func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store 
 			return err
 		}
 	}
-	store, _, err := openDatabase(cmd.Context(), settings, newLogger(env, settings))
+	db, err := openDatabase(cmd.Context(), settings, newLogger(env, settings))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	return fn(cmd.Context(), store)
+	defer func() { err = errors.Join(err, db.close()) }()
+	return fn(cmd.Context(), db.store)
 }
 
 func newClientsAdd(env *Env) *cobra.Command {

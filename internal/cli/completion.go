@@ -192,11 +192,11 @@ func grantWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 		return nil
 	}
 	tokens, err := tokensOf(ctx, env, h, passwordSource{}, a)
-	if f, is := tokens.(*fileTokens); is {
-		f.silent = true
-	}
 	if err != nil {
 		return nil
+	}
+	if tokens.file != nil {
+		tokens.file.silent = true
 	}
 	t, err := tokens.get(ctx, a.key())
 	if err != nil || !t.good(env.Now(), "") {

@@ -43,6 +43,7 @@ type Failure struct {
 	Err error
 }
 
+// Error says what failed, and why; Next is said apart.
 func (f *Failure) Error() string {
 	if f.Err == nil {
 		return f.What
@@ -50,6 +51,7 @@ func (f *Failure) Error() string {
 	return f.What + ": " + f.Err.Error()
 }
 
+// Unwrap returns why.
 func (f *Failure) Unwrap() error { return f.Err }
 
 // fail makes a Failure.

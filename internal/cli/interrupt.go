@@ -11,6 +11,7 @@ import (
 // interrupted is why the context of a command ended that a signal ended.
 type interrupted struct{ signal os.Signal }
 
+// Error names the signal.
 func (i interrupted) Error() string { return "interrupted by " + signalName(i.signal) }
 
 // Is reports it to be what a context that was canceled says, which it is: what waits

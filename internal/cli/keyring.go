@@ -28,15 +28,15 @@ var tokenStores = map[string]string{"": "", "keyring": inKeyring, "encrypted": i
 func newTokens(ctx context.Context, env *Env, h *home, p passwordSource, wanted string) (tokenStore, string, error) {
 	where, off := tokenStores[wanted], env.Getenv("COUNTERSIGN_KEYRING") == "off"
 	if where == inKeyring && off {
-		return nil, "", usage("COUNTERSIGN_KEYRING is off, and --token-store wants the keyring")
+		return tokenStore{}, "", usage("COUNTERSIGN_KEYRING is off, and --token-store wants the keyring")
 	}
 	if where == inKeyring || (where == "" && !off) {
 		_, err := keyringTokens{env}.get(ctx, "probe")
 		switch {
 		case errors.Is(err, errNoToken):
-			return keyringTokens{env}, inKeyring, nil
+			return tokenStore{keyring: keyringTokens{env}}, inKeyring, nil
 		case where == inKeyring || ctx.Err() != nil:
-			return nil, "", err
+			return tokenStore{}, "", err
 		}
 	}
 	f := &fileTokens{env: env, home: h, source: p}
@@ -54,11 +54,11 @@ func newTokens(ctx context.Context, env *Env, h *home, p passwordSource, wanted 
 		err = nil
 	}
 	if err != nil {
-		return nil, "", err
+		return tokenStore{}, "", err
 	}
 	f.plain = where == inPlain
 	_, err = f.load(ctx)
-	return f, where, err
+	return tokenStore{file: f}, where, err
 }
 
 // keptIn is where the latest of the sign-ins whose tokens are in a file has its own.
@@ -95,24 +95,25 @@ func (f *fileTokens) chosen(ctx context.Context) (where string, err error) {
 
 // tokensOf is where the token of an account lies.
 func tokensOf(ctx context.Context, env *Env, h *home, p passwordSource, a account) (tokenStore, error) {
-	file, off := &fileTokens{env: env, home: h, source: p}, env.Getenv("COUNTERSIGN_KEYRING") == "off"
+	ring, file := tokenStore{keyring: keyringTokens{env}}, tokenStore{file: &fileTokens{env: env, home: h, source: p}}
+	off := env.Getenv("COUNTERSIGN_KEYRING") == "off"
 	switch {
 	case a.Tokens == inPlain:
-		file.plain = true
+		file.file.plain = true
 		return file, nil
 	case a.Tokens == inFile:
 		return file, nil
 	case a.Tokens == inKeyring && off:
-		return nil, fail(ExitLocked, "reading your token", errors.New("it is in the keyring of this system, and COUNTERSIGN_KEYRING is off"),
+		return tokenStore{}, fail(ExitLocked, "reading your token", errors.New("it is in the keyring of this system, and COUNTERSIGN_KEYRING is off"),
 			"Unset COUNTERSIGN_KEYRING, or sign in again")
 	case a.Tokens == inKeyring:
-		return keyringTokens{env}, nil
+		return ring, nil
 	case off:
 		return file, nil
 	}
 	// An older entry says nothing: it is where something is found.
-	if _, err := (keyringTokens{env}).get(ctx, a.key()); err == nil || !h.has(tokenFile) {
-		return keyringTokens{env}, nil
+	if _, err := ring.get(ctx, a.key()); err == nil || !h.has(tokenFile) {
+		return ring, nil
 	}
 	return file, nil
 }

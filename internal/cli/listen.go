@@ -99,6 +99,7 @@ func networkOf(host string) string {
 // takenError says that only one of the loopback addresses was free.
 type takenError struct{ error }
 
+// Unwrap returns what the system said of the address that was taken.
 func (e *takenError) Unwrap() error { return e.error }
 
 // listenOnFreePort finds a port that is free on both loopback addresses.
@@ -143,6 +144,7 @@ type watched struct {
 // lostEach is how often that is said.
 const lostEach = 30 * time.Second
 
+// Accept takes a connection, and logs now and then that it could not.
 func (w watched) Accept() (net.Conn, error) {
 	conn, err := w.Listener.Accept()
 	if err == nil || errors.Is(err, net.ErrClosed) {

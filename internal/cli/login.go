@@ -249,10 +249,10 @@ func (c *signIn) found(ctx context.Context, a account) earlier {
 	if a.Tokens != c.account.Tokens {
 		e.tokens, e.err = tokensOf(ctx, c.env, c.home, passwordSource{}, a)
 	}
-	if f, is := e.tokens.(*fileTokens); is && e.tokens != c.tokens {
+	if f, ours := e.tokens.file, c.tokens.file; f != nil && f != ours {
 		f.silent = true // nobody wants to type a password for this
-		if ours, too := c.tokens.(*fileTokens); too && f.name() == ours.name() {
-			e.tokens = ours // which an older entry does not say
+		if ours != nil && f.name() == ours.name() {
+			e.tokens.file = ours // which an older entry does not say
 		}
 	}
 	if e.err == nil {
@@ -266,7 +266,7 @@ func (c *signIn) end(ctx context.Context, all []earlier) {
 	ctx, cancel := context.WithTimeout(ctx, ownerTimeout)
 	defer cancel()
 	for _, e := range all {
-		if e.tokens == nil && e.err == nil {
+		if e.tokens == (tokenStore{}) && e.err == nil {
 			e = c.found(ctx, e.account)
 		}
 		err := e.err

@@ -152,7 +152,7 @@ type running struct {
 	listening []net.Listener
 	http      *http.Server
 	service   *authz.Service
-	store     database
+	database  *database
 	release   func() error // of the data directory's lock, where there is one
 	failed    chan error
 
@@ -180,30 +180,30 @@ func startServer(ctx context.Context, env *Env, settings *config.Settings) (*run
 
 // openData opens the database and reads the secret, each of which may be the
 // first time.
-func (run *running) openData(ctx context.Context, env *Env) (secret secretHeld, others authz.Others, err error) {
+func (run *running) openData(ctx context.Context, env *Env) (secret secretHeld, err error) {
 	const readingSecret, checkSecret = "reading the server's secret", "Check --secret-file"
 	settings := run.settings
 	if settings.Database != "" {
-		if run.store, others, err = openDatabase(ctx, settings, run.log); err != nil {
-			return secret, nil, err
+		if run.database, err = openDatabase(ctx, settings, run.log); err != nil {
+			return secret, err
 		}
-		secret, err = sharedSecret(ctx, settings, run.store, env.Rand)
+		secret, err = sharedSecret(ctx, settings, run.database.store, env.Rand)
 		if err != nil && !errors.Is(err, authz.ErrOtherSecret) {
 			err = fail(secretCode(settings), readingSecret, err, checkSecret)
 		}
-		return secret, others, err
+		return secret, err
 	}
 	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
-		return secret, nil, fail(settingCode(err), "making the data directory", err, "Choose another with --data DIR")
+		return secret, fail(settingCode(err), "making the data directory", err, "Choose another with --data DIR")
 	}
 	if run.release, err = sqlite.Lock(settings.Data); err != nil {
-		return secret, nil, fail(settingCode(err), "starting on "+settings.Data, err, "Stop the other server, or choose another directory with --data DIR")
+		return secret, fail(settingCode(err), "starting on "+settings.Data, err, "Stop the other server, or choose another directory with --data DIR")
 	}
 	if secret, err = ownSecret(settings, env.Rand); err != nil {
-		return secret, nil, fail(secretCode(settings), readingSecret, err, checkSecret)
+		return secret, fail(secretCode(settings), readingSecret, err, checkSecret)
 	}
-	run.store, others, err = openDatabase(ctx, settings, run.log)
-	return secret, others, err
+	run.database, err = openDatabase(ctx, settings, run.log)
+	return secret, err
 }
 
 // secretCode is the exit code where the secret is none that can be used: it was given, or
@@ -217,7 +217,7 @@ func secretCode(s *config.Settings) ExitCode {
 
 func (run *running) open(ctx context.Context, env *Env) (err error) {
 	settings := run.settings
-	secret, others, err := run.openData(ctx, env)
+	secret, err := run.openData(ctx, env)
 	if err != nil {
 		return run.startFailure(err, secret)
 	}
@@ -228,7 +228,8 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 		return settingsFailure(err)
 	}
 	run.service, err = authz.New(ctx, authz.Options{
-		Store: run.store, Others: others, Settings: authzSettings(settings), Secret: secret.bytes, Clock: env.Now, Rand: env.Rand, Log: run.log,
+		Store: run.database.store, Others: run.database.others, Settings: authzSettings(settings), Secret: secret.bytes,
+		Clock: env.Now, Rand: env.Rand, Log: run.log,
 	})
 	if err != nil {
 		return run.startFailure(err, secret)
@@ -291,8 +292,8 @@ func (run *running) stop(ctx context.Context) error {
 	if run.service != nil {
 		run.service.Close()
 	}
-	if run.store != nil {
-		errs = append(errs, run.store.Close())
+	if run.database != nil {
+		errs = append(errs, run.database.close())
 	}
 	if run.release != nil {
 		errs = append(errs, run.release())

@@ -21,9 +21,11 @@ import (
 const databaseFile = "countersign.db"
 
 // database is a store that whoever opened it closes.
-type database interface {
-	authz.Store
-	Close() error
+type database struct {
+	store authz.Store
+	// others are the servers that use it too; nil where no other can.
+	others authz.Others
+	close  func() error
 }
 
 // storeSettings are the settings of a command that uses the database, and no more.
@@ -63,19 +65,18 @@ func upToDate(ctx context.Context, s *config.Settings) bool {
 	return sqlite.UpToDate(filepath.Join(s.Data, databaseFile))
 }
 
-// openDatabase opens the database of the settings. others is nil for one that no
-// other server uses.
-func openDatabase(ctx context.Context, s *config.Settings, log *slog.Logger) (store database, others authz.Others, err error) {
+// openDatabase opens the database of the settings.
+func openDatabase(ctx context.Context, s *config.Settings, log *slog.Logger) (*database, error) {
 	if s.Database != "" {
 		shared, err := postgres.Open(ctx, s.Database.Reveal(), log)
 		if err != nil {
-			return nil, nil, fail(settingCode(err), "opening the database "+s.Database.Place(), err, "Check --database, and that PostgreSQL runs there")
+			return nil, fail(settingCode(err), "opening the database "+s.Database.Place(), err, "Check --database, and that PostgreSQL runs there")
 		}
-		return shared, shared, nil
+		return &database{store: shared, others: shared, close: shared.Close}, nil
 	}
 	own, err := sqlite.Open(ctx, filepath.Join(s.Data, databaseFile))
 	if err != nil {
-		return nil, nil, openingFailure(s, err)
+		return nil, openingFailure(s, err)
 	}
-	return own, nil, nil
+	return &database{store: own, close: own.Close}, nil
 }

@@ -29,12 +29,34 @@ type storedToken struct {
 	Refused bool `json:"refused,omitempty"`
 }
 
-// tokenStore keeps tokens by account key.
-type tokenStore interface {
-	// get returns a token; errNoToken when there is none.
-	get(ctx context.Context, key string) (storedToken, error)
-	put(ctx context.Context, key string, t storedToken) error
-	remove(ctx context.Context, key string) error
+// tokenStore keeps tokens by account key, in a file or in the keyring of the system.
+type tokenStore struct {
+	file    *fileTokens // nil where they are in the keyring
+	keyring keyringTokens
+}
+
+// get returns a token.
+//
+//	errNoToken: there is none
+func (s tokenStore) get(ctx context.Context, key string) (storedToken, error) {
+	if s.file != nil {
+		return s.file.get(ctx, key)
+	}
+	return s.keyring.get(ctx, key)
+}
+
+func (s tokenStore) put(ctx context.Context, key string, t storedToken) error {
+	if s.file != nil {
+		return s.file.put(ctx, key, t)
+	}
+	return s.keyring.put(ctx, key, t)
+}
+
+func (s tokenStore) remove(ctx context.Context, key string) error {
+	if s.file != nil {
+		return s.file.remove(ctx, key)
+	}
+	return s.keyring.remove(ctx, key)
 }
 
 var errNoToken = errors.New("no token is kept")

@@ -11,11 +11,16 @@ import (
 // in more than one place, so printing it shows no more than Place does.
 type DatabaseURL string
 
-func (u DatabaseURL) String() string       { return u.Place() }
-func (u DatabaseURL) GoString() string     { return u.Place() }
+// String keeps the password out of what is printed.
+func (u DatabaseURL) String() string { return u.Place() }
+
+// GoString keeps it out of what is printed with %#v.
+func (u DatabaseURL) GoString() string { return u.Place() }
+
+// LogValue keeps it out of logs.
 func (u DatabaseURL) LogValue() slog.Value { return slog.StringValue(u.Place()) }
 
-// MarshalText keeps the password out of any encoding that was not meant for it.
+// MarshalText keeps it out of any encoding that was not meant for it.
 func (u DatabaseURL) MarshalText() ([]byte, error) { return []byte(u.Place()), nil }
 
 // Reveal returns the URL itself, for whoever connects.

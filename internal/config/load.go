@@ -22,6 +22,7 @@ type Error struct {
 	Reason  string
 }
 
+// Error is the line.
 func (e *Error) Error() string { return fmt.Sprintf("%s (from %s) %s", e.Setting, e.Origin, e.Reason) }
 
 // Bind makes --config, and a flag of each setting, or only of those named: a command
@@ -55,10 +56,15 @@ func Choices(f *pflag.Flag) []string {
 	return named(f.Name).choices
 }
 
+// String is what was given; empty, and so is what pflag takes for the default, where
+// nothing was.
 func (g *given) String() string { return strings.Join(g.texts, ",") }
 
+// Type is the word for the value in the help.
 func (g *given) Type() string { return g.word }
 
+// Set takes one occurrence of the flag; only lists keep more than the last. It is checked
+// when all that was given is there.
 func (g *given) Set(text string) error {
 	if !g.list {
 		g.texts = nil

@@ -66,8 +66,8 @@ type options struct {
 	quickly, own         bool
 }
 
-func run(ctx context.Context) error {
-	var o options
+// flags are the options that the command was given.
+func flags() (o options, err error) {
 	flag.StringVar(&o.root, "root", ".", "where the repository is")
 	flag.StringVar(&o.packages, "package", "", "mutate only these packages: their directories, with commas")
 	flag.StringVar(&o.only, "only", "", "only mutants whose name holds this text, or is a line of this @file")
@@ -78,11 +78,15 @@ func run(ctx context.Context) error {
 	flag.BoolVar(&o.own, "own", false, "ask the tests of the package itself only")
 	flag.BoolVar(&o.list, "list", false, "only name the mutants and check the list of equivalents")
 	flag.Parse()
-	root, err := filepath.Abs(o.root)
+	o.root, err = filepath.Abs(o.root)
+	return o, err
+}
+
+func run(ctx context.Context) error {
+	o, err := flags()
 	if err != nil {
 		return err
 	}
-	o.root = root
 	work, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
 		return err
@@ -96,24 +100,14 @@ func run(ctx context.Context) error {
 	if err := h.rewrite(ctx); err != nil {
 		return err
 	}
-	equivalents, err := readEquivalents(filepath.Join(root, "tools", "mutants", "equivalent.txt"))
+	equivalents, err := readEquivalents(filepath.Join(o.root, "tools", "mutants", "equivalent.txt"))
 	if err != nil {
 		return err
 	}
 	gone := equivalents.gone(h.mutants, h.dirs())
-	var tried []mutant
-	only, err := o.named()
+	tried, err := h.chosen(equivalents)
 	if err != nil {
 		return err
-	}
-	for _, m := range h.mutants {
-		if only(m.name) && (o.all || !equivalents.has(m.name)) {
-			tried = append(tried, m)
-		}
-	}
-	if o.sample > 0 && o.sample < len(tried) {
-		rand.Shuffle(len(tried), func(i, j int) { tried[i], tried[j] = tried[j], tried[i] })
-		tried = tried[:o.sample]
 	}
 	var survived []string
 	if o.list {
@@ -141,6 +135,24 @@ func run(ctx context.Context) error {
 		fmt.Println("every mutant is noticed by a test, or named as equivalent with its reason")
 	}
 	return nil
+}
+
+// chosen are the mutants that are to be tried.
+func (h *house) chosen(e *equivalents) (tried []mutant, err error) {
+	only, err := h.named()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range h.mutants {
+		if only(m.name) && (h.all || !e.has(m.name)) {
+			tried = append(tried, m)
+		}
+	}
+	if h.sample > 0 && h.sample < len(tried) {
+		rand.Shuffle(len(tried), func(i, j int) { tried[i], tried[j] = tried[j], tried[i] })
+		tried = tried[:h.sample]
+	}
+	return tried, nil
 }
 
 // named returns what reports whether a mutant's name is asked for.

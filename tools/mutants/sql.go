@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/token"
@@ -79,10 +80,8 @@ var (
 	bounds = map[string]string{"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 )
 
-// statement rewrites a text.
-func (s *source) statement(n *ast.BasicLit) string {
-	text := n.Value
-	var tokens []sqlToken
+// tokensOf takes a text apart.
+func tokensOf(text string) (tokens []sqlToken) {
 	depth := 0
 	for _, at := range sqlTokens.FindAllStringIndex(text, -1) {
 		t := sqlToken{text: text[at[0]:at[1]], from: at[0], to: at[1]}
@@ -95,67 +94,78 @@ func (s *source) statement(n *ast.BasicLit) string {
 		}
 		tokens = append(tokens, t)
 	}
+	return tokens
+}
+
+// statement rewrites a text.
+func (s *source) statement(n *ast.BasicLit) string {
+	text, tokens := n.Value, tokensOf(n.Value)
 	if !isSQL(tokens) {
 		return text
 	}
-	type insert struct {
-		at   int
-		text string
-	}
-	var inserts []insert
-	condition := func(first int) {
-		last := conditionEnd(tokens, first)
-		if last < first || !isWhole(tokens[first:last+1]) {
-			return
-		}
-		atom := strings.Join(strings.Fields(text[tokens[first].from:tokens[last].to]), " ")
-		around := []string{""}
-		if first > 0 {
-			around[0] = tokens[first-1].text
-		}
-		if last+1 < len(tokens) {
-			around = append(around, tokens[last+1].text)
-		}
-		changes := []string{"OR TRUE"}
-		if slices.Contains(around, "OR") || around[0] == "WHEN" {
-			changes = append(changes, "AND FALSE")
-		}
-		for _, change := range changes {
-			id := s.add(n.Pos(), atom+" → "+map[string]string{"OR TRUE": "always", "AND FALSE": "never"}[change])
-			open, end := fmt.Sprintf("/*%d(*/", id), fmt.Sprintf("/*%d)*/", id)
-			m := &s.mutants[len(s.mutants)-1]
-			m.replace, m.also = [2]string{open, "("}, [2]string{end, " " + change + ")"}
-			inserts = append(inserts, insert{tokens[first].from, open}, insert{tokens[last].to, end})
-		}
-		for i := first; i <= last; i++ {
-			other, ok := bounds[tokens[i].text]
-			if !ok || tokens[i].depth != tokens[first].depth {
-				continue
-			}
-			id := s.add(n.Pos(), atom+" → "+other)
-			mark := fmt.Sprintf("/*%d*/", id)
-			s.mutants[len(s.mutants)-1].replace = [2]string{mark + tokens[i].text, other}
-			inserts = append(inserts, insert{tokens[i].from, mark})
-		}
-	}
+	var marks []mark
 	for i, t := range tokens {
 		switch {
 		case t.text == "(" && isChain(tokens, i):
-			condition(i + 1)
+			marks = append(marks, s.marks(n, tokens, i+1)...)
 		case i == 0 && len(tokens) > 1 && slices.Contains([]string{"=", "<", ">", "<=", ">="}, tokens[1].text):
-			condition(0) // the end of a statement that begins elsewhere
+			marks = append(marks, s.marks(n, tokens, 0)...) // the end of a statement that begins elsewhere
 		case slices.Contains(opens, t.text) && i+1 < len(tokens) && !betweens(tokens, i) && !slices.Contains([]string{"CONFLICT", "IGNORE", "REPLACE"}, tokens[i+1].text):
-			condition(i + 1)
+			marks = append(marks, s.marks(n, tokens, i+1)...)
 		}
 	}
-	slices.SortStableFunc(inserts, func(a, b insert) int { return a.at - b.at })
+	slices.SortStableFunc(marks, func(a, b mark) int { return cmp.Compare(a.at, b.at) })
 	var b strings.Builder
 	at := 0
-	for _, in := range inserts {
-		b.WriteString(text[at:in.at] + in.text)
-		at = in.at
+	for _, m := range marks {
+		b.WriteString(text[at:m.at] + m.text)
+		at = m.at
 	}
 	return b.String() + text[at:]
+}
+
+// mark is a comment that is put into a statement, where a mutant may take its place.
+type mark struct {
+	at   int
+	text string
+}
+
+// marks adds the mutants of the condition that begins with a token, and returns their
+// marks: the condition is always or never true, or a bound of it moves.
+func (s *source) marks(n *ast.BasicLit, tokens []sqlToken, first int) (marks []mark) {
+	last := conditionEnd(tokens, first)
+	if last < first || !isWhole(tokens[first:last+1]) {
+		return nil
+	}
+	atom := strings.Join(strings.Fields(n.Value[tokens[first].from:tokens[last].to]), " ")
+	around := []string{""}
+	if first > 0 {
+		around[0] = tokens[first-1].text
+	}
+	if last+1 < len(tokens) {
+		around = append(around, tokens[last+1].text)
+	}
+	changes := []string{"OR TRUE"}
+	if slices.Contains(around, "OR") || around[0] == "WHEN" {
+		changes = append(changes, "AND FALSE")
+	}
+	for _, change := range changes {
+		id := s.add(n.Pos(), atom+" → "+map[string]string{"OR TRUE": "always", "AND FALSE": "never"}[change])
+		open, end := fmt.Sprintf("/*%d(*/", id), fmt.Sprintf("/*%d)*/", id)
+		m := &s.mutants[len(s.mutants)-1]
+		m.replace, m.also = [2]string{open, "("}, [2]string{end, " " + change + ")"}
+		marks = append(marks, mark{tokens[first].from, open}, mark{tokens[last].to, end})
+	}
+	for _, t := range tokens[first : last+1] {
+		other, ok := bounds[t.text]
+		if !ok || t.depth != tokens[first].depth {
+			continue
+		}
+		comment := fmt.Sprintf("/*%d*/", s.add(n.Pos(), atom+" → "+other))
+		s.mutants[len(s.mutants)-1].replace = [2]string{comment + t.text, other}
+		marks = append(marks, mark{t.from, comment})
+	}
+	return marks
 }
 
 // isSQL reports whether a text may hold a condition: a statement's words are
