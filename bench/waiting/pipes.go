@@ -79,11 +79,11 @@ func inMemory(ctx context.Context, n int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	const issuer = "http://localhost"
+	const issuerURL = "http://localhost"
 	service, err := authz.New(ctx, authz.Options{
 		Store: store, Clock: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Secret: make([]byte, authz.SecretLength),
 		Settings: authz.Settings{
-			Issuer: issuer, DeviceCodeLifetime: 15 * time.Minute, PollInterval: time.Second, AccessTokenLifetime: time.Hour,
+			Issuer: issuerURL, DeviceCodeLifetime: 15 * time.Minute, PollInterval: time.Second, AccessTokenLifetime: time.Hour,
 			RefreshIdleLifetime: time.Hour, RefreshLifetime: time.Hour, SessionLifetime: time.Hour, SignUp: true, PendingLimit: 1 << 30,
 		},
 	})
@@ -91,7 +91,7 @@ func inMemory(ctx context.Context, n int) (err error) {
 		return err
 	}
 	defer service.Close()
-	at, err := url.Parse(issuer)
+	at, err := url.Parse(issuerURL)
 	if err != nil {
 		return err
 	}
@@ -103,12 +103,12 @@ func inMemory(ctx context.Context, n int) (err error) {
 	web := &http.Server{Handler: front.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: authz.MaxWait + 30*time.Second}
 	web.RegisterOnShutdown(service.Drain)
 	go web.Serve(listener) //nolint:errcheck // Shutdown ends it
-	return wait(ctx, n, issuer, listener, web)
+	return wait(ctx, n, issuerURL, listener, web)
 }
 
-func wait(ctx context.Context, n int, issuer string, listener *pipes, web *http.Server) error {
+func wait(ctx context.Context, n int, issuerURL string, listener *pipes, web *http.Server) error {
 	c := &crowd{
-		Device: trial.Device{Base: issuer, HTTP: &http.Client{Transport: &http.Transport{
+		Device: trial.Device{Base: issuerURL, HTTP: &http.Client{Transport: &http.Transport{
 			MaxIdleConnsPerHost: workers,
 			DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return listener.dial(ctx) },
 		}}},

@@ -32,10 +32,10 @@ type accounts struct {
 	fetched        *lru.Cache[string, time.Time] // when the line of a backup was said last
 }
 
-func newAccounts(store Store, settings Settings, trail trail, guard *guard, proofs *verifier) *accounts {
+func newAccounts(store Store, settings Settings, trail trail, bounds *guard, proofs *verifier) *accounts {
 	fetched, _ := lru.New[string, time.Time](fetchesRemembered) // which fails for a size below one
 	return &accounts{
-		store: store, settings: settings, now: trail.now, log: trail.log, secrets: trail.secrets, trail: trail, guard: guard, proofs: proofs,
+		store: store, settings: settings, now: trail.now, log: trail.log, secrets: trail.secrets, trail: trail, guard: bounds, proofs: proofs,
 		newcomers: newAllowance(newcomersPerMinute), fetched: fetched,
 	}
 }

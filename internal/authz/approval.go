@@ -28,6 +28,13 @@ type approvals struct {
 	device   *flow
 }
 
+func newApprovals(store Store, settings Settings, trail trail, guard *guard, clients *registry, grants *grants, device *flow) *approvals {
+	return &approvals{
+		store: store, settings: settings, now: trail.now, log: trail.log, secrets: trail.secrets, trail: trail,
+		guard: guard, clients: clients, grants: grants, device: device,
+	}
+}
+
 // NetworkDistance says how far the device is from its owner, as far as addresses
 // tell.
 type NetworkDistance string

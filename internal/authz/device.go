@@ -66,10 +66,6 @@ const (
 	// randomness.
 	userCodeTries = 10
 	maxNonce      = 255
-	maxUserAgent  = 200
-	maxOrigin     = 200
-	maxDeviceText = 60
-	maxNetwork    = 64
 )
 
 // StartDevice opens a device request (RFC 8628 §3.1).

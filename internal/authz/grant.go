@@ -27,10 +27,10 @@ type grants struct {
 	unnoted   sparing
 }
 
-func newGrants(store Store, settings Settings, trail trail, guard *guard, clients *registry, tokens *tokenSigner) *grants {
+func newGrants(store Store, settings Settings, trail trail, bounds *guard, clients *registry, tokens *tokenSigner) *grants {
 	return &grants{
 		store: store, settings: settings, now: trail.now, log: trail.log, secrets: trail.secrets, trail: trail,
-		guard: guard, clients: clients, tokens: tokens, refreshes: newAllowance(refreshesPerMinute), noting: make(chan struct{}, usesAtOnce),
+		guard: bounds, clients: clients, tokens: tokens, refreshes: newAllowance(refreshesPerMinute), noting: make(chan struct{}, usesAtOnce),
 	}
 }
 
@@ -49,7 +49,7 @@ func (s *grants) LivingGrants(ctx context.Context, owner Owner, cursor string, l
 }
 
 func (s *grants) grants(ctx context.Context, owner Owner, aliveAt time.Time, cursor string, limit int) (list []Grant, next string, err error) {
-	list, next, err = page(s.secrets, owner, grantList, cursor, limit, func(after Position, limit int) ([]Grant, error) {
+	list, next, err = page(s.secrets, owner, "grants", cursor, limit, func(after Position, limit int) ([]Grant, error) {
 		return s.store.Grants(ctx, owner.AccountID, GrantList{AliveAt: aliveAt, After: after, Limit: limit})
 	}, func(g Grant) Position { return Position{g.CreatedAt, g.ID} })
 	if err != nil {

@@ -29,6 +29,10 @@ type trail struct {
 	secrets serverSecrets
 }
 
+func newTrail(secrets serverSecrets, now func() time.Time, log *slog.Logger) trail {
+	return trail{log: log, now: now, secrets: secrets}
+}
+
 // sparing lets through a few lines a minute of those that strangers can cause as
 // often as they like.
 type sparing struct {

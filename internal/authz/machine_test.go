@@ -39,7 +39,7 @@ func (c *clock) Now() time.Time          { return time.Unix(0, c.ns.Load()) }
 func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
 const (
-	issuer       = "http://localhost:8628"
+	issuerURL    = "http://localhost:8628"
 	codeLifetime = 60 * time.Second
 	pollInterval = 5 * time.Second
 )
@@ -62,7 +62,7 @@ func newWorld(tb testing.TB, dir string, change ...func(*authz.Settings)) *world
 	w := &world{clock: newClock()}
 	settings := &w.settings
 	*settings = authz.Settings{
-		Issuer: issuer, DeviceCodeLifetime: codeLifetime, PollInterval: pollInterval, AccessTokenLifetime: time.Hour,
+		Issuer: issuerURL, DeviceCodeLifetime: codeLifetime, PollInterval: pollInterval, AccessTokenLifetime: time.Hour,
 		RefreshIdleLifetime: 24 * time.Hour, RefreshLifetime: 240 * time.Hour, RefreshGrace: 30 * time.Second,
 		SessionLifetime: 24 * time.Hour, OpenClients: true, SignUp: true, PendingLimit: 1_000_000,
 	}

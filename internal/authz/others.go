@@ -41,7 +41,17 @@ func (s *flow) heard(d Decided) {
 	s.waiting.decided(d.DeviceCode)
 }
 
-// recountEvery is how often a server counts what is pending.
+// drain ends every waiting poll with an ordinary answer and lets no later one wait.
+func (s *flow) drain() { s.waiting.drain() }
+
+// recountDevices sets right what this server counts and remembers of device requests by
+// itself.
+func (s *flow) recountDevices(ctx context.Context) error {
+	s.pace.forget(s.now())
+	return s.countPending(ctx)
+}
+
+// recountEvery is how often a server does that.
 const recountEvery = 30 * time.Second
 
 // countPending sets the count right.

@@ -12,12 +12,6 @@ type Position struct {
 	ID string
 }
 
-// The lists that are read in pages.
-const (
-	grantList = "grants"
-	eventList = "events"
-)
-
 var errNoCursor = refuse(InvalidRequest, "the cursor is not one of this list: send what next of the page before said")
 
 // page reads a page of one of the owner's lists, and the cursor of the one behind it;

@@ -10,7 +10,7 @@ func TestAPageSaysWhatFailedAndWhetherThereIsMore(t *testing.T) {
 	torn := errors.New("torn")
 	of := func(n int, err error) ([]int, string, error) {
 		read := func(Position, int) ([]int, error) { return make([]int, n), err }
-		return page(serverSecrets{}, Owner{}, grantList, "", 3, read, func(int) Position { return Position{} })
+		return page(serverSecrets{}, Owner{}, "grants", "", 3, read, func(int) Position { return Position{} })
 	}
 	for n := range 6 {
 		if _, next, err := of(n, torn); !errors.Is(err, torn) || next != "" {

@@ -47,6 +47,10 @@ type passkeys struct {
 	party    *relyingParty // nil where the issuer can have none
 }
 
+func newPasskeys(store Store, trail trail, guard *guard, accounts *accounts, party *relyingParty) *passkeys {
+	return &passkeys{store: store, now: trail.now, log: trail.log, secrets: trail.secrets, trail: trail, guard: guard, accounts: accounts, party: party}
+}
+
 // Passkeys returns the passkeys of the owner's account, oldest first.
 func (s *passkeys) Passkeys(ctx context.Context, owner Owner) ([]Passkey, error) {
 	return s.store.Passkeys(ctx, owner.AccountID)

@@ -15,9 +15,6 @@ import (
 	"strings"
 )
 
-// SecretLength is the least length of the operator's secret, in bytes.
-const SecretLength = 32
-
 // serverSecrets are the keys derived from the operator's secret. None of them
 // is in the database.
 type serverSecrets struct {
@@ -78,9 +75,6 @@ func (s serverSecrets) sealKeyFor(id string, plaintext []byte) ([]byte, error) {
 	}
 	return s.seal.Seal(nonce, nonce, plaintext, []byte(id)), nil
 }
-
-// ErrOtherSecret is what an operator sees who changed or lost the secret.
-var ErrOtherSecret = errors.New("a signing key in the database cannot be opened with this secret: start with the secret it was made with")
 
 func (s serverSecrets) openKeyFor(id string, sealed []byte) ([]byte, error) {
 	if len(sealed) < s.seal.NonceSize() {

@@ -65,19 +65,16 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if s.tokenSigner, err = newTokenSigner(ctx, o.Store, o.Settings, o.Clock, secrets); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
-	trail := trail{log: o.Log, now: o.Clock, secrets: secrets}
+	trail := newTrail(secrets, o.Clock, o.Log)
 	s.guard = newGuard(o.Store, o.Settings, o.Clock, o.Log)
 	s.verifier = newVerifier(o.Store, o.Clock, runtime.GOMAXPROCS(0))
 	s.registry = newRegistry(o.Store, o.Settings, trail, s.verifier)
 	s.accounts = newAccounts(o.Store, o.Settings, trail, s.guard, s.verifier)
-	s.passkeys = &passkeys{store: o.Store, now: o.Clock, log: o.Log, secrets: secrets, trail: trail, guard: s.guard, accounts: s.accounts, party: party}
+	s.passkeys = newPasskeys(o.Store, trail, s.guard, s.accounts, party)
 	s.grants = newGrants(o.Store, o.Settings, trail, s.guard, s.registry, s.tokenSigner)
 	s.flow = newFlow(o.Store, o.Settings, trail, s.guard, s.registry, s.grants, s.tokenSigner, o.Others != nil)
-	s.approvals = &approvals{
-		store: o.Store, settings: o.Settings, now: o.Clock, log: o.Log, secrets: secrets, trail: trail,
-		guard: s.guard, clients: s.registry, grants: s.grants, device: s.flow,
-	}
-	if err := s.countPending(ctx); err != nil {
+	s.approvals = newApprovals(o.Store, o.Settings, trail, s.guard, s.registry, s.grants, s.flow)
+	if err := s.recountDevices(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.readShunned(ctx); err != nil {
@@ -99,7 +96,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 
 // Drain ends every waiting poll with an ordinary answer and makes later polls
 // not wait: the server is about to stop.
-func (s *Service) Drain() { s.waiting.drain() }
+func (s *Service) Drain() { s.flow.drain() }
 
 // Close drains and stops what New started. The store stays open: it is the caller's.
 func (s *Service) Close() {

@@ -33,7 +33,7 @@ func TestAServiceIsNotMadeOfWhatIsMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := authz.Options{
-			Store: store, Settings: authz.Settings{Issuer: issuer}, Secret: make([]byte, authz.SecretLength),
+			Store: store, Settings: authz.Settings{Issuer: issuerURL}, Secret: make([]byte, authz.SecretLength),
 			Clock: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
 		}
 		change(&o)

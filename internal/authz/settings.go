@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"errors"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -48,3 +49,9 @@ func (s Settings) Local() bool {
 	addr, _ := netip.ParseAddr(u.Hostname())
 	return u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost") || addr.IsLoopback()
 }
+
+// SecretLength is the least length of the operator's secret, in bytes.
+const SecretLength = 32
+
+// ErrOtherSecret is what an operator sees who changed or lost the secret.
+var ErrOtherSecret = errors.New("a signing key in the database cannot be opened with this secret: start with the secret it was made with")

@@ -74,6 +74,5 @@ func (s *Service) Sweep(ctx context.Context) error {
 // recount sets right what this server counts and remembers by itself. It does not
 // wait for Sweep, which may take long just when it matters.
 func (s *Service) recount(ctx context.Context) error {
-	s.device.pace.forget(s.now())
-	return errors.Join(s.device.countPending(ctx), s.guard.readShunned(ctx))
+	return errors.Join(s.recountDevices(ctx), s.readShunned(ctx))
 }

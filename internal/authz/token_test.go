@@ -60,7 +60,7 @@ func TestM09_EachClaimOfAnAccessTokenIsCheckedByItself(t *testing.T) {
 			t.Errorf("typ %s, %s %v: %v", c.typ, c.claim, c.value, err)
 		}
 	}
-	token, err := w.service.Signed("at+jwt", map[string]any{"iss": issuer, "aud": issuer, "gid": claims["gid"], "scope": "openid", "exp": second + 2})
+	token, err := w.service.Signed("at+jwt", map[string]any{"iss": issuerURL, "aud": issuerURL, "gid": claims["gid"], "scope": "openid", "exp": second + 2})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,6 +104,14 @@ type DeviceSays struct {
 	Origin string
 }
 
+// How much is kept of what a stranger says, in characters as a reader counts them.
+const (
+	maxUserAgent  = 200
+	maxOrigin     = 200
+	maxDeviceText = 60
+	maxNetwork    = 64
+)
+
 // clean makes what a stranger's request said of itself fit to be kept and shown.
 func (s Seen) clean() Seen {
 	return Seen{

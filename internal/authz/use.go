@@ -12,8 +12,8 @@ import (
 //
 //	InvalidToken
 //	InsufficientScope (requirement U-06)
-func (s *grants) usable(ctx context.Context, token Secret, needed string) (g Grant, i Identity, scope string, err error) {
-	claims, err := s.tokens.accessToken(token)
+func (s *grants) usable(ctx context.Context, presented Secret, needed string) (g Grant, i Identity, scope string, err error) {
+	claims, err := s.tokens.accessToken(presented)
 	if err != nil {
 		return g, i, "", err
 	}

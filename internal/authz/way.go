@@ -171,7 +171,7 @@ func (s *accounts) newWayEvent(ctx context.Context, owner Owner, kind EventKind,
 //
 //	InvalidRequest: the cursor is not one of this list
 func (s *accounts) Events(ctx context.Context, owner Owner, cursor string, limit int) (list []Event, next string, err error) {
-	return page(s.secrets, owner, eventList, cursor, limit, func(after Position, limit int) ([]Event, error) {
+	return page(s.secrets, owner, "events", cursor, limit, func(after Position, limit int) ([]Event, error) {
 		return s.store.Events(ctx, owner.AccountID, after, limit)
 	}, func(e Event) Position { return Position{e.At, e.ID} })
 }

@@ -46,11 +46,11 @@ func openSQLite(b *testing.B) authz.Store {
 // newBenchServerOn serves what is in a store, and closes it in the end.
 func newBenchServerOn(b *testing.B, store authz.Store) *benchServer {
 	b.Helper()
-	const issuer = "http://localhost:8628"
+	const issuerURL = "http://localhost:8628"
 	service, err := authz.New(context.Background(), authz.Options{
 		Store: store, Clock: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Secret: make([]byte, authz.SecretLength),
 		Settings: authz.Settings{
-			Issuer: issuer, DeviceCodeLifetime: time.Hour, PollInterval: time.Nanosecond, AccessTokenLifetime: time.Hour,
+			Issuer: issuerURL, DeviceCodeLifetime: time.Hour, PollInterval: time.Nanosecond, AccessTokenLifetime: time.Hour,
 			RefreshIdleLifetime: time.Hour, RefreshLifetime: time.Hour, SessionLifetime: time.Hour, OpenClients: true, SignUp: true,
 			PendingLimit: 1 << 40, DeviceRequestsPerNetwork: 1 << 30,
 		},
@@ -64,7 +64,7 @@ func newBenchServerOn(b *testing.B, store authz.Store) *benchServer {
 			b.Error(err)
 		}
 	})
-	u, err := url.Parse(issuer)
+	u, err := url.Parse(issuerURL)
 	if err != nil {
 		b.Fatal(err)
 	}
