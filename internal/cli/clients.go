@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -49,7 +48,7 @@ func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store 
 }
 
 func newClientsAdd(env *Env) *cobra.Command {
-	var c config.Client
+	var c authz.Registration
 	var confidential bool
 	cmd := &cobra.Command{
 		Use:   "add CLIENT_ID",
@@ -75,7 +74,7 @@ func newClientsAdd(env *Env) *cobra.Command {
 	return cmd
 }
 
-func addClient(cmd *cobra.Command, env *Env, c config.Client, confidential bool) error {
+func addClient(cmd *cobra.Command, env *Env, c authz.Registration, confidential bool) error {
 	var secret string
 	if confidential {
 		b := make([]byte, 32)
@@ -89,10 +88,10 @@ func addClient(cmd *cobra.Command, env *Env, c config.Client, confidential bool)
 		return usage("%s %v", member, err)
 	}
 	return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
-		if c.ID == authz.CLIClient().ID {
+		if authz.ReservedClient(c.ID) {
 			return fail(ExitFailed, "adding "+c.ID, authz.ErrExists, "This client is always there; choose another id")
 		}
-		err := store.AddClient(ctx, authzClient(c))
+		err := store.AddClient(ctx, c.Client())
 		if errors.Is(err, authz.ErrExists) {
 			return fail(ExitFailed, "adding "+c.ID, err, "Choose another id, or remove the client first")
 		}
@@ -206,15 +205,5 @@ func newClientsRemove(env *Env) *cobra.Command {
 	}
 }
 
-// authzClient is a client as the domain knows it; its secret is hashed here.
-func authzClient(c config.Client) authz.Client {
-	out := authz.Client{
-		ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURIs, GrantTypes: c.GrantTypes, Scope: c.Scope,
-		AuthMethod: c.TokenEndpointAuthMethod, MemberKey: c.MemberPubkey, OwnerBAPID: c.OwnerBAPID,
-		IDTokenAlg: c.IDTokenAlg, Approval: c.Approval, Registered: true,
-	}
-	if c.Secret != "" {
-		out.Secret = sha256.Sum256([]byte(c.Secret))
-	}
-	return out
-}
+// checkClient is what a client of the configuration file is held to, as any other.
+func checkClient(c config.Client) (member string, err error) { return authz.Registration(c).Check() }

@@ -39,7 +39,7 @@ share a PostgreSQL database; each of them needs the same secret.`,
 	}
 	config.Bind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		settings, err := config.Load(cmd.Flags(), env.Getenv)
+		settings, err := config.Load(cmd.Flags(), env.Getenv, checkClient)
 		if err != nil {
 			return settingsFailure(err)
 		}
@@ -313,7 +313,7 @@ func authzSettings(s *config.Settings) authz.Settings {
 		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit, DeviceRequestsPerNetwork: s.DeviceRequestsPerNetwork,
 	}
 	for _, c := range s.Clients {
-		out.Clients = append(out.Clients, authzClient(c))
+		out.Clients = append(out.Clients, authz.Registration(c).Client())
 	}
 	return out
 }

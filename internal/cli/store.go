@@ -30,7 +30,7 @@ type database struct {
 
 // storeSettings are the settings of a command that uses the database, and no more.
 func storeSettings(cmd *cobra.Command, env *Env) (*config.Settings, error) {
-	settings, err := config.Load(cmd.Flags(), env.Getenv)
+	settings, err := config.Load(cmd.Flags(), env.Getenv, checkClient)
 	if err != nil {
 		return nil, &Failure{Code: ExitUsage, What: "a setting is wrong", Err: err}
 	}

@@ -14,10 +14,13 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"countersign.dev/internal/authz"
 	"countersign.dev/internal/config"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
+
+func checkClient(c config.Client) (member string, err error) { return authz.Registration(c).Check() }
 
 // load loads with a file's text, an environment and flags.
 func load(t *testing.T, file string, env map[string]string, args ...string) (*config.Settings, error) {
@@ -33,7 +36,7 @@ func load(t *testing.T, file string, env map[string]string, args ...string) (*co
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	return config.Load(flags, func(name string) string { return env[name] })
+	return config.Load(flags, func(name string) string { return env[name] }, checkClient)
 }
 
 func TestTheDefaultsAreAWorkingServer(t *testing.T) {
@@ -204,7 +207,7 @@ func TestACommandTakesTheSettingsThatItNeeds(t *testing.T) {
 	if err := flags.Parse([]string{"--data", "x", "--name", long}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := config.Load(flags, func(name string) string { return map[string]string{"COUNTERSIGN_LISTEN": "127.0.0.1:1"}[name] })
+	s, err := config.Load(flags, func(name string) string { return map[string]string{"COUNTERSIGN_LISTEN": "127.0.0.1:1"}[name] }, checkClient)
 	if err != nil || s.Data != "x" || s.Name == long || !slices.Equal(s.Listen, []string{"127.0.0.1:1"}) || flags.Lookup("listen") != nil {
 		t.Errorf("%+v %v", s, err)
 	}
@@ -224,7 +227,7 @@ func FuzzParseFile(f *testing.F) {
 		if err := flags.Parse([]string{"--config", path}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := config.Load(flags, func(string) string { return "" })
+		_, err := config.Load(flags, func(string) string { return "" }, checkClient)
 		var wrong *config.Error
 		if err != nil && !errors.As(err, &wrong) {
 			t.Errorf("an error of another kind: %v", err)

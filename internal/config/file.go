@@ -13,9 +13,10 @@ import (
 
 // file is a configuration file that was read.
 type file struct {
-	path    string
-	values  map[string]value
-	clients []Client
+	path        string
+	values      map[string]value
+	clients     []Client
+	clientLines []int // where each begins
 }
 
 type value struct{ text, origin string }
@@ -40,7 +41,7 @@ func parseFile(path string, text []byte) (*file, error) {
 		return nil, tomlError(path, err)
 	}
 	lines, clientLines := keyLines(text)
-	f := &file{path: path, values: map[string]value{}}
+	f := &file{path: path, values: map[string]value{}, clientLines: clientLines}
 	for name, v := range raw {
 		origin := path + ":" + strconv.Itoa(lines[name])
 		if name == "clients" {
@@ -59,11 +60,11 @@ func parseFile(path string, text []byte) (*file, error) {
 		}
 		f.values[name] = value{text, origin}
 	}
-	return f, f.readClients(path, text, clientLines)
+	return f, f.readClients(text)
 }
 
 // readClients decodes the [[clients]] strictly.
-func (f *file) readClients(path string, text []byte, lines []int) error {
+func (f *file) readClients(text []byte) error {
 	var tables struct {
 		Clients []Client `toml:"clients"`
 	}
@@ -76,27 +77,32 @@ func (f *file) readClients(path string, text []byte, lines []int) error {
 		for _, e := range strict.Errors {
 			if key := e.Key(); len(key) > 1 && key[0] == "clients" {
 				row, _ := e.Position()
-				return &Error{Setting: key[len(key)-1], Origin: path + ":" + strconv.Itoa(row), Reason: "is not a member of [[clients]]"}
+				return &Error{Setting: key[len(key)-1], Origin: f.path + ":" + strconv.Itoa(row), Reason: "is not a member of [[clients]]"}
 			}
 		}
 	case err != nil:
-		return tomlError(path, err)
+		return tomlError(f.path, err)
 	}
+	f.clients = tables.Clients
+	return nil
+}
+
+// checkClients holds each of the [[clients]] to the rules of clients.
+func (f *file) checkClients(check CheckClient) error {
 	seen := map[string]bool{}
-	for i, c := range tables.Clients {
-		origin := path
-		if i < len(lines) {
-			origin += ":" + strconv.Itoa(lines[i])
+	for i, c := range f.clients {
+		origin := f.path
+		if i < len(f.clientLines) {
+			origin += ":" + strconv.Itoa(f.clientLines[i])
 		}
 		if seen[c.ID] {
 			return &Error{Setting: "client_id", Origin: origin, Reason: "is there twice"}
 		}
 		seen[c.ID] = true
-		if name, err := c.Check(); err != nil {
+		if name, err := check(c); err != nil {
 			return &Error{Setting: name, Origin: origin, Reason: err.Error()}
 		}
 	}
-	f.clients = tables.Clients
 	return nil
 }
 

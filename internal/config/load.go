@@ -73,13 +73,20 @@ func (g *given) Set(text string) error {
 	return nil
 }
 
+// CheckClient says what is wrong with a client of the file, and in which member: the
+// rules of clients are not the configuration's.
+type CheckClient func(Client) (member string, err error)
+
 // Load reads all settings.
 //
 //	*Error: one is wrong
-func Load(flags *pflag.FlagSet, getenv func(string) string) (*Settings, error) {
+func Load(flags *pflag.FlagSet, getenv func(string) string, check CheckClient) (*Settings, error) {
 	path, required := filePath(flags, getenv)
 	file, err := readFile(path, required)
 	if err != nil {
+		return nil, err
+	}
+	if err := file.checkClients(check); err != nil {
 		return nil, err
 	}
 	loaded := &Settings{File: file.path, Clients: file.clients, FileHoldsSecrets: file.holdsSecrets()}
