@@ -67,7 +67,7 @@ test-fuzz:
 	./tools/fuzz $(FUZZ_SHORT)
 
 # The scripts of the device page: types, unit tests, and that the bundle in
-# internal/server/assets is the one that web/ gives.
+# internal/server/page/assets is the one that web/ gives.
 .PHONY: test-web
 test-web: web/node_modules/.installed
 	cd web && node_modules/.bin/tsc --project .
@@ -75,7 +75,7 @@ test-web: web/node_modules/.installed
 	@$(MAKE) --no-print-directory web-check
 
 .PHONY: web
-web: web/node_modules/.installed ## Bundle the device page's scripts into internal/server/assets
+web: web/node_modules/.installed ## Bundle the device page's scripts into internal/server/page/assets
 	./tools/web build
 
 .PHONY: web-check

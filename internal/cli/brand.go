@@ -5,14 +5,14 @@ import (
 	"os"
 
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/server"
+	"countersign.dev/internal/server/page"
 )
 
 // brand is how the operator wants the pages to look.
-func brand(s *config.Settings) (server.Brand, error) {
-	b := server.Brand{Name: s.Name, Accent: s.Accent}
+func brand(s *config.Settings) (page.Brand, error) {
+	b := page.Brand{Name: s.Name, Accent: s.Accent}
 	if s.Accent != "" {
-		if err := server.CheckAccent(s.Accent); err != nil {
+		if err := page.CheckAccent(s.Accent); err != nil {
 			return b, fmt.Errorf("accent-color %w", err)
 		}
 	}
@@ -23,7 +23,7 @@ func brand(s *config.Settings) (server.Brand, error) {
 	if b.Logo, err = os.ReadFile(s.Logo); err != nil {
 		return b, fmt.Errorf("logo: %w", err)
 	}
-	if b.LogoType, err = server.LogoType(b.Logo); err != nil {
+	if b.LogoType, err = page.LogoType(b.Logo); err != nil {
 		return b, fmt.Errorf("logo %w", err)
 	}
 	return b, nil

@@ -4,7 +4,7 @@ import (
 	"log/slog"
 
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/server"
+	"countersign.dev/internal/server/wire"
 )
 
 func newLogger(env *Env, s *config.Settings) *slog.Logger {
@@ -17,5 +17,5 @@ func newLogger(env *Env, s *config.Settings) *slog.Logger {
 	if s.LogFormat == "text" || (s.LogFormat == "auto" && env.StderrTerminal) {
 		lines = slog.NewTextHandler(env.Stderr, options)
 	}
-	return slog.New(server.NewLogHandler(lines))
+	return slog.New(wire.NewLogHandler(lines))
 }

@@ -14,6 +14,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server"
+	"countersign.dev/internal/server/wire"
 )
 
 // answered is what a request gets from an endpoint that a test answers.
@@ -101,7 +102,7 @@ func TestTheLogSaysTheStatusThatWasSent(t *testing.T) {
 
 func TestALineThatIsOfNoRequestNamesNone(t *testing.T) {
 	var log bytes.Buffer
-	slog.New(server.NewLogHandler(slog.NewJSONHandler(&log, nil))).Info("x")
+	slog.New(wire.NewLogHandler(slog.NewJSONHandler(&log, nil))).Info("x")
 	if strings.Contains(log.String(), `"request"`) {
 		t.Errorf("%s", log.String())
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/page"
 )
 
 // Routes are the methods and paths of every endpoint.
@@ -19,12 +20,12 @@ func (s *Server) Routes() (all [][2]string) {
 // ProblemCodes are the codes that pages have words for, and one of our own
 // failures, which has none.
 func ProblemCodes() []authz.Code {
-	return append(slices.Sorted(maps.Keys(problems)), authz.ServerError)
+	return append(slices.Sorted(maps.Keys(page.Problems)), authz.ServerError)
 }
 
 // Refusing is a page that answers with a refusal and nothing else.
 func (s *Server) Refusing(code authz.Code) http.Handler {
-	return s.adapt(route{class: page, handler: func(http.ResponseWriter, *http.Request) error {
+	return s.adapt(route{class: person, handler: func(http.ResponseWriter, *http.Request) error {
 		return &authz.Error{Code: code, Description: "for the developer", RequestID: "the-id"}
 	}})
 }
@@ -32,7 +33,7 @@ func (s *Server) Refusing(code authz.Code) http.Handler {
 // Handling is an endpoint for programs, or a page for people, that a test answers.
 func (s *Server) Handling(people bool, h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
 	if people {
-		return s.adapt(route{class: page, handler: h})
+		return s.adapt(route{class: person, handler: h})
 	}
 	return s.adapt(route{class: public, handler: h})
 }

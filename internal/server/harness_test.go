@@ -26,6 +26,8 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server"
+	"countersign.dev/internal/server/page"
+	"countersign.dev/internal/server/wire"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
 	"countersign.dev/internal/storage/sqlite"
@@ -220,7 +222,7 @@ func newHouseAt(t testing.TB, dir string, change ...func(*authz.Settings)) *hous
 func (h *house) start(settings authz.Settings) {
 	h.t.Helper()
 	h.settings = settings
-	log := slog.New(server.NewLogHandler(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log := slog.New(wire.NewLogHandler(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	var err error
 	h.service, err = authz.New(context.Background(), authz.Options{
 		Store: h.store, Others: h.others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: h.random, Log: log,
@@ -236,7 +238,7 @@ func (h *house) start(settings authz.Settings) {
 }
 
 // brand makes the front anew, with another look.
-func (h *house) brand(b server.Brand) {
+func (h *house) brand(b page.Brand) {
 	h.t.Helper()
 	h.options.Brand = b
 	front, err := server.New(h.options)

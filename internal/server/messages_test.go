@@ -42,7 +42,7 @@ func messages(t testing.TB) map[string]map[string]forms {
 // id, description, hash, leftdelim, rightdelim, translation and the plural forms
 // name no message; beside others in one table they are an error.
 var readMessages = sync.OnceValues(func() (map[string]map[string]forms, error) {
-	files, err := filepath.Glob("messages/*.toml")
+	files, err := filepath.Glob("page/messages/*.toml")
 	if err != nil {
 		return nil, err
 	}

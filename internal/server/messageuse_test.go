@@ -29,14 +29,7 @@ func uses(t *testing.T, tables map[string]bool) map[string][]use {
 	found := map[string][]use{}
 	add := func(id string, u use) { found[id] = append(found[id], u) }
 	inTemplates(t, add)
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
+	for _, name := range sources(t) {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +46,7 @@ var (
 
 func inTemplates(t *testing.T, add func(string, use)) {
 	t.Helper()
-	files, err := filepath.Glob("templates/*.html")
+	files, err := filepath.Glob("page/templates/*.html")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no templates", err)
 	}

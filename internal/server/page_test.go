@@ -208,7 +208,7 @@ func TestAMistypedAddressIsAPageForAPersonAndJSONForAProgram(t *testing.T) {
 // A form of the script's own goes nowhere by itself: were the script to fail, a
 // password in it would stand in an address.
 func TestNoFormSendsAPasswordWithoutTheScript(t *testing.T) {
-	files, err := filepath.Glob("templates/*.html")
+	files, err := filepath.Glob("page/templates/*.html")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}

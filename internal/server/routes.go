@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"countersign.dev/internal/server/page"
+	"countersign.dev/internal/server/wire"
 )
 
 // class says who may call an endpoint and how.
@@ -14,98 +17,97 @@ const (
 	public class = iota
 	// owner: JSON for the owner's own tools and pages; a foreign web page is refused.
 	owner
-	// page: HTML for people; a foreign web page may link here, not post here (attack
+	// person: HTML; a foreign web page may link here, not post here (attack
 	// B-04), and reads nothing (requirement Z-20).
-	page
+	person
 	// probe: for machines that watch this one.
 	probe
 )
-
-// handler answers one request. Its error is written by the one error writer.
-type handler func(w http.ResponseWriter, r *http.Request) error
 
 // route is one row of the table below.
 type route struct {
 	method  string
 	path    string // a net/http pattern without the method
-	handler handler
+	handler wire.Handler
 	class   class
 	// audience says where a signed request names the server it is for.
-	audience audience
+	audience wire.Audience
 }
-
-// Where forms lead back to.
-const (
-	accountPath = "/account"
-	donePath    = "/device/done/{id}"
-)
 
 // routes is every endpoint there is. No GET decides anything (requirement D-19).
 func (s *Server) routes() []route {
 	return []route{
-		{"POST", "/api/auth/device/code", s.deviceCode, public, ifNamed},
-		{"POST", "/api/auth/device/token", s.deviceToken, public, ifNamed},
-		{"POST", "/api/auth/oauth2/token", s.token, public, ifNamed},
-		{"POST", "/api/auth/oauth2/revoke", s.revoke, public, ifNamed},
-		{"GET", "/api/auth/oauth2/userinfo", s.userInfo, public, unsigned},
-		{"POST", "/api/auth/oauth2/userinfo", s.userInfo, public, unsigned},
-		{"GET", "/api/auth/jwks", s.keySet, public, unsigned},
-		{"GET", "/.well-known/oauth-authorization-server", s.discovery, public, unsigned},
-		{"GET", "/.well-known/openid-configuration", s.discovery, public, unsigned},
-		{"GET", "/api/auth/.well-known/openid-configuration", s.discovery, public, unsigned},
+		{"POST", "/api/auth/device/code", s.api.DeviceCode, public, wire.IfNamed},
+		{"POST", "/api/auth/device/token", s.api.DeviceToken, public, wire.IfNamed},
+		{"POST", "/api/auth/oauth2/token", s.api.Token, public, wire.IfNamed},
+		{"POST", "/api/auth/oauth2/revoke", s.api.Revoke, public, wire.IfNamed},
+		{"GET", "/api/auth/oauth2/userinfo", s.api.UserInfo, public, wire.Unsigned},
+		{"POST", "/api/auth/oauth2/userinfo", s.api.UserInfo, public, wire.Unsigned},
+		{"GET", "/api/auth/jwks", s.api.KeySet, public, wire.Unsigned},
+		{"GET", "/.well-known/oauth-authorization-server", s.api.Discovery, public, wire.Unsigned},
+		{"GET", "/.well-known/openid-configuration", s.api.Discovery, public, wire.Unsigned},
+		{"GET", "/api/auth/.well-known/openid-configuration", s.api.Discovery, public, wire.Unsigned},
 
-		{"POST", "/api/auth/sign-in/sigma", s.signIn, owner, ifNamed},
-		{"POST", "/api/auth/sign-in/passkey/options", s.passkeySignInOptions, owner, unsigned},
-		{"POST", "/api/auth/sign-in/passkey", s.signInWithPasskey, owner, unsigned},
-		{"GET", "/api/auth/get-session", s.getSession, owner, unsigned},
-		{"POST", "/api/auth/sign-out", s.signOut, owner, unsigned},
-		{"GET", "/api/auth/device", s.deviceStatus, owner, unsigned},
-		{"GET", "/api/auth/device/approval", s.deviceApproval, owner, inQuery},
-		{"POST", "/api/auth/device/approve", s.approveDevice, owner, inStatement},
-		{"POST", "/api/auth/device/deny", s.denyDevice, owner, ifNamed},
-		{"GET", "/api/grants", s.listsTo(s.authenticateForGrants, s.grants), owner, inQuery},
-		{"GET", "/api/grants/{id}/receipt", s.grantReceipt, owner, inQuery},
-		{"POST", "/api/grants/{id}/revoke", s.revokeGrant, owner, inBody},
-		{"POST", "/api/grants/revoke", s.stopsAll(s.authz.RevokeGrants), owner, inBody},
-		{"GET", "/api/sessions", s.lists(s.sessions), owner, inQuery},
-		{"POST", "/api/sessions/{id}/end", s.stops(s.authz.EndSession), owner, inBody},
-		{"POST", "/api/sessions/end-others", s.stopsAll(s.authz.EndOtherSessions), owner, inBody},
-		{"GET", "/api/events", s.lists(s.events), owner, inQuery},
-		{"GET", "/api/passkeys", s.lists(s.passkeys), owner, inQuery},
-		{"POST", "/api/passkeys", s.addPasskey, owner, inBody},
-		{"POST", "/api/passkeys/options", s.passkeyOptions, owner, unsigned},
-		{"POST", "/api/passkeys/{id}/remove", s.stops(s.authz.RemovePasskey), owner, inBody},
-		{"GET", "/api/backup", s.backup, owner, inQuery},
-		{"POST", "/api/backup", s.saveBackup, owner, inBody},
-		{"POST", "/api/backup/remove", s.removeBackup, owner, inBody},
-		{"GET", "/api/backups", s.lists(s.backups), owner, inQuery},
-		{"GET", "/api/bap/profile", s.profile, owner, inQuery},
-		{"PUT", "/api/bap/profile", s.setProfile, owner, inBody},
-		{"GET", "/api/user/bap-ids", s.lists(s.identities), owner, inQuery},
-		{"POST", "/api/user/bap-ids", s.linkIdentity, owner, inBody},
-		{"POST", "/api/user/bap-ids/{id}/remove", s.stops(s.authz.RemoveIdentity), owner, inBody},
+		{"POST", "/api/auth/sign-in/sigma", s.api.SignIn, owner, wire.IfNamed},
+		{"POST", "/api/auth/sign-in/passkey/options", s.api.PasskeySignInOptions, owner, wire.Unsigned},
+		{"POST", "/api/auth/sign-in/passkey", s.api.SignInWithPasskey, owner, wire.Unsigned},
+		{"GET", "/api/auth/get-session", s.api.GetSession, owner, wire.Unsigned},
+		{"POST", "/api/auth/sign-out", s.api.SignOut, owner, wire.Unsigned},
+		{"GET", "/api/auth/device", s.api.DeviceStatus, owner, wire.Unsigned},
+		{"GET", "/api/auth/device/approval", s.api.DeviceApproval, owner, wire.InQuery},
+		{"POST", "/api/auth/device/approve", s.api.ApproveDevice, owner, wire.InStatement},
+		{"POST", "/api/auth/device/deny", s.api.DenyDevice, owner, wire.IfNamed},
+		{"GET", "/api/grants", s.api.ListsTo(s.api.AuthenticateForGrants, s.api.Grants), owner, wire.InQuery},
+		{"GET", "/api/grants/{id}/receipt", s.api.GrantReceipt, owner, wire.InQuery},
+		{"POST", "/api/grants/{id}/revoke", s.api.RevokeGrant, owner, wire.InBody},
+		{"POST", "/api/grants/revoke", s.api.StopsAll(s.authz.RevokeGrants), owner, wire.InBody},
+		{"GET", "/api/sessions", s.api.Lists(s.api.Sessions), owner, wire.InQuery},
+		{"POST", "/api/sessions/{id}/end", s.api.Stops(s.authz.EndSession), owner, wire.InBody},
+		{"POST", "/api/sessions/end-others", s.api.StopsAll(s.authz.EndOtherSessions), owner, wire.InBody},
+		{"GET", "/api/events", s.api.Lists(s.api.Events), owner, wire.InQuery},
+		{"GET", "/api/passkeys", s.api.Lists(s.api.Passkeys), owner, wire.InQuery},
+		{"POST", "/api/passkeys", s.api.AddPasskey, owner, wire.InBody},
+		{"POST", "/api/passkeys/options", s.api.PasskeyOptions, owner, wire.Unsigned},
+		{"POST", "/api/passkeys/{id}/remove", s.api.Stops(s.authz.RemovePasskey), owner, wire.InBody},
+		{"GET", "/api/backup", s.api.Backup, owner, wire.InQuery},
+		{"POST", "/api/backup", s.api.SaveBackup, owner, wire.InBody},
+		{"POST", "/api/backup/remove", s.api.RemoveBackup, owner, wire.InBody},
+		{"GET", "/api/backups", s.api.Lists(s.api.Backups), owner, wire.InQuery},
+		{"GET", "/api/bap/profile", s.api.Profile, owner, wire.InQuery},
+		{"PUT", "/api/bap/profile", s.api.SetProfile, owner, wire.InBody},
+		{"GET", "/api/user/bap-ids", s.api.Lists(s.api.Identities), owner, wire.InQuery},
+		{"POST", "/api/user/bap-ids", s.api.LinkIdentity, owner, wire.InBody},
+		{"POST", "/api/user/bap-ids/{id}/remove", s.api.Stops(s.authz.RemoveIdentity), owner, wire.InBody},
 
-		{"GET", "/device", s.enterPage, page, unsigned},
-		{"POST", "/device", s.openRequest, page, unsigned},
-		{"GET", "/device/request/{visit}", s.requestPage, page, unsigned},
-		{"POST", "/device/decide", s.decide, page, unsigned},
-		{"GET", "/device/done/{id}", s.donePage, page, unsigned},
-		{"POST", "/device/done/{id}/undo", s.formThat(s.authz.RevokeGrant, donePath), page, unsigned},
-		{"POST", "/device/done/{id}/report", s.formThat(s.authz.ReportGrant, donePath), page, unsigned},
-		{"GET", "/account", s.accountPage, page, unsigned},
-		{"POST", "/account/grants/revoke", s.formThat(s.revokeAll, accountDone+"revoked-all"), page, unsigned},
-		{"POST", "/account/grants/{id}/revoke", s.formThat(s.authz.RevokeGrant, accountDone+"revoked"), page, unsigned},
-		{"POST", "/account/grants/{id}/report", s.formThat(s.authz.ReportGrant, accountDone+"revoked-not-me"), page, unsigned},
-		{"POST", "/account/sessions/end", s.formThat(s.endOthers, accountDone+"sessions-ended"), page, unsigned},
-		{"POST", "/account/sessions/{id}/end", s.formThat(s.authz.EndSession, accountDone+"session-ended"), page, unsigned},
-		{"POST", "/account/passkeys/{id}/remove", s.formThat(s.authz.RemovePasskey, accountDone+"passkey-removed"), page, unsigned},
-		{"POST", "/sign-out", s.signOutForm, page, unsigned},
-		{"GET", "/assets/{file}", s.asset, page, unsigned},
-		{"GET", "/{$}", s.home, page, unsigned},
+		{"GET", "/device", s.screens.Enter, person, wire.Unsigned},
+		{"POST", "/device", s.screens.Open, person, wire.Unsigned},
+		{"GET", "/device/request/{visit}", s.screens.Review, person, wire.Unsigned},
+		{"POST", "/device/decide", s.screens.Decide, person, wire.Unsigned},
+		{"GET", "/device/done/{id}", s.screens.Done, person, wire.Unsigned},
+		{"POST", "/device/done/{id}/undo", s.screens.Stop(s.authz.RevokeGrant, page.DonePath), person, wire.Unsigned},
+		{"POST", "/device/done/{id}/report", s.screens.Stop(s.authz.ReportGrant, page.DonePath), person, wire.Unsigned},
+		{"GET", "/account", s.screens.Account, person, wire.Unsigned},
+		{"POST", "/account/grants/revoke", s.screens.Stop(s.screens.RevokeAll, page.AccountDone+"revoked-all"), person, wire.Unsigned},
+		{"POST", "/account/grants/{id}/revoke", s.screens.Stop(s.authz.RevokeGrant, page.AccountDone+"revoked"), person, wire.Unsigned},
+		{"POST", "/account/grants/{id}/report", s.screens.Stop(s.authz.ReportGrant, page.AccountDone+"revoked-not-me"), person, wire.Unsigned},
+		{"POST", "/account/sessions/end", s.screens.Stop(s.screens.EndOthers, page.AccountDone+"sessions-ended"), person, wire.Unsigned},
+		{"POST", "/account/sessions/{id}/end", s.screens.Stop(s.authz.EndSession, page.AccountDone+"session-ended"), person, wire.Unsigned},
+		{"POST", "/account/passkeys/{id}/remove", s.screens.Stop(s.authz.RemovePasskey, page.AccountDone+"passkey-removed"), person, wire.Unsigned},
+		{"POST", "/sign-out", s.screens.SignOut, person, wire.Unsigned},
+		{"GET", "/assets/{file}", s.screens.Asset, person, wire.Unsigned},
+		{"GET", "/{$}", s.home, person, wire.Unsigned},
 
-		{"GET", "/healthz", s.healthz, probe, unsigned},
-		{"GET", "/readyz", s.readyz, probe, unsigned},
+		{"GET", "/healthz", s.api.Healthz, probe, wire.Unsigned},
+		{"GET", "/readyz", s.api.Readyz, probe, wire.Unsigned},
 	}
+}
+
+// home says what this is: to a person as a page, to a program as JSON.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		return s.screens.Home(w, r)
+	}
+	return s.api.Greeting(w, r)
 }
 
 // Handler is the whole server as one http.Handler.
@@ -128,7 +130,7 @@ func (s *Server) guardRedirects(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := r.URL.Path + "/" // "/.well-known" is clean
 		if strings.Contains(r.URL.Path, "//") || strings.Contains(asked, "/./") || strings.Contains(asked, "/../") {
-			s.headers(w.Header(), page)
+			s.headers(w.Header(), person)
 		}
 		mux.ServeHTTP(w, r)
 	})
@@ -137,8 +139,8 @@ func (s *Server) guardRedirects(mux http.Handler) http.Handler {
 // nothingHere answers where there is no endpoint: a person who mistyped an address
 // with a page, a program with JSON.
 func (s *Server) nothingHere() http.Handler {
-	refuse := func(http.ResponseWriter, *http.Request) error { return errNoEndpoint }
-	forPrograms, forPeople := s.adapt(route{handler: refuse, class: owner}), s.adapt(route{handler: refuse, class: page})
+	refuse := func(http.ResponseWriter, *http.Request) error { return wire.ErrNoEndpoint }
+	forPrograms, forPeople := s.adapt(route{handler: refuse, class: owner}), s.adapt(route{handler: refuse, class: person})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		program := strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/.well-known/")
 		if !program && strings.Contains(r.Header.Get("Accept"), "text/html") {
@@ -167,7 +169,7 @@ func (s *Server) dispatch(routes []route) http.Handler {
 	allowed := strings.Join(allow, ", ")
 	wrong := s.adapt(route{class: c, handler: func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Allow", allowed)
-		return errMethod
+		return wire.ErrMethod
 	}})
 	options := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", allowed+", OPTIONS")
@@ -193,23 +195,26 @@ func (s *Server) dispatch(routes []route) http.Handler {
 // error writer and the log after it.
 func (s *Server) adapt(to route) http.Handler {
 	c := to.class
+	say := wire.RefuseJSON
+	if c == person {
+		say = s.screens.Problem
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.headers(w.Header(), c)
-		r = begin(r, to.audience)
-		rec := &recorder{ResponseWriter: w}
-		defer s.finish(rec, r, c)
+		rec, r := wire.Begin(w, r, to.audience)
+		defer s.door.Finish(rec, r, say)
 		// Pages may be linked to from anywhere; what owners' programs ask for is asked
 		// by no other site's page, not even with GET (decision 0027).
-		if c == owner && s.foreign(r) || c == page && s.crossOrigin.Check(r) != nil {
-			s.writeError(rec, r, c, errCrossOrigin)
+		if c == owner && s.door.Foreign(r) || c == person && s.crossOrigin.Check(r) != nil {
+			s.door.WriteError(rec, r, say, wire.ErrCrossOrigin)
 			return
 		}
-		if err := readable(r.URL); err != nil {
-			s.writeError(rec, r, c, err)
+		if err := wire.Readable(r.URL); err != nil {
+			s.door.WriteError(rec, r, say, err)
 			return
 		}
 		if err := to.handler(rec, r); err != nil {
-			s.writeError(rec, r, c, err)
+			s.door.WriteError(rec, r, say, err)
 		}
 	})
 }
@@ -224,23 +229,11 @@ func (s *Server) headers(h http.Header, c class) {
 	}
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Content-Security-Policy", contentSecurityPolicy(false))
+	h.Set("Content-Security-Policy", page.ContentSecurityPolicy(false))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=(), publickey-credentials-create=(self), publickey-credentials-get=(self)")
-	if s.secure {
+	if s.door.Secure {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
-}
-
-// contentSecurityPolicy allows our own style sheet, script and forms, and nothing of
-// anybody else's (requirement Z-22, attack B-08). The signer on the person's own machine
-// may be called only from the screens that sign.
-func contentSecurityPolicy(signs bool) string {
-	signer := ""
-	if signs {
-		signer = " http://localhost:21000 http://127.0.0.1:21000"
-	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'" + signer + "; " +
-		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 }

@@ -1,14 +1,13 @@
-// Package server is the door of the authorization server: it turns HTTP requests
-// into questions to internal/authz and answers into JSON and HTML.
+// Package server puts the handler of the authorization server together: the table of
+// routes, who may call what and how (class), headers and CORS.
 //
-// Here belong routes, decoding, encoding, headers, cookies, CORS and pages. No
-// rule is decided here: a handler decodes, identifies who asks, asks the domain
-// once, and encodes. Start reading at routes.go; every endpoint is a row there.
+// What a route answers is written in package api for programs and in package page for
+// people; what both share with HTTP is in package wire. No request is decoded here, and
+// nothing is asked of the domain. Start reading at routes.go; every endpoint is a row
+// there.
 package server
 
 import (
-	"cmp"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -20,29 +19,20 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/api"
+	"countersign.dev/internal/server/page"
+	"countersign.dev/internal/server/wire"
 )
 
 // Server serves one issuer.
 type Server struct {
 	authz   *authz.Service
-	log     *slog.Logger
-	version string
-	issuer  *url.URL
-
-	secure      bool // the issuer is https
-	cookieNames cookieNames
-	// trustedProxies are believed when they say whom they heard.
-	trustedProxies []netip.Prefix
-	unlisted       unlisted
+	door    *wire.Door
+	api     *api.API
+	screens *page.Screens
 
 	crossOrigin *http.CrossOriginProtection
 	cors        *cors.Cors
-	pages       map[screen]*template.Template
-	brand       Brand
-	assets      assets
-	catalogue   *catalogue
-	metadata    []byte // the discovery document
-	jwks        []byte
 }
 
 // Options are what a Server is made of.
@@ -53,36 +43,25 @@ type Options struct {
 	Version string
 	Log     *slog.Logger
 	// Brand is how the operator wants the pages to look; what is empty is ours.
-	Brand Brand
+	Brand page.Brand
 	// TrustedProxies are the proxies whose forwarded headers count (attack B-22).
 	TrustedProxies []netip.Prefix
 }
 
 // New returns a Server.
 func New(o Options) (*Server, error) {
-	issuer := o.Issuer
 	s := &Server{
-		authz: o.Service, log: o.Log, version: o.Version, issuer: issuer,
-		secure:      issuer.Scheme == "https",
-		crossOrigin: http.NewCrossOriginProtection(), trustedProxies: o.TrustedProxies,
+		authz: o.Service, door: wire.NewDoor(o.Service, o.Issuer, o.Log, o.TrustedProxies),
+		crossOrigin: http.NewCrossOriginProtection(), cors: newCORS(),
 	}
-	if err := s.crossOrigin.AddTrustedOrigin(issuer.Scheme + "://" + issuer.Host); err != nil {
+	if err := s.crossOrigin.AddTrustedOrigin(o.Issuer.Scheme + "://" + o.Issuer.Host); err != nil {
 		return nil, err
 	}
-	s.cors, s.cookieNames = newCORS(), newCookieNames(o.Service.Issuer(), s.secure)
-	s.brand = o.Brand
-	s.brand.Name, s.brand.Accent = cmp.Or(s.brand.Name, defaultName), cmp.Or(s.brand.Accent, defaultAccent)
 	var err error
-	if s.assets, err = newAssets(s.brand); err != nil {
+	if s.api, err = api.New(o.Service, s.door, o.Version); err != nil {
 		return nil, err
 	}
-	if s.catalogue, err = embeddedCatalogue(); err != nil {
-		return nil, err
-	}
-	if s.pages, err = newPages(); err != nil {
-		return nil, err
-	}
-	if err := s.prepareDocuments(); err != nil {
+	if s.screens, err = page.New(o.Service, s.door, o.Brand); err != nil {
 		return nil, err
 	}
 	return s, nil

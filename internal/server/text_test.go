@@ -15,21 +15,27 @@ import (
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
 
-// parameters are the names that this package's source asks any request for.
-func parameters(t *testing.T) (names []string) {
+// sources are the Go files of the server and of its rooms, tests not among them.
+func sources(t *testing.T) (files []string) {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := regexp.MustCompile(`\b(?:text|flag|Get|Has)\("([A-Za-z_]+)"\)`)
-	for _, file := range files {
-		source, err := os.ReadFile(file)
+	for _, pattern := range []string{"*.go", "*/*.go"} {
+		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasSuffix(file, "_test.go") {
-			continue
+		files = append(files, found...)
+	}
+	return slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, "_test.go") })
+}
+
+// parameters are the names that the server's source asks any request for.
+func parameters(t *testing.T) (names []string) {
+	t.Helper()
+	asked := regexp.MustCompile(`\b(?:Text|Flag|Get|Has)\("([A-Za-z_]+)"\)`)
+	for _, file := range sources(t) {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
 		for _, found := range asked.FindAllSubmatch(source, -1) {
 			names = append(names, string(found[1]))

@@ -1,0 +1,164 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/wire"
+)
+
+var errForPrograms = &authz.Error{Code: wire.CodeCrossOrigin, Description: "this address is for programs: open /device in the browser and enter the code there"}
+
+// navigation reports whether a browser asks in order to show the answer: a link
+// that somebody follows, a frame, an image. Where a link stood is not always told
+// (a mail, a chat), and each wrong code would count against whoever follows it
+// (attack B-02). Scripts and tools ask for nothing to be shown.
+func navigation(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate" || (dest != "" && dest != "empty")
+}
+
+// DeviceApproval gives an owner what the page shows, and the statement to sign
+// (design D7).
+func (a *API) DeviceApproval(w http.ResponseWriter, r *http.Request) error {
+	if navigation(r) {
+		return errForPrograms
+	}
+	who, err := a.authenticate(r, &wire.Params{}, authz.Reads)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	facts, err := a.authz.ReviewDevice(r.Context(), who, a.door.Asker(r, who), q.Get("user_code"), q.Get("scope"))
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, newApprovalFacts(facts, a.authz.Statement(facts)))
+}
+
+// approvalFacts is what an owner is shown, for tools.
+type approvalFacts struct {
+	UserCode string `json:"user_code"`
+	Status   string `json:"status"`
+	Client   struct {
+		ID   string `json:"client_id"`
+		Name string `json:"client_name"`
+		// Registered: the operator knows an application of this name; anybody can use
+		// the id of a public one. Verified: this one has proved that it is the one.
+		Registered bool `json:"registered"`
+		Verified   bool `json:"verified"`
+	} `json:"client"`
+	Scopes      []scopeFact `json:"scopes"`
+	RequestedAt int64       `json:"requested_at"`
+	ExpiresAt   int64       `json:"expires_at"`
+	Seen        struct {
+		Network string `json:"network"`
+	} `json:"seen"`
+	// Device is what the device says of itself, in its parameters and its headers.
+	Device struct {
+		Name      string `json:"name,omitempty"`
+		Platform  string `json:"platform,omitempty"`
+		UserAgent string `json:"user_agent,omitempty"`
+		Origin    string `json:"origin,omitempty"`
+	} `json:"device"`
+	Match struct {
+		Kind    string   `json:"kind"`
+		Numbers []string `json:"numbers,omitempty"`
+	} `json:"match"`
+	// Reports are how many reporters, each a network or an account, named the client,
+	// and the network the device asked from, in the last day, where they are several.
+	Reports struct {
+		Client  int `json:"client"`
+		Network int `json:"network"`
+	} `json:"reports"`
+	// Imitates is the registered client that this one could be taken for.
+	Imitates string `json:"imitates,omitempty"`
+	// ImitatesServer: its id poses as a part of this server.
+	ImitatesServer    bool `json:"imitates_server,omitempty"`
+	SignatureRequired bool `json:"signature_required"`
+	// Lasts is in seconds.
+	Lasts    int64 `json:"lasts"`
+	Renewed  bool  `json:"renewed"`
+	Identity struct {
+		BAPID  string `json:"bap_id"`
+		Pubkey string `json:"pubkey"`
+		Name   string `json:"name"`
+	} `json:"identity"`
+	Statement string `json:"statement"`
+}
+
+type scopeFact struct {
+	Scope    string `json:"scope"`
+	Text     string `json:"text"`
+	Weight   string `json:"weight"`
+	Optional bool   `json:"optional"`
+}
+
+func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
+	out := approvalFacts{
+		UserCode: f.UserCode, Status: string(f.Request.State),
+		RequestedAt: f.Request.CreatedAt.Unix(), ExpiresAt: f.Request.ExpiresAt.Unix(),
+		SignatureRequired: f.Request.SignatureRequired, Statement: statement,
+		Lasts: int64(f.Lasts / time.Second), Renewed: f.Renewed,
+	}
+	out.Client.ID, out.Client.Name = f.Client.ID, f.Client.DisplayName()
+	out.Client.Registered, out.Client.Verified = f.Client.Registered, f.Request.ClientProved
+	for _, t := range authz.DescribeScopes(f.Scope) {
+		out.Scopes = append(out.Scopes, scopeFact{t.Scope, t.Text, t.Weight, t.Optional})
+	}
+	out.Seen.Network = string(f.Network)
+	out.Device.Name, out.Device.Platform = f.Request.Says.Name, f.Request.Says.Platform
+	out.Device.UserAgent, out.Device.Origin = f.Request.Seen.UserAgent, f.Request.Says.Origin
+	out.Imitates, out.ImitatesServer = f.Imitates.Name, f.Imitates.Server
+	out.Reports.Client, out.Reports.Network = f.Reports.Client, f.Reports.Network
+	out.Match.Kind, out.Match.Numbers = string(f.Match), f.Numbers
+	out.Identity.BAPID, out.Identity.Pubkey, out.Identity.Name = f.Identity.BAPID, f.Identity.MemberKey, f.Identity.DisplayName()
+	return out
+}
+
+// ApproveDevice takes an approval: of a session, or signed by the identity's key.
+func (a *API) ApproveDevice(w http.ResponseWriter, r *http.Request) error {
+	p, err := wire.DecodeJSON(r)
+	if err != nil {
+		return err
+	}
+	d, statement := authz.Decision{UserCode: p.Text("userCode"), Scope: p.Text("scope"), Match: p.Text("match")}, p.Text("statement")
+	if p.Err != nil {
+		return p.Err
+	}
+	signed := r.Header.Get(bitcoinauth.Header) != ""
+	switch {
+	case !signed && statement != "":
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a statement counts only when the request is signed: send X-Auth-Token over exactly this body"}
+	case signed && statement == "":
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed approval carries the statement that GET /api/auth/device/approval gave"}
+	}
+	who, err := a.authenticate(r, p, authz.Changes)
+	if err != nil {
+		return err
+	}
+	g, err := a.authz.ApproveDevice(r.Context(), who, a.door.Asker(r, who), d)
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, success{Success: true, GrantID: g.ID})
+}
+
+// DenyDevice takes a denial.
+func (a *API) DenyDevice(w http.ResponseWriter, r *http.Request) error {
+	p, err := wire.DecodeJSON(r)
+	if err != nil {
+		return err
+	}
+	code, report := p.Text("userCode"), p.Flag("report")
+	who, err := a.authenticate(r, p, authz.Stops)
+	if err != nil {
+		return err
+	}
+	if err := a.authz.DenyDevice(r.Context(), who, a.door.Asker(r, who), code, report); err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, success{Success: true})
+}

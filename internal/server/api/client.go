@@ -1,0 +1,69 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/wire"
+)
+
+var (
+	errTwoMethods = &authz.Error{Code: authz.InvalidRequest, Description: "authenticate the client in one way only: HTTP Basic or client_secret in the body"}
+	errBadBasic   = &authz.Error{Code: authz.InvalidClient, Description: "the HTTP Basic header cannot be read: form-encode id and secret, join them with a colon, then base64"}
+)
+
+// identifyClient finds and authenticates the client of a request, the same way
+// at every endpoint (RFC 6749 §2.3): in one way (requirement T-03), which may be the
+// body (requirement T-06).
+func (a *API) identifyClient(r *http.Request, p *wire.Params) (authz.Client, error) {
+	c := authz.Credentials{ClientID: p.Text("client_id"), Secret: authz.Secret(p.Text("client_secret")), From: a.door.Source(r)}
+	if p.Err != nil {
+		return authz.Client{}, p.Err
+	}
+	c.HasSecret = c.Secret != ""
+	if wire.UsedBasic(r) {
+		if c.HasSecret {
+			return authz.Client{}, errTwoMethods
+		}
+		id, secret, err := basicCredentials(r)
+		if err != nil {
+			return authz.Client{}, err
+		}
+		if c.ClientID != "" && c.ClientID != id {
+			return authz.Client{}, &authz.Error{Code: authz.InvalidRequest, Description: "client_id in the body and in HTTP Basic differ"}
+		}
+		c.ClientID, c.Secret, c.HasSecret, c.Basic = id, secret, true, true
+	}
+	if r.Header.Get(bitcoinauth.Header) != "" { // else aud is nothing of ours
+		var err error
+		c.Signed, err = a.door.SignedRequest(r, p)
+		if errors.Is(err, wire.ErrForAnother) {
+			return authz.Client{}, &authz.Error{Code: authz.InvalidClient, Description: "the client signed this for another server: aud must be " + a.authz.Issuer()}
+		}
+		if err != nil {
+			return authz.Client{}, err
+		}
+	}
+	return a.authz.IdentifyClient(r.Context(), c)
+}
+
+// basicCredentials reads HTTP Basic as RFC 6749 §2.3.1 has it: id and secret are
+// form-encoded before they are joined, so that a secret may hold anything (requirement
+// T-04).
+func basicCredentials(r *http.Request) (id string, secret authz.Secret, err error) {
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return "", "", errBadBasic
+	}
+	if id, err = url.QueryUnescape(user); err != nil {
+		return "", "", errBadBasic
+	}
+	decoded, err := url.QueryUnescape(password)
+	if err != nil {
+		return "", "", errBadBasic
+	}
+	return id, authz.Secret(decoded), nil
+}

@@ -1,0 +1,95 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/wire"
+)
+
+// grantView is a grant as its owner sees it; times in Unix seconds.
+type grantView struct {
+	ID         string `json:"id"`
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+	Scope      string `json:"scope"`
+	BAPID      string `json:"bap_id"`
+	ACR        string `json:"acr"`
+	CreatedAt  int64  `json:"created_at"`
+	ExpiresAt  int64  `json:"expires_at"`
+	LastUsedAt int64  `json:"last_used_at,omitempty"`
+	RevokedAt  int64  `json:"revoked_at,omitempty"`
+	// Where the device asked from, and what it says of itself.
+	Network    string `json:"network,omitempty"`
+	UserAgent  string `json:"user_agent,omitempty"`
+	DeviceName string `json:"device_name,omitempty"`
+	Platform   string `json:"platform,omitempty"`
+}
+
+func unixOrZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// Grants lists what the owner allowed.
+func (a *API) Grants(r *http.Request, who authz.Owner) (any, error) {
+	grants, next, err := a.authz.Grants(r.Context(), who, r.URL.Query().Get("cursor"), listed)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]grantView, len(grants))
+	for i, g := range grants {
+		name, err := a.door.ClientName(r, g.ClientID)
+		if err != nil {
+			return nil, err
+		}
+		views[i] = grantView{
+			ID: g.ID, ClientID: g.ClientID, ClientName: name, Scope: g.Scope, BAPID: g.BAPID, ACR: g.ACR,
+			CreatedAt: g.CreatedAt.Unix(), ExpiresAt: g.ExpiresAt.Unix(),
+			LastUsedAt: unixOrZero(g.LastUsedAt), RevokedAt: unixOrZero(g.RevokedAt),
+			Network: g.Seen.Network, UserAgent: g.Seen.UserAgent, DeviceName: g.Says.Name, Platform: g.Says.Platform,
+		}
+	}
+	return pageOf("grants", views, next), nil
+}
+
+// GrantReceipt gives the owner the signature over an approval, byte for byte.
+func (a *API) GrantReceipt(w http.ResponseWriter, r *http.Request) error {
+	who, err := a.AuthenticateForGrants(r, &wire.Params{}, authz.Reads)
+	if err != nil {
+		return err
+	}
+	text, err := a.authz.Receipt(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Disposition", `attachment; filename="receipt.json"`)
+	_, _ = w.Write([]byte(text)) // a client that has gone reads no error either
+	return nil
+}
+
+// RevokeGrant takes back what the owner allowed; report says that they did not
+// mean to allow it.
+func (a *API) RevokeGrant(w http.ResponseWriter, r *http.Request) error {
+	p, err := wire.DecodeJSON(r)
+	if err != nil {
+		return err
+	}
+	report := p.Flag("report")
+	who, err := a.AuthenticateForGrants(r, p, authz.Stops)
+	if err != nil {
+		return err
+	}
+	revoke := a.authz.RevokeGrant
+	if report {
+		revoke = a.authz.ReportGrant
+	}
+	if err := revoke(r.Context(), who, r.PathValue("id")); err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, success{Success: true})
+}

@@ -1,0 +1,311 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/wire"
+)
+
+// Account is GET /account: what an owner has, and has allowed and may take back
+// (requirement K-11).
+func (s *Screens) Account(w http.ResponseWriter, r *http.Request) error {
+	who, err := s.door.SessionOwner(r)
+	if wire.IsUnauthorized(err) {
+		return s.signInPage(w, r, "", "")
+	}
+	if err != nil {
+		return err
+	}
+	return s.showInTurn(w, r, who, accountScreen, func() (any, error) {
+		page, err := s.accountView(r, who)
+		page.Told = page.justNow(r.URL.Query().Get(toldOf), s.authz.Now())
+		return page, err
+	})
+}
+
+// The account's address says which event the page is to tell at its top. It does so while
+// that is news, and where there is one: a link alone claims nothing.
+const (
+	toldOf      = "done"
+	AccountDone = accountPath + "?" + toldOf + "="
+	toldFor     = time.Minute
+)
+
+// justNow is the newest event of a name, if it happened just now.
+func (v accountView) justNow(name string, now time.Time) *accountEvent {
+	i := slices.IndexFunc(v.Events, func(e accountEvent) bool { return e.Message == "event."+name })
+	if i < 0 || now.Sub(v.Events[i].At) > toldFor {
+		return nil
+	}
+	return &v.Events[i]
+}
+
+// Stop carries out a form of a signed-in page that stops one thing, and shows the
+// page again: back is its address, in which {id} is the thing's.
+func (s *Screens) Stop(act func(ctx context.Context, owner authz.Owner, id string) error, back string) wire.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		who, err := s.ownForm(r)
+		if err != nil {
+			return err
+		}
+		if err := s.authz.Admit(who, s.door.Source(r), authz.Stops); err != nil {
+			return err
+		}
+		id := r.PathValue("id")
+		// What is gone already is what was wanted: a second click, another tab.
+		to := back
+		if err := act(r.Context(), who, id); errors.Is(err, authz.NotFound) {
+			to, _, _ = strings.Cut(back, "?") // nothing was done that it could tell
+		} else if err != nil {
+			return err
+		}
+		return seeOther(w, r, strings.Replace(to, "{id}", url.PathEscape(id), 1))
+	}
+}
+
+func (s *Screens) RevokeAll(ctx context.Context, who authz.Owner, _ string) error {
+	_, err := s.authz.RevokeGrants(ctx, who)
+	return err
+}
+
+func (s *Screens) EndOthers(ctx context.Context, who authz.Owner, _ string) error {
+	_, err := s.authz.EndOtherSessions(ctx, who)
+	return err
+}
+
+// accountView is everything on the page.
+type accountView struct {
+	// BAPID is the identity of the session, which a passkey began or the key did.
+	BAPID            string
+	ByPasskey        bool
+	Told             *accountEvent // what a form of this page did just now, or nil
+	Identities       []accountIdentity
+	Grants           []accountGrant
+	PasskeysPossible bool
+	Passkeys         []accountPasskey
+	Backups          []authz.Backup
+	Sessions         []accountSession
+	OtherSessions    bool
+	Events           []accountEvent
+	// The addresses of the older grants and events, empty where there are none, and
+	// whether newer ones are left out.
+	OlderGrants string
+	OlderEvents string
+	Later       bool
+}
+
+type accountIdentity struct {
+	authz.Identity
+	Name    string
+	Session bool // the one signed in
+}
+
+type accountGrant struct {
+	authz.Grant
+	ClientName string
+	Identity   string
+	Scopes     []scopeView
+	How        string // a message
+	Receipt    bool
+	DeviceName string
+	Program    string
+	Network    string
+}
+
+type accountPasskey struct {
+	authz.Passkey
+	Identity string
+}
+
+type accountSession struct {
+	authz.Session
+	Identity string
+	Program  string
+	How      string // a message
+	Here     bool
+}
+
+type accountEvent struct {
+	authz.Event
+	Message    string
+	ClientName string
+	Identity   string
+	Program    string
+	Receipt    bool
+}
+
+// shown is how many things of a long list a person gets at once.
+const shown = 50
+
+// accountReader gathers the page; its errors are those of the store.
+type accountReader struct {
+	*Screens
+	r     *http.Request
+	who   authz.Owner
+	say   words
+	names map[string]string // of identities
+	view  accountView
+}
+
+func (s *Screens) accountView(r *http.Request, who authz.Owner) (accountView, error) {
+	a := &accountReader{Screens: s, r: r, who: who, say: s.words(r), names: map[string]string{}, view: accountView{BAPID: who.BAPID, ByPasskey: who.Method == authz.MethodPasskey}}
+	for _, read := range []func() error{a.identities, a.grants, a.passkeys, a.backups, a.sessions, a.events} {
+		if err := read(); err != nil {
+			return accountView{}, err
+		}
+	}
+	return a.view, nil
+}
+
+func (a *accountReader) identities() error {
+	list, err := a.authz.Identities(a.r.Context(), a.who)
+	for _, i := range list {
+		a.names[i.BAPID] = i.DisplayName()
+		a.view.Identities = append(a.view.Identities, accountIdentity{i, i.DisplayName(), i.BAPID == a.who.BAPID})
+	}
+	return err
+}
+
+// grants are those that are alive; what is over is among the events.
+func (a *accountReader) grants() error {
+	from := a.r.URL.Query().Get("grants")
+	list, next, err := a.authz.LivingGrants(a.r.Context(), a.who, from, shown)
+	if err != nil {
+		return err
+	}
+	a.view.OlderGrants = a.older("grants", from, next)
+	for _, g := range list {
+		program, err := a.program(g.Seen.UserAgent)
+		if err != nil {
+			return err
+		}
+		name, err := a.door.ClientName(a.r, g.ClientID)
+		if err != nil {
+			return err
+		}
+		a.view.Grants = append(a.view.Grants, accountGrant{
+			Grant: g, ClientName: name, Identity: a.names[g.BAPID], Scopes: scopeViews(g.Scope),
+			How: "how." + proof(g.ACR), Receipt: g.ACR == authz.ACRSignature,
+			DeviceName: g.Says.Name, Program: program, Network: g.Seen.Network,
+		})
+	}
+	return nil
+}
+
+// older is the address of this page with the older part of one of its lists, where
+// there is one: the cursors are those of the part that is shown and of the next.
+func (a *accountReader) older(list, from, next string) string {
+	a.view.Later = a.view.Later || from != ""
+	if next == "" {
+		return ""
+	}
+	return accountPath + "?" + url.Values{list: {next}}.Encode() + "#" + list + "-title"
+}
+
+// program is empty where nothing is known.
+func (a *accountReader) program(agent string) (string, error) {
+	if agent == "" {
+		return "", nil
+	}
+	return a.say.program(agent)
+}
+
+func (a *accountReader) passkeys() error {
+	a.view.PasskeysPossible = a.authz.PasskeysPossible()
+	list, err := a.authz.Passkeys(a.r.Context(), a.who)
+	for _, p := range list {
+		a.view.Passkeys = append(a.view.Passkeys, accountPasskey{p, a.names[p.BAPID]})
+	}
+	return err
+}
+
+func (a *accountReader) backups() (err error) {
+	a.view.Backups, err = a.authz.Backups(a.r.Context(), a.who)
+	return err
+}
+
+func (a *accountReader) sessions() error {
+	list, err := a.authz.Sessions(a.r.Context(), a.who)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		program, err := a.say.program(n.UserAgent)
+		if err != nil {
+			return err
+		}
+		how := "signed-in.key"
+		if n.Method == authz.MethodPasskey {
+			how = "signed-in.passkey"
+		}
+		a.view.Sessions = append(a.view.Sessions, accountSession{n, a.names[n.BAPID], program, how, n.ID == a.who.SessionID})
+	}
+	a.view.OtherSessions = len(list) > 1
+	return nil
+}
+
+func (a *accountReader) events() error {
+	from := a.r.URL.Query().Get("events")
+	list, next, err := a.authz.Events(a.r.Context(), a.who, from, shown)
+	if err != nil {
+		return err
+	}
+	a.view.OlderEvents = a.older("events", from, next)
+	for _, e := range list {
+		program, err := a.program(e.UserAgent)
+		if err != nil {
+			return err
+		}
+		name, err := a.door.ClientOf(a.r, e)
+		if err != nil {
+			return err
+		}
+		a.view.Events = append(a.view.Events, accountEvent{
+			Event: e, Message: eventMessage(e), ClientName: name, Identity: a.nameOf(e.BAPID),
+			Program: program, Receipt: e.ACR == authz.ACRSignature, // of an approval
+		})
+	}
+	return nil
+}
+
+// nameOf is the name of an identity; of one that was taken out the id, shortened.
+func (a *accountReader) nameOf(bapID string) string {
+	if name, there := a.names[bapID]; there {
+		return name
+	}
+	return authz.Identity{BAPID: bapID}.DisplayName()
+}
+
+// eventMessage names the message of an event. What concerned more than one thing,
+// or was not the owner's doing, is said in words of its own.
+func eventMessage(e authz.Event) string {
+	switch {
+	case e.ACR == authz.DeniedForMatch:
+		return "event.mismatched"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectAll:
+		return "event.revoked-all"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectClient:
+		return "event.revoked-client"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectNotMe:
+		return "event.revoked-not-me"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectReuse:
+		return "event.revoked-reuse"
+	case e.Kind == authz.EventSessionEnded && e.Subject == authz.SubjectAll:
+		return "event.sessions-ended"
+	default:
+		return "event." + string(e.Kind)
+	}
+}
+
+// Where forms lead back to.
+const (
+	accountPath = "/account"
+	DonePath    = "/device/done/{id}"
+)

@@ -1,0 +1,88 @@
+package page
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+// Done is GET /device/done/{id}: what was decided, with which a person goes back to
+// the device (requirement D-21), and how to undo it (requirement K-11). What else lives
+// and what happened are read for it, so it is made in the owner's turn.
+func (s *Screens) Done(w http.ResponseWriter, r *http.Request) error {
+	who, err := s.door.SessionOwner(r)
+	if err != nil {
+		return err
+	}
+	return s.showInTurn(w, r, who, doneScreen, func() (any, error) { return s.doneView(r, who) })
+}
+
+func (s *Screens) doneView(r *http.Request, who authz.Owner) (page doneView, err error) {
+	outcome, err := s.authz.Outcome(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return page, err
+	}
+	name, err := s.door.ClientName(r, outcome.ClientID)
+	if err != nil {
+		return page, err
+	}
+	page = doneView{ID: outcome.ID, ClientName: name, Title: "done.denied", Approved: outcome.Approved}
+	page.Mismatched, page.Reported = outcome.Mismatched, outcome.Reported
+	if outcome.Others > 0 {
+		if page.Others, err = s.words(r).N("done.others", outcome.Others); err != nil {
+			return page, err
+		}
+	}
+	if grant := outcome.Grant; page.Approved {
+		page.Revoked, page.Alive = !grant.RevokedAt.IsZero(), outcome.Alive
+		page.Scopes, page.Until = scopeViews(grant.Scope), grant.ExpiresAt
+		page.How, page.Receipt = "proved."+proof(grant.ACR), grant.ACR == authz.ACRSignature
+		identity, err := s.authz.Identity(r.Context(), who, grant.BAPID)
+		if errors.Is(err, authz.NotFound) { // taken out since
+			identity = authz.Identity{BAPID: grant.BAPID}
+		} else if err != nil {
+			return page, err
+		}
+		page.Identity = identity.DisplayName()
+		switch {
+		case page.Revoked:
+			page.Title = "done.revoked"
+		case !page.Alive:
+			page.Title = "done.over"
+		default:
+			page.Title = "done.allowed"
+		}
+	}
+	return page, nil
+}
+
+type doneView struct {
+	ID         string
+	Title      string // a message
+	Mismatched bool   // it was denied for what the device does not show
+	Reported   bool
+	ClientName string
+	Identity   string
+	Approved   bool
+	Revoked    bool
+	Alive      bool
+	Others     string // how many permissions of the same client live, or empty
+	Scopes     []scopeView
+	Until      time.Time
+	How        string // a message
+	Receipt    bool
+}
+
+// proof is how an approval was proved, in the words of the messages.
+func proof(acr string) string {
+	switch acr {
+	case authz.ACRSignature:
+		return "signature"
+	case authz.ACRPasskey:
+		return "passkey"
+	default:
+		return "session"
+	}
+}

@@ -1,0 +1,140 @@
+package page
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/wire"
+)
+
+// provedAsker is who tries a code on the page, with the proof that came with it:
+// an X-Auth-Token over authz.ProofPath and the code, or empty.
+func (s *Screens) provedAsker(r *http.Request, who authz.Owner, proof, code string) (authz.Asker, error) {
+	return s.authz.ProveCode(r.Context(), who, s.door.Asker(r, who), proof, code)
+}
+
+// enterView is the form for a user code.
+type enterView struct {
+	// Typed is what a person typed that did not do.
+	Typed string
+	// Problem is the message that says why, or empty.
+	Problem string
+}
+
+// Enter is GET /device: where a person enters the code (RFC 8628 §3.3,
+// requirement D-17). A link may fill it in (§3.3.1); it never does more than that.
+func (s *Screens) Enter(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	code, other := q.Get("code"), q.Get("user_code")
+	if code != "" && other != "" && code != other {
+		return s.enterAgain(w, r, http.StatusBadRequest, enterView{Problem: "enter.two-codes"})
+	}
+	if code+other == "" {
+		return s.enterAgain(w, r, http.StatusOK, enterView{})
+	}
+	visit, parsed, err := s.authz.StartVisit(cmp.Or(code, other))
+	if errors.Is(err, authz.NotACode) {
+		return s.enterAgain(w, r, http.StatusOK, enterView{Problem: "enter.not-a-code"})
+	}
+	if err != nil {
+		return err
+	}
+	who, err := s.door.SessionOwner(r)
+	if wire.IsUnauthorized(err) {
+		return s.signInPage(w, r, visit, parsed)
+	}
+	if err != nil {
+		return err
+	}
+	return s.continuePage(w, r, who, visit, parsed)
+}
+
+// enterAgain shows the form, with what was wrong.
+func (s *Screens) enterAgain(w http.ResponseWriter, r *http.Request, status int, page enterView) error {
+	return s.showAnybody(w, r, status, enterScreen, page)
+}
+
+func visitAddress(visit string) string { return "/device/request/" + visit }
+
+// Open is POST /device: a code was entered or confirmed. For somebody who
+// is signed in the request is opened, which only a POST may do (attack B-04); for
+// anybody else the code is kept over the sign-in.
+func (s *Screens) Open(w http.ResponseWriter, r *http.Request) error {
+	p, err := wire.DecodeForm(r)
+	if err != nil {
+		return err
+	}
+	visit, code, err := s.visitOf(p)
+	if err != nil {
+		return s.notOpened(w, r, p.Text("code"), err)
+	}
+	who, err := s.door.AuthenticateSession(r, authz.Changes)
+	if err != nil && !wire.IsUnauthorized(err) {
+		return err
+	}
+	if err == nil {
+		asker, err := s.provedAsker(r, who, p.Text("proof"), code)
+		if err != nil {
+			return err
+		}
+		if visit, err = s.authz.OpenReview(r.Context(), who, s.authz.Returning(who, asker, visit), code); err != nil {
+			return s.notOpened(w, r, code, err)
+		}
+	}
+	return seeOther(w, r, visitAddress(visit))
+}
+
+// visitOf is the visit that a form goes on with, or a new one for the code that
+// was typed.
+func (s *Screens) visitOf(p *wire.Params) (visit, code string, err error) {
+	if visit = p.Text("visit"); visit == "" {
+		return s.authz.StartVisit(p.Text("code"))
+	}
+	code, _, err = s.authz.VisitCode(visit)
+	return visit, code, err
+}
+
+// notOpened says on the form itself why a code did not do. Unknown, expired, used
+// and somebody else's codes look alike (attack B-17).
+func (s *Screens) notOpened(w http.ResponseWriter, r *http.Request, typed string, err error) error {
+	problem, found := codeProblems[codeOf(err)]
+	if !found {
+		return err
+	}
+	h := w.Header()
+	status := wire.StatusOf(codeOf(err))
+	if status == http.StatusTooManyRequests {
+		h.Set("Retry-After", wire.RetryGuesses)
+	} else {
+		status = http.StatusBadRequest
+	}
+	page := enterView{Problem: problem}
+	if problem == codeProblems[authz.NotACode] { // a mistake in typing, which a person mends
+		page.Typed = authz.CleanText(typed, typedShown)
+	}
+	return s.enterAgain(w, r, status, page)
+}
+
+// codeProblems are the refusals of a code that are said on the form.
+var codeProblems = map[authz.Code]string{
+	authz.NotACode:       "enter.not-a-code",
+	authz.InvalidRequest: "enter.no-use",
+	authz.ExpiredToken:   "enter.no-use",
+	authz.Forbidden:      "enter.no-use",
+	authz.TooManyGuesses: "enter.too-many",
+	authz.ProofRequired:  "enter.proof",
+}
+
+// typedShown is how much of what was typed is shown again, in characters.
+const typedShown = 60
+
+// codeOf is the code of a refusal, or empty for a failure.
+func codeOf(err error) authz.Code {
+	var refusal *authz.Error
+	if errors.As(err, &refusal) {
+		return refusal.Code
+	}
+	return ""
+}

@@ -1,0 +1,244 @@
+package page
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/wire"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// screen is what a person sees at once. Its template, its script and the file that
+// answers with it have this name.
+type screen string
+
+const (
+	homeScreen     screen = "home"
+	enterScreen    screen = "enter"
+	continueScreen screen = "continue"
+	signInScreen   screen = "signin"
+	reviewScreen   screen = "review"
+	doneScreen     screen = "done"
+	accountScreen  screen = "account"
+	problemScreen  screen = "problem"
+)
+
+// newPages are the screens' templates, each inside one layout.
+func newPages() (map[screen]*template.Template, error) {
+	pages := map[screen]*template.Template{}
+	for _, name := range []screen{homeScreen, enterScreen, continueScreen, signInScreen, reviewScreen, doneScreen, accountScreen, problemScreen} {
+		t, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/"+string(name)+".html")
+		if err != nil {
+			return nil, err
+		}
+		pages[name] = t
+	}
+	return pages, nil
+}
+
+// defaultIssuer is where the command line looks when it is told nothing.
+const defaultIssuer = "http://localhost:8628"
+
+// view is what every page gets.
+type view struct {
+	words
+	Brand Brand
+	// Host is printed so that a person can compare it with the address bar.
+	Host   string
+	Issuer string
+	// Local: the command line looks here when it is told nothing.
+	Local bool
+	// Now is the server's clock in Unix milliseconds: the script signs by it.
+	Now           int64
+	Style         string
+	ScriptAddress string
+	ScriptParts   []string // which the script imports at once
+	Languages     []languageLink
+	// Screen is the page's name, for the script.
+	Screen screen
+	// Address is where a reload finds this page again, without a code in it;
+	// empty where the address bar already says so.
+	Address string
+	// Who is signed in, or nil; Form is the token that their forms carry.
+	Who  *authz.Identity
+	Form string
+	// News are the ways that were added to the account of late, and TakenOut tells where the
+	// key that signed in was taken out of an account.
+	News     []newsView
+	TakenOut []authz.Departure
+	Page     any
+}
+
+// show answers with a page. It is made whole before the first byte goes out, so
+// that a failure is still an error page.
+func (s *Screens) show(w http.ResponseWriter, r *http.Request, status int, on screen, v view) error {
+	body, err := s.made(w, r, on, v)
+	if err != nil {
+		return err
+	}
+	sendPage(w, status, body)
+	return nil
+}
+
+// showInTurn shows an owner a page of much that they have. It is made in the owner's turn,
+// and sent after it.
+func (s *Screens) showInTurn(w http.ResponseWriter, r *http.Request, who authz.Owner, on screen, gather func() (any, error)) error {
+	body, err := s.door.InTurn(r, who, func() ([]byte, error) {
+		page, err := gather()
+		if err != nil {
+			return nil, err
+		}
+		v, err := s.viewOf(r, who, page)
+		if err != nil {
+			return nil, err
+		}
+		return s.made(w, r, on, v)
+	})
+	if err != nil {
+		return err
+	}
+	sendPage(w, http.StatusOK, body)
+	return nil
+}
+
+func sendPage(w http.ResponseWriter, status int, body []byte) {
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a reader that has gone is told nothing
+}
+
+// made makes a page, and sets the headers that go with it.
+func (s *Screens) made(w http.ResponseWriter, r *http.Request, on screen, v view) ([]byte, error) {
+	v.words = s.words(r)
+	v.Brand, v.Host, v.Screen = s.brand, s.door.Issuer.Host, on
+	v.Issuer, v.Now = s.authz.Issuer(), s.authz.Now().UnixMilli()
+	v.Local = v.Issuer == defaultIssuer
+	v.Style, v.ScriptAddress = s.assets.address(styleSheet), s.assets.address(script)
+	v.ScriptParts = s.assets[script].parts
+	here := v.Address
+	if here == "" {
+		here = pathToRead(r)
+	}
+	v.Languages = languageLinks(v.words, here)
+	var b bytes.Buffer
+	if err := s.pages[on].ExecuteTemplate(&b, "layout.html", v); err != nil {
+		return nil, err
+	}
+	s.rememberLanguage(w, r, v.words)
+	s.nameBrowser(w, r)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", v.Lang())
+	w.Header().Add("Vary", "Accept-Language, Cookie")
+	w.Header().Set("Content-Security-Policy", ContentSecurityPolicy(on == signInScreen || on == reviewScreen))
+	return b.Bytes(), nil
+}
+
+// pathToRead is a path at which a person finds the page at hand by a link. Of what
+// was asked for only a page of ours is one: "//evil.example/x" is a path too.
+func pathToRead(r *http.Request) string {
+	asked := r.Method == http.MethodGet || r.Method == http.MethodHead
+	for _, ours := range []string{"/device", "/account"} {
+		below, found := strings.CutPrefix(r.URL.Path, ours)
+		switch {
+		case found && asked && (below == "" || below[0] == '/'):
+			return r.URL.EscapedPath()
+		case found:
+			return ours
+		}
+	}
+	return "/"
+}
+
+// viewOf is a view for the page of somebody who is signed in.
+func (s *Screens) viewOf(r *http.Request, who authz.Owner, page any) (view, error) {
+	identity, err := s.authz.Identity(r.Context(), who, who.BAPID)
+	if err != nil {
+		return view{}, err
+	}
+	news, err := s.authz.News(r.Context(), who)
+	return view{Who: &identity, Form: s.authz.FormToken(who), News: newsViews(news.Ways), TakenOut: news.TakenOut, Page: page}, err
+}
+
+// newsView is a way that was added of late.
+type newsView struct {
+	authz.Way
+	Message string
+	// Remove is where a form takes it out; empty for what a signature takes out, for
+	// which the script does Does, by a button with the text Button.
+	Remove       string
+	Does, Button string
+}
+
+func newsViews(ways []authz.Way) (views []newsView) {
+	for _, w := range ways {
+		v := newsView{Way: w}
+		switch w.Kind {
+		case authz.WayIdentity:
+			v.Message, v.Does, v.Button = "event.identity-linked", "take-out", "account.identity-remove"
+		case authz.WayPasskey:
+			v.Message, v.Remove = "event.passkey-added", "/account/passkeys/"+w.ID+"/remove"
+		case authz.WayBackup:
+			v.Message, v.Does, v.Button = "event.backup-saved", "remove-backup", "account.backup-remove"
+		}
+		views = append(views, v)
+	}
+	return views
+}
+
+// showAnybody answers with a page that is there for people signed in and not.
+func (s *Screens) showAnybody(w http.ResponseWriter, r *http.Request, status int, on screen, page any) error {
+	who, err := s.door.SessionOwner(r)
+	if wire.IsUnauthorized(err) {
+		return s.show(w, r, status, on, view{Page: page})
+	}
+	if err != nil {
+		return err
+	}
+	v, err := s.viewOf(r, who, page)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, status, on, v)
+}
+
+// ownForm reads a form of a signed-in page and returns who sent it. It must be a form
+// that was made for this very session.
+func (s *Screens) ownForm(r *http.Request) (authz.Owner, error) {
+	p, err := wire.DecodeForm(r)
+	if err != nil {
+		return authz.Owner{}, err
+	}
+	who, err := s.door.SessionOwner(r)
+	if err != nil {
+		return authz.Owner{}, err
+	}
+	return who, s.authz.CheckForm(who, p.Text("form"))
+}
+
+// SignOut is POST /sign-out, the button of every signed-in page.
+func (s *Screens) SignOut(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.ownForm(r); err != nil {
+		return err
+	}
+	if err := s.door.ForgetSession(w, r); err != nil {
+		return err
+	}
+	return seeOther(w, r, "/")
+}
+
+// ContentSecurityPolicy allows our own style sheet, script and forms, and nothing of
+// anybody else's (requirement Z-22, attack B-08). The signer on the person's own machine
+// may be called only from the screens that sign.
+func ContentSecurityPolicy(signs bool) string {
+	signer := ""
+	if signs {
+		signer = " http://localhost:21000 http://127.0.0.1:21000"
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'" + signer + "; " +
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+}

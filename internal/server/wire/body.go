@@ -1,0 +1,205 @@
+package wire
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/receipt"
+)
+
+// maxBody bounds a request body in bytes (requirement T-15).
+const maxBody = 64 << 10
+
+// Params are the members of a request body, form or JSON alike (ruling 0.1).
+// The URL's query never counts (requirement T-02).
+type Params struct {
+	// Asking for a member that is not a text is an error, ignoring it is not
+	// (RFC 6749 §3.2: unrecognised parameters are ignored; requirements D-03, T-11).
+	receipt.Members
+	// raw is the body as it was received: what an X-Auth-Token covers.
+	raw []byte
+	Err error
+}
+
+// Text returns a member; an empty value counts as absent (RFC 6749 §3.2,
+// requirement D-05).
+func (p *Params) Text(name string) string {
+	value, err := p.Members.Text(name)
+	if err != nil {
+		p.Err = &authz.Error{Code: authz.InvalidRequest, Description: err.Error()}
+	}
+	return value
+}
+
+// Flag returns a member that is true or "true".
+func (p *Params) Flag(name string) bool { return p.Others[name] || p.Texts[name] == "true" }
+
+// Decode reads the body of a request once, and refuses what it cannot read
+// (requirement T-14). Handlers that have asked for every member they know return err.
+func Decode(r *http.Request) (*Params, error) {
+	raw, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	p := &Params{raw: raw}
+	if len(raw) == 0 {
+		return p, nil
+	}
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case err != nil:
+		return nil, errMediaType
+	case mediaType == "application/json":
+		return p, p.readJSON()
+	case mediaType == "application/x-www-form-urlencoded":
+		return p, p.readForm()
+	default:
+		// text/plain with JSON in it would let a foreign page post without a
+		// preflight (ruling 0.1).
+		return nil, errMediaType
+	}
+}
+
+// DecodeJSON reads a body that must be JSON: endpoints that a form of a foreign
+// page must not reach.
+func DecodeJSON(r *http.Request) (*Params, error) {
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); r.ContentLength != 0 && mediaType != "application/json" {
+		return nil, errMediaType
+	}
+	return Decode(r)
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Header.Get("Content-Encoding") != "" {
+		return nil, errMediaType
+	}
+	if r.ContentLength > maxBody {
+		return nil, errTooLarge
+	}
+	var body []byte
+	var err error
+	if r.ContentLength > 0 {
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	}
+	if err != nil {
+		return nil, &authz.Error{Code: authz.InvalidRequest, Description: "the body ended early", Cause: err}
+	}
+	if len(body) > maxBody {
+		return nil, errTooLarge
+	}
+	return body, nil
+}
+
+func (p *Params) readForm() error {
+	p.Texts = map[string]string{}
+	form, err := url.ParseQuery(string(p.raw))
+	if err != nil {
+		return &authz.Error{Code: authz.InvalidRequest, Description: "the form body cannot be read: encode it as application/x-www-form-urlencoded", Cause: err}
+	}
+	for name, values := range form {
+		if len(values) > 1 {
+			return errTwice
+		}
+		if !receipt.IsText(values[0]) {
+			return errNoText
+		}
+		p.Texts[name] = values[0]
+	}
+	return nil
+}
+
+// Readable refuses a path and a query that are not text: nothing has such a name,
+// and not every database can be asked. Bodies are refused where they are decoded,
+// an id in HTTP Basic is looked up only if a client could have it, and other headers
+// are cleaned before they are kept.
+func Readable(u *url.URL) error {
+	if !receipt.IsText(u.Path) {
+		return ErrNoEndpoint
+	}
+	if u.RawQuery == "" {
+		return nil
+	}
+	for name, values := range u.Query() {
+		if !receipt.IsText(name) || slices.ContainsFunc(values, func(v string) bool { return !receipt.IsText(v) }) {
+			return errNoText
+		}
+	}
+	return nil
+}
+
+var (
+	errNoText = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter is not UTF-8, or has a NUL in it"}
+	errTwice  = &authz.Error{Code: authz.InvalidRequest, Description: "a parameter was sent twice"}
+)
+
+// readJSON reads one flat JSON object (requirement D-04), as receipts read it.
+func (p *Params) readJSON() (err error) {
+	if p.Members, err = receipt.ReadMembers(p.raw); err != nil {
+		return &authz.Error{Code: authz.InvalidRequest, Description: err.Error()}
+	}
+	return nil
+}
+
+// PreferredWait is the `wait` of the Prefer header in seconds (RFC 7240 §4.3),
+// or 0.
+func PreferredWait(h http.Header) int {
+	for _, value := range h.Values("Prefer") {
+		for preference := range strings.SplitSeq(value, ",") {
+			preference, _, _ = strings.Cut(preference, ";")
+			name, seconds, _ := strings.Cut(preference, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			return boundedSeconds(strings.Trim(strings.TrimSpace(seconds), `"`))
+		}
+	}
+	return 0
+}
+
+// boundedSeconds reads digits; more than a day's worth is all the same.
+func boundedSeconds(digits string) int {
+	const aDay = 86400
+	n := 0
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return 0
+		}
+		if n = n*10 + int(d-'0'); n > aDay {
+			return aDay
+		}
+	}
+	return n
+}
+
+// DecodeForm reads a form of one of our own pages. Checkboxes of one name become one
+// value with spaces, which is how a scope is written.
+func DecodeForm(r *http.Request) (*Params, error) {
+	raw, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > 0 && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		return nil, errMediaType
+	}
+	fields, err := url.ParseQuery(string(raw))
+	if err != nil {
+		return nil, errUnreadableForm
+	}
+	p := &Params{Members: receipt.Members{Texts: map[string]string{}}}
+	for name, values := range fields {
+		if p.Texts[name] = strings.Join(values, " "); !receipt.IsText(p.Texts[name]) {
+			return nil, errUnreadableForm
+		}
+	}
+	return p, nil
+}
+
+var errUnreadableForm = &authz.Error{Code: CodeForm, Description: "this form cannot be read: go back and send it again"}

@@ -1,0 +1,44 @@
+// Package wire is what HTTP is to this server, whatever is asked: bodies and how they
+// are decoded, refusals and how they are said, where a request comes from, whose session
+// it carries and which server it was signed for, cookies, the log line.
+//
+// It knows no endpoint and no page, and decides nothing: whoever answers, programs
+// (package api) or people (package page), answers by it. Start reading at Door, what every
+// answer shares, then body.go for what comes in and errors.go for what goes out.
+package wire
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+
+	"countersign.dev/internal/authz"
+)
+
+// Handler answers one request. Its error is written by the one error writer.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Door is what all answers of one issuer share.
+type Door struct {
+	// Issuer is the configured issuer, and Secure whether it is https.
+	Issuer *url.URL
+	Secure bool
+	Log    *slog.Logger
+	// Cookies are the names of this server's cookies.
+	Cookies CookieNames
+
+	authz *authz.Service
+	// trustedProxies are believed when they say whom they heard.
+	trustedProxies []netip.Prefix
+	unlisted       unlisted
+}
+
+// NewDoor returns the door of an issuer, which believes these proxies (attack B-22).
+func NewDoor(service *authz.Service, issuer *url.URL, log *slog.Logger, trustedProxies []netip.Prefix) *Door {
+	secure := issuer.Scheme == "https"
+	return &Door{
+		Issuer: issuer, Secure: secure, Log: log, Cookies: newCookieNames(service.Issuer(), secure),
+		authz: service, trustedProxies: trustedProxies,
+	}
+}
