@@ -58,7 +58,7 @@ const noSuchIdentity = "this account has no such identity"
 
 // Identities returns the identities of the owner's account.
 func (s *accounts) Identities(ctx context.Context, owner Owner) ([]Identity, error) {
-	return s.store.Identities(ctx, owner.AccountID)
+	return s.store.Identities(ctx, owner.AccountID, ListedAtMost)
 }
 
 // Linking is an identity that is to be linked to an account: one request with two
@@ -153,7 +153,7 @@ func (s *accounts) link(ctx context.Context, owner Owner, voucher, identity Iden
 		return Identity{}, err
 	}
 	event.BAPID, event.Standing = identity.BAPID, earliest(voucher.FirstHere(), identity.FirstHere())
-	switch err := s.store.LinkIdentity(ctx, identity, voucher.BAPID, event); {
+	switch err := s.store.LinkIdentity(ctx, identity, voucher.BAPID, IdentitiesPerAccount, event); {
 	case errors.Is(err, ErrNotFound): // the voucher was taken out meanwhile
 		return Identity{}, refuse(VouchRequired, errBadVouch)
 	case errors.Is(err, ErrExists):
@@ -170,7 +170,7 @@ func (s *accounts) link(ctx context.Context, owner Owner, voucher, identity Iden
 // beenHere is when an identity that is in no account, or in another, came into this one
 // for the first time; zero: it was never here. Whoever was here and is not has a departure.
 func (s *accounts) beenHere(ctx context.Context, accountID, bapID string) (time.Time, error) {
-	departures, err := s.store.Departures(ctx, bapID)
+	departures, err := s.store.Departures(ctx, bapID, ListedAtMost)
 	for _, d := range departures {
 		if d.AccountID == accountID {
 			return d.Since, err
@@ -214,7 +214,8 @@ func (s *accounts) RemoveIdentity(ctx context.Context, signer Owner, bapID strin
 	}
 	event.BAPID, event.Standing = bapID, earliest(event.Standing, identity.FirstHere())
 	err = s.store.RemoveIdentity(ctx, IdentityRemoval{
-		AccountID: signer.AccountID, BAPID: bapID, Signer: signer.BAPID, At: s.now(), Since: identity.FirstHere(), Network: event.Network, Event: event,
+		AccountID: signer.AccountID, BAPID: bapID, Signer: signer.BAPID, At: s.now(), Since: identity.FirstHere(), Network: event.Network,
+		Keep: KeepAtMost(DeparturesPerAccount), Event: event,
 	})
 	if err != nil {
 		return notFound(err, noSuchIdentity)

@@ -374,7 +374,7 @@ func (s *approvals) approve(ctx context.Context, owner Owner, f Facts, proof str
 	if owner.Method == MethodPasskey {
 		g.ACR, g.Passkey = ACRPasskey, owner.Passkey
 	}
-	a := Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now}
+	a := Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now, Living: LivingGrants, Keep: KeepAtMost(GrantsPerAccount)}
 	if proof != "" {
 		g.ACR, a.Unclaimed, a.Receipt = ACRSignature, true, proof
 	}
@@ -421,7 +421,7 @@ func (s *approvals) deny(ctx context.Context, owner Owner, r DeviceRequest, repo
 		return err
 	}
 	event.GrantID, event.ACR = r.ID, acr
-	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: owner.Signed(), At: now, Event: event}
+	d := Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: owner.Signed(), At: now, Keep: KeepAtMost(ReportsPerAccount), Event: event}
 	if report {
 		d.Reported, d.Reporter = s.guard.reportSubjects(r.ClientID, r.Seen, r.Says), s.guard.reporter(owner)
 	}
@@ -443,7 +443,7 @@ func (s *approvals) deny(ctx context.Context, owner Owner, r DeviceRequest, repo
 }
 
 // decision is the event of a decision about a device request.
-func (s *approvals) decision(owner Owner, kind EventKind, r DeviceRequest) (Event, error) {
+func (s *approvals) decision(owner Owner, kind EventKind, r DeviceRequest) (NewEvent, error) {
 	event, err := s.trail.newEventOf(owner, kind, r.Says.Name)
 	event.ClientID = r.ClientID
 	return event, err

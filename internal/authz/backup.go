@@ -90,7 +90,7 @@ const noSuchBackup = "no backup of such an identity of yours is kept here"
 
 // Backups lists the backups of the owner's account, without their texts.
 func (s *accounts) Backups(ctx context.Context, owner Owner) ([]Backup, error) {
-	return s.store.Backups(ctx, owner.AccountID)
+	return s.store.Backups(ctx, owner.AccountID, ListedAtMost)
 }
 
 // RemoveBackup deletes the backup of one of the owner's identities, by default of

@@ -74,3 +74,12 @@ type Event struct {
 	// What is done by keys that came later pushes out none of these (decision 0046).
 	Standing time.Time
 }
+
+// NewEvent is an event to be stored.
+type NewEvent struct {
+	Event
+	// Keep is of the account's events. Of its WayEvents those with the earliest Standing are
+	// kept besides, as many again, the newest of equal ones; and only one of them pushes
+	// out others of them.
+	Keep Keep
+}

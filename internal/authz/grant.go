@@ -175,7 +175,7 @@ func (s *grants) revoke(ctx context.Context, owner Owner, id, subject string) er
 		return err
 	}
 	if subject == SubjectNotMe {
-		r.AccountID, r.Reported, r.Reporter = owner.AccountID, s.guard.reportSubjects(g.ClientID, g.Seen, g.Says), s.guard.reporter(owner)
+		r.Keep, r.AccountID, r.Reported, r.Reporter = KeepAtMost(ReportsPerAccount), owner.AccountID, s.guard.reportSubjects(g.ClientID, g.Seen, g.Says), s.guard.reporter(owner)
 	}
 	if err := s.store.RevokeGrant(ctx, r); err != nil {
 		return err
@@ -191,7 +191,7 @@ func (s *grants) revoke(ctx context.Context, owner Owner, id, subject string) er
 }
 
 // revoked is the event of a grant's end.
-func (s *grants) revoked(owner Owner, g Grant, subject string) (Event, error) {
+func (s *grants) revoked(owner Owner, g Grant, subject string) (NewEvent, error) {
 	event, err := s.trail.newEventOf(owner, EventRevoked, subject)
 	event.BAPID, event.ClientID, event.GrantID = g.BAPID, g.ClientID, g.ID
 	return event, err

@@ -64,20 +64,20 @@ func (l *sparing) say(now time.Time) (leftOut int, ok bool) {
 }
 
 // newEvent begins an event of something that an owner does now.
-func (s *trail) newEvent(owner Owner, kind EventKind) (Event, error) {
+func (s *trail) newEvent(owner Owner, kind EventKind) (NewEvent, error) {
 	id, err := s.secrets.newID()
 	if err != nil {
-		return Event{}, err
+		return NewEvent{}, err
 	}
 	seen := owner.Seen.clean()
-	return Event{
+	return NewEvent{Keep: KeepAtMost(EventsPerAccount), Event: Event{
 		ID: id, AccountID: owner.AccountID, At: s.now(), Kind: kind, BAPID: owner.BAPID,
 		Network: seen.Network, UserAgent: seen.UserAgent,
-	}, nil
+	}}, nil
 }
 
 // newEventOf is newEvent with a subject.
-func (s *trail) newEventOf(owner Owner, kind EventKind, subject string) (Event, error) {
+func (s *trail) newEventOf(owner Owner, kind EventKind, subject string) (NewEvent, error) {
 	e, err := s.newEvent(owner, kind)
 	e.Subject = subject
 	return e, err

@@ -53,7 +53,7 @@ func newPasskeys(store Store, trail trail, guard *guard, accounts *accounts, par
 
 // Passkeys returns the passkeys of the owner's account, oldest first.
 func (s *passkeys) Passkeys(ctx context.Context, owner Owner) ([]Passkey, error) {
-	return s.store.Passkeys(ctx, owner.AccountID)
+	return s.store.Passkeys(ctx, owner.AccountID, ListedAtMost)
 }
 
 // RemovePasskey removes a passkey of the owner's account: it signs in no more, and
@@ -96,7 +96,7 @@ func (s *passkeys) PasskeyOptions(ctx context.Context, owner Owner) (Ceremony, e
 	if err := mayAdd(owner); err != nil {
 		return Ceremony{}, err
 	}
-	there, err := s.store.Passkeys(ctx, owner.AccountID)
+	there, err := s.store.Passkeys(ctx, owner.AccountID, ListedAtMost)
 	if err != nil {
 		return Ceremony{}, err
 	}

@@ -56,7 +56,7 @@ func (s *approvals) StartReview(ctx context.Context, owner Owner, asker Asker, t
 	return f, transaction, s.store.CreateReview(ctx, Review{
 		ID: transaction.Hash(), Session: owner.Session, RequestID: r.ID, UserCode: code,
 		Facts: digest, ExpiresAt: s.now().Add(reviewLifetime),
-	})
+	}, KeepAtMost(ReviewsPerSession))
 }
 
 // alike makes the codes that the page says the same of cost the same: unknown,

@@ -32,7 +32,7 @@ func (s *accounts) newSession(identity Identity, method string, seen Seen, repla
 		return beginning{}, err
 	}
 	now := s.now()
-	b := beginning{token: token, NewSession: NewSession{Event: event, Session: Session{
+	b := beginning{token: token, NewSession: NewSession{Keep: KeepAtMost(SessionsPerAccount), Event: event, Session: Session{
 		ID: id, Token: token.Hash(), AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
 		Method: method, Network: seen.Network, UserAgent: seen.UserAgent,
 		CreatedAt: now, ExpiresAt: now.Add(s.settings.SessionLifetime),
@@ -107,7 +107,7 @@ func (s *accounts) SignOut(ctx context.Context, token Secret) error {
 
 // Sessions returns the owner's sessions that are not over, newest first.
 func (s *accounts) Sessions(ctx context.Context, owner Owner) ([]Session, error) {
-	return s.store.Sessions(ctx, owner.AccountID, s.now())
+	return s.store.Sessions(ctx, owner.AccountID, s.now(), ListedAtMost)
 }
 
 // EndSession ends one of the owner's sessions, wherever it is.

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -12,10 +13,10 @@ import (
 //
 // Strings are kept byte for byte (no case folding, no truncation), if they are
 // UTF-8 without a NUL; nothing is found by others. Times are kept to the
-// millisecond. An Event is stored in the transaction of what it tells of, and only when that happened; of an account's events the newest
-// EventsPerAccount are kept, and of its WayEvents the newest EventsPerAccount and those
-// EventsPerAccount with the earliest Standing, the newest of equal ones. Where there are more of something than are kept, an
-// operation forgets at most ForgottenAtOnce. Servers that do it to one account at
+// millisecond. A NewEvent is stored in the transaction of what it tells of, and only when that happened.
+//
+// Numbers are parameters too. Where something is kept up to a Keep, the operation that
+// adds one forgets what is more. Servers that do it to one account at
 // the same moment do not see each other: each further one may leave or let in one
 // more for each operation that is under way there.
 type Store interface {
@@ -34,6 +35,33 @@ type Store interface {
 	Ping(ctx context.Context) error
 	// Close waits for operations under way and closes the database.
 	Close() error
+}
+
+// Keep is how many of something stay when one more is stored, that one among them.
+type Keep struct {
+	// Most stay: the newest, where the operation does not say otherwise.
+	Most int
+	// AtOnce are forgotten at most by one operation: there may be far more, from before
+	// there was a bound.
+	AtOnce int
+}
+
+// KeepAtMost keeps so many.
+func KeepAtMost(n int) Keep { return Keep{Most: n, AtOnce: ForgottenAtOnce} }
+
+// errNoKeep is a rule that forgot to say how many stay. Nothing would.
+var errNoKeep = errors.New("it is not said how many are kept")
+
+// Bounded fails unless each says how many stay. An operation that keeps something up to
+// one that does not changes nothing and fails with this error, which is a mistake in the
+// rule that asked.
+func Bounded(each ...Keep) error {
+	for _, k := range each {
+		if k.Most < 1 || k.AtOnce < 1 {
+			return errNoKeep
+		}
+	}
+	return nil
 }
 
 // ClientStore keeps the clients that `countersign clients` registers.
@@ -85,18 +113,17 @@ type DeviceStore interface {
 	// request must be a.AccountID's, or nobody's if a.Unclaimed allows it; it is
 	// that account's afterwards. The grant's identity and passkey must be the
 	// account's still: whatever removes them finds the grant. Of concurrent
-	// decisions exactly one succeeds. Of the account's grants the newest
-	// GrantsPerAccount are kept, and those alive at a.At.
+	// decisions exactly one succeeds. Of the account's grants those alive at a.At are kept
+	// besides the newest.
 	//	ErrNotFound
 	//	*StateError: not pending, expired at a.At, or not this account's
 	//	ErrGone: the account has not, or no longer, the identity or the passkey
-	//	ErrFull: the account has LivingGrants grants that are alive at a.At
+	//	ErrFull: the account has a.Living grants or more that are alive at a.At
 	ApproveDeviceRequest(ctx context.Context, a Approval) error
 	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
 	// same conditions as ApproveDeviceRequest, and in the same transaction stores
 	// its event and notes d.AccountID's report of each subject in d.Reported; a
-	// report by the same account before is replaced. Of an account's reports the
-	// newest ReportsPerAccount are kept.
+	// report by the same account before is replaced.
 	//	ErrNotFound
 	//	*StateError: as for ApproveDeviceRequest
 	DenyDeviceRequest(ctx context.Context, d Denial) error
@@ -123,30 +150,30 @@ type AccountStore interface {
 	// Identity returns the identity with this BAP id.
 	//	ErrNotFound
 	Identity(ctx context.Context, bapID string) (Identity, error)
-	// Identities returns an account's identities, oldest first, at most ListedAtMost.
-	Identities(ctx context.Context, accountID string) ([]Identity, error)
+	// Identities returns an account's identities, oldest first, at most limit.
+	Identities(ctx context.Context, accountID string, limit int) ([]Identity, error)
 	// LinkIdentity adds an identity to the account of the identity that vouches for
 	// it, which must be the account's still. Concurrent calls at one server do not
 	// get past the limit.
 	//	ErrNotFound: this account has no identity that is called voucher
 	//	ErrExists: the identity belongs to an account already
-	//	ErrFull: the account has IdentitiesPerAccount identities
-	LinkIdentity(ctx context.Context, i Identity, voucher string, e Event) error
+	//	ErrFull: the account has limit identities or more
+	LinkIdentity(ctx context.Context, i Identity, voucher string, limit int, e NewEvent) error
 	// RemoveIdentity takes an identity out of its account, at the request of
 	// another identity of the account. In the same transaction end its sessions and
 	// what they were reviewing, its passkeys and its backup, and its grants that are
 	// alive at r.At are revoked. Of two identities that remove each other at once,
 	// one stays. Its Departure is kept; where there is one of the same identity and account
-	// it is replaced, but for Since if that was earlier. Of an account's the
-	// DeparturesPerAccount with the earliest Since are kept.
+	// it is replaced, but for Since if that was earlier. Of an account's those with the
+	// earliest Since are kept.
 	//	ErrNotFound: this account has not both identities, or they are one
 	RemoveIdentity(ctx context.Context, r IdentityRemoval) error
 	// Departures returns the departures of an identity from all accounts, by Since, the
-	// earliest first, at most ListedAtMost.
-	Departures(ctx context.Context, bapID string) ([]Departure, error)
+	// earliest first, at most limit.
+	Departures(ctx context.Context, bapID string, limit int) ([]Departure, error)
 	// SetProfile replaces the profile of an identity.
 	//	ErrNotFound
-	SetProfile(ctx context.Context, bapID string, p Profile, e Event) error
+	SetProfile(ctx context.Context, bapID string, p Profile, e NewEvent) error
 }
 
 // SessionStore keeps the sessions of signed-in people, and what they are in
@@ -156,7 +183,7 @@ type SessionStore interface {
 	// transaction that the passkey that began it was used at the session's CreatedAt
 	// or, where a key did, that its identity signed in then, unless it is known to
 	// have since n.SignedInBefore. Of its account's sessions the newest
-	// SessionsPerAccount stay.
+	// are kept, and this one.
 	//	ErrNotFound: the account has no such identity, or no such passkey
 	//	ErrCounter: the passkey's counter is not above the one kept, and not both
 	//	are 0; of concurrent calls with one counter above 0 one succeeds
@@ -166,21 +193,21 @@ type SessionStore interface {
 	//	ErrNotFound
 	Session(ctx context.Context, token Hash, now time.Time) (Session, error)
 	// Sessions returns an account's sessions that expire after now, newest first, at
-	// most ListedAtMost.
-	Sessions(ctx context.Context, accountID string, now time.Time) ([]Session, error)
+	// most limit.
+	Sessions(ctx context.Context, accountID string, now time.Time, limit int) ([]Session, error)
 	// DeleteSession ends a session. Ending one that is not there succeeds, without
 	// an event.
-	DeleteSession(ctx context.Context, token Hash, e Event) error
+	DeleteSession(ctx context.Context, token Hash, e NewEvent) error
 	// EndSession ends the session with this id.
 	//	ErrNotFound: this account has none that expires after now
-	EndSession(ctx context.Context, accountID, id string, now time.Time, e Event) error
+	EndSession(ctx context.Context, accountID, id string, now time.Time, e NewEvent) error
 	// EndOtherSessions ends an account's sessions that expire after now, but for
 	// the one with the token keep, and returns how many. There is one event, and
 	// none if there was nothing to end.
-	EndOtherSessions(ctx context.Context, accountID string, keep Hash, now time.Time, e Event) (int, error)
-	// CreateReview stores a review. Of those of its session the newest
-	// ReviewsPerSession are kept: looking again and again fills no database.
-	CreateReview(ctx context.Context, r Review) error
+	EndOtherSessions(ctx context.Context, accountID string, keep Hash, now time.Time, e NewEvent) (int, error)
+	// CreateReview stores a review. Of those of its session the newest are kept, and this
+	// one: looking again and again fills no database.
+	CreateReview(ctx context.Context, r Review, k Keep) error
 	// TakeReview returns and deletes a review of this session that expires after
 	// now. Of concurrent calls one gets it.
 	//	ErrNotFound: none, of another session, or expired
@@ -208,7 +235,7 @@ type GrantStore interface {
 	RevokeGrant(ctx context.Context, r Revocation) error
 	// RevokeGrants revokes an account's grants that are alive at now and returns
 	// how many. There is one event, and none if nothing was alive.
-	RevokeGrants(ctx context.Context, accountID string, now time.Time, e Event) (int, error)
+	RevokeGrants(ctx context.Context, accountID string, now time.Time, e NewEvent) (int, error)
 	// Receipt returns the receipt of a signed approval.
 	//	ErrNotFound: no such grant, or it was approved without a signature
 	Receipt(ctx context.Context, grantID string) (string, error)
@@ -272,18 +299,18 @@ type PasskeyStore interface {
 	//	ErrExists: its id is taken, by any account
 	//	ErrFull: its account has limit passkeys or more
 	//	ErrNotFound: its account has no such identity
-	AddPasskey(ctx context.Context, p Passkey, limit int, e Event) error
+	AddPasskey(ctx context.Context, p Passkey, limit int, e NewEvent) error
 	// Passkey returns the passkey with this id.
 	//	ErrNotFound
 	Passkey(ctx context.Context, id string) (Passkey, error)
-	// Passkeys returns an account's passkeys, oldest first, at most ListedAtMost.
-	Passkeys(ctx context.Context, accountID string) ([]Passkey, error)
+	// Passkeys returns an account's passkeys, oldest first, at most limit.
+	Passkeys(ctx context.Context, accountID string, limit int) ([]Passkey, error)
 	// RemovePasskey deletes a passkey of this account. In the same transaction end
 	// the sessions that it began and what they were reviewing, and the grants that
 	// they approved are revoked if they are alive at now. Sessions and grants of
 	// which is not known which of the identity's passkeys it was count as its own.
 	//	ErrNotFound
-	RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e Event) error
+	RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e NewEvent) error
 }
 
 // BackupStore keeps encrypted backups, one for an identity.
@@ -291,17 +318,17 @@ type BackupStore interface {
 	// SaveBackup stores a backup in place of the one its identity had. The identity
 	// that signed for it must be the account's still.
 	//	ErrNotFound: this account has no such identity, or none that is called signer
-	SaveBackup(ctx context.Context, b Backup, signer string, e Event) error
+	SaveBackup(ctx context.Context, b Backup, signer string, e NewEvent) error
 	// Backup returns the backup of an identity of this account.
 	//	ErrNotFound
 	Backup(ctx context.Context, accountID, bapID string) (Backup, error)
 	// Backups returns an account's backups without their texts, by BAP id, at most
-	// ListedAtMost.
-	Backups(ctx context.Context, accountID string) ([]Backup, error)
+	// limit.
+	Backups(ctx context.Context, accountID string, limit int) ([]Backup, error)
 	// RemoveBackup deletes the backup of an identity of this account, under the same
 	// condition.
 	//	ErrNotFound: as for SaveBackup
-	RemoveBackup(ctx context.Context, accountID, bapID, signer string, e Event) error
+	RemoveBackup(ctx context.Context, accountID, bapID, signer string, e NewEvent) error
 }
 
 // Opening is somebody who opens a device request.
@@ -332,9 +359,12 @@ type Approval struct {
 	Unclaimed bool
 	At        time.Time
 	Grant     Grant
+	// Living is how many of the account's grants may be alive, and Keep how many stay.
+	Living int
+	Keep   Keep
 	// Receipt is empty when no signature was given.
 	Receipt string
-	Event   Event
+	Event   NewEvent
 }
 
 // Denial is what DenyDeviceRequest stores.
@@ -348,7 +378,9 @@ type Denial struct {
 	// is for whom it counts: those of several accounts may count once.
 	Reported []string
 	Reporter string
-	Event    Event
+	// Keep is of the account's reports.
+	Keep  Keep
+	Event NewEvent
 }
 
 // IdentityRemoval is what RemoveIdentity does.
@@ -361,7 +393,9 @@ type IdentityRemoval struct {
 	// Since and Network are its Departure's.
 	Since   time.Time
 	Network string
-	Event   Event
+	// Keep is of the account's departures.
+	Keep  Keep
+	Event NewEvent
 }
 
 // NewSession is what CreateSession stores.
@@ -374,7 +408,9 @@ type NewSession struct {
 	SignedInBefore time.Time
 	// Passkey is nil when no passkey signed in.
 	Passkey *PasskeyUse
-	Event   Event
+	// Keep is of the account's sessions.
+	Keep  Keep
+	Event NewEvent
 }
 
 // PasskeyUse is a sign-in with a passkey.
@@ -398,12 +434,13 @@ type GrantList struct {
 type Revocation struct {
 	GrantID string
 	At      time.Time
-	Event   Event
-	// AccountID reports the subjects in Reported, and counts as Reporter; all are empty
-	// when nothing is reported.
+	Event   NewEvent
+	// AccountID reports the subjects in Reported, counts as Reporter, and has Keep reports;
+	// all are empty when nothing is reported.
 	AccountID string
 	Reported  []string
 	Reporter  string
+	Keep      Keep
 }
 
 // Redemption is what RedeemDeviceRequest stores.
@@ -424,7 +461,7 @@ type Rotation struct {
 	At        time.Time
 	Grace     time.Duration
 	// Reuse tells of the grant's end where the token was reused.
-	Reuse Event
+	Reuse NewEvent
 }
 
 // SweepTimes says from when on rows are over. Each is compared with the row's
@@ -437,7 +474,9 @@ type SweepTimes struct {
 	Grants time.Time
 	// Events is compared with the time of the event, and of the departure.
 	Events time.Time
-	// Rest is for sessions, reviews, replay keys, guess windows, reports and
-	// refresh tokens.
+	// Counted is compared with the beginning of a window of guesses, and with the time
+	// of a report: both count for so long and no longer.
+	Counted time.Time
+	// Rest is for sessions, reviews, replay keys and refresh tokens.
 	Rest time.Time
 }

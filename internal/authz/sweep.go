@@ -58,6 +58,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 			DeviceRequests: now.Add(-expiredKept),
 			Grants:         now.Add(-endedKept),
 			Events:         now.Add(-endedKept),
+			Counted:        now.Add(-clockSkew - reportsCount),
 			Rest:           now.Add(-clockSkew),
 		}, sweepBatch)
 		if err != nil || deleted < sweepBatch {

@@ -83,11 +83,11 @@ func (s *accounts) newsOf(ctx context.Context, n Owner) (News, error) {
 	var departures []Departure
 	var asking sync.WaitGroup // together they take as long as one, where the database is elsewhere
 	var failed [4]error
-	asking.Go(func() { identities, failed[0] = s.store.Identities(ctx, n.AccountID) })
-	asking.Go(func() { passkeys, failed[1] = s.store.Passkeys(ctx, n.AccountID) })
-	asking.Go(func() { backups, failed[2] = s.store.Backups(ctx, n.AccountID) })
+	asking.Go(func() { identities, failed[0] = s.store.Identities(ctx, n.AccountID, ListedAtMost) })
+	asking.Go(func() { passkeys, failed[1] = s.store.Passkeys(ctx, n.AccountID, ListedAtMost) })
+	asking.Go(func() { backups, failed[2] = s.store.Backups(ctx, n.AccountID, ListedAtMost) })
 	if n.Passkey == "" { // passkeys go with their identity
-		asking.Go(func() { departures, failed[3] = s.store.Departures(ctx, n.BAPID) })
+		asking.Go(func() { departures, failed[3] = s.store.Departures(ctx, n.BAPID, ListedAtMost) })
 	}
 	asking.Wait()
 	if err := errors.Join(failed[:]...); err != nil {
@@ -154,10 +154,10 @@ func mayAdd(owner Owner) error {
 // newWayEvent begins an event of a way that the owner adds or takes out.
 //
 //	NotFound: the owner's identity was taken out of the account meanwhile
-func (s *accounts) newWayEvent(ctx context.Context, owner Owner, kind EventKind, subject string) (Event, error) {
+func (s *accounts) newWayEvent(ctx context.Context, owner Owner, kind EventKind, subject string) (NewEvent, error) {
 	e, err := s.trail.newEventOf(owner, kind, subject)
 	if err != nil {
-		return Event{}, err
+		return NewEvent{}, err
 	}
 	by, err := s.Identity(ctx, owner, owner.BAPID)
 	e.Standing = by.FirstHere()

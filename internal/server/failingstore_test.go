@@ -137,17 +137,17 @@ func (s *failing) Identity(ctx context.Context, bapID string) (r0 authz.Identity
 	return r0, err
 }
 
-func (s *failing) Identities(ctx context.Context, accountID string) (r0 []authz.Identity, err error) {
+func (s *failing) Identities(ctx context.Context, accountID string, limit int) (r0 []authz.Identity, err error) {
 	err = s.failed(ctx, "Identities", func() (err error) {
-		r0, err = s.Store.Identities(ctx, accountID)
+		r0, err = s.Store.Identities(ctx, accountID, limit)
 		return err
 	})
 	return r0, err
 }
 
-func (s *failing) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, e authz.Event) (err error) {
+func (s *failing) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e authz.NewEvent) (err error) {
 	err = s.failed(ctx, "LinkIdentity", func() (err error) {
-		return s.Store.LinkIdentity(ctx, i, voucher, e)
+		return s.Store.LinkIdentity(ctx, i, voucher, limit, e)
 	})
 	return err
 }
@@ -159,15 +159,15 @@ func (s *failing) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) (
 	return err
 }
 
-func (s *failing) Departures(ctx context.Context, bapID string) (r0 []authz.Departure, err error) {
+func (s *failing) Departures(ctx context.Context, bapID string, limit int) (r0 []authz.Departure, err error) {
 	err = s.failed(ctx, "Departures", func() (err error) {
-		r0, err = s.Store.Departures(ctx, bapID)
+		r0, err = s.Store.Departures(ctx, bapID, limit)
 		return err
 	})
 	return r0, err
 }
 
-func (s *failing) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) (err error) {
+func (s *failing) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.NewEvent) (err error) {
 	err = s.failed(ctx, "SetProfile", func() (err error) {
 		return s.Store.SetProfile(ctx, bapID, p, e)
 	})
@@ -189,29 +189,29 @@ func (s *failing) Session(ctx context.Context, token authz.Hash, now time.Time) 
 	return r0, err
 }
 
-func (s *failing) Sessions(ctx context.Context, accountID string, now time.Time) (r0 []authz.Session, err error) {
+func (s *failing) Sessions(ctx context.Context, accountID string, now time.Time, limit int) (r0 []authz.Session, err error) {
 	err = s.failed(ctx, "Sessions", func() (err error) {
-		r0, err = s.Store.Sessions(ctx, accountID, now)
+		r0, err = s.Store.Sessions(ctx, accountID, now, limit)
 		return err
 	})
 	return r0, err
 }
 
-func (s *failing) DeleteSession(ctx context.Context, token authz.Hash, e authz.Event) (err error) {
+func (s *failing) DeleteSession(ctx context.Context, token authz.Hash, e authz.NewEvent) (err error) {
 	err = s.failed(ctx, "DeleteSession", func() (err error) {
 		return s.Store.DeleteSession(ctx, token, e)
 	})
 	return err
 }
 
-func (s *failing) EndSession(ctx context.Context, accountID string, id string, now time.Time, e authz.Event) (err error) {
+func (s *failing) EndSession(ctx context.Context, accountID string, id string, now time.Time, e authz.NewEvent) (err error) {
 	err = s.failed(ctx, "EndSession", func() (err error) {
 		return s.Store.EndSession(ctx, accountID, id, now, e)
 	})
 	return err
 }
 
-func (s *failing) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.Event) (r0 int, err error) {
+func (s *failing) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.NewEvent) (r0 int, err error) {
 	err = s.failed(ctx, "EndOtherSessions", func() (err error) {
 		r0, err = s.Store.EndOtherSessions(ctx, accountID, keep, now, e)
 		return err
@@ -219,9 +219,9 @@ func (s *failing) EndOtherSessions(ctx context.Context, accountID string, keep a
 	return r0, err
 }
 
-func (s *failing) CreateReview(ctx context.Context, r authz.Review) (err error) {
+func (s *failing) CreateReview(ctx context.Context, r authz.Review, k authz.Keep) (err error) {
 	err = s.failed(ctx, "CreateReview", func() (err error) {
-		return s.Store.CreateReview(ctx, r)
+		return s.Store.CreateReview(ctx, r, k)
 	})
 	return err
 }
@@ -272,7 +272,7 @@ func (s *failing) RevokeGrant(ctx context.Context, r authz.Revocation) (err erro
 	return err
 }
 
-func (s *failing) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (r0 int, err error) {
+func (s *failing) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.NewEvent) (r0 int, err error) {
 	err = s.failed(ctx, "RevokeGrants", func() (err error) {
 		r0, err = s.Store.RevokeGrants(ctx, accountID, now, e)
 		return err
@@ -373,7 +373,7 @@ func (s *failing) Events(ctx context.Context, accountID string, after authz.Posi
 	return r0, err
 }
 
-func (s *failing) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.Event) (err error) {
+func (s *failing) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) (err error) {
 	err = s.failed(ctx, "AddPasskey", func() (err error) {
 		return s.Store.AddPasskey(ctx, p, limit, e)
 	})
@@ -388,22 +388,22 @@ func (s *failing) Passkey(ctx context.Context, id string) (r0 authz.Passkey, err
 	return r0, err
 }
 
-func (s *failing) Passkeys(ctx context.Context, accountID string) (r0 []authz.Passkey, err error) {
+func (s *failing) Passkeys(ctx context.Context, accountID string, limit int) (r0 []authz.Passkey, err error) {
 	err = s.failed(ctx, "Passkeys", func() (err error) {
-		r0, err = s.Store.Passkeys(ctx, accountID)
+		r0, err = s.Store.Passkeys(ctx, accountID, limit)
 		return err
 	})
 	return r0, err
 }
 
-func (s *failing) RemovePasskey(ctx context.Context, accountID string, id string, now time.Time, e authz.Event) (err error) {
+func (s *failing) RemovePasskey(ctx context.Context, accountID string, id string, now time.Time, e authz.NewEvent) (err error) {
 	err = s.failed(ctx, "RemovePasskey", func() (err error) {
 		return s.Store.RemovePasskey(ctx, accountID, id, now, e)
 	})
 	return err
 }
 
-func (s *failing) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.Event) (err error) {
+func (s *failing) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) (err error) {
 	err = s.failed(ctx, "SaveBackup", func() (err error) {
 		return s.Store.SaveBackup(ctx, b, signer, e)
 	})
@@ -418,15 +418,15 @@ func (s *failing) Backup(ctx context.Context, accountID string, bapID string) (r
 	return r0, err
 }
 
-func (s *failing) Backups(ctx context.Context, accountID string) (r0 []authz.Backup, err error) {
+func (s *failing) Backups(ctx context.Context, accountID string, limit int) (r0 []authz.Backup, err error) {
 	err = s.failed(ctx, "Backups", func() (err error) {
-		r0, err = s.Store.Backups(ctx, accountID)
+		r0, err = s.Store.Backups(ctx, accountID, limit)
 		return err
 	})
 	return r0, err
 }
 
-func (s *failing) RemoveBackup(ctx context.Context, accountID string, bapID string, signer string, e authz.Event) (err error) {
+func (s *failing) RemoveBackup(ctx context.Context, accountID string, bapID string, signer string, e authz.NewEvent) (err error) {
 	err = s.failed(ctx, "RemoveBackup", func() (err error) {
 		return s.Store.RemoveBackup(ctx, accountID, bapID, signer, e)
 	})

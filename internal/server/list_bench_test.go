@@ -91,10 +91,10 @@ func (h *house) fillLists(cookie string) {
 	}
 	who := h.ownerOf(cookie)
 	for n := range authz.EventsPerAccount {
-		e := authz.Event{
+		e := authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{
 			ID: fmt.Sprint("w", n), AccountID: who.AccountID, At: h.now().Add(time.Duration(n) * time.Millisecond), Kind: authz.EventBackupSaved,
 			UserAgent: strings.Repeat("u", 200), Subject: strings.Repeat("s", 60),
-		}
+		}}
 		if err := h.store.SaveBackup(h.t.Context(), authz.Backup{AccountID: who.AccountID, BAPID: who.BAPID, Text: "x"}, who.BAPID, e); err != nil {
 			h.t.Fatal(err)
 		}

@@ -31,20 +31,20 @@ func (s *observed) Grants(ctx context.Context, accountID string, l authz.GrantLi
 	return observe(s, accountID, func() ([]authz.Grant, error) { return s.Store.Grants(ctx, accountID, l) })
 }
 
-func (s *observed) Sessions(ctx context.Context, accountID string, now time.Time) ([]authz.Session, error) {
-	return observe(s, accountID, func() ([]authz.Session, error) { return s.Store.Sessions(ctx, accountID, now) })
+func (s *observed) Sessions(ctx context.Context, accountID string, now time.Time, limit int) ([]authz.Session, error) {
+	return observe(s, accountID, func() ([]authz.Session, error) { return s.Store.Sessions(ctx, accountID, now, limit) })
 }
 
-func (s *observed) Identities(ctx context.Context, accountID string) ([]authz.Identity, error) {
-	return observe(s, accountID, func() ([]authz.Identity, error) { return s.Store.Identities(ctx, accountID) })
+func (s *observed) Identities(ctx context.Context, accountID string, limit int) ([]authz.Identity, error) {
+	return observe(s, accountID, func() ([]authz.Identity, error) { return s.Store.Identities(ctx, accountID, limit) })
 }
 
-func (s *observed) Passkeys(ctx context.Context, accountID string) ([]authz.Passkey, error) {
-	return observe(s, accountID, func() ([]authz.Passkey, error) { return s.Store.Passkeys(ctx, accountID) })
+func (s *observed) Passkeys(ctx context.Context, accountID string, limit int) ([]authz.Passkey, error) {
+	return observe(s, accountID, func() ([]authz.Passkey, error) { return s.Store.Passkeys(ctx, accountID, limit) })
 }
 
-func (s *observed) Backups(ctx context.Context, accountID string) ([]authz.Backup, error) {
-	return observe(s, accountID, func() ([]authz.Backup, error) { return s.Store.Backups(ctx, accountID) })
+func (s *observed) Backups(ctx context.Context, accountID string, limit int) ([]authz.Backup, error) {
+	return observe(s, accountID, func() ([]authz.Backup, error) { return s.Store.Backups(ctx, accountID, limit) })
 }
 
 func observe[T any](s *observed, accountID string, read func() ([]T, error)) ([]T, error) {
@@ -108,7 +108,9 @@ func TestEachPageOfAListReadsItsOwnRowsAndBeginsWhereTheOneBeforeEnded(t *testin
 	who := h.ownerOf(cookie)
 	happen := func(n int) {
 		t.Helper()
-		e := authz.Event{ID: fmt.Sprint("e", n), AccountID: who.AccountID, At: h.now().Add(time.Duration(n/4) * time.Second), Kind: authz.EventProfileSet}
+		e := authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{
+			ID: fmt.Sprint("e", n), AccountID: who.AccountID, At: h.now().Add(time.Duration(n/4) * time.Second), Kind: authz.EventProfileSet,
+		}}
 		if err := h.store.SetProfile(t.Context(), who.BAPID, authz.Profile{}, e); err != nil {
 			t.Fatal(err)
 		}

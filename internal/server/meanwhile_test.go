@@ -129,9 +129,9 @@ func (s *held) Guesses(ctx context.Context, subjects []string, window time.Time)
 	return s.Store.Guesses(ctx, subjects, window)
 }
 
-func (s *held) Passkeys(ctx context.Context, accountID string) ([]authz.Passkey, error) {
+func (s *held) Passkeys(ctx context.Context, accountID string, limit int) ([]authz.Passkey, error) {
 	s.wait(ctx, "a list")
-	return s.Store.Passkeys(ctx, accountID)
+	return s.Store.Passkeys(ctx, accountID, limit)
 }
 
 // Those who try the same, or read the lists of one account, take turns. Who goes away

@@ -424,7 +424,8 @@ func TestAPasskeyThatCannotBeReadIsNoRefusal(t *testing.T) {
 	spoilt := authz.Passkey{
 		ID: b64(a.id), AccountID: owner.AccountID, BAPID: owner.BAPID, MemberKey: owner.MemberKey, CreatedAt: h.now(), Credential: []byte(`{"id":`),
 	}
-	if err := h.store.AddPasskey(t.Context(), spoilt, 20, authz.Event{ID: "added", AccountID: owner.AccountID, At: h.now(), Kind: authz.EventPasskeyAdded}); err != nil {
+	added := authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{ID: "added", AccountID: owner.AccountID, At: h.now(), Kind: authz.EventPasskeyAdded}}
+	if err := h.store.AddPasskey(t.Context(), spoilt, 20, added); err != nil {
 		t.Fatal(err)
 	}
 	h.passkeySignIn(a).wantError(http.StatusInternalServerError, "server_error")

@@ -56,11 +56,11 @@ func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, e
 }
 
 // Identities implements authz.AccountStore.
-func (s *Store) Identities(ctx context.Context, accountID string) ([]authz.Identity, error) {
+func (s *Store) Identities(ctx context.Context, accountID string, limit int) ([]authz.Identity, error) {
 	return list(ctx, s, "listing identities", func(row pgx.CollectableRow) (i authz.Identity, err error) {
 		err = row.Scan(identityFields(&i)...)
 		return i, err
-	}, `SELECT `+identityColumns+` FROM identities WHERE account_id = $1 ORDER BY created_at, bap_id LIMIT $2`, accountID, authz.ListedAtMost)
+	}, `SELECT `+identityColumns+` FROM identities WHERE account_id = $1 ORDER BY created_at, bap_id LIMIT $2`, accountID, limit)
 }
 
 // The voucher is locked, so that it is removed before or afterwards.
@@ -78,8 +78,11 @@ SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $10 AND
 
 // LinkIdentity implements authz.AccountStore. Those of one server take turns and
 // count each other; the account is not locked, on which other servers' groups would wait.
-func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, e authz.Event) error {
-	args := andEvent(e, append(identityArgs(i), voucher, authz.IdentitiesPerAccount)...)
+func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e authz.NewEvent) error {
+	if err := authz.Bounded(e.Keep); err != nil {
+		return err
+	}
+	args := andEvent(e, append(identityArgs(i), voucher, limit)...)
 	var linked, vouched, full bool
 	err := s.write(ctx, "linking an identity", i.AccountID, func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, linkIdentity, args, &linked, &vouched, &full)
@@ -109,6 +112,9 @@ var carried = []string{
 // RemoveIdentity implements authz.AccountStore. The account is locked, so that two
 // identities do not remove each other.
 func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) error {
+	if err := authz.Bounded(r.Keep, r.Event.Keep); err != nil {
+		return err
+	}
 	return s.transact(ctx, "removing an identity", func(ctx context.Context, tx pgx.Tx) error {
 		if r.Signer == r.BAPID || isNoText(r.BAPID) {
 			return authz.ErrNotFound
@@ -130,7 +136,7 @@ func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) err
 		steps.Queue(`UPDATE grants SET revoked_at = $3 WHERE account_id = $1 AND bap_id = $2 AND revoked_at = 0 AND expires_at > $3`,
 			r.AccountID, r.BAPID, kept.Time(r.At))
 		steps.Queue(noteDeparture, r.BAPID, r.AccountID, kept.Time(r.Since), kept.Time(r.At), r.Signer, r.Network)
-		steps.Queue(forgetDepartures, r.AccountID, authz.ForgottenAtOnce, authz.DeparturesPerAccount)
+		steps.Queue(forgetDepartures, r.AccountID, r.Keep.AtOnce, r.Keep.Most)
 		steps.Queue(tellOnce, andEvent(r.Event)...)
 		return tx.SendBatch(ctx, steps).Close()
 	})
@@ -145,15 +151,15 @@ const (
 )
 
 // Departures implements authz.AccountStore.
-func (s *Store) Departures(ctx context.Context, bapID string) ([]authz.Departure, error) {
+func (s *Store) Departures(ctx context.Context, bapID string, limit int) ([]authz.Departure, error) {
 	return list(ctx, s, "listing departures", func(row pgx.CollectableRow) (d authz.Departure, err error) {
 		err = row.Scan(&d.BAPID, &d.AccountID, toTime{&d.Since}, toTime{&d.LeftAt}, &d.By, &d.Network)
 		return d, err
 	}, `SELECT bap_id, account_id, since, left_at, removed_by, network FROM departures WHERE bap_id = $1 ORDER BY since, account_id LIMIT $2`,
-		bapID, authz.ListedAtMost)
+		bapID, limit)
 }
 
 // SetProfile implements authz.AccountStore.
-func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) error {
+func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.NewEvent) error {
 	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $2 WHERE bap_id = $1 RETURNING bap_id`, bapID, kept.Profile(p))
 }

@@ -23,7 +23,7 @@ DELETE FROM backups WHERE bap_id = $1 AND account_id = $2 AND EXISTS (SELECT FRO
 )
 
 // SaveBackup implements authz.BackupStore.
-func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.Event) error {
+func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) error {
 	return s.mustChangeAndTell(ctx, "saving a backup", e, saveBackup, b.BAPID, b.AccountID, b.Text, kept.Time(b.UpdatedAt), b.Network, signer)
 }
 
@@ -39,15 +39,15 @@ func (s *Store) Backup(ctx context.Context, accountID, bapID string) (authz.Back
 }
 
 // Backups implements authz.BackupStore.
-func (s *Store) Backups(ctx context.Context, accountID string) ([]authz.Backup, error) {
+func (s *Store) Backups(ctx context.Context, accountID string, limit int) ([]authz.Backup, error) {
 	return list(ctx, s, "listing backups", func(row pgx.CollectableRow) (authz.Backup, error) {
 		b := authz.Backup{AccountID: accountID}
 		err := row.Scan(&b.BAPID, &b.Size, toTime{&b.UpdatedAt}, &b.Network)
 		return b, err
-	}, `SELECT bap_id, octet_length(text), updated_at, network FROM backups WHERE account_id = $1 ORDER BY bap_id LIMIT $2`, accountID, authz.ListedAtMost)
+	}, `SELECT bap_id, octet_length(text), updated_at, network FROM backups WHERE account_id = $1 ORDER BY bap_id LIMIT $2`, accountID, limit)
 }
 
 // RemoveBackup implements authz.BackupStore.
-func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.Event) error {
+func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.NewEvent) error {
 	return s.mustChangeAndTell(ctx, "removing a backup", e, removeBackup, bapID, accountID, signer)
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -122,8 +121,6 @@ const decision = `decided AS (
 	UPDATE device_requests SET state = $1, account_id = $2
 	WHERE id = $3 AND state = 'pending' AND expires_at > $4 AND (account_id = $2 OR ($5 AND account_id = ''))`
 
-const livingGrants = `SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4`
-
 // Identity and passkey are locked, so that they are removed before, or afterwards
 // with the grant. One that is over makes room for a new one, with its tokens, where
 // there are too many.
@@ -132,15 +129,15 @@ WITH identity AS (
 	SELECT FROM identities WHERE bap_id = $10 AND account_id = $2 FOR KEY SHARE
 ), passkey AS (
 	SELECT FROM passkeys WHERE id = $24 AND account_id = $2 FOR KEY SHARE
-), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($24 = '' OR EXISTS (SELECT FROM passkey))` +
-	fmt.Sprintf(` AND (`+livingGrants+`) < %d`, authz.LivingGrants) + ` RETURNING device_code
-), ` + tell(26, "decided") + fmt.Sprintf(`, over AS (
+), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($24 = '' OR EXISTS (SELECT FROM passkey))
+		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4) < $26 RETURNING device_code
+), ` + tell(29, "decided") + `, over AS (
 	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
-		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT %d OFFSET %d
+		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT $28 OFFSET $27 - 1
 	)) FOR UPDATE SKIP LOCKED)) RETURNING id
 ), tokens AS (
 	DELETE FROM refresh_tokens USING over WHERE grant_id = over.id
-)`, authz.ForgottenAtOnce, authz.GrantsPerAccount-1) + `, granted AS (
+), granted AS (
 	INSERT INTO grants (` + grantColumns + `, receipt)
 	SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25 FROM decided
 )
@@ -148,8 +145,12 @@ SELECT device_code FROM decided`
 
 // ApproveDeviceRequest implements authz.DeviceStore.
 func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
+	if err := authz.Bounded(a.Keep, a.Event.Keep); err != nil {
+		return err
+	}
 	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, kept.Time(a.At), a.Unclaimed}, grantArgs(a.Grant)...)
-	err := s.decide(ctx, "approving a device request", a.RequestID, approveRequest, andEvent(a.Event, append(args, a.Receipt)...)...)
+	args = append(args, a.Receipt, a.Living, a.Keep.Most, a.Keep.AtOnce)
+	err := s.decide(ctx, "approving a device request", a.RequestID, approveRequest, andEvent(a.Event, args...)...)
 	var state *authz.StateError
 	if errors.As(err, &state) && decidable(state.Request, a) {
 		return s.whyNotApproved(ctx, a)
@@ -179,12 +180,15 @@ func decidable(r authz.DeviceRequest, a authz.Approval) bool {
 
 var denyRequest = `
 WITH ` + decision + ` RETURNING device_code
-), ` + tell(8, "decided") + `, ` + report("$2", "$4", "$6", "$7::text", "decided") + `
+), ` + tell(10, "decided") + `, ` + report("$2", "$4", "$6", "$7::text", "$8", "$9", "decided") + `
 SELECT device_code FROM decided`
 
 // DenyDeviceRequest implements authz.DeviceStore.
 func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
-	args := andEvent(d.Event, string(authz.Denied), d.AccountID, d.RequestID, kept.Time(d.At), d.Unclaimed, d.Reported, d.Reporter)
+	if err := authz.Bounded(d.Keep, d.Event.Keep); err != nil {
+		return err
+	}
+	args := andEvent(d.Event, string(authz.Denied), d.AccountID, d.RequestID, kept.Time(d.At), d.Unclaimed, d.Reported, d.Reporter, d.Keep.Most, d.Keep.AtOnce)
 	return s.decide(ctx, "denying a device request", d.RequestID, denyRequest, args...)
 }
 

@@ -14,9 +14,10 @@ import (
 const eventColumns = `id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing`
 
 // andEvent are a statement's own arguments and behind them those of tell.
-func andEvent(e authz.Event, args ...any) []any {
+func andEvent(e authz.NewEvent, args ...any) []any {
 	return append(args,
-		e.ID, e.AccountID, kept.Time(e.At), string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, kept.Time(e.Standing))
+		e.ID, e.AccountID, kept.Time(e.At), string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, kept.Time(e.Standing),
+		e.Keep.Most, e.Keep.AtOnce)
 }
 
 // tell is the part of a statement that stores an event if there are rows of another
@@ -32,20 +33,20 @@ func tell(first int, from string) string {
 ), forgotten AS (
 	DELETE FROM events WHERE seq = ANY (ARRAY (SELECT seq FROM events WHERE seq = ANY (ARRAY ((
 		SELECT seq FROM (
-			SELECT seq, kind FROM events WHERE account_id = %[2]s AND EXISTS (SELECT FROM %[13]s) ORDER BY at DESC, seq DESC OFFSET %[15]d
-		) AS left_over WHERE kind NOT IN `+kept.WayEvents+` LIMIT %[14]d
+			SELECT seq, kind FROM events WHERE account_id = %[2]s AND EXISTS (SELECT FROM %[13]s) ORDER BY at DESC, seq DESC OFFSET %[15]s - 1
+		) AS left_over WHERE kind NOT IN `+kept.WayEvents+` LIMIT %[14]s
 	) UNION ALL (
 		SELECT seq FROM (
 			SELECT seq FROM events WHERE account_id = %[2]s AND kind IN `+kept.WayEvents+` AND %[4]s IN `+kept.WayEvents+` AND EXISTS (SELECT FROM %[13]s)
-			ORDER BY at DESC, seq DESC OFFSET %[15]d
+			ORDER BY at DESC, seq DESC OFFSET %[15]s - 1
 		) AS older WHERE seq <> ALL (ARRAY (
 			SELECT seq FROM (
 				SELECT seq, standing, at FROM events WHERE account_id = %[2]s AND kind IN `+kept.WayEvents+`
 				UNION ALL SELECT 9223372036854775807, %[12]s::bigint, %[3]s::bigint -- the new one
-			) AS standing ORDER BY standing, at DESC, seq DESC LIMIT %[15]d + 1
-		)) LIMIT %[14]d
+			) AS standing ORDER BY standing, at DESC, seq DESC LIMIT %[15]s
+		)) LIMIT %[14]s
 	))) FOR UPDATE SKIP LOCKED))
-)`, p(0), p(1), p(2), p(3), p(4), p(5), p(6), p(7), p(8), p(9), p(10), p(11), from, authz.ForgottenAtOnce, authz.EventsPerAccount-1)
+)`, p(0), p(1), p(2), p(3), p(4), p(5), p(6), p(7), p(8), p(9), p(10), p(11), from, p(13), p(12))
 }
 
 // tellOnce stores an event, in a transaction of several steps.
@@ -54,14 +55,17 @@ var tellOnce = `WITH happened AS (SELECT), ` + tell(1, "happened") + ` SELECT FR
 // changeAndTell runs a statement that changes something and stores one event if
 // it did, and says how many rows it changed. The statement is written for that:
 // the first of its parameters finds what it changes, and it returns its rows.
-func (s *Store) changeAndTell(ctx context.Context, operation string, e authz.Event, statement string, args ...any) (int, error) {
+func (s *Store) changeAndTell(ctx context.Context, operation string, e authz.NewEvent, statement string, args ...any) (int, error) {
+	if err := authz.Bounded(e.Keep); err != nil {
+		return 0, err
+	}
 	return s.exec(ctx, operation, rowOf(args), `WITH changed AS (`+statement+`), `+tell(len(args)+1, "changed")+` SELECT FROM changed`, andEvent(e, args...)...)
 }
 
 // mustChangeAndTell is changeAndTell for a statement that must change a row.
 //
 //	authz.ErrNotFound: it changed none
-func (s *Store) mustChangeAndTell(ctx context.Context, operation string, e authz.Event, statement string, args ...any) error {
+func (s *Store) mustChangeAndTell(ctx context.Context, operation string, e authz.NewEvent, statement string, args ...any) error {
 	n, err := s.changeAndTell(ctx, operation, e, statement, args...)
 	return changed(n, err)
 }

@@ -78,16 +78,25 @@ WITH known AS (
 	SELECT id, revoked_at FROM grants WHERE id = $1 FOR NO KEY UPDATE
 ), revoked AS (
 	UPDATE grants SET revoked_at = $2 FROM known WHERE grants.id = known.id AND known.revoked_at = 0 RETURNING grants.id
-), ` + tell(6, "revoked") + `, ` + report("$3", "$2", "$4", "$5::text", "known") + `
+), ` + tell(8, "revoked") + `, ` + report("$3", "$2", "$4", "$5::text", "$6", "$7", "known") + `
 SELECT FROM known`
 
 // RevokeGrant implements authz.GrantStore.
 func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
-	return s.change(ctx, "revoking a grant", revokeGrant, andEvent(r.Event, r.GrantID, kept.Time(r.At), r.AccountID, r.Reported, r.Reporter)...)
+	if err := authz.Bounded(r.Event.Keep); err != nil {
+		return err
+	}
+	if len(r.Reported) > 0 {
+		if err := authz.Bounded(r.Keep); err != nil {
+			return err
+		}
+	}
+	args := andEvent(r.Event, r.GrantID, kept.Time(r.At), r.AccountID, r.Reported, r.Reporter, r.Keep.Most, r.Keep.AtOnce)
+	return s.change(ctx, "revoking a grant", revokeGrant, args...)
 }
 
 // RevokeGrants implements authz.GrantStore.
-func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (int, error) {
+func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.NewEvent) (int, error) {
 	return s.changeAndTell(ctx, "revoking grants", e,
 		`UPDATE grants SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0 AND expires_at > $2 RETURNING id`, accountID, kept.Time(now))
 }

@@ -35,7 +35,7 @@ func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time
 
 // report is the part of a statement that notes reports of the subjects in a
 // parameter if there is a row of another part, and forgets the account's oldest.
-func report(account, at, subjects, reporter, from string) string {
+func report(account, at, subjects, reporter, most, atOnce, from string) string {
 	return fmt.Sprintf(`reported AS (
 	INSERT INTO reports (subject, account_id, reported_at, reporter)
 	SELECT subject, %[1]s, %[2]s, %[7]s FROM %[4]s, unnest(%[3]s::text[]) AS subject ORDER BY subject
@@ -43,9 +43,9 @@ func report(account, at, subjects, reporter, from string) string {
 ), outdated AS (
 	DELETE FROM reports WHERE account_id = %[1]s AND subject = ANY (ARRAY (SELECT subject FROM reports WHERE account_id = %[1]s AND subject = ANY (ARRAY (
 		SELECT subject FROM reports WHERE account_id = %[1]s AND subject <> ALL (%[3]s::text[]) AND EXISTS (SELECT FROM %[4]s) ORDER BY reported_at DESC
-		LIMIT %[5]d OFFSET %[6]d - cardinality(%[3]s::text[])
+		LIMIT %[5]s OFFSET %[6]s - cardinality(%[3]s::text[])
 	)) FOR UPDATE SKIP LOCKED))
-)`, account, at, subjects, from, authz.ForgottenAtOnce, authz.ReportsPerAccount, reporter)
+)`, account, at, subjects, from, atOnce, most, reporter)
 }
 
 // Guesses implements authz.GuardStore.
@@ -104,10 +104,6 @@ func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after 
 	return subjects, err
 }
 
-// dayKept is how long a window of guesses is kept after it opened, and a report
-// after it was made; neither counts longer.
-const dayKept = 24 * time.Hour
-
 // over deletes rows by their place, at most $2; a row that somebody uses now is
 // left to the next time.
 func over(table, end string) string {
@@ -154,8 +150,8 @@ func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (
 			{overSessions, before.Rest},
 			{overReviews, before.Rest},
 			{overUsed, before.Rest},
-			{overGuesses, before.Rest.Add(-dayKept)},
-			{overReports, before.Rest.Add(-dayKept)},
+			{overGuesses, before.Counted},
+			{overReports, before.Counted},
 		} {
 			tag, err := tx.Exec(ctx, kind.statement, kept.Time(kind.before), limit)
 			if err != nil {

@@ -33,7 +33,10 @@ SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $11 AND
 
 // AddPasskey implements authz.PasskeyStore. The account is locked, so that those
 // who add to it count one after the other.
-func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.Event) error {
+func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) error {
+	if err := authz.Bounded(e.Keep); err != nil {
+		return err
+	}
 	args := andEvent(e, p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name,
 		kept.Time(p.CreatedAt), kept.Time(p.LastUsedAt), int64(p.SignCount), p.Credential, p.Network, limit)
 	var added, there, full bool
@@ -71,15 +74,18 @@ func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err er
 }
 
 // Passkeys implements authz.PasskeyStore.
-func (s *Store) Passkeys(ctx context.Context, accountID string) ([]authz.Passkey, error) {
+func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) ([]authz.Passkey, error) {
 	return list(ctx, s, "listing passkeys", func(row pgx.CollectableRow) (p authz.Passkey, err error) {
 		err = row.Scan(passkeyFields(&p)...)
 		return p, err
-	}, `SELECT `+passkeyColumns+` FROM passkeys WHERE account_id = $1 ORDER BY created_at, id LIMIT $2`, accountID, authz.ListedAtMost)
+	}, `SELECT `+passkeyColumns+` FROM passkeys WHERE account_id = $1 ORDER BY created_at, id LIMIT $2`, accountID, limit)
 }
 
 // RemovePasskey implements authz.PasskeyStore.
-func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.Event) error {
+func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
+	if err := authz.Bounded(e.Keep); err != nil {
+		return err
+	}
 	return s.transact(ctx, "removing a passkey", func(ctx context.Context, tx pgx.Tx) error {
 		if isNoText(id) {
 			return authz.ErrNotFound

@@ -13,6 +13,9 @@ import (
 	"countersign.dev/internal/storage/kept"
 )
 
+// few is how many of anything are kept here.
+var few = authz.KeepAtMost(10)
+
 // behind begins an operation and commits tx, as soon as the operation waits for it;
 // one that does not wait has its outcome before.
 func behind(t *testing.T, s *Store, tx pgx.Tx, operation func() error, meanwhile ...func()) error {
@@ -68,17 +71,17 @@ func TestABackupWhoseSignerIsRemovedMeanwhileIsLeftAsItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := authz.Backup{AccountID: "alice", BAPID: "m", Text: "kept"}
-	if err := s.SaveBackup(ctx, kept, "m", authz.Event{}); err != nil {
+	if err := s.SaveBackup(ctx, kept, "m", authz.NewEvent{Keep: few}); err != nil {
 		t.Fatal(err)
 	}
 	for what, act := range map[string]func(signer string) error{
 		"saved": func(signer string) error {
-			return s.SaveBackup(ctx, authz.Backup{AccountID: "alice", BAPID: "m", Text: "another"}, signer, authz.Event{})
+			return s.SaveBackup(ctx, authz.Backup{AccountID: "alice", BAPID: "m", Text: "another"}, signer, authz.NewEvent{Keep: few})
 		},
-		"removed": func(signer string) error { return s.RemoveBackup(ctx, "alice", "m", signer, authz.Event{}) },
+		"removed": func(signer string) error { return s.RemoveBackup(ctx, "alice", "m", signer, authz.NewEvent{Keep: few}) },
 	} {
 		for _, signer := range []string{"a", "z"} { // before and after it, in the order of locks
-			if err := s.LinkIdentity(ctx, authz.Identity{BAPID: signer, AccountID: "alice", CreatedAt: now}, "m", authz.Event{}); err != nil {
+			if err := s.LinkIdentity(ctx, authz.Identity{BAPID: signer, AccountID: "alice", CreatedAt: now}, "m", 10, authz.NewEvent{Keep: few}); err != nil {
 				t.Fatal(err)
 			}
 			tx, err := s.pool.Begin(ctx)
@@ -119,7 +122,7 @@ func TestAPasskeyThatIsAddedMeanwhileIsCounted(t *testing.T) {
 		}
 	}
 	err = behind(t, s, tx, func() error {
-		return s.AddPasskey(ctx, authz.Passkey{ID: "second", AccountID: "alice", BAPID: "a", CreatedAt: now, Credential: []byte("{}")}, 1, authz.Event{ID: "e", AccountID: "alice", At: now})
+		return s.AddPasskey(ctx, authz.Passkey{ID: "second", AccountID: "alice", BAPID: "a", CreatedAt: now, Credential: []byte("{}")}, 1, authz.NewEvent{Keep: few, Event: authz.Event{ID: "e", AccountID: "alice", At: now}})
 	})
 	if !errors.Is(err, authz.ErrFull) {
 		t.Errorf("got %v", err)
@@ -151,6 +154,7 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 	err = behind(t, s, tx, func() error {
 		return s.RotateRefreshToken(ctx, authz.Rotation{
 			Token: token, Successor: authz.RefreshToken{Token: second, ExpiresAt: now.Add(time.Hour)}, At: now,
+			Reuse: authz.NewEvent{Keep: few},
 		})
 	})
 	if !errors.Is(err, authz.ErrReused) {
@@ -176,7 +180,7 @@ func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
 		return authz.Passkey{ID: id, AccountID: of, BAPID: of, CreatedAt: now, Credential: []byte("{}")}
 	}
 	request := authz.DeviceRequest{ID: "request", State: authz.Pending, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
-	if err := errors.Join(s.AddPasskey(ctx, key("bob's", "bob"), 10, authz.Event{ID: "bob's"}), s.CreateDeviceRequest(ctx, request)); err != nil {
+	if err := errors.Join(s.AddPasskey(ctx, key("bob's", "bob"), 10, authz.NewEvent{Keep: few, Event: authz.Event{ID: "bob's"}}), s.CreateDeviceRequest(ctx, request)); err != nil {
 		t.Fatal(err)
 	}
 	tx, err := s.pool.Begin(ctx)
@@ -191,9 +195,9 @@ func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
 	}
 	join("alice")
 	n := 0
-	event := func() authz.Event {
+	event := func() authz.NewEvent {
 		n++
-		return authz.Event{ID: fmt.Sprint(n), AccountID: "alice", At: now}
+		return authz.NewEvent{Keep: few, Event: authz.Event{ID: fmt.Sprint(n), AccountID: "alice", At: now}}
 	}
 	session := authz.Session{Token: authz.Hash{1}, ID: "session", AccountID: "alice", BAPID: "alice", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
 	for _, step := range []struct {
@@ -202,21 +206,24 @@ func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
 	}{
 		{"adding a passkey", func() error { return s.AddPasskey(ctx, key("alice's", "alice"), 10, event()) }},
 		{"linking", func() error {
-			return s.LinkIdentity(ctx, authz.Identity{BAPID: "second", AccountID: "alice", CreatedAt: now}, "alice", event())
+			return s.LinkIdentity(ctx, authz.Identity{BAPID: "second", AccountID: "alice", CreatedAt: now}, "alice", 10, event())
 		}},
 		{"saving a backup", func() error {
 			return s.SaveBackup(ctx, authz.Backup{BAPID: "second", AccountID: "alice", UpdatedAt: now}, "alice", event())
 		}},
-		{"signing in", func() error { return s.CreateSession(ctx, authz.NewSession{Session: session, Event: event()}) }},
+		{"signing in", func() error {
+			return s.CreateSession(ctx, authz.NewSession{Session: session, Event: event(), Keep: few})
+		}},
 		{"approving", func() error {
 			return s.ApproveDeviceRequest(ctx, authz.Approval{
 				RequestID: "request", AccountID: "alice", Unclaimed: true, At: now, Event: event(),
 				Grant: authz.Grant{ID: "request", AccountID: "alice", BAPID: "alice", Passkey: "alice's", ExpiresAt: now.Add(time.Hour)},
+				Keep:  few, Living: 10,
 			})
 		}},
 		{"removing a passkey", func() error { return s.RemovePasskey(ctx, "alice", "alice's", now, event()) }},
 		{"removing an identity", func() error {
-			return s.RemoveIdentity(ctx, authz.IdentityRemoval{AccountID: "alice", BAPID: "second", Signer: "alice", At: now, Event: event()})
+			return s.RemoveIdentity(ctx, authz.IdentityRemoval{AccountID: "alice", BAPID: "second", Signer: "alice", At: now, Event: event(), Keep: few})
 		}},
 	} {
 		if err := step.do(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,9 +16,9 @@ const sessionColumns = `token, id, account_id, bap_id, member_key, method, netwo
 
 var (
 	// A session that somebody else ends at this moment is left to them.
-	forgetSessions = fmt.Sprintf(`DELETE FROM sessions WHERE token = ANY (ARRAY (SELECT token FROM sessions WHERE token = ANY (ARRAY (
-		SELECT token FROM sessions WHERE account_id = $3 AND token <> $14 AND EXISTS (SELECT FROM begun) ORDER BY created_at DESC LIMIT %d OFFSET %d
-	)) FOR UPDATE SKIP LOCKED))`, authz.ForgottenAtOnce, authz.SessionsPerAccount-1)
+	forgetSessions = `DELETE FROM sessions WHERE token = ANY (ARRAY (SELECT token FROM sessions WHERE token = ANY (ARRAY (
+		SELECT token FROM sessions WHERE account_id = $3 AND token <> $14 AND EXISTS (SELECT FROM begun) ORDER BY created_at DESC LIMIT $19 OFFSET $18 - 1
+	)) FOR UPDATE SKIP LOCKED))`
 	// The parameters after those of the session are of the passkey
 	// that signs in, whose id is empty where none does. Its counter must grow, except
 	// that authenticators without one always say 0. The identity is locked, so that it
@@ -44,12 +43,15 @@ WITH identity AS (
 	DELETE FROM sessions WHERE token = $14 AND EXISTS (SELECT FROM begun)
 ), fewer AS (
 	` + forgetSessions + `
-), ` + tell(18, "begun") + `
+), ` + tell(20, "begun") + `
 SELECT FROM begun`
 )
 
 // CreateSession implements authz.SessionStore.
 func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
+	if err := authz.Bounded(n.Keep, n.Event.Keep); err != nil {
+		return err
+	}
 	var used authz.PasskeyUse
 	if n.Passkey != nil {
 		used = *n.Passkey
@@ -57,7 +59,7 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 	args := andEvent(n.Event, n.Session.Token[:], n.Session.ID, n.Session.AccountID, n.Session.BAPID, n.Session.MemberKey, n.Session.Method,
 		n.Session.Network, n.Session.UserAgent, kept.Time(n.Session.CreatedAt), kept.Time(n.Session.ExpiresAt),
 		used.ID, int64(used.SignCount), used.Credential, n.Replaces[:],
-		n.Session.Passkey, kept.Time(n.Session.NewsSince), kept.Time(n.SignedInBefore))
+		n.Session.Passkey, kept.Time(n.Session.NewsSince), kept.Time(n.SignedInBefore), n.Keep.Most, n.Keep.AtOnce)
 	begun, err := s.exec(ctx, "creating a session", cmp.Or(used.ID, string(n.Replaces[:])), createSession, args...)
 	if err = changed(begun, err); errors.Is(err, authz.ErrNotFound) && n.Passkey != nil {
 		return s.whyNotUsed(ctx, n.Session.AccountID, used.ID)
@@ -85,28 +87,28 @@ func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (f
 }
 
 // Sessions implements authz.SessionStore.
-func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time) ([]authz.Session, error) {
+func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time, limit int) ([]authz.Session, error) {
 	return list(ctx, s, "listing sessions", func(row pgx.CollectableRow) (n authz.Session, err error) {
 		err = row.Scan(sessionFields(&n)...)
 		return n, err
 	}, `SELECT `+sessionColumns+` FROM sessions WHERE account_id = $1 AND expires_at > $2 ORDER BY created_at DESC, id COLLATE "C" LIMIT $3`,
-		accountID, kept.Time(now), authz.ListedAtMost)
+		accountID, kept.Time(now), limit)
 }
 
 // DeleteSession implements authz.SessionStore.
-func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.Event) error {
+func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.NewEvent) error {
 	_, err := s.changeAndTell(ctx, "ending a session", e, `DELETE FROM sessions WHERE token = $1 RETURNING id`, token[:])
 	return err
 }
 
 // EndSession implements authz.SessionStore.
-func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.Event) error {
+func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
 	return s.mustChangeAndTell(ctx, "ending a session", e,
 		`DELETE FROM sessions WHERE account_id = $1 AND id = $2 AND expires_at > $3 RETURNING id`, accountID, id, kept.Time(now))
 }
 
 // EndOtherSessions implements authz.SessionStore.
-func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.Event) (int, error) {
+func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.NewEvent) (int, error) {
 	return s.changeAndTell(ctx, "ending sessions", e,
 		`DELETE FROM sessions WHERE account_id = $1 AND token <> $2 AND expires_at > $3 RETURNING id`, accountID, keep[:], kept.Time(now))
 }
@@ -114,14 +116,17 @@ func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep aut
 const (
 	insertReview  = `INSERT INTO reviews (id, session, request_id, user_code, facts, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`
 	forgetReviews = `DELETE FROM reviews WHERE id IN (
-		SELECT id FROM reviews WHERE session = $1 AND id <> $2 ORDER BY expires_at DESC OFFSET $3)`
+		SELECT id FROM reviews WHERE session = $1 AND id <> $2 ORDER BY expires_at DESC LIMIT $4 OFFSET $3 - 1)`
 )
 
 // CreateReview implements authz.SessionStore.
-func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
+func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) error {
+	if err := authz.Bounded(k); err != nil {
+		return err
+	}
 	return s.write(ctx, "storing a review", string(n.Session[:]), func(b *pgx.Batch, _ *error) {
 		b.Queue(insertReview, n.ID[:], n.Session[:], n.RequestID, n.UserCode, n.Facts[:], kept.Time(n.ExpiresAt))
-		b.Queue(forgetReviews, n.Session[:], n.ID[:], authz.ReviewsPerSession-1)
+		b.Queue(forgetReviews, n.Session[:], n.ID[:], k.Most, k.AtOnce)
 	})
 }
 

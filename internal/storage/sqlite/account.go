@@ -58,17 +58,17 @@ func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, e
 }
 
 // Identities implements authz.AccountStore.
-func (s *Store) Identities(ctx context.Context, accountID string) (all []authz.Identity, err error) {
+func (s *Store) Identities(ctx context.Context, accountID string, limit int) (all []authz.Identity, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanIdentity(r)) },
-			`SELECT `+identityColumns+` FROM identities i WHERE i.account_id = ? ORDER BY i.created_at, i.bap_id LIMIT ?`, accountID, authz.ListedAtMost)
+			`SELECT `+identityColumns+` FROM identities i WHERE i.account_id = ? ORDER BY i.created_at, i.bap_id LIMIT ?`, accountID, limit)
 		return err
 	})
 	return all, wrap("listing identities", err)
 }
 
 // LinkIdentity implements authz.AccountStore.
-func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, e authz.Event) error {
+func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e authz.NewEvent) error {
 	return s.insert(ctx, "linking an identity", several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, i.AccountID, voucher); err != nil {
 			return err
@@ -81,7 +81,7 @@ func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher stri
 		if err != nil {
 			return err
 		}
-		if has > authz.IdentitiesPerAccount {
+		if has > limit {
 			return authz.ErrFull // which takes it back
 		}
 		return insertEvent(c, e)
@@ -135,27 +135,25 @@ func insertDeparture(c *sqlite.Conn, r authz.IdentityRemoval) error {
 	if err != nil {
 		return err
 	}
-	_, err = exec(c, `DELETE FROM departures WHERE account_id = ?1 AND bap_id IN (
-		SELECT bap_id FROM departures WHERE account_id = ?1 ORDER BY since, bap_id LIMIT ?2 OFFSET ?3)`,
-		r.AccountID, authz.ForgottenAtOnce, authz.DeparturesPerAccount)
-	return err
+	return forget(c, r.Keep, `DELETE FROM departures WHERE account_id = ?3 AND bap_id IN (
+		SELECT bap_id FROM departures WHERE account_id = ?3 ORDER BY since, bap_id LIMIT ?2 OFFSET ?1)`, r.AccountID)
 }
 
 // Departures implements authz.AccountStore.
-func (s *Store) Departures(ctx context.Context, bapID string) (all []authz.Departure, err error) {
+func (s *Store) Departures(ctx context.Context, bapID string, limit int) (all []authz.Departure, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) {
 			all = append(all, authz.Departure{
 				BAPID: bapID, AccountID: r.ColumnText(0), Since: columnTime(r, 1), LeftAt: columnTime(r, 2), By: r.ColumnText(3), Network: r.ColumnText(4),
 			})
-		}, `SELECT account_id, since, left_at, removed_by, network FROM departures WHERE bap_id = ? ORDER BY since, account_id LIMIT ?`, bapID, authz.ListedAtMost)
+		}, `SELECT account_id, since, left_at, removed_by, network FROM departures WHERE bap_id = ? ORDER BY since, account_id LIMIT ?`, bapID, limit)
 		return err
 	})
 	return all, wrap("listing departures", err)
 }
 
 // SetProfile implements authz.AccountStore.
-func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.Event) error {
+func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.NewEvent) error {
 	return wrap("setting a profile", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		return changedAndTold(c, e, `UPDATE identities SET profile = ? WHERE bap_id = ?`, kept.Profile(p), bapID)
 	}))

@@ -9,7 +9,7 @@ import (
 )
 
 // SaveBackup implements authz.BackupStore.
-func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.Event) error {
+func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) error {
 	return wrap("saving a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, b.AccountID, signer); err != nil {
 			return err
@@ -31,18 +31,18 @@ func (s *Store) Backup(ctx context.Context, accountID, bapID string) (b authz.Ba
 }
 
 // Backups implements authz.BackupStore.
-func (s *Store) Backups(ctx context.Context, accountID string) (all []authz.Backup, err error) {
+func (s *Store) Backups(ctx context.Context, accountID string, limit int) (all []authz.Backup, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) {
 			all = append(all, authz.Backup{AccountID: accountID, BAPID: r.ColumnText(0), Size: r.ColumnInt(1), UpdatedAt: columnTime(r, 2), Network: r.ColumnText(3)})
-		}, `SELECT bap_id, octet_length(text), updated_at, network FROM backups WHERE account_id = ? ORDER BY bap_id LIMIT ?`, accountID, authz.ListedAtMost)
+		}, `SELECT bap_id, octet_length(text), updated_at, network FROM backups WHERE account_id = ? ORDER BY bap_id LIMIT ?`, accountID, limit)
 		return err
 	})
 	return all, wrap("listing backups", err)
 }
 
 // RemoveBackup implements authz.BackupStore.
-func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.Event) error {
+func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.NewEvent) error {
 	return wrap("removing a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, accountID, signer); err != nil {
 			return err

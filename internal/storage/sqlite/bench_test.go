@@ -114,6 +114,8 @@ func (s *Store) wholeFlow(b *testing.B, r authz.DeviceRequest, i authz.Identity)
 			ID: r.ID, AccountID: i.AccountID, ClientID: r.ClientID, Scope: r.Scope, BAPID: i.BAPID, MemberKey: i.MemberKey,
 			ACR: authz.ACRSession, AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
 		},
+		Living: authz.LivingGrants, Keep: authz.KeepAtMost(authz.GrantsPerAccount),
+		Event: authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount)},
 	})
 	if err != nil {
 		return err

@@ -200,7 +200,7 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) erro
 		if err := approverThere(c, a.Grant); err != nil {
 			return err
 		}
-		if err := makeRoom(c, a.AccountID, a.At); err != nil {
+		if err := makeRoom(c, a); err != nil {
 			return err
 		}
 		if err := insertGrant(c, a.Grant, a.Receipt); err != nil {
@@ -235,7 +235,7 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 		if err := insertEvent(c, d.Event); err != nil {
 			return err
 		}
-		return noteReports(c, d.Reported, d.AccountID, d.Reporter, d.At)
+		return noteReports(c, d.Reported, d.AccountID, d.Reporter, d.At, d.Keep)
 	}))
 }
 

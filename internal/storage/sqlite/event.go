@@ -14,32 +14,26 @@ import (
 var (
 	// What the newest leave over is looked at for what it tells of, and nothing else is.
 	forgetEvents = `DELETE FROM events WHERE seq IN (
-		SELECT seq FROM (SELECT seq, kind FROM events WHERE account_id = ?1 ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?3)
+		SELECT seq FROM (SELECT seq, kind FROM events WHERE account_id = ?3 ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?1)
 		WHERE kind NOT IN ` + kept.WayEvents + ` LIMIT ?2)`
 	forgetWayEvents = `DELETE FROM events WHERE seq IN (
-		SELECT seq FROM (SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + kept.WayEvents + ` ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?3)
-		WHERE seq NOT IN (SELECT seq FROM events WHERE account_id = ?1 AND kind IN ` + kept.WayEvents + ` ORDER BY standing, at DESC, seq DESC LIMIT ?3) LIMIT ?2)`
+		SELECT seq FROM (SELECT seq FROM events WHERE account_id = ?3 AND kind IN ` + kept.WayEvents + ` ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?1)
+		WHERE seq NOT IN (SELECT seq FROM events WHERE account_id = ?3 AND kind IN ` + kept.WayEvents + ` ORDER BY standing, at DESC, seq DESC LIMIT ?1) LIMIT ?2)`
 )
 
 // insertEvent stores an event in the transaction of what it tells of, and forgets
 // the account's oldest.
-func insertEvent(c *sqlite.Conn, e authz.Event) error {
+func insertEvent(c *sqlite.Conn, e authz.NewEvent) error {
 	_, err := exec(c, `INSERT INTO events (id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.ID, e.AccountID, e.At, string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, e.Standing)
 	if err != nil {
 		return err
 	}
-	forget := []string{forgetEvents}
-	if slices.Contains(authz.WayEvents, e.Kind) {
-		forget = append(forget, forgetWayEvents)
+	if err := forget(c, e.Keep, forgetEvents, e.AccountID); err != nil || !slices.Contains(authz.WayEvents, e.Kind) {
+		return err
 	}
-	for _, statement := range forget {
-		if _, err := exec(c, statement, e.AccountID, authz.ForgottenAtOnce, authz.EventsPerAccount); err != nil {
-			return err
-		}
-	}
-	return nil
+	return forget(c, e.Keep, forgetWayEvents, e.AccountID)
 }
 
 // Events implements authz.EventStore.

@@ -25,21 +25,24 @@ func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 // that one more may come.
 //
 //	authz.ErrFull: too many are alive
-func makeRoom(c *sqlite.Conn, accountID string, now time.Time) error {
+func makeRoom(c *sqlite.Conn, a authz.Approval) error {
 	var alive int
 	err := one(c, func(r *sqlite.Stmt) { alive = r.ColumnInt(0) },
-		`SELECT count(*) FROM grants WHERE account_id = ? AND revoked_at = 0 AND expires_at > ?`, accountID, now)
+		`SELECT count(*) FROM grants WHERE account_id = ? AND revoked_at = 0 AND expires_at > ?`, a.AccountID, a.At)
 	if err != nil {
 		return err
 	}
-	if alive >= authz.LivingGrants {
+	if alive >= a.Living {
 		return authz.ErrFull
+	}
+	if err := authz.Bounded(a.Keep); err != nil {
+		return err
 	}
 	var gone []string
 	_, err = query(c, func(r *sqlite.Stmt) { gone = append(gone, r.ColumnText(0)) }, `DELETE FROM grants WHERE rowid IN (
-			SELECT rowid FROM grants WHERE account_id = ?1 ORDER BY created_at DESC LIMIT ?3 OFFSET ?4
+			SELECT rowid FROM grants WHERE account_id = ?1 ORDER BY created_at DESC LIMIT ?3 OFFSET ?4 - 1
 		) AND (revoked_at > 0 OR expires_at <= ?2) RETURNING id`,
-		accountID, now, authz.ForgottenAtOnce, authz.GrantsPerAccount-1)
+		a.AccountID, a.At, a.Keep.AtOnce, a.Keep.Most)
 	if err != nil {
 		return err
 	}
@@ -118,11 +121,11 @@ func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 		if err := revokeGrant(c, r.GrantID, r.At, r.Event); err != nil {
 			return err
 		}
-		return noteReports(c, r.Reported, r.AccountID, r.Reporter, r.At)
+		return noteReports(c, r.Reported, r.AccountID, r.Reporter, r.At, r.Keep)
 	}))
 }
 
-func revokeGrant(c *sqlite.Conn, id string, now time.Time, e authz.Event) error {
+func revokeGrant(c *sqlite.Conn, id string, now time.Time, e authz.NewEvent) error {
 	err := changedAndTold(c, e, `UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at = 0`, now, id)
 	if errors.Is(err, authz.ErrNotFound) { // or revoked before
 		return one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM grants WHERE id = ?`, id)
@@ -131,7 +134,7 @@ func revokeGrant(c *sqlite.Conn, id string, now time.Time, e authz.Event) error 
 }
 
 // RevokeGrants implements authz.GrantStore.
-func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.Event) (n int, err error) {
+func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.NewEvent) (n int, err error) {
 	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		n, err = exec(c, `UPDATE grants SET revoked_at = ?1 WHERE account_id = ?2 AND revoked_at = 0 AND expires_at > ?1`, now, accountID)
 		if n == 0 {

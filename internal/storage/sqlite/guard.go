@@ -52,7 +52,7 @@ func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time
 }
 
 // noteReports stores what somebody reports, and forgets their oldest reports.
-func noteReports(c *sqlite.Conn, subjects []string, accountID, reporter string, at time.Time) error {
+func noteReports(c *sqlite.Conn, subjects []string, accountID, reporter string, at time.Time, k authz.Keep) error {
 	for _, subject := range subjects {
 		_, err := exec(c, `INSERT INTO reports (subject, account_id, reported_at, reporter) VALUES (?1, ?2, ?3, ?4)
 			ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = ?3, reporter = ?4`, subject, accountID, at, reporter)
@@ -63,10 +63,8 @@ func noteReports(c *sqlite.Conn, subjects []string, accountID, reporter string, 
 	if len(subjects) == 0 {
 		return nil
 	}
-	_, err := exec(c, `DELETE FROM reports WHERE account_id = ?1 AND subject IN (
-		SELECT subject FROM reports WHERE account_id = ?1 ORDER BY reported_at DESC LIMIT ?2 OFFSET ?3)`,
-		accountID, authz.ForgottenAtOnce, authz.ReportsPerAccount)
-	return err
+	return forget(c, k, `DELETE FROM reports WHERE account_id = ?3 AND subject IN (
+		SELECT subject FROM reports WHERE account_id = ?3 ORDER BY reported_at DESC LIMIT ?2 OFFSET ?1)`, accountID)
 }
 
 // Reports implements authz.GuardStore.
@@ -126,10 +124,6 @@ func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit
 	return n, nil
 }
 
-// dayKept is how long a window of guesses is kept after it opened, and a report
-// after it was made; neither counts longer.
-const dayKept = 24 * time.Hour
-
 // over finds the rows of a table that ended before a time, and removes some.
 type over struct{ look, remove string }
 
@@ -167,8 +161,8 @@ func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (
 		{overSessions, before.Rest},
 		{overReviews, before.Rest},
 		{overUsed, before.Rest},
-		{overGuesses, before.Rest.Add(-dayKept)},
-		{overReports, before.Rest.Add(-dayKept)},
+		{overGuesses, before.Counted},
+		{overReports, before.Counted},
 	} {
 		n, err := s.remove(ctx, kind.over, kind.before, limit)
 		if total += n; err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // AddPasskey implements authz.PasskeyStore.
-func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.Event) error {
+func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) error {
 	return s.insert(ctx, "adding a passkey", several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, p.AccountID, p.BAPID); err != nil {
 			return err
@@ -48,17 +48,17 @@ func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err er
 }
 
 // Passkeys implements authz.PasskeyStore.
-func (s *Store) Passkeys(ctx context.Context, accountID string) (all []authz.Passkey, err error) {
+func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) (all []authz.Passkey, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanPasskey(r)) },
-			selectWebAuthn+`WHERE account_id = ? ORDER BY created_at, id LIMIT ?`, accountID, authz.ListedAtMost)
+			selectWebAuthn+`WHERE account_id = ? ORDER BY created_at, id LIMIT ?`, accountID, limit)
 		return err
 	})
 	return all, wrap("listing passkeys", err)
 }
 
 // RemovePasskey implements authz.PasskeyStore.
-func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.Event) error {
+func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
 	return wrap("removing a passkey", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		var bapID string
 		err := one(c, func(r *sqlite.Stmt) { bapID = r.ColumnText(0) },
@@ -89,7 +89,7 @@ func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now tim
 // of that.
 //
 //	authz.ErrNotFound: it changed none
-func changedAndTold(c *sqlite.Conn, e authz.Event, statement string, args ...any) error {
+func changedAndTold(c *sqlite.Conn, e authz.NewEvent, statement string, args ...any) error {
 	n, err := exec(c, statement, args...)
 	if err != nil {
 		return err

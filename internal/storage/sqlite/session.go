@@ -24,9 +24,9 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 		if err := insertSession(c, n.Session); err != nil {
 			return err
 		}
-		_, err := exec(c, `DELETE FROM sessions WHERE token IN (
-			SELECT token FROM sessions WHERE account_id = ?1 AND token <> ?2 ORDER BY created_at DESC LIMIT ?3 OFFSET ?4)`,
-			n.Session.AccountID, n.Session.Token, authz.ForgottenAtOnce, authz.SessionsPerAccount-1)
+		err := forget(c, n.Keep, `DELETE FROM sessions WHERE token IN (
+			SELECT token FROM sessions WHERE account_id = ?3 AND token <> ?4 ORDER BY created_at DESC LIMIT ?2 OFFSET ?1 - 1)`,
+			n.Session.AccountID, n.Session.Token)
 		if err != nil {
 			return err
 		}
@@ -75,10 +75,10 @@ func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (f
 }
 
 // Sessions implements authz.SessionStore.
-func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time) (all []authz.Session, err error) {
+func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time, limit int) (all []authz.Session, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanSession(r)) },
-			selectSessions+`WHERE s.account_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id LIMIT ?`, accountID, now, authz.ListedAtMost)
+			selectSessions+`WHERE s.account_id = ? AND s.expires_at > ? ORDER BY s.created_at DESC, s.id LIMIT ?`, accountID, now, limit)
 		return err
 	})
 	return all, wrap("listing sessions", err)
@@ -87,7 +87,7 @@ func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time) (
 const deleteSession = `DELETE FROM sessions WHERE token = ?`
 
 // DeleteSession implements authz.SessionStore.
-func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.Event) error {
+func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.NewEvent) error {
 	err := s.writer.do(ctx, several, func(c *sqlite.Conn) error { return changedAndTold(c, e, deleteSession, token) })
 	if errors.Is(err, authz.ErrNotFound) {
 		return nil
@@ -96,14 +96,14 @@ func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.Eve
 }
 
 // EndSession implements authz.SessionStore.
-func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.Event) error {
+func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
 	return wrap("ending a session", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		return changedAndTold(c, e, `DELETE FROM sessions WHERE account_id = ? AND id = ? AND expires_at > ?`, accountID, id, now)
 	}))
 }
 
 // EndOtherSessions implements authz.SessionStore.
-func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.Event) (n int, err error) {
+func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.NewEvent) (n int, err error) {
 	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		n, err = exec(c, `DELETE FROM sessions WHERE account_id = ? AND token <> ? AND expires_at > ?`, accountID, keep, now)
 		if n == 0 {
@@ -115,17 +115,15 @@ func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep aut
 }
 
 // CreateReview implements authz.SessionStore.
-func (s *Store) CreateReview(ctx context.Context, n authz.Review) error {
+func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) error {
 	return s.insert(ctx, "storing a review", several, func(c *sqlite.Conn) error {
 		_, err := exec(c, `INSERT INTO reviews (id, session, request_id, user_code, facts, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
 			n.ID, n.Session, n.RequestID, n.UserCode, n.Facts, n.ExpiresAt)
 		if err != nil {
 			return err
 		}
-		_, err = exec(c, `DELETE FROM reviews WHERE id IN (
-			SELECT id FROM reviews WHERE session = ?1 AND id <> ?2 ORDER BY expires_at DESC LIMIT -1 OFFSET ?3)`,
-			n.Session, n.ID, authz.ReviewsPerSession-1)
-		return err
+		return forget(c, k, `DELETE FROM reviews WHERE id IN (
+			SELECT id FROM reviews WHERE session = ?3 AND id <> ?4 ORDER BY expires_at DESC LIMIT ?2 OFFSET ?1 - 1)`, n.Session, n.ID)
 	})
 }
 

@@ -28,6 +28,16 @@ func exec(c *sqlite.Conn, statement string, args ...any) (int, error) {
 	return c.Changes(), nil
 }
 
+// forget runs a statement that deletes what there is more of than is kept. Its first
+// parameters are how many stay, and how many are deleted at most.
+func forget(c *sqlite.Conn, k authz.Keep, statement string, args ...any) error {
+	if err := authz.Bounded(k); err != nil {
+		return err
+	}
+	_, err := exec(c, statement, append([]any{k.Most, k.AtOnce}, args...)...)
+	return err
+}
+
 // query runs a statement and calls row for each row of its result.
 func query(c *sqlite.Conn, row func(s *sqlite.Stmt), statement string, args ...any) (found bool, err error) {
 	s, err := prepare(c, statement, args)

@@ -31,7 +31,7 @@ func (b *bench) accountWith(edit func(*authz.Account)) (authz.Account, authz.Ide
 // memberOf is the first identity of an account, which is made where there is none.
 func (b *bench) memberOf(accountID string) authz.Identity {
 	b.Helper()
-	all, err := b.store.Identities(b.Context(), accountID)
+	all, err := b.store.Identities(b.Context(), accountID, many)
 	b.ok(err)
 	if len(all) > 0 {
 		return all[0]
@@ -62,7 +62,7 @@ var accountCases = []testCase{
 		b.refused(err, authz.ErrNotFound)
 		_, err = b.store.Identity(b.Context(), a.ID)
 		b.refused(err, authz.ErrNotFound)
-		none, err := b.store.Identities(b.Context(), "nobody")
+		none, err := b.store.Identities(b.Context(), "nobody", many)
 		b.ok(err)
 		b.same(len(none), 0)
 	}},
@@ -108,9 +108,9 @@ var accountCases = []testCase{
 		third, second := b.newIdentity(a.ID), b.newIdentity(a.ID)
 		third.CreatedAt, second.CreatedAt = at(2), at(1)
 		third.Profile = authz.Profile{}
-		b.ok(b.store.LinkIdentity(b.Context(), third, first.BAPID, authz.Event{}))
-		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, authz.Event{}))
-		got, err := b.store.Identities(b.Context(), a.ID)
+		b.ok(b.store.LinkIdentity(b.Context(), third, first.BAPID, many, anyEvent))
+		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, many, anyEvent))
+		got, err := b.store.Identities(b.Context(), a.ID, many)
 		b.ok(err)
 		b.same(got, []authz.Identity{first, second, third})
 	}},
@@ -118,11 +118,11 @@ var accountCases = []testCase{
 		a, first := b.account()
 		_, foreign := b.account()
 		linked := b.newIdentity(a.ID)
-		b.ok(b.store.LinkIdentity(b.Context(), linked, first.BAPID, authz.Event{}))
+		b.ok(b.store.LinkIdentity(b.Context(), linked, first.BAPID, many, anyEvent))
 		for _, i := range []authz.Identity{first, foreign, linked} {
 			kept := i
 			i.AccountID, i.MemberKey = a.ID, "another key"
-			b.refused(b.store.LinkIdentity(b.Context(), i, first.BAPID, authz.Event{}), authz.ErrExists)
+			b.refused(b.store.LinkIdentity(b.Context(), i, first.BAPID, many, anyEvent), authz.ErrExists)
 			got, err := b.store.Identity(b.Context(), i.BAPID)
 			b.ok(err)
 			b.same(got, kept)
@@ -135,7 +135,7 @@ var accountCases = []testCase{
 		errs := race(16, func(i int) error {
 			mine := identity
 			mine.AccountID = []string{a.ID, other.ID}[i%2]
-			return b.store.LinkIdentity(b.Context(), mine, []string{one.BAPID, another.BAPID}[i%2], authz.Event{})
+			return b.store.LinkIdentity(b.Context(), mine, []string{one.BAPID, another.BAPID}[i%2], many, anyEvent)
 		})
 		b.count(errs, 1, is(authz.ErrExists))
 	}},
@@ -145,7 +145,7 @@ var accountCases = []testCase{
 		for _, accountID := range []string{"nobody", a.ID} {
 			i := b.newIdentity(accountID)
 			for _, voucher := range []string{foreign.BAPID, i.BAPID, "nobody", ""} {
-				b.refused(b.store.LinkIdentity(b.Context(), i, voucher, b.event(a.ID)), authz.ErrNotFound)
+				b.refused(b.store.LinkIdentity(b.Context(), i, voucher, many, b.event(a.ID)), authz.ErrNotFound)
 				_, err := b.store.Identity(b.Context(), i.BAPID)
 				b.refused(err, authz.ErrNotFound)
 			}
@@ -156,7 +156,7 @@ var accountCases = []testCase{
 		_, i := b.account()
 		_, other := b.account()
 		for _, p := range []authz.Profile{{Name: "Only a name"}, {}, other.Profile} {
-			b.ok(b.store.SetProfile(b.Context(), i.BAPID, p, authz.Event{}))
+			b.ok(b.store.SetProfile(b.Context(), i.BAPID, p, anyEvent))
 			i.Profile = p
 			for _, want := range []authz.Identity{i, other} {
 				got, err := b.store.Identity(b.Context(), want.BAPID)
@@ -164,7 +164,7 @@ var accountCases = []testCase{
 				b.same(got, want)
 			}
 		}
-		b.refused(b.store.SetProfile(b.Context(), "nobody", authz.Profile{}, authz.Event{}), authz.ErrNotFound)
+		b.refused(b.store.SetProfile(b.Context(), "nobody", authz.Profile{}, anyEvent), authz.ErrNotFound)
 	}},
 	{"ids, keys and profiles are kept byte for byte", func(b *bench) {
 		for _, s := range awkward {
@@ -176,7 +176,7 @@ var accountCases = []testCase{
 			got, err := b.store.Identity(b.Context(), s)
 			b.ok(err)
 			b.same(got, i)
-			all, err := b.store.Identities(b.Context(), s)
+			all, err := b.store.Identities(b.Context(), s, many)
 			b.ok(err)
 			b.same(all, []authz.Identity{i})
 		}

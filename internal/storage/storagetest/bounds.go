@@ -3,7 +3,6 @@ package storagetest
 import (
 	"errors"
 	"slices"
-	"testing"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -31,12 +30,24 @@ func (b *bench) approvals(n int, i authz.Identity) []authz.Approval {
 	return made
 }
 
-// inFull skips what writes thousands of rows, where tests are to be short, as under the
-// race detector: what meets in it meets in the others too.
-func (b *bench) inFull() {
-	if testing.Short() {
-		b.Skip("this takes long")
+// fewOf makes events of which few are kept.
+func (b *bench) fewOf(n int, accountID string, edit func(i int, e *authz.NewEvent)) []authz.NewEvent {
+	made := make([]authz.NewEvent, n)
+	for i := range made {
+		made[i] = b.event(accountID)
+		made[i].Keep = few
+		edit(i, &made[i])
 	}
+	return made
+}
+
+// happen stores events, one after the other.
+func (b *bench) happen(i authz.Identity, all []authz.NewEvent) []authz.NewEvent {
+	b.Helper()
+	for _, e := range all {
+		b.happening(i, e)
+	}
+	return all
 }
 
 var boundCases = []testCase{
@@ -45,88 +56,61 @@ var boundCases = []testCase{
 		other, j := b.account()
 		foreign := b.event(other.ID)
 		b.happening(j, foreign)
-		events := make([]authz.Event, authz.EventsPerAccount+60)
-		for n := range events {
-			events[n] = b.event(a.ID)
-			events[n].At = at(n)
-		}
-		b.all(len(events), func(n int) error { return b.store.SetProfile(b.Context(), i.BAPID, i.Profile, events[n]) })
-		slices.Reverse(events)
-		got, err := b.store.Events(b.Context(), a.ID, authz.Position{}, len(events))
-		b.ok(err)
-		b.same(got, events[:authz.EventsPerAccount])
+		made := b.happen(i, b.fewOf(few.Most+6, a.ID, func(n int, e *authz.NewEvent) { e.At = at(n) }))
+		slices.Reverse(made)
+		b.told(a.ID, made[:few.Most]...)
 		b.told(other.ID, foreign)
 	}},
 	{"events of ways are forgotten for events of ways alone, of their account", func(b *bench) {
-		b.inFull()
 		a, i := b.account()
 		other, j := b.account()
 		foreign := b.event(other.ID)
 		foreign.Kind, foreign.At = authz.EventBackupSaved, at(-1000)
 		b.happening(j, foreign)
-		happen := func(n int, kind authz.EventKind, from int) (made []authz.Event) {
-			made = make([]authz.Event, n)
-			for k := range made {
-				made[k] = b.event(a.ID)
-				made[k].Kind, made[k].At = kind, at(from+k)
-			}
-			b.all(n, func(k int) error { return b.store.SetProfile(b.Context(), i.BAPID, i.Profile, made[k]) })
-			return made
+		happen := func(n int, kind authz.EventKind, from int) []authz.NewEvent {
+			return b.happen(i, b.fewOf(n, a.ID, func(k int, e *authz.NewEvent) { e.Kind, e.At = kind, at(from+k) }))
 		}
-		want := func(kept ...[]authz.Event) {
+		want := func(kept ...[]authz.NewEvent) {
 			b.Helper()
-			got, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 3*authz.EventsPerAccount)
-			b.ok(err)
 			want := slices.Concat(kept...)
 			slices.Reverse(want)
-			b.same(got, want)
+			b.told(a.ID, want...)
 		}
-		var ways []authz.Event
+		var ways []authz.NewEvent
 		for k, kind := range authz.WayEvents {
 			ways = append(ways, happen(1, kind, k)...)
 		}
-		cheap := happen(authz.EventsPerAccount+60, authz.EventSignedIn, 100)
-		want(ways, cheap[60:])
-		more := happen(authz.EventsPerAccount+60, authz.EventBackupSaved, 5000)
-		want(more[60:])
+		cheap := happen(few.Most+6, authz.EventSignedIn, 100)
+		want(ways, cheap[6:])
+		more := happen(few.Most+6, authz.EventBackupSaved, 5000)
+		want(more[6:])
 		never := b.event(a.ID)
 		never.Kind, never.At = authz.EventBackupSaved, at(9000)
 		b.refused(b.store.SetProfile(b.Context(), "nobody", i.Profile, never), authz.ErrNotFound)
-		want(more[60:])
+		want(more[6:])
 		b.told(other.ID, foreign)
 		cheap = happen(10, authz.EventSignedIn, 10000)
-		want(more[60:], cheap)
+		want(more[6:], cheap)
 	}},
 	{"events of ways by who came later push out none by who was there before", func(b *bench) {
-		b.inFull()
 		a, i := b.account()
 		other, j := b.account()
 		foreign := b.event(other.ID)
 		foreign.Kind, foreign.At, foreign.Standing = authz.EventIdentityLinked, at(0), at(1)
 		b.happening(j, foreign)
-		happen := func(n int, kind authz.EventKind, from, standing int) (made []authz.Event) {
-			made = make([]authz.Event, n)
-			for k := range made {
-				made[k] = b.event(a.ID)
-				made[k].Kind, made[k].At, made[k].Standing = kind, at(from+k), at(standing)
-			}
-			for _, e := range made {
-				b.ok(b.store.SetProfile(b.Context(), i.BAPID, i.Profile, e))
-			}
-			return made
+		happen := func(n int, kind authz.EventKind, from, standing int) []authz.NewEvent {
+			return b.happen(i, b.fewOf(n, a.ID, func(k int, e *authz.NewEvent) { e.Kind, e.At, e.Standing = kind, at(from+k), at(standing) }))
 		}
-		want := func(kept ...[]authz.Event) {
+		want := func(kept ...[]authz.NewEvent) {
 			b.Helper()
-			got, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 4*authz.EventsPerAccount)
-			b.ok(err)
 			want := slices.Concat(kept...)
 			slices.Reverse(want)
-			b.same(got, want)
+			b.told(a.ID, want...)
 		}
-		const most = authz.EventsPerAccount
+		most := few.Most
 		before := happen(3, authz.EventIdentityLinked, 0, 5)
-		later := happen(2*most+20, authz.EventBackupSaved, 10, 6)
-		want(before, later[most+20:])
+		later := happen(2*most+5, authz.EventBackupSaved, 10, 6)
+		want(before, later[most+5:])
 		// Those by who was there before push out each other, and the others.
 		owners := happen(most-1, authz.EventPasskeyAdded, 5000, 5)
 		want(before[2:], later[len(later)-1:], owners)
@@ -137,71 +121,68 @@ var boundCases = []testCase{
 	}},
 	{"what did not happen forgets no event", func(b *bench) {
 		a, i := b.account()
-		events := make([]authz.Event, authz.EventsPerAccount)
-		for n := range events {
-			events[n] = b.event(a.ID)
-		}
-		b.all(len(events), func(n int) error { return b.store.SetProfile(b.Context(), i.BAPID, i.Profile, events[n]) })
-		b.refused(b.store.SetProfile(b.Context(), "nobody", i.Profile, b.event(a.ID)), authz.ErrNotFound)
-		b.refused(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: "none", At: at(1), Event: b.event(a.ID)}), authz.ErrNotFound)
-		got, err := b.store.Events(b.Context(), a.ID, authz.Position{}, len(events)+1)
-		b.ok(err)
-		b.same(len(got), len(events))
+		made := b.fewOf(few.Most+1, a.ID, func(int, *authz.NewEvent) {})
+		never := made[few.Most]
+		made = b.happen(i, made[:few.Most])
+		b.refused(b.store.SetProfile(b.Context(), "nobody", i.Profile, never), authz.ErrNotFound)
+		b.refused(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: "none", At: at(1), Event: never}), authz.ErrNotFound)
+		slices.Reverse(made)
+		b.told(a.ID, made...)
 	}},
 	{"a sign-in beyond the limit ends the oldest session, whatever the clock of the new one", func(b *bench) {
 		a, i := b.account()
 		other, j := b.account()
 		foreign := b.session(j)
 		foreign.CreatedAt = at(-100)
-		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: foreign}))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: foreign, Event: anyEvent, Keep: plenty}))
 		var made []authz.Session
-		for n := range authz.SessionsPerAccount {
+		for n := range few.Most {
 			s := b.session(i)
 			s.CreatedAt = at(n)
 			made = append(made, s)
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s, Event: anyEvent, Keep: few}))
 		}
-		b.all(len(made), func(n int) error { return b.store.CreateSession(b.Context(), authz.NewSession{Session: made[n]}) })
 		slow := b.session(i)
 		slow.CreatedAt = at(-5)
-		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: slow}))
-		got, err := b.store.Sessions(b.Context(), a.ID, at(0))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: slow, Event: anyEvent, Keep: few}))
+		got, err := b.store.Sessions(b.Context(), a.ID, at(0), many)
 		b.ok(err)
 		slices.Reverse(made)
-		b.same(got, append(made[:authz.SessionsPerAccount-1:authz.SessionsPerAccount-1], slow))
+		b.same(got, append(made[:few.Most-1:few.Most-1], slow))
 		unknown := b.session(i)
 		unknown.BAPID = "nobody"
 		for _, replaces := range []authz.Hash{{}, slow.Token} {
-			b.refused(b.store.CreateSession(b.Context(), authz.NewSession{Session: unknown, Replaces: replaces}), authz.ErrNotFound)
+			b.refused(b.store.CreateSession(b.Context(), authz.NewSession{Session: unknown, Replaces: replaces, Event: anyEvent, Keep: few}), authz.ErrNotFound)
 		}
-		again, err := b.store.Sessions(b.Context(), a.ID, at(0))
+		again, err := b.store.Sessions(b.Context(), a.ID, at(0), many)
 		b.ok(err)
 		b.same(again, got) // what was refused ends nothing
 		after := b.session(i)
 		after.CreatedAt = at(9000)
-		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: after, Replaces: got[10].Token}))
-		again, err = b.store.Sessions(b.Context(), a.ID, at(0))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: after, Replaces: got[5].Token, Event: anyEvent, Keep: few}))
+		again, err = b.store.Sessions(b.Context(), a.ID, at(0), many)
 		b.ok(err)
-		b.same(again, slices.Concat([]authz.Session{after}, got[:10], got[11:])) // nor does what takes another's place end more
-		got, err = b.store.Sessions(b.Context(), other.ID, at(0))
+		b.same(again, slices.Concat([]authz.Session{after}, got[:5], got[6:])) // nor does what takes another's place end more
+		got, err = b.store.Sessions(b.Context(), other.ID, at(0), many)
 		b.ok(err)
 		b.same(got, []authz.Session{foreign})
 	}},
 	{"of concurrent sign-ins at two servers the newest stay", func(b *bench) {
 		a, i := b.account()
 		second := b.connect()
-		sessions := make([]authz.Session, authz.SessionsPerAccount+60)
+		sessions := make([]authz.Session, few.Most+30)
 		for n := range sessions {
 			sessions[n] = b.session(i)
 		}
 		errs := race(len(sessions), func(n int) error {
-			return []authz.Store{b.store, second}[n%2].CreateSession(b.Context(), authz.NewSession{Session: sessions[n]})
+			return []authz.Store{b.store, second}[n%2].CreateSession(b.Context(), authz.NewSession{Session: sessions[n], Event: anyEvent, Keep: few})
 		})
 		b.ok(errors.Join(errs...))
 		last := b.session(i)
-		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: last}))
-		got, err := b.store.Sessions(b.Context(), a.ID, at(0))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: last, Event: anyEvent, Keep: few}))
+		got, err := b.store.Sessions(b.Context(), a.ID, at(0), many)
 		b.ok(err)
-		b.same(len(got), authz.SessionsPerAccount)
+		b.same(len(got), few.Most)
 		_, err = b.store.Session(b.Context(), last.Token, at(0))
 		b.ok(err)
 	}},
@@ -211,7 +192,7 @@ var boundCases = []testCase{
 		takenOut := func(i, by authz.Identity, since int) authz.Identity {
 			b.Helper()
 			r := b.removal(i, by)
-			r.Since = at(since)
+			r.Since, r.Keep = at(since), few
 			b.ok(b.store.RemoveIdentity(b.Context(), r))
 			return i
 		}
@@ -221,13 +202,13 @@ var boundCases = []testCase{
 		}
 		known := func(i authz.Identity, n int) {
 			b.Helper()
-			got, err := b.store.Departures(b.Context(), i.BAPID)
+			got, err := b.store.Departures(b.Context(), i.BAPID, many)
 			b.ok(err)
 			b.same(len(got), n)
 		}
 		early, foreign, strangers := leave(first, 50), leave(stranger, 9000), leave(stranger, 10)
 		var after []authz.Identity
-		for n := range authz.DeparturesPerAccount {
+		for n := range few.Most {
 			after = append(after, leave(first, 100+n))
 		}
 		known(after[len(after)-1], 0)
@@ -235,54 +216,65 @@ var boundCases = []testCase{
 		earlier := leave(first, 49)
 		known(after[len(after)-2], 0)
 		foreign.AccountID = first.AccountID
-		b.ok(b.store.LinkIdentity(b.Context(), foreign, first.BAPID, b.event(first.AccountID)))
+		b.ok(b.store.LinkIdentity(b.Context(), foreign, first.BAPID, many, b.event(first.AccountID)))
 		takenOut(foreign, first, 9000) // which is forgotten at once, where it came last
 		for _, i := range []authz.Identity{earlier, early, after[0], foreign, strangers} {
 			known(i, 1)
 		}
 	}},
 	{"of 40 identities that are linked at once, as many as an account may have are", func(b *bench) {
+		const limit = 20
 		a, first := b.account()
 		identities := make([]authz.Identity, 40)
-		events := make([]authz.Event, len(identities))
+		events := make([]authz.NewEvent, len(identities))
 		for n := range identities {
 			identities[n], events[n] = b.newIdentity(a.ID), b.event(a.ID)
 		}
-		errs := race(len(identities), func(n int) error { return b.store.LinkIdentity(b.Context(), identities[n], first.BAPID, events[n]) })
-		b.count(errs, authz.IdentitiesPerAccount-1, is(authz.ErrFull))
-		there, err := b.store.Identities(b.Context(), a.ID)
+		errs := race(len(identities), func(n int) error {
+			return b.store.LinkIdentity(b.Context(), identities[n], first.BAPID, limit, events[n])
+		})
+		b.count(errs, limit-1, is(authz.ErrFull))
+		there, err := b.store.Identities(b.Context(), a.ID, many)
 		b.ok(err)
-		b.same(len(there), authz.IdentitiesPerAccount)
+		b.same(len(there), limit)
 		told, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 100)
 		b.ok(err)
-		b.same(len(told), authz.IdentitiesPerAccount-1)
-		b.refused(b.store.LinkIdentity(b.Context(), identities[slices.Index(errs, nil)], first.BAPID, b.event(a.ID)), authz.ErrExists)
-		b.refused(b.connect().LinkIdentity(b.Context(), b.newIdentity(a.ID), first.BAPID, b.event(a.ID)), authz.ErrFull)
+		b.same(len(told), limit-1)
+		b.refused(b.store.LinkIdentity(b.Context(), identities[slices.Index(errs, nil)], first.BAPID, limit, b.event(a.ID)), authz.ErrExists)
+		b.refused(b.connect().LinkIdentity(b.Context(), b.newIdentity(a.ID), first.BAPID, limit, b.event(a.ID)), authz.ErrFull)
 		other, foreign := b.account()
-		b.ok(b.store.LinkIdentity(b.Context(), b.newIdentity(other.ID), foreign.BAPID, b.event(other.ID)))
+		b.ok(b.store.LinkIdentity(b.Context(), b.newIdentity(other.ID), foreign.BAPID, limit, b.event(other.ID)))
 	}},
 	{"an account with as many living grants as it may have gets no other, until one is over", func(b *bench) {
+		const living = 20
+		approvals := func(n int, i authz.Identity) []authz.Approval {
+			made := b.approvals(n, i)
+			for k := range made {
+				made[k].Living = living
+			}
+			return made
+		}
 		_, i := b.account()
 		_, j := b.account()
-		made := b.approvals(authz.LivingGrants-1, i)
+		made := approvals(living-1, i)
 		b.all(len(made), func(n int) error { return b.store.ApproveDeviceRequest(b.Context(), made[n]) })
-		late := b.approvals(8, i)
+		late := approvals(8, i)
 		errs := race(len(late), func(n int) error { return b.store.ApproveDeviceRequest(b.Context(), late[n]) })
 		b.count(errs, 1, is(authz.ErrFull))
 		told, err := b.store.Events(b.Context(), i.AccountID, authz.Position{}, 1000)
 		b.ok(err)
-		b.same(len(told), authz.LivingGrants)
+		b.same(len(told), living)
 		lost := slices.IndexFunc(errs, is(authz.ErrFull))
 		pending, err := b.store.DeviceRequestByID(b.Context(), late[lost].RequestID)
 		b.ok(err)
 		b.same(pending.StateAt(at(10)), authz.Pending)
 		b.noGrant(pending)
 
-		foreign := b.approvals(1, j)[0]
+		foreign := approvals(1, j)[0]
 		b.ok(b.store.ApproveDeviceRequest(b.Context(), foreign))
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: made[0].Grant.ID, At: at(9)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: made[0].Grant.ID, At: at(9), Event: anyEvent}))
 		b.ok(b.store.ApproveDeviceRequest(b.Context(), late[lost]))
-		again := b.approvals(1, i)[0]
+		again := approvals(1, i)[0]
 		b.refused(b.store.ApproveDeviceRequest(b.Context(), again), authz.ErrFull)
 		again.At, again.Grant.CreatedAt = made[1].Grant.ExpiresAt, made[1].Grant.ExpiresAt // all of them are over
 		again.RequestID = b.longPending().ID
@@ -290,12 +282,11 @@ var boundCases = []testCase{
 		b.ok(b.store.ApproveDeviceRequest(b.Context(), again))
 	}},
 	{"of an account's grants the newest are kept, and those alive, and the tokens of others go", func(b *bench) {
-		b.inFull()
 		_, i := b.account()
 		other, foreign := b.issuedWith(func(_ *authz.DeviceRequest, g *authz.Grant) { g.CreatedAt, g.ExpiresAt = at(-9000), at(5) })
-		made := b.approvals(authz.GrantsPerAccount+40, i)
+		made := b.approvals(few.Most+4, i)
 		for n := range made {
-			made[n].Grant.CreatedAt, made[n].Grant.ExpiresAt = at(n-5000), at(5)
+			made[n].Grant.CreatedAt, made[n].Grant.ExpiresAt, made[n].Keep = at(n-5000), at(5), few
 		}
 		made[1].Grant.ExpiresAt = at(10) // when the others are approved
 		made[2].Grant.ExpiresAt, made[2].Grant.RevokedAt = at(5000), at(5)
@@ -308,12 +299,14 @@ var boundCases = []testCase{
 			DeviceCode: redeemed.DeviceCode, ClientID: redeemed.ClientID, At: at(10), RefreshToken: &token,
 		}))
 		rest := made[1:]
-		b.all(len(rest), func(n int) error { return b.store.ApproveDeviceRequest(b.Context(), rest[n]) })
-		got, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Limit: 2 * authz.GrantsPerAccount})
+		for _, a := range rest {
+			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+		}
+		got, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Limit: many})
 		b.ok(err)
 		var kept []authz.Grant
 		for n, a := range slices.Backward(made) {
-			if len(kept) < authz.GrantsPerAccount || n == 3 {
+			if len(kept) < few.Most || n == 3 {
 				kept = append(kept, a.Grant)
 			}
 		}
@@ -321,7 +314,7 @@ var boundCases = []testCase{
 		again := rest[len(rest)-1]
 		again.Grant.ID = b.word("grant")
 		b.refusedState(b.store.ApproveDeviceRequest(b.Context(), again))
-		got, err = b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Limit: 2 * authz.GrantsPerAccount})
+		got, err = b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Limit: many})
 		b.ok(err)
 		b.same(got, kept) // what was refused makes no room
 		_, err = b.store.RefreshToken(b.Context(), token.Token, at(10))
@@ -334,7 +327,7 @@ var boundCases = []testCase{
 	{"of an account's reports the newest are kept, others' stay", func(b *bench) {
 		_, i := b.account()
 		_, j := b.account()
-		denials := b.approvals(authz.ReportsPerAccount/2+5, i)
+		denials := b.approvals(few.Most/2+5, i)
 		foreign := map[time.Time][]string{
 			at(-50): {"client:" + denials[0].RequestID},
 			at(800): {"client:w", "client:x", "client:y", "client:z"},
@@ -346,6 +339,7 @@ var boundCases = []testCase{
 			b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
 				RequestID: d.RequestID, AccountID: i.AccountID, Unclaimed: true, At: at(n), Event: d.Event,
 				Reported: []string{"client:" + d.RequestID, "network:" + d.RequestID},
+				Keep:     few,
 			}))
 		}
 		got, err := b.store.Reported(b.Context(), "", 1, at(-100))
@@ -363,12 +357,13 @@ var boundCases = []testCase{
 		b.refusedState(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
 			RequestID: again.RequestID, AccountID: i.AccountID, Unclaimed: true, At: at(60), Event: b.event(i.AccountID),
 			Reported: []string{"client:refused", "network:refused"},
+			Keep:     few,
 		}))
 		got, err = b.store.Reported(b.Context(), "", 1, at(-100))
 		b.ok(err)
-		b.same(got, want)                                             // what was refused reports nothing, and forgets nothing
-		for n, d := range []authz.Approval{denials[5], denials[10]} { // the oldest, and one in the middle
-			b.report(i.AccountID, at(50+n), "client:"+d.RequestID, "network:"+d.RequestID)
+		b.same(got, want)                                            // what was refused reports nothing, and forgets nothing
+		for n, d := range []authz.Approval{denials[5], denials[7]} { // the oldest, and one in the middle
+			b.reportKeeping(few, i.AccountID, at(50+n), "client:"+d.RequestID, "network:"+d.RequestID)
 			got, err = b.store.Reported(b.Context(), "", 1, at(-100))
 			b.ok(err)
 			b.same(got, want) // what is reported again takes no more room

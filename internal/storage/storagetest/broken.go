@@ -116,12 +116,15 @@ func (b *bench) looks() map[string]func(o belongings) error {
 		"counting requests":       func(o belongings) error { _, _, err := b.store.PendingDeviceRequests(ctx, nil, at(1)); return err },
 		"reading an account":      func(o belongings) error { _, err := b.store.Account(ctx, o.identity.AccountID); return err },
 		"reading an identity":     func(o belongings) error { _, err := b.store.Identity(ctx, o.identity.BAPID); return err },
-		"reading departures":      func(o belongings) error { _, err := b.store.Departures(ctx, o.identity.BAPID); return err },
-		"reading identities":      func(o belongings) error { _, err := b.store.Identities(ctx, o.identity.AccountID); return err },
+		"reading departures":      func(o belongings) error { _, err := b.store.Departures(ctx, o.identity.BAPID, many); return err },
+		"reading identities":      func(o belongings) error { _, err := b.store.Identities(ctx, o.identity.AccountID, many); return err },
 		"reading a session":       func(o belongings) error { _, err := b.store.Session(ctx, o.session.Token, at(40)); return err },
-		"reading sessions":        func(o belongings) error { _, err := b.store.Sessions(ctx, o.identity.AccountID, at(40)); return err },
-		"reading a grant":         func(o belongings) error { _, err := b.store.Grant(ctx, o.issued.grant.ID); return err },
-		"reading a living grant":  func(o belongings) error { _, _, err := b.store.LiveGrant(ctx, o.issued.grant.ID, at(40)); return err },
+		"reading sessions": func(o belongings) error {
+			_, err := b.store.Sessions(ctx, o.identity.AccountID, at(40), many)
+			return err
+		},
+		"reading a grant":        func(o belongings) error { _, err := b.store.Grant(ctx, o.issued.grant.ID); return err },
+		"reading a living grant": func(o belongings) error { _, _, err := b.store.LiveGrant(ctx, o.issued.grant.ID, at(40)); return err },
 		"reading grants": func(o belongings) error {
 			_, err := b.store.Grants(ctx, o.identity.AccountID, authz.GrantList{Limit: 10})
 			return err
@@ -137,12 +140,12 @@ func (b *bench) looks() map[string]func(o belongings) error {
 			return err
 		},
 		"reading a passkey": func(o belongings) error { _, err := b.store.Passkey(ctx, o.passkey.ID); return err },
-		"reading passkeys":  func(o belongings) error { _, err := b.store.Passkeys(ctx, o.identity.AccountID); return err },
+		"reading passkeys":  func(o belongings) error { _, err := b.store.Passkeys(ctx, o.identity.AccountID, many); return err },
 		"reading a backup": func(o belongings) error {
 			_, err := b.store.Backup(ctx, o.identity.AccountID, o.identity.BAPID)
 			return err
 		},
-		"reading backups": func(o belongings) error { _, err := b.store.Backups(ctx, o.identity.AccountID); return err },
+		"reading backups": func(o belongings) error { _, err := b.store.Backups(ctx, o.identity.AccountID, many); return err },
 	}
 }
 
@@ -154,7 +157,7 @@ func (b *bench) additions() map[string]way {
 	return map[string]way{
 		"adding a client":   {do: func(belongings) error { return b.store.AddClient(ctx, b.client()) }},
 		"storing a request": {do: func(belongings) error { return b.store.CreateDeviceRequest(ctx, b.request()) }},
-		"storing a review":  {do: func(o belongings) error { return b.store.CreateReview(ctx, b.review()) }},
+		"storing a review":  {do: func(o belongings) error { return b.store.CreateReview(ctx, b.review(), plenty) }},
 		"using a key":       {do: func(belongings) error { return b.store.UseOnce(ctx, b.hash(), at(0), at(60)) }},
 		"counting guesses":  {do: func(belongings) error { return b.store.CountGuesses(ctx, []string{"a", "b"}, at(0)) }},
 		"creating an account": {do: func(belongings) error {
@@ -187,17 +190,22 @@ func (b *bench) additions() map[string]way {
 					return
 				}
 				full = true
-				made := b.approvals(authz.GrantsPerAccount, o.identity)
+				made := b.approvals(few.Most, o.identity)
 				for n := range made {
 					made[n].Grant.RevokedAt = at(1)
 				}
 				b.all(len(made), func(n int) error { return b.store.ApproveDeviceRequest(ctx, made[n]) })
 			},
-			do: func(o belongings) error { return b.store.ApproveDeviceRequest(ctx, b.approval(o.opened, o.identity)) },
+			do: func(o belongings) error {
+				a := b.approval(o.opened, o.identity)
+				a.Keep = few
+				return b.store.ApproveDeviceRequest(ctx, a)
+			},
 		},
 		"revoking and reporting": {do: func(o belongings) error {
 			return b.store.RevokeGrant(ctx, authz.Revocation{
 				GrantID: o.issued.grant.ID, At: at(40), Event: b.event(o.identity.AccountID), AccountID: o.identity.AccountID, Reported: []string{"client:a", "network:b"},
+				Keep: plenty,
 			})
 		}},
 		"pinging": {inParts: true, do: func(belongings) error { return b.store.Ping(ctx) }},
@@ -210,7 +218,7 @@ func (b *bench) additions() map[string]way {
 				b.report("alice", at(1), "client:a")
 			},
 			do: func(belongings) error {
-				_, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: over, Grants: over, Events: over, Rest: over.AddDate(0, 0, 1)}, 100)
+				_, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: over, Grants: over, Events: over, Counted: over, Rest: over}, 100)
 				return err
 			},
 		},
@@ -246,7 +254,7 @@ func (b *bench) refusals() map[string]way {
 			return b.store.ApproveDeviceRequest(ctx, b.approval(o.approved.request, o.identity))
 		}},
 		"denying what was decided": {want: isState, do: func(o belongings) error {
-			return b.store.DenyDeviceRequest(ctx, authz.Denial{RequestID: o.approved.request.ID, AccountID: o.identity.AccountID, At: at(1)})
+			return b.store.DenyDeviceRequest(ctx, authz.Denial{RequestID: o.approved.request.ID, AccountID: o.identity.AccountID, At: at(1), Event: anyEvent, Keep: plenty})
 		}},
 		"approving as who is gone": {want: is(authz.ErrGone), do: func(o belongings) error {
 			a := b.approval(o.opened, o.identity)
@@ -270,10 +278,10 @@ func (b *bench) refusals() map[string]way {
 			return b.store.CreateAccount(ctx, authz.Account{ID: i.AccountID, CreatedAt: at(0)}, i)
 		}},
 		"linking who has an account": {want: is(authz.ErrExists), do: func(o belongings) error {
-			return b.store.LinkIdentity(ctx, o.second, o.identity.BAPID, b.event(o.identity.AccountID))
+			return b.store.LinkIdentity(ctx, o.second, o.identity.BAPID, many, b.event(o.identity.AccountID))
 		}},
 		"linking for a stranger": {want: is(authz.ErrNotFound), do: func(o belongings) error {
-			return b.store.LinkIdentity(ctx, b.newIdentity(o.identity.AccountID), "nobody", b.event(o.identity.AccountID))
+			return b.store.LinkIdentity(ctx, b.newIdentity(o.identity.AccountID), "nobody", many, b.event(o.identity.AccountID))
 		}},
 		"removing an identity for a stranger": {want: is(authz.ErrNotFound), do: func(o belongings) error {
 			return b.store.RemoveIdentity(ctx, b.removal(o.second, authz.Identity{AccountID: o.identity.AccountID, BAPID: "nobody"}))
@@ -281,7 +289,7 @@ func (b *bench) refusals() map[string]way {
 		"signing in as who is gone": {want: is(authz.ErrNotFound), do: func(o belongings) error {
 			s := b.session(o.identity)
 			s.BAPID = "nobody"
-			return b.store.CreateSession(ctx, authz.NewSession{Session: s})
+			return b.store.CreateSession(ctx, authz.NewSession{Session: s, Event: anyEvent, Keep: plenty})
 		}},
 		"signing in with a counter again": {want: is(authz.ErrCounter), do: func(o belongings) error {
 			return b.store.CreateSession(ctx, b.signIn(o.passkey, o.passkey.SignCount))
@@ -290,23 +298,23 @@ func (b *bench) refusals() map[string]way {
 			return b.store.CreateSession(ctx, b.signIn(b.passkey(o.identity), 9))
 		}},
 		"ending sessions where there are none": {do: func(belongings) error {
-			_, err := b.store.EndOtherSessions(ctx, "nobody", authz.Hash{}, at(40), authz.Event{})
+			_, err := b.store.EndOtherSessions(ctx, "nobody", authz.Hash{}, at(40), anyEvent)
 			return err
 		}},
 		"revoking grants where there are none": {do: func(belongings) error {
-			_, err := b.store.RevokeGrants(ctx, "nobody", at(40), authz.Event{})
+			_, err := b.store.RevokeGrants(ctx, "nobody", at(40), anyEvent)
 			return err
 		}},
 		"revoking what is revoked": {
 			before: func(o belongings) {
-				b.ok(b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(39)}))
+				b.ok(b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(39), Event: anyEvent}))
 			},
 			do: func(o belongings) error {
-				return b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(40)})
+				return b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: anyEvent})
 			},
 		},
 		"rotating again at once": {do: func(o belongings) error {
-			return b.store.RotateRefreshToken(ctx, authz.Rotation{Token: o.first.Token, Successor: o.token, At: at(31), Grace: grace})
+			return b.store.RotateRefreshToken(ctx, authz.Rotation{Token: o.first.Token, Successor: o.token, At: at(31), Grace: grace, Reuse: anyEvent})
 		}},
 		"using a refresh token twice": {want: is(authz.ErrReused), do: func(o belongings) error {
 			r := b.rotation(o.first, at(35))
@@ -316,7 +324,7 @@ func (b *bench) refusals() map[string]way {
 		"rotating after the end": {
 			want: is(authz.ErrNotFound),
 			before: func(o belongings) {
-				b.ok(b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(34)}))
+				b.ok(b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(34), Event: anyEvent}))
 			},
 			do: func(o belongings) error { return b.store.RotateRefreshToken(ctx, b.rotation(o.token, at(35))) },
 		},

@@ -105,7 +105,7 @@ func removeClient(b *bench) {
 	asIs := func(*authz.Grant) {}
 	alive := approve(asIs, c.ID)
 	revoked := approve(asIs, c.ID)
-	b.ok(b.store.RevokeGrant(ctx, authz.Revocation{GrantID: revoked.ID, At: at(30)}))
+	b.ok(b.store.RevokeGrant(ctx, authz.Revocation{GrantID: revoked.ID, At: at(30), Event: anyEvent}))
 	over := approve(func(g *authz.Grant) { g.ExpiresAt = at(60) }, c.ID)
 	foreign := approve(asIs, "another client")
 

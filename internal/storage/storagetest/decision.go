@@ -20,6 +20,7 @@ type approved struct {
 func (b *bench) approval(r authz.DeviceRequest, i authz.Identity) authz.Approval {
 	return authz.Approval{
 		RequestID: r.ID, AccountID: i.AccountID, Unclaimed: true, At: at(10), Grant: b.grant(r, i), Receipt: b.word("receipt"),
+		Event: anyEvent, Keep: plenty, Living: many,
 	}
 }
 
@@ -53,7 +54,7 @@ func approve(b *bench, r authz.DeviceRequest, accountID string, unclaimed bool, 
 }
 
 func deny(b *bench, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error {
-	return b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: accountID, Unclaimed: unclaimed, At: at})
+	return b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: accountID, Unclaimed: unclaimed, At: at, Event: anyEvent, Keep: plenty})
 }
 
 // noGrant ends the test if a request has a grant or a receipt.

@@ -175,7 +175,7 @@ var deviceCases = []testCase{
 		b.ok(b.store.CreateDeviceRequest(b.Context(), short))
 		b.approved()
 		denied := b.pending()
-		b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: denied.ID, AccountID: "a", Unclaimed: true, At: at(1)}))
+		b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: denied.ID, AccountID: "a", Unclaimed: true, At: at(1), Event: anyEvent, Keep: plenty}))
 		count(at(59), 3)
 		count(at(60), 2)
 		count(at(900), 0)

@@ -8,26 +8,41 @@ import (
 )
 
 // event makes an event with every member set.
-func (b *bench) event(accountID string) authz.Event {
-	return authz.Event{
+func (b *bench) event(accountID string) authz.NewEvent {
+	return happened(authz.Event{
 		ID: b.word("event"), AccountID: accountID, At: at(b.drawn), Kind: authz.EventApproved, BAPID: b.word("bap"),
 		ClientID: b.word("client"), GrantID: b.word("grant"), ACR: authz.ACRPasskey,
 		Network: "2001:db8::/48", UserAgent: b.word("agent"), Subject: b.word("subject"), Standing: at(1),
+	})
+}
+
+// happened is an event to be stored.
+func happened(e authz.Event) authz.NewEvent { return authz.NewEvent{Event: e, Keep: plenty} }
+
+// anyEvent is one that nobody looks at.
+var anyEvent = happened(authz.Event{})
+
+// events are what is kept of new ones.
+func events(stored ...authz.NewEvent) []authz.Event {
+	all := make([]authz.Event, len(stored))
+	for i, e := range stored {
+		all[i] = e.Event
 	}
+	return all
 }
 
 // told ends the test unless these, newest first, are an account's events.
-func (b *bench) told(accountID string, want ...authz.Event) {
+func (b *bench) told(accountID string, want ...authz.NewEvent) {
 	b.Helper()
 	got, err := b.store.Events(b.Context(), accountID, authz.Position{}, 100)
 	b.ok(err)
 	if len(got) != 0 || len(want) != 0 {
-		b.same(got, want)
+		b.same(got, events(want...))
 	}
 }
 
 // happening stores one event, with an operation that stands for all.
-func (b *bench) happening(i authz.Identity, e authz.Event) {
+func (b *bench) happening(i authz.Identity, e authz.NewEvent) {
 	b.Helper()
 	b.ok(b.store.SetProfile(b.Context(), i.BAPID, i.Profile, e))
 }
@@ -39,14 +54,14 @@ var eventCases = []testCase{
 		b.told(a.ID)
 		middle, oldest, newest := b.event(a.ID), b.event(a.ID), b.event(a.ID)
 		middle.At, oldest.At, newest.At = at(2), at(1), at(3)
-		for _, e := range []authz.Event{middle, oldest, newest} {
+		for _, e := range []authz.NewEvent{middle, oldest, newest} {
 			b.happening(i, e)
 		}
 		b.told(a.ID, newest, middle, oldest)
 		b.told(other.ID)
 		two, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 2)
 		b.ok(err)
-		b.same(two, []authz.Event{newest, middle})
+		b.same(two, events(newest, middle))
 		none, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 0)
 		b.ok(err)
 		b.same(len(none), 0)
@@ -62,9 +77,9 @@ var eventCases = []testCase{
 	{"a page of events begins behind any of them, and behind one that is gone", func(b *bench) {
 		a, i := b.account()
 		other, j := b.account()
-		var want, foreign []authz.Event
+		var want, foreign []authz.NewEvent
 		for k, n := range []int{1, 2, 2, 2, 3} {
-			want, foreign = append([]authz.Event{b.event(a.ID)}, want...), append(foreign, b.event(other.ID))
+			want, foreign = append([]authz.NewEvent{b.event(a.ID)}, want...), append(foreign, b.event(other.ID))
 			want[0].At, foreign[k].At = at(n), at(n)
 			b.happening(i, want[0])
 			b.happening(j, foreign[k])
@@ -76,22 +91,22 @@ var eventCases = []testCase{
 		for n, e := range want {
 			got, err := b.store.Events(b.Context(), a.ID, authz.Position{At: e.At, ID: e.ID}, 2)
 			b.ok(err)
-			b.same(append([]authz.Event{}, got...), append([]authz.Event{}, want[n+1:min(n+3, len(want))]...))
+			b.same(append([]authz.Event{}, got...), events(want[n+1:min(n+3, len(want))]...))
 		}
 		for _, id := range []string{"gone", foreign[1].ID, foreign[3].ID, want[4].ID} {
 			got, err := b.store.Events(b.Context(), a.ID, authz.Position{At: at(2), ID: id}, 10)
 			b.ok(err)
-			b.same(got, want[1:])
+			b.same(got, events(want[1:]...))
 		}
 	}},
 	{"events are kept byte for byte, and survive a restart", func(b *bench) {
 		a, i := b.account()
-		var want []authz.Event
+		var want []authz.NewEvent
 		for n, s := range awkward {
-			e := authz.Event{
+			e := happened(authz.Event{
 				ID: s, AccountID: a.ID, At: at(-n), Kind: authz.EventKind(s), BAPID: s, ClientID: s, GrantID: s, ACR: s,
 				Network: s, UserAgent: s, Subject: s,
-			}
+			})
 			b.happening(i, e)
 			want = append(want, e)
 		}
@@ -109,7 +124,7 @@ var eventCases = []testCase{
 		b.refusedState(b.store.ApproveDeviceRequest(b.Context(), again))
 		b.told(i.AccountID, a.Event)
 
-		d := authz.Denial{RequestID: b.pending().ID, AccountID: i.AccountID, Unclaimed: true, At: at(10), Event: b.event(i.AccountID)}
+		d := authz.Denial{RequestID: b.pending().ID, AccountID: i.AccountID, Unclaimed: true, At: at(10), Event: b.event(i.AccountID), Keep: plenty}
 		b.ok(b.store.DenyDeviceRequest(b.Context(), d))
 		late := d
 		late.Event = b.event(i.AccountID)
@@ -132,8 +147,8 @@ var eventCases = []testCase{
 		a, i := b.account()
 		linked, set := b.event(a.ID), b.event(a.ID)
 		second := b.newIdentity(a.ID)
-		b.ok(b.store.LinkIdentity(b.Context(), second, i.BAPID, linked))
-		b.refused(b.store.LinkIdentity(b.Context(), second, i.BAPID, b.event(a.ID)), authz.ErrExists)
+		b.ok(b.store.LinkIdentity(b.Context(), second, i.BAPID, many, linked))
+		b.refused(b.store.LinkIdentity(b.Context(), second, i.BAPID, many, b.event(a.ID)), authz.ErrExists)
 		b.ok(b.store.SetProfile(b.Context(), i.BAPID, authz.Profile{}, set))
 		b.refused(b.store.SetProfile(b.Context(), "nobody", authz.Profile{}, b.event(a.ID)), authz.ErrNotFound)
 		b.told(a.ID, set, linked)
@@ -164,7 +179,7 @@ var eventCases = []testCase{
 		a, i := b.account()
 		old, edge, young := b.event(a.ID), b.event(a.ID), b.event(a.ID)
 		old.At, edge.At, young.At = at(60), at(61), at(62)
-		for _, e := range []authz.Event{young, old, edge} {
+		for _, e := range []authz.NewEvent{young, old, edge} {
 			b.happening(i, e)
 		}
 		n, err := b.store.Sweep(b.Context(), authz.SweepTimes{Events: at(61)}, 100)

@@ -40,7 +40,7 @@ var grantCases = []testCase{
 		b.noGrant(pending)
 		_, _, err := b.store.LiveGrant(b.Context(), pending.ID, at(0))
 		b.refused(err, authz.ErrNotFound)
-		b.refused(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: pending.ID, At: at(0)}), authz.ErrNotFound)
+		b.refused(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: pending.ID, At: at(0), Event: anyEvent}), authz.ErrNotFound)
 	}},
 	{"a grant without a signature has no receipt", func(b *bench) {
 		_, i := b.account()
@@ -54,7 +54,7 @@ var grantCases = []testCase{
 	{"a living grant comes with its identity", func(b *bench) {
 		a := b.approved()
 		second := b.newIdentity(a.identity.AccountID)
-		b.ok(b.store.LinkIdentity(b.Context(), second, a.identity.BAPID, authz.Event{}))
+		b.ok(b.store.LinkIdentity(b.Context(), second, a.identity.BAPID, many, anyEvent))
 		g, i, err := b.store.LiveGrant(b.Context(), a.grant.ID, at(20))
 		b.ok(err)
 		b.same(g, a.grant)
@@ -81,8 +81,8 @@ var grantCases = []testCase{
 	{"a revoked grant does not live, and keeps the time of its first revocation", func(b *bench) {
 		a := b.approved()
 		other := b.approved()
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(30)}))
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(40)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(30), Event: anyEvent}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(40), Event: anyEvent}))
 		_, _, err := b.store.LiveGrant(b.Context(), a.grant.ID, at(20))
 		b.refused(err, authz.ErrNotFound)
 		got, err := b.store.Grant(b.Context(), a.grant.ID)
@@ -106,7 +106,7 @@ var grantCases = []testCase{
 			grants = append(grants, a.Grant)
 		}
 		foreign := b.approved().grant
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: grants[2].ID, At: at(30)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: grants[2].ID, At: at(30), Event: anyEvent}))
 		revoked := b.event(i.AccountID)
 		for _, want := range []int{2, 0} {
 			n, err := b.store.RevokeGrants(b.Context(), i.AccountID, at(60), revoked)
@@ -130,7 +130,7 @@ var grantCases = []testCase{
 			b.ok(err)
 			b.same(got, a.grant)
 		}
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(40)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(40), Event: anyEvent}))
 		a.grant.RevokedAt = at(40)
 		b.ok(b.store.UseGrant(b.Context(), a.grant.ID, at(50)))
 		b.ok(b.store.UseGrant(b.Context(), other.grant.ID, other.grant.ExpiresAt))
@@ -152,7 +152,7 @@ var grantCases = []testCase{
 			b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
 			want = append(want, a.Grant)
 		}
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: want[0].ID, At: at(20)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: want[0].ID, At: at(20), Event: anyEvent}))
 		want[0].RevokedAt = at(20)
 		slices.SortFunc(want, func(x, y authz.Grant) int { return y.CreatedAt.Compare(x.CreatedAt) })
 		got, err := b.store.Grants(b.Context(), i.AccountID, authz.GrantList{Limit: 10})

@@ -145,6 +145,7 @@ func (l *Life) deny(ctx context.Context) error {
 	return l.b.store.DenyDeviceRequest(ctx, authz.Denial{
 		RequestID: r.ID, AccountID: p.AccountID, Unclaimed: true, At: at(0), Event: l.b.event(p.AccountID),
 		Reported: []string{"client:" + r.ClientID, "name:" + awkward[l.random.IntN(len(awkward))]},
+		Keep:     plenty,
 	})
 }
 
@@ -166,7 +167,7 @@ func (l *Life) join(ctx context.Context) error {
 	}
 	l.people = append(l.people, i)
 	second := l.b.newIdentity(a.ID)
-	if err := l.b.store.LinkIdentity(ctx, second, i.BAPID, l.b.event(a.ID)); err != nil {
+	if err := l.b.store.LinkIdentity(ctx, second, i.BAPID, many, l.b.event(a.ID)); err != nil {
 		return err
 	}
 	if l.random.IntN(2) == 0 {
@@ -174,7 +175,7 @@ func (l *Life) join(ctx context.Context) error {
 	}
 	gone := l.b.newIdentity(a.ID)
 	gone.BAPID, gone.Since = l.awkwardText("bap"), at(l.random.IntN(20))
-	if err := l.b.store.LinkIdentity(ctx, gone, i.BAPID, l.b.event(a.ID)); err != nil {
+	if err := l.b.store.LinkIdentity(ctx, gone, i.BAPID, many, l.b.event(a.ID)); err != nil {
 		return err
 	}
 	r := l.b.removal(gone, i)
@@ -189,7 +190,7 @@ func (l *Life) signIn(ctx context.Context) error {
 	}
 	s := l.b.session(p)
 	s.ExpiresAt = at(l.random.IntN(2000))
-	n := authz.NewSession{Session: s, Event: l.b.event(p.AccountID)}
+	n := authz.NewSession{Session: s, Event: l.b.event(p.AccountID), Keep: plenty}
 	if old, there := pick(l, l.sessions); there && l.random.IntN(4) == 0 {
 		n.Replaces = old.Token
 	}
@@ -231,7 +232,7 @@ func (l *Life) review(ctx context.Context) error {
 	}
 	r := l.b.review()
 	l.reviews = append(l.reviews, r)
-	return l.b.store.CreateReview(ctx, r)
+	return l.b.store.CreateReview(ctx, r, plenty)
 }
 
 func (l *Life) backUp(ctx context.Context) error {

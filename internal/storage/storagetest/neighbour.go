@@ -34,10 +34,10 @@ func (b *bench) everything() (o belongings) {
 	o.identity = o.approved.identity
 	account := o.identity.AccountID
 	o.second = b.newIdentity(account)
-	b.ok(b.store.LinkIdentity(ctx, o.second, o.identity.BAPID, b.event(account)))
+	b.ok(b.store.LinkIdentity(ctx, o.second, o.identity.BAPID, many, b.event(account)))
 	o.session, o.other = b.session(o.identity), b.session(o.identity)
-	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: o.session, Event: b.event(account)}))
-	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: o.other, Event: b.event(account)}))
+	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: o.session, Event: b.event(account), Keep: plenty}))
+	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: o.other, Event: b.event(account), Keep: plenty}))
 	o.passkey = b.added(o.identity)
 	b.added(o.second)
 	for _, i := range []authz.Identity{o.identity, o.second} {
@@ -57,7 +57,7 @@ func (b *bench) everything() (o belongings) {
 	o.first = *redemption.RefreshToken
 	o.token = b.rotated(o.first, at(30)).Successor
 	o.review = b.review()
-	b.ok(b.store.CreateReview(ctx, o.review))
+	b.ok(b.store.CreateReview(ctx, o.review, plenty))
 	return o
 }
 
@@ -86,13 +86,13 @@ func (b *bench) keptOf(o belongings) (all []any) {
 	}
 	a, err := b.store.Account(ctx, account)
 	one(a, err)
-	sessions, err := b.store.Sessions(ctx, account, at(40))
+	sessions, err := b.store.Sessions(ctx, account, at(40), many)
 	one(sessions, err)
 	for _, t := range []authz.Hash{o.session.Token, o.other.Token} {
 		s, err := b.store.Session(ctx, t, at(40))
 		one(s, err)
 	}
-	passkeys, err := b.store.Passkeys(ctx, account)
+	passkeys, err := b.store.Passkeys(ctx, account, many)
 	one(passkeys, err)
 	for _, r := range []authz.DeviceRequest{o.pending, o.opened, o.approved.request, o.issued.request} {
 		byCode, err := b.store.DeviceRequest(ctx, r.DeviceCode)
@@ -126,7 +126,7 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 			return b.store.SetProfile(ctx, o.identity.BAPID, authz.Profile{Name: b.word("name")}, b.event(o.identity.AccountID))
 		},
 		"linking an identity": func(o belongings) error {
-			return b.store.LinkIdentity(ctx, b.newIdentity(o.identity.AccountID), o.second.BAPID, b.event(o.identity.AccountID))
+			return b.store.LinkIdentity(ctx, b.newIdentity(o.identity.AccountID), o.second.BAPID, many, b.event(o.identity.AccountID))
 		},
 		"removing an identity": func(o belongings) error { return b.store.RemoveIdentity(ctx, b.removal(o.second, o.identity)) },
 		"deleting a session": func(o belongings) error {
@@ -157,7 +157,7 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 			return err
 		},
 		"replacing a session": func(o belongings) error {
-			return b.store.CreateSession(ctx, authz.NewSession{Session: b.session(o.identity), Replaces: o.session.Token, Event: b.event(o.identity.AccountID)})
+			return b.store.CreateSession(ctx, authz.NewSession{Session: b.session(o.identity), Replaces: o.session.Token, Event: b.event(o.identity.AccountID), Keep: plenty})
 		},
 		"signing in with a passkey": func(o belongings) error { return b.store.CreateSession(ctx, b.signIn(o.passkey, 8)) },
 		"opening a request": func(o belongings) error {
@@ -172,6 +172,7 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 		"denying a request": func(o belongings) error {
 			return b.store.DenyDeviceRequest(ctx, authz.Denial{
 				RequestID: o.opened.ID, AccountID: o.identity.AccountID, At: at(40), Reported: []string{"client:" + b.word("client")}, Event: b.event(o.identity.AccountID),
+				Keep: plenty,
 			})
 		},
 		"redeeming a request":      func(o belongings) error { return b.store.RedeemDeviceRequest(ctx, b.redemption(o.approved)) },
@@ -266,19 +267,21 @@ var neighbourCases = []testCase{
 		_, i := b.account()
 		s, r, key := b.session(i), b.review(), b.hash()
 		s.ExpiresAt, r.ExpiresAt = over, over
-		b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: s}))
-		b.ok(b.store.CreateReview(ctx, r))
+		b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: s, Event: anyEvent, Keep: plenty}))
+		b.ok(b.store.CreateReview(ctx, r, plenty))
 		b.ok(b.store.UseOnce(ctx, key, at(0), over))
+		b.ok(b.store.CountGuesses(ctx, []string{"subject"}, over))
+		b.report("alice", over, "client:a")
 		redemption := b.redemption(b.approved())
 		redemption.RefreshToken.ExpiresAt = over
 		b.ok(b.store.RedeemDeviceRequest(ctx, redemption))
 		all := func(before time.Time) int {
-			n, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Rest: before}, 100)
+			n, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Counted: before, Rest: before}, 100)
 			b.ok(err)
 			return n
 		}
 		b.same(all(over), 0)
-		b.same(all(over.Add(time.Millisecond)), 4)
+		b.same(all(over.Add(time.Millisecond)), 6)
 	}},
 }
 

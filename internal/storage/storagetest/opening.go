@@ -146,8 +146,16 @@ func (b *bench) reports(after time.Time, want map[string]int) {
 // report denies a request and reports subjects.
 func (b *bench) report(accountID string, now time.Time, subjects ...string) {
 	b.Helper()
+	b.reportKeeping(plenty, accountID, now, subjects...)
+}
+
+// reportKeeping is report where so many of the account's reports stay.
+func (b *bench) reportKeeping(k authz.Keep, accountID string, now time.Time, subjects ...string) {
+	b.Helper()
 	r := b.pending()
-	b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: accountID, Unclaimed: true, At: now, Reported: subjects, Reporter: accountID}))
+	b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
+		RequestID: r.ID, AccountID: accountID, Unclaimed: true, At: now, Reported: subjects, Reporter: accountID, Keep: k, Event: anyEvent,
+	}))
 }
 
 var reportCases = []testCase{
@@ -167,6 +175,7 @@ var reportCases = []testCase{
 		report := func(account, reporter string) {
 			b.ok(b.store.DenyDeviceRequest(b.Context(), authz.Denial{
 				RequestID: b.pending().ID, AccountID: account, Unclaimed: true, At: at(1), Reported: []string{"client:a", "network:x"}, Reporter: reporter,
+				Event: anyEvent, Keep: plenty,
 			}))
 		}
 		want := func(n int) {
@@ -187,6 +196,7 @@ var reportCases = []testCase{
 		g := b.approved().grant
 		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{
 			GrantID: g.ID, At: at(30), AccountID: "account 2", Reported: []string{"client:a", "network:x"}, Reporter: "elsewhere",
+			Event: anyEvent, Keep: plenty,
 		}))
 		want(3)
 	}},
@@ -215,7 +225,7 @@ var reportCases = []testCase{
 	{"K-12 a denial that is refused reports nothing", func(b *bench) {
 		r := b.pending()
 		b.ok(claim(b, b.store, r.ID, "alice", at(1)))
-		err := b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: "bob", At: at(2), Reported: []string{"client:a"}})
+		err := b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: "bob", At: at(2), Reported: []string{"client:a"}, Event: anyEvent, Keep: plenty})
 		r.AccountID = "alice"
 		b.wrongState(err, r)
 		b.reports(at(0), map[string]int{"client:a": 0})
@@ -223,7 +233,7 @@ var reportCases = []testCase{
 	{"K-11 a revocation reports too, of a grant that is there, revoked before or not", func(b *bench) {
 		a := b.approved()
 		report := func(id, account string, now time.Time) error {
-			return b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: id, At: now, AccountID: account, Reported: []string{"client:a"}, Reporter: account})
+			return b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: id, At: now, AccountID: account, Reported: []string{"client:a"}, Reporter: account, Event: anyEvent, Keep: plenty})
 		}
 		b.ok(report(a.grant.ID, "alice", at(30)))
 		b.ok(report(a.grant.ID, "bob", at(40)))
@@ -239,15 +249,16 @@ var reportCases = []testCase{
 		errs := race(len(requests), func(i int) error {
 			return stores[i%2].DenyDeviceRequest(b.Context(), authz.Denial{
 				RequestID: requests[i].ID, AccountID: fmt.Sprintf("account %d", i/2), Unclaimed: true, At: at(1), Reported: []string{"client:a"}, Reporter: fmt.Sprintf("network %d", i/2),
+				Event: anyEvent, Keep: plenty,
 			})
 		})
 		b.count(errs, len(errs), isState)
 		b.reports(at(0), map[string]int{"client:a": len(requests) / 2})
 	}},
-	{"reports are swept when they are a day old", func(b *bench) {
+	{"reports are swept when they no longer count", func(b *bench) {
 		b.report("alice", at(0), "client:a")
 		b.report("bob", at(60), "client:a")
-		n, err := b.store.Sweep(b.Context(), authz.SweepTimes{Rest: at(24*3600 + 30)}, 100)
+		n, err := b.store.Sweep(b.Context(), authz.SweepTimes{Counted: at(30)}, 100)
 		b.ok(err)
 		b.same(n, 1)
 		b.reports(at(-1), map[string]int{"client:a": 1})

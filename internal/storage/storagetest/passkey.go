@@ -32,6 +32,7 @@ func (b *bench) signIn(p authz.Passkey, count uint32) authz.NewSession {
 	return authz.NewSession{
 		Session: s, Event: b.event(p.AccountID),
 		Passkey: &authz.PasskeyUse{ID: p.ID, SignCount: count, Credential: []byte(b.word("record"))},
+		Keep:    plenty,
 	}
 }
 
@@ -70,12 +71,12 @@ var passkeyCases = []testCase{
 			b.keptPasskey(p)
 			latest, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 1)
 			b.ok(err)
-			b.same(latest, []authz.Event{e})
+			b.same(latest, events(e))
 		}
-		got, err := b.store.Passkeys(b.Context(), a.ID)
+		got, err := b.store.Passkeys(b.Context(), a.ID, many)
 		b.ok(err)
 		b.same(got, []authz.Passkey{first, second})
-		none, err := b.store.Passkeys(b.Context(), "nobody")
+		none, err := b.store.Passkeys(b.Context(), "nobody", many)
 		b.ok(err)
 		b.same(len(none), 0)
 	}},
@@ -85,7 +86,7 @@ var passkeyCases = []testCase{
 		for _, s := range awkward {
 			i := b.newIdentity(a.ID)
 			i.BAPID = s
-			b.ok(b.store.LinkIdentity(b.Context(), i, first.BAPID, authz.Event{}))
+			b.ok(b.store.LinkIdentity(b.Context(), i, first.BAPID, many, anyEvent))
 			want = append(want, b.added(i, func(p *authz.Passkey) {
 				p.ID, p.MemberKey, p.Name, p.Network, p.Credential = s, s, s, s, []byte("\x00\xff"+s)
 			}))
@@ -125,7 +126,7 @@ var passkeyCases = []testCase{
 			passkeys[n] = b.passkey([]authz.Identity{i, other}[n/2%2])
 			passkeys[n].ID = passkeys[0].ID
 		}
-		errs := race(len(passkeys), func(n int) error { return stores[n%2].AddPasskey(b.Context(), passkeys[n], 100, authz.Event{}) })
+		errs := race(len(passkeys), func(n int) error { return stores[n%2].AddPasskey(b.Context(), passkeys[n], 100, anyEvent) })
 		b.count(errs, 1, is(authz.ErrExists))
 		for n, p := range passkeys {
 			if errs[n] == nil {
@@ -139,15 +140,15 @@ var passkeyCases = []testCase{
 		for n := range passkeys {
 			passkeys[n] = b.passkey(i)
 		}
-		errs := race(len(passkeys), func(n int) error { return b.store.AddPasskey(b.Context(), passkeys[n], 5, authz.Event{}) })
+		errs := race(len(passkeys), func(n int) error { return b.store.AddPasskey(b.Context(), passkeys[n], 5, anyEvent) })
 		b.count(errs, 5, is(authz.ErrFull))
-		got, err := b.store.Passkeys(b.Context(), a.ID)
+		got, err := b.store.Passkeys(b.Context(), a.ID, many)
 		b.ok(err)
 		b.same(len(got), 5)
 		b.refused(b.store.AddPasskey(b.Context(), b.passkey(i), 5, b.event(a.ID)), authz.ErrFull)
 		b.told(a.ID)
 		_, elsewhere := b.account()
-		b.ok(b.store.AddPasskey(b.Context(), b.passkey(elsewhere), 5, authz.Event{}))
+		b.ok(b.store.AddPasskey(b.Context(), b.passkey(elsewhere), 5, anyEvent))
 	}},
 	{"a passkey needs an account, and an identity of it", func(b *bench) {
 		a, _ := b.account()
@@ -168,7 +169,7 @@ var passkeyCases = []testCase{
 		b.keptPasskey(p)
 		b.told(other.ID)
 		errs := race(8, func(int) error {
-			return b.store.RemovePasskey(b.Context(), a.ID, p.ID, at(30), authz.Event{ID: "removed", AccountID: a.ID, At: at(9999)})
+			return b.store.RemovePasskey(b.Context(), a.ID, p.ID, at(30), happened(authz.Event{ID: "removed", AccountID: a.ID, At: at(9999)}))
 		})
 		b.count(errs, 1, is(authz.ErrNotFound))
 		_, err := b.store.Passkey(b.Context(), p.ID)
@@ -193,13 +194,13 @@ var passkeyCases = []testCase{
 		b.keptPasskey(other)
 		latest, err := b.store.Events(b.Context(), p.AccountID, authz.Position{}, 100)
 		b.ok(err)
-		b.same(latest[0], n.Event)
+		b.same(latest[0], n.Event.Event)
 	}},
 	{"a counter that does not grow signs nobody in and ends no session", func(b *bench) {
 		_, i := b.account()
 		p := b.added(i)
 		old := b.session(i)
-		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: old, Event: b.event(i.AccountID)}))
+		b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: old, Event: b.event(i.AccountID), Keep: plenty}))
 		for _, count := range []uint32{p.SignCount, p.SignCount - 1, 0} {
 			n := b.signIn(p, count)
 			n.Replaces = old.Token

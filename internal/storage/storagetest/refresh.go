@@ -28,6 +28,7 @@ func (b *bench) rotation(t authz.RefreshToken, when time.Time) authz.Rotation {
 	return authz.Rotation{
 		Token: t.Token, At: when, Grace: grace,
 		Successor: authz.RefreshToken{Token: b.hash(), GrantID: t.GrantID, ExpiresAt: at(7000)},
+		Reuse:     anyEvent,
 	}
 }
 
@@ -163,7 +164,7 @@ var refreshCases = []testCase{
 		b.refused(b.store.RotateRefreshToken(b.Context(), b.rotation(t, a.grant.ExpiresAt)), authz.ErrNotFound)
 		b.lives(a.grant.ID, true)
 
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(99)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(99), Event: anyEvent}))
 		dead := b.rotation(t, at(100))
 		b.refused(b.store.RotateRefreshToken(b.Context(), dead), authz.ErrNotFound)
 		_, err := b.store.RefreshToken(b.Context(), dead.Successor.Token, at(100))
@@ -195,7 +196,7 @@ var refreshCases = []testCase{
 
 		revoked, t := b.issued()
 		again = b.rotated(t, at(100))
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: revoked.grant.ID, At: at(101)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: revoked.grant.ID, At: at(101), Event: anyEvent}))
 		again.At = at(102)
 		b.refused(b.store.RotateRefreshToken(b.Context(), again), authz.ErrNotFound)
 		b.refused(b.store.RotateRefreshToken(b.Context(), b.rotation(t, at(102))), authz.ErrNotFound)
@@ -242,7 +243,7 @@ var refreshCases = []testCase{
 		r := b.rotation(third, at(102))
 		r.Forgotten = second.Token
 		b.ok(b.store.RotateRefreshToken(b.Context(), r))
-		again := authz.Rotation{Token: t.Token, Successor: second, At: at(103), Grace: grace}
+		again := authz.Rotation{Token: t.Token, Successor: second, At: at(103), Grace: grace, Reuse: anyEvent}
 		b.refused(b.store.RotateRefreshToken(b.Context(), again), authz.ErrReused)
 		b.lives(a.grant.ID, false)
 	}},

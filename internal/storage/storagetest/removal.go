@@ -24,18 +24,18 @@ type cargo struct {
 func (b *bench) load(i authz.Identity) cargo {
 	b.Helper()
 	x := cargo{identity: i, passkey: b.added(i)}
-	byKey := authz.NewSession{Session: b.session(i)}
+	byKey := authz.NewSession{Session: b.session(i), Event: anyEvent, Keep: plenty}
 	byKey.Session.Method, byKey.Session.Passkey = authz.MethodBAP, ""
 	byTouch := b.signIn(x.passkey, x.passkey.SignCount+1)
 	for _, n := range []authz.NewSession{byKey, byTouch} {
 		b.ok(b.store.CreateSession(b.Context(), n))
 		r := b.review()
 		r.Session = n.Session.Token
-		b.ok(b.store.CreateReview(b.Context(), r))
+		b.ok(b.store.CreateReview(b.Context(), r, plenty))
 		x.reviews = append(x.reviews, r)
 	}
 	x.byKey, x.byTouch, x.backup = byKey.Session, byTouch.Session, b.backup(i)
-	b.ok(b.store.SaveBackup(b.Context(), x.backup, i.BAPID, authz.Event{}))
+	b.ok(b.store.SaveBackup(b.Context(), x.backup, i.BAPID, anyEvent))
 	for grant, passkey := range map[*authz.Grant]string{&x.signed: "", &x.touched: x.passkey.ID} {
 		a := b.approval(b.pending(), i)
 		a.Grant.Passkey = passkey
@@ -74,7 +74,7 @@ func (b *bench) alive(x cargo) (there []string) {
 	for i, what := range []string{"review by key", "review by passkey"} {
 		_, err := other.TakeReview(b.Context(), x.reviews[i].ID, x.reviews[i].Session, at(0))
 		if err == nil {
-			b.ok(other.CreateReview(b.Context(), x.reviews[i]))
+			b.ok(other.CreateReview(b.Context(), x.reviews[i], plenty))
 		}
 		note(what, err)
 	}
@@ -97,6 +97,7 @@ var allOfIt = []string{
 func (b *bench) removal(gone, signer authz.Identity) authz.IdentityRemoval {
 	return authz.IdentityRemoval{
 		AccountID: signer.AccountID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30), Since: at(0), Event: b.event(signer.AccountID),
+		Keep: plenty,
 	}
 }
 
@@ -104,7 +105,7 @@ func (b *bench) removal(gone, signer authz.Identity) authz.IdentityRemoval {
 func (b *bench) linked(voucher authz.Identity) authz.Identity {
 	b.Helper()
 	i := b.newIdentity(voucher.AccountID)
-	b.ok(b.store.LinkIdentity(b.Context(), i, voucher.BAPID, b.event(i.AccountID)))
+	b.ok(b.store.LinkIdentity(b.Context(), i, voucher.BAPID, many, b.event(i.AccountID)))
 	return i
 }
 
@@ -119,7 +120,7 @@ var removalCases = []testCase{
 		b.ok(b.store.ApproveDeviceRequest(b.Context(), over))
 		revoked := b.approval(b.pending(), second)
 		b.ok(b.store.ApproveDeviceRequest(b.Context(), revoked))
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: revoked.Grant.ID, At: at(22)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: revoked.Grant.ID, At: at(22), Event: anyEvent}))
 		for _, x := range []cargo{mine, stays, theirs} {
 			b.same(b.alive(x), allOfIt)
 		}
@@ -132,7 +133,7 @@ var removalCases = []testCase{
 		b.same(b.alive(theirs), allOfIt)
 		latest, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 1)
 		b.ok(err)
-		b.same(latest, []authz.Event{r.Event})
+		b.same(latest, events(r.Event))
 
 		// What is over keeps its time, receipts stay, and no token is renewed.
 		over.Grant.RevokedAt, revoked.Grant.RevokedAt = authz.Grant{}.RevokedAt, at(22)
@@ -195,7 +196,7 @@ var removalCases = []testCase{
 		b.ok(b.store.RemoveIdentity(b.Context(), b.removal(second, first)))
 		b.refused(b.store.RemoveIdentity(b.Context(), b.removal(first, second)), authz.ErrNotFound)
 		b.refused(b.store.RemoveIdentity(b.Context(), b.removal(first, first)), authz.ErrNotFound)
-		left, err := b.store.Identities(b.Context(), a.ID)
+		left, err := b.store.Identities(b.Context(), a.ID, many)
 		b.ok(err)
 		b.same(left, []authz.Identity{first})
 	}},
@@ -206,7 +207,7 @@ var removalCases = []testCase{
 		want := func(i authz.Identity, all ...authz.Departure) {
 			b.Helper()
 			for _, s := range []authz.Store{b.store, b.connect()} {
-				got, err := s.Departures(b.Context(), i.BAPID)
+				got, err := s.Departures(b.Context(), i.BAPID, many)
 				b.ok(err)
 				if len(got) != 0 || len(all) != 0 {
 					b.same(got, all)
@@ -228,7 +229,7 @@ var removalCases = []testCase{
 		want(first)
 
 		second.Since, second.AccountID = at(3), a.ID
-		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, b.event(a.ID)))
+		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, many, b.event(a.ID)))
 		got, err := b.store.Identity(b.Context(), second.BAPID)
 		b.ok(err)
 		b.same(got, second)
@@ -236,12 +237,12 @@ var removalCases = []testCase{
 		again := leave(second, first, 25, 40) // as who does not know when it first came
 		again.Since = at(3)
 		want(second, again)
-		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, b.event(a.ID)))
+		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, many, b.event(a.ID)))
 		again = leave(second, first, 2, 50)
 		want(second, again)
 
 		second.AccountID, second.Since = far.ID, at(0).Add(-time.Millisecond)
-		b.ok(b.store.LinkIdentity(b.Context(), second, third.BAPID, b.event(far.ID)))
+		b.ok(b.store.LinkIdentity(b.Context(), second, third.BAPID, many, b.event(far.ID)))
 		there := leave(second, third, 1, 60) // the account that it came into first is first
 		want(second, there, again)
 		second.AccountID, second.Since = b.word("account"), at(-70)
@@ -268,10 +269,10 @@ var removalCases = []testCase{
 			all := []authz.Identity{first, b.linked(first), b.linked(first)}
 			errs := race(2*len(all), func(n int) error { // each removes both others
 				gone, signer := all[n%3], all[(n+1+n/3)%3]
-				return stores[n%2].RemoveIdentity(b.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30)})
+				return stores[n%2].RemoveIdentity(b.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30), Event: anyEvent, Keep: plenty})
 			})
 			b.count(errs, 2, is(authz.ErrNotFound))
-			left, err := b.store.Identities(b.Context(), a.ID)
+			left, err := b.store.Identities(b.Context(), a.ID, many)
 			b.ok(err)
 			b.same(len(left), 1)
 		}
@@ -282,19 +283,19 @@ var removalCases = []testCase{
 			a, first := b.account()
 			gone := b.linked(first)
 			there := b.added(gone, func(p *authz.Passkey) { p.SignCount = 0 })
-			byKey, byTouch := authz.NewSession{Session: b.session(gone), SignedInBefore: at(1)}, b.signIn(there, 0)
+			byKey, byTouch := authz.NewSession{Session: b.session(gone), SignedInBefore: at(1), Event: anyEvent, Keep: plenty}, b.signIn(there, 0)
 			passkey, backup, linked := b.passkey(gone), b.backup(gone), b.newIdentity(a.ID)
 			signed, touched := b.approval(b.pending(), gone), b.approval(b.pending(), gone)
 			touched.Grant.Passkey = there.ID
 			doings := []func(s authz.Store) error{
 				func(s authz.Store) error {
-					return s.RemoveIdentity(b.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: first.BAPID, At: at(30)})
+					return s.RemoveIdentity(b.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: first.BAPID, At: at(30), Event: anyEvent, Keep: plenty})
 				},
 				func(s authz.Store) error { return s.CreateSession(b.Context(), byKey) },
 				func(s authz.Store) error { return s.CreateSession(b.Context(), byTouch) },
-				func(s authz.Store) error { return s.AddPasskey(b.Context(), passkey, 100, authz.Event{}) },
-				func(s authz.Store) error { return s.SaveBackup(b.Context(), backup, first.BAPID, authz.Event{}) },
-				func(s authz.Store) error { return s.LinkIdentity(b.Context(), linked, gone.BAPID, authz.Event{}) },
+				func(s authz.Store) error { return s.AddPasskey(b.Context(), passkey, 100, anyEvent) },
+				func(s authz.Store) error { return s.SaveBackup(b.Context(), backup, first.BAPID, anyEvent) },
+				func(s authz.Store) error { return s.LinkIdentity(b.Context(), linked, gone.BAPID, many, anyEvent) },
 				func(s authz.Store) error { return s.ApproveDeviceRequest(b.Context(), signed) },
 				func(s authz.Store) error { return s.ApproveDeviceRequest(b.Context(), touched) },
 			}
@@ -335,7 +336,7 @@ var removalCases = []testCase{
 		b.ok(err)
 		latest, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 1)
 		b.ok(err)
-		b.same(latest, []authz.Event{e})
+		b.same(latest, events(e))
 		mine.touched.RevokedAt = at(30)
 		for _, want := range []authz.Grant{mine.touched, allowed.Grant, over.Grant, revoked.Grant} {
 			got, err := b.store.Grant(b.Context(), want.ID)
@@ -352,7 +353,7 @@ var removalCases = []testCase{
 		unknown, foreign := b.approval(b.pending(), i), b.approval(b.pending(), second)
 		unknown.Grant.ACR, foreign.Grant.ACR = authz.ACRPasskey, authz.ACRPasskey
 		for _, s := range []authz.Session{old, others} {
-			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s}))
+			b.ok(b.store.CreateSession(b.Context(), authz.NewSession{Session: s, Event: anyEvent, Keep: plenty}))
 		}
 		for _, approval := range []authz.Approval{unknown, foreign} {
 			b.ok(b.store.ApproveDeviceRequest(b.Context(), approval))
@@ -382,7 +383,7 @@ var removalCases = []testCase{
 			errs := race(13, func(n int) error {
 				switch s := stores[n/2%2]; {
 				case n == 12:
-					return s.RemovePasskey(b.Context(), a.ID, p.ID, at(30), authz.Event{})
+					return s.RemovePasskey(b.Context(), a.ID, p.ID, at(30), anyEvent)
 				case n%2 == 0:
 					return s.ApproveDeviceRequest(b.Context(), approvals[n/2])
 				default:

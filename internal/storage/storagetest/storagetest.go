@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t testing.TB) authz.Store) {
 		{"backup", backupCases},
 		{"sweep", sweepCases},
 		{"bound", boundCases},
+		{"keep", keepCases},
 		{"store", storeCases},
 		{"neighbour", neighbourCases},
 	} {
@@ -72,6 +73,11 @@ var begin = time.Date(2026, time.March, 29, 0, 59, 59, 7_000_000, time.UTC)
 
 // at is a number of seconds after begin.
 func at(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.Second) }
+
+// Numbers of a case that is not about them: it stores less.
+const many = 100
+
+var plenty = authz.KeepAtMost(many)
 
 // bench is what a case works with: a test, its storage, and things to store that
 // differ from each other in every member.

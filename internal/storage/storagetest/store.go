@@ -31,36 +31,38 @@ var storeCases = []testCase{
 				"OpenDeviceRequest":   func() error { return claim(b, b.store, key, a.ID, at(1)) },
 				"CancelDeviceRequest": func() error { return b.store.CancelDeviceRequest(b.Context(), key, at(1)) },
 				"DenyDeviceRequest": func() error {
-					return b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: key, AccountID: a.ID, Unclaimed: true, At: at(1)})
+					return b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: key, AccountID: a.ID, Unclaimed: true, At: at(1), Event: anyEvent, Keep: plenty})
 				},
-				"Account":       func() error { _, err := b.store.Account(b.Context(), key); return err },
-				"Identity":      func() error { _, err := b.store.Identity(b.Context(), key); return err },
-				"SetProfile":    func() error { return b.store.SetProfile(b.Context(), key, authz.Profile{}, authz.Event{}) },
-				"EndSession":    func() error { return b.store.EndSession(b.Context(), a.ID, key, at(1), authz.Event{}) },
-				"Grant":         func() error { _, err := b.store.Grant(b.Context(), key); return err },
-				"LiveGrant":     func() error { _, _, err := b.store.LiveGrant(b.Context(), key, at(1)); return err },
-				"RevokeGrant":   func() error { return b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: key, At: at(1)}) },
+				"Account":    func() error { _, err := b.store.Account(b.Context(), key); return err },
+				"Identity":   func() error { _, err := b.store.Identity(b.Context(), key); return err },
+				"SetProfile": func() error { return b.store.SetProfile(b.Context(), key, authz.Profile{}, anyEvent) },
+				"EndSession": func() error { return b.store.EndSession(b.Context(), a.ID, key, at(1), anyEvent) },
+				"Grant":      func() error { _, err := b.store.Grant(b.Context(), key); return err },
+				"LiveGrant":  func() error { _, _, err := b.store.LiveGrant(b.Context(), key, at(1)); return err },
+				"RevokeGrant": func() error {
+					return b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: key, At: at(1), Event: anyEvent})
+				},
 				"Receipt":       func() error { _, err := b.store.Receipt(b.Context(), key); return err },
 				"Passkey":       func() error { _, err := b.store.Passkey(b.Context(), key); return err },
-				"RemovePasskey": func() error { return b.store.RemovePasskey(b.Context(), a.ID, key, at(1), authz.Event{}) },
+				"RemovePasskey": func() error { return b.store.RemovePasskey(b.Context(), a.ID, key, at(1), anyEvent) },
 				"RemoveIdentity": func() error {
-					return b.store.RemoveIdentity(b.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: key, Signer: i.BAPID, At: at(1)})
+					return b.store.RemoveIdentity(b.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: key, Signer: i.BAPID, At: at(1), Event: anyEvent, Keep: plenty})
 				},
-				"LinkIdentity": func() error { return b.store.LinkIdentity(b.Context(), b.newIdentity(a.ID), key, authz.Event{}) },
+				"LinkIdentity": func() error { return b.store.LinkIdentity(b.Context(), b.newIdentity(a.ID), key, many, anyEvent) },
 				"Backup":       func() error { _, err := b.store.Backup(b.Context(), a.ID, key); return err },
-				"RemoveBackup": func() error { return b.store.RemoveBackup(b.Context(), a.ID, key, i.BAPID, authz.Event{}) },
+				"RemoveBackup": func() error { return b.store.RemoveBackup(b.Context(), a.ID, key, i.BAPID, anyEvent) },
 				"SaveBackup": func() error {
-					return b.store.SaveBackup(b.Context(), authz.Backup{AccountID: a.ID, BAPID: key}, i.BAPID, authz.Event{})
+					return b.store.SaveBackup(b.Context(), authz.Backup{AccountID: a.ID, BAPID: key}, i.BAPID, anyEvent)
 				},
 			} {
 				if err := look(); !errors.Is(err, authz.ErrNotFound) {
 					b.Errorf("%s of %q: %v", what, key, err)
 				}
 			}
-			all, err := b.store.Identities(b.Context(), key)
+			all, err := b.store.Identities(b.Context(), key, many)
 			b.ok(err)
 			b.same(len(all), 0)
-			departures, err := b.store.Departures(b.Context(), key)
+			departures, err := b.store.Departures(b.Context(), key, many)
 			b.ok(err)
 			b.same(len(departures), 0)
 			_, err = b.store.Identity(b.Context(), i.BAPID)
@@ -101,7 +103,7 @@ var storeCases = []testCase{
 				return b.store.ApproveDeviceRequest(b.Context(), b.approval(r, identity))
 			},
 			func(r authz.DeviceRequest) error {
-				return b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: "a", Unclaimed: true, At: at(1)})
+				return b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: "a", Unclaimed: true, At: at(1), Event: anyEvent, Keep: plenty})
 			},
 			func(r authz.DeviceRequest) error {
 				b.ok(approve(b, r, identity.AccountID, true, at(2)))
@@ -144,7 +146,7 @@ var storeCases = []testCase{
 // cancelledOnTheWay cancels many calls while they are queued or running. Each
 // answer must be the truth.
 func cancelledOnTheWay(b *bench) {
-	requests := make([]authz.DeviceRequest, 100)
+	requests := make([]authz.DeviceRequest, many)
 	for i := range requests {
 		requests[i] = b.request()
 	}
@@ -205,8 +207,8 @@ func everythingSurvives(b *bench) {
 		DeviceCode: a.request.DeviceCode, ClientID: a.request.ClientID, At: at(20), RefreshToken: &token,
 	}))
 	session, review := b.session(a.identity), b.review()
-	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: session}))
-	b.ok(b.store.CreateReview(ctx, review))
+	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: session, Event: anyEvent, Keep: plenty}))
+	b.ok(b.store.CreateReview(ctx, review, plenty))
 	keys, err := b.store.AddSigningKeys(ctx, []authz.SigningKey{b.key("ES256")})
 	b.ok(err)
 	used := b.hash()

@@ -9,7 +9,7 @@ import (
 // sweep removes what was over at a time, of every kind.
 func (b *bench) sweep(before time.Time, limit int) int {
 	b.Helper()
-	n, err := b.store.Sweep(b.Context(), authz.SweepTimes{DeviceRequests: before, Grants: before, Rest: before}, limit)
+	n, err := b.store.Sweep(b.Context(), authz.SweepTimes{DeviceRequests: before, Grants: before, Counted: before.Add(-time.Hour), Rest: before}, limit)
 	b.ok(err)
 	return n
 }
@@ -92,8 +92,8 @@ var sweepCases = []testCase{
 	{"grants that expired or were revoked before are swept with their receipts", func(b *bench) {
 		expired := b.approvedWith(func(_ *authz.DeviceRequest, g *authz.Grant) { g.ExpiresAt = at(60) }).grant
 		revoked, edge, live := b.approved().grant, b.approved().grant, b.approved().grant
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: revoked.ID, At: at(60)}))
-		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: edge.ID, At: at(61)}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: revoked.ID, At: at(60), Event: anyEvent}))
+		b.ok(b.store.RevokeGrant(b.Context(), authz.Revocation{GrantID: edge.ID, At: at(61), Event: anyEvent}))
 		n, err := b.store.Sweep(b.Context(), authz.SweepTimes{DeviceRequests: at(0), Grants: at(61), Rest: at(0)}, 100)
 		b.ok(err)
 		b.same(n, 2)
@@ -132,12 +132,12 @@ func sweepRest(b *bench) {
 	_, i := b.account()
 	over, live := b.session(i), b.session(i)
 	over.ExpiresAt, live.ExpiresAt = at(60), at(62)
-	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: over}))
-	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: live}))
+	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: over, Event: anyEvent, Keep: plenty}))
+	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: live, Event: anyEvent, Keep: plenty}))
 	overReview, liveReview := b.review(), b.review()
 	overReview.ExpiresAt, liveReview.ExpiresAt = at(60), at(62)
-	b.ok(b.store.CreateReview(ctx, overReview))
-	b.ok(b.store.CreateReview(ctx, liveReview))
+	b.ok(b.store.CreateReview(ctx, overReview, plenty))
+	b.ok(b.store.CreateReview(ctx, liveReview, plenty))
 	overKey, liveKey := b.hash(), b.hash()
 	b.ok(b.store.UseOnce(ctx, overKey, at(0), at(60)))
 	b.ok(b.store.UseOnce(ctx, liveKey, at(0), at(62)))
