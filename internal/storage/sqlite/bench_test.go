@@ -79,9 +79,13 @@ func BenchmarkDeviceRequest(b *testing.B) {
 // a poll, the claim, the approval, the redemption and the check of userinfo.
 func BenchmarkWholeFlow(b *testing.B) {
 	s := open(b)
-	identity := authz.Identity{BAPID: "bap", AccountID: "account", MemberKey: "02"}
-	if err := s.CreateAccount(b.Context(), authz.Account{ID: "account"}, identity); err != nil {
-		b.Fatal(err)
+	owners := make([]authz.Identity, 500) // one alone would soon have as many grants as it may
+	for i := range owners {
+		id := "owner " + strconv.Itoa(i)
+		owners[i] = authz.Identity{BAPID: id, AccountID: id, MemberKey: "02"}
+		if err := s.CreateAccount(b.Context(), authz.Account{ID: id}, owners[i]); err != nil {
+			b.Fatal(err)
+		}
 	}
 	var n atomic.Int64
 	b.SetParallelism(callers)
@@ -89,7 +93,8 @@ func BenchmarkWholeFlow(b *testing.B) {
 	b.ResetTimer()
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			if err := s.wholeFlow(b, numbered(int(n.Add(1))), identity); err != nil {
+			i := int(n.Add(1))
+			if err := s.wholeFlow(b, numbered(i), owners[i%len(owners)]); err != nil {
 				b.Error(err)
 				return
 			}
@@ -115,7 +120,7 @@ func (s *Store) wholeFlow(b *testing.B, r authz.DeviceRequest, i authz.Identity)
 			ACR: authz.ACRSession, AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
 		},
 		Living: authz.LivingGrants, Keep: authz.KeepAtMost(authz.GrantsPerAccount),
-		Event: authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount)},
+		Event: authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{ID: r.ID, AccountID: i.AccountID, At: now, Kind: authz.EventApproved}},
 	})
 	if err != nil {
 		return err
