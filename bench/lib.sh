@@ -34,7 +34,7 @@ trap cleanup EXIT
 # build compiles ours and the tools into $dir.
 build() {
   echo "building" >&2
-  CGO_ENABLED=0 go build -o "$dir/" ./cmd/countersign ./bench/deviceload ./bench/bare ./bench/signin
+  CGO_ENABLED=0 go build -o "$dir/" ./cmd/countersign ./bench/deviceload ./bench/baseline ./bench/signin
 }
 
 # await FILE PATTERN waits until a file has a line and prints what matched first.
@@ -72,9 +72,9 @@ start_database() {
   database=$(await "$dir/database.out" '^postgres://.*')
 }
 
-start_bare() {
-  start bare "$dir/bare"
-  base=http://$(await "$dir/bare.out" '^127\.0\.0\.1:[0-9]+')
+start_baseline() {
+  start baseline "$dir/baseline"
+  base=http://$(await "$dir/baseline.out" '^127\.0\.0\.1:[0-9]+')
 }
 
 # start_server DIR FLAGS… starts ours and sets base and server; the log goes to a

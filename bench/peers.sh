@@ -38,9 +38,9 @@ measure_memory() { memory "$server" VmRSS >"$dir/$1-memory"; }
 
 build
 
-start_bare
-measure bare-before code
-measure_memory bare
+start_baseline
+measure baseline-before code
+measure_memory baseline
 stop_server
 
 start_server "$dir/data"
@@ -68,8 +68,8 @@ measure oidc-provider-poll poll "${oidc[@]}" -codes 400 -interval 1ms
 measure_memory oidc-provider
 stop_server
 
-start_bare
-measure bare-after code
+start_baseline
+measure baseline-after code
 stop_server
 
 # rate FILE prints a measured rate.
@@ -93,20 +93,20 @@ mib() { awk '{ printf "%.0f", $1 / 1024 }' "$dir/$1-memory"; }
 # line CELLS… prints a line of the table.
 line() { printf '| %s ' "$@" && echo "|"; }
 
-bare_rate=$(mean_rate "$(cat "$dir/bare-before.json")" "$(cat "$dir/bare-after.json")")
+baseline_rate=$(mean_rate "$(cat "$dir/baseline-before.json")" "$(cat "$dir/baseline-after.json")")
 code=$(rate ours-code) poll=$(rate ours-poll) flow=$(rate ours-flow)
 
 echo
 line "" "bare handler" Countersign better-auth oidc-provider "of bare" aim "to better-auth" aim "to oidc-provider" aim
 line --- ---: ---: ---: ---: ---: ---: ---: ---: ---: ---:
-line "device codes/s" "$(cell bare-before bare-after)" "$(cell ours-code)" "$(cell better-auth-code)" "$(cell oidc-provider-code)" \
-  "$(percent "$code" "$bare_rate")" "40 %" "$(times "$code" "$(rate better-auth-code)")" 15× "$(times "$code" "$(rate oidc-provider-code)")" 3×
+line "device codes/s" "$(cell baseline-before baseline-after)" "$(cell ours-code)" "$(cell better-auth-code)" "$(cell oidc-provider-code)" \
+  "$(percent "$code" "$baseline_rate")" "40 %" "$(times "$code" "$(rate better-auth-code)")" 15× "$(times "$code" "$(rate oidc-provider-code)")" 3×
 line "pending polls/s" "as above" "$(cell ours-poll)" "$(cell better-auth-poll)" "$(cell oidc-provider-poll)" \
-  "$(percent "$poll" "$bare_rate")" "75 %" "$(times "$poll" "$(rate better-auth-poll)")" 35× "$(times "$poll" "$(rate oidc-provider-poll)")" 4.5×
+  "$(percent "$poll" "$baseline_rate")" "75 %" "$(times "$poll" "$(rate better-auth-poll)")" 35× "$(times "$poll" "$(rate oidc-provider-poll)")" 4.5×
 line "whole flows/s, without userinfo" "" "$(cell ours-flow)" "$(cell better-auth-flow)" "not measured" "" "" \
   "$(times "$flow" "$(rate better-auth-flow)")" 20× "" ""
 line "whole flows/s" "" "$(cell ours-userinfo)" "" "" "" "" "" "" "" ""
-line "resident after the run, MiB" "$(mib bare)" "$(mib ours)" "$(mib better-auth)" "$(mib oidc-provider)" \
+line "resident after the run, MiB" "$(mib baseline)" "$(mib ours)" "$(mib better-auth)" "$(mib oidc-provider)" \
   "" "" "$(percent "$(cat "$dir/ours-memory")" "$(cat "$dir/better-auth-memory")")" "25 %" "" ""
 
 cat <<END

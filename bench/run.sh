@@ -10,8 +10,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 build
-start_bare
-bare=$base
+start_baseline
+baseline=$base
 
 # row NAME JSON AGAINST AIM prints a line of the table; AGAINST is the bare rate, 0
 # for a line that is not read beside it.
@@ -31,23 +31,23 @@ row() {
 start_server "$dir/data"
 token=$("$dir/signin" -base "$base")
 
-bare_before=$(load code "$bare")
+baseline_before=$(load code "$baseline")
 polls=$(load poll "$base")
 codes=$(load code "$base")
 flows=$(load flow "$base")
 userinfo=$(load userinfo "$base" -token "$token")
 # 200 devices wait, each for two seconds.
 waits=$(load wait "$base" -conns 200 -rate 100)
-bare_after=$(load code "$bare")
-bare_rate=$(mean_rate "$bare_before" "$bare_after")
+baseline_after=$(load code "$baseline")
+baseline_rate=$(mean_rate "$baseline_before" "$baseline_after")
 
 printf '%-26s %9s  %-15s %8s %8s   %7s  %s\n' "1 core, $conns clients" "ops/s" "(least-most)" "p50 ms" "p99 ms" "of bare" "aim"
-row "bare handler, before" "$bare_before" 0 ""
-row "bare handler, after" "$bare_after" 0 ""
-row "pending polls" "$polls" "$bare_rate" "75 %"
-row "durable device codes" "$codes" "$bare_rate" "40 %"
-row "whole flows" "$flows" "$bare_rate" "8 %"
-row "userinfo" "$userinfo" "$bare_rate" ""
+row "bare handler, before" "$baseline_before" 0 ""
+row "bare handler, after" "$baseline_after" 0 ""
+row "pending polls" "$polls" "$baseline_rate" "75 %"
+row "durable device codes" "$codes" "$baseline_rate" "40 %"
+row "whole flows" "$flows" "$baseline_rate" "8 %"
+row "userinfo" "$userinfo" "$baseline_rate" ""
 row "approval to token, waiting" "$waits" 0 "p99 20 ms"
 stop_server
 
@@ -86,8 +86,8 @@ pg_waits=$(load wait "$one" -approve-at "$two" -origin "$one" -conns 200 -rate 1
 sqlite_rate=$(echo "$flows" | member ops_per_s)
 
 printf '\n%-26s %9s  %-15s %8s %8s   %7s  %s\n' "PostgreSQL" "ops/s" "(least-most)" "p50 ms" "p99 ms" "of" "aim"
-row "pending polls" "$pg_polls" "$bare_rate" "bare"
-row "durable device codes" "$pg_codes" "$bare_rate" "bare"
+row "pending polls" "$pg_polls" "$baseline_rate" "bare"
+row "durable device codes" "$pg_codes" "$baseline_rate" "bare"
 row "whole flows" "$pg_flows" "$sqlite_rate" "SQLite; aim 50 %"
 both=$(awk -v a="$(member ops_per_s <"$dir/half")" -v b="$(echo "$other_half" | member ops_per_s)" 'BEGIN { print a + b }')
 awk -v n="whole flows, two servers" -v r="$both" -v o="$(echo "$pg_flows" | member ops_per_s)" 'BEGIN {

@@ -102,7 +102,7 @@ func send(client *http.Client, req *http.Request, within time.Duration) (*answer
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	resp, err := careful(client).Do(req.WithContext(ctx))
+	resp, err := sameHost(client).Do(req.WithContext(ctx))
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -115,11 +115,11 @@ func send(client *http.Client, req *http.Request, within time.Duration) (*answer
 	return a, nil // an object that is whole counts, however the connection ended
 }
 
-// careful is a client that takes no secret elsewhere: it follows a redirect of a
+// sameHost is a client that takes no secret elsewhere: it follows a redirect of a
 // form only on the same host, and none from https to http.
-func careful(client *http.Client) *http.Client {
-	mine, follow := *client, client.CheckRedirect
-	mine.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+func sameHost(client *http.Client) *http.Client {
+	c, follow := *client, client.CheckRedirect
+	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		first, last := via[0], via[len(via)-1]
 		safer := req.URL.Scheme == "https" && req.URL.Hostname() == first.URL.Hostname()
 		switch {
@@ -133,7 +133,7 @@ func careful(client *http.Client) *http.Client {
 		}
 		return nil
 	}
-	return &mine
+	return &c
 }
 
 // failure is the error an answer carries, or nil for a success. An answer that

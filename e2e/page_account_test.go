@@ -23,7 +23,7 @@ func account(tab *browser.Tab) {
 
 func TestPageTheProfileIsChangedWithASignature(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	const form = "form[data-do=profile]"
 	change := func(field, text string) {
@@ -112,7 +112,7 @@ func TestPageTheProfileIsChangedWithASignature(t *testing.T) {
 
 func TestPageWhatWasAllowedIsTakenBackOneByOneAndAllAtOnce(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	var all []tokens
 	for range 3 {
@@ -162,7 +162,7 @@ func TestPageWhatWasAllowedIsTakenBackOneByOneAndAllAtOnce(t *testing.T) {
 
 func TestPageTheEventsTellWhoApprovedWhatWithTheReceipt(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	device := h.ask(t, numberMatch)
 	goTo(tab, h, device)
@@ -184,7 +184,7 @@ func TestPageTheEventsTellWhoApprovedWhatWithTheReceipt(t *testing.T) {
 
 func TestPageSessionsElsewhereAreEnded(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	o := newOwner(t)
 	here, there, further := h.residentAs(t, o), h.residentAs(t, o), h.residentAs(t, o)
 	signedIn := func(tab *browser.Tab) bool {
@@ -235,7 +235,7 @@ func memberBackup(t *testing.T, name string) (text string, id *bap.Identity) {
 
 func TestPageL05_AnotherIdentityOfTheAccountSignsForItself(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Alice")
 	text, id := memberBackup(t, "Alice at work")
 	tab.Click("#link summary")
@@ -267,7 +267,7 @@ func TestPageL05_AnotherIdentityOfTheAccountSignsForItself(t *testing.T) {
 
 func TestPageThatWasNotMeTakesBackAndReports(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	device := h.ask(t, numberMatch)
 	goTo(tab, h, device)
@@ -285,7 +285,7 @@ func TestPageThatWasNotMeTakesBackAndReports(t *testing.T) {
 
 func TestPageAnIdentityThatIsForgottenInTheAccountSignsNothingMore(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	tab.WaitFor("[data-do=lock]")
 	tab.Agree(true, func() { tab.Click("#browser-keys [data-do=forget]") })

@@ -12,13 +12,13 @@ import (
 func TestPageFirstViewIsSmallAndAsksNobodyElse(t *testing.T) {
 	t.Parallel()
 	const budget = 60 * 1024
-	h := startHouse(t)
-	settle := map[string]func(*browser.Tab){
+	h := startInstance(t)
+	awaitReady := map[string]func(*browser.Tab){
 		"/device?code=" + h.ask(t, nil).code: func(tab *browser.Tab) { tab.WaitFor("#ways[data-ready]") },
 		"/account":                           func(tab *browser.Tab) { tab.WaitFor("#ways[data-ready]") },
 		"/device":                            func(tab *browser.Tab) { tab.WaitFor(codeField) },
 	}
-	for path, settled := range settle {
+	for path, await := range awaitReady {
 		t.Run(path[:min(len(path), 8)], func(t *testing.T) {
 			t.Parallel()
 			tab := h.guest(t)
@@ -26,7 +26,7 @@ func TestPageFirstViewIsSmallAndAsksNobodyElse(t *testing.T) {
 			tab.Slow()
 			tab.Open(h.base + path)
 			paint := tab.FirstPaint()
-			settled(tab)
+			await(tab)
 			ready := browser.Eval[float64](tab, `performance.now()`)
 			total, curve := 0, ""
 			for _, r := range tab.Requests() {

@@ -9,7 +9,7 @@ import (
 
 func TestPageTheTimeLeftIsShownAndTheEndSaidWithoutAReload(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t, "--device-code-lifetime", "6s")
+	h := startInstance(t, "--device-code-lifetime", "6s")
 	tab := h.resident(t)
 	tab.Tolerate("/api/auth/device?") // what is over is refused to the script that follows it
 	device := h.ask(t, nil)
@@ -28,7 +28,7 @@ func TestPageTheTimeLeftIsShownAndTheEndSaidWithoutAReload(t *testing.T) {
 	tab.Screenshot("expired-while-open")
 
 	// With more time than two minutes nothing ticks.
-	calm := startHouse(t)
+	calm := startInstance(t)
 	tab = calm.resident(t)
 	calm.review(tab, calm.ask(t, nil))
 	tab.WaitUntil(`!document.querySelector("#approve").disabled`) // a second later
@@ -49,7 +49,7 @@ const tenMinutes = `(() => {
 
 func TestPageTheKeyIsDroppedAfterTenIdleMinutesAndByTheButton(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	for name, lock := range map[string]string{"idle": "tenMinutesLater()", "button": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -81,7 +81,7 @@ func TestPageTheKeyIsDroppedAfterTenIdleMinutesAndByTheButton(t *testing.T) {
 
 func TestPageWhoTakesTenMinutesOverTheBackupUnlocksTheIdentity(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.guest(t)
 	tab.Before(tenMinutes)
 	h.link(tab, h.ask(t, nil))
@@ -103,7 +103,7 @@ func TestPageWhoTakesTenMinutesOverTheBackupUnlocksTheIdentity(t *testing.T) {
 
 func TestPageWhoFollowsTheCommandLineIsToldThatTheCodeIsOver(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t, "--device-code-lifetime", "5s")
+	h := startInstance(t, "--device-code-lifetime", "5s")
 	tab := h.guest(t)
 	tab.Tolerate("/api/auth/device?") // what is over is refused to the script that follows it
 	h.link(tab, h.ask(t, nil))

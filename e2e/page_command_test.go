@@ -17,7 +17,7 @@ type terminal struct {
 	env    []string
 }
 
-func (h *house) terminal(t *testing.T) *terminal {
+func (h *instance) terminal(t *testing.T) *terminal {
 	t.Helper()
 	c := &terminal{server: h.base, env: append(os.Environ(), "COUNTERSIGN_CONFIG_DIR="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir(),
 		"COUNTERSIGN_KEYRING=off", "COUNTERSIGN_PASSWORD="+password, "COUNTERSIGN_SERVER="+h.base)}
@@ -46,7 +46,7 @@ func (c *terminal) approve(t *testing.T, d *tv, scope string, more ...string) {
 
 func TestPageFollowsWhatTheCommandLineDecides(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	c := h.terminal(t)
 	for decision, says := range map[string]string{"approve": "Approved elsewhere", "deny": "Denied elsewhere"} {
 		tab, device := h.guest(t), h.ask(t, nil)
@@ -75,7 +75,7 @@ func TestPageFollowsWhatTheCommandLineDecides(t *testing.T) {
 
 func TestPageAReviewNoticesWhatItsOwnerDecidesElsewhere(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	c := h.terminal(t)
 	// The same identity is in the browser.
 	bep := c.run(t, "identity", "export", "satoshi")

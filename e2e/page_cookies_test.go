@@ -18,7 +18,7 @@ import (
 func TestPageWithoutCookiesIsSaidBeforeAnythingIsMade(t *testing.T) {
 	t.Parallel()
 	site := browser.NewSite(t, browser.NoCookies)
-	h := startHouse(t, "--issuer", site.URL, "--unregistered-clients", "open")
+	h := startInstance(t, "--issuer", site.URL, "--unregistered-clients", "open")
 	site.Serve(h.url)
 	h.base = site.URL
 	const notice = "This browser keeps no cookies of no-cookies.example.org"
@@ -61,7 +61,7 @@ func TestPageWithoutCookiesIsSaidBeforeAnythingIsMade(t *testing.T) {
 func TestPageASignInThatDoesNotLastIsSaid(t *testing.T) {
 	t.Parallel()
 	site := browser.NewSite(t, "lossy")
-	h := startHouse(t, "--issuer", site.URL, "--unregistered-clients", "open")
+	h := startInstance(t, "--issuer", site.URL, "--unregistered-clients", "open")
 	h.base = site.URL
 	target, err := url.Parse(h.url)
 	if err != nil {

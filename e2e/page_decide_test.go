@@ -16,7 +16,7 @@ func wrongNumber(tab *browser.Tab, d *tv) string {
 
 func TestPageB01_AWrongNumberOrLettersDenyAndItIsSaid(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	for name, tab := range map[string]*browser.Tab{"by the session": h.resident(t), "with a signature": h.newcomer(t, "Satoshi")} {
 		tab.Tolerate("/api/auth/device/approve") // the browser's own word for the refusal
 		device := h.ask(t, numberMatch)
@@ -46,7 +46,7 @@ func TestPageB01_AWrongNumberOrLettersDenyAndItIsSaid(t *testing.T) {
 
 // goTo goes from the account to the review by our own links, so that what is
 // unlocked stays so.
-func goTo(tab *browser.Tab, h *house, d *tv) {
+func goTo(tab *browser.Tab, h *instance, d *tv) {
 	// There, shown or not: a page that is being arranged is not shown yet.
 	if browser.Eval[bool](tab, `document.querySelector("[data-screen]") !== null`) {
 		tab.Click(".brand")
@@ -62,7 +62,7 @@ func goTo(tab *browser.Tab, h *house, d *tv) {
 
 func TestPageWhatIsNotTickedIsNotGranted(t *testing.T) {
 	t.Parallel()
-	h := startHouseWith(t, radio)
+	h := startInstanceWith(t, radio)
 	for acr, tab := range map[string]*browser.Tab{bySession: h.resident(t), bySignature: h.newcomer(t, "Satoshi")} {
 		device := h.ask(t, map[string][]string{"client_id": {"radio"}, "scope": {"openid profile offline_access"}, "number_match": {"true"}})
 		goTo(tab, h, device)
@@ -80,7 +80,7 @@ func TestPageWhatIsNotTickedIsNotGranted(t *testing.T) {
 
 func TestPageUndoTakesEverythingBackAtOnce(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	device := h.ask(t, numberMatch)
 	h.review(tab, device)
@@ -100,7 +100,7 @@ func TestPageUndoTakesEverythingBackAtOnce(t *testing.T) {
 
 func TestPageSeveralReportsAreSaidToTheNextPerson(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	for range 3 {
 		tab, device := h.resident(t), h.ask(t, nil)
 		h.review(tab, device)
@@ -121,7 +121,7 @@ func TestPageSeveralReportsAreSaidToTheNextPerson(t *testing.T) {
 
 func TestPageAReloadAtEachStepLosesNothing(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	signOut(tab)
 	device := h.ask(t, numberMatch)
@@ -153,7 +153,7 @@ func TestPageAReloadAtEachStepLosesNothing(t *testing.T) {
 
 func TestPageTheServerMayRestartAndTheSessionEndInBetween(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	device := h.ask(t, numberMatch)
 	goTo(tab, h, device)
@@ -188,7 +188,7 @@ func TestPageTheServerMayRestartAndTheSessionEndInBetween(t *testing.T) {
 
 func TestPageAServerThatIsGoneIsSaid(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	device := h.ask(t, numberMatch)
 	goTo(tab, h, device)

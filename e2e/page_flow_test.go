@@ -12,7 +12,7 @@ import (
 
 func TestPageD18_TheOwnersDecisionReachesTheDevice(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	for button, told := range map[string]string{approveButton: "ok", denyButton: "access_denied", reportButton: "access_denied"} {
 		for _, number := range []string{"true", "false"} {
@@ -29,7 +29,7 @@ func TestPageD18_TheOwnersDecisionReachesTheDevice(t *testing.T) {
 
 func TestPageD17_ALinkFillsTheCodeInAndDoesNoMore(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	for _, parameter := range []string{"code", "user_code"} {
 		d := h.ask(t, nil)
@@ -46,7 +46,7 @@ func TestPageD17_ALinkFillsTheCodeInAndDoesNoMore(t *testing.T) {
 
 func TestPageWithoutScriptsTheCommandIsShown(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	d := h.ask(t, nil)
 	tab := h.guest(t)
 	tab.ScriptsOff()
@@ -63,7 +63,7 @@ func TestPageWithoutScriptsTheCommandIsShown(t *testing.T) {
 
 func TestPageK07_ApproveIsNeitherFocusedNorWhatEnterDoes(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	for _, number := range []string{"true", "false"} {
 		h.review(tab, h.ask(t, url.Values{"number_match": {number}}))
@@ -81,7 +81,7 @@ func TestPageK07_ApproveIsNeitherFocusedNorWhatEnterDoes(t *testing.T) {
 
 func TestPageAfterDecidingTheBackButtonDecidesNothing(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	for button, told := range map[string]string{approveButton: "ok", denyButton: "access_denied"} {
 		d := h.ask(t, nil)
@@ -104,7 +104,7 @@ func TestPageAfterDecidingTheBackButtonDecidesNothing(t *testing.T) {
 
 func TestPageOfTwoTabsTheSecondIsToldWhatTheFirstDecided(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	first := h.resident(t)
 	second := first.Another()
 	for button, told := range map[string]string{approveButton: "ok", denyButton: "access_denied"} {
@@ -126,7 +126,7 @@ func TestPageOfTwoTabsTheSecondIsToldWhatTheFirstDecided(t *testing.T) {
 // after the device took its token is an error, which the browser tells everybody.
 func TestPageNobodyAsksForTheStateOfWhatIsBeingDecidedHere(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	d := h.ask(t, nil)
 	h.review(tab, d)
@@ -158,7 +158,7 @@ func asks(tab *browser.Tab, part string) int {
 
 func TestPageD37_ACodeBelongsToWhoOpenedItFirst(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	d := h.ask(t, nil)
 	alice, bob := h.resident(t), h.resident(t)
 	h.review(alice, d)
@@ -179,7 +179,7 @@ func TestPageD37_ACodeBelongsToWhoOpenedItFirst(t *testing.T) {
 
 func TestPageACodeThatExpiresWhileItIsOpenIsNotApproved(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t, "--device-code-lifetime", "4s")
+	h := startInstance(t, "--device-code-lifetime", "4s")
 	tab := h.resident(t)
 	tab.Tolerate("/api/auth/device?") // what is over is refused to the script that follows it
 	d := h.ask(t, nil)
@@ -207,7 +207,7 @@ func TestPageACodeThatExpiresWhileItIsOpenIsNotApproved(t *testing.T) {
 func TestPageOverTLSAnOwnerApproves(t *testing.T) {
 	t.Parallel()
 	site := browser.NewSite(t, "id")
-	h := startHouse(t, "--issuer", site.URL, "--unregistered-clients", "open")
+	h := startInstance(t, "--issuer", site.URL, "--unregistered-clients", "open")
 	site.Serve(h.url)
 	h.base = site.URL
 	tab := h.resident(t)

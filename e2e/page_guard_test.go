@@ -20,7 +20,7 @@ const watchBodies = `window.bodies = []; {
 
 func TestPageB02_AnUnlockedKeyProvesEveryCode(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab, first := h.guest(t), h.ask(t, nil)
 	tab.Before(watchBodies)
 	proved := func(where string, d *tv) {
@@ -63,7 +63,7 @@ const watchApprove = `window.seen = {}; new MutationObserver(() => {
 
 func TestPageB05_ApproveIsArmedAfterASecond(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	tab.Before(watchApprove)
 	device := h.ask(t, numberMatch)

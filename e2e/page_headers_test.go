@@ -21,7 +21,7 @@ type answered struct {
 }
 
 // fetch sends what a browser on one of our own pages would.
-func (h *house) fetch(t *testing.T, name, method, target, cookie, contentType, body string, headers ...string) answered {
+func (h *instance) fetch(t *testing.T, name, method, target, cookie, contentType, body string, headers ...string) answered {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, h.url+target, strings.NewReader(body))
 	if err != nil {
@@ -50,7 +50,7 @@ func (h *house) fetch(t *testing.T, name, method, target, cookie, contentType, b
 const formType = "application/x-www-form-urlencoded"
 
 // enterOverHTTP enters a code without a browser.
-func (h *house) enterOverHTTP(t *testing.T, name, cookie, code string, headers ...string) answered {
+func (h *instance) enterOverHTTP(t *testing.T, name, cookie, code string, headers ...string) answered {
 	t.Helper()
 	return h.fetch(t, name, http.MethodPost, "/device", cookie, formType, url.Values{"code": {code}}.Encode(), headers...)
 }
@@ -58,7 +58,7 @@ func (h *house) enterOverHTTP(t *testing.T, name, cookie, code string, headers .
 func TestPageZ21_EveryHTMLAnswerIsGuardedErrorsIncluded(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	h := &house{process: startProcess(t, data)}
+	h := &instance{process: startProcess(t, data)}
 	o, other := newOwner(t), newOwner(t)
 	o.signIn(t, h.url)
 	other.signIn(t, h.url)

@@ -53,7 +53,7 @@ func TestPageB08_WhatAStrangerWritesIsShownAsText(t *testing.T) {
 	if err := os.WriteFile(config, []byte(clients.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h := startHouse(t, "--config", config)
+	h := startInstance(t, "--config", config)
 	for i := range hostile {
 		if i%5 > 0 {
 			continue // a handful of them for each tab, and the tabs side by side
@@ -64,15 +64,15 @@ func TestPageB08_WhatAStrangerWritesIsShownAsText(t *testing.T) {
 			tab, guest := h.residentAs(t, o), h.guest(t)
 			for i := i; i < min(i+5, len(hostile)); i++ {
 				o.setName(t, h, hostile[i])
-				h.suffer(t, tab, guest, hostile[i], fmt.Sprint("hostile-", i))
+				h.plant(t, tab, guest, hostile[i], fmt.Sprint("hostile-", i))
 			}
-			h.sufferOwner(t, i)
+			h.plantAsOwner(t, i)
 		})
 	}
 }
 
-// suffer shows a text everywhere that a stranger can put it.
-func (h *house) suffer(t *testing.T, tab, guest *browser.Tab, text, registered string) {
+// plant puts a text everywhere that a stranger can, and looks at every page of it.
+func (h *instance) plant(t *testing.T, tab, guest *browser.Tab, text, registered string) {
 	t.Helper()
 	query := url.QueryEscape(text)
 	guest.Open(h.base + "/device?code=" + query + "&error=" + query + "&error_description=" + query + "&lang=" + query + "#" + query)
@@ -105,9 +105,9 @@ func (h *house) suffer(t *testing.T, tab, guest *browser.Tab, text, registered s
 	}
 }
 
-// sufferOwner shows a text everywhere that an owner, or who gave them a backup,
-// can put it, and some clients with the account's events.
-func (h *house) sufferOwner(t *testing.T, i int) {
+// plantAsOwner puts a text everywhere that an owner, or who gave them a backup, can,
+// and some clients with the account's events.
+func (h *instance) plantAsOwner(t *testing.T, i int) {
 	t.Helper()
 	text := hostile[i]
 	tab := h.guest(t)
@@ -158,7 +158,7 @@ func unharmed(t *testing.T, tab *browser.Tab, where, text string) {
 }
 
 // setName gives the owner's identity a name, as the command line does.
-func (o *owner) setName(t *testing.T, h *house, name string) {
+func (o *owner) setName(t *testing.T, h *instance, name string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{"aud": h.base, "bapId": o.bapID, "name": name})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 func TestPageANewOwnerGoesFromTheLinkToApprovedInSixSteps(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	device := h.ask(t, numberMatch)
 	tab := h.guest(t)
 	h.link(tab, device)
@@ -63,7 +63,7 @@ func TestPageANewOwnerGoesFromTheLinkToApprovedInSixSteps(t *testing.T) {
 
 func TestPageNobodyGoesOnBeforeTheBackupIsSavedOrTheLossAccepted(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	device := h.ask(t, numberMatch)
 	tab := h.guest(t)
 	h.link(tab, device)
@@ -98,7 +98,7 @@ func TestPageNobodyGoesOnBeforeTheBackupIsSavedOrTheLossAccepted(t *testing.T) {
 
 func TestPagePasswordsAreJudgedAndSuggested(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.guest(t)
 	h.link(tab, h.ask(t, nil))
 	const field, worth = "[data-way=new] [name=password]", "#create-strength"
@@ -145,7 +145,7 @@ func TestPagePasswordsAreJudgedAndSuggested(t *testing.T) {
 
 func TestPageAfterOneIsForgottenTheOtherIdentityIsUnlocked(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Alice")
 	signOut(tab)
 	tab.Open(h.base + "/account")

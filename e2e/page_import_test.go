@@ -55,7 +55,7 @@ func bringIn(tab *browser.Tab, password string) {
 
 func TestPageEveryKindOfBackupIsBroughtIn(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	for i, v := range backupVectors(t) {
 		t.Run(fmt.Sprint(v.Name, " ", v.Iterations), func(t *testing.T) {
 			t.Parallel()
@@ -115,7 +115,7 @@ func today(t *testing.T, bep, password string) {
 // keep a backup of few rounds, as both may since before they were encrypted anew.
 func TestPageWhatOlderSoftwareEncryptedIsEncryptedAnew(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	old := backupVectors(t)[slices.IndexFunc(backupVectors(t), func(v vector) bool { return v.Iterations == bap.LegacyIterations })]
 	backup, err := bap.DecryptBackup(old.Encrypted, old.Passphrase)
 	if err != nil {
@@ -181,7 +181,7 @@ func TestPageWhatOlderSoftwareEncryptedIsEncryptedAnew(t *testing.T) {
 
 func TestPageAMemberAndAKeyInTheClearAreBroughtIn(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	key, err := bap.NewKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +231,7 @@ func TestPageAMemberAndAKeyInTheClearAreBroughtIn(t *testing.T) {
 
 func TestPageWhatIsNoBackupOrHasAnotherPasswordIsSaid(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.guest(t)
 	h.link(tab, h.ask(t, nil))
 	openWay(tab, "import")
@@ -260,7 +260,7 @@ func TestPageWhatIsNoBackupOrHasAnotherPasswordIsSaid(t *testing.T) {
 
 func TestPageWhatWasReadOfABackupIsDroppedAfterTenMinutes(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab, device := h.guest(t), h.ask(t, numberMatch)
 	tab.Before(tenMinutes)
 	several, second := twoIdentities(t)
@@ -318,7 +318,7 @@ const noStorage = `Object.defineProperty(window, "indexedDB", {get: () => undefi
 
 func TestPageWithoutStorageWhoHasTheBackupGoesOnAndNobodyElse(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	text, id := memberBackup(t, "Carol")
 
 	t.Run("a new identity", func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 func TestPageIsDecidedWithTheKeyboardAlone(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	for button, told := range map[string]string{"approve": "ok", "deny": "access_denied"} {
 		d := h.ask(t, numberMatch)
@@ -26,7 +26,7 @@ func TestPageIsDecidedWithTheKeyboardAlone(t *testing.T) {
 
 func TestPageANewOwnerNeedsNoMouse(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	device := h.ask(t, numberMatch)
 	tab := h.guest(t)
 	h.link(tab, device)

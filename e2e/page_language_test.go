@@ -11,7 +11,7 @@ import (
 
 func TestPageEveryLanguageIsWholeFromSignInToTheAccount(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	for tag, dir := range map[string]string{"de": "ltr", "es": "ltr", "ja": "ltr", "ar": "rtl"} {
 		t.Run(tag, func(t *testing.T) {
 			t.Parallel()
@@ -48,7 +48,7 @@ func TestPageEveryLanguageIsWholeFromSignInToTheAccount(t *testing.T) {
 
 func TestPageChangingTheLanguageKeepsTheCode(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab, device := h.guest(t), h.ask(t, numberMatch)
 	h.link(tab, device)
 	tab.Click(".languages [lang=de]")

@@ -32,7 +32,7 @@ type view struct {
 
 // guestViews and residentViews are all screens there are: those of somebody who
 // is signed in nowhere, and those of an owner whose key is elsewhere.
-func (h *house) guestViews(t *testing.T) []view {
+func (h *instance) guestViews(t *testing.T) []view {
 	guest := h.guest(t)
 	views := []view{
 		{name: "home", open: func() *browser.Tab { return h.openPage(guest, "/") }},
@@ -77,7 +77,7 @@ func (h *house) guestViews(t *testing.T) []view {
 	}})
 }
 
-func (h *house) residentViews(t *testing.T) []view {
+func (h *instance) residentViews(t *testing.T) []view {
 	owner := newOwner(t)
 	resident := h.residentAs(t, owner)
 	owner.call(t, h.url, longName)
@@ -125,7 +125,7 @@ func (h *house) residentViews(t *testing.T) []view {
 
 // askFully is a request with everything in it that a device may say. more are
 // fields and their values, in turn.
-func (h *house) askFully(t *testing.T, more ...string) *tv {
+func (h *instance) askFully(t *testing.T, more ...string) *tv {
 	t.Helper()
 	fields := url.Values{"device_name": {strings.Repeat("W", 60)}, "device_platform": {longWord}, "scope": {"openid profile " + longScope}}
 	for i := 0; i < len(more); i += 2 {
@@ -135,7 +135,7 @@ func (h *house) askFully(t *testing.T, more ...string) *tv {
 }
 
 // openPage opens one of our pages.
-func (h *house) openPage(tab *browser.Tab, path string) *browser.Tab {
+func (h *instance) openPage(tab *browser.Tab, path string) *browser.Tab {
 	tab.Open(h.base + path)
 	return tab
 }
@@ -152,7 +152,7 @@ var pictures = map[string][]string{
 // seen there (2.4.7), in light and dark and forced colours.
 func TestPageEveryScreenIsForEverybody(t *testing.T) {
 	t.Parallel()
-	h := startHouseWith(t, strings.Replace(radio, "Kitchen radio", longWord, 1)+"scope = \"openid profile email offline_access "+longScope+"\"\n")
+	h := startInstanceWith(t, strings.Replace(radio, "Kitchen radio", longWord, 1)+"scope = \"openid profile email offline_access "+longScope+"\"\n")
 	for name, views := range map[string]func(t *testing.T) []view{"guest": h.guestViews, "resident": h.residentViews} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,7 +16,7 @@ import (
 // monitoring adds headers to all that it sends.
 func TestPageB21_AMonitoredPageOfAnotherOriginRunsTheDeviceFlow(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, `<!doctype html><html lang="en"><meta charset="utf-8"><title>Elsewhere</title><link rel="icon" href="data:,"><main>A page`)

@@ -27,7 +27,7 @@ func signInWithPasskey(tab *browser.Tab) {
 
 func TestPageAPasskeySignsInAndApprovesAndSaysSo(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	tab.AddAuthenticator()
 	if tab.Shows("form[data-do=add-passkey] [name=password]") {
@@ -93,7 +93,7 @@ func TestPageAPasskeySignsInAndApprovesAndSaysSo(t *testing.T) {
 
 func TestPageN09_AddingAPasskeyNeedsTheIdentitysKey(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	authenticator := tab.AddAuthenticator()
 	tab.Reload() // the key is locked
@@ -128,7 +128,7 @@ func TestPageN09_AddingAPasskeyNeedsTheIdentitysKey(t *testing.T) {
 
 func TestPageAPersonWhoUsesNoPasskeyIsToldSo(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab, device := h.guest(t), h.ask(t, nil)
 	tab.AddAuthenticator().SetVerified(false)
 	h.link(tab, device)
@@ -144,7 +144,7 @@ func TestPageAPersonWhoUsesNoPasskeyIsToldSo(t *testing.T) {
 
 func TestPageABackupOnTheServerBringsTheIdentityBack(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	tab.AddAuthenticator()
 	addPasskey(tab, "my phone")

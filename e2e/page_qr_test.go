@@ -18,7 +18,7 @@ import (
 func TestPageAQRCodeTakesTheRequestToAPhone(t *testing.T) {
 	t.Parallel()
 	site := browser.NewSite(t, "qr")
-	h := startHouse(t, "--issuer", site.URL, "--unregistered-clients", "open")
+	h := startInstance(t, "--issuer", site.URL, "--unregistered-clients", "open")
 	site.Serve(h.url)
 	h.base = site.URL
 	tab, device := h.guest(t), h.ask(t, nil)
@@ -37,7 +37,7 @@ func TestPageAQRCodeTakesTheRequestToAPhone(t *testing.T) {
 
 func TestPageNoQRCodeLeadsToALoopbackAddress(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.guest(t)
 	h.link(tab, h.ask(t, nil))
 	if browser.Eval[bool](tab, `document.querySelector(".qr, .phone") !== null`) {

@@ -11,14 +11,14 @@ import (
 	"countersign.dev/e2e/browser"
 )
 
-// startHouseWith starts a server that knows the client "radio", which authenticates.
-func startHouseWith(t *testing.T, client string, flags ...string) *house {
+// startInstanceWith starts a server that knows the client "radio", which authenticates.
+func startInstanceWith(t *testing.T, client string, flags ...string) *instance {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "countersign.toml")
 	if err := os.WriteFile(config, []byte(client), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return startHouse(t, append([]string{"--config", config}, flags...)...)
+	return startInstance(t, append([]string{"--config", config}, flags...)...)
 }
 
 const (
@@ -28,7 +28,7 @@ const (
 
 func TestPageAReturningOwnerUnlocksAndApproves(t *testing.T) {
 	t.Parallel()
-	h := startHouseWith(t, radio)
+	h := startInstanceWith(t, radio)
 	tab := h.newcomer(t, "Satoshi")
 	signOut(tab)
 	device := h.ask(t, map[string][]string{"client_id": {"radio"}})
@@ -58,7 +58,7 @@ func TestPageAReturningOwnerUnlocksAndApproves(t *testing.T) {
 
 func TestPageAWrongPasswordIsSaidAndTheCodeIsKept(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	signOut(tab)
 	device := h.ask(t, numberMatch)
@@ -80,7 +80,7 @@ func TestPageAWrongPasswordIsSaidAndTheCodeIsKept(t *testing.T) {
 
 func TestPageAnIdentityIsForgottenOnlyWhenThePersonAgrees(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	signOut(tab)
 	h.link(tab, h.ask(t, nil))
@@ -101,7 +101,7 @@ func TestPageAnIdentityIsForgottenOnlyWhenThePersonAgrees(t *testing.T) {
 
 func TestPageTheWayUsedLastIsOnTop(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.guest(t)
 	for way, want := range map[string]string{"import": "import", "passkey": "passkey", "wallet": "new", "nonsense": "new"} {
 		tab.Open(h.base + "/device")
@@ -116,7 +116,7 @@ func TestPageTheWayUsedLastIsOnTop(t *testing.T) {
 
 func TestPageOfSeveralIdentitiesOneIsChosen(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Alice")
 	signOut(tab)
 	tab.Open(h.base + "/account")

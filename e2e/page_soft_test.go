@@ -10,14 +10,14 @@ import (
 )
 
 // again starts a server that was stopped, where it was.
-func (h *house) again(t *testing.T) {
+func (h *instance) again(t *testing.T) {
 	t.Helper()
 	h.process = startProcess(t, h.data, "--listen", strings.TrimPrefix(h.url, "http://"))
 }
 
 func TestPageAFormThatIsNotSentSaysSoAndTheKeyStaysUnlocked(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	device := h.ask(t, numberMatch)
 	goTo(tab, h, device)
@@ -55,7 +55,7 @@ func TestPageAFormThatIsNotSentSaysSoAndTheKeyStaysUnlocked(t *testing.T) {
 
 func TestPageWhatNeedsKeysIsAskedForAgainAfterItWasNotReached(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab, device := h.guest(t), h.ask(t, numberMatch)
 	h.link(tab, device)
 	h.stop(t)
@@ -77,7 +77,7 @@ func TestPageWhatNeedsKeysIsAskedForAgainAfterItWasNotReached(t *testing.T) {
 
 func TestPageTheFocusIsAtEveryPageThatIsPutInPlaceAndItsTopInView(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Satoshi")
 	const atMain = `document.activeElement.id === "main" && document.querySelector("main").dataset.ready === "" && scrollY === 0`
 	tab.WaitUntil(atMain)
@@ -105,7 +105,7 @@ const slowFirst = `{
 
 func TestPageAnOlderAnswerReplacesNoNewerPage(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.guest(t)
 	tab.Before(slowFirst)
 	tab.Open(h.base + "/")

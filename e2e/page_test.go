@@ -17,8 +17,8 @@ import (
 // they look: they find things by the names of form fields and the values of
 // buttons, and ask the device what became of it.
 
-// house is a server as people reach it with a browser.
-type house struct {
+// instance is a server as people reach it with a browser.
+type instance struct {
 	*process
 	// base is the issuer, which is where the browser goes.
 	base string
@@ -27,9 +27,9 @@ type house struct {
 	flags []string
 }
 
-func startHouse(t *testing.T, flags ...string) *house {
+func startInstance(t *testing.T, flags ...string) *instance {
 	t.Helper()
-	h := &house{data: t.TempDir(), flags: flags}
+	h := &instance{data: t.TempDir(), flags: flags}
 	h.process = startProcess(t, h.data, flags...)
 	_, port, _ := strings.Cut(strings.TrimPrefix(h.url, "http://"), ":")
 	h.base = "http://localhost:" + port
@@ -37,7 +37,7 @@ func startHouse(t *testing.T, flags ...string) *house {
 }
 
 // restart ends the server and starts it again where it was.
-func (h *house) restart(t *testing.T) {
+func (h *instance) restart(t *testing.T) {
 	t.Helper()
 	h.stop(t)
 	listen := []string{"--listen", strings.TrimPrefix(h.url, "http://")}
@@ -45,18 +45,18 @@ func (h *house) restart(t *testing.T) {
 }
 
 // guest gives somebody who is signed in nowhere a browser.
-func (h *house) guest(t *testing.T) *browser.Tab {
+func (h *instance) guest(t *testing.T) *browser.Tab {
 	t.Helper()
 	return browser.NewTab(t)
 }
 
 // resident gives an owner who is signed in a browser.
-func (h *house) resident(t *testing.T) *browser.Tab {
+func (h *instance) resident(t *testing.T) *browser.Tab {
 	t.Helper()
 	return h.residentAs(t, newOwner(t))
 }
 
-func (h *house) residentAs(t *testing.T, o *owner) *browser.Tab {
+func (h *instance) residentAs(t *testing.T, o *owner) *browser.Tab {
 	t.Helper()
 	tab := browser.NewTab(t)
 	o.signIn(t, h.url)
@@ -73,7 +73,7 @@ type tv struct {
 
 // ask lets a device ask. fields are added to the form, and headers, which come in
 // pairs, to the request.
-func (h *house) ask(t *testing.T, fields url.Values, headers ...string) *tv {
+func (h *instance) ask(t *testing.T, fields url.Values, headers ...string) *tv {
 	t.Helper()
 	d := h.tryAsk(t, fields, headers...)
 	if d == nil {
@@ -83,7 +83,7 @@ func (h *house) ask(t *testing.T, fields url.Values, headers ...string) *tv {
 }
 
 // tryAsk returns nil if the device is refused.
-func (h *house) tryAsk(t *testing.T, fields url.Values, headers ...string) *tv {
+func (h *instance) tryAsk(t *testing.T, fields url.Values, headers ...string) *tv {
 	t.Helper()
 	form := url.Values{"client_id": {"living-room-tv"}, "scope": {"openid profile"}}
 	for name, values := range fields {
@@ -184,14 +184,14 @@ const (
 )
 
 // enter types a code in.
-func (h *house) enter(tab *browser.Tab, code string) {
+func (h *instance) enter(tab *browser.Tab, code string) {
 	tab.Open(h.base + "/device")
 	tab.Type(codeField, code)
 	tab.Press("Enter")
 }
 
 // review enters the code of a device and waits until the request is shown.
-func (h *house) review(tab *browser.Tab, d *tv) {
+func (h *instance) review(tab *browser.Tab, d *tv) {
 	h.enter(tab, d.code)
 	tab.WaitFor(denyButton)
 }

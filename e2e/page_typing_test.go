@@ -21,7 +21,7 @@ func fullWidth(text string) string {
 
 func TestPageD39_CodesAreTakenHoweverTheyAreTyped(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	device := h.ask(t, nil)
 	first, last, _ := strings.Cut(device.code, "-")
@@ -53,7 +53,7 @@ func TestPageD39_CodesAreTakenHoweverTheyAreTyped(t *testing.T) {
 
 func TestPageD39_TheFieldGroupsWhatIsTypedAndLeavesTheCaretAlone(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.guest(t)
 	tab.Open(h.base + "/device")
 	tab.Click(codeField)
@@ -93,7 +93,7 @@ func TestPageD39_TheFieldGroupsWhatIsTypedAndLeavesTheCaretAlone(t *testing.T) {
 
 func TestPageD34_AWrongCodeSaysSoAndTooManyStopForAWhile(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.resident(t)
 	for n := range 8 {
 		h.enter(tab, "BBBB-BBBB")

@@ -19,7 +19,7 @@ import (
 const password = "four plain quiet words"
 
 // link opens a device's link, as a person does who was not here before.
-func (h *house) link(tab *browser.Tab, d *tv) {
+func (h *instance) link(tab *browser.Tab, d *tv) {
 	tab.Open(h.base + "/device?code=" + d.code)
 	tab.WaitFor("#ways[data-ready]")
 }
@@ -43,7 +43,7 @@ func openWay(tab *browser.Tab, way string) {
 
 // newcomer gives somebody a browser, an identity in it and an account, and shows
 // the account. The identity is unlocked.
-func (h *house) newcomer(t *testing.T, name string) *browser.Tab {
+func (h *instance) newcomer(t *testing.T, name string) *browser.Tab {
 	t.Helper()
 	tab := h.guest(t)
 	tab.Open(h.base + "/account")
@@ -117,7 +117,7 @@ func (d *tv) wantApproved(t *testing.T, acr string) tokens {
 }
 
 // userInfo asks who a token is of; the answer is empty when it is dead.
-func (h *house) userInfo(t *testing.T, token string) map[string]any {
+func (h *instance) userInfo(t *testing.T, token string) map[string]any {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+"/api/auth/oauth2/userinfo", nil)
 	if err != nil {

@@ -48,7 +48,7 @@ func walletWith(t *testing.T, key *ec.PrivateKey) string {
 
 func TestPageAWalletSignsInAndApproves(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	key, err := bap.NewKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ const watchWallet = `{
 
 func TestPageAWalletIsAskedOnceAndThePageSaysThatItWaits(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	key, err := bap.NewKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestPageAWalletIsAskedOnceAndThePageSaysThatItWaits(t *testing.T) {
 
 func TestPageAnotherWalletDoesNotLetTheSessionApproveInstead(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	var wallets [2]string
 	for i := range wallets {
 		key, err := bap.NewKey(rand.Reader)

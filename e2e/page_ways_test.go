@@ -27,7 +27,7 @@ func vouch(tab *browser.Tab, password string) {
 
 func TestPageAnIdentityIsAddedAndTakenOutWithTheSignatureOfAnother(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Alice")
 	tab.Reload() // the key is locked
 	tab.WaitFor("#link summary")
@@ -86,7 +86,7 @@ func TestPageAnIdentityIsAddedAndTakenOutWithTheSignatureOfAnother(t *testing.T)
 
 func TestPageAfterAPasskeysSignInTheKeySignsInAnewBeforeItAdds(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Alice")
 	tab.AddAuthenticator()
 	addPasskey(tab, "my phone")
@@ -106,7 +106,7 @@ func TestPageAfterAPasskeysSignInTheKeySignsInAnewBeforeItAdds(t *testing.T) {
 
 func TestPageAnOwnerIsToldOfWhatWasAddedAndTakesItOut(t *testing.T) {
 	t.Parallel()
-	h := startHouse(t)
+	h := startInstance(t)
 	tab := h.newcomer(t, "Alice")
 	tab.AddAuthenticator()
 	addPasskey(tab, "not my phone")

@@ -29,7 +29,7 @@ func run(work op, conns int, d time.Duration) result {
 	var wg sync.WaitGroup
 	for range conns {
 		wg.Go(func() {
-			var mine result
+			var part result
 			for ctx.Err() == nil {
 				// The request itself is not cut off: one in flight at the end completes uncounted.
 				took, err := work(context.WithoutCancel(ctx))
@@ -37,24 +37,24 @@ func run(work op, conns int, d time.Duration) result {
 					break
 				}
 				if err != nil {
-					mine.errors++
-					mine.firstErr = errors.Join(mine.firstErr, err)
-					if mine.errors > 3 {
+					part.errors++
+					part.firstErr = errors.Join(part.firstErr, err)
+					if part.errors > 3 {
 						break
 					}
 					continue
 				}
-				mine.ops++
-				mine.latencies = append(mine.latencies, took)
+				part.ops++
+				part.latencies = append(part.latencies, took)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			total.ops += mine.ops
-			total.errors += mine.errors
+			total.ops += part.ops
+			total.errors += part.errors
 			if total.firstErr == nil {
-				total.firstErr = mine.firstErr
+				total.firstErr = part.firstErr
 			}
-			total.latencies = append(total.latencies, mine.latencies...)
+			total.latencies = append(total.latencies, part.latencies...)
 		})
 	}
 	wg.Wait()

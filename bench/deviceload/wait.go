@@ -21,9 +21,9 @@ import (
 // owner is not. With -approve-at the owner speaks to another server than the
 // devices.
 
-// settled is how long a poll has been on its way before its approval may follow: a
+// inFlight is how long a poll has been on its way before its approval may follow: a
 // poll that arrived after it would find a decided request and wait for nothing.
-const settled = 100 * time.Millisecond
+const inFlight = 100 * time.Millisecond
 
 // waiter is a device with a poll that waits.
 type waiter struct {
@@ -46,7 +46,7 @@ func (t target) waiting(conns int) (op, error) {
 		return nil, errors.New("-rate must be positive")
 	}
 	// The longest wait is that of the last in a full line.
-	if line := time.Duration(float64(conns) / t.approvals * float64(time.Second)); line+settled > t.wait*3/4 {
+	if line := time.Duration(float64(conns) / t.approvals * float64(time.Second)); line+inFlight > t.wait*3/4 {
 		return nil, fmt.Errorf("with -conns %d and -rate %g a device waits %s: too near to -wait %s", conns, t.approvals, line, t.wait)
 	}
 	owner := t
@@ -109,7 +109,7 @@ func (t target) approveEach(c *http.Client, line <-chan *waiter, pace time.Durat
 	tick := time.NewTicker(pace)
 	for range tick.C {
 		w := <-line
-		time.Sleep(time.Until(w.asked.Add(settled)))
+		time.Sleep(time.Until(w.asked.Add(inFlight)))
 		go func() {
 			began := time.Now()
 			err := t.approves(context.Background(), c, w.device)

@@ -53,7 +53,7 @@ func simulate(p model.Population, costs string, run time.Duration, failures bool
 	}
 	began := time.Now()
 	s := newSim(p, c, seed)
-	s.run(max(settle, heldBefore(p)))
+	s.run(max(warmup, heldBefore(p)))
 	steady := s.measure(func() { s.run(run) })
 	printComparison(p, p.Use(c), steady)
 	if failures && !p.Waits {
@@ -76,6 +76,6 @@ func heldBefore(p model.Population) time.Duration {
 	return 0
 }
 
-// settle is how long queues have to fill before anything is counted, and nodes to
+// warmup is how long queues have to fill before anything is counted, and nodes to
 // learn what they will remember.
-const settle = 10 * time.Second
+const warmup = 10 * time.Second

@@ -21,14 +21,14 @@ const maxAnswer = 1 << 20
 
 // client follows no redirect: a signed request, and a token, are for the address that
 // they were made for.
-var client = &http.Client{Transport: named{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+var client = &http.Client{Transport: userAgent{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// named says with each request which program sends it: owners read it on the review, in
+// userAgent says with each request which program sends it: owners read it on the review, in
 // the list of their devices and where they are signed in.
-type named struct{}
+type userAgent struct{}
 
 // RoundTrip sends a copy of the request: one that was given must not be changed.
-func (named) RoundTrip(r *http.Request) (*http.Response, error) {
+func (userAgent) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", "countersign/"+strings.Trim(Version(), "()"))
 	return http.DefaultTransport.RoundTrip(r)

@@ -82,7 +82,7 @@ func (h *home) read() error {
 // update changes config.toml as it is now: another process may have signed in or out
 // since it was read.
 func (h *home) update(ctx context.Context, change func() error) error {
-	return h.alone(ctx, func() error {
+	return h.withLock(ctx, func() error {
 		if err := h.read(); err != nil {
 			return err
 		}
@@ -93,9 +93,9 @@ func (h *home) update(ctx context.Context, change func() error) error {
 	})
 }
 
-// alone does what no two processes may do at once. It waits for nothing but the disk
+// withLock does what no two processes may do at once. It waits for nothing but the disk
 // and the keyring.
-func (h *home) alone(ctx context.Context, do func() error) error {
+func (h *home) withLock(ctx context.Context, do func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, diskTime)
 	defer cancel()
 	unlock, err := h.lock(ctx, "tokens.lock")
@@ -109,7 +109,7 @@ func (h *home) alone(ctx context.Context, do func() error) error {
 // usable refuses a directory in which nothing can be kept, before anybody is asked for
 // what would be kept there.
 func (h *home) usable(ctx context.Context) error {
-	return h.alone(ctx, func() error { return nil })
+	return h.withLock(ctx, func() error { return nil })
 }
 
 // diskTime is how long what other processes keep here is waited for, which takes them
@@ -129,7 +129,7 @@ func (h *home) discard(name string) error {
 // discardUnneeded removes the encrypted tokens where no account has one there any more:
 // what is left lies under a password that nobody gave.
 func (h *home) discardUnneeded(ctx context.Context) error {
-	return h.alone(ctx, func() error {
+	return h.withLock(ctx, func() error {
 		if err := h.read(); err != nil { // somebody else may have signed in meanwhile
 			return err
 		}

@@ -274,7 +274,7 @@ func (c *signIn) end(ctx context.Context, all []earlier) {
 			err = revokeAt(ctx, e.account, e.token)
 		}
 		if e.err == nil && e.tokens != c.tokens {
-			gone := c.home.alone(ctx, func() error { return e.tokens.remove(ctx, e.account.key()) })
+			gone := c.home.withLock(ctx, func() error { return e.tokens.remove(ctx, e.account.key()) })
 			err = errors.Join(err, gone)
 		}
 		if e.account.Tokens == inFile {

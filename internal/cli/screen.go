@@ -55,7 +55,7 @@ func (s *loginScreen) wait(ctx context.Context) (*oauth2.Token, error) {
 	s.show()
 	if s.tty != nil {
 		var sitting sync.WaitGroup
-		sitting.Go(func() { s.sit(ctx, cancel) })
+		sitting.Go(func() { s.interact(ctx, cancel) })
 		defer func() {
 			cancel()
 			sitting.Wait()
@@ -189,55 +189,55 @@ func (s *loginScreen) ended(err error) {
 	}
 }
 
-// sit shows the time left and reads single keys until ctx ends, whenever the terminal is
+// interact shows the time left and reads single keys until ctx ends, whenever the terminal is
 // this command's: in the background it does neither. Enter opens the browser; q and
 // Ctrl-C give up.
-func (s *loginScreen) sit(ctx context.Context, cancel context.CancelFunc) {
+func (s *loginScreen) interact(ctx context.Context, cancel context.CancelFunc) {
 	defer failBackgroundReads()() // one that was begun in the foreground may end in the background
 	continued, end := continued()
 	defer end()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	keys := make(chan byte)
-	held := s.hold(ctx, keys)
-	defer func() { held.letGo() }()
+	raw := s.enterRawMode(ctx, keys)
+	defer func() { raw.leave() }()
 	for frame := 0; ; {
-		if held != nil {
+		if raw != nil {
 			s.drawTimeLeft(frame)
 		}
 		select {
 		case <-tick.C:
 			frame++
-			if held != nil && (held.deaf() || !inForeground(s.tty)) {
-				held.letGo()
-				held = nil
+			if raw != nil && (raw.over() || !inForeground(s.tty)) {
+				raw.leave()
+				raw = nil
 			}
-			if held == nil {
-				held = s.hold(ctx, keys)
+			if raw == nil {
+				raw = s.enterRawMode(ctx, keys)
 			}
 		case key := <-keys:
-			held = s.press(ctx, key, cancel, held)
+			raw = s.press(ctx, key, cancel, raw)
 		case notice := <-s.notices:
-			if held != nil {
+			if raw != nil {
 				notice = "\r\x1b[K  " + notice + "\r"
 			}
 			fmt.Fprintln(s.env.Stderr, notice)
 		case <-continued: // the shell had the terminal, and left it in its own way
-			held.letGo()
-			held = s.hold(ctx, keys)
+			raw.leave()
+			raw = s.enterRawMode(ctx, keys)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (s *loginScreen) press(ctx context.Context, key byte, cancel context.CancelFunc, held *hold) *hold {
+func (s *loginScreen) press(ctx context.Context, key byte, cancel context.CancelFunc, raw *rawMode) *rawMode {
 	const ctrlC, ctrlZ = 3, 26
 	switch key {
 	case 'q', 'Q', ctrlC:
 		cancel()
 	case ctrlZ:
-		held.letGo()
+		raw.leave()
 		stopJob()
 		return nil
 	case '\r', '\n':
@@ -245,19 +245,19 @@ func (s *loginScreen) press(ctx context.Context, key byte, cancel context.Cancel
 			s.openBrowser(ctx)
 		}
 	}
-	return held
+	return raw
 }
 
-// hold is a terminal that gives single keys. It is nil where nobody has it.
-type hold struct {
+// rawMode is a terminal that gives single keys. It is nil where nobody has it.
+type rawMode struct {
 	screen  *loginScreen
 	before  *term.State
 	end     context.CancelFunc
 	reading chan struct{} // closed when nobody reads keys any longer
 }
 
-// hold takes the terminal, if it is this command's, and has its keys sent.
-func (s *loginScreen) hold(ctx context.Context, keys chan<- byte) *hold {
+// enterRawMode takes the terminal, if it is this command's, and has its keys sent.
+func (s *loginScreen) enterRawMode(ctx context.Context, keys chan<- byte) *rawMode {
 	if !inForeground(s.tty) {
 		return nil
 	}
@@ -266,9 +266,9 @@ func (s *loginScreen) hold(ctx context.Context, keys chan<- byte) *hold {
 		return nil
 	}
 	ctx, end := context.WithCancel(ctx)
-	h := &hold{s, before, end, make(chan struct{})}
+	m := &rawMode{s, before, end, make(chan struct{})}
 	go func() {
-		defer close(h.reading)
+		defer close(m.reading)
 		for {
 			key, err := s.env.input().key(ctx)
 			if err != nil {
@@ -280,29 +280,29 @@ func (s *loginScreen) hold(ctx context.Context, keys chan<- byte) *hold {
 			}
 		}
 	}()
-	return h
+	return m
 }
 
-// deaf reports whether no key comes any longer.
-func (h *hold) deaf() bool {
+// over reports whether no key comes any longer.
+func (m *rawMode) over() bool {
 	select {
-	case <-h.reading:
+	case <-m.reading:
 		return true
 	default:
 		return false
 	}
 }
 
-// letGo puts the terminal back, unless it is another's already.
-func (h *hold) letGo() {
-	if h == nil {
+// leave puts the terminal back, unless it is another's already.
+func (m *rawMode) leave() {
+	if m == nil {
 		return
 	}
-	h.end()
-	<-h.reading
-	if inForeground(h.screen.tty) {
-		fmt.Fprint(h.screen.env.Stderr, "\r\x1b[K")
-		_ = term.Restore(int(h.screen.tty.Fd()), h.before) // nothing more can be done about a terminal
+	m.end()
+	<-m.reading
+	if inForeground(m.screen.tty) {
+		fmt.Fprint(m.screen.env.Stderr, "\r\x1b[K")
+		_ = term.Restore(int(m.screen.tty.Fd()), m.before) // nothing more can be done about a terminal
 	}
 }
 

@@ -237,7 +237,7 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 	var said *Failure
 	if errors.As(err, &said) && said.Code == ExitNotSignedIn && t.AccessToken == refused {
 		t.Refused = true // so that nobody is handed it any more
-		return t, errors.Join(err, h.alone(ctx, func() error { return tokens.put(ctx, a.key(), t) }))
+		return t, errors.Join(err, h.withLock(ctx, func() error { return tokens.put(ctx, a.key(), t) }))
 	}
 	if err != nil {
 		return t, err
@@ -246,7 +246,7 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 	ctx = context.WithoutCancel(ctx)
 	env.keeping.Lock()
 	defer env.keeping.Unlock()
-	return kept, h.alone(ctx, func() error { return tokens.put(ctx, a.key(), kept) })
+	return kept, h.withLock(ctx, func() error { return tokens.put(ctx, a.key(), kept) })
 }
 
 // heldToken is the token that is kept for an account.
@@ -299,7 +299,7 @@ func (t storedToken) good(now time.Time, refused string) bool {
 
 // clientConfig finds a server and returns a client of it.
 func clientConfig(ctx context.Context, server, clientID string) (*deviceflow.Config, error) {
-	device := &http.Client{Transport: named{}}
+	device := &http.Client{Transport: userAgent{}}
 	endpoint, err := deviceflow.Discover(ctx, device, server)
 	if err != nil {
 		return nil, serverFailure("finding the server", server, err)

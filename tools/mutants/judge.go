@@ -17,7 +17,7 @@ import (
 )
 
 // record runs all tests, one after the other, with no mutant chosen.
-func (h *house) record(ctx context.Context, b *binary) error {
+func (h *codebase) record(ctx context.Context, b *binary) error {
 	path := b.path + ".record"
 	if out, err := h.test(ctx, b, 10*time.Minute, []string{"-test.parallel=1"}, "MUTANT_RECORD="+path); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
@@ -59,7 +59,7 @@ func (h *house) record(ctx context.Context, b *binary) error {
 }
 
 // test runs a binary and returns what it said.
-func (h *house) test(ctx context.Context, b *binary, limit time.Duration, args []string, env ...string) ([]byte, error) {
+func (h *codebase) test(ctx context.Context, b *binary, limit time.Duration, args []string, env ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit+10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.path, slices.Concat([]string{"-test.timeout=" + limit.String()}, b.args, args)...)
@@ -88,7 +88,7 @@ const (
 
 // judge runs the tests that reach a mutant until one fails: of each package first
 // the likely and the quickest, then the rest.
-func (h *house) judge(ctx context.Context, m mutant) (verdict, error) {
+func (h *codebase) judge(ctx context.Context, m mutant) (verdict, error) {
 	env := []string{"MUTANT=" + strconv.Itoa(m.id)}
 	if m.replace[0] != "" {
 		parts := m.replace[:]
@@ -160,7 +160,7 @@ type stage struct {
 
 // noticed remembers which test noticed a mutant: it is likely to notice those of
 // the same function.
-func (h *house) noticed(m mutant, b *binary, out []byte) {
+func (h *codebase) noticed(m mutant, b *binary, out []byte) {
 	failed := regexp.MustCompile(`(?m)^ *--- FAIL: (\S+)`).FindAllSubmatch(out, -1)
 	if failed == nil {
 		return
@@ -179,7 +179,7 @@ func (h *house) noticed(m mutant, b *binary, out []byte) {
 
 // likely are the tests of a package that reach a mutant: first those that noticed
 // others of its function.
-func (h *house) likely(m mutant, dir string) (likely, others []string) {
+func (h *codebase) likely(m mutant, dir string) (likely, others []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	const most = 8

@@ -99,7 +99,7 @@ func run(ctx context.Context) error {
 	if err := os.Chmod(work, 0o777|os.ModeSticky); err != nil {
 		return err
 	}
-	h := &house{options: o, dir: work}
+	h := &codebase{options: o, dir: work}
 	if err := h.rewrite(ctx); err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func run(ctx context.Context) error {
 }
 
 // chosen are the mutants that are to be tried.
-func (h *house) chosen(e *equivalents) (tried []mutant, err error) {
+func (h *codebase) chosen(e *equivalents) (tried []mutant, err error) {
 	only, err := h.named()
 	if err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func (o options) named() (func(name string) bool, error) {
 }
 
 // reached says of a mutant that survived what is to be known beside its name.
-func (h *house) reached(m mutant) string {
+func (h *codebase) reached(m mutant) string {
 	for _, dir := range h.judges(m.pkg) {
 		if len(h.binary[dir].reaching[m.id]) > 0 {
 			return "survived: "
@@ -193,7 +193,7 @@ const (
 
 // try judges mutants, several at once, and returns the names of those that
 // survived and are not listed.
-func (h *house) try(ctx context.Context, tried []mutant, e *equivalents) (alive []string, err error) {
+func (h *codebase) try(ctx context.Context, tried []mutant, e *equivalents) (alive []string, err error) {
 	type count map[string]int
 	counts := map[string]count{}
 	for _, m := range h.mutants {

@@ -1,4 +1,4 @@
-// Bare is a net/http server that answers every request of the device flow with a
+// Baseline is a bare net/http server that answers every request of the device flow with a
 // fixed JSON: what the machine, the network stack and net/http cost, without any
 // work. Figures of the real server are read beside it.
 package main
@@ -18,7 +18,7 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on; it is printed")
 	flag.Parse()
 	if err := serve(*listen); err != nil {
-		fmt.Fprintln(os.Stderr, "bare:", err)
+		fmt.Fprintln(os.Stderr, "baseline:", err)
 		os.Exit(1)
 	}
 }

@@ -21,8 +21,8 @@ import (
 //go:embed runtime.go.txt
 var runtimeSource []byte
 
-// house is the code with all its mutants, and the tests of it.
-type house struct {
+// codebase is the code with all its mutants, and the tests of it.
+type codebase struct {
 	options
 	dir     string // for everything that is made here
 	overlay map[string]string
@@ -38,11 +38,11 @@ type binary struct {
 	took      map[string]time.Duration // by test
 	reaching  map[int][]string         // by mutant: the tests that reach it, the quickest first
 	reaches   map[string]int           // by test: how many mutants
-	noticing  map[string][]string      // by function: the tests that noticed a mutant of it; guarded by the house's mu
+	noticing  map[string][]string      // by function: the tests that noticed a mutant of it; guarded by the codebase's mu
 }
 
 // dirs are the packages that are mutated.
-func (h *house) dirs() (dirs []string) {
+func (h *codebase) dirs() (dirs []string) {
 	for _, j := range judged {
 		if h.packages == "" || slices.Contains(strings.Split(h.packages, ","), j.dir) {
 			dirs = append(dirs, j.dir)
@@ -58,7 +58,7 @@ type listed struct {
 	TestImports, XTestImports          []string
 }
 
-func (h *house) list(ctx context.Context, dir string) (p listed, err error) {
+func (h *codebase) list(ctx context.Context, dir string) (p listed, err error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "-json=Dir,GoFiles,TestGoFiles,XTestGoFiles,TestImports,XTestImports", "./"+dir)
 	cmd.Dir, cmd.Stderr = h.root, os.Stderr
 	out, err := cmd.Output()
@@ -69,7 +69,7 @@ func (h *house) list(ctx context.Context, dir string) (p listed, err error) {
 }
 
 // rewrite makes all mutants.
-func (h *house) rewrite(ctx context.Context) error {
+func (h *codebase) rewrite(ctx context.Context) error {
 	h.overlay = map[string]string{}
 	if err := h.put(filepath.Join(h.root, "internal", "mutants", "mutants.go"), string(runtimeSource)); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (h *house) rewrite(ctx context.Context) error {
 }
 
 // put lets the build see another text in a file's place.
-func (h *house) put(path, text string) error {
+func (h *codebase) put(path, text string) error {
 	to := filepath.Join(h.dir, strconv.Itoa(len(h.overlay))+"-"+filepath.Base(path))
 	h.overlay[path] = to
 	return os.WriteFile(to, []byte(text), 0o600)
@@ -113,7 +113,7 @@ func (h *house) put(path, text string) error {
 
 // build builds the tests that judge mutants, and finds out which test reaches
 // which.
-func (h *house) build(ctx context.Context, tried []mutant) error {
+func (h *codebase) build(ctx context.Context, tried []mutant) error {
 	if err := h.markTests(ctx, "internal/storage/storagetest"); err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (h *house) build(ctx context.Context, tried []mutant) error {
 }
 
 // judges are the packages whose tests judge a package.
-func (h *house) judges(dir string) []string {
+func (h *codebase) judges(dir string) []string {
 	if h.own {
 		return []string{dir}
 	}
@@ -176,7 +176,7 @@ func (h *house) judges(dir string) []string {
 }
 
 // markTests lets each test of a package say that it runs.
-func (h *house) markTests(ctx context.Context, dir string) error {
+func (h *codebase) markTests(ctx context.Context, dir string) error {
 	p, err := h.list(ctx, dir)
 	if err != nil {
 		return err
