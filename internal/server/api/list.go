@@ -18,7 +18,7 @@ func (a *API) Lists(gather func(r *http.Request, who authz.Owner) (any, error)) 
 	return a.ListsTo(a.authenticate, gather)
 }
 
-// ListsTo is lists for whom who finds.
+// ListsTo is Lists for whom who finds.
 func (a *API) ListsTo(who func(r *http.Request, p *wire.Params, does authz.Deed) (authz.Owner, error), gather func(r *http.Request, who authz.Owner) (any, error)) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := who(r, &wire.Params{}, authz.Reads)

@@ -81,6 +81,7 @@ func (a *API) Discovery(w http.ResponseWriter, _ *http.Request) error {
 	return publicDocument(w, a.metadata)
 }
 
+// KeySet is the key set (RFC 7517 §5): the keys that tokens are signed with.
 func (a *API) KeySet(w http.ResponseWriter, _ *http.Request) error {
 	return publicDocument(w, a.jwks)
 }

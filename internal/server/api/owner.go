@@ -24,9 +24,9 @@ func (a *API) authenticate(r *http.Request, p *wire.Params, does authz.Deed) (au
 	return who, err
 }
 
-// AuthenticateForGrants is authenticate for a request about an account's grants, which a program may send
-// that has an access token with the grants scope. The token is in the header: the body is
-// the endpoint's own.
+// AuthenticateForGrants is authenticate for a request about an account's grants, which a
+// program may send that has an access token with the grants scope. The token is in the
+// header: the body is the endpoint's own.
 func (a *API) AuthenticateForGrants(r *http.Request, p *wire.Params, does authz.Deed) (authz.Owner, error) {
 	token, ok := bearerInHeader(r)
 	if !ok || r.Header.Get(bitcoinauth.Header) != "" {
@@ -49,7 +49,7 @@ func (a *API) authenticateStop(r *http.Request) (authz.Owner, error) {
 	return a.authenticate(r, p, authz.Stops)
 }
 
-// signature is signedRequest where a key is added to the account of a session: a
+// signature is a signed request where a key is added to the account of a session: a
 // signature must be there.
 func (a *API) signature(r *http.Request, p *wire.Params) (authz.SignedRequest, error) {
 	signed, err := a.door.SignedRequest(r, p)

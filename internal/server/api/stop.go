@@ -22,7 +22,7 @@ func (a *API) Stops(stop func(ctx context.Context, owner authz.Owner, id string)
 	}
 }
 
-// StopsAll is stops for what may concern any number of things.
+// StopsAll is Stops for what may concern any number of things.
 func (a *API) StopsAll(stop func(ctx context.Context, owner authz.Owner) (int, error)) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := a.authenticateStop(r)

@@ -13,6 +13,12 @@ import (
 	"countersign.dev/internal/server/wire"
 )
 
+// Where forms lead back to.
+const (
+	accountPath = "/account"
+	DonePath    = "/device/done/{id}"
+)
+
 // Account is GET /account: what an owner has, and has allowed and may take back
 // (requirement K-11).
 func (s *Screens) Account(w http.ResponseWriter, r *http.Request) error {
@@ -70,11 +76,13 @@ func (s *Screens) Stop(act func(ctx context.Context, owner authz.Owner, id strin
 	}
 }
 
+// RevokeAll takes back all that an owner allowed, for Stop.
 func (s *Screens) RevokeAll(ctx context.Context, who authz.Owner, _ string) error {
 	_, err := s.authz.RevokeGrants(ctx, who)
 	return err
 }
 
+// EndOthers ends all sessions of an owner but the one at hand, for Stop.
 func (s *Screens) EndOthers(ctx context.Context, who authz.Owner, _ string) error {
 	_, err := s.authz.EndOtherSessions(ctx, who)
 	return err
@@ -303,9 +311,3 @@ func eventMessage(e authz.Event) string {
 		return "event." + string(e.Kind)
 	}
 }
-
-// Where forms lead back to.
-const (
-	accountPath = "/account"
-	DonePath    = "/device/done/{id}"
-)

@@ -9,12 +9,6 @@ import (
 	"countersign.dev/internal/server/wire"
 )
 
-// provedAsker is who tries a code on the page, with the proof that came with it:
-// an X-Auth-Token over authz.ProofPath and the code, or empty.
-func (s *Screens) provedAsker(r *http.Request, who authz.Owner, proof, code string) (authz.Asker, error) {
-	return s.authz.ProveCode(r.Context(), who, s.door.Asker(r, who), proof, code)
-}
-
 // enterView is the form for a user code.
 type enterView struct {
 	// Typed is what a person typed that did not do.
@@ -84,6 +78,12 @@ func (s *Screens) Open(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return seeOther(w, r, visitAddress(visit))
+}
+
+// provedAsker is who tries a code on the page, with the proof that came with it:
+// an X-Auth-Token over authz.ProofPath and the code, or empty.
+func (s *Screens) provedAsker(r *http.Request, who authz.Owner, proof, code string) (authz.Asker, error) {
+	return s.authz.ProveCode(r.Context(), who, s.door.Asker(r, who), proof, code)
 }
 
 // visitOf is the visit that a form goes on with, or a new one for the code that

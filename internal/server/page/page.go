@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"html/template"
 	"net/http"
@@ -120,11 +121,7 @@ func (s *Screens) made(w http.ResponseWriter, r *http.Request, on screen, v view
 	v.Local = v.Issuer == defaultIssuer
 	v.Style, v.ScriptAddress = s.assets.address(styleSheet), s.assets.address(script)
 	v.ScriptParts = s.assets[script].parts
-	here := v.Address
-	if here == "" {
-		here = pathToRead(r)
-	}
-	v.Languages = languageLinks(v.words, here)
+	v.Languages = languageLinks(v.words, cmp.Or(v.Address, pathToRead(r)))
 	var b bytes.Buffer
 	if err := s.pages[on].ExecuteTemplate(&b, "layout.html", v); err != nil {
 		return nil, err

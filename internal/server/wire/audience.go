@@ -16,16 +16,16 @@ import (
 type Audience int
 
 const (
-	// Unsigned: a signature counts for nothing here.
+	// Unsigned is nowhere: a signature counts for nothing here.
 	Unsigned Audience = iota
-	// InQuery: once, as aud.
+	// InQuery is once in the query, as aud.
 	InQuery
-	// InBody: as its member aud.
+	// InBody is in the body, as its member aud.
 	InBody
-	// InStatement: in the statement that the body carries.
+	// InStatement is in the statement that the body carries.
 	InStatement
-	// IfNamed: existing clients sign these without a word about the server. Where the
-	// body or the query has an aud, it must be this one's.
+	// IfNamed is perhaps nowhere: existing clients sign these without a word about the
+	// server. Where the body or the query has an aud, it must be this one's.
 	IfNamed
 )
 

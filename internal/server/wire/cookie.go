@@ -37,7 +37,7 @@ func newCookieNames(issuer string, secure bool) CookieNames {
 
 // SetCookie sets a cookie of ours for so long; for less than nothing removes it.
 func (d *Door) SetCookie(w http.ResponseWriter, name, value string, lasts time.Duration) {
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever the issuer is https
+	http.SetCookie(w, &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: max(-1, int(lasts/time.Second)),
 		HttpOnly: true, Secure: d.Secure, SameSite: http.SameSiteLaxMode,
 	})

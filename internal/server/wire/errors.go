@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,12 +12,6 @@ import (
 
 	"countersign.dev/internal/authz"
 )
-
-// UsedBasic reports whether a request authenticates with HTTP Basic.
-func UsedBasic(r *http.Request) bool {
-	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.EqualFold(scheme, "Basic")
-}
 
 // Refusals of the door itself.
 const (
@@ -29,6 +24,7 @@ const (
 	CodeForm          authz.Code = "unreadable_form"
 )
 
+// What is refused before anybody is asked.
 var (
 	ErrNoEndpoint  = &authz.Error{Code: authz.NotFound, Description: "there is no such endpoint: the server's metadata lists those there are"}
 	ErrMethod      = &authz.Error{Code: CodeMethod, Description: "this endpoint does not take this method: see the Allow header"}
@@ -171,10 +167,7 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, say Refuser, refusal *
 // RefuseJSON says a refusal to programs (RFC 6749 §5.2).
 func RefuseJSON(w http.ResponseWriter, _ *http.Request, status int, refusal *authz.Error) {
 	a := answerTo(refusal.Code)
-	body := errorBody{Error: a.wire, Description: errorText(refusal.Description), Interval: int(refusal.PollInterval / time.Second), Code: a.code}
-	if body.Error == "" {
-		body.Error = string(refusal.Code)
-	}
+	body := errorBody{Error: cmp.Or(a.wire, string(refusal.Code)), Description: errorText(refusal.Description), Interval: int(refusal.PollInterval / time.Second), Code: a.code}
 	if a.code != "" {
 		body.Message = body.Description
 	}
@@ -218,4 +211,10 @@ func WriteBody(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+}
+
+// UsedBasic reports whether a request authenticates with HTTP Basic.
+func UsedBasic(r *http.Request) bool {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, "Basic")
 }

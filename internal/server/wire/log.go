@@ -15,6 +15,7 @@ type Recorder struct {
 	status int
 }
 
+// WriteHeader passes a status on, and remembers the first.
 func (r *Recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
@@ -22,6 +23,7 @@ func (r *Recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
+// Write passes an answer on, which says 200 if nothing did before.
 func (r *Recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
@@ -91,6 +93,7 @@ func NewLogHandler(h slog.Handler) slog.Handler { return logHandler{h} }
 
 type logHandler struct{ slog.Handler }
 
+// Handle adds the name to a line.
 func (h logHandler) Handle(ctx context.Context, line slog.Record) error {
 	if name := nameOf(ctx); name != "" {
 		line.AddAttrs(slog.String("request", name))
@@ -98,8 +101,10 @@ func (h logHandler) Handle(ctx context.Context, line slog.Record) error {
 	return h.Handler.Handle(ctx, line)
 }
 
+// WithAttrs is a handler that adds these to each line too.
 func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return logHandler{h.Handler.WithAttrs(attrs)}
 }
 
+// WithGroup is a handler whose lines have what follows in a group.
 func (h logHandler) WithGroup(name string) slog.Handler { return logHandler{h.Handler.WithGroup(name)} }

@@ -9,16 +9,6 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// InTurn makes an answer of much that an owner has, in the owner's turn.
-func (d *Door) InTurn(r *http.Request, who authz.Owner, answer func() ([]byte, error)) ([]byte, error) {
-	done, err := d.authz.TurnToRead(r.Context(), who)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	return answer()
-}
-
 // How many cookies of a request are tried as a session, each of which is a look into
 // the database: of our own name, and of the name that others know. Browsers send those
 // with a longer path first, and without https another port of this host may set as many
@@ -59,7 +49,7 @@ func (d *Door) SessionOwner(r *http.Request) (authz.Owner, error) {
 	return who, err
 }
 
-// AuthenticateSession is sessionOwner for a request that is to do something.
+// AuthenticateSession is SessionOwner for a request that is to do something.
 func (d *Door) AuthenticateSession(r *http.Request, does authz.Deed) (authz.Owner, error) {
 	who, err := d.SessionOwner(r)
 	if err != nil {
@@ -68,6 +58,7 @@ func (d *Door) AuthenticateSession(r *http.Request, does authz.Deed) (authz.Owne
 	return who, d.authz.Admit(who, d.Source(r), does)
 }
 
+// IsUnauthorized reports whether an error says that nobody is signed in.
 func IsUnauthorized(err error) bool { return errors.Is(err, authz.Unauthorized) }
 
 // ForgetSession ends the sessions of a request, if it has any, and takes their
@@ -87,4 +78,14 @@ func (d *Door) ForgetSession(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return nil
+}
+
+// InTurn makes an answer of much that an owner has, in the owner's turn.
+func (d *Door) InTurn(r *http.Request, who authz.Owner, answer func() ([]byte, error)) ([]byte, error) {
+	done, err := d.authz.TurnToRead(r.Context(), who)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return answer()
 }
