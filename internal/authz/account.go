@@ -7,8 +7,9 @@ import (
 	"net/url"
 	"time"
 
-	"countersign.dev/bitcoinauth"
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"countersign.dev/bitcoinauth"
 )
 
 // newcomersPerMinute is how many accounts an address may bring: a key costs

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -17,19 +16,6 @@ const (
 	// leastBackup is the salt, nonce and tag of a .bep file and one byte.
 	leastBackup = 45
 )
-
-// Backup is an identity's encrypted backup, which its owner keeps here, byte for byte
-// (attack B-29). The server has no key to it and never sees the password.
-type Backup struct {
-	AccountID string
-	BAPID     string
-	// Text is the .bep file; it is empty in lists.
-	Text      string
-	Size      int // of Text, in bytes
-	UpdatedAt time.Time
-	// Network is where it was saved from, coarse; empty where that is not known.
-	Network string
-}
 
 // SaveBackup keeps an encrypted backup of one of the owner's identities, by
 // default the one that acts, in place of the one that was kept before.

@@ -14,27 +14,6 @@ import (
 // maxPasskeys is how many passkeys an account may have.
 const maxPasskeys = 20
 
-// Passkey is a WebAuthn credential of an account. The identity that linked it is
-// the identity it signs in as: its member key signed the credential's addition,
-// which makes the passkey a key that the identity delegated (requirements N-09, L-05).
-type Passkey struct {
-	// ID is the credential id in base64url.
-	ID        string
-	AccountID string
-	BAPID     string
-	MemberKey string
-	Name      string
-	// CreatedAt and LastUsedAt; the latter is zero for a passkey never used.
-	CreatedAt  time.Time
-	LastUsedAt time.Time
-	// Network is where it was added from, coarse; empty where that is not known.
-	Network string
-	// SignCount is the authenticator's signature counter when it was last used.
-	SignCount uint32
-	// Credential is the credential record (WebAuthn §4) as JSON.
-	Credential []byte
-}
-
 // passkeys are the WebAuthn credentials of accounts.
 type passkeys struct {
 	store    Store

@@ -114,6 +114,21 @@ func (s *failing) PendingDeviceRequests(ctx context.Context, clientIDs []string,
 	return r0, r1, err
 }
 
+func (s *failing) CreateReview(ctx context.Context, r authz.Review, k authz.Keep) (err error) {
+	err = s.failed(ctx, "CreateReview", func() (err error) {
+		return s.Store.CreateReview(ctx, r, k)
+	})
+	return err
+}
+
+func (s *failing) TakeReview(ctx context.Context, id authz.Hash, session authz.Hash, now time.Time) (r0 authz.Review, err error) {
+	err = s.failed(ctx, "TakeReview", func() (err error) {
+		r0, err = s.Store.TakeReview(ctx, id, session, now)
+		return err
+	})
+	return r0, err
+}
+
 func (s *failing) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) (err error) {
 	err = s.failed(ctx, "CreateAccount", func() (err error) {
 		return s.Store.CreateAccount(ctx, a, first)
@@ -174,6 +189,74 @@ func (s *failing) SetProfile(ctx context.Context, bapID string, p authz.Profile,
 	return err
 }
 
+func (s *failing) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) (err error) {
+	err = s.failed(ctx, "AddPasskey", func() (err error) {
+		return s.Store.AddPasskey(ctx, p, limit, e)
+	})
+	return err
+}
+
+func (s *failing) Passkey(ctx context.Context, id string) (r0 authz.Passkey, err error) {
+	err = s.failed(ctx, "Passkey", func() (err error) {
+		r0, err = s.Store.Passkey(ctx, id)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) Passkeys(ctx context.Context, accountID string, limit int) (r0 []authz.Passkey, err error) {
+	err = s.failed(ctx, "Passkeys", func() (err error) {
+		r0, err = s.Store.Passkeys(ctx, accountID, limit)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) RemovePasskey(ctx context.Context, accountID string, id string, now time.Time, e authz.NewEvent) (err error) {
+	err = s.failed(ctx, "RemovePasskey", func() (err error) {
+		return s.Store.RemovePasskey(ctx, accountID, id, now, e)
+	})
+	return err
+}
+
+func (s *failing) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) (err error) {
+	err = s.failed(ctx, "SaveBackup", func() (err error) {
+		return s.Store.SaveBackup(ctx, b, signer, e)
+	})
+	return err
+}
+
+func (s *failing) Backup(ctx context.Context, accountID string, bapID string) (r0 authz.Backup, err error) {
+	err = s.failed(ctx, "Backup", func() (err error) {
+		r0, err = s.Store.Backup(ctx, accountID, bapID)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) Backups(ctx context.Context, accountID string, limit int) (r0 []authz.Backup, err error) {
+	err = s.failed(ctx, "Backups", func() (err error) {
+		r0, err = s.Store.Backups(ctx, accountID, limit)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) RemoveBackup(ctx context.Context, accountID string, bapID string, signer string, e authz.NewEvent) (err error) {
+	err = s.failed(ctx, "RemoveBackup", func() (err error) {
+		return s.Store.RemoveBackup(ctx, accountID, bapID, signer, e)
+	})
+	return err
+}
+
+func (s *failing) Events(ctx context.Context, accountID string, after authz.Position, limit int) (r0 []authz.Event, err error) {
+	err = s.failed(ctx, "Events", func() (err error) {
+		r0, err = s.Store.Events(ctx, accountID, after, limit)
+		return err
+	})
+	return r0, err
+}
+
 func (s *failing) CreateSession(ctx context.Context, n authz.NewSession) (err error) {
 	err = s.failed(ctx, "CreateSession", func() (err error) {
 		return s.Store.CreateSession(ctx, n)
@@ -214,21 +297,6 @@ func (s *failing) EndSession(ctx context.Context, accountID string, id string, n
 func (s *failing) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.NewEvent) (r0 int, err error) {
 	err = s.failed(ctx, "EndOtherSessions", func() (err error) {
 		r0, err = s.Store.EndOtherSessions(ctx, accountID, keep, now, e)
-		return err
-	})
-	return r0, err
-}
-
-func (s *failing) CreateReview(ctx context.Context, r authz.Review, k authz.Keep) (err error) {
-	err = s.failed(ctx, "CreateReview", func() (err error) {
-		return s.Store.CreateReview(ctx, r, k)
-	})
-	return err
-}
-
-func (s *failing) TakeReview(ctx context.Context, id authz.Hash, session authz.Hash, now time.Time) (r0 authz.Review, err error) {
-	err = s.failed(ctx, "TakeReview", func() (err error) {
-		r0, err = s.Store.TakeReview(ctx, id, session, now)
 		return err
 	})
 	return r0, err
@@ -363,74 +431,6 @@ func (s *failing) Sweep(ctx context.Context, before authz.SweepTimes, limit int)
 		return err
 	})
 	return r0, err
-}
-
-func (s *failing) Events(ctx context.Context, accountID string, after authz.Position, limit int) (r0 []authz.Event, err error) {
-	err = s.failed(ctx, "Events", func() (err error) {
-		r0, err = s.Store.Events(ctx, accountID, after, limit)
-		return err
-	})
-	return r0, err
-}
-
-func (s *failing) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) (err error) {
-	err = s.failed(ctx, "AddPasskey", func() (err error) {
-		return s.Store.AddPasskey(ctx, p, limit, e)
-	})
-	return err
-}
-
-func (s *failing) Passkey(ctx context.Context, id string) (r0 authz.Passkey, err error) {
-	err = s.failed(ctx, "Passkey", func() (err error) {
-		r0, err = s.Store.Passkey(ctx, id)
-		return err
-	})
-	return r0, err
-}
-
-func (s *failing) Passkeys(ctx context.Context, accountID string, limit int) (r0 []authz.Passkey, err error) {
-	err = s.failed(ctx, "Passkeys", func() (err error) {
-		r0, err = s.Store.Passkeys(ctx, accountID, limit)
-		return err
-	})
-	return r0, err
-}
-
-func (s *failing) RemovePasskey(ctx context.Context, accountID string, id string, now time.Time, e authz.NewEvent) (err error) {
-	err = s.failed(ctx, "RemovePasskey", func() (err error) {
-		return s.Store.RemovePasskey(ctx, accountID, id, now, e)
-	})
-	return err
-}
-
-func (s *failing) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) (err error) {
-	err = s.failed(ctx, "SaveBackup", func() (err error) {
-		return s.Store.SaveBackup(ctx, b, signer, e)
-	})
-	return err
-}
-
-func (s *failing) Backup(ctx context.Context, accountID string, bapID string) (r0 authz.Backup, err error) {
-	err = s.failed(ctx, "Backup", func() (err error) {
-		r0, err = s.Store.Backup(ctx, accountID, bapID)
-		return err
-	})
-	return r0, err
-}
-
-func (s *failing) Backups(ctx context.Context, accountID string, limit int) (r0 []authz.Backup, err error) {
-	err = s.failed(ctx, "Backups", func() (err error) {
-		r0, err = s.Store.Backups(ctx, accountID, limit)
-		return err
-	})
-	return r0, err
-}
-
-func (s *failing) RemoveBackup(ctx context.Context, accountID string, bapID string, signer string, e authz.NewEvent) (err error) {
-	err = s.failed(ctx, "RemoveBackup", func() (err error) {
-		return s.Store.RemoveBackup(ctx, accountID, bapID, signer, e)
-	})
-	return err
 }
 
 func (s *failing) Ping(ctx context.Context) (err error) {

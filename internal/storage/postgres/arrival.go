@@ -19,19 +19,14 @@ type Arrival struct {
 // errArrival refuses a database that the end of a move has not reached.
 var errArrival = errors.New("countersign migrate into this database did not come to its end: run it once more")
 
-// queries is a connection or a transaction.
-type queries interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-// arrival returns the note, or nil.
-func arrival(ctx context.Context, c queries) (*Arrival, error) {
+// arrival returns the note, or nil. queryRow is that of a connection or a transaction.
+func arrival(ctx context.Context, queryRow func(ctx context.Context, sql string, args ...any) pgx.Row) (*Arrival, error) {
 	var there bool
-	if err := c.QueryRow(ctx, `SELECT to_regclass(quote_ident(current_schema()) || '.moving_in') IS NOT NULL`).Scan(&there); !there {
+	if err := queryRow(ctx, `SELECT to_regclass(quote_ident(current_schema()) || '.moving_in') IS NOT NULL`).Scan(&there); !there {
 		return nil, err
 	}
 	var a Arrival
-	err := c.QueryRow(ctx, `SELECT source, token FROM moving_in`).Scan(&a.Source, &a.Token)
+	err := queryRow(ctx, `SELECT source, token FROM moving_in`).Scan(&a.Source, &a.Token)
 	return &a, err
 }
 
@@ -39,7 +34,7 @@ func arrival(ctx context.Context, c queries) (*Arrival, error) {
 func (s *Store) refuseArrival(ctx context.Context) error {
 	var left *Arrival
 	err := s.transact(ctx, "opening the database", func(ctx context.Context, tx pgx.Tx) (err error) {
-		left, err = arrival(ctx, tx)
+		left, err = arrival(ctx, tx.QueryRow)
 		return err
 	})
 	if err == nil && left != nil {

@@ -136,20 +136,20 @@ func openBrittle(t testing.TB, database string) *brittle {
 	return b
 }
 
-// Break implements storagetest.Broken.
+// Break is that of storagetest.Broken.
 func (b *brittle) Break(n int) func() bool {
 	b.breaking.begin(n)
 	return func() bool { return b.breaking.begin(-1) > n }
 }
 
-// Failed implements storagetest.Broken. What follows in a transaction fails as well,
+// Failed is that of storagetest.Broken. What follows in a transaction fails as well,
 // with a code that says nothing of why.
 func (b *brittle) Failed(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && (e.Code == "26000" || e.Code == "42601")
 }
 
-// Rows implements storagetest.Broken.
+// Rows is that of storagetest.Broken.
 func (b *brittle) Rows() []string {
 	b.t.Helper()
 	rows, err := b.direct.Query(b.t.Context(), b.everything)
@@ -172,7 +172,8 @@ func TestAnOperationOfWhichAStatementFailsHasNotHappened(t *testing.T) {
 			url = pgtest.Database(t)
 			databases.Store(t.Name(), url)
 		}
-		return openBrittle(t, url.(string))
+		b := openBrittle(t, url.(string))
+		return storagetest.Broken{Store: b.Store, Break: b.Break, Failed: b.Failed, Rows: b.Rows}
 	})
 }
 

@@ -70,7 +70,7 @@ func (s *Store) mustChangeAndTell(ctx context.Context, operation string, e authz
 	return changed(n, err)
 }
 
-// Events implements authz.EventStore.
+// Events implements authz.AccountStore.
 func (s *Store) Events(ctx context.Context, accountID string, after authz.Position, limit int) ([]authz.Event, error) {
 	return list(ctx, s, "listing events", func(row pgx.CollectableRow) (e authz.Event, err error) {
 		err = row.Scan(&e.ID, &e.AccountID, toTime{&e.At}, (*string)(&e.Kind), &e.BAPID, &e.ClientID, &e.GrantID, &e.ACR, &e.Network, &e.UserAgent, &e.Subject, toTime{&e.Standing})

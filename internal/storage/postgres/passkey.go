@@ -31,7 +31,7 @@ WITH identity AS (
 ), ` + tell(12, "added") + `
 SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $11 AND NOT taken FROM known`
 
-// AddPasskey implements authz.PasskeyStore. The account is locked, so that those
+// AddPasskey implements authz.AccountStore. The account is locked, so that those
 // who add to it count one after the other.
 func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) error {
 	if err := authz.Bounded(e.Keep); err != nil {
@@ -67,13 +67,13 @@ func passkeyFields(p *authz.Passkey) []any {
 	}
 }
 
-// Passkey implements authz.PasskeyStore.
+// Passkey implements authz.AccountStore.
 func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err error) {
 	err = s.one(ctx, "reading a passkey", `SELECT `+passkeyColumns+` FROM passkeys WHERE id = $1`, []any{id}, passkeyFields(&p)...)
 	return p, err
 }
 
-// Passkeys implements authz.PasskeyStore.
+// Passkeys implements authz.AccountStore.
 func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) ([]authz.Passkey, error) {
 	return list(ctx, s, "listing passkeys", func(row pgx.CollectableRow) (p authz.Passkey, err error) {
 		err = row.Scan(passkeyFields(&p)...)
@@ -81,7 +81,7 @@ func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) ([]au
 	}, `SELECT `+passkeyColumns+` FROM passkeys WHERE account_id = $1 ORDER BY created_at, id LIMIT $2`, accountID, limit)
 }
 
-// RemovePasskey implements authz.PasskeyStore.
+// RemovePasskey implements authz.AccountStore.
 func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
 	if err := authz.Bounded(e.Keep); err != nil {
 		return err

@@ -119,7 +119,7 @@ const (
 		SELECT id FROM reviews WHERE session = $1 AND id <> $2 ORDER BY expires_at DESC LIMIT $4 OFFSET $3 - 1)`
 )
 
-// CreateReview implements authz.SessionStore.
+// CreateReview implements authz.DeviceStore.
 func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) error {
 	if err := authz.Bounded(k); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) 
 
 const takeReview = `DELETE FROM reviews WHERE id = $1 AND session = $2 AND expires_at > $3 RETURNING request_id, user_code, facts, expires_at`
 
-// TakeReview implements authz.SessionStore.
+// TakeReview implements authz.DeviceStore.
 func (s *Store) TakeReview(ctx context.Context, id, session authz.Hash, now time.Time) (authz.Review, error) {
 	taken := authz.Review{ID: id, Session: session}
 	err := s.changeOne(ctx, "taking a review", takeReview, []any{id[:], session[:], kept.Time(now)},

@@ -69,7 +69,7 @@ func (t *Target) Close(ctx context.Context) error { return t.conn.Close(ctx) }
 
 // Arrival returns the note of a move whose end was not reached, or nil.
 func (t *Target) Arrival(ctx context.Context) (*Arrival, error) {
-	a, err := arrival(ctx, t.conn)
+	a, err := arrival(ctx, t.conn.QueryRow)
 	return a, wrap("reading the database", err)
 }
 
@@ -108,7 +108,7 @@ func (t *Target) Begin(ctx context.Context, from Arrival, tables []Table) (err e
 	if err := t.take(ctx, tables); err != nil {
 		return err
 	}
-	left, err := arrival(ctx, t.tx)
+	left, err := arrival(ctx, t.tx.QueryRow)
 	if err != nil {
 		return wrap("reading the database", err)
 	}

@@ -8,7 +8,7 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// SaveBackup implements authz.BackupStore.
+// SaveBackup implements authz.AccountStore.
 func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) error {
 	return wrap("saving a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, b.AccountID, signer); err != nil {
@@ -20,7 +20,7 @@ func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e
 	}))
 }
 
-// Backup implements authz.BackupStore.
+// Backup implements authz.AccountStore.
 func (s *Store) Backup(ctx context.Context, accountID, bapID string) (b authz.Backup, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) {
@@ -30,7 +30,7 @@ func (s *Store) Backup(ctx context.Context, accountID, bapID string) (b authz.Ba
 	return b, wrap("reading a backup", err)
 }
 
-// Backups implements authz.BackupStore.
+// Backups implements authz.AccountStore.
 func (s *Store) Backups(ctx context.Context, accountID string, limit int) (all []authz.Backup, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) {
@@ -41,7 +41,7 @@ func (s *Store) Backups(ctx context.Context, accountID string, limit int) (all [
 	return all, wrap("listing backups", err)
 }
 
-// RemoveBackup implements authz.BackupStore.
+// RemoveBackup implements authz.AccountStore.
 func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.NewEvent) error {
 	return wrap("removing a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, accountID, signer); err != nil {

@@ -90,13 +90,13 @@ func openBrittle(t testing.TB, path string) *brittle {
 	return b
 }
 
-// Break implements storagetest.Broken.
+// Break is that of storagetest.Broken.
 func (b *brittle) Break(n int) func() bool { return breaks(b.t, n, b.conns...) }
 
-// Failed implements storagetest.Broken.
+// Failed is that of storagetest.Broken.
 func (b *brittle) Failed(err error) bool { return sqlite.ErrCode(err) == sqlite.ResultAuth }
 
-// Rows implements storagetest.Broken.
+// Rows is that of storagetest.Broken.
 func (b *brittle) Rows() []string { return rowsOf(b.t, b.conns[1]) }
 
 // rowsOf is everything in a file, and how it is kept.
@@ -119,7 +119,8 @@ func TestAnOperationOfWhichAStatementFailsHasNotHappened(t *testing.T) {
 	var files sync.Map // the name of a test → its database
 	storagetest.RunBroken(t, func(t testing.TB) storagetest.Broken {
 		path, _ := files.LoadOrStore(t.Name(), filepath.Join(t.TempDir(), "countersign.db"))
-		return openBrittle(t, path.(string))
+		b := openBrittle(t, path.(string))
+		return storagetest.Broken{Store: b.Store, Break: b.Break, Failed: b.Failed, Rows: b.Rows}
 	})
 }
 

@@ -36,7 +36,7 @@ func insertEvent(c *sqlite.Conn, e authz.NewEvent) error {
 	return forget(c, e.Keep, forgetWayEvents, e.AccountID)
 }
 
-// Events implements authz.EventStore.
+// Events implements authz.AccountStore.
 func (s *Store) Events(ctx context.Context, accountID string, after authz.Position, limit int) (all []authz.Event, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) {

@@ -9,7 +9,7 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// UseOnce implements authz.GuardStore.
+// UseOnce implements authz.ReplayStore.
 func (s *Store) UseOnce(ctx context.Context, key authz.Hash, now, until time.Time) error {
 	return wrap("recording a used key", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
 		n, err := exec(c, `INSERT INTO used_once (key, expires_at) VALUES (?1, ?2)
@@ -21,7 +21,7 @@ func (s *Store) UseOnce(ctx context.Context, key authz.Hash, now, until time.Tim
 	}))
 }
 
-// CountGuesses implements authz.GuardStore.
+// CountGuesses implements authz.GuessStore.
 func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time.Time) error {
 	return wrap("counting guesses", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		for _, subject := range subjects {
@@ -35,7 +35,7 @@ func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time
 	}))
 }
 
-// Guesses implements authz.GuardStore.
+// Guesses implements authz.GuessStore.
 func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
 	failures := make([]int, len(subjects))
 	err := s.read(ctx, func(c *sqlite.Conn) error {
@@ -67,7 +67,7 @@ func noteReports(c *sqlite.Conn, subjects []string, accountID, reporter string, 
 		SELECT subject FROM reports WHERE account_id = ?3 ORDER BY reported_at DESC LIMIT ?2 OFFSET ?1)`, accountID)
 }
 
-// Reports implements authz.GuardStore.
+// Reports implements authz.ReportStore.
 func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error) {
 	accounts := make([]int, len(subjects))
 	err := s.read(ctx, func(c *sqlite.Conn) error {
@@ -83,7 +83,7 @@ func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time)
 	return accounts, wrap("reading reports", err)
 }
 
-// Reported implements authz.GuardStore.
+// Reported implements authz.ReportStore.
 func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after time.Time) (subjects []string, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { subjects = append(subjects, r.ColumnText(0)) },
@@ -147,7 +147,7 @@ var (
 	overReports  = newOver("reports", "subject, account_id", "reported_at")
 )
 
-// Sweep implements authz.GuardStore.
+// Sweep implements authz.Store.
 func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (total int, err error) {
 	for _, kind := range []struct {
 		over   over

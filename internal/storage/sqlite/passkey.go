@@ -9,7 +9,7 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// AddPasskey implements authz.PasskeyStore.
+// AddPasskey implements authz.AccountStore.
 func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) error {
 	return s.insert(ctx, "adding a passkey", several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, p.AccountID, p.BAPID); err != nil {
@@ -39,7 +39,7 @@ func scanPasskey(r *sqlite.Stmt) authz.Passkey {
 	}
 }
 
-// Passkey implements authz.PasskeyStore.
+// Passkey implements authz.AccountStore.
 func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) { p = scanPasskey(r) }, selectWebAuthn+`WHERE id = ?`, id)
@@ -47,7 +47,7 @@ func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err er
 	return p, wrap("reading a passkey", err)
 }
 
-// Passkeys implements authz.PasskeyStore.
+// Passkeys implements authz.AccountStore.
 func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) (all []authz.Passkey, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanPasskey(r)) },
@@ -57,7 +57,7 @@ func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) (all 
 	return all, wrap("listing passkeys", err)
 }
 
-// RemovePasskey implements authz.PasskeyStore.
+// RemovePasskey implements authz.AccountStore.
 func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
 	return wrap("removing a passkey", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		var bapID string

@@ -114,7 +114,7 @@ func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep aut
 	return n, wrap("ending sessions", err)
 }
 
-// CreateReview implements authz.SessionStore.
+// CreateReview implements authz.DeviceStore.
 func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) error {
 	return s.insert(ctx, "storing a review", several, func(c *sqlite.Conn) error {
 		_, err := exec(c, `INSERT INTO reviews (id, session, request_id, user_code, facts, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
@@ -127,7 +127,7 @@ func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) 
 	})
 }
 
-// TakeReview implements authz.SessionStore.
+// TakeReview implements authz.DeviceStore.
 func (s *Store) TakeReview(ctx context.Context, id, session authz.Hash, now time.Time) (found authz.Review, err error) {
 	err = s.writer.do(ctx, single, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) {

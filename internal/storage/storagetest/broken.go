@@ -11,15 +11,15 @@ import (
 )
 
 // Broken is a storage whose statements can be made to fail.
-type Broken interface {
+type Broken struct {
 	authz.Store
 	// Break has the statement number n of those that come from now on fail, n from 0
 	// on. heal ends that, and says whether there were so many.
-	Break(n int) (heal func() (reached bool))
+	Break func(n int) (heal func() (reached bool))
 	// Failed reports whether an error is that of such a statement.
-	Failed(err error) bool
+	Failed func(err error) bool
 	// Rows is everything that is kept, in the same order each time.
-	Rows() []string
+	Rows func() []string
 }
 
 // RunBroken holds a storage to the promise that an operation of which any statement
