@@ -1,6 +1,7 @@
 package bitcoinauth_test
 
 import (
+	"bytes"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
@@ -176,7 +177,7 @@ func TestAnEnvelopeIsOfItsVersionAndForAnyone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	version := append([]byte(nil), raw...)
+	version := bytes.Clone(raw)
 	version[0] ^= 1
 	for name, c := range map[string]struct {
 		signature []byte

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,7 +185,7 @@ func TestN03_NoReencodingOfATokenPasses(t *testing.T) {
 			t.Fatal(err)
 		}
 		with := func(i int, text string) string {
-			changed := append([]string(nil), part...)
+			changed := slices.Clone(part)
 			changed[i] = text
 			return strings.Join(changed, "|")
 		}

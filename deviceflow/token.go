@@ -95,12 +95,11 @@ func (c *Config) userInfo(ctx context.Context, token *oauth2.Token) (map[string]
 
 // passing reports whether what went wrong may be over in a moment.
 func passing(err error) bool {
-	var refused *Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*Error](err); ok {
 		return !final(refused)
 	}
-	var lost *TransportError
-	return errors.As(err, &lost) && (lost.Status < 300 || lost.Status > 499 || lost.Status == http.StatusTooManyRequests)
+	lost, ok := errors.AsType[*TransportError](err)
+	return ok && (lost.Status < 300 || lost.Status > 499 || lost.Status == http.StatusTooManyRequests)
 }
 
 // TokenSource returns a source that gives the token as long as it is good and

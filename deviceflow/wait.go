@@ -90,8 +90,8 @@ func final(refused *Error) bool {
 // longer. What lies between may not bear a poll that waits, or the server holds it
 // for ever: the next ones do not ask it to.
 func cutOff(err error) bool {
-	var lost *TransportError
-	return errors.Is(err, errSilent) || (errors.As(err, &lost) && lost.Status == http.StatusGatewayTimeout)
+	lost, ok := errors.AsType[*TransportError](err)
+	return errors.Is(err, errSilent) || (ok && lost.Status == http.StatusGatewayTimeout)
 }
 
 // pause waits before the next poll, at most until the code expires. The clock is

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -181,7 +182,7 @@ func (g *gate) polled(userCode string) (told []string, waiting bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if d := g.devices[userCode]; d != nil {
-		return append([]string(nil), d.polls...), d.waiting
+		return slices.Clone(d.polls), d.waiting
 	}
 	return nil, false
 }

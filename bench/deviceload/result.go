@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,7 @@ func (r result) percentile(p float64) time.Duration {
 }
 
 func report(work string, results []result, asJSON bool) (failed bool) {
-	slices.SortFunc(results, func(a, b result) int { return int(a.rate() - b.rate()) })
+	slices.SortFunc(results, func(a, b result) int { return cmp.Compare(a.rate(), b.rate()) })
 	errs := 0
 	for _, r := range results {
 		errs += r.errors

@@ -4,6 +4,7 @@ package browser
 
 import (
 	"bytes"
+	"cmp"
 	"image"
 	"image/color"
 	"image/png"
@@ -92,7 +93,7 @@ func countColors(picture image.Image) map[color.RGBA]int {
 // look different: all that an eye sees of our pages, in a fourth of the bytes.
 func reduce(picture image.Image, counts map[color.RGBA]int) image.Image {
 	const always, colors = 6, 16
-	byUse := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return counts[b] - counts[a] })
+	byUse := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return cmp.Compare(counts[b], counts[a]) })
 	var palette color.Palette
 	for _, c := range byUse {
 		if len(palette) < always || (len(palette) < colors && distance(c, palette.Convert(c)) > 28) {

@@ -108,8 +108,8 @@ func (c *owner) approve(ctx context.Context, code string, o approveOptions) erro
 
 // mistyped reports that the server took what was entered for a slip.
 func mistyped(err error) bool {
-	var refused *Failure
-	return errors.As(err, &refused) && refused.OAuth == "match_mistyped"
+	refused, ok := errors.AsType[*Failure](err)
+	return ok && refused.OAuth == "match_mistyped"
 }
 
 // expect refuses whatever is not exactly what was expected.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,10 +68,8 @@ func sourceOf(path string) string {
 
 func citesOneOf(source string, rules []string) bool {
 	for _, rule := range rules {
-		for _, cited := range aRule.FindAllString(source, -1) {
-			if cited == rule {
-				return true
-			}
+		if slices.Contains(aRule.FindAllString(source, -1), rule) {
+			return true
 		}
 		for _, r := range aRange.FindAllStringSubmatch(source, -1) {
 			if r[1][0] == rule[0] && r[1] <= rule && rule <= r[2] {

@@ -61,8 +61,7 @@ func fail(code ExitCode, what string, err error, next string) error {
 
 // failing is fail for an error that may say by itself what failed.
 func failing(code ExitCode, what string, err error, next string) error {
-	var said *Failure
-	if err == nil || errors.As(err, &said) {
+	if _, said := errors.AsType[*Failure](err); said || err == nil {
 		return err
 	}
 	return fail(code, what, err, next)
@@ -75,8 +74,8 @@ func usage(format string, args ...any) error {
 
 // report says an error the one way there is, and returns the exit code.
 func report(env *Env, err error, asJSON bool) ExitCode {
-	var f *Failure
-	if !errors.As(err, &f) {
+	f, ok := errors.AsType[*Failure](err)
+	if !ok {
 		f = &Failure{Code: ExitFailed, What: err.Error()}
 	}
 	if asJSON {

@@ -210,8 +210,7 @@ input.`,
 				return err
 			}
 			v, err := receipt.Verify(text)
-			var failed *receipt.CheckError
-			if errors.As(err, &failed) {
+			if failed, ok := errors.AsType[*receipt.CheckError](err); ok {
 				return fail(ExitVerification, "the receipt is not good", failed,
 					`Do not rely on it: its owner can fetch it anew with "countersign receipt show GRANT"`)
 			}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -67,7 +66,7 @@ func (h *home) identities() ([]identityEntry, error) {
 			all = append(all, identityEntry{Name: norm.NFC.String(part[0]), BAPID: part[1], file: filepath.Join(identitiesDir, f.Name())})
 		}
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	slices.SortFunc(all, func(a, b identityEntry) int { return cmp.Compare(a.Name, b.Name) })
 	return all, nil
 }
 

@@ -85,7 +85,7 @@ func (env *Env) kept(ended <-chan struct{}) bool {
 
 // interruption is the signal that ended a context, if one did.
 func interruption(ctx context.Context) (i interrupted, ended bool) {
-	return i, errors.As(context.Cause(ctx), &i)
+	return errors.AsType[interrupted](context.Cause(ctx))
 }
 
 var errCancelled = fail(ExitCancelled, "cancelled", nil, "")

@@ -107,7 +107,7 @@ func listenOnFreePort(ctx context.Context, config *net.ListenConfig, log *slog.L
 	const tries = 20 // a port that is free on one and taken on the other is rare
 	for range tries {
 		listeners, err = listenEach(ctx, config, loopbackHosts, "0", nil, log)
-		if !errors.As(err, new(*takenError)) {
+		if _, taken := errors.AsType[*takenError](err); !taken {
 			return listeners, err
 		}
 		if err := errors.Join(closeAll(listeners)...); err != nil {

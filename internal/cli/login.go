@@ -211,8 +211,7 @@ func (c *signIn) takenBack(ctx context.Context, config *deviceflow.Config, token
 		next = `Take it back with "countersign grants revoke", or on your account's page at the server`
 	}
 	code := ExitFailed
-	var said *Failure
-	if errors.As(why, &said) {
+	if said, ok := errors.AsType[*Failure](why); ok {
 		code = said.Code
 	}
 	return fail(code, what, why, next)

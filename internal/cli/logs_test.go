@@ -91,7 +91,7 @@ func logLine(n ast.Node) string {
 	}
 	on, ok := method.X.(*ast.SelectorExpr)
 	plain, isIdent := method.X.(*ast.Ident)
-	if method.Sel.Name != "noteRefused" && method.Sel.Name != "every" && (!ok || on.Sel.Name != "log") && (!isIdent || plain.Name != "log") {
+	if method.Sel.Name != "noteRefused" && method.Sel.Name != "every" && (!ok || !strings.EqualFold(on.Sel.Name, "log")) && (!isIdent || plain.Name != "log") {
 		return ""
 	}
 	for i, argument := range call.Args {

@@ -228,7 +228,7 @@ func nextServer(s *config.Settings) string {
 // openingFailure says why the SQLite database is not opened.
 func openingFailure(s *config.Settings, err error) error {
 	next := ""
-	if moved := (*sqlite.MovedError)(nil); errors.As(err, &moved) {
+	if moved, ok := errors.AsType[*sqlite.MovedError](err); ok {
 		next = fmt.Sprintf("Name that database with --database %s; the server's secret is %s", shellWord("postgres://user@"+moved.To), secretPath(s))
 	}
 	return fail(settingCode(err), "opening the database", err, next)

@@ -213,8 +213,7 @@ func (c *owner) sendWithToken(ctx context.Context, method, path string, body []b
 			return err
 		}
 	})
-	var failed *Failure
-	if c.otherwise != nil && errors.As(err, &failed) && slices.Contains([]ExitCode{ExitNotSignedIn, ExitLocked}, failed.Code) {
+	if failed, ok := errors.AsType[*Failure](err); ok && c.otherwise != nil && slices.Contains([]ExitCode{ExitNotSignedIn, ExitLocked}, failed.Code) {
 		if err := c.signs(ctx); err != nil {
 			return nil, err
 		}

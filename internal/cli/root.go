@@ -53,12 +53,7 @@ func Main(args []string, env *Env) int {
 // wantsJSON looks for --json in the arguments themselves, because the error may
 // be in how they were given.
 func wantsJSON(args []string) bool {
-	for _, a := range args {
-		if a == "--json" || a == "--json=true" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(args, func(a string) bool { return a == "--json" || a == "--json=true" })
 }
 
 // seeHelp is what to do about wrong usage.

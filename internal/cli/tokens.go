@@ -234,8 +234,7 @@ func freshToken(ctx context.Context, env *Env, h *home, tokens tokenStore, a acc
 		return t, err
 	}
 	kept, err := renewed(ctx, env, a, t)
-	var said *Failure
-	if errors.As(err, &said) && said.Code == ExitNotSignedIn && t.AccessToken == refused {
+	if said, ok := errors.AsType[*Failure](err); ok && said.Code == ExitNotSignedIn && t.AccessToken == refused {
 		t.Refused = true // so that nobody is handed it any more
 		return t, errors.Join(err, h.withLock(ctx, func() error { return tokens.put(ctx, a.key(), t) }))
 	}
@@ -268,8 +267,7 @@ func renewed(ctx context.Context, env *Env, a account, t storedToken) (storedTok
 		return t, err
 	}
 	fresh, err := config.Refresh(ctx, t.RefreshToken)
-	var refused *deviceflow.Error
-	if errors.As(err, &refused) && refused.Code == "invalid_grant" {
+	if refused, ok := errors.AsType[*deviceflow.Error](err); ok && refused.Code == "invalid_grant" {
 		return t, over(a.Server)
 	}
 	if err != nil {
@@ -309,21 +307,20 @@ func clientConfig(ctx context.Context, server, clientID string) (*deviceflow.Con
 
 // serverFailure says what a server refused, or that it cannot be reached.
 func serverFailure(doing, server string, err error) error {
-	var refused *deviceflow.Error
+	refused, ok := errors.AsType[*deviceflow.Error](err)
 	switch {
-	case errors.As(err, &refused) && errors.Is(err, deviceflow.ErrDenied):
+	case ok && errors.Is(err, deviceflow.ErrDenied):
 		return &Failure{Code: ExitDenied, What: doing, Err: errors.New("the owner said no"), OAuth: refused.Code, Next: "Ask again if that was a mistake"}
-	case errors.As(err, &refused) && errors.Is(err, deviceflow.ErrExpired):
+	case ok && errors.Is(err, deviceflow.ErrExpired):
 		return &Failure{Code: ExitExpired, What: doing, Err: errors.New("nobody approved in time"), OAuth: refused.Code, Next: "Start again"}
-	case errors.As(err, &refused):
+	case ok:
 		return &Failure{Code: ExitRefused, What: doing, Err: refused, OAuth: refused.Code}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Failure{Code: ExitExpired, What: doing, Err: errors.New("it took longer than --timeout"), Next: "Start again, with a longer --timeout"}
 	case errors.Is(err, context.Canceled):
 		return &Failure{Code: ExitCancelled, What: doing, Err: errors.New("cancelled")}
 	default:
-		var inner *url.Error // says the address once more, and how it was asked
-		if errors.As(err, &inner) {
+		if inner, ok := errors.AsType[*url.Error](err); ok { // which says the address once more, and how it was asked
 			err = inner.Err
 		}
 		return &Failure{Code: ExitNetwork, What: doing + " at " + server, Err: err, Next: "Check the address, and that the server runs"}

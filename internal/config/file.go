@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -107,13 +108,9 @@ func (f *file) checkClients(check CheckClient) error {
 }
 
 func tomlError(path string, err error) error {
-	var decode *toml.DecodeError
-	if errors.As(err, &decode) {
+	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, _ := decode.Position()
-		key := strings.Join(decode.Key(), ".")
-		if key == "" {
-			key = "config"
-		}
+		key := cmp.Or(strings.Join(decode.Key(), "."), "config")
 		return &Error{Setting: key, Origin: path + ":" + strconv.Itoa(row), Reason: strings.TrimPrefix(decode.Error(), "toml: ")}
 	}
 	return &Error{Setting: "config", Origin: path, Reason: err.Error()}

@@ -149,9 +149,8 @@ func readFile(path string, required bool) (*file, error) {
 }
 
 func reason(err error) string {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err.Error()
+	if inner, ok := errors.AsType[*fs.PathError](err); ok {
+		return inner.Err.Error()
 	}
 	return err.Error()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -108,7 +109,7 @@ func (s *source) said(n ast.Node) string {
 
 // splice is a piece of the file with edits.
 func (s *source) splice(from, to token.Pos, edits []edit) string {
-	slices.SortStableFunc(edits, func(a, b edit) int { return int(a.from - b.from) })
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(a.from, b.from) })
 	var b strings.Builder
 	for _, e := range edits {
 		b.WriteString(s.between(from, e.from))
