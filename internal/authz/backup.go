@@ -17,8 +17,8 @@ const (
 	leastBackup = 45
 )
 
-// SaveBackup keeps an encrypted backup of one of the owner's identities, by
-// default the one that acts, in place of the one that was kept before.
+// SaveBackup keeps an encrypted backup of one of the owner's identities, by default the
+// one that acts, byte for byte (attack B-29) in place of the one that was kept before.
 //
 // The request must be signed: what is given out later is not put in by a session
 // alone.

@@ -116,7 +116,8 @@ type NewPasskey struct {
 
 // AddPasskey adds a passkey to the owner's account. The owner's session began the
 // ceremony, and the member key of one of the account's identities signed the
-// request that carries the credential: the passkey acts as that identity.
+// request that carries the credential: the passkey acts as that identity (requirements
+// N-09, L-05).
 //
 //	Unauthorized: the signature is refused
 //	Forbidden: the key that signed is of no identity of this account, or a passkey
