@@ -37,16 +37,16 @@ type route struct {
 // routes is every endpoint there is. No GET decides anything (requirement D-19).
 func (s *Server) routes() []route {
 	return []route{
-		{"POST", "/api/auth/device/code", s.api.DeviceCode, public, wire.IfNamed},
-		{"POST", "/api/auth/device/token", s.api.DeviceToken, public, wire.IfNamed},
-		{"POST", "/api/auth/oauth2/token", s.api.Token, public, wire.IfNamed},
-		{"POST", "/api/auth/oauth2/revoke", s.api.Revoke, public, wire.IfNamed},
-		{"GET", "/api/auth/oauth2/userinfo", s.api.UserInfo, public, wire.Unsigned},
-		{"POST", "/api/auth/oauth2/userinfo", s.api.UserInfo, public, wire.Unsigned},
-		{"GET", "/api/auth/jwks", s.api.KeySet, public, wire.Unsigned},
-		{"GET", "/.well-known/oauth-authorization-server", s.api.Discovery, public, wire.Unsigned},
-		{"GET", "/.well-known/openid-configuration", s.api.Discovery, public, wire.Unsigned},
-		{"GET", "/api/auth/.well-known/openid-configuration", s.api.Discovery, public, wire.Unsigned},
+		{"POST", "/api/auth/device/code", s.oauth.DeviceCode, public, wire.IfNamed},
+		{"POST", "/api/auth/device/token", s.oauth.DeviceToken, public, wire.IfNamed},
+		{"POST", "/api/auth/oauth2/token", s.oauth.Token, public, wire.IfNamed},
+		{"POST", "/api/auth/oauth2/revoke", s.oauth.Revoke, public, wire.IfNamed},
+		{"GET", "/api/auth/oauth2/userinfo", s.oauth.UserInfo, public, wire.Unsigned},
+		{"POST", "/api/auth/oauth2/userinfo", s.oauth.UserInfo, public, wire.Unsigned},
+		{"GET", "/api/auth/jwks", s.oauth.KeySet, public, wire.Unsigned},
+		{"GET", "/.well-known/oauth-authorization-server", s.oauth.Discovery, public, wire.Unsigned},
+		{"GET", "/.well-known/openid-configuration", s.oauth.Discovery, public, wire.Unsigned},
+		{"GET", "/api/auth/.well-known/openid-configuration", s.oauth.Discovery, public, wire.Unsigned},
 
 		{"POST", "/api/auth/sign-in/sigma", s.api.SignIn, owner, wire.IfNamed},
 		{"POST", "/api/auth/sign-in/passkey/options", s.api.PasskeySignInOptions, owner, wire.Unsigned},

@@ -1,8 +1,9 @@
 // Package server puts the handler of the authorization server together: the table of
 // routes, who may call what and how (class), headers and CORS.
 //
-// What a route answers is written in package api for programs and in package page for
-// people; what both share with HTTP is in package wire. No request is decoded here, and
+// What a route answers is written in package oauth for clients, in package api for an
+// owner's programs and in package page for people; what they share with HTTP is in package
+// wire. No request is decoded here, and
 // nothing is asked of the domain. Start reading at routes.go; every endpoint is a row
 // there.
 package server
@@ -20,6 +21,7 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server/api"
+	"countersign.dev/internal/server/oauth"
 	"countersign.dev/internal/server/page"
 	"countersign.dev/internal/server/wire"
 )
@@ -28,6 +30,7 @@ import (
 type Server struct {
 	authz   *authz.Service
 	door    *wire.Door
+	oauth   *oauth.Endpoints
 	api     *api.API
 	screens *page.Screens
 
@@ -57,8 +60,9 @@ func New(o Options) (*Server, error) {
 	if err := s.crossOrigin.AddTrustedOrigin(o.Issuer.Scheme + "://" + o.Issuer.Host); err != nil {
 		return nil, err
 	}
+	s.api = api.New(o.Service, s.door, o.Version)
 	var err error
-	if s.api, err = api.New(o.Service, s.door, o.Version); err != nil {
+	if s.oauth, err = oauth.New(o.Service, s.door); err != nil {
 		return nil, err
 	}
 	if s.screens, err = page.New(o.Service, s.door, o.Brand); err != nil {

@@ -45,6 +45,7 @@ var judged = []struct {
 	{dir: "internal/server", by: "internal/server"},
 	{dir: "internal/server/wire", by: "internal/server/wire internal/server"},
 	{dir: "internal/server/api", by: "internal/server"},
+	{dir: "internal/server/oauth", by: "internal/server"},
 	{dir: "internal/server/page", by: "internal/server"},
 	{dir: "internal/storage/kept", by: "internal/storage/kept internal/storage/sqlite"},
 	{dir: "internal/storage/sqlite", by: "internal/storage/sqlite internal/storage/transfer internal/server", sql: true},

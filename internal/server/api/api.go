@@ -1,9 +1,10 @@
-// Package api answers programs: JSON, a file a noun.
+// Package api answers an owner's programs and the scripts of our pages: JSON, a file a
+// noun. It says whether the server is well, too.
 //
-// A handler decodes (package wire), identifies who asks (client.go, owner.go), asks the
-// domain once, and encodes. No rule is decided here, no page is made, and no route is
-// named: the table of routes is in package server. Start reading at device.go, the way of
-// one poll.
+// A handler decodes (package wire), identifies who asks (owner.go), asks the domain once,
+// and encodes. No rule is decided here, no page is made, and no route is named: the table of
+// routes is in package server. What devices and other clients ask is package oauth's. Start
+// reading at grant.go.
 package api
 
 import (
@@ -13,16 +14,12 @@ import (
 
 // API has a method for each endpoint.
 type API struct {
-	authz *authz.Service
-	door  *wire.Door
-
-	version  string
-	metadata []byte // the discovery document
-	jwks     []byte
+	authz   *authz.Service
+	door    *wire.Door
+	version string
 }
 
 // New returns the API of a server, which says that it is of a version.
-func New(service *authz.Service, door *wire.Door, version string) (*API, error) {
-	a := &API{authz: service, door: door, version: version}
-	return a, a.prepareDocuments()
+func New(service *authz.Service, door *wire.Door, version string) *API {
+	return &API{authz: service, door: door, version: version}
 }

@@ -28,7 +28,7 @@ func (a *API) authenticate(r *http.Request, p *wire.Params, does authz.Deed) (au
 // program may send that has an access token with the grants scope. The token is in the
 // header: the body is the endpoint's own.
 func (a *API) AuthenticateForGrants(r *http.Request, p *wire.Params, does authz.Deed) (authz.Owner, error) {
-	token, ok := bearerInHeader(r)
+	token, ok := wire.BearerInHeader(r)
 	if !ok || r.Header.Get(bitcoinauth.Header) != "" {
 		return a.authenticate(r, p, does)
 	}

@@ -1,4 +1,4 @@
-package api
+package oauth
 
 import (
 	"net/http"
@@ -16,16 +16,16 @@ var (
 
 // Token is the token endpoint (RFC 6749 §3.2). It knows no password grant (requirement
 // T-13).
-func (a *API) Token(w http.ResponseWriter, r *http.Request) error {
+func (e *Endpoints) Token(w http.ResponseWriter, r *http.Request) error {
 	p, err := wire.Decode(r)
 	if err != nil {
 		return err
 	}
 	switch p.Text("grant_type") {
 	case authz.GrantDevice:
-		return a.redeemDevice(w, r, p)
+		return e.redeemDevice(w, r, p)
 	case authz.GrantRefresh:
-		return a.refresh(w, r, p)
+		return e.refresh(w, r, p)
 	case "":
 		return errNoGrantType
 	default:
@@ -34,13 +34,13 @@ func (a *API) Token(w http.ResponseWriter, r *http.Request) error {
 }
 
 // refresh is the refresh grant (RFC 6749 §6).
-func (a *API) refresh(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
+func (e *Endpoints) refresh(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
 	token, scope := authz.Secret(p.Text("refresh_token")), p.Text("scope")
-	client, err := a.identifyClient(r, p)
+	client, err := e.identifyClient(r, p)
 	if err != nil {
 		return err
 	}
-	tokens, err := a.authz.Refresh(r.Context(), client, token, scope)
+	tokens, err := e.authz.Refresh(r.Context(), client, token, scope)
 	if err != nil {
 		return err
 	}
@@ -68,17 +68,17 @@ func writeTokens(w http.ResponseWriter, t *authz.Tokens) error {
 
 // Revoke is the revocation endpoint (RFC 7009). token_type_hint is not needed:
 // whatever the token is, it is found.
-func (a *API) Revoke(w http.ResponseWriter, r *http.Request) error {
+func (e *Endpoints) Revoke(w http.ResponseWriter, r *http.Request) error {
 	p, err := wire.Decode(r)
 	if err != nil {
 		return err
 	}
 	token := authz.Secret(p.Text("token"))
-	client, err := a.identifyClient(r, p)
+	client, err := e.identifyClient(r, p)
 	if err != nil {
 		return err
 	}
-	if err := a.authz.RevokeToken(r.Context(), client, token); err != nil {
+	if err := e.authz.RevokeToken(r.Context(), client, token); err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, struct{}{})
@@ -92,12 +92,12 @@ var (
 
 // UserInfo is the UserInfo endpoint (OpenID Connect Core §5.3), by GET and by POST
 // (requirement U-07). Only a bearer token counts, no cookie (requirement U-12).
-func (a *API) UserInfo(w http.ResponseWriter, r *http.Request) error {
+func (e *Endpoints) UserInfo(w http.ResponseWriter, r *http.Request) error {
 	token, err := bearer(r)
 	if err != nil {
 		return err
 	}
-	info, err := a.authz.UserInfo(r.Context(), token)
+	info, err := e.authz.UserInfo(r.Context(), token)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func bearer(r *http.Request) (authz.Secret, error) {
 	if r.URL.Query().Has("access_token") {
 		return "", errTokenInQuery
 	}
-	token, inHeader := bearerInHeader(r)
+	token, inHeader := wire.BearerInHeader(r)
 	if r.Method != http.MethodPost {
 		if !inHeader {
 			return "", errNoBearer
@@ -132,16 +132,6 @@ func bearer(r *http.Request) (authz.Secret, error) {
 	default:
 		return "", errNoBearer
 	}
-}
-
-// bearerInHeader finds the access token in a request's header (RFC 6750 §2.1,
-// requirement U-01).
-func bearerInHeader(r *http.Request) (token authz.Secret, ok bool) {
-	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return "", false
-	}
-	return authz.Secret(strings.TrimSpace(text)), true
 }
 
 // decodeIfForm reads a form body (RFC 6750 §2.2); other bodies say nothing here.

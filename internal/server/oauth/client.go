@@ -1,4 +1,4 @@
-package api
+package oauth
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ var (
 // identifyClient finds and authenticates the client of a request, the same way
 // at every endpoint (RFC 6749 §2.3): in one way (requirement T-03), which may be the
 // body (requirement T-06).
-func (a *API) identifyClient(r *http.Request, p *wire.Params) (authz.Client, error) {
-	c := authz.Credentials{ClientID: p.Text("client_id"), Secret: authz.Secret(p.Text("client_secret")), From: a.door.Source(r)}
+func (e *Endpoints) identifyClient(r *http.Request, p *wire.Params) (authz.Client, error) {
+	c := authz.Credentials{ClientID: p.Text("client_id"), Secret: authz.Secret(p.Text("client_secret")), From: e.door.Source(r)}
 	if p.Err != nil {
 		return authz.Client{}, p.Err
 	}
@@ -39,15 +39,15 @@ func (a *API) identifyClient(r *http.Request, p *wire.Params) (authz.Client, err
 	}
 	if r.Header.Get(bitcoinauth.Header) != "" { // else aud is nothing of ours
 		var err error
-		c.Signed, err = a.door.SignedRequest(r, p)
+		c.Signed, err = e.door.SignedRequest(r, p)
 		if errors.Is(err, wire.ErrForAnother) {
-			return authz.Client{}, &authz.Error{Code: authz.InvalidClient, Description: "the client signed this for another server: aud must be " + a.authz.Issuer()}
+			return authz.Client{}, &authz.Error{Code: authz.InvalidClient, Description: "the client signed this for another server: aud must be " + e.authz.Issuer()}
 		}
 		if err != nil {
 			return authz.Client{}, err
 		}
 	}
-	return a.authz.IdentifyClient(r.Context(), c)
+	return e.authz.IdentifyClient(r.Context(), c)
 }
 
 // basicCredentials reads HTTP Basic as RFC 6749 §2.3.1 has it: id and secret are

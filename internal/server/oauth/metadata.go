@@ -1,11 +1,8 @@
-package api
+package oauth
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
-	"time"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server/wire"
@@ -38,11 +35,11 @@ type metadata struct {
 // prepareDocuments encodes once what every client reads. The issuer is the configured
 // one, to the letter (requirement M-02); public clients are told that they may come
 // (requirement M-05).
-func (a *API) prepareDocuments() error {
-	issuer := a.authz.Issuer()
+func (e *Endpoints) prepareDocuments() error {
+	issuer := e.authz.Issuer()
 	authMethods := []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost}
 	var err error
-	a.metadata, err = json.MarshalIndent(metadata{
+	e.metadata, err = json.MarshalIndent(metadata{
 		Issuer:                      issuer,
 		TokenEndpoint:               issuer + "/api/auth/oauth2/token",
 		DeviceAuthorizationEndpoint: issuer + "/api/auth/device/code",
@@ -64,7 +61,7 @@ func (a *API) prepareDocuments() error {
 	if err != nil {
 		return err
 	}
-	a.jwks, err = json.MarshalIndent(a.authz.PublicKeys(), "", "  ")
+	e.jwks, err = json.MarshalIndent(e.authz.PublicKeys(), "", "  ")
 	return err
 }
 
@@ -77,40 +74,11 @@ func publicDocument(w http.ResponseWriter, document []byte) error {
 }
 
 // Discovery answers wherever clients look for the document (requirement M-01).
-func (a *API) Discovery(w http.ResponseWriter, _ *http.Request) error {
-	return publicDocument(w, a.metadata)
+func (e *Endpoints) Discovery(w http.ResponseWriter, _ *http.Request) error {
+	return publicDocument(w, e.metadata)
 }
 
 // KeySet is the key set (RFC 7517 §5): the keys that tokens are signed with.
-func (a *API) KeySet(w http.ResponseWriter, _ *http.Request) error {
-	return publicDocument(w, a.jwks)
-}
-
-// Greeting says to a program what this is, which set-up guides use as a health check.
-func (a *API) Greeting(w http.ResponseWriter, _ *http.Request) error {
-	issuer := a.authz.Issuer()
-	return wire.WriteJSON(w, map[string]any{
-		"name": "Countersign", "version": a.version, "issuer": issuer,
-		"links": map[string]string{
-			"metadata": issuer + "/.well-known/oauth-authorization-server",
-			"device":   issuer + "/device",
-			"health":   issuer + "/healthz",
-		},
-	})
-}
-
-// Healthz says that the process answers.
-func (a *API) Healthz(w http.ResponseWriter, _ *http.Request) error {
-	return wire.WriteJSON(w, map[string]string{"status": "ok"})
-}
-
-// Readyz says whether the server can do its work: keys are open by the time it
-// listens, so what is left to ask is whether the database can be written.
-func (a *API) Readyz(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	if err := a.authz.Ready(ctx); err != nil {
-		return errors.Join(authz.ErrUnreachable, err) // whatever the reason, another server may be
-	}
-	return wire.WriteJSON(w, map[string]string{"status": "ready"})
+func (e *Endpoints) KeySet(w http.ResponseWriter, _ *http.Request) error {
+	return publicDocument(w, e.jwks)
 }

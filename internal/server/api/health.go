@@ -1,0 +1,40 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/wire"
+)
+
+// Greeting says to a program what this is, which set-up guides use as a health check.
+func (a *API) Greeting(w http.ResponseWriter, _ *http.Request) error {
+	issuer := a.authz.Issuer()
+	return wire.WriteJSON(w, map[string]any{
+		"name": "Countersign", "version": a.version, "issuer": issuer,
+		"links": map[string]string{
+			"metadata": issuer + "/.well-known/oauth-authorization-server",
+			"device":   issuer + "/device",
+			"health":   issuer + "/healthz",
+		},
+	})
+}
+
+// Healthz says that the process answers.
+func (a *API) Healthz(w http.ResponseWriter, _ *http.Request) error {
+	return wire.WriteJSON(w, map[string]string{"status": "ok"})
+}
+
+// Readyz says whether the server can do its work: keys are open by the time it
+// listens, so what is left to ask is whether the database can be written.
+func (a *API) Readyz(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := a.authz.Ready(ctx); err != nil {
+		return errors.Join(authz.ErrUnreachable, err) // whatever the reason, another server may be
+	}
+	return wire.WriteJSON(w, map[string]string{"status": "ready"})
+}

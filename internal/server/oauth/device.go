@@ -1,0 +1,100 @@
+package oauth
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/wire"
+)
+
+// deviceAuthorization is the device authorization response (RFC 8628 §3.2,
+// requirement D-10).
+type deviceAuthorization struct {
+	DeviceCode              string `json:"device_code"`
+	UserCode                string `json:"user_code"`
+	VerificationURI         string `json:"verification_uri"`
+	VerificationURIComplete string `json:"verification_uri_complete"`
+	ExpiresIn               int    `json:"expires_in"`
+	Interval                int    `json:"interval"`
+	MatchNumber             string `json:"match_number,omitempty"`
+}
+
+// DeviceCode is the device authorization endpoint (RFC 8628 §3.1). The addresses it
+// gives are the configured issuer's (requirement D-16), and the code stands in the
+// complete one only (requirements D-14, D-15).
+func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
+	// Before anything that costs (attack B-10).
+	says := authz.DeviceSays{Origin: r.Header.Get("Origin")}
+	if err := e.authz.AdmitDeviceRequest(e.door.Source(r), says); err != nil {
+		return err
+	}
+	p, err := wire.Decode(r)
+	if err != nil {
+		return err
+	}
+	says.Name, says.Platform = p.Text("device_name"), p.Text("device_platform")
+	ask := authz.DeviceAsk{
+		Scope: p.Text("scope"), NumberMatch: p.Flag("number_match"), Nonce: p.Text("nonce"),
+		SignatureRequired: p.Text("approval") == authz.ApprovalSigned,
+		Says:              says,
+		Seen:              e.door.Seen(r),
+	}
+	client, err := e.identifyClient(r, p)
+	if err != nil {
+		return err
+	}
+	d, err := e.authz.StartDevice(r.Context(), client, ask)
+	if err != nil {
+		return err
+	}
+	verificationURI := e.authz.Issuer() + "/device"
+	answer := deviceAuthorization{
+		DeviceCode: d.DeviceCode.Reveal(), UserCode: d.UserCode,
+		VerificationURI: verificationURI, VerificationURIComplete: verificationURI + "?code=" + url.QueryEscape(d.UserCode),
+		ExpiresIn: int(d.ExpiresIn / time.Second), Interval: int(d.Interval / time.Second),
+	}
+	if d.MatchNumber != 0 {
+		answer.MatchNumber = strconv.Itoa(d.MatchNumber)
+	}
+	w.Header().Set("Pragma", "no-cache")
+	return wire.WriteJSON(w, answer)
+}
+
+// DeviceToken is the token endpoint as clients of the device flow know it
+// (RFC 8628 §3.4): it takes the one grant type (requirement D-22).
+func (e *Endpoints) DeviceToken(w http.ResponseWriter, r *http.Request) error {
+	p, err := wire.Decode(r)
+	if err != nil {
+		return err
+	}
+	switch p.Text("grant_type") {
+	case authz.GrantDevice:
+		return e.redeemDevice(w, r, p)
+	case "":
+		return errNoGrantType
+	default:
+		return errGrantType
+	}
+}
+
+// redeemDevice answers one poll (RFC 8628 §3.4), at either token endpoint.
+func (e *Endpoints) redeemDevice(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
+	code := authz.Secret(p.Text("device_code"))
+	client, err := e.identifyClient(r, p)
+	if err != nil {
+		return err
+	}
+	wait := time.Duration(wire.PreferredWait(r.Header)) * time.Second
+	if wait > 0 {
+		wait = min(wait, authz.MaxWait)
+		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+	}
+	tokens, err := e.authz.RedeemDevice(r.Context(), client, code, wait)
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, tokens)
+}

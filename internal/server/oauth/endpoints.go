@@ -1,0 +1,28 @@
+// Package oauth answers devices and other clients: the endpoints of the standards, of
+// which the metadata (metadata.go) tell, as JSON.
+//
+// A handler decodes (package wire), identifies the client (client.go), asks the domain once,
+// and encodes. No rule is decided here, no cookie is read, and no route is named: the table of
+// routes is in package server. What owners ask is package api's. Start reading at
+// device.go, the way of one poll.
+package oauth
+
+import (
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/wire"
+)
+
+// Endpoints has a method for each endpoint.
+type Endpoints struct {
+	authz *authz.Service
+	door  *wire.Door
+
+	metadata []byte // the discovery document
+	jwks     []byte
+}
+
+// New returns the endpoints of a server.
+func New(service *authz.Service, door *wire.Door) (*Endpoints, error) {
+	e := &Endpoints{authz: service, door: door}
+	return e, e.prepareDocuments()
+}
