@@ -25,7 +25,7 @@ INSERT INTO accounts (id, created_at, disabled) SELECT $9, $10, $11 FROM first`
 
 // CreateAccount implements authz.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
-	return s.insert(ctx, "creating an account", createAccount, append(identityArgs(first), a.ID, kept.Time(a.CreatedAt), a.Disabled)...)
+	return s.insert(ctx, "creating an account", first.BAPID, createAccount, append(identityArgs(first), a.ID, kept.Time(a.CreatedAt), a.Disabled)...)
 }
 
 // Account implements authz.AccountStore.
@@ -161,5 +161,5 @@ func (s *Store) Departures(ctx context.Context, bapID string, limit int) ([]auth
 
 // SetProfile implements authz.AccountStore.
 func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.NewEvent) error {
-	return s.mustChangeAndTell(ctx, "setting a profile", e, `UPDATE identities SET profile = $2 WHERE bap_id = $1 RETURNING bap_id`, bapID, kept.Profile(p))
+	return s.mustChangeAndTell(ctx, "setting a profile", bapID, e, `UPDATE identities SET profile = $2 WHERE bap_id = $1 RETURNING bap_id`, bapID, kept.Profile(p))
 }

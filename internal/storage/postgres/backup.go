@@ -24,7 +24,7 @@ DELETE FROM backups WHERE bap_id = $1 AND account_id = $2 AND EXISTS (SELECT FRO
 
 // SaveBackup implements authz.AccountStore.
 func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) error {
-	return s.mustChangeAndTell(ctx, "saving a backup", e, saveBackup, b.BAPID, b.AccountID, b.Text, kept.Time(b.UpdatedAt), b.Network, signer)
+	return s.mustChangeAndTell(ctx, "saving a backup", b.BAPID, e, saveBackup, b.BAPID, b.AccountID, b.Text, kept.Time(b.UpdatedAt), b.Network, signer)
 }
 
 // Backup implements authz.AccountStore.
@@ -49,5 +49,5 @@ func (s *Store) Backups(ctx context.Context, accountID string, limit int) ([]aut
 
 // RemoveBackup implements authz.AccountStore.
 func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.NewEvent) error {
-	return s.mustChangeAndTell(ctx, "removing a backup", e, removeBackup, bapID, accountID, signer)
+	return s.mustChangeAndTell(ctx, "removing a backup", bapID, e, removeBackup, bapID, accountID, signer)
 }

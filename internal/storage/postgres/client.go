@@ -37,7 +37,7 @@ func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
 
 // AddClient implements authz.ClientStore.
 func (s *Store) AddClient(ctx context.Context, c authz.Client) error {
-	return s.insert(ctx, "adding a client", `INSERT INTO clients (id, metadata) VALUES ($1, $2) ON CONFLICT DO NOTHING`, c.ID, kept.Client(c))
+	return s.insert(ctx, "adding a client", c.ID, `INSERT INTO clients (id, metadata) VALUES ($1, $2) ON CONFLICT DO NOTHING`, c.ID, kept.Client(c))
 }
 
 const removeClient = `
@@ -47,5 +47,5 @@ SELECT FROM removed`
 
 // RemoveClient implements authz.ClientStore.
 func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) error {
-	return s.change(ctx, "removing a client", removeClient, id, kept.Time(now))
+	return s.change(ctx, "removing a client", id, removeClient, id, kept.Time(now))
 }

@@ -36,7 +36,9 @@ func (s *Store) read(ctx context.Context, operation string, statements func(b *p
 
 // write carries out an operation, again only where the attempt certainly changed
 // nothing. Otherwise it is not known whether the change happened, and the error
-// says so. The operation takes its turn in a group by the row it changes.
+// says so. row is the key of the row that it locks first, by which it takes its turn in
+// a group (byRow): the request, the account, the passkey, or what else those who do the
+// same at another server would wait for.
 func (s *Store) write(ctx context.Context, operation, row string, statements func(b *pgx.Batch, outcome *error)) error {
 	return s.attempts(ctx, operation, func() (again bool, err error) {
 		err = s.writes.do(ctx, row, statements)

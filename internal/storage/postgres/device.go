@@ -19,7 +19,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 
 // CreateDeviceRequest implements authz.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
-	return s.insert(ctx, "storing a device request", insertDeviceRequest,
+	return s.insert(ctx, "storing a device request", r.ID, insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		kept.Time(r.CreatedAt), kept.Time(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
 		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved)
@@ -238,7 +238,7 @@ func (s *Store) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) err
 	if r.RefreshToken != nil {
 		token, grantID, expires = r.RefreshToken.Token[:], r.RefreshToken.GrantID, kept.Time(r.RefreshToken.ExpiresAt)
 	}
-	err := s.change(ctx, "redeeming a device request", redeemRequest, r.DeviceCode[:], r.ClientID, kept.Time(r.At), token, grantID, expires)
+	err := s.change(ctx, "redeeming a device request", string(r.DeviceCode[:]), redeemRequest, r.DeviceCode[:], r.ClientID, kept.Time(r.At), token, grantID, expires)
 	if errors.Is(err, authz.ErrNotFound) {
 		return s.whyNot(ctx, requestByDeviceCode+` AND client_id = $2`, r.DeviceCode[:], r.ClientID)
 	}

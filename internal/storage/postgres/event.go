@@ -54,19 +54,19 @@ var tellOnce = `WITH happened AS (SELECT), ` + tell(1, "happened") + ` SELECT FR
 
 // changeAndTell runs a statement that changes something and stores one event if
 // it did, and says how many rows it changed. The statement is written for that:
-// the first of its parameters finds what it changes, and it returns its rows.
-func (s *Store) changeAndTell(ctx context.Context, operation string, e authz.NewEvent, statement string, args ...any) (int, error) {
+// it returns its rows.
+func (s *Store) changeAndTell(ctx context.Context, operation, row string, e authz.NewEvent, statement string, args ...any) (int, error) {
 	if err := authz.Bounded(e.Keep); err != nil {
 		return 0, err
 	}
-	return s.exec(ctx, operation, rowOf(args), `WITH changed AS (`+statement+`), `+tell(len(args)+1, "changed")+` SELECT FROM changed`, andEvent(e, args...)...)
+	return s.exec(ctx, operation, row, `WITH changed AS (`+statement+`), `+tell(len(args)+1, "changed")+` SELECT FROM changed`, andEvent(e, args...)...)
 }
 
 // mustChangeAndTell is changeAndTell for a statement that must change a row.
 //
 //	authz.ErrNotFound: it changed none
-func (s *Store) mustChangeAndTell(ctx context.Context, operation string, e authz.NewEvent, statement string, args ...any) error {
-	n, err := s.changeAndTell(ctx, operation, e, statement, args...)
+func (s *Store) mustChangeAndTell(ctx context.Context, operation, row string, e authz.NewEvent, statement string, args ...any) error {
+	n, err := s.changeAndTell(ctx, operation, row, e, statement, args...)
 	return changed(n, err)
 }
 

@@ -92,12 +92,12 @@ func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 		}
 	}
 	args := andEvent(r.Event, r.GrantID, kept.Time(r.At), r.AccountID, r.Reported, r.Reporter, r.Keep.Most, r.Keep.AtOnce)
-	return s.change(ctx, "revoking a grant", revokeGrant, args...)
+	return s.change(ctx, "revoking a grant", r.GrantID, revokeGrant, args...)
 }
 
 // RevokeGrants implements authz.GrantStore.
 func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.NewEvent) (int, error) {
-	return s.changeAndTell(ctx, "revoking grants", e,
+	return s.changeAndTell(ctx, "revoking grants", accountID, e,
 		`UPDATE grants SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0 AND expires_at > $2 RETURNING id`, accountID, kept.Time(now))
 }
 
@@ -134,7 +134,7 @@ INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) SELECT $2, 
 
 // RotateRefreshToken implements authz.GrantStore.
 func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error {
-	err := s.change(ctx, "rotating a refresh token", rotateRefreshToken,
+	err := s.change(ctx, "rotating a refresh token", string(r.Token[:]), rotateRefreshToken,
 		r.Token[:], r.Successor.Token[:], kept.Time(r.At), kept.Time(r.Successor.ExpiresAt), r.Forgotten[:])
 	if errors.Is(err, authz.ErrNotFound) {
 		return s.notRotated(ctx, r)

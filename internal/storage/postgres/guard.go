@@ -14,7 +14,7 @@ import (
 
 // UseOnce implements authz.ReplayStore.
 func (s *Store) UseOnce(ctx context.Context, key authz.Hash, now, until time.Time) error {
-	return s.insert(ctx, "recording a used key", `INSERT INTO used_once (key, expires_at) VALUES ($1, $2)
+	return s.insert(ctx, "recording a used key", string(key[:]), `INSERT INTO used_once (key, expires_at) VALUES ($1, $2)
 		ON CONFLICT (key) DO UPDATE SET expires_at = $2 WHERE used_once.expires_at <= $3`, key[:], kept.Time(until), kept.Time(now))
 }
 

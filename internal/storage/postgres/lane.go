@@ -35,7 +35,7 @@ type lane struct {
 // operation is what one caller wants.
 type operation struct {
 	ctx context.Context //nolint:containedctx // the caller's, asked once before the operation begins
-	// row names what is changed, for the order.
+	// row is the key of the row that the operation locks first, for the order.
 	row string
 	// statements queues what is to be run. When results are read, each sets the
 	// outcome; it may be called again.
@@ -86,7 +86,7 @@ func (l *lane) loop() {
 }
 
 // byRow is the order of a group. Its operations keep the rows they change locked
-// until all are done; if another server's group changed the same ones in another
+// until all are done, and each says which one it locks first; if another server's group changed the same ones in another
 // order, both would wait in a circle, which anybody could bring about who opens two
 // requests of his own at two servers, again and again.
 func byRow(a, b *operation) int { return cmp.Compare(a.row, b.row) }

@@ -24,10 +24,9 @@ func (s *Store) one(ctx context.Context, operation, statement string, args []any
 	}))
 }
 
-// changeOne is one for a statement that changes the row it returns, which is found
-// by the first of args.
-func (s *Store) changeOne(ctx context.Context, operation, statement string, args []any, into ...any) error {
-	return found(s.write(ctx, operation, rowOf(args), func(b *pgx.Batch, outcome *error) {
+// changeOne is one for a statement that changes the row it returns.
+func (s *Store) changeOne(ctx context.Context, operation, row, statement string, args []any, into ...any) error {
+	return found(s.write(ctx, operation, row, func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, statement, args, into...)
 	}))
 }
@@ -80,26 +79,11 @@ func list[T any](ctx context.Context, s *Store, operation string, scan func(row 
 	return all, err
 }
 
-// rowOf names the row that is found by the first of args.
-func rowOf(args []any) string {
-	if len(args) == 0 {
-		return ""
-	}
-	switch key := args[0].(type) {
-	case string:
-		return key
-	case []byte:
-		return string(key)
-	default:
-		return ""
-	}
-}
-
-// change runs a statement that must change a row, found by the first of args.
+// change runs a statement that must change a row.
 //
 //	authz.ErrNotFound: it changed none
-func (s *Store) change(ctx context.Context, operation, statement string, args ...any) error {
-	n, err := s.exec(ctx, operation, rowOf(args), statement, args...)
+func (s *Store) change(ctx context.Context, operation, row, statement string, args ...any) error {
+	n, err := s.exec(ctx, operation, row, statement, args...)
 	return changed(n, err)
 }
 
@@ -113,8 +97,8 @@ func changed(n int, err error) error {
 // insert runs a statement that adds a row unless its key is taken.
 //
 //	authz.ErrExists: it added none
-func (s *Store) insert(ctx context.Context, operation, statement string, args ...any) error {
-	n, err := s.exec(ctx, operation, rowOf(args), statement, args...)
+func (s *Store) insert(ctx context.Context, operation, row, statement string, args ...any) error {
+	n, err := s.exec(ctx, operation, row, statement, args...)
 	if err == nil && n == 0 {
 		return authz.ErrExists
 	}

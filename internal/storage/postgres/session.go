@@ -97,19 +97,19 @@ func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time, l
 
 // DeleteSession implements authz.SessionStore.
 func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.NewEvent) error {
-	_, err := s.changeAndTell(ctx, "ending a session", e, `DELETE FROM sessions WHERE token = $1 RETURNING id`, token[:])
+	_, err := s.changeAndTell(ctx, "ending a session", string(token[:]), e, `DELETE FROM sessions WHERE token = $1 RETURNING id`, token[:])
 	return err
 }
 
 // EndSession implements authz.SessionStore.
 func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
-	return s.mustChangeAndTell(ctx, "ending a session", e,
+	return s.mustChangeAndTell(ctx, "ending a session", accountID, e,
 		`DELETE FROM sessions WHERE account_id = $1 AND id = $2 AND expires_at > $3 RETURNING id`, accountID, id, kept.Time(now))
 }
 
 // EndOtherSessions implements authz.SessionStore.
 func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.NewEvent) (int, error) {
-	return s.changeAndTell(ctx, "ending sessions", e,
+	return s.changeAndTell(ctx, "ending sessions", accountID, e,
 		`DELETE FROM sessions WHERE account_id = $1 AND token <> $2 AND expires_at > $3 RETURNING id`, accountID, keep[:], kept.Time(now))
 }
 
@@ -135,7 +135,7 @@ const takeReview = `DELETE FROM reviews WHERE id = $1 AND session = $2 AND expir
 // TakeReview implements authz.DeviceStore.
 func (s *Store) TakeReview(ctx context.Context, id, session authz.Hash, now time.Time) (authz.Review, error) {
 	taken := authz.Review{ID: id, Session: session}
-	err := s.changeOne(ctx, "taking a review", takeReview, []any{id[:], session[:], kept.Time(now)},
+	err := s.changeOne(ctx, "taking a review", string(id[:]), takeReview, []any{id[:], session[:], kept.Time(now)},
 		&taken.RequestID, &taken.UserCode, toHash{&taken.Facts}, toTime{&taken.ExpiresAt})
 	if err != nil {
 		return authz.Review{}, err

@@ -175,6 +175,6 @@ func (s *Store) Close() error {
 // Ping writes and reads a row.
 func (s *Store) Ping(ctx context.Context) error {
 	var at int64
-	return s.changeOne(ctx, "pinging the database", `INSERT INTO pings (id, at) VALUES (1, 1)
+	return s.changeOne(ctx, "pinging the database", "", `INSERT INTO pings (id, at) VALUES (1, 1)
 		ON CONFLICT (id) DO UPDATE SET at = pings.at + 1 RETURNING at`, nil, &at)
 }
