@@ -282,7 +282,7 @@ func move(ctx context.Context, url string) error {
 	if _, err := target.Counts(ctx, tables[:1]); err != nil {
 		return err
 	}
-	if err := target.Settle(ctx, map[[2]string]int64{{"device_requests", "seq"}: 1}); err != nil {
+	if err := target.Finalize(ctx, map[[2]string]int64{{"device_requests", "seq"}: 1}); err != nil {
 		return err
 	}
 	if err := target.Commit(ctx); err != nil {

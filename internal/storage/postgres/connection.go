@@ -86,7 +86,7 @@ func (s *Store) attempts(ctx context.Context, operation string, attempt func() (
 // errNoTurn is what comes of a transaction for which there is no connection.
 var errNoTurn = errors.New("all connections for transactions are in use")
 
-// once runs fn on a connection of the pool, of which it leaves the lanes theirs:
+// once runs fn on a connection of the pool, of which it leaves the batchers theirs:
 // however many want one, reads and writes in groups go on. A caller whose context
 // ends before gets its error, and nothing happens; once begun, the outcome is what
 // counts: a statement cut short would leave nobody knowing, and the connection

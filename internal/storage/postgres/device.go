@@ -203,7 +203,7 @@ func (s *Store) decide(ctx context.Context, operation, id, statement string, arg
 		return s.whyNot(ctx, requestByID, id)
 	}
 	if err == nil {
-		s.told.tell(what)
+		s.notifier.notify(what)
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func behind(t *testing.T, s *Store, tx pgx.Tx, operation func() error, meanwhile
 }
 
 func TestWhoCountsGuessesHoldsNothingWhileItWaitsForTheSite(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestWhoCountsGuessesHoldsNothingWhileItWaitsForTheSite(t *testing.T) {
 }
 
 func TestABackupWhoseSignerIsRemovedMeanwhileIsLeftAsItIs(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	now := time.Now()
 	if err := s.CreateAccount(ctx, authz.Account{ID: "alice", CreatedAt: now}, authz.Identity{BAPID: "m", AccountID: "alice", CreatedAt: now}); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestABackupWhoseSignerIsRemovedMeanwhileIsLeftAsItIs(t *testing.T) {
 }
 
 func TestAPasskeyThatIsAddedMeanwhileIsCounted(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	now := time.Now()
 	if err := s.CreateAccount(ctx, authz.Account{ID: "alice", CreatedAt: now}, authz.Identity{BAPID: "a", AccountID: "alice", CreatedAt: now}); err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestAPasskeyThatIsAddedMeanwhileIsCounted(t *testing.T) {
 // The second of two rotations waits for the first, and then must not go on with
 // what it had seen before.
 func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	now := time.Now()
 	token, first, second := authz.Hash{1}, authz.Hash{2}, authz.Hash{3}
 	if _, err := s.pool.Exec(ctx, `INSERT INTO grants (`+grantColumns+`, receipt)
@@ -167,7 +167,7 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 
 // Whoever keeps a transaction open would otherwise stop everybody.
 func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	now := time.Now()
 	join := func(who string) {
 		t.Helper()

@@ -6,7 +6,7 @@
 // method it belongs to. An operation is one statement where that is possible, so
 // that it costs one round trip and holds no lock longer than its own commit.
 // Start reading at connection.go for how a statement reaches the database, then at
-// any noun's file; watch.go is how servers hear of each other's decisions.
+// any noun's file; notify.go is how servers hear of each other's decisions.
 package postgres
 
 import (
@@ -59,12 +59,12 @@ type Store struct {
 	pool   *pgxpool.Pool
 	config *pgx.ConnConfig // of the pool's connections, for the one that listens
 	log    *slog.Logger
-	// transactions holds a token for each transaction outside of the lanes.
+	// transactions holds a token for each transaction outside of the batchers.
 	transactions chan struct{}
 
-	reads  *lane
-	writes *lane
-	told   *teller
+	reads    *batcher
+	writes   *batcher
+	notifier *notifier
 	// countedAtMost is the constant of that name, but for tests.
 	countedAtMost float64
 }
@@ -124,8 +124,8 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 		pool: pool, config: config.ConnConfig.Copy(), log: log, countedAtMost: countedAtMost,
 		transactions: make(chan struct{}, max(1, int(config.MaxConns)-readGoroutines-writeGoroutines)),
 	}
-	s.reads, s.writes = newLane(pool, readGoroutines), newLane(pool, writeGoroutines)
-	s.told = newTeller(s)
+	s.reads, s.writes = newBatcher(pool, readGoroutines), newBatcher(pool, writeGoroutines)
+	s.notifier = newNotifier(s)
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), s.Close())
 	}
@@ -166,7 +166,7 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // Close lets the operations under way finish, and closes the connections.
 func (s *Store) Close() error {
 	s.writes.close()
-	s.told.close()
+	s.notifier.close()
 	s.reads.close()
 	s.pool.Close()
 	return nil

@@ -194,7 +194,7 @@ func TestWhoMovesDataIsToldOfAStatementThatFails(t *testing.T) {
 		{"opening it", s.check},
 		{"naming tables", func() error { _, err := s.Tables(); return err }},
 		{"naming columns", func() error { _, err := s.Columns("pings"); return err }},
-		{"watching", func() error { return s.Watch(ctx, keys) }},
+		{"noting changes", func() error { return s.NoteChanges(ctx, keys) }},
 		{"naming tables while watching", func() error {
 			now, err := s.Tables()
 			if err == nil && !slices.Equal(now, tables) {
@@ -202,7 +202,7 @@ func TestWhoMovesDataIsToldOfAStatementThatFails(t *testing.T) {
 			}
 			return err
 		}},
-		{"watching again", func() error { return s.Watch(ctx, keys) }},
+		{"noting changes again", func() error { return s.NoteChanges(ctx, keys) }},
 		{"reading changes", func() error { _, err := s.Changes(0, 10); return err }},
 		{"numbering changes", func() error { _, err := s.LastChange(); return err }},
 		{"reading rows", func() error { _, err := s.Page("pings", columns, key, nil, 10); return err }},
@@ -213,8 +213,8 @@ func TestWhoMovesDataIsToldOfAStatementThatFails(t *testing.T) {
 		{"looking at one moment", func() error {
 			return s.Snapshot(func() error { _, err := s.Count("pings"); return err })
 		}},
-		{"ending the watch", func() error { return s.Unwatch(ctx) }},
-		{"watching once more", func() error { return s.Watch(ctx, keys) }},
+		{"ending the noting of changes", func() error { return s.ForgetChanges(ctx) }},
+		{"noting changes once more", func() error { return s.NoteChanges(ctx, keys) }},
 		{"forgetting a move", func() error { return forgetMove(s.conn, dir) }},
 		{"finding no move", func() error { return forgetMove(s.conn, dir) }},
 		{"locking and unlocking", func() error {
@@ -310,7 +310,7 @@ func TestATableWhoseKeyHasNoColumnOrTooManyIsNotWatched(t *testing.T) {
 		{map[string][]string{"device_requests": requests[:keyLimit+1]}, false},
 		{map[string][]string{"accounts": nil}, false},
 	} {
-		if err := s.Watch(t.Context(), c.keys); (err == nil) != c.taken {
+		if err := s.NoteChanges(t.Context(), c.keys); (err == nil) != c.taken {
 			t.Errorf("%v: %v", c.keys, err)
 		}
 	}
@@ -343,7 +343,7 @@ func TestAMoveThatIsUnderWayIsLeftAloneAndOneThatIsNotIsForgotten(t *testing.T) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := source.Watch(t.Context(), map[string][]string{"pings": {"id"}}); err != nil {
+	if err := source.NoteChanges(t.Context(), map[string][]string{"pings": {"id"}}); err != nil {
 		t.Fatal(err)
 	}
 	if !start() {

@@ -293,7 +293,7 @@ func TestChangesAreToldOnceEach(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = source.Close() })
-	if err := source.Watch(t.Context(), map[string][]string{"device_requests": {"seq"}}); err != nil {
+	if err := source.NoteChanges(t.Context(), map[string][]string{"device_requests": {"seq"}}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 3 {
@@ -317,7 +317,7 @@ func TestChangesAreToldOnceEach(t *testing.T) {
 	if told != 3 {
 		t.Errorf("%d changes are told", told)
 	}
-	if err := source.Unwatch(t.Context()); err != nil {
+	if err := source.ForgetChanges(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -113,5 +113,5 @@ func forgetMove(c *sqlite.Conn, dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(unwatch(c), release())
+	return errors.Join(forgetChanges(c), release())
 }

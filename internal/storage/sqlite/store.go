@@ -39,7 +39,7 @@ const (
 
 // pragmas are set on each connection. A commit is on disk when it is
 // acknowledged (synchronous = FULL). The log is folded back behind the writer's
-// back (folder), and by the writer where that was not enough: at 64 MiB.
+// back (checkpointer), and by the writer where that was not enough: at 64 MiB.
 var pragmas = []string{
 	`PRAGMA journal_mode = WAL`,
 	`PRAGMA synchronous = FULL`,
@@ -51,13 +51,13 @@ var pragmas = []string{
 
 // Store is an authz.Store in one SQLite file.
 type Store struct {
-	pool   chan *sqlite.Conn // connections that read
-	opened int               // how many there are; written by Open and Close only
-	closed chan struct{}     // closed by Close
-	folder *folder
-	writer *writer
-	index  *requestIndex
-	loaded chan struct{} // closed when the index has once been read, or could not be
+	pool         chan *sqlite.Conn // connections that read
+	opened       int               // how many there are; written by Open and Close only
+	closed       chan struct{}     // closed by Close
+	checkpointer *checkpointer
+	writer       *writer
+	index        *requestIndex
+	loaded       chan struct{} // closed when the index has once been read, or could not be
 	// countedAtMost is the constant of that name, but for tests.
 	countedAtMost int64
 }
@@ -91,12 +91,12 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("clearing up after a move: %w", err), conn.Close())
 	}
 	s := &Store{pool: make(chan *sqlite.Conn, readers), closed: make(chan struct{}), index: newRequestIndex(), loaded: make(chan struct{}), countedAtMost: countedAtMost}
-	folds, err := connect(ctx, path, readerCache)
+	spare, err := connect(ctx, path, readerCache)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	s.folder = newFolder(folds)
-	s.writer = newWriter(conn, s.index, s.folder.due)
+	s.checkpointer = newCheckpointer(spare)
+	s.writer = newWriter(conn, s.index, s.checkpointer.due)
 	for range readers {
 		reader, err := connect(ctx, path, readerCache)
 		if err != nil {
@@ -165,7 +165,7 @@ func setUp(ctx context.Context, conn *sqlite.Conn, pragma string) error {
 
 // Close lets the writes that were handed in finish, and closes the database.
 func (s *Store) Close() error {
-	err := errors.Join(s.writer.close(), s.folder.close())
+	err := errors.Join(s.writer.close(), s.checkpointer.close())
 	if s.opened == 0 {
 		return err
 	}

@@ -28,9 +28,9 @@ type writer struct {
 	index *requestIndex
 	queue *group.Queue[*write]
 	ended chan struct{} // closed when the goroutine has returned
-	// folding is told after each foldEvery writes; fresh counts them.
-	folding chan<- struct{}
-	fresh   int // only the writer's goroutine uses it
+	// checkpoints is told after each checkpointEvery writes; fresh counts them.
+	checkpoints chan<- struct{}
+	fresh       int // only the writer's goroutine uses it
 	// closeConn closes the connection, once however often it is called.
 	closeConn func() error
 }
@@ -44,10 +44,10 @@ type write struct {
 	done  chan struct{}
 }
 
-func newWriter(conn *sqlite.Conn, index *requestIndex, folding chan<- struct{}) *writer {
+func newWriter(conn *sqlite.Conn, index *requestIndex, checkpoints chan<- struct{}) *writer {
 	w := &writer{
 		conn: conn, index: index, queue: group.NewQueue[*write](), ended: make(chan struct{}),
-		folding: folding, closeConn: sync.OnceValue(conn.Close),
+		checkpoints: checkpoints, closeConn: sync.OnceValue(conn.Close),
 	}
 	go w.loop()
 	return w
@@ -83,18 +83,18 @@ func (w *writer) loop() {
 		for _, write := range writes {
 			close(write.done)
 		}
-		w.askToFold(len(writes))
+		w.askForCheckpoint(len(writes))
 	}
 }
 
-// askToFold counts writes, and asks when there are enough.
-func (w *writer) askToFold(writes int) {
-	if w.fresh += writes; w.fresh < foldEvery {
+// askForCheckpoint counts writes, and asks when there are enough.
+func (w *writer) askForCheckpoint(writes int) {
+	if w.fresh += writes; w.fresh < checkpointEvery {
 		return
 	}
 	w.fresh = 0
 	select {
-	case w.folding <- struct{}{}:
+	case w.checkpoints <- struct{}{}:
 	default: // it is asked for already
 	}
 }

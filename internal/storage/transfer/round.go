@@ -208,7 +208,7 @@ func (m *move) moment(ctx context.Context) (took time.Duration, err error) {
 	marked := false
 	defer func() {
 		if !marked {
-			m.source.Insist()
+			m.source.IgnoreCancel()
 			err = errors.Join(err, m.source.Unlock())
 			m.report(Writable, "", 0, 0)
 		}
@@ -227,14 +227,14 @@ func (m *move) moment(ctx context.Context) (took time.Duration, err error) {
 	if err := m.compareCounts(ctx); err != nil {
 		return 0, err
 	}
-	if err := m.settle(ctx); err != nil || m.DryRun {
+	if err := m.finalize(ctx); err != nil || m.DryRun {
 		return m.Now().Sub(began), err
 	}
 	return m.decide(ctx, began, &marked)
 }
 
-// settle numbers the target's next rows, and makes it what it was.
-func (m *move) settle(ctx context.Context) error {
+// finalize numbers the target's next rows, and makes it what it was.
+func (m *move) finalize(ctx context.Context) error {
 	last := map[[2]string]int64{}
 	for _, t := range m.tables {
 		for _, column := range t.Columns {
@@ -248,7 +248,7 @@ func (m *move) settle(ctx context.Context) error {
 			last[[2]string{t.Name, column.Name}] = n
 		}
 	}
-	return m.target.Settle(ctx, last)
+	return m.target.Finalize(ctx, last)
 }
 
 // decide commits at both ends. Only the commit of the file decides which of the
@@ -258,7 +258,7 @@ func (m *move) decide(ctx context.Context, began time.Time, marked *bool) (time.
 		return 0, err
 	}
 	m.report(Deciding, "", 0, 0)
-	m.source.Insist()
+	m.source.IgnoreCancel()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	commit, err := m.source.Mark(sqlite.MovedError{To: m.Place, At: m.Now(), Token: m.token})

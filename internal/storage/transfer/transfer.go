@@ -3,8 +3,8 @@
 //
 // Tables, columns and keys are what the two databases say they are, so a new
 // table is moved without a line here; the package knows no rule and no noun. What
-// each database does for it is beside that database: sqlite/source.go and
-// watch.go, postgres/target.go and targetrow.go. Start reading at Move.
+// each database does for it is beside that database: sqlite/movesource.go
+// and changelog.go, postgres/movetarget.go and movetargetrow.go. Start reading at Move.
 //
 // # Why nothing is lost or changed
 //
@@ -155,11 +155,11 @@ func (m *move) run(ctx context.Context) (out Outcome, err error) {
 	if err := m.target.Begin(ctx, postgres.Arrival{Source: m.name(), Token: m.token}, described(m.tables)); err != nil {
 		return out, err
 	}
-	if err := m.source.Watch(ctx, keysOf(m.tables)); err != nil {
+	if err := m.source.NoteChanges(ctx, keysOf(m.tables)); err != nil {
 		return out, fmt.Errorf("watching the file: %w", err)
 	}
 	defer func() {
-		m.source.Insist()
+		m.source.IgnoreCancel()
 		err = errors.Join(err, m.forget(context.WithoutCancel(ctx)))
 	}()
 	for _, step := range []func(context.Context) error{m.copyAll, m.index, m.round, m.target.Relate, m.round, m.compareAll, m.catchUp} {
@@ -181,10 +181,10 @@ func (m *move) run(ctx context.Context) (out Outcome, err error) {
 	return out, err
 }
 
-// forget ends what Watch began. In a file that was moved it is nothing but
+// forget ends what NoteChanges began. In a file that was moved it is nothing but
 // clearing up, so that it may fail.
 func (m *move) forget(ctx context.Context) error {
-	err := m.source.Unwatch(ctx)
+	err := m.source.ForgetChanges(ctx)
 	var moved *sqlite.MovedError
 	if err != nil && errors.As(m.source.Moved(), &moved) {
 		return nil

@@ -25,7 +25,7 @@ import (
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
 
-func openLane(t *testing.T) *Store {
+func openInside(t *testing.T) *Store {
 	t.Helper()
 	s, err := Open(context.Background(), pgtest.Database(t), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -46,7 +46,7 @@ func addClient(ctx context.Context, id string) *operation {
 }
 
 func TestAnOperationThatFailsLeavesItsNeighboursAlone(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
 	removeAll := &operation{ctx: ctx, statements: func(b *pgx.Batch, _ *error) {
@@ -74,7 +74,7 @@ func TestAnOperationThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 // Anybody who found a statement that fails could otherwise have each of the others
 // wait for the transactions of all of them.
 func TestAnOperationThatFailsCostsItsGroupAFewTransactions(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	sends := map[*pgx.Batch]bool{}
 	var some []*operation
 	for i := range group.Limit {
@@ -103,7 +103,7 @@ func TestAnOperationThatFailsCostsItsGroupAFewTransactions(t *testing.T) {
 // A statement that runs for seconds must not keep a connection from those that take
 // a millisecond.
 func TestReadsAndWritesGoOnBesideAnyNumberOfTransactions(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	begun, release := make(chan struct{}), make(chan struct{})
 	waiting, leave := context.WithCancel(ctx)
 	defer leave()
@@ -142,7 +142,7 @@ func TestReadsAndWritesGoOnBesideAnyNumberOfTransactions(t *testing.T) {
 
 func TestWhereATableIsLockedNobodyWaitsForTheWholeGroup(t *testing.T) {
 	t.Parallel()
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestWhereATableIsLockedNobodyWaitsForTheWholeGroup(t *testing.T) {
 
 // Each code is PostgreSQL's own, raised by a trigger.
 func TestWhatPostgreSQLCannotDoNowIsNoMistake(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	if _, err := s.pool.Exec(ctx, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
 		$$ BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = NEW.id; END $$;
 		CREATE TRIGGER refuse BEFORE INSERT ON clients FOR EACH ROW EXECUTE FUNCTION refuse()`); err != nil {
@@ -203,7 +203,7 @@ func TestWhatPostgreSQLCannotDoNowIsNoMistake(t *testing.T) {
 }
 
 func TestARowThatCannotBeReadIsItsReadersTroubleOnly(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	if _, err := s.pool.Exec(ctx, `INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
 		signed_only, match_number, nonce, network, user_agent, origin, device_name, platform)
 		VALUES ('spoilt', 'short', 'short', '', '', 'pending', '', 0, 0, FALSE, 0, '', '', '', '', '', '')`); err != nil {
@@ -232,7 +232,7 @@ func TestARowThatCannotBeReadIsItsReadersTroubleOnly(t *testing.T) {
 }
 
 func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	some := []*operation{addClient(ctx, "a"), {ctx: ctx, statements: func(b *pgx.Batch, _ *error) {
 		b.Queue(`SELECT pg_terminate_backend(pg_backend_pid())`)
 	}}}
@@ -250,8 +250,8 @@ func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {
 // Two servers' groups that change the same rows in another order wait for each
 // other in a circle.
 func TestAGroupChangesItsRowsInOrder(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
-	var order []string // the lane's goroutine writes
+	s, ctx := openInside(t), t.Context()
+	var order []string // the goroutine of the batcher writes
 	begun, release := make(chan struct{}), make(chan struct{})
 	var asking sync.WaitGroup
 	change := func(row string, during func()) {
@@ -284,7 +284,7 @@ func TestAGroupChangesItsRowsInOrder(t *testing.T) {
 }
 
 func TestConnectionsThatCannotWriteAnyMoreAreGivenUp(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	for what, use := range map[string]func() error{
 		"a write": func() error { return s.Ping(ctx) },
 		"a transaction": func() error {
@@ -315,7 +315,7 @@ func TestConnectionsThatCannotWriteAnyMoreAreGivenUp(t *testing.T) {
 // What order does not prevent must not stop two servers for the second after which
 // PostgreSQL looks for a circle.
 func TestALockIsWaitedForLessThanACircleTakesToBeFound(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	var shorter bool
 	err := s.one(ctx, "looking at settings", `SELECT a.setting::int BETWEEN 1 AND b.setting::int / 2
 		FROM pg_settings a, pg_settings b WHERE a.name = 'lock_timeout' AND b.name = 'deadlock_timeout'`, nil, &shorter)
@@ -375,7 +375,7 @@ func TestDecisionsAreReadAsTheyWereTold(t *testing.T) {
 }
 
 func TestOneServerAtATimeRemovesWhatIsOver(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	now := time.Now()
 	if err := s.UseOnce(ctx, authz.Hash{1}, now.Add(-2*time.Hour), now.Add(-time.Hour)); err != nil {
 		t.Fatal(err)
@@ -400,7 +400,7 @@ func TestOneServerAtATimeRemovesWhatIsOver(t *testing.T) {
 }
 
 func TestWhoOpenedARequestIsForgottenWithIt(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	now := time.Now()
 	r := authz.DeviceRequest{ID: "r", State: authz.Pending, CreatedAt: now, ExpiresAt: now.Add(time.Minute)}
 	if err := s.CreateDeviceRequest(ctx, r); err != nil {
@@ -419,7 +419,7 @@ func TestWhoOpenedARequestIsForgottenWithIt(t *testing.T) {
 }
 
 func TestManyPendingRequestsAreEstimated(t *testing.T) {
-	s, ctx := openLane(t), t.Context()
+	s, ctx := openInside(t), t.Context()
 	now := time.Now()
 	const rows = 20_000
 	_, err := s.pool.Exec(ctx, `INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
@@ -565,7 +565,7 @@ func (c cutOff) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trace
 func (cutOff) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 func TestWhoCouldNotAskToHearHearsNothing(t *testing.T) {
-	s := openLane(t)
+	s := openInside(t)
 	s.config.Tracer = cutOff{"LISTEN"}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -584,8 +584,8 @@ func TestTheLogSaysWhichDecisionsWereNotTold(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	late := newTeller(s)
-	late.tell(authz.Decided{DeviceCode: authz.Hash{1}})
+	late := newNotifier(s)
+	late.notify(authz.Decided{DeviceCode: authz.Hash{1}})
 	late.close()
 	if !strings.Contains(lines.String(), `level=ERROR msg="decisions were not told to the other servers" decisions=1`) {
 		t.Errorf("the log says %q", lines.String())

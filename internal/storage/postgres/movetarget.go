@@ -25,7 +25,7 @@ func (e *NotEmptyError) Error() string { return "it is not empty: there are rows
 type Target struct {
 	conn    *pgx.Conn
 	tx      pgx.Tx
-	restore struct{ indexes, foreignKeys, settle []string } // statements
+	restore struct{ indexes, foreignKeys, constraints []string } // statements
 }
 
 // Table is a table as the database describes it.
@@ -125,7 +125,7 @@ func (t *Target) Begin(ctx context.Context, from Arrival, tables []Table) (err e
 		return wrap("noting the move", err)
 	}
 	for _, table := range tables {
-		if err := t.bare(ctx, table); err != nil {
+		if err := t.takeIndexes(ctx, table); err != nil {
 			return err
 		}
 	}
@@ -167,11 +167,11 @@ func (t *Target) checkEmpty(ctx context.Context, tables []Table) error {
 	return nil
 }
 
-// bare takes a table's indexes but for those of its key, and its foreign keys,
+// takeIndexes takes a table's indexes but for those of its key, and its foreign keys,
 // and keeps how to make them again. Rows that changed while the tables were
 // copied may arrive before those they refer to, so foreign keys are first made
 // such that they hold at the end of a transaction.
-func (t *Target) bare(ctx context.Context, table Table) error {
+func (t *Target) takeIndexes(ctx context.Context, table Table) error {
 	indexes, err := t.pairs(ctx, `SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index i
 		WHERE indrelid = to_regclass($1) AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = i.indexrelid)`, ident(table.Name))
 	if err != nil {
@@ -191,7 +191,7 @@ func (t *Target) bare(ctx context.Context, table Table) error {
 	alter := `ALTER TABLE ` + ident(table.Name)
 	for _, key := range keys {
 		t.restore.foreignKeys = append(t.restore.foreignKeys, alter+` ADD CONSTRAINT `+key[0]+` `+key[1]+` DEFERRABLE INITIALLY DEFERRED`)
-		t.restore.settle = append(t.restore.settle, alter+` ALTER CONSTRAINT `+key[0]+` NOT DEFERRABLE`)
+		t.restore.constraints = append(t.restore.constraints, alter+` ALTER CONSTRAINT `+key[0]+` NOT DEFERRABLE`)
 		if err := t.exec(ctx, alter+` DROP CONSTRAINT `+key[0]); err != nil {
 			return err
 		}
@@ -227,10 +227,10 @@ func (t *Target) Index(ctx context.Context, tables []Table) error {
 // Relate makes the foreign keys that Begin took, and finds that they hold.
 func (t *Target) Relate(ctx context.Context) error { return t.exec(ctx, t.restore.foreignKeys...) }
 
-// Settle makes the foreign keys as they were, and numbers the next rows of tables
+// Finalize makes the foreign keys as they were, and numbers the next rows of tables
 // after those given, by table and column.
-func (t *Target) Settle(ctx context.Context, last map[[2]string]int64) error {
-	if err := t.exec(ctx, append([]string{`SET CONSTRAINTS ALL IMMEDIATE`}, t.restore.settle...)...); err != nil {
+func (t *Target) Finalize(ctx context.Context, last map[[2]string]int64) error {
+	if err := t.exec(ctx, append([]string{`SET CONSTRAINTS ALL IMMEDIATE`}, t.restore.constraints...)...); err != nil {
 		return err
 	}
 	for numbered, n := range last {

@@ -69,14 +69,14 @@ func (s *Source) check() error {
 	return nil
 }
 
-// Close closes the file. What Watch and Lock began must have ended.
+// Close closes the file. What NoteChanges and Lock began must have ended.
 func (s *Source) Close() error { return s.conn.Close() }
 
 // Moved is the *MovedError of a file whose data was moved, or nil.
 func (s *Source) Moved() error { return refuseMoved(s.conn) }
 
-// Insist makes what follows happen even though the context of OpenSource ends.
-func (s *Source) Insist() { s.conn.SetInterrupt(nil) }
+// IgnoreCancel makes what follows happen even though the context of OpenSource ends.
+func (s *Source) IgnoreCancel() { s.conn.SetInterrupt(nil) }
 
 // Tables returns the names of all tables.
 func (s *Source) Tables() ([]string, error) { return tableNames(s.conn) }
@@ -90,15 +90,15 @@ func (s *Source) Columns(table string) (names []string, err error) {
 	return names, err
 }
 
-// Watch begins to note changes of these tables, each with the columns of its
-// key; what an earlier Watch left is forgotten.
-func (s *Source) Watch(ctx context.Context, keys map[string][]string) error {
-	return s.alone(ctx, func() error { return watch(s.conn, keys) })
+// NoteChanges begins to note changes of these tables, each with the columns of its
+// key; what an earlier NoteChanges left is forgotten.
+func (s *Source) NoteChanges(ctx context.Context, keys map[string][]string) error {
+	return s.alone(ctx, func() error { return noteChanges(s.conn, keys) })
 }
 
-// Unwatch ends what Watch began.
-func (s *Source) Unwatch(ctx context.Context) error {
-	return s.alone(ctx, func() error { return unwatch(s.conn) })
+// ForgetChanges ends what NoteChanges began.
+func (s *Source) ForgetChanges(ctx context.Context) error {
+	return s.alone(ctx, func() error { return forgetChanges(s.conn) })
 }
 
 // Change is a row that was inserted, updated or deleted.

@@ -19,14 +19,14 @@ const (
 
 const makeChangesTable = `CREATE TABLE moving_changes (seq INTEGER PRIMARY KEY, name TEXT NOT NULL, key1, key2, key3)`
 
-// watch begins to note changes of these tables, each with the columns of its key.
-func watch(c *sqlite.Conn, keys map[string][]string) (err error) {
+// noteChanges begins to note changes of these tables, each with the columns of its key.
+func noteChanges(c *sqlite.Conn, keys map[string][]string) (err error) {
 	end, err := sqlitex.ImmediateTransaction(c)
 	if err != nil {
 		return err
 	}
 	defer end(&err)
-	if err := dropWatch(c); err != nil {
+	if err := dropChanges(c); err != nil {
 		return err
 	}
 	if err := sqlitex.ExecuteTransient(c, makeChangesTable, nil); err != nil {
@@ -73,17 +73,17 @@ func differs(key []string) string {
 	return " WHERE " + strings.Join(terms, " OR ")
 }
 
-// unwatch ends the noting of changes and forgets them.
-func unwatch(c *sqlite.Conn) (err error) {
+// forgetChanges ends the noting of changes and forgets them.
+func forgetChanges(c *sqlite.Conn) (err error) {
 	end, err := sqlitex.ImmediateTransaction(c)
 	if err != nil {
 		return err
 	}
 	defer end(&err)
-	return dropWatch(c)
+	return dropChanges(c)
 }
 
-func dropWatch(c *sqlite.Conn) error {
+func dropChanges(c *sqlite.Conn) error {
 	var triggers []string
 	err := sqlitex.ExecuteTransient(c, `SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'moving\_%' ESCAPE '\'`,
 		&sqlitex.ExecOptions{ResultFunc: func(r *sqlite.Stmt) error { triggers = append(triggers, r.ColumnText(0)); return nil }})

@@ -11,18 +11,18 @@ func TestTheLogIsFoldedBehindTheWriter(t *testing.T) {
 		t.Skip("this takes long")
 	}
 	s := open(t)
-	if err := s.folder.close(); err != nil { // the test folds itself
+	if err := s.checkpointer.close(); err != nil { // the test folds itself
 		t.Fatal(err)
 	}
 	conn := <-s.pool
 	defer func() { s.pool <- conn }()
 	due := make(chan struct{}, 1)
-	f := &folder{conn: conn}
+	f := &checkpointer{conn: conn}
 	// The writer's goroutine reads it, and is at rest.
-	if err := s.writer.do(t.Context(), single, func(*sqlite.Conn) error { s.writer.folding = due; return nil }); err != nil {
+	if err := s.writer.do(t.Context(), single, func(*sqlite.Conn) error { s.writer.checkpoints = due; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 2 * foldEvery {
+	for i := range 2 * checkpointEvery {
 		if err := s.CreateDeviceRequest(t.Context(), numbered(i)); err != nil {
 			t.Fatal(err)
 		}
@@ -30,9 +30,9 @@ func TestTheLogIsFoldedBehindTheWriter(t *testing.T) {
 	select {
 	case <-due:
 	default:
-		t.Fatalf("after %d writes nobody is asked to fold the log", 2*foldEvery)
+		t.Fatalf("after %d writes nobody is asked to fold the log", 2*checkpointEvery)
 	}
-	pages, folded, err := f.fold()
+	pages, folded, err := f.checkpoint()
 	if err != nil || pages == 0 || folded != pages {
 		t.Fatalf("of %d pages in the log %d were folded: %v", pages, folded, err)
 	}
@@ -40,7 +40,7 @@ func TestTheLogIsFoldedBehindTheWriter(t *testing.T) {
 	if err := s.CreateDeviceRequest(t.Context(), numbered(-1)); err != nil {
 		t.Fatal(err)
 	}
-	again, _, err := f.fold()
+	again, _, err := f.checkpoint()
 	if err != nil || again >= pages {
 		t.Errorf("the log has %d pages after the next write, %d before: %v", again, pages, err)
 	}

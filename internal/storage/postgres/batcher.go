@@ -16,7 +16,7 @@ import (
 	"countersign.dev/internal/storage/group"
 )
 
-// lane takes operations to the database, all that wait at once: one round trip
+// batcher takes operations to the database, all that wait at once: one round trip
 // and one transaction, so that those who write share one flush to disk. A few
 // goroutines do that, each for a group of its own.
 //
@@ -26,7 +26,7 @@ import (
 // again and again, so statements are written such that what is expected to happen
 // (a code that is in use, a request that was decided) is no failure but a result,
 // and what PostgreSQL cannot keep is not sent.
-type lane struct {
+type batcher struct {
 	pool  *pgxpool.Pool
 	queue *group.Queue[*operation]
 	ended sync.WaitGroup
@@ -44,40 +44,40 @@ type operation struct {
 	done       chan struct{}
 }
 
-func newLane(pool *pgxpool.Pool, goroutines int) *lane {
-	l := &lane{pool: pool, queue: group.NewQueue[*operation]()}
+func newBatcher(pool *pgxpool.Pool, goroutines int) *batcher {
+	q := &batcher{pool: pool, queue: group.NewQueue[*operation]()}
 	for range goroutines {
-		l.ended.Go(l.loop)
+		q.ended.Go(q.loop)
 	}
-	return l
+	return q
 }
 
 // close lets the operations that were handed in finish.
-func (l *lane) close() {
-	l.queue.Close()
-	l.ended.Wait()
+func (q *batcher) close() {
+	q.queue.Close()
+	q.ended.Wait()
 }
 
 // do carries out an operation. A caller whose context ends before it begins gets
 // the context's error, and nothing happens; once it has begun, its outcome is what
 // counts.
-func (l *lane) do(ctx context.Context, row string, statements func(b *pgx.Batch, outcome *error)) error {
+func (q *batcher) do(ctx context.Context, row string, statements func(b *pgx.Batch, outcome *error)) error {
 	mine := &operation{ctx: ctx, row: row, statements: statements, done: make(chan struct{})}
-	if err := l.queue.Add(ctx, mine); err != nil {
+	if err := q.queue.Add(ctx, mine); err != nil {
 		return err
 	}
 	<-mine.done
 	return mine.outcome
 }
 
-func (l *lane) loop() {
+func (q *batcher) loop() {
 	var some []*operation
 	for {
-		if some = l.queue.Take(some[:0]); len(some) == 0 {
+		if some = q.queue.Take(some[:0]); len(some) == 0 {
 			return
 		}
 		slices.SortStableFunc(some, byRow)
-		l.carryOut(some)
+		q.carryOut(some)
 		for _, o := range some {
 			close(o.done)
 		}
@@ -92,13 +92,13 @@ func (l *lane) loop() {
 func byRow(a, b *operation) int { return cmp.Compare(a.row, b.row) }
 
 // carryOut leaves each operation's outcome in it.
-func (l *lane) carryOut(some []*operation) { l.carryOutUntil(time.Now().Add(patience), some) }
+func (q *batcher) carryOut(some []*operation) { q.carryOutUntil(time.Now().Add(patience), some) }
 
 // carryOutUntil halves a group that was refused for as long as clients have
 // patience: where all of them wait for the lock of a whole table, they would
 // otherwise wait one after the other.
-func (l *lane) carryOutUntil(deadline time.Time, some []*operation) {
-	err := l.send(some)
+func (q *batcher) carryOutUntil(deadline time.Time, some []*operation) {
+	err := q.send(some)
 	// Where the database says no, nothing was committed; where it goes away in the
 	// middle, nobody knows.
 	if len(some) > 1 && refused(err) {
@@ -108,7 +108,7 @@ func (l *lane) carryOutUntil(deadline time.Time, some []*operation) {
 				leave(part)
 				continue
 			}
-			l.carryOutUntil(deadline, part)
+			q.carryOutUntil(deadline, part)
 		}
 		return
 	}
@@ -131,7 +131,7 @@ func leave(some []*operation) {
 
 // send runs all statements in one transaction, which is committed when it returns
 // nil.
-func (l *lane) send(some []*operation) error {
+func (q *batcher) send(some []*operation) error {
 	b := &pgx.Batch{}
 	for _, o := range some {
 		if o.outcome = o.ctx.Err(); o.outcome != nil {
@@ -147,7 +147,7 @@ func (l *lane) send(some []*operation) error {
 		return nil
 	}
 	ctx := context.Background()
-	c, err := connection(ctx, l.pool)
+	c, err := connection(ctx, q.pool)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (l *lane) send(some []*operation) error {
 	ctx, cancel := context.WithTimeout(ctx, groupLimit)
 	defer cancel()
 	err = c.SendBatch(ctx, b).Close()
-	renew(l.pool, err)
+	renew(q.pool, err)
 	return err
 }
 

@@ -20,12 +20,12 @@ const (
 	// silence is how long the listening connection may be silent before it is asked
 	// whether it is alive, and the answer waited for.
 	silence = time.Second
-	// tellAtMost bounds the decisions in one notification, whose text PostgreSQL
+	// notifyAtMost bounds the decisions in one notification, whose text PostgreSQL
 	// limits to 8000 bytes.
-	tellAtMost = 64
-	// tellPause is the rest after a notification. Each wakes every server, and when
+	notifyAtMost = 64
+	// notifyPause is the rest after a notification. Each wakes every server, and when
 	// there are many decisions they are told together.
-	tellPause = 5 * time.Millisecond
+	notifyPause = 5 * time.Millisecond
 )
 
 // Watch implements authz.Others.
@@ -151,69 +151,69 @@ func parseDecided(line string) (d authz.Decided, err error) {
 	return d, toHash{&d.DeviceCode}.ScanBytes(code)
 }
 
-// teller tells the other servers of decisions, several at a time, behind the
+// notifier tells the other servers of decisions, several at a time, behind the
 // backs of those who made them. It does not notify in the transaction of the
 // decision: PostgreSQL commits transactions that notify one after the other,
-// each with its flush to disk. A server that dies in between leaves something
-// untold; what the others hold for pending they ask again in any case
+// each with its flush to disk. A server that dies in between leaves some
+// unsaid; what the others hold for pending they ask again in any case
 // (authz.Others).
-type teller struct {
+type notifier struct {
 	store *Store
 	ended chan struct{} // closed when the goroutine has returned
 
 	mu      sync.Mutex
-	some    sync.Cond // untold is not empty, or closed
-	untold  []authz.Decided
+	some    sync.Cond // waiting is not empty, or closed
+	waiting []authz.Decided
 	closing bool
 }
 
-func newTeller(s *Store) *teller {
-	t := &teller{store: s, ended: make(chan struct{})}
-	t.some.L = &t.mu
-	go t.loop()
-	return t
+func newNotifier(s *Store) *notifier {
+	n := &notifier{store: s, ended: make(chan struct{})}
+	n.some.L = &n.mu
+	go n.loop()
+	return n
 }
 
-func (t *teller) tell(d authz.Decided) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.untold = append(t.untold, d)
-	t.some.Signal()
+func (n *notifier) notify(d authz.Decided) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.waiting = append(n.waiting, d)
+	n.some.Signal()
 }
 
 // close waits until everything is told, or the database does not take it.
-func (t *teller) close() {
-	t.mu.Lock()
-	t.closing = true
-	t.some.Signal()
-	t.mu.Unlock()
-	<-t.ended
+func (n *notifier) close() {
+	n.mu.Lock()
+	n.closing = true
+	n.some.Signal()
+	n.mu.Unlock()
+	<-n.ended
 }
 
-func (t *teller) loop() {
-	defer close(t.ended)
+func (n *notifier) loop() {
+	defer close(n.ended)
 	for {
-		some := t.next()
+		some := n.next()
 		if len(some) == 0 {
 			return
 		}
-		if err := t.notify(some); err != nil {
-			t.store.log.Error("decisions were not told to the other servers", "decisions", len(some), "error", err)
+		if err := n.send(some); err != nil {
+			n.store.log.Error("decisions were not told to the other servers", "decisions", len(some), "error", err)
 		}
-		time.Sleep(tellPause)
+		time.Sleep(notifyPause)
 	}
 }
 
-// next waits for decisions and takes them; none are left when the teller closes.
-func (t *teller) next() []authz.Decided {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for len(t.untold) == 0 && !t.closing {
-		t.some.Wait()
+// next waits for decisions and takes them; none are left when the notifier closes.
+func (n *notifier) next() []authz.Decided {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for len(n.waiting) == 0 && !n.closing {
+		n.some.Wait()
 	}
-	n := min(len(t.untold), tellAtMost)
-	some := t.untold[:n:n]
-	t.untold = t.untold[n:]
+	count := min(len(n.waiting), notifyAtMost)
+	some := n.waiting[:count:count]
+	n.waiting = n.waiting[count:]
 	return some
 }
 
@@ -221,13 +221,13 @@ func (t *teller) next() []authz.Decided {
 // would hear it.
 const notify = `SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify('` + channel + `', $1)`
 
-func (t *teller) notify(some []authz.Decided) error {
+func (n *notifier) send(some []authz.Decided) error {
 	lines := make([]string, len(some))
 	for i, d := range some {
 		lines[i] = sayDecided(d)
 	}
 	// To tell twice does no harm, so it is tried like a read.
-	return t.store.read(context.Background(), "telling of decisions", func(b *pgx.Batch, _ *error) {
+	return n.store.read(context.Background(), "telling of decisions", func(b *pgx.Batch, _ *error) {
 		b.Queue(notify, strings.Join(lines, "\n"))
 	})
 }
