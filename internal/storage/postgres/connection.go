@@ -141,7 +141,10 @@ func renew(pool *pgxpool.Pool, err error) {
 // notSent is the failure to get a connection.
 type notSent struct{ cause error }
 
+// Error is that of the cause.
 func (e *notSent) Error() string { return e.cause.Error() }
+
+// Unwrap returns the cause.
 func (e *notSent) Unwrap() error { return e.cause }
 
 const (

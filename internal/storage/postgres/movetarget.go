@@ -17,6 +17,7 @@ var ErrInUse = errors.New("others are using the database")
 // NotEmptyError says that a database that is to be moved into has rows already.
 type NotEmptyError struct{ Table string }
 
+// Error names the table.
 func (e *NotEmptyError) Error() string { return "it is not empty: there are rows in " + e.Table }
 
 // Target is an empty database that everything is moved into, in one transaction:

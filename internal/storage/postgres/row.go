@@ -47,6 +47,7 @@ func queueOne(b *pgx.Batch, outcome *error, statement string, args []any, into .
 // were committed.
 type row struct{ pgx.Rows }
 
+// Scan reads the row and leaves the rows open.
 func (r row) Scan(into ...any) error {
 	return pgx.ScanRow(r.Conn().TypeMap(), r.FieldDescriptions(), r.RawValues(), into...)
 }

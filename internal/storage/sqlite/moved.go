@@ -20,6 +20,7 @@ type MovedError struct {
 	Token string
 }
 
+// Error says where and when.
 func (e *MovedError) Error() string {
 	return fmt.Sprintf("its data was moved to %s at %s", e.To, e.At.UTC().Format("15:04:05 MST on 2 January 2006"))
 }

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -119,6 +120,14 @@ func (b *bench) keptOf(o belongings) (all []any) {
 
 // deeds are everything that can be done to somebody's belongings.
 func (b *bench) deeds() map[string]func(o belongings) error {
+	all := b.accountDeeds()
+	maps.Copy(all, b.requestDeeds())
+	maps.Copy(all, b.grantDeeds())
+	return all
+}
+
+// accountDeeds are those to clients, accounts, sessions, passkeys and backups.
+func (b *bench) accountDeeds() map[string]func(o belongings) error {
 	ctx := b.Context()
 	return map[string]func(o belongings) error{
 		"removing a client": func(o belongings) error { return b.store.RemoveClient(ctx, o.client.ID, at(40)) },
@@ -144,14 +153,6 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 		"removing a backup": func(o belongings) error {
 			return b.store.RemoveBackup(ctx, o.identity.AccountID, o.identity.BAPID, o.second.BAPID, b.event(o.identity.AccountID))
 		},
-		"cancelling a request": func(o belongings) error { return b.store.CancelDeviceRequest(ctx, o.pending.ID, at(40)) },
-		"revoking a grant": func(o belongings) error {
-			return b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: b.event(o.identity.AccountID)})
-		},
-		"revoking all grants": func(o belongings) error {
-			_, err := b.store.RevokeGrants(ctx, o.identity.AccountID, at(40), b.event(o.identity.AccountID))
-			return err
-		},
 		"ending other sessions": func(o belongings) error {
 			_, err := b.store.EndOtherSessions(ctx, o.identity.AccountID, o.session.Token, at(40), b.event(o.identity.AccountID))
 			return err
@@ -160,6 +161,14 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 			return b.store.CreateSession(ctx, authz.NewSession{Session: b.session(o.identity), Replaces: o.session.Token, Event: b.event(o.identity.AccountID), Keep: plenty})
 		},
 		"signing in with a passkey": func(o belongings) error { return b.store.CreateSession(ctx, b.signIn(o.passkey, 8)) },
+	}
+}
+
+// requestDeeds are those to device requests, and the sweep.
+func (b *bench) requestDeeds() map[string]func(o belongings) error {
+	ctx := b.Context()
+	return map[string]func(o belongings) error{
+		"cancelling a request": func(o belongings) error { return b.store.CancelDeviceRequest(ctx, o.pending.ID, at(40)) },
 		"opening a request": func(o belongings) error {
 			_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.pending.ID, AccountID: o.identity.AccountID, Claim: true, At: at(40)})
 			return err
@@ -175,7 +184,29 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 				Keep: plenty,
 			})
 		},
-		"redeeming a request":      func(o belongings) error { return b.store.RedeemDeviceRequest(ctx, b.redemption(o.approved)) },
+		"redeeming a request": func(o belongings) error { return b.store.RedeemDeviceRequest(ctx, b.redemption(o.approved)) },
+		"taking a review": func(o belongings) error {
+			_, err := b.store.TakeReview(ctx, o.review.ID, o.review.Session, at(40))
+			return err
+		},
+		"sweeping": func(belongings) error {
+			_, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Events: at(0), Rest: at(0)}, 100)
+			return err
+		},
+	}
+}
+
+// grantDeeds are those to grants and their tokens.
+func (b *bench) grantDeeds() map[string]func(o belongings) error {
+	ctx := b.Context()
+	return map[string]func(o belongings) error{
+		"revoking a grant": func(o belongings) error {
+			return b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: b.event(o.identity.AccountID)})
+		},
+		"revoking all grants": func(o belongings) error {
+			_, err := b.store.RevokeGrants(ctx, o.identity.AccountID, at(40), b.event(o.identity.AccountID))
+			return err
+		},
 		"rotating a refresh token": func(o belongings) error { return b.store.RotateRefreshToken(ctx, b.rotation(o.token, at(35))) },
 		"rotating and forgetting": func(o belongings) error {
 			r := b.rotation(o.token, at(35))
@@ -208,14 +239,6 @@ func (b *bench) deeds() map[string]func(o belongings) error {
 				return errors.New("it was rotated")
 			}
 			return nil
-		},
-		"taking a review": func(o belongings) error {
-			_, err := b.store.TakeReview(ctx, o.review.ID, o.review.Session, at(40))
-			return err
-		},
-		"sweeping": func(belongings) error {
-			_, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Events: at(0), Rest: at(0)}, 100)
-			return err
 		},
 	}
 }

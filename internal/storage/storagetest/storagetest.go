@@ -112,6 +112,7 @@ type closedOnce struct {
 	err  error
 }
 
+// Close closes the storage, or says how that ended.
 func (s *closedOnce) Close() error {
 	s.once.Do(func() { s.err = s.Store.Close() })
 	return s.err

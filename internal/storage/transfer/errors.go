@@ -15,6 +15,7 @@ const said = 10
 // Unfit is a value that PostgreSQL cannot keep as it is.
 type Unfit struct{ Table, Key, Column, Why string }
 
+// String names the value and says what is wrong with it.
 func (u Unfit) String() string {
 	return fmt.Sprintf("%s (%s): %s %s", u.Table, u.Key, u.Column, u.Why)
 }
@@ -26,6 +27,7 @@ type UnfitError struct {
 	More bool
 }
 
+// Error names the rows.
 func (e *UnfitError) Error() string {
 	return "PostgreSQL cannot keep " + list(e.Rows, e.More)
 }
@@ -33,6 +35,7 @@ func (e *UnfitError) Error() string {
 // Difference is a row that is not the same in both databases.
 type Difference struct{ Table, Key, What string }
 
+// String names the row and says what differs.
 func (d Difference) String() string {
 	if d.Key == "" {
 		return d.Table + ": " + d.What
@@ -47,6 +50,7 @@ type DifferError struct {
 	More bool
 }
 
+// Error names the rows.
 func (e *DifferError) Error() string {
 	return "the copy is not the same: " + list(e.Rows, e.More)
 }
@@ -71,6 +75,7 @@ type UnfinishedError struct {
 	Err   error
 }
 
+// Error says where the data is.
 func (e *UnfinishedError) Error() string {
 	if e.Moved {
 		return "everything is copied, but the new database is not open yet: " + e.Err.Error()
@@ -78,4 +83,5 @@ func (e *UnfinishedError) Error() string {
 	return "nothing was moved, and the server goes on as before, but it is not known whether the copy was kept: " + e.Err.Error()
 }
 
+// Unwrap returns what stopped it.
 func (e *UnfinishedError) Unwrap() error { return e.Err }
