@@ -10,7 +10,7 @@ BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)"
 TOOL    := go tool -modfile=tools/go.mod
 
 # What has goroutines that meet: these run once more under the race detector.
-RACED := ./internal/authz/... ./internal/storage/... ./internal/server/... ./deviceflow/...
+RACED := ./internal/authz/... ./internal/issuer ./internal/storage/... ./internal/server/... ./deviceflow/...
 
 # How long each target is fuzzed in `make test` (inputs), and in `make fuzz`.
 FUZZ_SHORT := 3000x
@@ -55,7 +55,7 @@ test-unit:
 # The server's and the domain's tests once more, on PostgreSQL.
 .PHONY: test-postgres
 test-postgres:
-	COUNTERSIGN_TEST_STORE=postgres go test -count=1 -timeout 25m ./internal/server ./internal/authz
+	COUNTERSIGN_TEST_STORE=postgres go test -count=1 -timeout 25m ./internal/server ./internal/issuer
 
 # The race detector needs a C compiler; setup installs one where it can.
 .PHONY: test-race
@@ -126,7 +126,7 @@ format: ## Format the Go code
 fuzz: ## Fuzz every target for a minute
 	./tools/fuzz $(FUZZ_LONG)
 
-# Half an hour on two cores. MUTANTS="-package internal/authz" or "-sample 100"
+# Half an hour on two cores. MUTANTS="-package internal/authz/guard" or "-sample 100"
 # for a part of it.
 MUTANTS ?=
 .PHONY: mutants

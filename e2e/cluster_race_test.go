@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	asking "countersign.dev/internal/authz/device"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
@@ -89,7 +91,7 @@ func TestServersThatDrawTheSameCodesGiveOutDifferentOnes(t *testing.T) {
 	t.Parallel()
 	secret := []byte(rand.Text() + rand.Text())
 	var seed [32]byte
-	services := func(database string, n int) (all []*authz.Service) {
+	services := func(database string, n int) (all []*issuer.Issuer) {
 		openService(t, database, secret, rand.Reader) // makes the keys, which the others only read
 		for range n {
 			all = append(all, openService(t, database, secret, mathrand.NewChaCha8(seed)))
@@ -113,14 +115,14 @@ func TestServersThatDrawTheSameCodesGiveOutDifferentOnes(t *testing.T) {
 	}
 }
 
-func openService(t *testing.T, database string, secret []byte, random io.Reader) *authz.Service {
+func openService(t *testing.T, database string, secret []byte, random io.Reader) *issuer.Issuer {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	store, err := postgres.Open(t.Context(), database, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := authz.New(t.Context(), authz.Options{
+	s, err := issuer.New(t.Context(), issuer.Options{
 		Store: store, Others: store, Secret: secret, Clock: time.Now, Rand: random, Log: log,
 		Settings: authz.Settings{
 			Issuer: "http://localhost:8628", DeviceCodeLifetime: time.Minute, PollInterval: time.Second, OpenClients: true, PendingLimit: 1000,
@@ -136,13 +138,13 @@ func openService(t *testing.T, database string, secret []byte, random io.Reader)
 	return s
 }
 
-func startDevice(t *testing.T, s *authz.Service) (userCode string) {
+func startDevice(t *testing.T, s *issuer.Issuer) (userCode string) {
 	t.Helper()
-	client, err := s.Client(t.Context(), "my-app")
+	client, err := s.Clients.Get(t.Context(), "my-app")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := s.StartDevice(t.Context(), client, authz.DeviceAsk{})
+	d, err := s.Device.Start(t.Context(), client, asking.Ask{})
 	if err != nil {
 		t.Fatal(err)
 	}

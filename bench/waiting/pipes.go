@@ -16,6 +16,7 @@ import (
 
 	"countersign.dev/bench/internal/trial"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server"
 	"countersign.dev/internal/storage/sqlite"
 )
@@ -80,7 +81,7 @@ func inMemory(ctx context.Context, n int) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	const issuerURL = "http://localhost"
-	service, err := authz.New(ctx, authz.Options{
+	service, err := issuer.New(ctx, issuer.Options{
 		Store: store, Clock: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Secret: make([]byte, authz.SecretLength),
 		Settings: authz.Settings{
 			Issuer: issuerURL, DeviceCodeLifetime: 15 * time.Minute, PollInterval: time.Second, AccessTokenLifetime: time.Hour,

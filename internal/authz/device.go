@@ -2,304 +2,236 @@ package authz
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"time"
 )
 
-// flow is RFC 8628 as devices see it: they ask, and poll.
-type flow struct {
-	store    Store
-	settings Settings
-	now      func() time.Time
-	log      *slog.Logger
-	secrets  serverSecrets
-	guard    *guard
-	clients  *registry
-	grants   *grants
-	tokens   *tokenSigner
-	pace     *pace
-	waiting  *waiting
+// Others are the servers that share the database: what they decide must reach
+// the polls that wait here.
+type Others interface {
+	// Watch calls heard for each device request that any server, this one too,
+	// moves out of pending, soon after it did; the same one again does no harm. It
+	// calls deaf(false) when from now on nothing is missed, and deaf(true) when
+	// something may be; until the first call nothing is heard. It returns when ctx
+	// ends. A server that fails between deciding and telling may leave a decision
+	// unheard: who relies on silence does so for a while only.
+	Watch(ctx context.Context, heard func(Decided), deaf func(bool))
 }
 
-// newFlow makes the flow of a server; with others on its database, whose decisions it
-// hears by hear.
-func newFlow(store Store, settings Settings, trail trail, guard *guard, clients *registry, grants *grants, tokens *tokenSigner, others bool) *flow {
-	s := &flow{
-		store: store, settings: settings, now: trail.now, log: trail.log, secrets: trail.secrets,
-		guard: guard, clients: clients, grants: grants, tokens: tokens, pace: newPace(0), waiting: newWaiting(),
-	}
-	if others {
-		s.pace = newPace(trustOthers)
-		s.pace.setDeaf(true)
-	}
-	return s
+// Decided names a device request that is no longer pending.
+type Decided struct{ DeviceCode Hash }
+
+// DeviceStore keeps device requests, and what people are in the middle of deciding
+// about them.
+type DeviceStore interface {
+	// CreateDeviceRequest stores a new, pending request.
+	//	ErrExists: its user code (or device code, or id) is in use
+	CreateDeviceRequest(ctx context.Context, r DeviceRequest) error
+	// DeviceRequest finds a request by the hash of its device code, whatever its state.
+	//	ErrNotFound
+	DeviceRequest(ctx context.Context, deviceCode Hash) (DeviceRequest, error)
+	// DeviceRequestByUserCode finds a request by the hash of its user code.
+	//	ErrNotFound
+	DeviceRequestByUserCode(ctx context.Context, userCode Hash) (DeviceRequest, error)
+	// DeviceRequestByID finds a request by its id.
+	//	ErrNotFound
+	DeviceRequestByID(ctx context.Context, id string) (DeviceRequest, error)
+	// OpenDeviceRequest notes who opens a pending, unexpired request, and with
+	// o.Claim gives it to that account if it is nobody's yet. It returns the
+	// request as it is afterwards, which may be another account's, and by how many
+	// different accounts and browsers it has been opened; the same ones again
+	// change nothing. Of concurrent claims by several accounts exactly one gets
+	// the request.
+	//	ErrNotFound
+	//	*StateError: not pending, or expired at o.At; nothing is noted
+	OpenDeviceRequest(ctx context.Context, o Opening) (Opened, error)
+	// CancelDeviceRequest moves a pending, unexpired request to denied, whoever
+	// opened it; it is nobody's afterwards.
+	//	ErrNotFound
+	//	*StateError: not pending, or expired at now
+	CancelDeviceRequest(ctx context.Context, id string, now time.Time) error
+	// ApproveDeviceRequest moves a pending, unexpired request to approved and
+	// stores its grant, its receipt if it has one, and its event, in one transaction. The
+	// request must be a.AccountID's, or nobody's if a.Unclaimed allows it; it is
+	// that account's afterwards. The grant's identity and passkey must be the
+	// account's still: whatever removes them finds the grant. Of concurrent
+	// decisions exactly one succeeds. Of the account's grants those alive at a.At are kept
+	// besides the newest.
+	//	ErrNotFound
+	//	*StateError: not pending, expired at a.At, or not this account's
+	//	ErrGone: the account has not, or no longer, the identity or the passkey
+	//	ErrFull: the account has a.Living grants or more that are alive at a.At
+	ApproveDeviceRequest(ctx context.Context, a Approval) error
+	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
+	// same conditions as ApproveDeviceRequest, and in the same transaction stores
+	// its event and notes d.AccountID's report of each subject in d.Reported; a
+	// report by the same account before is replaced.
+	//	ErrNotFound
+	//	*StateError: as for ApproveDeviceRequest
+	DenyDeviceRequest(ctx context.Context, d Denial) error
+	// RedeemDeviceRequest moves an approved, unexpired request of this client to
+	// redeemed and stores what was issued, in one transaction; the grant's
+	// LastUsedAt becomes r.At. Of any number of concurrent calls one returns nil.
+	//	ErrNotFound: this client has no such code
+	//	*StateError: the request is in another state, or expired at r.At
+	RedeemDeviceRequest(ctx context.Context, r Redemption) error
+	// PendingDeviceRequests counts the pending requests that expire after now, in
+	// all and for those of these clients that have any. Where there are hundreds of
+	// thousands of requests it may look at a part of them and estimate.
+	PendingDeviceRequests(ctx context.Context, clientIDs []string, now time.Time) (total int, of map[string]int, err error)
+
+	// CreateReview stores a review. Of those of its session the newest are kept, and this
+	// one: looking again and again fills no database.
+	CreateReview(ctx context.Context, r Review, k Keep) error
+	// TakeReview returns and deletes a review of this session that expires after
+	// now. Of concurrent calls one gets it.
+	//	ErrNotFound: none, of another session, or expired
+	TakeReview(ctx context.Context, id, session Hash, now time.Time) (Review, error)
 }
 
-// DeviceAsk is what a device sends to the device authorization endpoint
-// (RFC 8628 §3.1), and what the server saw of it.
-type DeviceAsk struct {
-	Scope string
-	// NumberMatch: the device can show a number that its owner must pick out.
-	NumberMatch bool
-	// SignatureRequired: the client wants a signed approval, a session will not do.
-	SignatureRequired bool
-	// Nonce is echoed in the ID token.
-	Nonce string
-	Says  DeviceSays
-	Seen  Seen
-}
+// State of a device request. The only edges are pending → approved, denied or
+// expired, and approved → redeemed or expired. Expiry is not written: a request
+// that was not redeemed in time is expired by its ExpiresAt.
+type State string
 
-// DeviceAuthorization is the answer to a device (RFC 8628 §3.2).
-type DeviceAuthorization struct {
-	DeviceCode Secret
-	// UserCode is as it is shown: XXXX-XXXX, or with one or two letters more.
-	UserCode    string
-	ExpiresIn   time.Duration
-	Interval    time.Duration
-	MatchNumber int // 0: none was asked for
-}
-
+// The states of a device request.
 const (
-	// userCodeTries bounds the search for a user code that is not in use. Even
-	// with a million codes alive, ten collisions in a row mean a broken source of
-	// randomness.
-	userCodeTries = 10
-	maxNonce      = 255
+	Pending  State = "pending"
+	Approved State = "approved"
+	Denied   State = "denied"
+	Redeemed State = "redeemed"
+	Expired  State = "expired"
 )
 
-// StartDevice opens a device request (RFC 8628 §3.1).
-//
-//	UnauthorizedClient: the client may not use the device grant (requirement D-08)
-//	InvalidScope, InvalidRequest
-//	Unavailable: too many requests are pending, in all or of such clients
-func (s *flow) StartDevice(ctx context.Context, c Client, ask DeviceAsk) (*DeviceAuthorization, error) {
-	if !c.Allows(GrantDevice) {
-		return nil, refuse(UnauthorizedClient, "this client is not registered for the device grant")
-	}
-	scope, err := requestedScope(c, ask.Scope)
-	if err != nil {
-		return nil, err
-	}
-	if len(ask.Nonce) > maxNonce {
-		return nil, refuse(InvalidRequest, "nonce is longer than 255 bytes")
-	}
-	now := s.now()
-	r := DeviceRequest{
-		ClientID: c.ID, ClientProved: c.Proved, Scope: scope, State: Pending, Nonce: ask.Nonce,
-		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
-		SignatureRequired: ask.SignatureRequired || s.clients.needsSignature(c),
-		Seen:              ask.Seen.clean(),
-		Says:              ask.Says.clean(),
-	}
-	if ask.NumberMatch {
-		if r.MatchNumber, err = newMatchNumber(s.secrets.rand); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.guard.Enter(c); err != nil {
-		return nil, err
-	}
-	d, err := s.createDeviceRequest(ctx, r)
-	if err != nil {
-		s.guard.Leave(c.ID)
-	}
-	return d, err
+// DeviceRequest is one run of RFC 8628.
+type DeviceRequest struct {
+	// ID is random and not secret. A grant that comes of the request has the same
+	// id, and it is the nonce of the approval statement.
+	ID         string
+	DeviceCode Hash
+	UserCode   Hash
+	ClientID   string
+	// ClientProved: the client authenticated when it asked, so that it is the one its
+	// id names. A public client's id anybody can send.
+	ClientProved bool
+	// Scope is what was asked and may be granted, space-separated.
+	Scope string
+	State State
+	// AccountID is the account that opened or decided the request, or empty.
+	AccountID string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	// SignatureRequired: a session alone may not approve this request.
+	SignatureRequired bool
+	// MatchNumber is the number that the device shows, 10 to 99, or 0 for none.
+	MatchNumber int
+	// Nonce is the OpenID Connect nonce the device sent, or empty.
+	Nonce string
+	Seen  Seen
+	Says  DeviceSays
 }
 
-// createDeviceRequest draws the codes and stores the request, again with other
-// codes if a user code is in use (requirement D-40).
-func (s *flow) createDeviceRequest(ctx context.Context, r DeviceRequest) (*DeviceAuthorization, error) {
-	length := lengthFor(s.guard.Pending())
-	for range userCodeTries {
-		deviceCode, err := s.secrets.newSecret(deviceCodePrefix)
-		if err != nil {
-			return nil, err
-		}
-		userCode, err := newUserCode(s.secrets.rand, codeLengths[length].letters)
-		if err != nil {
-			return nil, err
-		}
-		if r.ID, err = s.secrets.newID(); err != nil {
-			return nil, err
-		}
-		r.DeviceCode, r.UserCode = deviceCode.Hash(), s.secrets.userCodeHash(userCode)
-		err = s.store.CreateDeviceRequest(ctx, r)
-		if errors.Is(err, ErrExists) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		// Another server may draw this length until it counts again.
-		s.guard.Drew(length, r.ExpiresAt.Add(recountEvery))
-		return &DeviceAuthorization{
-			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
-			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,
-		}, nil
+// StateAt is the state of the request at a time.
+func (r DeviceRequest) StateAt(now time.Time) State {
+	if (r.State == Pending || r.State == Approved) && !now.Before(r.ExpiresAt) {
+		return Expired
 	}
-	return nil, errors.New("no free user code was found")
+	return r.State
 }
 
-var (
-	errDeviceCode  = refuse(InvalidGrant, "the device code is unknown, already redeemed or another client's: start again")
-	errPending     = refuse(AuthorizationPending, "the owner has not decided yet: poll again after the interval")
-	errExpired     = refuse(ExpiredToken, "the device code has expired: start again")
-	errNothingLeft = refuse(InvalidGrant, "this client is no longer registered for anything of what was granted: start again with what it may have")
-	errDenied      = refuse(AccessDenied, "the owner denied the request")
-)
+// DeviceSays is what the device says of itself; nobody has checked it, and no rule
+// may lean on it (decision 0028).
+type DeviceSays struct {
+	Name     string
+	Platform string
+	// Origin is the web page that a browser says the request was started from. A
+	// program can send the header too.
+	Origin string
+}
 
-// RedeemDevice answers a poll of the token endpoint (RFC 8628 §3.4, §3.5). A
-// poll that may wait is answered when the owner decides, when the code expires
-// or after the wait, whichever is first; at most MaxWait.
-//
-//	InvalidRequest: no device code (requirement D-23)
-//	InvalidGrant: unknown, redeemed, or another client's code, or for nothing that
-//	the client may have still
-//	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
-//	(requirements D-25, D-28, D-29)
-func (s *flow) RedeemDevice(ctx context.Context, c Client, deviceCode Secret, wait time.Duration) (*Tokens, error) {
-	if deviceCode == "" {
-		return nil, refuse(InvalidRequest, "device_code is missing")
-	}
-	if !c.Allows(GrantDevice) {
-		return nil, refuse(UnauthorizedClient, "this client is not registered for the device grant")
-	}
-	code, began := deviceCode.Hash(), s.now()
-	if interval, early := s.pace.early(code, began); early {
-		return nil, &Error{
-			Code: SlowDown, PollInterval: interval,
-			Description: "polled too soon: wait for the new interval between polls",
-		}
-	}
-	pending, epoch := s.pace.known(code, c.ID, began)
-	if pending && wait <= 0 {
-		s.pace.accept(code, began, s.settings.PollInterval, time.Time{})
-		return nil, errPending
-	}
-	var mine *waiter
-	if wait > 0 {
-		mine = s.waiting.subscribe(code) // and looks then: a decision before woke nobody
-		defer mine.leave()
-	}
-	r, err := s.deviceRequest(ctx, c, code)
-	if err != nil {
-		return nil, err
-	}
-	s.pace.accept(code, began, s.settings.PollInterval, r.ExpiresAt)
-	if r.StateAt(began) == Pending {
-		s.pace.remember(r, began, epoch)
-	}
-	if mine != nil && r.StateAt(began) == Pending {
-		if r, err = s.awaitDecision(ctx, c, r, mine, min(wait, MaxWait)); err != nil {
-			return nil, err
-		}
-	}
-	switch r.StateAt(s.now()) {
-	case Pending:
-		return nil, errPending
-	case Denied:
-		return nil, errDenied
-	case Expired:
-		return nil, errExpired
-	case Approved:
-		return s.redeem(ctx, c, r)
-	default:
-		return nil, errDeviceCode
+// clean makes what a device says of itself fit to be kept and shown.
+func (d DeviceSays) Clean() DeviceSays {
+	return DeviceSays{
+		Name:     CleanText(d.Name, maxDeviceText),
+		Platform: CleanText(d.Platform, maxDeviceText),
+		Origin:   CleanText(d.Origin, maxOrigin),
 	}
 }
 
-// deviceRequest finds a client's request by its device code; another client's
-// is not there (RFC 8628 §5.6, requirement D-24).
-func (s *flow) deviceRequest(ctx context.Context, c Client, code Hash) (DeviceRequest, error) {
-	r, err := s.store.DeviceRequest(ctx, code)
-	if errors.Is(err, ErrNotFound) || (err == nil && r.ClientID != c.ID) {
-		return DeviceRequest{}, errDeviceCode
-	}
-	return r, err
+// Opening is somebody who opens a device request.
+type Opening struct {
+	RequestID string
+	// AccountID is empty for somebody who is not signed in, Browser zero for what
+	// is no browser; neither counts then.
+	AccountID string
+	Browser   Hash
+	// Claim: the request becomes this account's if it is nobody's.
+	Claim bool
+	At    time.Time
 }
 
-// awaitDecision holds a pending request until it is decided or the time is up,
-// and returns it as it is then. One may be woken for nothing: then it looks, and
-// waits again.
-func (s *flow) awaitDecision(ctx context.Context, c Client, r DeviceRequest, mine *waiter, atMost time.Duration) (DeviceRequest, error) {
-	over := time.NewTimer(min(atMost, r.ExpiresAt.Sub(s.now())))
-	defer over.Stop()
-	for {
-		woken, err := mine.wait(ctx, over.C)
-		if err != nil {
-			return r, err
-		}
-		if woken {
-			mine.again()
-		}
-		r, err = s.deviceRequest(ctx, c, r.DeviceCode)
-		if err != nil || !woken || r.StateAt(s.now()) != Pending {
-			return r, err
-		}
-	}
+// Opened is a device request that was opened, and by how many different accounts
+// and browsers.
+type Opened struct {
+	Request  DeviceRequest
+	Accounts int
+	Browsers int
 }
 
-// overBefore says why there is nothing left of an approval to redeem: it was taken
-// back, or the account disabled, or the device came when its time was over.
-func (s *flow) overBefore(ctx context.Context, r DeviceRequest, now time.Time) error {
-	g, err := s.store.Grant(ctx, r.ID)
-	switch {
-	case errors.Is(err, ErrNotFound): // forgotten, for many newer ones
-		return errDenied
-	case err != nil:
-		return err
-	case g.RevokedAt.IsZero() && !now.Before(g.ExpiresAt):
-		return errExpired
-	default:
-		return errDenied
-	}
+// Review is a person in the middle of deciding about a device request, made
+// when the code was entered and used up by the decision.
+type Review struct {
+	ID        Hash
+	Session   Hash
+	RequestID string
+	// UserCode is the code as it was typed, to be shown again; it is kept for the
+	// minutes of the review only.
+	UserCode string
+	// Facts is a digest of everything the person was shown.
+	Facts     Hash
+	ExpiresAt time.Time
 }
 
-// redeem trades an approved request for tokens, once (requirements D-31, D-32). Every
-// check that can still fail comes before the store moves the request; the signing comes
-// after it, so that of many concurrent polls only the winner signs (attack B-09). There
-// is a refresh token only where the device asked for offline access (requirement R-07).
-func (s *flow) redeem(ctx context.Context, c Client, r DeviceRequest) (*Tokens, error) {
-	now := s.now()
-	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
-	if errors.Is(err, ErrNotFound) {
-		return nil, s.overBefore(ctx, r, now)
-	}
-	if err != nil {
-		return nil, err
-	}
-	scope := c.mayHave(g.Scope) // since the approval its registration may have changed
-	if scope == "" {
-		return nil, errNothingLeft
-	}
-	redemption := Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
-	var refresh Secret
-	if c.Allows(GrantRefresh) && hasScope(scope, offline) {
-		first, err := s.secrets.random(len(Hash{}))
-		if err != nil {
-			return nil, err
-		}
-		refresh = s.secrets.refreshToken(Hash(first), g.ID)
-		kept := s.grants.refreshToken(g, refresh, now)
-		redemption.RefreshToken = &kept
-	}
-	var state *StateError
-	err = s.store.RedeemDeviceRequest(ctx, redemption)
-	switch {
-	case errors.As(err, &state) && state.Request.StateAt(now) == Expired:
-		return nil, errExpired
-	case errors.As(err, &state), errors.Is(err, ErrNotFound):
-		return nil, errDeviceCode
-	case err != nil:
-		return nil, err
-	}
-	s.pace.drop(r.DeviceCode)
-	tokens, err := s.tokens.issue(c, g, scope, refresh)
-	if err != nil {
-		return nil, err
-	}
-	s.log.InfoContext(ctx, "tokens issued", "grant", g.ID, "client_id", g.ClientID, "scope", scope, "account", g.AccountID, "bap_id", g.BAPID,
-		"refresh_token", refresh != "")
-	return tokens, nil
+// Approval is what ApproveDeviceRequest stores.
+type Approval struct {
+	RequestID string
+	AccountID string
+	// Unclaimed allows a request that nobody has opened.
+	Unclaimed bool
+	At        time.Time
+	Grant     Grant
+	// Living is how many of the account's grants may be alive, and Keep how many stay.
+	Living int
+	Keep   Keep
+	// Receipt is empty when no signature was given.
+	Receipt string
+	Event   NewEvent
 }
+
+// Denial is what DenyDeviceRequest stores.
+type Denial struct {
+	RequestID string
+	AccountID string
+	// Unclaimed allows a request that nobody has opened.
+	Unclaimed bool
+	At        time.Time
+	// Reported are the subjects that the denial counts against as a report, and Reporter
+	// is for whom it counts: those of several accounts may count once.
+	Reported []string
+	Reporter string
+	// Keep is of the account's reports.
+	Keep  Keep
+	Event NewEvent
+}
+
+// Redemption is what RedeemDeviceRequest stores.
+type Redemption struct {
+	DeviceCode Hash
+	ClientID   string
+	At         time.Time
+	// RefreshToken is nil when none is issued.
+	RefreshToken *RefreshToken
+}
+
+// MaxWait is the longest a poll may wait for the owner (design D5); longer
+// wishes are served with this.
+const MaxWait = 30 * time.Second

@@ -1,12 +1,13 @@
-// Package authz is the authorization server itself: what it knows and what it
-// decides, with no HTTP and no SQL in it.
+// Package authz is the vocabulary of the authorization server: the nouns, a file each
+// (device requests, grants, accounts, clients, events), with their records and with the
+// storage operations that decide about them; scopes, refusals, and how many of what are
+// kept.
 //
-// Here belong every rule of RFC 8628 and the standards around it (who may ask,
-// who may approve, what a token says), the vocabulary (device request, grant,
-// receipt, identity), and the Store interface, which declares what the rules
-// need kept. How a request arrives is internal/server's business; how a row is
-// kept is internal/storage's.
+// Here belongs what every room speaks of and what a database must promise (Store). No rule
+// about who may do what belongs here, and no clock: the rooms below (device, approval,
+// grant, account, client and those that they lean on) have the rules, internal/issuer puts
+// them together, internal/storage keeps the rows, and how a request arrives is
+// internal/server's business.
 //
-// Start reading at Service, then device.go: it follows one device request from
-// StartDevice to RedeemDevice.
+// Start reading at DeviceRequest in device.go, then Store in store.go.
 package authz

@@ -106,27 +106,27 @@ func (e *Error) Is(target error) bool { return target == error(e.Code) }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-func refuse(code Code, description string) *Error {
+func Refuse(code Code, description string) *Error {
 	return &Error{Code: code, Description: description}
 }
 
-func refuseBecause(code Code, description string, cause error) *Error {
+func RefuseBecause(code Code, description string, cause error) *Error {
 	return &Error{Code: code, Description: description, Cause: cause}
 }
 
 // notFound turns a store's ErrNotFound into a refusal with words.
-func notFound(err error, description string) error {
+func OrNotFound(err error, description string) error {
 	if errors.Is(err, ErrNotFound) {
-		return refuse(NotFound, description)
+		return Refuse(NotFound, description)
 	}
 	return err
 }
 
 // Refusals that more than one room gives.
 var (
-	errNotSignedIn = refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
+	ErrNotSignedIn = Refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
 	// errReviewOver is for a decision or a form that comes too late or twice.
-	errReviewOver = refuse(ReviewOver, "this page is no longer current: enter the code again")
+	ErrReviewOver = Refuse(ReviewOver, "this page is no longer current: enter the code again")
 )
 
 // Errors every Store returns for the outcomes its methods name. Anything else a

@@ -83,3 +83,10 @@ type NewEvent struct {
 	// out others of them.
 	Keep Keep
 }
+
+// Position is where a page of a list begins: behind what was added at this time under
+// this id, whether or not that is still there. The zero position is before all.
+type Position struct {
+	At time.Time
+	ID string
+}

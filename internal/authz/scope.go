@@ -30,7 +30,7 @@ var scopeTexts = []ScopeText{
 	{Scope: "profile", Text: "See your identity: name, picture, BAP id and public key", Weight: WeightReads, Optional: true},
 	{Scope: "email", Text: "See your e-mail address, if this server knows it", Weight: WeightReads, Optional: true},
 	{Scope: "offline_access", Text: "Stay signed in: renew its access by itself until you take it back", Weight: WeightActs, Optional: true},
-	{Scope: scopeGrants, Text: "See what you have allowed on this server, with the receipts, and take it back", Weight: WeightActs, Optional: true},
+	{Scope: GrantsScope, Text: "See what you have allowed on this server, with the receipts, and take it back", Weight: WeightActs, Optional: true},
 }
 
 // notByDevice are scopes too sensitive for a grant that a person approves from
@@ -40,13 +40,13 @@ var notByDevice = map[string]bool{}
 const (
 	// basicScope is what a client may ask for that is registered without a scope,
 	// and all that an unregistered one gets.
-	basicScope = "openid profile email"
+	BasicScope = "openid profile email"
 	// defaultScope is what a client gets that asks for nothing and has no
 	// registered scope.
-	defaultScope = "openid profile"
-	offline      = "offline_access"
+	defaultScope  = "openid profile"
+	OfflineAccess = "offline_access"
 	// scopeGrants is for what shows its owner their own grants, and takes them back.
-	scopeGrants = "grants"
+	GrantsScope = "grants"
 	// maxScope bounds a scope parameter in bytes.
 	maxScope = 1024
 )
@@ -66,7 +66,7 @@ func ScopesSupported() []string {
 func DescribeScopes(scope string) []ScopeText {
 	var texts []ScopeText
 	for _, t := range scopeTexts {
-		if hasScope(scope, t.Scope) {
+		if HasScope(scope, t.Scope) {
 			texts = append(texts, t)
 		}
 	}
@@ -88,7 +88,7 @@ func describe(scope string) ScopeText {
 }
 
 // hasScope reports whether a space-separated scope value holds a scope.
-func hasScope(scope, wanted string) bool {
+func HasScope(scope, wanted string) bool {
 	for s := range strings.SplitSeq(scope, " ") {
 		if s == wanted {
 			return true
@@ -101,20 +101,20 @@ func hasScope(scope, wanted string) bool {
 func (c Client) allowedScope() string {
 	switch {
 	case !c.Registered:
-		return basicScope
+		return BasicScope
 	case c.Scope != "":
 		return c.Scope
 	case c.Allows(GrantRefresh):
-		return basicScope + " " + offline
+		return BasicScope + " " + OfflineAccess
 	default:
-		return basicScope
+		return BasicScope
 	}
 }
 
 // mayHave is what of a scope the client may have as it is registered now.
-func (c Client) mayHave(scope string) string {
+func (c Client) MayHave(scope string) string {
 	allowed := withoutBarred(c.allowedScope())
-	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return !hasScope(allowed, s) }), " ")
+	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return !HasScope(allowed, s) }), " ")
 }
 
 // requestedScope decides what a device request asks for (RFC 6749 §3.3, requirement
@@ -123,9 +123,9 @@ func (c Client) mayHave(scope string) string {
 // unregistered one is narrowed.
 //
 //	InvalidScope
-func requestedScope(c Client, asked string) (string, error) {
+func RequestedScope(c Client, asked string) (string, error) {
 	if len(asked) > maxScope {
-		return "", refuse(InvalidScope, "scope is too long")
+		return "", Refuse(InvalidScope, "scope is too long")
 	}
 	wanted := strings.Fields(asked)
 	allowed := withoutBarred(c.allowedScope())
@@ -138,16 +138,16 @@ func requestedScope(c Client, asked string) (string, error) {
 	}
 	var granted []string
 	for _, scope := range wanted {
-		ok := hasScope(allowed, scope)
+		ok := HasScope(allowed, scope)
 		if !ok && c.Registered {
-			return "", refuse(InvalidScope, "a scope was asked for that this client may not have; it may ask for: "+allowed)
+			return "", Refuse(InvalidScope, "a scope was asked for that this client may not have; it may ask for: "+allowed)
 		}
 		if ok && !slices.Contains(granted, scope) {
 			granted = append(granted, scope)
 		}
 	}
 	if len(granted) == 0 {
-		return "", refuse(InvalidScope, "none of the scopes asked for is open to this client; it may ask for: "+allowed)
+		return "", Refuse(InvalidScope, "none of the scopes asked for is open to this client; it may ask for: "+allowed)
 	}
 	return strings.Join(granted, " "), nil
 }
@@ -162,30 +162,30 @@ func withoutBarred(scope string) string {
 // stay.
 //
 //	InvalidScope: the choice holds something that was not requested
-func narrowScope(requested, chosen string) (string, error) {
+func NarrowScope(requested, chosen string) (string, error) {
 	if strings.TrimSpace(chosen) == "" {
 		return requested, nil
 	}
-	return chosenScope(requested, chosen)
+	return ChosenScope(requested, chosen)
 }
 
 // chosenScope is narrowScope for a form on which every optional scope has a box:
 // there no choice is a choice.
 //
 //	InvalidScope: as narrowScope, or nothing is left
-func chosenScope(requested, chosen string) (string, error) {
+func ChosenScope(requested, chosen string) (string, error) {
 	if strings.TrimSpace(chosen) == "" {
 		chosen = requiredScope(requested)
 	}
 	if strings.TrimSpace(chosen) == "" {
-		return "", refuse(InvalidScope, "nothing is left of what was asked for: choose something, or deny")
+		return "", Refuse(InvalidScope, "nothing is left of what was asked for: choose something, or deny")
 	}
-	if _, err := subsetScope(requested, chosen); err != nil {
-		return "", refuse(InvalidScope, "more was chosen than the device asked for")
+	if _, err := SubsetScope(requested, chosen); err != nil {
+		return "", Refuse(InvalidScope, "more was chosen than the device asked for")
 	}
 	var kept []string
 	for _, scope := range strings.Fields(requested) {
-		if !describe(scope).Optional || hasScope(chosen, scope) {
+		if !describe(scope).Optional || HasScope(chosen, scope) {
 			kept = append(kept, scope)
 		}
 	}
@@ -206,11 +206,11 @@ func requiredScope(requested string) string {
 // subsetScope returns what was asked, in the order granted.
 //
 //	InvalidScope: more was asked for than granted, or nothing
-func subsetScope(granted, asked string) (string, error) {
+func SubsetScope(granted, asked string) (string, error) {
 	wanted := strings.Fields(asked)
 	for _, scope := range wanted {
-		if !hasScope(granted, scope) {
-			return "", refuse(InvalidScope, "more was asked for than there is")
+		if !HasScope(granted, scope) {
+			return "", Refuse(InvalidScope, "more was asked for than there is")
 		}
 	}
 	var kept []string
@@ -220,7 +220,7 @@ func subsetScope(granted, asked string) (string, error) {
 		}
 	}
 	if len(kept) == 0 {
-		return "", refuse(InvalidScope, "no scope is left")
+		return "", Refuse(InvalidScope, "no scope is left")
 	}
 	return strings.Join(kept, " "), nil
 }

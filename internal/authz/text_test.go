@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/usercode"
 )
 
 func TestB07_TextsOfStrangersAreCleaned(t *testing.T) {
@@ -56,7 +57,7 @@ func TestD39_UserCodesAreReadAsPeopleTypeThem(t *testing.T) {
 		"BCDF-GHJK.", `"BCDF-GHJK"`, "\u201eBCDF-GHJK\u201c", "\u00abbcdf ghjk\u00bb!", "`BCDF-GHJK`", "(BCDF\u2013GHJK)", "bcdf\u2212ghjk", "bcdf\u30fcghjk",
 		"BCDF\u00adGHJK", "\u300cＢＣＤＦ\u3000ＧＨＪＫ\u300d\u3002", "BCDF\u2014\u2014GHJK?", "BCDF:GHJK", "*BCDF-GHJK*", "bcdf_ghjk", "\ufeffBCDF-GHJK\r\n",
 	} {
-		if got, ok := authz.ParseUserCode(typed); !ok || got != "BCDF-GHJK" {
+		if got, ok := usercode.Parse(typed); !ok || got != "BCDF-GHJK" {
 			t.Errorf("%q was read as %q, %v", typed, got, ok)
 		}
 	}
@@ -64,7 +65,7 @@ func TestD39_UserCodesAreReadAsPeopleTypeThem(t *testing.T) {
 		"", "BCDF-GHJ", "BCDF-GHJKLMN", "ABCD-1234", "BCDF/GHJK", strings.Repeat("B", 1000), "http://x/?code=", "http://x.example/BCDFGHJK",
 		"http://x/?code=BCDF-GHJK&user_code=LMNP-QRST", "BCDF+GHJK", "BCDF=GHJK", "\u0411CDF-GHJK", // a Cyrillic letter is another letter
 	} {
-		if got, ok := authz.ParseUserCode(typed); ok {
+		if got, ok := usercode.Parse(typed); ok {
 			t.Errorf("%q was read as %q", typed, got)
 		}
 	}
@@ -74,7 +75,7 @@ func TestB02_LongerCodesAreShownInTwoGroups(t *testing.T) {
 	for typed, want := range map[string]string{
 		"bcdfghjk": "BCDF-GHJK", "bcdfghjkl": "BCDF-GHJKL", "BCDF-GHJKL": "BCDF-GHJKL", "bcdfghjklm": "BCDFG-HJKLM", "BCDFG HJKLM": "BCDFG-HJKLM",
 	} {
-		if got, ok := authz.ParseUserCode(typed); !ok || got != want {
+		if got, ok := usercode.Parse(typed); !ok || got != want {
 			t.Errorf("%q was read as %q, %v", typed, got, ok)
 		}
 	}
@@ -119,7 +120,7 @@ func TestD39_NothingThatPeopleAddChangesACode(t *testing.T) {
 		if strings.Contains(wrap[0], "?") {
 			typed = wrap[0] + url.QueryEscape(b.String()) + wrap[1]
 		}
-		got, ok := authz.ParseUserCode(typed)
+		got, ok := usercode.Parse(typed)
 		if !ok || strings.ReplaceAll(got, "-", "") != letters {
 			t.Errorf("%q was read as %q, %v", typed, got, ok)
 		}
@@ -132,11 +133,11 @@ func FuzzParseUserCode(f *testing.F) {
 	f.Add("x?code=BCDF-GHJKL&user_code=BCDF-GHJKL#")
 	f.Add("http://localhost/device?code=BCDF-GHJK")
 	f.Fuzz(func(t *testing.T, typed string) {
-		code, ok := authz.ParseUserCode(typed)
+		code, ok := usercode.Parse(typed)
 		if !ok {
 			return
 		}
-		if again, ok := authz.ParseUserCode(code); !ok || again != code {
+		if again, ok := usercode.Parse(code); !ok || again != code {
 			t.Errorf("%q was read as %q, which reads as %q", typed, code, again)
 		}
 		if !shownCode.MatchString(code) {

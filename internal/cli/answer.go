@@ -19,9 +19,9 @@ import (
 // maxAnswer bounds an answer in bytes.
 const maxAnswer = 1 << 20
 
-// client follows no redirect: a signed request, and a token, are for the address that
+// httpClient follows no redirect: a signed request, and a token, are for the address that
 // they were made for.
-var client = &http.Client{Transport: userAgent{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+var httpClient = &http.Client{Transport: userAgent{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 // userAgent says with each request which program sends it: owners read it on the review, in
 // the list of their devices and where they are signed in.

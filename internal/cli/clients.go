@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/config"
 )
 
@@ -48,7 +49,7 @@ func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store 
 }
 
 func newClientsAdd(env *Env) *cobra.Command {
-	var c authz.Registration
+	var c client.Registration
 	var confidential bool
 	cmd := &cobra.Command{
 		Use:   "add CLIENT_ID",
@@ -74,7 +75,7 @@ func newClientsAdd(env *Env) *cobra.Command {
 	return cmd
 }
 
-func addClient(cmd *cobra.Command, env *Env, c authz.Registration, confidential bool) error {
+func addClient(cmd *cobra.Command, env *Env, c client.Registration, confidential bool) error {
 	var secret string
 	if confidential {
 		b := make([]byte, 32)
@@ -88,7 +89,7 @@ func addClient(cmd *cobra.Command, env *Env, c authz.Registration, confidential 
 		return usage("%s %v", member, err)
 	}
 	return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
-		if authz.ReservedClient(c.ID) {
+		if client.Reserved(c.ID) {
 			return fail(ExitFailed, "adding "+c.ID, authz.ErrExists, "This client is always there; choose another id")
 		}
 		err := store.AddClient(ctx, c.Client())
@@ -121,7 +122,7 @@ func newClientsList(env *Env) *cobra.Command {
 					return fail(ExitFailed, "listing clients", err, "")
 				}
 				var rows [][]string
-				for _, c := range append([]authz.Client{authz.CLIClient()}, stored...) {
+				for _, c := range append([]authz.Client{client.CLI()}, stored...) {
 					rows = append(rows, []string{printable(c.ID), printable(c.Name), clientType(c), cmp.Or(c.Scope, "(basic)")})
 				}
 				return printList(env, []string{"CLIENT ID", "NAME", "TYPE", "SCOPE"}, rows)
@@ -150,7 +151,7 @@ func newClientsShow(env *Env) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
-				c := authz.CLIClient()
+				c := client.CLI()
 				if args[0] != c.ID {
 					var err error
 					if c, err = store.Client(ctx, args[0]); err != nil {
@@ -206,4 +207,4 @@ func newClientsRemove(env *Env) *cobra.Command {
 }
 
 // checkClient is what a client of the configuration file is held to, as any other.
-func checkClient(c config.Client) (member string, err error) { return authz.Registration(c).Check() }
+func checkClient(c config.Client) (member string, err error) { return client.Registration(c).Check() }

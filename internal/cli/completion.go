@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/config"
 )
 
@@ -166,7 +167,7 @@ func clientWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 		return nil
 	}
 	if strings.HasSuffix(cmd.CommandPath(), " show") {
-		all = append(all, word(authz.CLIClient().ID, authz.CLIClient().Name)...)
+		all = append(all, word(client.CLI().ID, client.CLI().Name)...)
 	}
 	return all
 }

@@ -279,7 +279,7 @@ func exchange(req *http.Request, within time.Duration) (status int, body []byte,
 			err = errSilent
 		}
 	}()
-	resp, err := client.Do(req.WithContext(ctx))
+	resp, err := httpClient.Do(req.WithContext(ctx))
 	if err != nil {
 		return 0, nil, err
 	}

@@ -17,7 +17,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/config"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server"
 	"countersign.dev/internal/storage/sqlite"
 )
@@ -151,7 +153,7 @@ type running struct {
 	// listening are those that were opened; http closes those that it serves.
 	listening []net.Listener
 	http      *http.Server
-	service   *authz.Service
+	service   *issuer.Issuer
 	database  *database
 	release   func() error // of the data directory's lock, where there is one
 	failed    chan error
@@ -227,7 +229,7 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 	if err := settings.Resolve(run.listening[0].Addr()); err != nil {
 		return settingsFailure(err)
 	}
-	run.service, err = authz.New(ctx, authz.Options{
+	run.service, err = issuer.New(ctx, issuer.Options{
 		Store: run.database.store, Others: run.database.others, Settings: authzSettings(settings), Secret: secret.bytes,
 		Clock: env.Now, Rand: env.Rand, Log: run.log,
 	})
@@ -313,7 +315,7 @@ func authzSettings(s *config.Settings) authz.Settings {
 		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit, DeviceRequestsPerNetwork: s.DeviceRequestsPerNetwork,
 	}
 	for _, c := range s.Clients {
-		out.Clients = append(out.Clients, authz.Registration(c).Client())
+		out.Clients = append(out.Clients, client.Registration(c).Client())
 	}
 	return out
 }

@@ -14,13 +14,13 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/config"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-func checkClient(c config.Client) (member string, err error) { return authz.Registration(c).Check() }
+func checkClient(c config.Client) (member string, err error) { return client.Registration(c).Check() }
 
 // load loads with a file's text, an environment and flags.
 func load(t *testing.T, file string, env map[string]string, args ...string) (*config.Settings, error) {

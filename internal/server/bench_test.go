@@ -18,13 +18,14 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server"
 	"countersign.dev/internal/storage/sqlite"
 )
 
 // benchServer is the whole server without a network, with somebody signed in.
 type benchServer struct {
-	service *authz.Service
+	service *issuer.Issuer
 	handler http.Handler
 	cookie  string
 }
@@ -47,7 +48,7 @@ func openSQLite(b *testing.B) authz.Store {
 func newBenchServerOn(b *testing.B, store authz.Store) *benchServer {
 	b.Helper()
 	const issuerURL = "http://localhost:8628"
-	service, err := authz.New(context.Background(), authz.Options{
+	service, err := issuer.New(context.Background(), issuer.Options{
 		Store: store, Clock: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Secret: make([]byte, authz.SecretLength),
 		Settings: authz.Settings{
 			Issuer: issuerURL, DeviceCodeLifetime: time.Hour, PollInterval: time.Nanosecond, AccessTokenLifetime: time.Hour,

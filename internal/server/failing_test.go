@@ -20,6 +20,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/storage/sqlite"
 )
 
@@ -459,8 +460,8 @@ func TestAServerDoesNotStartOnAStoreThatFails(t *testing.T) {
 		}
 		store := &failing{Store: lite}
 		calls = store.during(f, func(ctx context.Context) {
-			var service *authz.Service
-			service, err = authz.New(ctx, authz.Options{
+			var service *issuer.Issuer
+			service, err = issuer.New(ctx, issuer.Options{
 				Store: store, Settings: h.settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: h.random, Log: slog.New(slog.DiscardHandler),
 			})
 			if err == nil {

@@ -232,7 +232,7 @@ func (f *frail) ofGoneClient() device {
 // newestGrant is the id of what was allowed last.
 func (f *frail) newestGrant() string {
 	f.t.Helper()
-	list, _, err := f.service.Grants(f.t.Context(), f.ownerOf(f.cookie), "", 1)
+	list, _, err := f.service.Grants.List(f.t.Context(), f.ownerOf(f.cookie), "", 1)
 	if err != nil || len(list) != 1 {
 		f.t.Fatalf("%v, %d grants", err, len(list))
 	}

@@ -18,6 +18,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	proving "countersign.dev/internal/authz/account"
 )
 
 const statusPath = "/api/auth/device?user_code="
@@ -217,7 +218,7 @@ func (h *house) fill(n int) {
 
 // proof is what the page sends along with a code, made by somebody's key.
 func (h *house) proof(name, code string) string {
-	return h.sign(name, authz.ProofPath, "aud="+h.settings.Issuer+"&code="+code)
+	return h.sign(name, proving.ProofPath, "aud="+h.settings.Issuer+"&code="+code)
 }
 
 func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
@@ -246,7 +247,7 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 	// On the page a proof is a token of the session's account over the very code.
 	for name, given := range map[string]string{
 		"nothing": "", "nonsense": "x", "an unknown key": h.proof("mallory", fresh.userCode), "another account's key": h.proof("carol", fresh.userCode), "another code": h.proof("bob", opened.userCode),
-		"for no server": h.sign("bob", authz.ProofPath, "code="+fresh.userCode), "for another server": h.sign("bob", authz.ProofPath, "aud="+anotherServer+"&code="+fresh.userCode),
+		"for no server": h.sign("bob", proving.ProofPath, "code="+fresh.userCode), "for another server": h.sign("bob", proving.ProofPath, "aud="+anotherServer+"&code="+fresh.userCode),
 		"not as shown": h.proof("bob", strings.ReplaceAll(fresh.userCode, "-", "")),
 	} {
 		if r := h.page("/device", bob, url.Values{"code": {fresh.userCode}, "proof": {given}}); r.status != http.StatusTooManyRequests {
@@ -262,7 +263,7 @@ func TestB02_WhenTheSitesBudgetIsSpentACodeNeedsAProof(t *testing.T) {
 	third := h.ask("pub-a", "openid")
 	once := h.proof("bob", third.userCode)
 	unproved := h.ownerOf(bob).Asker(authz.Source{}, authz.Hash{})
-	if proved, err := h.service.ProveCode(t.Context(), h.ownerOf(bob), unproved, once, third.userCode); proved == unproved || err != nil {
+	if proved, err := h.service.Accounts.ProveCode(t.Context(), h.ownerOf(bob), unproved, once, third.userCode); proved == unproved || err != nil {
 		t.Fatal(err)
 	}
 	h.page("/device", bob, url.Values{"code": {third.userCode}, "proof": {once}}).wantPage(429)
@@ -310,7 +311,7 @@ func (h *house) ownerOf(cookie string) authz.Owner {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	owner, err := h.service.SessionOwner(h.t.Context(), authz.Secret(unescaped))
+	owner, err := h.service.Accounts.SessionOwner(h.t.Context(), authz.Secret(unescaped))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -618,7 +619,7 @@ func TestB02_WhoComesBackToTheirOwnReviewIsNoGuesser(t *testing.T) {
 
 	// Anybody else's visit, or that of somebody who opened nothing, is a guess as ever.
 	h.page("/device", bob, url.Values{"visit": {sealed}}).wantPage(http.StatusBadRequest)
-	own, _, err := h.service.StartVisit(wrong(1))
+	own, _, err := h.service.Approvals.StartVisit(wrong(1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"countersign.dev/bap"
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server"
 	"countersign.dev/internal/server/page"
 	"countersign.dev/internal/server/wire"
@@ -53,7 +54,7 @@ type house struct {
 	t       testing.TB
 	handler http.Handler
 	options server.Options
-	service *authz.Service
+	service *issuer.Issuer
 	store   authz.Store
 	others  authz.Others // nil on SQLite
 	path    string       // of the database
@@ -161,7 +162,7 @@ var firstDatabase = sync.OnceValues(func() (first database, err error) {
 	if err != nil {
 		return first, err
 	}
-	service, err := authz.New(context.Background(), authz.Options{
+	service, err := issuer.New(context.Background(), issuer.Options{
 		Store: store, Settings: authz.Settings{Issuer: testIssuer}, Secret: make([]byte, authz.SecretLength), Clock: time.Now, Rand: rand.Reader,
 		Log: slog.New(slog.DiscardHandler),
 	})
@@ -224,7 +225,7 @@ func (h *house) start(settings authz.Settings) {
 	h.settings = settings
 	log := slog.New(wire.NewLogHandler(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	var err error
-	h.service, err = authz.New(context.Background(), authz.Options{
+	h.service, err = issuer.New(context.Background(), issuer.Options{
 		Store: h.store, Others: h.others, Settings: settings, Secret: make([]byte, authz.SecretLength), Clock: h.now, Rand: h.random, Log: log,
 	})
 	if err != nil {

@@ -90,7 +90,7 @@ func TestAnAccountReadsOneListAtATimeAndKeepsNobodyElseWaiting(t *testing.T) {
 	if store.atOnce != 1 {
 		t.Errorf("%d lists of one account were read at once", store.atOnce)
 	}
-	done, err := h.service.TurnToRead(t.Context(), h.ownerOf(cookie))
+	done, err := h.service.Guard.TurnToRead(t.Context(), h.ownerOf(cookie))
 	if err != nil {
 		t.Fatal(err)
 	}

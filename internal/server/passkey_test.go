@@ -356,11 +356,11 @@ func TestAnIssuerThatIsAnAddressHasNoPasskeys(t *testing.T) {
 				t.Errorf("%s", r.body)
 			}
 		}
-		if h.service.PasskeysPossible() {
+		if h.service.Passkeys.Possible() {
 			t.Errorf("%s", issuer)
 		}
 	}
-	if h := newHouse(t); !h.service.PasskeysPossible() {
+	if h := newHouse(t); !h.service.Passkeys.Possible() {
 		t.Error("localhost has none")
 	}
 }

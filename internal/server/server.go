@@ -19,7 +19,7 @@ import (
 	"github.com/rs/cors"
 
 	"countersign.dev/bitcoinauth"
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server/api"
 	"countersign.dev/internal/server/oauth"
 	"countersign.dev/internal/server/page"
@@ -28,7 +28,7 @@ import (
 
 // Server serves one issuer.
 type Server struct {
-	authz   *authz.Service
+	authz   *issuer.Issuer
 	door    *wire.Door
 	oauth   *oauth.Endpoints
 	api     *api.API
@@ -40,7 +40,7 @@ type Server struct {
 
 // Options are what a Server is made of.
 type Options struct {
-	Service *authz.Service
+	Service *issuer.Issuer
 	// Issuer is the configured issuer, parsed.
 	Issuer  *url.URL
 	Version string

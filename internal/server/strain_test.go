@@ -15,6 +15,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 )
 
 // wantLater fails unless a client is told to come back in a moment.
@@ -65,7 +66,7 @@ func TestWhereTheDatabaseKeepsThemWaitingClientsComeBackLater(t *testing.T) {
 func TestAServerWithAFastClockLetsNothingCountTwice(t *testing.T) {
 	const ahead = 5 * time.Minute // what docs/operations.md allows
 	h := newHouse(t)
-	fast, err := authz.New(t.Context(), authz.Options{
+	fast, err := issuer.New(t.Context(), issuer.Options{
 		Store: h.store, Settings: h.settings, Secret: make([]byte, authz.SecretLength), Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
 		Clock: func() time.Time { return h.now().Add(ahead) },
 	})

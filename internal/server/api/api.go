@@ -8,18 +8,18 @@
 package api
 
 import (
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server/wire"
 )
 
 // API has a method for each endpoint.
 type API struct {
-	authz   *authz.Service
+	authz   *issuer.Issuer
 	door    *wire.Door
 	version string
 }
 
 // New returns the API of a server, which says that it is of a version.
-func New(service *authz.Service, door *wire.Door, version string) *API {
+func New(service *issuer.Issuer, door *wire.Door, version string) *API {
 	return &API{authz: service, door: door, version: version}
 }

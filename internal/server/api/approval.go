@@ -6,6 +6,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/approval"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -31,11 +32,11 @@ func (a *API) DeviceApproval(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
-	facts, err := a.authz.ReviewDevice(r.Context(), who, a.door.Asker(r, who), q.Get("user_code"), q.Get("scope"))
+	facts, err := a.authz.Approvals.Facts(r.Context(), who, a.door.Asker(r, who), q.Get("user_code"), q.Get("scope"))
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, newApprovalFacts(facts, a.authz.Statement(facts)))
+	return wire.WriteJSON(w, newApprovalFacts(facts, a.authz.Approvals.Statement(facts)))
 }
 
 // approvalFacts is what an owner is shown, for tools.
@@ -96,7 +97,7 @@ type scopeFact struct {
 	Optional bool   `json:"optional"`
 }
 
-func newApprovalFacts(f authz.Facts, statement string) approvalFacts {
+func newApprovalFacts(f approval.Facts, statement string) approvalFacts {
 	out := approvalFacts{
 		UserCode: f.UserCode, Status: string(f.Request.State),
 		RequestedAt: f.Request.CreatedAt.Unix(), ExpiresAt: f.Request.ExpiresAt.Unix(),
@@ -124,7 +125,7 @@ func (a *API) ApproveDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d, statement := authz.Decision{UserCode: p.Text("userCode"), Scope: p.Text("scope"), Match: p.Text("match")}, p.Text("statement")
+	d, statement := approval.Decision{UserCode: p.Text("userCode"), Scope: p.Text("scope"), Match: p.Text("match")}, p.Text("statement")
 	if p.Err != nil {
 		return p.Err
 	}
@@ -139,7 +140,7 @@ func (a *API) ApproveDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	g, err := a.authz.ApproveDevice(r.Context(), who, a.door.Asker(r, who), d)
+	g, err := a.authz.Approvals.Approve(r.Context(), who, a.door.Asker(r, who), d)
 	if err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (a *API) DenyDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.authz.DenyDevice(r.Context(), who, a.door.Asker(r, who), code, report); err != nil {
+	if err := a.authz.Approvals.Deny(r.Context(), who, a.door.Asker(r, who), code, report); err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, success{Success: true})

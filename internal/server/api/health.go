@@ -12,7 +12,7 @@ import (
 
 // Greeting says to a program what this is, which set-up guides use as a health check.
 func (a *API) Greeting(w http.ResponseWriter, _ *http.Request) error {
-	issuer := a.authz.Issuer()
+	issuer := a.authz.Identifier()
 	return wire.WriteJSON(w, map[string]any{
 		"name": "Countersign", "version": a.version, "issuer": issuer,
 		"links": map[string]string{

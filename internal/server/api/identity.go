@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/account"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -20,7 +21,7 @@ func (a *API) Profile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	identity, err := a.authz.Identity(r.Context(), who, r.URL.Query().Get("bapId"))
+	identity, err := a.authz.Accounts.Identity(r.Context(), who, r.URL.Query().Get("bapId"))
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (a *API) SetProfile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	identity, err := a.authz.SetProfile(r.Context(), who, bapID, given)
+	identity, err := a.authz.Accounts.SetProfile(r.Context(), who, bapID, given)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func newIdentityView(i authz.Identity) identityView {
 
 // Identities lists the identities of the owner's account.
 func (a *API) Identities(r *http.Request, who authz.Owner) (any, error) {
-	list, err := a.authz.Identities(r.Context(), who)
+	list, err := a.authz.Accounts.Identities(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
@@ -83,19 +84,19 @@ func (a *API) LinkIdentity(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in := authz.Linking{BAPID: p.Text("bapId"), Name: p.Text("name"), VouchedBy: p.Text("vouchedBy")}
+	in := account.Linking{BAPID: p.Text("bapId"), Name: p.Text("name"), VouchedBy: p.Text("vouchedBy")}
 	who, err := a.door.AuthenticateSession(r, authz.Changes)
 	if err != nil {
 		return err
 	}
-	identity, err := a.authz.Identity(r.Context(), who, in.BAPID)
+	identity, err := a.authz.Accounts.Identity(r.Context(), who, in.BAPID)
 	if errors.Is(err, authz.NotFound) {
 		if in.Signed, err = a.signature(r, p); err != nil {
 			return err
 		}
 		in.Vouch = in.Signed
 		in.Vouch.Token = r.Header.Get(vouchHeader)
-		identity, err = a.authz.LinkIdentity(r.Context(), who, in)
+		identity, err = a.authz.Accounts.LinkIdentity(r.Context(), who, in)
 	}
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/passkey"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -23,7 +24,7 @@ func newPasskeyView(p authz.Passkey) passkeyView {
 }
 
 // writeCeremony answers with what a browser needs for navigator.credentials.
-func writeCeremony(w http.ResponseWriter, c authz.Ceremony) error {
+func writeCeremony(w http.ResponseWriter, c passkey.Ceremony) error {
 	return wire.WriteJSON(w, struct {
 		Options  json.RawMessage `json:"options"`
 		Ceremony string          `json:"ceremony"`
@@ -32,7 +33,7 @@ func writeCeremony(w http.ResponseWriter, c authz.Ceremony) error {
 
 // Passkeys lists the passkeys of the owner's account.
 func (a *API) Passkeys(r *http.Request, who authz.Owner) (any, error) {
-	list, err := a.authz.Passkeys(r.Context(), who)
+	list, err := a.authz.Passkeys.List(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (a *API) PasskeyOptions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ceremony, err := a.authz.PasskeyOptions(r.Context(), who)
+	ceremony, err := a.authz.Passkeys.Options(r.Context(), who)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (a *API) AddPasskey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in := authz.NewPasskey{Ceremony: authz.Secret(p.Text("ceremony")), Name: p.Text("name"), Credential: p.Text("credential")}
+	in := passkey.Addition{Ceremony: authz.Secret(p.Text("ceremony")), Name: p.Text("name"), Credential: p.Text("credential")}
 	who, err := a.door.AuthenticateSession(r, authz.Changes)
 	if err != nil {
 		return err
@@ -75,7 +76,7 @@ func (a *API) AddPasskey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	passkey, err := a.authz.AddPasskey(r.Context(), who, signed, in)
+	passkey, err := a.authz.Passkeys.Add(r.Context(), who, signed, in)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (a *API) PasskeySignInOptions(w http.ResponseWriter, r *http.Request) error
 	if _, err := wire.DecodeJSON(r); err != nil {
 		return err
 	}
-	ceremony, err := a.authz.PasskeySignInOptions(r.Context())
+	ceremony, err := a.authz.Passkeys.SignInOptions(r.Context())
 	if err != nil {
 		return err
 	}
@@ -100,14 +101,14 @@ func (a *API) SignInWithPasskey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in := authz.PasskeySignIn{
+	in := passkey.SignIn{
 		Ceremony: authz.Secret(p.Text("ceremony")), Credential: p.Text("credential"),
 		From: a.door.Source(r), Seen: a.door.Seen(r), Replaces: first(a.door.SessionTokens(r)),
 	}
 	if p.Err != nil {
 		return p.Err
 	}
-	signedIn, err := a.authz.SignInWithPasskey(r.Context(), in)
+	signedIn, err := a.authz.Passkeys.SignIn(r.Context(), in)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/account"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -26,7 +27,7 @@ type sessionView struct {
 
 // Sessions lists where the owner is signed in.
 func (a *API) Sessions(r *http.Request, who authz.Owner) (any, error) {
-	list, err := a.authz.Sessions(r.Context(), who)
+	list, err := a.authz.Accounts.Sessions(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
@@ -75,15 +76,15 @@ func (a *API) SignIn(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get(bitcoinauth.Header) == "" {
 		return &authz.Error{Code: authz.Unauthorized, Description: "X-Auth-Token is missing: sign the request with your identity's member key"}
 	}
-	in := authz.SignInRequest{BAPID: p.Text("bapId"), Seen: a.door.Seen(r), Replaces: first(a.door.SessionTokens(r))}
+	in := account.SignInRequest{BAPID: p.Text("bapId"), Seen: a.door.Seen(r), Replaces: first(a.door.SessionTokens(r))}
 	in.SignedRequest, err = a.signature(r, p)
 	if errors.Is(err, wire.ErrForAnother) {
-		return &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + a.authz.Issuer()}
+		return &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + a.authz.Identifier()}
 	}
 	if err != nil {
 		return err
 	}
-	signedIn, err := a.authz.SignIn(r.Context(), in)
+	signedIn, err := a.authz.Accounts.SignIn(r.Context(), in)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (a *API) SignIn(w http.ResponseWriter, r *http.Request) error {
 }
 
 // signedIn answers a sign-in, by whatever means, with the session's cookie.
-func (a *API) signedIn(w http.ResponseWriter, signedIn authz.SignedIn) error {
+func (a *API) signedIn(w http.ResponseWriter, signedIn account.SignedIn) error {
 	a.door.SetCookie(w, a.door.Cookies.Session, signedIn.Token.Reveal(), signedIn.Session.ExpiresAt.Sub(a.authz.Now()))
 	return wire.WriteJSON(w, struct {
 		User  user      `json:"user"`
@@ -104,15 +105,15 @@ func (a *API) signedIn(w http.ResponseWriter, signedIn authz.SignedIn) error {
 
 // wayView is a way that was added to the account of late.
 type wayView struct {
-	Kind    authz.WayKind `json:"kind"`
-	ID      string        `json:"id"`
-	BAPID   string        `json:"bapId"`
-	Name    string        `json:"name,omitempty"`
-	AddedAt time.Time     `json:"addedAt"`
-	Network string        `json:"network,omitempty"`
+	Kind    account.WayKind `json:"kind"`
+	ID      string          `json:"id"`
+	BAPID   string          `json:"bapId"`
+	Name    string          `json:"name,omitempty"`
+	AddedAt time.Time       `json:"addedAt"`
+	Network string          `json:"network,omitempty"`
 }
 
-func newWayViews(ways []authz.Way) []wayView {
+func newWayViews(ways []account.Way) []wayView {
 	views := make([]wayView, len(ways))
 	for i, w := range ways {
 		views[i] = wayView{w.Kind, w.ID, w.BAPID, w.Name, w.AddedAt.UTC(), w.Network}
@@ -139,7 +140,7 @@ func newDepartureViews(departures []authz.Departure) []departureView {
 // GetSession says who is signed in, or null.
 func (a *API) GetSession(w http.ResponseWriter, r *http.Request) error {
 	tokens := a.door.SessionTokens(r)
-	session, identity, err := a.authz.Session(r.Context(), tokens...)
+	session, identity, err := a.authz.Accounts.Session(r.Context(), tokens...)
 	if wire.IsUnauthorized(err) {
 		return wire.WriteJSON(w, nil)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -19,7 +20,7 @@ var (
 // at every endpoint (RFC 6749 §2.3): in one way (requirement T-03), which may be the
 // body (requirement T-06).
 func (e *Endpoints) identifyClient(r *http.Request, p *wire.Params) (authz.Client, error) {
-	c := authz.Credentials{ClientID: p.Text("client_id"), Secret: authz.Secret(p.Text("client_secret")), From: e.door.Source(r)}
+	c := client.Credentials{ClientID: p.Text("client_id"), Secret: authz.Secret(p.Text("client_secret")), From: e.door.Source(r)}
 	if p.Err != nil {
 		return authz.Client{}, p.Err
 	}
@@ -41,13 +42,13 @@ func (e *Endpoints) identifyClient(r *http.Request, p *wire.Params) (authz.Clien
 		var err error
 		c.Signed, err = e.door.SignedRequest(r, p)
 		if errors.Is(err, wire.ErrForAnother) {
-			return authz.Client{}, &authz.Error{Code: authz.InvalidClient, Description: "the client signed this for another server: aud must be " + e.authz.Issuer()}
+			return authz.Client{}, &authz.Error{Code: authz.InvalidClient, Description: "the client signed this for another server: aud must be " + e.authz.Identifier()}
 		}
 		if err != nil {
 			return authz.Client{}, err
 		}
 	}
-	return e.authz.IdentifyClient(r.Context(), c)
+	return e.authz.Clients.Identify(r.Context(), c)
 }
 
 // basicCredentials reads HTTP Basic as RFC 6749 §2.3.1 has it: id and secret are

@@ -8,13 +8,13 @@
 package oauth
 
 import (
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server/wire"
 )
 
 // Endpoints has a method for each endpoint.
 type Endpoints struct {
-	authz *authz.Service
+	authz *issuer.Issuer
 	door  *wire.Door
 
 	metadata []byte // the discovery document
@@ -22,7 +22,7 @@ type Endpoints struct {
 }
 
 // New returns the endpoints of a server.
-func New(service *authz.Service, door *wire.Door) (*Endpoints, error) {
+func New(service *issuer.Issuer, door *wire.Door) (*Endpoints, error) {
 	e := &Endpoints{authz: service, door: door}
 	return e, e.prepareDocuments()
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/token"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -36,7 +37,7 @@ type metadata struct {
 // one, to the letter (requirement M-02); public clients are told that they may come
 // (requirement M-05).
 func (e *Endpoints) prepareDocuments() error {
-	issuer := e.authz.Issuer()
+	issuer := e.authz.Identifier()
 	authMethods := []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost}
 	var err error
 	e.metadata, err = json.MarshalIndent(metadata{
@@ -51,7 +52,7 @@ func (e *Endpoints) prepareDocuments() error {
 		TokenAuthMethods:            authMethods,
 		RevocationAuthMethods:       authMethods,
 		SubjectTypesSupported:       []string{"public"},
-		IDTokenAlgs:                 authz.SigningAlgs(),
+		IDTokenAlgs:                 token.SigningAlgs(),
 		ACRValues:                   []string{authz.ACRSignature, authz.ACRPasskey, authz.ACRSession},
 		ClaimsSupported: []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash",
@@ -61,7 +62,7 @@ func (e *Endpoints) prepareDocuments() error {
 	if err != nil {
 		return err
 	}
-	e.jwks, err = json.MarshalIndent(e.authz.PublicKeys(), "", "  ")
+	e.jwks, err = json.MarshalIndent(e.authz.Tokens.PublicKeys(), "", "  ")
 	return err
 }
 

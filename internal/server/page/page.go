@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/account"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -117,7 +118,7 @@ func sendPage(w http.ResponseWriter, status int, body []byte) {
 func (s *Screens) made(w http.ResponseWriter, r *http.Request, on screen, v view) ([]byte, error) {
 	v.words = s.words(r)
 	v.Brand, v.Host, v.Screen = s.brand, s.door.Issuer.Host, on
-	v.Issuer, v.Now = s.authz.Issuer(), s.authz.Now().UnixMilli()
+	v.Issuer, v.Now = s.authz.Identifier(), s.authz.Now().UnixMilli()
 	v.Local = v.Issuer == defaultIssuer
 	v.Style, v.ScriptAddress = s.assets.address(styleSheet), s.assets.address(script)
 	v.ScriptParts = s.assets[script].parts
@@ -153,17 +154,17 @@ func pathToRead(r *http.Request) string {
 
 // viewOf is a view for the page of somebody who is signed in.
 func (s *Screens) viewOf(r *http.Request, who authz.Owner, page any) (view, error) {
-	identity, err := s.authz.Identity(r.Context(), who, who.BAPID)
+	identity, err := s.authz.Accounts.Identity(r.Context(), who, who.BAPID)
 	if err != nil {
 		return view{}, err
 	}
-	news, err := s.authz.News(r.Context(), who)
-	return view{Who: &identity, Form: s.authz.FormToken(who), News: newsViews(news.Ways), TakenOut: news.TakenOut, Page: page}, err
+	news, err := s.authz.Accounts.News(r.Context(), who)
+	return view{Who: &identity, Form: s.authz.Accounts.FormToken(who), News: newsViews(news.Ways), TakenOut: news.TakenOut, Page: page}, err
 }
 
 // newsView is a way that was added of late.
 type newsView struct {
-	authz.Way
+	account.Way
 	Message string
 	// Remove is where a form takes it out; empty for what a signature takes out, for
 	// which the script does Does, by a button with the text Button.
@@ -171,15 +172,15 @@ type newsView struct {
 	Does, Button string
 }
 
-func newsViews(ways []authz.Way) (views []newsView) {
+func newsViews(ways []account.Way) (views []newsView) {
 	for _, w := range ways {
 		v := newsView{Way: w}
 		switch w.Kind {
-		case authz.WayIdentity:
+		case account.WayIdentity:
 			v.Message, v.Does, v.Button = "event.identity-linked", "take-out", "account.identity-remove"
-		case authz.WayPasskey:
+		case account.WayPasskey:
 			v.Message, v.Remove = "event.passkey-added", "/account/passkeys/"+w.ID+"/remove"
-		case authz.WayBackup:
+		case account.WayBackup:
 			v.Message, v.Does, v.Button = "event.backup-saved", "remove-backup", "account.backup-remove"
 		}
 		views = append(views, v)
@@ -214,7 +215,7 @@ func (s *Screens) ownForm(r *http.Request) (authz.Owner, error) {
 	if err != nil {
 		return authz.Owner{}, err
 	}
-	return who, s.authz.CheckForm(who, p.Text("form"))
+	return who, s.authz.Accounts.CheckForm(who, p.Text("form"))
 }
 
 // SignOut is POST /sign-out, the button of every signed-in page.

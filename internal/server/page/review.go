@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/approval"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -15,7 +16,7 @@ import (
 // between and a restart of the server lose nothing.
 func (s *Screens) Review(w http.ResponseWriter, r *http.Request) error {
 	visit := r.PathValue("visit")
-	code, opener, err := s.authz.VisitCode(visit)
+	code, opener, err := s.authz.Approvals.VisitCode(visit)
 	if err != nil {
 		return err
 	}
@@ -31,14 +32,14 @@ func (s *Screens) Review(w http.ResponseWriter, r *http.Request) error {
 	if opener != who.AccountID {
 		return s.continuePage(w, r, who, visit, code)
 	}
-	facts, transaction, err := s.authz.StartReview(r.Context(), who, s.authz.Returning(who, s.door.Asker(r, who), visit), code)
+	facts, transaction, err := s.authz.Approvals.Review(r.Context(), who, s.authz.Approvals.Returning(who, s.door.Asker(r, who), visit), code)
 	switch {
 	case errors.Is(err, authz.AlreadyDecided): // by this very person: somebody else's is foreign
 		return seeOther(w, r, "/device/done/"+facts.Request.ID)
 	case err != nil:
 		return s.notOpened(w, r, code, err)
 	}
-	identities, err := s.authz.Identities(r.Context(), who)
+	identities, err := s.authz.Accounts.Identities(r.Context(), who)
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func scopeViews(scope string) []scopeView {
 
 // standing is what is known of who asks: of a registered client's id anybody can make
 // use, unless the client has something to prove itself with.
-func standing(f authz.Facts) string {
+func standing(f approval.Facts) string {
 	switch {
 	case f.Request.ClientProved:
 		return "proved"
@@ -149,7 +150,7 @@ func standing(f authz.Facts) string {
 	}
 }
 
-func newReviewView(say words, f authz.Facts, transaction authz.Secret, method string) (v reviewView, err error) {
+func newReviewView(say words, f approval.Facts, transaction authz.Secret, method string) (v reviewView, err error) {
 	v = reviewView{
 		Code: f.UserCode, Transaction: transaction.Reveal(),
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Standing: standing(f),
@@ -157,7 +158,7 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 		Scopes:     scopeViews(f.Request.Scope),
 		Origin:     f.Request.Says.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
-		Numbers: f.Numbers, Letters: f.Match == authz.MatchLetters, SignedOnly: f.Request.SignatureRequired,
+		Numbers: f.Numbers, Letters: f.Match == approval.MatchLetters, SignedOnly: f.Request.SignatureRequired,
 		Network: networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
 	}
 	if v.Program, err = say.program(f.Request.Seen.UserAgent); err != nil {
@@ -182,7 +183,7 @@ func newReviewView(say words, f authz.Facts, transaction authz.Secret, method st
 
 // warnings tell what a client could be taken for, and what others reported today
 // (attack B-01).
-func (w words) warnings(f authz.Facts) (said []string, err error) {
+func (w words) warnings(f approval.Facts) (said []string, err error) {
 	imitation := ""
 	switch {
 	case f.Imitates.Name != "":
@@ -212,8 +213,8 @@ func (w words) warnings(f authz.Facts) (said []string, err error) {
 	return said, nil
 }
 
-var networkMessages = map[authz.NetworkDistance]string{
-	authz.NetworkSame: "network.same", authz.NetworkOther: "network.distant", authz.NetworkUnknown: "network.unknown",
+var networkMessages = map[approval.NetworkDistance]string{
+	approval.NetworkSame: "network.same", approval.NetworkOther: "network.distant", approval.NetworkUnknown: "network.unknown",
 }
 
 // units are the lengths of time that are said in words.
@@ -264,7 +265,7 @@ func (s *Screens) Decide(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	visit := p.Text("visit")
-	if _, _, err := s.authz.VisitCode(visit); err != nil {
+	if _, _, err := s.authz.Approvals.VisitCode(visit); err != nil {
 		visit = "" // leads back nowhere
 	}
 	decision, does := p.Text("decision"), authz.Changes
@@ -281,7 +282,7 @@ func (s *Screens) Decide(w http.ResponseWriter, r *http.Request) error {
 	if !slices.Contains([]string{"approve", "deny", "report"}, decision) {
 		return errNoDecision // nobody's silence denies
 	}
-	requestID, err := s.authz.DecideReview(r.Context(), who, s.door.Asker(r, who), authz.ReviewDecision{
+	requestID, err := s.authz.Approvals.Decide(r.Context(), who, s.door.Asker(r, who), approval.ReviewDecision{
 		Transaction: authz.Secret(p.Text("transaction")), Approve: decision == "approve", Report: decision == "report",
 		Scope: p.Text("scope"), Match: p.Text("match"), BAPID: p.Text("identity"),
 	})
@@ -289,7 +290,7 @@ func (s *Screens) Decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && requestID != "" {
 		// It was decided after all: by this very decision when the number did not match,
 		// or in another tab before.
-		switch _, unknown := s.authz.Outcome(r.Context(), who, requestID); {
+		switch _, unknown := s.authz.Approvals.Outcome(r.Context(), who, requestID); {
 		case unknown == nil:
 			decided = true
 		case !errors.Is(unknown, authz.NotFound):

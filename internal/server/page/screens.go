@@ -12,13 +12,13 @@ import (
 	"cmp"
 	"html/template"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server/wire"
 )
 
 // Screens has a method for each thing that a person's browser asks for.
 type Screens struct {
-	authz *authz.Service
+	authz *issuer.Issuer
 	door  *wire.Door
 
 	brand     Brand
@@ -28,7 +28,7 @@ type Screens struct {
 }
 
 // New returns the screens of a server. What is empty in the brand is ours.
-func New(service *authz.Service, door *wire.Door, brand Brand) (*Screens, error) {
+func New(service *issuer.Issuer, door *wire.Door, brand Brand) (*Screens, error) {
 	s := &Screens{authz: service, door: door, brand: brand}
 	s.brand.Name, s.brand.Accent = cmp.Or(brand.Name, defaultName), cmp.Or(brand.Accent, defaultAccent)
 	var err error

@@ -13,7 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/issuer"
 )
 
 // Handler answers one request. Its error is written by the one error writer.
@@ -28,17 +28,17 @@ type Door struct {
 	// Cookies are the names of this server's cookies.
 	Cookies CookieNames
 
-	authz *authz.Service
+	authz *issuer.Issuer
 	// trustedProxies are believed when they say whom they heard.
 	trustedProxies []netip.Prefix
 	unlisted       unlisted
 }
 
 // NewDoor returns the door of an issuer, which believes these proxies (attack B-22).
-func NewDoor(service *authz.Service, issuer *url.URL, log *slog.Logger, trustedProxies []netip.Prefix) *Door {
+func NewDoor(service *issuer.Issuer, issuer *url.URL, log *slog.Logger, trustedProxies []netip.Prefix) *Door {
 	secure := issuer.Scheme == "https"
 	return &Door{
-		Issuer: issuer, Secure: secure, Log: log, Cookies: newCookieNames(service.Issuer(), secure),
+		Issuer: issuer, Secure: secure, Log: log, Cookies: newCookieNames(service.Identifier(), secure),
 		authz: service, trustedProxies: trustedProxies,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/account"
 )
 
 // How many cookies of a request are tried as a session, each of which is a look into
@@ -25,7 +26,7 @@ const (
 // that it is read only, and only where it could be ours (decision 0029).
 func (d *Door) sessionCookies(r *http.Request) []*http.Cookie {
 	known := r.CookiesNamed(d.Cookies.Known)
-	known = slices.DeleteFunc(known, func(c *http.Cookie) bool { return !authz.SessionToken(c.Value) })
+	known = slices.DeleteFunc(known, func(c *http.Cookie) bool { return !account.SessionToken(c.Value) })
 	own := r.CookiesNamed(d.Cookies.Session)
 	return append(own[:min(len(own), mostOwn)], known[:min(len(known), mostKnown)]...)
 }
@@ -45,7 +46,7 @@ func (d *Door) SessionTokens(r *http.Request) (tokens []authz.Secret) {
 
 // SessionOwner returns the owner whose session cookie a request carries.
 func (d *Door) SessionOwner(r *http.Request) (authz.Owner, error) {
-	who, err := d.authz.SessionOwner(r.Context(), d.SessionTokens(r)...)
+	who, err := d.authz.Accounts.SessionOwner(r.Context(), d.SessionTokens(r)...)
 	who.Seen = d.Seen(r)
 	return who, err
 }
@@ -56,7 +57,7 @@ func (d *Door) AuthenticateSession(r *http.Request, does authz.Deed) (authz.Owne
 	if err != nil {
 		return who, err
 	}
-	return who, d.authz.Admit(who, d.Source(r), does)
+	return who, d.authz.Guard.Admit(who, d.Source(r), does)
 }
 
 // IsUnauthorized reports whether an error says that nobody is signed in.
@@ -67,7 +68,7 @@ func IsUnauthorized(err error) bool { return errors.Is(err, authz.Unauthorized) 
 func (d *Door) ForgetSession(w http.ResponseWriter, r *http.Request) error {
 	taken := map[string]bool{d.Cookies.Session: true}
 	for _, cookie := range d.sessionCookies(r) {
-		err := d.authz.SignOut(r.Context(), authz.Secret(cookie.Value))
+		err := d.authz.Accounts.SignOut(r.Context(), authz.Secret(cookie.Value))
 		if err != nil && !IsUnauthorized(err) {
 			return err
 		}
@@ -83,7 +84,7 @@ func (d *Door) ForgetSession(w http.ResponseWriter, r *http.Request) error {
 
 // InTurn makes an answer of much that an owner has, in the owner's turn.
 func (d *Door) InTurn(r *http.Request, who authz.Owner, answer func() ([]byte, error)) ([]byte, error) {
-	done, err := d.authz.TurnToRead(r.Context(), who)
+	done, err := d.authz.Guard.TurnToRead(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package storagetest
 
-import "countersign.dev/internal/authz"
+import (
+	"countersign.dev/internal/authz"
+)
 
 // newIdentity makes an identity with every member set.
 func (b *bench) newIdentity(accountID string) authz.Identity {

@@ -1,6 +1,8 @@
 package storagetest
 
-import "countersign.dev/internal/authz"
+import (
+	"countersign.dev/internal/authz"
+)
 
 // few is what is kept where a case is about how many are.
 var few = authz.KeepAtMost(10)

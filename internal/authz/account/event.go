@@ -1,0 +1,20 @@
+package account
+
+import (
+	"context"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/secret"
+)
+
+// Events returns a page of what happened to the owner's account, newest first, and
+// the cursor of the next page, empty where there is none; what is older than 90 days, or
+// than the newest EventsPerAccount, is gone; of those that tell of ways, what is older
+// than as many of them and was done by a key that came later than those of as many.
+//
+//	InvalidRequest: the cursor is not one of this list
+func (s *Accounts) Events(ctx context.Context, owner authz.Owner, cursor string, limit int) (list []authz.Event, next string, err error) {
+	return secret.Page(s.secrets, owner, "events", cursor, limit, func(after authz.Position, limit int) ([]authz.Event, error) {
+		return s.store.Events(ctx, owner.AccountID, after, limit)
+	}, func(e authz.Event) authz.Position { return authz.Position{At: e.At, ID: e.ID} })
+}

@@ -1,0 +1,131 @@
+package account
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/secret"
+)
+
+// SignInRequest is a sign-in as it was received.
+type SignInRequest struct {
+	authz.SignedRequest
+	// BAPID is the identity the body asks for, or empty.
+	BAPID string
+	Seen  authz.Seen
+	// Replaces is the session token that the browser had before, or empty. That
+	// session ends: what somebody planted in the browser is of no use after the
+	// sign-in (attack B-03).
+	Replaces authz.Secret
+}
+
+// SignedIn is a session that has begun. All of it is known before the session is
+// stored: nothing that fails later leaves one behind that nobody has.
+type SignedIn struct {
+	Session  authz.Session
+	Token    authz.Secret
+	Identity authz.Identity
+	News     News
+}
+
+func (b Beginning) As(i authz.Identity) SignedIn { return SignedIn{b.Session, b.token, i, b.news} }
+
+// SignIn signs in the owner of a member key (contract, section 3).
+//
+//	Unauthorized: the signature is refused
+//	Forbidden: BAPID is not an identity of this key
+//	UserNotFound: no account, and none is made implicitly
+//	Unavailable: too many come from this network
+func (s *Accounts) SignIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
+	signedIn, err := s.signIn(ctx, r)
+	s.NoteSignIn(ctx, signedIn.Session, authz.MethodBAP, r.Seen, err)
+	return signedIn, err
+}
+
+func (s *Accounts) signIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
+	r.BodyMayBeUnsigned = unsignedBodyAllowed(r.Body) // the browser plugin signs no body and sends {}
+	identity, err := s.signer(ctx, r.SignedRequest, func(i authz.Identity) error { return s.guard.AdmitSignIn(i.AccountID, r.From) })
+	if err != nil {
+		return SignedIn{}, err
+	}
+	if r.BAPID != "" && r.BAPID != identity.BAPID {
+		return SignedIn{}, authz.Refuse(authz.Forbidden, "bapId is not an identity of the key that signed: sign with that identity's member key")
+	}
+	begin, err := s.Begin(identity, authz.MethodBAP, r.Seen, r.Replaces)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	begin.SignedInBefore = begin.Session.CreatedAt.Add(-signedNotesEvery)
+	if err := s.TellOfNews(ctx, &begin, s.NewsSince(identity.SignedInAt)); err != nil {
+		return SignedIn{}, err
+	}
+	err = s.store.CreateSession(ctx, begin.NewSession)
+	if errors.Is(err, authz.ErrNotFound) { // taken out of its account meanwhile
+		return SignedIn{}, authz.Refuse(authz.Unauthorized, "this identity was taken out of its account just now: sign in again")
+	}
+	return begin.As(identity), err
+}
+
+// unsignedBodyAllowed: a body that says nothing needs no signature.
+func unsignedBodyAllowed(body []byte) bool {
+	return bytes.Equal(bytes.TrimSpace(body), []byte("{}"))
+}
+
+// noteSignIn says how a sign-in ended.
+func (s *Accounts) NoteSignIn(ctx context.Context, session authz.Session, way string, seen authz.Seen, err error) {
+	if err != nil {
+		s.trail.Refused(ctx, &s.refusedSignIns, "sign-in refused", err, "way", way, "network", seen.Network)
+		return
+	}
+	s.log.InfoContext(ctx, "signed in", "way", way, authz.By(authz.Owner{AccountID: session.AccountID, BAPID: session.BAPID, Seen: seen}), "session", session.ID)
+}
+
+// beginning is a session that is about to be stored, with its token.
+type Beginning struct {
+	authz.NewSession
+	token authz.Secret
+	news  News
+}
+
+// newSession draws a session of an identity that was proved by a method. Each
+// sign-in has a session of its own (attack B-03).
+func (s *Accounts) Begin(identity authz.Identity, method string, seen authz.Seen, replaces authz.Secret) (Beginning, error) {
+	token, err := s.secrets.Draw(secret.SessionTokenPrefix)
+	if err != nil {
+		return Beginning{}, err
+	}
+	id, err := s.secrets.NewID()
+	if err != nil {
+		return Beginning{}, err
+	}
+	seen = seen.Clean()
+	event, err := s.trail.Event(authz.Owner{AccountID: identity.AccountID, BAPID: identity.BAPID, Seen: seen}, authz.EventSignedIn, method)
+	if err != nil {
+		return Beginning{}, err
+	}
+	now := s.now()
+	b := Beginning{token: token, NewSession: authz.NewSession{Keep: authz.KeepAtMost(authz.SessionsPerAccount), Event: event, Session: authz.Session{
+		ID: id, Token: token.Hash(), AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
+		Method: method, Network: seen.Network, UserAgent: seen.UserAgent,
+		CreatedAt: now, ExpiresAt: now.Add(s.settings.SessionLifetime),
+	}}}
+	if replaces != "" {
+		b.Replaces = replaces.Hash()
+	}
+	return b, nil
+}
+
+// tellOfNews has a session tell of the news since a time, if there are any: others have
+// nothing to look up on each of their pages.
+func (s *Accounts) TellOfNews(ctx context.Context, b *Beginning, since time.Time) error {
+	n := authz.OwnerOf(b.Session)
+	n.NewsSince = since
+	news, err := s.newsOf(ctx, n)
+	if !news.none() {
+		b.Session.NewsSince, b.news = since, news
+	}
+	return err
+}

@@ -1,0 +1,45 @@
+package approval
+
+import (
+	"log/slog"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/device"
+	"countersign.dev/internal/authz/grant"
+	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/secret"
+)
+
+// approvals are what an owner does about a device request: open it, look at it, decide.
+type Approvals struct {
+	store    authz.Store
+	settings authz.Settings
+	now      func() time.Time
+	log      *slog.Logger
+	secrets  secret.Secrets
+	trail    audit.Trail
+	guard    *guard.Guard
+	clients  *client.Registry
+	grants   *grant.Grants
+	device   *device.Flow
+}
+
+func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, device *device.Flow) *Approvals {
+	return &Approvals{
+		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
+		guard: guard, clients: clients, grants: grants, device: device,
+	}
+}
+
+var (
+	errNoSuchCode    = authz.Refuse(authz.InvalidRequest, "there is no such code: check it against the device, or start again there")
+	errDecided       = authz.Refuse(authz.AlreadyDecided, "this request is already decided")
+	errNotOpened     = authz.Refuse(authz.NotOpened, "this request was not opened yet: look at it before deciding")
+	errForeign       = authz.Refuse(authz.Forbidden, "this request was opened by somebody else")
+	errCodeOver      = authz.Refuse(authz.ExpiredToken, "this code has expired: start again on the device")
+	errTooManyGrants = authz.Refuse(authz.AccountFull, "an account may have 200 devices and programs at once: take back one that you no longer use (countersign grants list, or the page /account), then approve again")
+	errCancelled     = authz.Refuse(authz.Forbidden, "too many people opened this code, so it was cancelled: start again on the device, and give the code to nobody")
+)

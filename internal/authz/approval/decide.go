@@ -1,0 +1,208 @@
+package approval
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/usercode"
+)
+
+// Decision is an owner's approval as it was received.
+type Decision struct {
+	UserCode string
+	// Scope is what the owner left of the requested scope; empty leaves all.
+	Scope string
+	// Match answers the number match. AskMatch is false for clients of the
+	// better-auth API, which know nothing of it.
+	Match    string
+	AskMatch bool
+}
+
+// ApproveDevice approves a request: one conditional update that also stores the
+// grant, and the receipt of a signed approval. What a signed approval allows is
+// what its receipt says. It needs no earlier opening; it claims and decides in one
+// step.
+//
+//	InvalidRequest: no such code, or a signature that leaves no good receipt
+//	NotOpened, AlreadyDecided, ExpiredToken
+//	Forbidden: another account's, cancelled, or a signature is required
+//	AccountFull: the account has as many living grants as it may
+//	Mistyped: the answer is nothing that the device can show; it may be tried again
+//	WrongMatch: the request is denied now
+//	TooManyGuesses, ProofRequired
+func (s *Approvals) Approve(ctx context.Context, owner authz.Owner, asker authz.Asker, d Decision) (authz.Grant, error) {
+	code, r, err := s.byUserCode(ctx, asker, d.UserCode)
+	if err != nil {
+		return authz.Grant{}, err
+	}
+	return s.approveRequest(ctx, owner, asker, code, r, d)
+}
+
+func (s *Approvals) approveRequest(ctx context.Context, owner authz.Owner, asker authz.Asker, code string, r authz.DeviceRequest, d Decision) (authz.Grant, error) {
+	if err := mayDecide(r, owner); err != nil {
+		return authz.Grant{}, err
+	}
+	proof, says, err := leftBy(owner)
+	if err != nil {
+		return authz.Grant{}, err
+	}
+	scope := d.Scope
+	if owner.Signed() {
+		scope = says.Scope
+	}
+	f, err := s.facts(ctx, owner, asker, code, r, scope)
+	if err != nil {
+		return authz.Grant{}, err
+	}
+	if owner.Signed() {
+		if err := s.checkStatement(f, says); err != nil {
+			return authz.Grant{}, err
+		}
+	} else if f.Request.SignatureRequired {
+		return authz.Grant{}, authz.Refuse(authz.Forbidden, "this request needs a signed approval: use the identity's key, for example `countersign approve`")
+	}
+	if d.AskMatch || owner.Signed() {
+		if fit := s.matches(f, d.Match); fit != usercode.Matched {
+			return authz.Grant{}, s.mismatched(ctx, owner, r, fit)
+		}
+	}
+	return s.approve(ctx, owner, f, proof)
+}
+
+// mayDecide says early, and in words, what the store's condition will refuse.
+func mayDecide(r authz.DeviceRequest, owner authz.Owner) error {
+	if err := mayReview(r, owner); err != nil {
+		return err
+	}
+	if r.AccountID == "" && !owner.Signed() {
+		return errNotOpened
+	}
+	return nil
+}
+
+// mayReview is mayDecide for who only looks.
+func mayReview(r authz.DeviceRequest, owner authz.Owner) error {
+	switch {
+	case r.AccountID != "" && r.AccountID != owner.AccountID:
+		return errForeign
+	case cancelled(r):
+		return errCancelled
+	case r.State != authz.Pending:
+		return errDecided
+	default:
+		return nil
+	}
+}
+
+func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, proof string) (authz.Grant, error) {
+	now := s.now()
+	g := authz.Grant{
+		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
+		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: authz.ACRSession, Nonce: f.Request.Nonce,
+		Seen: f.Request.Seen, Says: f.Request.Says,
+		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts),
+	}
+	if owner.Method == authz.MethodPasskey {
+		g.ACR, g.Passkey = authz.ACRPasskey, owner.Passkey
+	}
+	a := authz.Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now, Living: authz.LivingGrants, Keep: authz.KeepAtMost(authz.GrantsPerAccount)}
+	if proof != "" {
+		g.ACR, a.Unclaimed, a.Receipt = authz.ACRSignature, true, proof
+	}
+	a.Grant = g
+	var err error
+	if a.Event, err = s.decision(owner, authz.EventApproved, f.Request); err != nil {
+		return authz.Grant{}, err
+	}
+	a.Event.GrantID, a.Event.ACR = g.ID, g.ACR
+	err = s.store.ApproveDeviceRequest(ctx, a)
+	s.device.Decided(f.Request, err)
+	if err != nil {
+		return authz.Grant{}, decisionRefused(err, owner, now)
+	}
+	s.log.InfoContext(ctx, "device request approved", "grant", g.ID, "client_id", g.ClientID, "scope", g.Scope, "acr", g.ACR, authz.By(owner),
+		"device_network", g.Seen.Network)
+	return g, nil
+}
+
+// DenyDevice denies a request. Anyone who could approve it may deny it; report
+// says that the owner did not start it.
+//
+//	as ApproveDevice
+func (s *Approvals) Deny(ctx context.Context, owner authz.Owner, asker authz.Asker, typed string, report bool) error {
+	_, r, err := s.byUserCode(ctx, asker, typed)
+	if err != nil {
+		return err
+	}
+	if err := mayDecide(r, owner); err != nil {
+		return err
+	}
+	return s.deny(ctx, owner, r, report, "")
+}
+
+// deny denies a request; acr is DeniedForMatch where nobody chose to.
+func (s *Approvals) deny(ctx context.Context, owner authz.Owner, r authz.DeviceRequest, report bool, acr string) error {
+	now := s.now()
+	kind := authz.EventDenied
+	if report {
+		kind = authz.EventReported
+	}
+	event, err := s.decision(owner, kind, r)
+	if err != nil {
+		return err
+	}
+	event.GrantID, event.ACR = r.ID, acr
+	d := authz.Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: owner.Signed(), At: now, Keep: authz.KeepAtMost(authz.ReportsPerAccount), Event: event}
+	if report {
+		d.Reported, d.Reporter = s.guard.ReportSubjects(r.ClientID, r.Seen, r.Says), s.guard.Reporter(owner)
+	}
+	err = s.store.DenyDeviceRequest(ctx, d)
+	s.device.Decided(r, err)
+	if err != nil {
+		return decisionRefused(err, owner, now)
+	}
+	s.log.InfoContext(ctx, "device request denied", "device_request", r.ID, "client_id", r.ClientID, authz.By(owner), "device_network", r.Seen.Network)
+	if !report {
+		return nil
+	}
+	s.log.WarnContext(ctx, "device request reported: its owner did not start it", "device_request", r.ID, "client_id", r.ClientID, authz.By(owner),
+		"device_network", r.Seen.Network)
+	if err := s.guard.ReadShunned(ctx); err != nil { // the next sweep reads it too
+		s.log.ErrorContext(ctx, "reading the reported networks failed", "error", err)
+	}
+	return nil
+}
+
+// decision is the event of a decision about a device request.
+func (s *Approvals) decision(owner authz.Owner, kind authz.EventKind, r authz.DeviceRequest) (authz.NewEvent, error) {
+	event, err := s.trail.Event(owner, kind, r.Says.Name)
+	event.ClientID = r.ClientID
+	return event, err
+}
+
+// decisionRefused says why the store did not take a claim or a decision.
+func decisionRefused(err error, owner authz.Owner, now time.Time) error {
+	var state *authz.StateError
+	switch {
+	case errors.Is(err, authz.ErrGone):
+		return authz.ErrNotSignedIn
+	case errors.Is(err, authz.ErrNotFound):
+		return errNoSuchCode
+	case errors.Is(err, authz.ErrFull):
+		return errTooManyGrants
+	case !errors.As(err, &state):
+		return err
+	case state.Request.StateAt(now) == authz.Expired:
+		return errCodeOver
+	case state.Request.AccountID != "" && state.Request.AccountID != owner.AccountID:
+		return errForeign
+	case cancelled(state.Request):
+		return errCancelled
+	case state.Request.State != authz.Pending:
+		return errDecided
+	default:
+		return errNotOpened
+	}
+}

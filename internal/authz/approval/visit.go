@@ -1,0 +1,75 @@
+package approval
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/secret"
+	"countersign.dev/internal/authz/usercode"
+)
+
+// visitLifetime is how long a code survives a sign-in: as long as the longest
+// life a code may have.
+const visitLifetime = 30 * time.Minute
+
+const (
+	visitPurpose   = "visit"
+	visitSeparator = " " // in no code and in no account's id
+)
+
+// StartVisit keeps a typed user code over a sign-in under an opaque id: nobody but
+// this server can read the code out of it, so that it may stand in an address, and a
+// person who signs in goes on to nothing else (requirement Z-23, attack B-16).
+// Nothing is stored, and nothing is said of whether the code exists.
+//
+//	NotACode: the text cannot be a code
+func (s *Approvals) StartVisit(typed string) (id, code string, err error) {
+	code, plausible := usercode.Parse(typed)
+	if !plausible {
+		return "", "", errNotACode
+	}
+	id, err = s.seal(code, "")
+	return id, code, err
+}
+
+// visit seals a code, and the account that has opened its request or none.
+func (s *Approvals) seal(code, opener string) (id string, err error) {
+	plain := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(visitLifetime).Unix()))
+	plain = append(plain, code+visitSeparator+opener...)
+	return s.secrets.Seal(visitPurpose, plain)
+}
+
+// VisitCode returns the user code of a visit, and the account that opened its request
+// in it, or none.
+//
+//	ReviewOver: not a visit of this server, or over
+func (s *Approvals) VisitCode(id string) (code, opener string, err error) {
+	const expiryLength = 8
+	plain, err := s.secrets.Open(visitPurpose, id)
+	if errors.Is(err, secret.ErrNotSealed) {
+		return "", "", authz.ErrReviewOver
+	}
+	if err != nil {
+		return "", "", err
+	}
+	if uint64(s.now().Unix()) >= binary.BigEndian.Uint64(plain) {
+		return "", "", authz.ErrReviewOver
+	}
+	code, opener, _ = strings.Cut(string(plain[expiryLength:]), visitSeparator)
+	return code, opener, nil
+}
+
+// Returning returns the asker as one who comes back to a request, if a visit says that
+// its owner has opened it. That it is gone is no guess then: who has such a visit had the
+// right code.
+func (s *Approvals) Returning(owner authz.Owner, asker authz.Asker, visit string) authz.Asker {
+	if code, opener, err := s.VisitCode(visit); err == nil && opener == owner.AccountID {
+		asker.Opened = code
+	}
+	return asker
+}
+
+var errNotACode = authz.Refuse(authz.NotACode, "that is not a code: enter the letters that your device shows")

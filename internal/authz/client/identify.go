@@ -1,0 +1,148 @@
+package client
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"strconv"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/proof"
+)
+
+// wrongSecretsPerMinute is of one client's wrong secrets: somebody who tries what
+// they have at hand, or machines that restart with an old one.
+const wrongSecretsPerMinute = 10
+
+// Credentials are what a request says about the client that sent it.
+type Credentials struct {
+	ClientID string
+	// Secret was sent in the body or by HTTP Basic; Basic says which.
+	Secret    authz.Secret
+	HasSecret bool
+	Basic     bool
+	// Signed is the request's X-Auth-Token, if it had one.
+	Signed *authz.SignedRequest
+	From   authz.Source
+}
+
+// IdentifyClient finds and authenticates the client of a request, the same way
+// at every endpoint (RFC 6749 §3.2.1, RFC 8628 §3.1, requirement D-07). Of a client
+// that has something to prove itself with its id alone is not enough (requirement T-17).
+//
+//	InvalidRequest: no client id (requirement D-02)
+//	UnknownClient: an id nobody registered, where such clients are refused
+//	InvalidClient: authentication is missing or failed
+//	Unavailable: too many wrong secrets of this client, or signatures that do not
+//	hold, come from this network
+func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, error) {
+	if c.ClientID == "" {
+		return authz.Client{}, authz.Refuse(authz.InvalidRequest, "client_id is missing: send the id of your application")
+	}
+	client, err := s.named(ctx, c.ClientID)
+	unknown := errors.Is(err, authz.ErrNotFound)
+	switch {
+	case err != nil && !unknown:
+		return authz.Client{}, err
+	case client.MemberKey != "":
+		if err := s.checkMemberKey(ctx, client, c.Signed); err != nil {
+			return authz.Client{}, s.unproved(ctx, client, err)
+		}
+		client.Proved = true
+		return client, nil
+	case c.HasSecret:
+		if err := s.checkSecret(ctx, client, c); err != nil {
+			return authz.Client{}, s.unproved(ctx, client, err)
+		}
+		client.Proved = true
+		return client, nil
+	case unknown:
+		return authz.Client{}, authz.Refuse(authz.UnknownClient, "this client_id is not registered here: ask the operator to add it, or check its spelling")
+	case client.Secret != (authz.Hash{}):
+		return authz.Client{}, s.unproved(ctx, client, errClientAuth)
+	default:
+		return client, nil
+	}
+}
+
+// clientNamed is client for any text.
+func (s *Registry) named(ctx context.Context, id string) (authz.Client, error) {
+	if !validClientID(id) {
+		return authz.Client{}, authz.ErrNotFound
+	}
+	return s.Find(ctx, id)
+}
+
+// checkSecret authenticates a client by its secret. A client that is not there, and
+// a secret that nobody issued, must look like a wrong one (T-16, D-38). An empty one
+// in HTTP Basic too: golang.org/x/oauth2 tries that first, and must not have used up a
+// poll when it tries again without; it is no guess. Guesses are counted by client and
+// network, whatever the client: whoever guesses here locks nobody out elsewhere.
+//
+//	InvalidClient, Unavailable
+func (s *Registry) checkSecret(ctx context.Context, client authz.Client, c Credentials) error {
+	counted := guessedAt(c.ClientID)
+	if !s.wrongSecrets.Left(counted, c.From, s.now()) {
+		return errSecrets
+	}
+	given := c.Secret.Hash()
+	if right := subtle.ConstantTimeCompare(given[:], client.Secret[:]); right == 1 && client.Secret != (authz.Hash{}) {
+		return nil
+	}
+	if c.Secret != "" {
+		s.wrongSecrets.AllowIn(counted, c.From, s.now())
+	}
+	if client.ID != "" { // it was remembered; one that is not there was looked for
+		if _, err := s.store.Client(ctx, c.ClientID); err != nil && !errors.Is(err, authz.ErrNotFound) {
+			return err
+		}
+	}
+	return errClientAuth
+}
+
+// guessedAt is under which name wrong secrets of a client are counted. There are few
+// such names, shared by clients that are there and those that are not: ever new ones,
+// which cost nothing, would make the allowance forget those before.
+func guessedAt(clientID string) string {
+	const names = 1 << 10
+	hash := authz.Secret(clientID).Hash()
+	return strconv.Itoa(int(binary.BigEndian.Uint16(hash[:])) % names)
+}
+
+var errSecrets = authz.Refuse(authz.Unavailable, "too many wrong secrets of this client come from this network: try again in a minute with the right one")
+
+var errClientAuth = authz.Refuse(authz.InvalidClient,
+	"client authentication failed: check the client id and its secret (HTTP Basic or client_secret in the body)")
+
+// unproved says of a client that has something to prove itself with that somebody
+// else may be trying to be it.
+func (s *Registry) unproved(ctx context.Context, c authz.Client, err error) error {
+	if !c.Confidential() {
+		return err
+	}
+	s.trail.Refused(ctx, &s.refusedClients, "client refused: it did not prove itself", err, "client_id", c.ID)
+	return err
+}
+
+// checkMemberKey authenticates a client by the bitcoin-auth token of its
+// registered member key.
+func (s *Registry) checkMemberKey(ctx context.Context, client authz.Client, signed *authz.SignedRequest) error {
+	if signed == nil {
+		return authz.Refuse(authz.InvalidClient, "this client signs its requests: send the X-Auth-Token header made with its registered member key")
+	}
+	by := *signed
+	by.Client = client.MemberKey
+	v, err := s.proofs.VerifyOnce(ctx, by)
+	if errors.Is(proof.Unauthorized(err), authz.Unauthorized) {
+		return authz.RefuseBecause(authz.InvalidClient, err.Error(), err)
+	}
+	if err != nil {
+		return err
+	}
+	if subtle.ConstantTimeCompare([]byte(v.PublicKey), []byte(client.MemberKey)) != 1 {
+		s.proofs.CountForged(signed.From, v.PublicKey)
+		return authz.Refuse(authz.InvalidClient, "X-Auth-Token is signed by a key that is not this client's registered member key")
+	}
+	return nil
+}

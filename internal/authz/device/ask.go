@@ -1,0 +1,116 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/secret"
+	"countersign.dev/internal/authz/usercode"
+)
+
+// DeviceAsk is what a device sends to the device authorization endpoint
+// (RFC 8628 §3.1), and what the server saw of it.
+type Ask struct {
+	Scope string
+	// NumberMatch: the device can show a number that its owner must pick out.
+	NumberMatch bool
+	// SignatureRequired: the client wants a signed approval, a session will not do.
+	SignatureRequired bool
+	// Nonce is echoed in the ID token.
+	Nonce string
+	Says  authz.DeviceSays
+	Seen  authz.Seen
+}
+
+// DeviceAuthorization is the answer to a device (RFC 8628 §3.2).
+type Authorization struct {
+	DeviceCode authz.Secret
+	// UserCode is as it is shown: XXXX-XXXX, or with one or two letters more.
+	UserCode    string
+	ExpiresIn   time.Duration
+	Interval    time.Duration
+	MatchNumber int // 0: none was asked for
+}
+
+const (
+	// userCodeTries bounds the search for a user code that is not in use. Even
+	// with a million codes alive, ten collisions in a row mean a broken source of
+	// randomness.
+	userCodeTries = 10
+	maxNonce      = 255
+)
+
+// StartDevice opens a device request (RFC 8628 §3.1).
+//
+//	UnauthorizedClient: the client may not use the device grant (requirement D-08)
+//	InvalidScope, InvalidRequest
+//	Unavailable: too many requests are pending, in all or of such clients
+func (s *Flow) Start(ctx context.Context, c authz.Client, ask Ask) (*Authorization, error) {
+	if !c.Allows(authz.GrantDevice) {
+		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for the device grant")
+	}
+	scope, err := authz.RequestedScope(c, ask.Scope)
+	if err != nil {
+		return nil, err
+	}
+	if len(ask.Nonce) > maxNonce {
+		return nil, authz.Refuse(authz.InvalidRequest, "nonce is longer than 255 bytes")
+	}
+	now := s.now()
+	r := authz.DeviceRequest{
+		ClientID: c.ID, ClientProved: c.Proved, Scope: scope, State: authz.Pending, Nonce: ask.Nonce,
+		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
+		SignatureRequired: ask.SignatureRequired || s.clients.NeedsSignature(c),
+		Seen:              ask.Seen.Clean(),
+		Says:              ask.Says.Clean(),
+	}
+	if ask.NumberMatch {
+		if r.MatchNumber, err = usercode.NewNumber(s.secrets.Rand); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.guard.Enter(c); err != nil {
+		return nil, err
+	}
+	d, err := s.create(ctx, r)
+	if err != nil {
+		s.guard.Leave(c.ID)
+	}
+	return d, err
+}
+
+// createDeviceRequest draws the codes and stores the request, again with other
+// codes if a user code is in use (requirement D-40).
+func (s *Flow) create(ctx context.Context, r authz.DeviceRequest) (*Authorization, error) {
+	length := usercode.LengthFor(s.guard.Pending())
+	for range userCodeTries {
+		deviceCode, err := s.secrets.Draw(secret.DeviceCodePrefix)
+		if err != nil {
+			return nil, err
+		}
+		userCode, err := usercode.New(s.secrets.Rand, usercode.Lengths[length].Letters)
+		if err != nil {
+			return nil, err
+		}
+		if r.ID, err = s.secrets.NewID(); err != nil {
+			return nil, err
+		}
+		r.DeviceCode, r.UserCode = deviceCode.Hash(), s.secrets.HashUserCode(userCode)
+		err = s.store.CreateDeviceRequest(ctx, r)
+		if errors.Is(err, authz.ErrExists) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		// Another server may draw this length until it counts again.
+		s.guard.Drew(length, r.ExpiresAt.Add(RecountEvery))
+		return &Authorization{
+			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
+			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,
+		}, nil
+	}
+	return nil, errors.New("no free user code was found")
+}

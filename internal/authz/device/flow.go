@@ -1,0 +1,63 @@
+package device
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/grant"
+	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/secret"
+	"countersign.dev/internal/authz/token"
+)
+
+// decided lets polls know, those that wait and those to come, how a decision was
+// stored. A failure may mean that only the answer was lost, so they look.
+func (s *Flow) Decided(r authz.DeviceRequest, failed error) {
+	if failed == nil {
+		s.guard.Leave(r.ClientID)
+	}
+	s.wake(authz.Decided{DeviceCode: r.DeviceCode})
+}
+
+// flow is RFC 8628 as devices see it: they ask, and poll.
+type Flow struct {
+	store    authz.Store
+	settings authz.Settings
+	now      func() time.Time
+	log      *slog.Logger
+	secrets  secret.Secrets
+	guard    *guard.Guard
+	clients  *client.Registry
+	grants   *grant.Grants
+	tokens   *token.Signer
+	pace     *pace
+	waiting  *waiting
+}
+
+// newFlow makes the flow of a server; with others on its database, whose decisions it
+// hears by hear.
+func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, tokens *token.Signer, others bool) *Flow {
+	s := &Flow{
+		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets,
+		guard: guard, clients: clients, grants: grants, tokens: tokens, pace: newPace(0), waiting: newWaiting(),
+	}
+	if others {
+		s.pace = newPace(trustOthers)
+		s.pace.setDisconnected(true)
+	}
+	return s
+}
+
+// drain ends every waiting poll with an ordinary answer and lets no later one wait.
+func (s *Flow) Drain() { s.waiting.drain() }
+
+// recountDevices sets right what this server counts and remembers of device requests by
+// itself.
+func (s *Flow) Recount(ctx context.Context) error {
+	s.pace.forget(s.now())
+	return s.countPending(ctx)
+}

@@ -1,0 +1,172 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+var (
+	errDeviceCode  = authz.Refuse(authz.InvalidGrant, "the device code is unknown, already redeemed or another client's: start again")
+	errPending     = authz.Refuse(authz.AuthorizationPending, "the owner has not decided yet: poll again after the interval")
+	errExpired     = authz.Refuse(authz.ExpiredToken, "the device code has expired: start again")
+	errNothingLeft = authz.Refuse(authz.InvalidGrant, "this client is no longer registered for anything of what was granted: start again with what it may have")
+	errDenied      = authz.Refuse(authz.AccessDenied, "the owner denied the request")
+)
+
+// RedeemDevice answers a poll of the token endpoint (RFC 8628 §3.4, §3.5). A
+// poll that may wait is answered when the owner decides, when the code expires
+// or after the wait, whichever is first; at most MaxWait.
+//
+//	InvalidRequest: no device code (requirement D-23)
+//	InvalidGrant: unknown, redeemed, or another client's code, or for nothing that
+//	the client may have still
+//	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
+//	(requirements D-25, D-28, D-29)
+func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret, wait time.Duration) (*authz.Tokens, error) {
+	if deviceCode == "" {
+		return nil, authz.Refuse(authz.InvalidRequest, "device_code is missing")
+	}
+	if !c.Allows(authz.GrantDevice) {
+		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for the device grant")
+	}
+	code, began := deviceCode.Hash(), s.now()
+	if interval, early := s.pace.early(code, began); early {
+		return nil, &authz.Error{
+			Code: authz.SlowDown, PollInterval: interval,
+			Description: "polled too soon: wait for the new interval between polls",
+		}
+	}
+	pending, epoch := s.pace.known(code, c.ID, began)
+	if pending && wait <= 0 {
+		s.pace.accept(code, began, s.settings.PollInterval, time.Time{})
+		return nil, errPending
+	}
+	var mine *waiter
+	if wait > 0 {
+		mine = s.waiting.subscribe(code) // and looks then: a decision before woke nobody
+		defer mine.leave()
+	}
+	r, err := s.find(ctx, c, code)
+	if err != nil {
+		return nil, err
+	}
+	s.pace.accept(code, began, s.settings.PollInterval, r.ExpiresAt)
+	if r.StateAt(began) == authz.Pending {
+		s.pace.remember(r, began, epoch)
+	}
+	if mine != nil && r.StateAt(began) == authz.Pending {
+		if r, err = s.awaitDecision(ctx, c, r, mine, min(wait, authz.MaxWait)); err != nil {
+			return nil, err
+		}
+	}
+	switch r.StateAt(s.now()) {
+	case authz.Pending:
+		return nil, errPending
+	case authz.Denied:
+		return nil, errDenied
+	case authz.Expired:
+		return nil, errExpired
+	case authz.Approved:
+		return s.redeem(ctx, c, r)
+	default:
+		return nil, errDeviceCode
+	}
+}
+
+// deviceRequest finds a client's request by its device code; another client's
+// is not there (RFC 8628 §5.6, requirement D-24).
+func (s *Flow) find(ctx context.Context, c authz.Client, code authz.Hash) (authz.DeviceRequest, error) {
+	r, err := s.store.DeviceRequest(ctx, code)
+	if errors.Is(err, authz.ErrNotFound) || (err == nil && r.ClientID != c.ID) {
+		return authz.DeviceRequest{}, errDeviceCode
+	}
+	return r, err
+}
+
+// awaitDecision holds a pending request until it is decided or the time is up,
+// and returns it as it is then. One may be woken for nothing: then it looks, and
+// waits again.
+func (s *Flow) awaitDecision(ctx context.Context, c authz.Client, r authz.DeviceRequest, mine *waiter, atMost time.Duration) (authz.DeviceRequest, error) {
+	over := time.NewTimer(min(atMost, r.ExpiresAt.Sub(s.now())))
+	defer over.Stop()
+	for {
+		woken, err := mine.wait(ctx, over.C)
+		if err != nil {
+			return r, err
+		}
+		if woken {
+			mine.again()
+		}
+		r, err = s.find(ctx, c, r.DeviceCode)
+		if err != nil || !woken || r.StateAt(s.now()) != authz.Pending {
+			return r, err
+		}
+	}
+}
+
+// overBefore says why there is nothing left of an approval to redeem: it was taken
+// back, or the account disabled, or the device came when its time was over.
+func (s *Flow) overBefore(ctx context.Context, r authz.DeviceRequest, now time.Time) error {
+	g, err := s.store.Grant(ctx, r.ID)
+	switch {
+	case errors.Is(err, authz.ErrNotFound): // forgotten, for many newer ones
+		return errDenied
+	case err != nil:
+		return err
+	case g.RevokedAt.IsZero() && !now.Before(g.ExpiresAt):
+		return errExpired
+	default:
+		return errDenied
+	}
+}
+
+// redeem trades an approved request for tokens, once (requirements D-31, D-32). Every
+// check that can still fail comes before the store moves the request; the signing comes
+// after it, so that of many concurrent polls only the winner signs (attack B-09). There
+// is a refresh token only where the device asked for offline access (requirement R-07).
+func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest) (*authz.Tokens, error) {
+	now := s.now()
+	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
+	if errors.Is(err, authz.ErrNotFound) {
+		return nil, s.overBefore(ctx, r, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	scope := c.MayHave(g.Scope) // since the approval its registration may have changed
+	if scope == "" {
+		return nil, errNothingLeft
+	}
+	redemption := authz.Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
+	var refresh authz.Secret
+	if c.Allows(authz.GrantRefresh) && authz.HasScope(scope, authz.OfflineAccess) {
+		first, err := s.secrets.Random(len(authz.Hash{}))
+		if err != nil {
+			return nil, err
+		}
+		refresh = s.secrets.RefreshToken(authz.Hash(first), g.ID)
+		kept := s.grants.RefreshToken(g, refresh, now)
+		redemption.RefreshToken = &kept
+	}
+	var state *authz.StateError
+	err = s.store.RedeemDeviceRequest(ctx, redemption)
+	switch {
+	case errors.As(err, &state) && state.Request.StateAt(now) == authz.Expired:
+		return nil, errExpired
+	case errors.As(err, &state), errors.Is(err, authz.ErrNotFound):
+		return nil, errDeviceCode
+	case err != nil:
+		return nil, err
+	}
+	s.pace.drop(r.DeviceCode)
+	tokens, err := s.tokens.Issue(c, g, scope, refresh)
+	if err != nil {
+		return nil, err
+	}
+	s.log.InfoContext(ctx, "tokens issued", "grant", g.ID, "client_id", g.ClientID, "scope", scope, "account", g.AccountID, "bap_id", g.BAPID,
+		"refresh_token", refresh != "")
+	return tokens, nil
+}

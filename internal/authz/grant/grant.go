@@ -1,0 +1,134 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/secret"
+	"countersign.dev/internal/authz/token"
+)
+
+// grants are what was allowed, and lives.
+type Grants struct {
+	store    authz.Store
+	settings authz.Settings
+	now      func() time.Time
+	log      *slog.Logger
+	secrets  secret.Secrets
+	trail    audit.Trail
+	guard    *guard.Guard
+	clients  *client.Registry
+	tokens   *token.Signer
+	// refreshes bounds how often one grant is refreshed.
+	refreshes *guard.Allowance
+
+	noting    chan struct{} // has a place for each that keeps the use of a grant
+	notedFrom atomic.Int64  // when that may be tried again, in Unix nanoseconds
+	unnoted   audit.Sparing
+}
+
+func New(store authz.Store, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, tokens *token.Signer) *Grants {
+	return &Grants{
+		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
+		guard: bounds, clients: clients, tokens: tokens, refreshes: guard.NewAllowance(refreshesPerMinute), noting: make(chan struct{}, usesAtOnce),
+	}
+}
+
+// Grants returns a page of what the owner allowed, newest first, dead or alive, and
+// the cursor of the next page, empty where there is none. What is alive has the scope
+// that its tokens carry now.
+//
+//	InvalidRequest: the cursor is not one of this list
+func (s *Grants) List(ctx context.Context, owner authz.Owner, cursor string, limit int) (list []authz.Grant, next string, err error) {
+	return s.list(ctx, owner, time.Time{}, cursor, limit)
+}
+
+// LivingGrants is Grants for those that are neither revoked nor expired.
+func (s *Grants) Living(ctx context.Context, owner authz.Owner, cursor string, limit int) (list []authz.Grant, next string, err error) {
+	return s.list(ctx, owner, s.now(), cursor, limit)
+}
+
+func (s *Grants) list(ctx context.Context, owner authz.Owner, aliveAt time.Time, cursor string, limit int) (list []authz.Grant, next string, err error) {
+	list, next, err = secret.Page(s.secrets, owner, "grants", cursor, limit, func(after authz.Position, limit int) ([]authz.Grant, error) {
+		return s.store.Grants(ctx, owner.AccountID, authz.GrantList{AliveAt: aliveAt, After: after, Limit: limit})
+	}, func(g authz.Grant) authz.Position { return authz.Position{At: g.CreatedAt, ID: g.ID} })
+	if err != nil {
+		return nil, "", err
+	}
+	now := s.now()
+	for i, g := range list {
+		if list[i], err = s.AsItIs(ctx, g, now); err != nil {
+			return nil, "", err
+		}
+	}
+	return list, next, nil
+}
+
+// asItIs is a grant that lives with the scope that its tokens carry now: what its
+// client may have as it is registered now, and nothing where the client is gone. One
+// that is over is what it was.
+func (s *Grants) AsItIs(ctx context.Context, g authz.Grant, now time.Time) (authz.Grant, error) {
+	if !g.AliveAt(now) {
+		return g, nil
+	}
+	c, err := s.clients.Find(ctx, g.ClientID)
+	switch {
+	case errors.Is(err, authz.ErrNotFound):
+		g.Scope = ""
+	case err != nil:
+		return authz.Grant{}, err
+	default:
+		g.Scope = c.MayHave(g.Scope)
+	}
+	return g, nil
+}
+
+// Grant returns one of the owner's grants.
+//
+//	NotFound: there is none with this id, or it is somebody else's
+func (s *Grants) Get(ctx context.Context, owner authz.Owner, id string) (authz.Grant, error) {
+	g, err := s.store.Grant(ctx, id)
+	if err != nil {
+		return authz.Grant{}, authz.OrNotFound(err, noSuchGrant)
+	}
+	if g.AccountID != owner.AccountID {
+		return authz.Grant{}, authz.Refuse(authz.NotFound, noSuchGrant)
+	}
+	return g, nil
+}
+
+// refreshesPerMinute is how often one grant's tokens are refreshed: they live an
+// hour, and processes that share a grant refresh at once, but not every second.
+const refreshesPerMinute = 60
+
+const noSuchGrant = "you have no such grant"
+
+// Receipt returns the owner's signature over an approval, as it was given.
+//
+//	NotFound: no such grant, somebody else's, or approved without a signature
+func (s *Grants) Receipt(ctx context.Context, owner authz.Owner, grantID string) (string, error) {
+	if _, err := s.Get(ctx, owner, grantID); err != nil {
+		return "", err
+	}
+	text, err := s.store.Receipt(ctx, grantID)
+	if err != nil {
+		return "", authz.OrNotFound(err, "this grant was approved by a session, without a signature, so it has no receipt")
+	}
+	return text, nil
+}
+
+// lasts is how long a grant of a scope to a client lasts, and whether the client
+// renews its tokens by itself meanwhile.
+func (s *Grants) Lasts(c authz.Client, scope string) (d time.Duration, renewed bool) {
+	if c.Allows(authz.GrantRefresh) && authz.HasScope(scope, authz.OfflineAccess) {
+		return s.settings.RefreshLifetime, true
+	}
+	return s.settings.AccessTokenLifetime, false
+}

@@ -1,0 +1,136 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+var errRefresh = authz.Refuse(authz.InvalidGrant, "the refresh token is unknown, expired, revoked or another client's: sign in again")
+
+var errRefreshPace = authz.Refuse(authz.Unavailable, "this grant's tokens are refreshed more than once a second: use the access token until it expires")
+
+// Refresh trades a refresh token for new tokens (RFC 6749 §6). The token is
+// replaced at each use (requirement R-01); a token used again after its grace time is
+// taken for stolen and ends the grant (RFC 9700 §4.14.2, requirement R-02). A token of
+// another client is refused (requirement R-05), and so is one whose grant is over, in the
+// same words whatever ended it (requirement R-17).
+//
+//	InvalidRequest, InvalidGrant, InvalidScope, UnauthorizedClient
+//	Unavailable: this grant is refreshed too often
+func (s *Grants) Refresh(ctx context.Context, c authz.Client, token authz.Secret, scope string) (*authz.Tokens, error) {
+	if token == "" {
+		return nil, authz.Refuse(authz.InvalidRequest, "refresh_token is missing")
+	}
+	if !c.Allows(authz.GrantRefresh) {
+		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for refresh_token")
+	}
+	now := s.now()
+	kept, err := s.store.RefreshToken(ctx, token.Hash(), now)
+	if errors.Is(err, authz.ErrNotFound) {
+		return nil, s.notKept(ctx, c, token, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g, _, err := s.store.LiveGrant(ctx, kept.GrantID, now)
+	if errors.Is(err, authz.ErrNotFound) || (err == nil && g.ClientID != c.ID) {
+		return nil, errRefresh
+	}
+	if err != nil {
+		return nil, err
+	}
+	has := c.MayHave(g.Scope) // since the grant its registration may have changed
+	if !authz.HasScope(has, authz.OfflineAccess) {
+		return nil, authz.Refuse(authz.InvalidGrant, "this client is no longer registered to renew its tokens: sign in again")
+	}
+	granted, err := refreshScope(has, scope)
+	if err != nil {
+		return nil, err
+	}
+	// Last of all: who could spend a grant's allowance without rotating its tokens would
+	// keep a reuse from being noticed.
+	if !s.refreshes.AllowName(g.ID, now) {
+		return nil, errRefreshPace
+	}
+	reuse, err := s.revoked(authz.Owner{AccountID: g.AccountID}, g, authz.SubjectReuse)
+	if err != nil {
+		return nil, err
+	}
+	successor := s.secrets.Successor(token, g.ID)
+	r := authz.Rotation{Token: token.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse, Successor: s.RefreshToken(g, successor, now)}
+	r.Forgotten, _, _ = s.secrets.ReadRefreshToken(token)
+	err = s.store.RotateRefreshToken(ctx, r)
+	switch {
+	case errors.Is(err, authz.ErrReused):
+		s.noteReused(ctx, g)
+		return nil, errRefresh
+	case errors.Is(err, authz.ErrNotFound): // another use of it, or of its successor, was first
+		return nil, s.notKept(ctx, c, token, now)
+	case err != nil:
+		return nil, err
+	}
+	tokens, err := s.tokens.Issue(c, g, granted, successor)
+	if err != nil {
+		return nil, err
+	}
+	s.log.InfoContext(ctx, "tokens refreshed", "grant", g.ID, "client_id", g.ClientID, "scope", granted, "account", g.AccountID, "bap_id", g.BAPID)
+	return tokens, nil
+}
+
+func (s *Grants) noteReused(ctx context.Context, g authz.Grant) {
+	s.log.WarnContext(ctx, "refresh token reused, grant revoked", "grant", g.ID, "client_id", g.ClientID, "account", g.AccountID, "bap_id", g.BAPID)
+}
+
+// notKept refuses a token that has no row. One that says of itself that it is ours
+// was replaced, and its successor too: it is taken for stolen, however long ago that
+// was. If the grant was not used for so long that its latest token is over as well,
+// somebody is only late. An access token may have been used after its refresh token was
+// given: who is late by less than it lives is taken for a thief, when nothing of the
+// grant is of use any more.
+func (s *Grants) notKept(ctx context.Context, c authz.Client, token authz.Secret, now time.Time) error {
+	_, id, ours := s.secrets.ReadRefreshToken(token)
+	if !ours {
+		return errRefresh
+	}
+	g, _, err := s.store.LiveGrant(ctx, id, now)
+	if errors.Is(err, authz.ErrNotFound) || (err == nil && (g.ClientID != c.ID || !now.Before(g.LastUsedAt.Add(s.settings.RefreshIdleLifetime)))) {
+		return errRefresh
+	}
+	if err != nil {
+		return err
+	}
+	r := authz.Revocation{GrantID: g.ID, At: now}
+	if r.Event, err = s.revoked(authz.Owner{AccountID: g.AccountID}, g, authz.SubjectReuse); err != nil {
+		return err
+	}
+	if err := s.store.RevokeGrant(ctx, r); err != nil && !errors.Is(err, authz.ErrNotFound) {
+		return err
+	}
+	s.noteReused(ctx, g)
+	return errRefresh
+}
+
+// refreshToken is what is kept of a refresh token of a grant: it is over when it was
+// not used for long, and with its grant (requirement R-08).
+func (s *Grants) RefreshToken(g authz.Grant, token authz.Secret, now time.Time) authz.RefreshToken {
+	expires := now.Add(s.settings.RefreshIdleLifetime)
+	if g.ExpiresAt.Before(expires) {
+		expires = g.ExpiresAt
+	}
+	return authz.RefreshToken{Token: token.Hash(), GrantID: g.ID, ExpiresAt: expires}
+}
+
+// refreshScope lets the scope shrink, never grow (RFC 6749 §6, requirement R-06).
+func refreshScope(granted, asked string) (string, error) {
+	if asked == "" {
+		return granted, nil
+	}
+	narrowed, err := authz.SubsetScope(granted, asked)
+	if err != nil {
+		return "", authz.Refuse(authz.InvalidScope, "more was asked for than was granted; the grant has: "+granted)
+	}
+	return narrowed, nil
+}

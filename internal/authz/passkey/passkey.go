@@ -1,0 +1,193 @@
+package passkey
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/account"
+	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/secret"
+)
+
+// maxPasskeys is how many passkeys an account may have.
+const most = 20
+
+// passkeys are the WebAuthn credentials of accounts.
+type Passkeys struct {
+	store    authz.Store
+	now      func() time.Time
+	log      *slog.Logger
+	secrets  secret.Secrets
+	trail    audit.Trail
+	guard    *guard.Guard
+	accounts *account.Accounts
+	party    *relyingParty // nil where the issuer can have none
+}
+
+func New(store authz.Store, trail audit.Trail, guard *guard.Guard, accounts *account.Accounts, party *relyingParty) *Passkeys {
+	return &Passkeys{store: store, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail, guard: guard, accounts: accounts, party: party}
+}
+
+// Passkeys returns the passkeys of the owner's account, oldest first.
+func (s *Passkeys) List(ctx context.Context, owner authz.Owner) ([]authz.Passkey, error) {
+	return s.store.Passkeys(ctx, owner.AccountID, authz.ListedAtMost)
+}
+
+// RemovePasskey removes a passkey of the owner's account: it signs in no more, and
+// its sessions and what they allowed are over. Any session may do that: whoever has
+// one takes away nothing that its owner cannot add again.
+//
+//	NotFound: there is none with this id, or it is somebody else's
+func (s *Passkeys) Remove(ctx context.Context, owner authz.Owner, id string) error {
+	p, err := s.store.Passkey(ctx, id) // for its name; whose it is, the removal checks
+	if err != nil {
+		return authz.OrNotFound(err, noSuchPasskey)
+	}
+	event, err := s.accounts.NewWayEvent(ctx, owner, authz.EventPasskeyRemoved, p.Name)
+	if err != nil {
+		return err
+	}
+	event.BAPID = p.BAPID
+	if err := s.store.RemovePasskey(ctx, owner.AccountID, id, s.now(), event); err != nil {
+		return authz.OrNotFound(err, noSuchPasskey)
+	}
+	s.log.InfoContext(ctx, "passkey removed", "passkey", id, authz.By(owner))
+	return nil
+}
+
+const noSuchPasskey = "you have no such passkey"
+
+var (
+	errTooManyPasskeys = authz.Refuse(authz.AccountFull, "an account has 20 passkeys at most: remove one first")
+	errPasskeyExists   = authz.Refuse(authz.InvalidRequest, "this passkey is here already")
+)
+
+// PasskeyOptions begins adding a passkey to the owner's account.
+//
+//	InvalidRequest: the account has as many as it may, or this server has none
+//	Forbidden: a passkey began the session
+func (s *Passkeys) Options(ctx context.Context, owner authz.Owner) (Ceremony, error) {
+	if s.party == nil {
+		return Ceremony{}, errNoPasskeys
+	}
+	if err := account.MayAdd(owner); err != nil {
+		return Ceremony{}, err
+	}
+	there, err := s.store.Passkeys(ctx, owner.AccountID, authz.ListedAtMost)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	if len(there) >= most {
+		return Ceremony{}, errTooManyPasskeys
+	}
+	exclude, err := descriptors(there)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	identity, err := s.store.Identity(ctx, owner.BAPID)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	challenge, err := s.secrets.Random(challengeLength)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	user := passkeyUser{handle: []byte(owner.AccountID), name: identity.DisplayName()}
+	creation, session, err := s.party.BeginRegistration(user, webauthn.WithExclusions(exclude),
+		func(o *protocol.PublicKeyCredentialCreationOptions) error {
+			o.Challenge = challenge
+			return nil
+		})
+	if err != nil {
+		return Ceremony{}, err
+	}
+	return s.begin(owner.AccountID, creation, session)
+}
+
+// NewPasskey is a passkey as a browser hands it in.
+type Addition struct {
+	Ceremony authz.Secret
+	Name     string
+	// Credential is the JSON of the PublicKeyCredential (WebAuthn §5.1).
+	Credential string
+}
+
+// AddPasskey adds a passkey to the owner's account. The owner's session began the
+// ceremony, and the member key of one of the account's identities signed the
+// request that carries the credential: the passkey acts as that identity (requirements
+// N-09, L-05).
+//
+//	Unauthorized: the signature is refused
+//	Forbidden: the key that signed is of no identity of this account, or a passkey
+//	began the session
+//	InvalidRequest: the ceremony is over, the credential does not fit it or is
+//	known here, or the account has as many as it may
+func (s *Passkeys) Add(ctx context.Context, owner authz.Owner, signed authz.SignedRequest, in Addition) (authz.Passkey, error) {
+	if s.party == nil {
+		return authz.Passkey{}, errNoPasskeys
+	}
+	if err := account.MayAdd(owner); err != nil {
+		return authz.Passkey{}, err
+	}
+	identity, err := s.accounts.SignerOf(ctx, owner, signed)
+	if err != nil {
+		return authz.Passkey{}, err
+	}
+	state, err := s.resume(in.Ceremony, owner.AccountID)
+	if err != nil {
+		return authz.Passkey{}, err
+	}
+	credential, err := s.created(state, in.Credential)
+	if err != nil {
+		return authz.Passkey{}, err
+	}
+	if err := s.useUp(ctx, state); err != nil {
+		return authz.Passkey{}, err
+	}
+	p := authz.Passkey{
+		ID: base64.RawURLEncoding.EncodeToString(credential.ID), AccountID: owner.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
+		Name: authz.CleanText(in.Name, account.MaxName), CreatedAt: s.now(), SignCount: credential.Authenticator.SignCount,
+		Network: owner.Seen.Clean().Network,
+	}
+	if p.Credential, err = credentialRecord(*credential); err != nil {
+		return authz.Passkey{}, err
+	}
+	event, err := s.trail.Event(owner, authz.EventPasskeyAdded, p.Name)
+	if err != nil {
+		return authz.Passkey{}, err
+	}
+	event.BAPID, event.Standing = p.BAPID, identity.FirstHere()
+	switch err := s.store.AddPasskey(ctx, p, most, event); {
+	case errors.Is(err, authz.ErrExists):
+		return authz.Passkey{}, errPasskeyExists
+	case errors.Is(err, authz.ErrFull):
+		return authz.Passkey{}, errTooManyPasskeys
+	case errors.Is(err, authz.ErrNotFound): // the identity was taken out meanwhile
+		return authz.Passkey{}, account.ErrForeignKey
+	case err != nil:
+		return authz.Passkey{}, err
+	}
+	s.log.InfoContext(ctx, "passkey added", "passkey", p.ID, authz.By(owner), "signs_in_as", p.BAPID)
+	return p, nil
+}
+
+// created checks a new credential against its ceremony (WebAuthn §7.1).
+func (s *Passkeys) created(state ceremonyState, credential string) (*webauthn.Credential, error) {
+	parsed, err := protocol.ParseCredentialCreationResponseBytes([]byte(credential))
+	if err != nil {
+		return nil, authz.RefuseBecause(authz.InvalidRequest, "credential cannot be read: send the JSON of the PublicKeyCredential as a text", err)
+	}
+	c, err := s.party.CreateCredential(passkeyUser{handle: []byte(state.AccountID)}, state.Session, parsed)
+	if err != nil {
+		return nil, authz.RefuseBecause(authz.InvalidRequest, "the credential does not fit the options that it was made for: ask for new ones and try again", err)
+	}
+	return c, nil
+}

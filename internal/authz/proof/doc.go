@@ -1,0 +1,8 @@
+// Package proof verifies that a key signed this very request, once: X-Auth-Token under the
+// strict profile (requirements N-01 to N-06). What comes to prove a request in another way,
+// as DPoP or private_key_jwt, belongs here too.
+//
+// Whose account a key is of, and what it may do, is not asked here.
+//
+// Start reading at Verifier.Verify.
+package proof

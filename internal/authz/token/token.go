@@ -1,0 +1,220 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/secret"
+)
+
+// tokenSigner signs tokens and verifies its own.
+type Signer struct {
+	settings authz.Settings
+	now      func() time.Time
+	secrets  secret.Secrets
+	keys     *keyring // never written after newTokenSigner
+	// known are access tokens whose signature is known to be ours; whether their
+	// grant is alive is asked each time.
+	known *lru.Cache[authz.Hash, Claims]
+}
+
+// New opens the signing keys or, the first time, makes them.
+//
+//	ErrOtherSecret
+func New(ctx context.Context, store authz.KeyStore, settings authz.Settings, now func() time.Time, secrets secret.Secrets) (*Signer, error) {
+	keys, err := openKeyring(ctx, store, secrets, now())
+	if err != nil {
+		return nil, err
+	}
+	known, err := lru.New[authz.Hash, Claims](tokensRemembered)
+	return &Signer{settings: settings, now: now, secrets: secrets, keys: keys, known: known}, err
+}
+
+// The `typ` of what we sign keeps one kind of token from passing as another
+// (RFC 8725 §3.11, RFC 9068 §2.1, requirement M-10).
+const (
+	accessTokenType jose.ContentType = "at+jwt"
+	idTokenType     jose.ContentType = "JWT"
+	// maxToken bounds a presented access token in bytes, before any parsing.
+	maxToken = 4096
+	// tokensRemembered bounds how many access tokens are known without verifying
+	// their signature again.
+	tokensRemembered = 4096
+)
+
+// accessClaims are the claims of an access token (RFC 9068 §2.2, requirement M-11)
+// and ours.
+type Claims struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience string   `json:"aud"`
+	ClientID string   `json:"client_id"`
+	Scope    string   `json:"scope"`
+	IssuedAt int64    `json:"iat"`
+	Expires  int64    `json:"exp"`
+	ID       string   `json:"jti"`
+	GrantID  string   `json:"gid"`
+	AuthTime int64    `json:"auth_time"`
+	ACR      string   `json:"acr"`
+	AMR      []string `json:"amr"`
+	BAPID    string   `json:"bap_id"`
+	Pubkey   string   `json:"pubkey"`
+}
+
+// idClaims are the claims of an ID token (OpenID Connect Core §2, requirements L-01,
+// L-02), which is made only where openid was granted.
+type idClaims struct {
+	Issuer     string   `json:"iss"`
+	Subject    string   `json:"sub"`
+	Audience   string   `json:"aud"`
+	IssuedAt   int64    `json:"iat"`
+	Expires    int64    `json:"exp"`
+	AuthTime   int64    `json:"auth_time"`
+	Nonce      string   `json:"nonce,omitempty"`
+	ACR        string   `json:"acr"`
+	AMR        []string `json:"amr"`
+	AccessHash string   `json:"at_hash"`
+	BAPID      string   `json:"bap_id,omitempty"`
+	Pubkey     string   `json:"pubkey,omitempty"`
+}
+
+// What the owner did, in the words of RFC 8176 §2 (requirement L-04): proved possession
+// of a key (`pop`), with a passkey after a touch of the authenticator (`user`). Whether
+// the authenticator also knew who touched it is not claimed: it is asked to find out, not
+// made to.
+var (
+	amrBAP     = []string{"pop"}
+	amrPasskey = []string{"pop", "user"}
+)
+
+func amr(acr string) []string {
+	if acr == authz.ACRPasskey {
+		return amrPasskey
+	}
+	return amrBAP
+}
+
+// issue signs the tokens of a grant. scope may be less than the grant's.
+func (s *Signer) Issue(c authz.Client, g authz.Grant, scope string, refresh authz.Secret) (*authz.Tokens, error) {
+	now := s.now()
+	id, err := s.secrets.NewID()
+	if err != nil {
+		return nil, err
+	}
+	// What the owner was told that ends then, ends then: no token outlives its grant.
+	lifetime := min(s.settings.AccessTokenLifetime, g.ExpiresAt.Sub(now))
+	claims := Claims{
+		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: s.settings.Issuer,
+		ClientID: g.ClientID, Scope: scope, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
+		ID: id, GrantID: g.ID, AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amr(g.ACR),
+		BAPID: g.BAPID, Pubkey: g.MemberKey,
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return nil, err
+	}
+	access, err := s.keys.sign(accessTokenAlg, accessTokenType, payload)
+	if err != nil {
+		return nil, err
+	}
+	s.known.Add(authz.Secret(access).Hash(), claims)
+	t := &authz.Tokens{AccessToken: authz.Secret(access), ExpiresIn: lifetime, Scope: scope, RefreshToken: refresh}
+	if authz.HasScope(scope, "openid") {
+		if t.IDToken, err = s.idToken(c, g, scope, access, now, lifetime); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (s *Signer) idToken(c authz.Client, g authz.Grant, scope, access string, now time.Time, lifetime time.Duration) (authz.Secret, error) {
+	alg := accessTokenAlg
+	if c.IDTokenAlg != "" {
+		alg = jose.SignatureAlgorithm(c.IDTokenAlg)
+	}
+	claims := idClaims{
+		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: g.ClientID,
+		IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(), AuthTime: g.AuthTime.Unix(),
+		Nonce: g.Nonce, ACR: g.ACR, AMR: amr(g.ACR), AccessHash: halfHash(alg, access),
+	}
+	if authz.HasScope(scope, "profile") {
+		claims.BAPID, claims.Pubkey = g.BAPID, g.MemberKey
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	token, err := s.keys.sign(alg, idTokenType, payload)
+	return authz.Secret(token), err
+}
+
+var ErrInvalid = authz.Refuse(authz.InvalidToken, "the access token is malformed, expired or revoked: get a new one")
+
+// accessToken verifies a presented access token: ours, by our key and our algorithm
+// whatever the token says of itself (RFC 8725 §3.1, requirement M-09), of the right type
+// and not expired. It does not look at the grant.
+//
+//	InvalidToken
+func (s *Signer) Verify(presented authz.Secret) (Claims, error) {
+	if len(presented) > maxToken {
+		return Claims{}, ErrInvalid
+	}
+	now := s.now()
+	if claims, ok := s.known.Get(presented.Hash()); ok && now.Unix() < claims.Expires {
+		return claims, nil
+	}
+	claims, err := s.verify(presented.Reveal())
+	if err != nil || now.Unix() >= claims.Expires {
+		return Claims{}, ErrInvalid
+	}
+	s.known.Add(presented.Hash(), claims)
+	return claims, nil
+}
+
+// verifyAccessToken verifies signature, type, issuer and audience.
+//
+//	InvalidToken
+func (s *Signer) verify(raw string) (Claims, error) {
+	if !canonicalJWS(raw) {
+		return Claims{}, ErrInvalid
+	}
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{accessTokenAlg})
+	if err != nil {
+		return Claims{}, ErrInvalid
+	}
+	header := jws.Signatures[0].Protected
+	key := s.keys.byID[header.KeyID] // one that is not there is for no algorithm
+	if key.Algorithm != string(accessTokenAlg) || header.ExtraHeaders[jose.HeaderType] != string(accessTokenType) {
+		return Claims{}, ErrInvalid
+	}
+	payload, err := jws.Verify(key.Public())
+	if err != nil {
+		return Claims{}, ErrInvalid
+	}
+	var claims Claims
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return Claims{}, ErrInvalid
+	}
+	if claims.Issuer != s.settings.Issuer || claims.Audience != s.settings.Issuer {
+		return Claims{}, ErrInvalid
+	}
+	return claims, nil
+}
+
+// canonicalJWS insists on the one encoding of a compact JWS: a token that is written in
+// another way is not the token (requirement U-15). That it has its parts is for the
+// library to say.
+func canonicalJWS(token string) bool {
+	for part := range strings.SplitSeq(token, ".") {
+		if _, ok := secret.Decode(part); !ok {
+			return false
+		}
+	}
+	return true
+}
