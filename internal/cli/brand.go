@@ -5,14 +5,14 @@ import (
 	"os"
 
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/server/page"
+	"countersign.dev/internal/server/page/assets"
 )
 
 // brand is how the operator wants the pages to look.
-func brand(s *config.Settings) (page.Brand, error) {
-	b := page.Brand{Name: s.Name, Accent: s.Accent}
+func brand(s *config.Settings) (assets.Brand, error) {
+	b := assets.Brand{Name: s.Name, Accent: s.Accent}
 	if s.Accent != "" {
-		if err := page.CheckAccent(s.Accent); err != nil {
+		if err := assets.CheckAccent(s.Accent); err != nil {
 			return b, fmt.Errorf("accent-color %w", err)
 		}
 	}
@@ -23,7 +23,7 @@ func brand(s *config.Settings) (page.Brand, error) {
 	if b.Logo, err = os.ReadFile(s.Logo); err != nil {
 		return b, fmt.Errorf("logo: %w", err)
 	}
-	if b.LogoType, err = page.LogoType(b.Logo); err != nil {
+	if b.LogoType, err = assets.LogoType(b.Logo); err != nil {
 		return b, fmt.Errorf("logo %w", err)
 	}
 	return b, nil

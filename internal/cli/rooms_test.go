@@ -48,11 +48,13 @@ var allowed = map[string][]string{
 	},
 	"internal/issuer": {"internal/authz", "internal/authz/..."},
 
-	"internal/server":       {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/page", "internal/server/wire", "bitcoinauth"},
-	"internal/server/api":   {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
-	"internal/server/oauth": {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
-	"internal/server/page":  {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire"},
-	"internal/server/wire":  {"internal/authz", "internal/authz/...", "internal/issuer", "bitcoinauth", "receipt"},
+	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth"},
+	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
+	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
+	"internal/server/page":          {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/page/assets", "internal/server/page/messages", "internal/server/wire"},
+	"internal/server/page/assets":   {"internal/authz"},
+	"internal/server/page/messages": {"internal/authz"},
+	"internal/server/wire":          {"internal/authz", "internal/authz/...", "internal/issuer", "bitcoinauth", "receipt"},
 
 	"internal/storage/group":           {},
 	"internal/storage/kept":            {"internal/authz"},
@@ -64,7 +66,7 @@ var allowed = map[string][]string{
 
 	"internal/config": {},
 	"internal/cli": {
-		"internal/authz", "internal/authz/client", "internal/config", "internal/issuer", "internal/server", "internal/server/page", "internal/server/wire",
+		"internal/authz", "internal/authz/client", "internal/config", "internal/issuer", "internal/server", "internal/server/page/assets", "internal/server/wire",
 		"internal/storage/postgres", "internal/storage/sqlite", "internal/storage/transfer", "bap", "bitcoinauth", "deviceflow", "receipt",
 	},
 	"cmd/countersign": {"internal/cli"},

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"countersign.dev/internal/server/page"
+	"countersign.dev/internal/server/page/assets"
 )
 
 // packedAlike is what gzip makes no shorter and no longer.
@@ -38,7 +38,7 @@ func packedAlike(t *testing.T) string {
 func TestWhatAPageIsMadeOfIsKeptAndPacked(t *testing.T) {
 	h := newHouse(t)
 	logo := packedAlike(t)
-	h.brand(page.Brand{Logo: []byte(logo), LogoType: "image/png"})
+	h.brand(assets.Brand{Logo: []byte(logo), LogoType: "image/png"})
 	page := h.send(http.MethodGet, "/device", "").wantOK().body
 	find := func(pattern string) []string {
 		t.Helper()

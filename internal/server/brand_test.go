@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"countersign.dev/internal/server/page"
+	"countersign.dev/internal/server/page/assets"
 )
 
 func TestAnAccentMustBeReadableOnTheLightPage(t *testing.T) {
 	for color, good := range map[string]bool{"#1f5f4a": true, "#000000": true, "#0b57d0": true, "#ffcc00": false, "#ffffff": false, "#999999": false, "#0071ed": true, "#0073ee": false} {
-		if err := page.CheckAccent(color); (err == nil) != good {
+		if err := assets.CheckAccent(color); (err == nil) != good {
 			t.Errorf("%s: %v", color, err)
 		}
 	}
@@ -24,15 +24,15 @@ func TestALogoIsAnImageOfModestSize(t *testing.T) {
 	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
 		t.Fatal(err)
 	}
-	if kind, err := page.LogoType(picture.Bytes()); err != nil || kind != "image/png" {
+	if kind, err := assets.LogoType(picture.Bytes()); err != nil || kind != "image/png" {
 		t.Errorf("%q %v", kind, err)
 	}
 	largest := append(picture.Bytes(), make([]byte, 64<<10-picture.Len())...)
-	if _, err := page.LogoType(largest); err != nil {
+	if _, err := assets.LogoType(largest); err != nil {
 		t.Errorf("64 KiB: %v", err)
 	}
 	for name, logo := range map[string][]byte{"one byte more": append(largest, 0), "a page": []byte("<!doctype html><script>"), "an SVG": []byte("<svg xmlns='x'/>"), "nothing": nil, "large": append(picture.Bytes(), make([]byte, 65<<10)...)} {
-		if kind, err := page.LogoType(logo); err == nil {
+		if kind, err := assets.LogoType(logo); err == nil {
 			t.Errorf("%s passes as %s", name, kind)
 		}
 	}
@@ -44,7 +44,7 @@ func TestTheOperatorsNameLogoAndColourAreOnEveryPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHouse(t)
-	h.brand(page.Brand{Name: "Acme <Sign-in>", Logo: picture.Bytes(), LogoType: "image/png", Accent: "#0b57d0"})
+	h.brand(assets.Brand{Name: "Acme <Sign-in>", Logo: picture.Bytes(), LogoType: "image/png", Accent: "#0b57d0"})
 	for _, target := range []string{"/device", "/device/done/x"} {
 		r := h.send(http.MethodGet, target, "")
 		if !strings.Contains(r.body, "Acme &lt;Sign-in&gt;") || !strings.Contains(r.body, `src="/assets/logo"`) {
@@ -59,7 +59,7 @@ func TestTheOperatorsNameLogoAndColourAreOnEveryPage(t *testing.T) {
 		"#0b57d0": ":root{--accent:#0b57d0;--accent-ink:#ffffff}\n@media (prefers-color-scheme:dark){:root{--accent:#457fdc;--accent-ink:#000000}}",
 		"#000000": ":root{--accent:#000000;--accent-ink:#ffffff}\n@media (prefers-color-scheme:dark){:root{--accent:#838383;--accent-ink:#000000}}",
 	} {
-		h.brand(page.Brand{Accent: accent})
+		h.brand(assets.Brand{Accent: accent})
 		if style := h.send(http.MethodGet, "/assets/style.css", "").wantOK(); !strings.Contains(style.body, rule) {
 			t.Errorf("%s: the style sheet ends with %s", accent, style.body[len(style.body)-200:])
 		}

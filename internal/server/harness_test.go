@@ -27,7 +27,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server"
-	"countersign.dev/internal/server/page"
+	"countersign.dev/internal/server/page/assets"
 	"countersign.dev/internal/server/wire"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
@@ -239,7 +239,7 @@ func (h *house) start(settings authz.Settings) {
 }
 
 // brand makes the front anew, with another look.
-func (h *house) brand(b page.Brand) {
+func (h *house) brand(b assets.Brand) {
 	h.t.Helper()
 	h.options.Brand = b
 	front, err := server.New(h.options)

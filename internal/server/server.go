@@ -23,6 +23,7 @@ import (
 	"countersign.dev/internal/server/api"
 	"countersign.dev/internal/server/oauth"
 	"countersign.dev/internal/server/page"
+	"countersign.dev/internal/server/page/assets"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -46,7 +47,7 @@ type Options struct {
 	Version string
 	Log     *slog.Logger
 	// Brand is how the operator wants the pages to look; what is empty is ours.
-	Brand page.Brand
+	Brand assets.Brand
 	// TrustedProxies are the proxies whose forwarded headers count (attack B-22).
 	TrustedProxies []netip.Prefix
 }

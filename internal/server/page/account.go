@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/page/messages"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -157,7 +158,7 @@ type accountReader struct {
 	*Screens
 	r     *http.Request
 	who   authz.Owner
-	say   words
+	say   messages.Words
 	names map[string]string // of identities
 	view  accountView
 }
@@ -222,7 +223,7 @@ func (a *accountReader) program(agent string) (string, error) {
 	if agent == "" {
 		return "", nil
 	}
-	return a.say.program(agent)
+	return a.say.Program(agent)
 }
 
 func (a *accountReader) passkeys() error {
@@ -245,7 +246,7 @@ func (a *accountReader) sessions() error {
 		return err
 	}
 	for _, n := range list {
-		program, err := a.say.program(n.UserAgent)
+		program, err := a.say.Program(n.UserAgent)
 		if err != nil {
 			return err
 		}

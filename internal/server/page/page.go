@@ -10,6 +10,8 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
+	"countersign.dev/internal/server/page/assets"
+	"countersign.dev/internal/server/page/messages"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -49,8 +51,8 @@ const defaultIssuer = "http://localhost:8628"
 
 // view is what every page gets.
 type view struct {
-	words
-	Brand Brand
+	messages.Words
+	Brand assets.Brand
 	// Host is printed so that a person can compare it with the address bar.
 	Host   string
 	Issuer string
@@ -61,7 +63,7 @@ type view struct {
 	Style         string
 	ScriptAddress string
 	ScriptParts   []string // which the script imports at once
-	Languages     []languageLink
+	Languages     []messages.Link
 	// Screen is the page's name, for the script.
 	Screen screen
 	// Address is where a reload finds this page again, without a code in it;
@@ -116,18 +118,18 @@ func sendPage(w http.ResponseWriter, status int, body []byte) {
 
 // made makes a page, and sets the headers that go with it.
 func (s *Screens) made(w http.ResponseWriter, r *http.Request, on screen, v view) ([]byte, error) {
-	v.words = s.words(r)
+	v.Words = s.words(r)
 	v.Brand, v.Host, v.Screen = s.brand, s.door.Issuer.Host, on
 	v.Issuer, v.Now = s.authz.Identifier(), s.authz.Now().UnixMilli()
 	v.Local = v.Issuer == defaultIssuer
-	v.Style, v.ScriptAddress = s.assets.address(styleSheet), s.assets.address(script)
-	v.ScriptParts = s.assets[script].parts
-	v.Languages = languageLinks(v.words, cmp.Or(v.Address, pathToRead(r)))
+	v.Style, v.ScriptAddress = s.assets.Address(assets.StyleSheet), s.assets.Address(assets.Script)
+	v.ScriptParts = s.assets[assets.Script].Parts
+	v.Languages = messages.Links(v.Words, cmp.Or(v.Address, pathToRead(r)))
 	var b bytes.Buffer
 	if err := s.pages[on].ExecuteTemplate(&b, "layout.html", v); err != nil {
 		return nil, err
 	}
-	s.rememberLanguage(w, r, v.words)
+	s.rememberLanguage(w, r, v.Words)
 	s.nameBrowser(w, r)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", v.Lang())

@@ -47,14 +47,14 @@ var Problems = map[authz.Code]problem{
 // Problem says an error to a person: one sentence, and the next step.
 func (s *Screens) Problem(w http.ResponseWriter, r *http.Request, status int, refusal *authz.Error) {
 	say := s.words(r)
-	messages, known := Problems[refusal.Code]
+	said, known := Problems[refusal.Code]
 	if !known {
-		messages = problem{"problem.what-ours", "problem.next-ours"}
+		said = problem{"problem.what-ours", "problem.next-ours"}
 	}
 	var page problemView
 	var err error
-	if page.What, err = say.A(messages.what); err == nil {
-		page.Next, err = say.A(messages.next, "id", refusal.RequestID)
+	if page.What, err = say.A(said.what); err == nil {
+		page.Next, err = say.A(said.next, "id", refusal.RequestID)
 	}
 	if err == nil {
 		err = s.show(w, r, status, problemScreen, view{Page: page})

@@ -8,6 +8,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
+	"countersign.dev/internal/server/page/messages"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -150,7 +151,7 @@ func standing(f approval.Facts) string {
 	}
 }
 
-func newReviewView(say words, f approval.Facts, transaction authz.Secret, method string) (v reviewView, err error) {
+func newReviewView(say messages.Words, f approval.Facts, transaction authz.Secret, method string) (v reviewView, err error) {
 	v = reviewView{
 		Code: f.UserCode, Transaction: transaction.Reveal(),
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Standing: standing(f),
@@ -161,16 +162,16 @@ func newReviewView(say words, f approval.Facts, transaction authz.Secret, method
 		Numbers: f.Numbers, Letters: f.Match == approval.MatchLetters, SignedOnly: f.Request.SignatureRequired,
 		Network: networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
 	}
-	if v.Program, err = say.program(f.Request.Seen.UserAgent); err != nil {
+	if v.Program, err = say.Program(f.Request.Seen.UserAgent); err != nil {
 		return v, err
 	}
-	if v.Asked, err = say.ago(f.Age); err != nil {
+	if v.Asked, err = say.Ago(f.Age); err != nil {
 		return v, err
 	}
-	if v.Lasts, err = say.lasts(f.Lasts, f.Renewed); err != nil {
+	if v.Lasts, err = say.Lasts(f.Lasts, f.Renewed); err != nil {
 		return v, err
 	}
-	if v.Warnings, err = say.warnings(f); err != nil {
+	if v.Warnings, err = warnings(say, f); err != nil {
 		return v, err
 	}
 	how := "review.by-session"
@@ -183,13 +184,13 @@ func newReviewView(say words, f approval.Facts, transaction authz.Secret, method
 
 // warnings tell what a client could be taken for, and what others reported today
 // (attack B-01).
-func (w words) warnings(f approval.Facts) (said []string, err error) {
+func warnings(say messages.Words, f approval.Facts) (said []string, err error) {
 	imitation := ""
 	switch {
 	case f.Imitates.Name != "":
-		imitation, err = w.A("review.imitates", "name", f.Imitates.Name)
+		imitation, err = say.A("review.imitates", "name", f.Imitates.Name)
 	case f.Imitates.Server:
-		imitation, err = w.A("review.imitates-server")
+		imitation, err = say.A("review.imitates-server")
 	}
 	if err != nil {
 		return nil, err
@@ -204,7 +205,7 @@ func (w words) warnings(f approval.Facts) (said []string, err error) {
 		if about.n == 0 {
 			continue
 		}
-		text, err := w.N(about.message, about.n)
+		text, err := say.N(about.message, about.n)
 		if err != nil {
 			return nil, err
 		}
@@ -215,45 +216,6 @@ func (w words) warnings(f approval.Facts) (said []string, err error) {
 
 var networkMessages = map[approval.NetworkDistance]string{
 	approval.NetworkSame: "network.same", approval.NetworkOther: "network.distant", approval.NetworkUnknown: "network.unknown",
-}
-
-// units are the lengths of time that are said in words.
-var units = []struct {
-	length  time.Duration
-	message string
-}{
-	{24 * time.Hour, "lasts.days"}, {time.Hour, "lasts.hours"}, {time.Minute, "lasts.minutes"}, {time.Second, "lasts.seconds"},
-}
-
-// lasts says how long a permission lasts, to the second, in the largest unit that
-// says it in a whole number.
-func (w words) lasts(d time.Duration, renewed bool) (string, error) {
-	message := "lasts.once"
-	if renewed {
-		message = "lasts.renewed"
-	}
-	for _, unit := range units {
-		if d%unit.length == 0 {
-			length, err := w.N(unit.message, int(d/unit.length))
-			if err != nil {
-				return "", err
-			}
-			return w.A(message, "time", length)
-		}
-	}
-	return w.A(message, "time", "0")
-}
-
-// ago is a length of time in words, coarse.
-func (w words) ago(d time.Duration) (string, error) {
-	switch {
-	case d < 2*time.Second:
-		return w.A("ago.now")
-	case d < 2*time.Minute:
-		return w.N("ago.seconds", int(d.Seconds()))
-	default:
-		return w.N("ago.minutes", int(d.Minutes()))
-	}
 }
 
 var errNoDecision = &authz.Error{Code: wire.CodeForm, Description: "decision must be approve, deny or report"}

@@ -1,18 +1,20 @@
 // Package page answers people: HTML, a file a screen, named as the screen's template
 // (templates) and its script (web/src/page) are.
 //
-// Here belong the screens, the frame around them (page.go), their words in every language
-// (language.go, messages), their style, scripts and looks (asset.go, brand.go, assets). No
-// rule is decided here, nothing is answered to programs, and no route is named: the table of
+// Here belong the screens and the frame around them (page.go). What they say in every
+// language is package messages, what they load and how they look package assets. No rule
+// is decided here, nothing is answered to programs, and no route is named: the table of
 // routes is in package server. Start reading at page.go, then at enter.go, where a person
 // comes with a code.
 package page
 
 import (
-	"cmp"
 	"html/template"
+	"net/http"
 
 	"countersign.dev/internal/issuer"
+	"countersign.dev/internal/server/page/assets"
+	"countersign.dev/internal/server/page/messages"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -21,23 +23,25 @@ type Screens struct {
 	authz *issuer.Issuer
 	door  *wire.Door
 
-	brand     Brand
-	assets    assets
-	catalogue *catalogue
+	brand     assets.Brand
+	assets    assets.Assets
+	catalogue *messages.Catalogue
 	pages     map[screen]*template.Template
 }
 
 // New returns the screens of a server. What is empty in the brand is ours.
-func New(service *issuer.Issuer, door *wire.Door, brand Brand) (*Screens, error) {
-	s := &Screens{authz: service, door: door, brand: brand}
-	s.brand.Name, s.brand.Accent = cmp.Or(brand.Name, defaultName), cmp.Or(brand.Accent, defaultAccent)
+func New(service *issuer.Issuer, door *wire.Door, brand assets.Brand) (*Screens, error) {
+	s := &Screens{authz: service, door: door, brand: brand.OrOurs()}
 	var err error
-	if s.assets, err = newAssets(s.brand); err != nil {
+	if s.assets, err = assets.New(s.brand); err != nil {
 		return nil, err
 	}
-	if s.catalogue, err = embeddedCatalogue(); err != nil {
+	if s.catalogue, err = messages.Embedded(); err != nil {
 		return nil, err
 	}
 	s.pages, err = newPages()
 	return s, err
 }
+
+// Asset serves a style sheet, a script or the operator's logo.
+func (s *Screens) Asset(w http.ResponseWriter, r *http.Request) error { return s.assets.Serve(w, r) }

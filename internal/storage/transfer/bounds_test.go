@@ -77,7 +77,7 @@ func (h *house) tables() map[string]bool {
 func maps(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
-	for _, room := range []string{"internal/authz", "internal/server", "internal/server/api", "internal/server/oauth", "internal/server/page", "internal/server/wire", "internal/storage/sqlite", "internal/storage/postgres", "internal/storage/group"} {
+	for _, room := range []string{"internal/authz", "internal/server", "internal/server/api", "internal/server/oauth", "internal/server/page", "internal/server/page/assets", "internal/server/page/messages", "internal/server/wire", "internal/storage/sqlite", "internal/storage/postgres", "internal/storage/group"} {
 		files, err := filepath.Glob(filepath.Join(root, room, "*.go"))
 		if err != nil {
 			t.Fatal(err)

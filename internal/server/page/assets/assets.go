@@ -1,4 +1,9 @@
-package page
+// Package assets is what pages load and how they look: the style sheet, the scripts as
+// they are built from web/, and what the operator adds to them, a name, a logo and an
+// accent colour.
+//
+// It knows no page and no language. Start reading at New.
+package assets
 
 import (
 	"bytes"
@@ -21,48 +26,50 @@ import (
 // The scripts are built from web/ and committed, so that `go build` needs no
 // Node; `make web-check` holds them to their sources.
 //
-//go:embed assets/*
+//go:embed *.css *.js
 var assetFiles embed.FS
 
+// The names of what every page loads, and of the operator's logo.
 const (
-	styleSheet = "style.css"
-	script     = "page.js"
+	StyleSheet = "style.css"
+	Script     = "page.js"
 	logo       = "logo"
 )
 
-// asset is a file as it is served.
-type asset struct {
+// Asset is a file as it is served.
+type Asset struct {
 	mediaType string
 	content   []byte
 	// packed is the content under gzip, nil where that saves nothing.
 	packed  []byte
 	version string
-	// parts are the addresses of what a script imports at once: a page names them,
+	// Parts are the addresses of what a script imports at once: a page names them,
 	// so that the browser need not read the script to ask for them.
-	parts []string
+	Parts []string
 }
 
-type assets map[string]asset
+// Assets are the files of a server, by name.
+type Assets map[string]Asset
 
 var mediaTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
 // embeddedAssets are the files that are served as they are in the program: packing them
 // takes longer than all else that a server does before it serves.
-var embeddedAssets = sync.OnceValues(func() (assets, error) {
-	all := assets{}
+var embeddedAssets = sync.OnceValues(func() (Assets, error) {
+	all := Assets{}
 	packer, err := gzip.NewWriterLevel(nil, gzip.BestCompression)
 	if err != nil {
 		return nil, err
 	}
-	files, err := fs.ReadDir(assetFiles, "assets")
+	files, err := fs.ReadDir(assetFiles, ".")
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range files {
-		if f.Name() == styleSheet {
+		if f.Name() == StyleSheet {
 			continue
 		}
-		content, err := fs.ReadFile(assetFiles, "assets/"+f.Name())
+		content, err := fs.ReadFile(assetFiles, f.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -73,9 +80,9 @@ var embeddedAssets = sync.OnceValues(func() (assets, error) {
 	return all, nil
 })
 
-// newAssets are the embedded files and what the operator adds. The accent is a part
+// New returns the embedded files and what the operator adds. The accent is a part
 // of the style sheet: pages hold no style of their own, which their policy forbids.
-func newAssets(brand Brand) (assets, error) {
+func New(brand Brand) (Assets, error) {
 	files, err := embeddedAssets()
 	if err != nil {
 		return nil, err
@@ -85,11 +92,11 @@ func newAssets(brand Brand) (assets, error) {
 	if err != nil {
 		return nil, err
 	}
-	style, err := fs.ReadFile(assetFiles, "assets/"+styleSheet)
+	style, err := fs.ReadFile(assetFiles, StyleSheet)
 	if err != nil {
 		return nil, err
 	}
-	if all[styleSheet], err = newAsset(packer, mediaTypes[".css"], append(style, brand.style()...)); err != nil {
+	if all[StyleSheet], err = newAsset(packer, mediaTypes[".css"], append(style, brand.style()...)); err != nil {
 		return nil, err
 	}
 	if len(brand.Logo) > 0 {
@@ -99,22 +106,22 @@ func newAssets(brand Brand) (assets, error) {
 }
 
 // newAsset packs a file. The packer takes a megabyte to make, so it is not made for each.
-func newAsset(packer *gzip.Writer, mediaType string, content []byte) (asset, error) {
+func newAsset(packer *gzip.Writer, mediaType string, content []byte) (Asset, error) {
 	var b bytes.Buffer
 	packer.Reset(&b)
 	if _, err := packer.Write(content); err != nil {
-		return asset{}, err
+		return Asset{}, err
 	}
 	if err := packer.Close(); err != nil {
-		return asset{}, err
+		return Asset{}, err
 	}
 	sum := sha256.Sum256(content)
-	a := asset{mediaType: mediaType, content: content, version: hex.EncodeToString(sum[:6])}
+	a := Asset{mediaType: mediaType, content: content, version: hex.EncodeToString(sum[:6])}
 	if b.Len() < len(content) {
 		a.packed = b.Bytes()
 	}
 	for _, found := range importOf.FindAllSubmatch(content, -1) {
-		a.parts = append(a.parts, "/assets/"+string(found[1]))
+		a.Parts = append(a.Parts, "/assets/"+string(found[1]))
 	}
 	return a, nil
 }
@@ -122,14 +129,14 @@ func newAsset(packer *gzip.Writer, mediaType string, content []byte) (asset, err
 // importOf finds what a script imports at once, as esbuild writes it.
 var importOf = regexp.MustCompile(`(?:from|import)"\./(chunk-[A-Z0-9]+\.js)"`)
 
-// address is where a page finds an asset: it changes with the content, so that
+// Address is where a page finds an asset: it changes with the content, so that
 // browsers may keep what they have.
-func (a assets) address(name string) string { return "/assets/" + name + "?v=" + a[name].version }
+func (a Assets) Address(name string) string { return "/assets/" + name + "?v=" + a[name].version }
 
-// Asset serves a style sheet, a script or the operator's logo.
-func (s *Screens) Asset(w http.ResponseWriter, r *http.Request) error {
+// Serve answers with the file that a path names.
+func (a Assets) Serve(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("file")
-	found, ok := s.assets[name]
+	found, ok := a[name]
 	if !ok {
 		return &authz.Error{Code: authz.NotFound, Description: "there is no such page: check the address"}
 	}

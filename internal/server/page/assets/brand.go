@@ -1,6 +1,7 @@
-package page
+package assets
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"image/color"
@@ -36,6 +37,12 @@ var (
 	white      = color.RGBA{0xff, 0xff, 0xff, 0xff}
 	black      = color.RGBA{0x00, 0x00, 0x00, 0xff}
 )
+
+// OrOurs is the brand with what is empty in it as we have it.
+func (b Brand) OrOurs() Brand {
+	b.Name, b.Accent = cmp.Or(b.Name, defaultName), cmp.Or(b.Accent, defaultAccent)
+	return b
+}
 
 // CheckAccent reports why a colour, #rrggbb, cannot be the accent.
 func CheckAccent(text string) error {

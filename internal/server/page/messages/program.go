@@ -1,4 +1,4 @@
-package page
+package messages
 
 import (
 	"strings"
@@ -6,9 +6,9 @@ import (
 	"github.com/mileusna/useragent"
 )
 
-// program says in words which program a User-Agent names. What is not a browser
+// Program says in words which program a User-Agent names. What is not a browser
 // is shown by the name it gives itself.
-func (w words) program(agent string) (string, error) {
+func (w Words) Program(agent string) (string, error) {
 	if agent == "" {
 		return w.A("program.unknown")
 	}
