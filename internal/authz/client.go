@@ -62,7 +62,7 @@ type Client struct {
 	// name, and what it may ask: not that this is who asks.
 	Registered bool
 	// Proved: the request that named the client was authenticated as the client's.
-	// IdentifyClient alone says so.
+	// client.Registry.Identify alone says so.
 	Proved bool
 }
 

@@ -5,21 +5,6 @@ import (
 	"time"
 )
 
-// Others are the servers that share the database: what they decide must reach
-// the polls that wait here.
-type Others interface {
-	// Watch calls heard for each device request that any server, this one too,
-	// moves out of pending, soon after it did; the same one again does no harm. It
-	// calls deaf(false) when from now on nothing is missed, and deaf(true) when
-	// something may be; until the first call nothing is heard. It returns when ctx
-	// ends. A server that fails between deciding and telling may leave a decision
-	// unheard: who relies on silence does so for a while only.
-	Watch(ctx context.Context, heard func(Decided), deaf func(bool))
-}
-
-// Decided names a device request that is no longer pending.
-type Decided struct{ DeviceCode Hash }
-
 // DeviceStore keeps device requests, and what people are in the middle of deciding
 // about them.
 type DeviceStore interface {
@@ -148,7 +133,7 @@ type DeviceSays struct {
 	Origin string
 }
 
-// clean makes what a device says of itself fit to be kept and shown.
+// Clean makes what a device says of itself fit to be kept and shown.
 func (d DeviceSays) Clean() DeviceSays {
 	return DeviceSays{
 		Name:     CleanText(d.Name, maxDeviceText),
@@ -235,3 +220,18 @@ type Redemption struct {
 // MaxWait is the longest a poll may wait for the owner (design D5); longer
 // wishes are served with this.
 const MaxWait = 30 * time.Second
+
+// Others are the servers that share the database: what they decide must reach
+// the polls that wait here.
+type Others interface {
+	// Watch calls decided for each device request that any server, this one too,
+	// moves out of pending, soon after it did; the same one again does no harm. It
+	// calls disconnected(false) when from now on nothing is missed, and
+	// disconnected(true) when something may be; until the first call nothing is told. It
+	// returns when ctx ends. A server that fails between deciding and telling may leave a
+	// decision untold: who relies on silence does so for a while only.
+	Watch(ctx context.Context, decided func(Decided), disconnected func(bool))
+}
+
+// Decided names a device request that is no longer pending.
+type Decided struct{ DeviceCode Hash }

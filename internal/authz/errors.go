@@ -106,15 +106,17 @@ func (e *Error) Is(target error) bool { return target == error(e.Code) }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
+// Refuse is a refusal, with words for the developer who caused it.
 func Refuse(code Code, description string) *Error {
 	return &Error{Code: code, Description: description}
 }
 
+// RefuseBecause is a refusal with a cause, which the log says and nobody else hears.
 func RefuseBecause(code Code, description string, cause error) *Error {
 	return &Error{Code: code, Description: description, Cause: cause}
 }
 
-// notFound turns a store's ErrNotFound into a refusal with words.
+// OrNotFound turns a store's ErrNotFound into a refusal with words.
 func OrNotFound(err error, description string) error {
 	if errors.Is(err, ErrNotFound) {
 		return Refuse(NotFound, description)
@@ -125,7 +127,7 @@ func OrNotFound(err error, description string) error {
 // Refusals that more than one room gives.
 var (
 	ErrNotSignedIn = Refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
-	// errReviewOver is for a decision or a form that comes too late or twice.
+	// ErrReviewOver is for a decision or a form that comes too late or twice.
 	ErrReviewOver = Refuse(ReviewOver, "this page is no longer current: enter the code again")
 )
 

@@ -24,10 +24,10 @@ type Asker struct {
 	// Browser tells one browser from another, by the hash of a cookie of ours; zero
 	// for what is no browser.
 	Browser Hash
-	// proved: a key of the account has signed this very code, by ProveCode or by
+	// Proved: a key of the account has signed this very code, by ProveCode or by
 	// signing the request that carries it.
 	Proved bool
-	// opened is the code of a request that the asker has opened and comes back to, by
+	// Opened is the code of a request that the asker has opened and comes back to, by
 	// Returning; or empty.
 	Opened string
 }
@@ -40,7 +40,7 @@ func (o Owner) Asker(from Source, browser Hash) Asker {
 // What the log says, and at which level, is decision 0013. A line of something
 // that a request did takes the request's context, which holds the request's name.
 
-// by is who did something, for the log; with the grant of the program that did it for them,
+// By is who did something, for the log; with the grant of the program that did it for them,
 // if it was one.
 func By(o Owner) slog.Attr {
 	who := []any{"account", o.AccountID, "bap_id", o.BAPID, "network", o.Seen.Network}
@@ -72,8 +72,8 @@ type Owner struct {
 	NewsSince time.Time
 	// Seen is what the server saw of the request, for the owner's events.
 	Seen Seen
-	// signed is the very request, when that is what proved the identity. Only
-	// SignedOwner fills it: whoever has an owner cannot claim a signature for it.
+	// Request is the very request, when a signature over it is what proved the identity.
+	// Only account.Accounts.SignedOwner sets it: no other code claims a signature.
 	Request *SignedRequest
 }
 
@@ -93,7 +93,7 @@ type SignedRequest struct {
 	From Source
 	// Does is what it is to do. It stores a row at least, lest it come again.
 	Does Deed
-	// client is the member key of the client that it should be by, or empty.
+	// Client is the member key of the client that it should be by, or empty.
 	Client string
 }
 

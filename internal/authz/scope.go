@@ -38,14 +38,14 @@ var scopeTexts = []ScopeText{
 var notByDevice = map[string]bool{}
 
 const (
-	// basicScope is what a client may ask for that is registered without a scope,
+	// BasicScope is what a client may ask for that is registered without a scope,
 	// and all that an unregistered one gets.
 	BasicScope = "openid profile email"
 	// defaultScope is what a client gets that asks for nothing and has no
 	// registered scope.
 	defaultScope  = "openid profile"
 	OfflineAccess = "offline_access"
-	// scopeGrants is for what shows its owner their own grants, and takes them back.
+	// GrantsScope is for what shows its owner their own grants, and takes them back.
 	GrantsScope = "grants"
 	// maxScope bounds a scope parameter in bytes.
 	maxScope = 1024
@@ -87,7 +87,7 @@ func describe(scope string) ScopeText {
 	return ScopeText{Scope: scope, Text: "Use “" + scope + "”, of which only the client's own server knows what it allows", Weight: WeightActs, Optional: true, Named: true}
 }
 
-// hasScope reports whether a space-separated scope value holds a scope.
+// HasScope reports whether a space-separated scope value holds a scope.
 func HasScope(scope, wanted string) bool {
 	for s := range strings.SplitSeq(scope, " ") {
 		if s == wanted {
@@ -111,13 +111,13 @@ func (c Client) allowedScope() string {
 	}
 }
 
-// mayHave is what of a scope the client may have as it is registered now.
+// MayHave is what of a scope the client may have as it is registered now.
 func (c Client) MayHave(scope string) string {
 	allowed := withoutBarred(c.allowedScope())
 	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return !HasScope(allowed, s) }), " ")
 }
 
-// requestedScope decides what a device request asks for (RFC 6749 §3.3, requirement
+// RequestedScope decides what a device request asks for (RFC 6749 §3.3, requirement
 // D-09, and section 6 of the contract): nothing asked means the registered scope; a
 // registered client that asks for what it may not have is refused; an
 // unregistered one is narrowed.
@@ -157,7 +157,7 @@ func withoutBarred(scope string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return notByDevice[s] }), " ")
 }
 
-// narrowScope decides what an owner's choice leaves of a requested scope, in the
+// NarrowScope decides what an owner's choice leaves of a requested scope, in the
 // order requested. No choice leaves everything; scopes that are not optional
 // stay.
 //
@@ -169,10 +169,10 @@ func NarrowScope(requested, chosen string) (string, error) {
 	return ChosenScope(requested, chosen)
 }
 
-// chosenScope is narrowScope for a form on which every optional scope has a box:
+// ChosenScope is NarrowScope for a form on which every optional scope has a box:
 // there no choice is a choice.
 //
-//	InvalidScope: as narrowScope, or nothing is left
+//	InvalidScope: as NarrowScope, or nothing is left
 func ChosenScope(requested, chosen string) (string, error) {
 	if strings.TrimSpace(chosen) == "" {
 		chosen = requiredScope(requested)
@@ -203,7 +203,7 @@ func requiredScope(requested string) string {
 	return strings.Join(kept, " ")
 }
 
-// subsetScope returns what was asked, in the order granted.
+// SubsetScope returns what was asked, in the order granted.
 //
 //	InvalidScope: more was asked for than granted, or nothing
 func SubsetScope(granted, asked string) (string, error) {

@@ -17,14 +17,14 @@ type Source struct {
 	Page bool
 }
 
-// own reports whether the address is somebody's own, so that what they do may be
+// Own reports whether the address is somebody's own, so that what they do may be
 // held against it. A lock on a proxy's address would be everybody's.
 func (f Source) Own() bool {
 	addr := f.Address.Unmap()
 	return addr.IsValid() && (f.Forwarded || (!addr.IsLoopback() && !addr.IsPrivate() && !addr.IsLinkLocalUnicast()))
 }
 
-// blocks are the two address blocks that a source is counted in. The narrow one
+// Blocks are the two address blocks that a source is counted in. The narrow one
 // is what a household or host has: an IPv4 address, an IPv6 /64. The wide one is
 // what one customer of a provider may hold: a /24, a /48.
 func (f Source) Blocks() (narrow, wide netip.Prefix) {
@@ -74,7 +74,7 @@ const (
 	maxNetwork    = 64
 )
 
-// clean makes what a stranger's request said of itself fit to be kept and shown.
+// Clean makes what a stranger's request said of itself fit to be kept and shown.
 func (s Seen) Clean() Seen {
 	return Seen{
 		Network:   CleanText(s.Network, maxNetwork),

@@ -134,7 +134,7 @@ func (s *Issuer) Ready(ctx context.Context) error {
 // readyKnown is how long a good answer is used again.
 const readyKnown = time.Second
 
-// Issuer is the configured issuer identifier.
+// Identifier is the configured issuer identifier.
 func (s *Issuer) Identifier() string { return s.settings.Issuer }
 
 // Now is the server's clock.

@@ -20,7 +20,7 @@ import (
 // signs up together is served by the burst.
 const newcomersPerMinute = 10
 
-// accounts are the people who say yes: their identities, sign-ins, sessions and backups.
+// Accounts are the people who say yes: their identities, sign-ins, sessions and backups.
 type Accounts struct {
 	store    authz.Store
 	settings authz.Settings
@@ -36,6 +36,7 @@ type Accounts struct {
 	fetched        *lru.Cache[string, time.Time] // when the line of a backup was said last
 }
 
+// New makes the accounts of a server.
 func New(store authz.Store, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, proofs *proof.Verifier) *Accounts {
 	fetched, _ := lru.New[string, time.Time](fetchesRemembered) // which fails for a size below one
 	return &Accounts{

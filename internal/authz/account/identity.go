@@ -197,7 +197,7 @@ var (
 	errOnlySigned     = authz.Refuse(authz.VouchRequired, "a session alone may not do this: sign the request with the member key of an identity of the account, in X-Auth-Token")
 )
 
-// mayAdd refuses who may not add a way: a passkey is something that its owner could
+// MayAdd refuses who may not add a way: a passkey is something that its owner could
 // lose for an hour, and must not become a key for good.
 func MayAdd(owner authz.Owner) error {
 	if owner.Method == authz.MethodPasskey {
@@ -206,7 +206,7 @@ func MayAdd(owner authz.Owner) error {
 	return nil
 }
 
-// newWayEvent begins an event of a way that the owner adds or takes out.
+// NewWayEvent begins an event of a way that the owner adds or takes out.
 //
 //	NotFound: the owner's identity was taken out of the account meanwhile
 func (s *Accounts) NewWayEvent(ctx context.Context, owner authz.Owner, kind authz.EventKind, subject string) (authz.NewEvent, error) {

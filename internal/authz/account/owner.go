@@ -113,7 +113,7 @@ func (s *Accounts) enabled(ctx context.Context, identity authz.Identity) (authz.
 	return identity, nil
 }
 
-// signerOf returns the identity of the owner's account whose key signed a request.
+// SignerOf returns the identity of the owner's account whose key signed a request.
 //
 //	Unauthorized, Forbidden
 func (s *Accounts) SignerOf(ctx context.Context, owner authz.Owner, signed authz.SignedRequest) (authz.Identity, error) {

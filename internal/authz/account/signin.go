@@ -31,6 +31,7 @@ type SignedIn struct {
 	News     News
 }
 
+// As is the session that has begun, as an identity.
 func (b Beginning) As(i authz.Identity) SignedIn { return SignedIn{b.Session, b.token, i, b.news} }
 
 // SignIn signs in the owner of a member key (contract, section 3).
@@ -74,7 +75,7 @@ func unsignedBodyAllowed(body []byte) bool {
 	return bytes.Equal(bytes.TrimSpace(body), []byte("{}"))
 }
 
-// noteSignIn says how a sign-in ended.
+// NoteSignIn says how a sign-in ended.
 func (s *Accounts) NoteSignIn(ctx context.Context, session authz.Session, way string, seen authz.Seen, err error) {
 	if err != nil {
 		s.trail.Refused(ctx, &s.refusedSignIns, "sign-in refused", err, "way", way, "network", seen.Network)
@@ -83,14 +84,14 @@ func (s *Accounts) NoteSignIn(ctx context.Context, session authz.Session, way st
 	s.log.InfoContext(ctx, "signed in", "way", way, authz.By(authz.Owner{AccountID: session.AccountID, BAPID: session.BAPID, Seen: seen}), "session", session.ID)
 }
 
-// beginning is a session that is about to be stored, with its token.
+// Beginning is a session that is about to be stored, with its token.
 type Beginning struct {
 	authz.NewSession
 	token authz.Secret
 	news  News
 }
 
-// newSession draws a session of an identity that was proved by a method. Each
+// Begin draws a session of an identity that was proved by a method. Each
 // sign-in has a session of its own (attack B-03).
 func (s *Accounts) Begin(identity authz.Identity, method string, seen authz.Seen, replaces authz.Secret) (Beginning, error) {
 	token, err := s.secrets.Draw(secret.SessionTokenPrefix)
@@ -118,7 +119,7 @@ func (s *Accounts) Begin(identity authz.Identity, method string, seen authz.Seen
 	return b, nil
 }
 
-// tellOfNews has a session tell of the news since a time, if there are any: others have
+// TellOfNews has a session tell of the news since a time, if there are any: others have
 // nothing to look up on each of their pages.
 func (s *Accounts) TellOfNews(ctx context.Context, b *Beginning, since time.Time) error {
 	n := authz.OwnerOf(b.Session)

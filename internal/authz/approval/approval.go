@@ -13,7 +13,7 @@ import (
 	"countersign.dev/internal/authz/secret"
 )
 
-// approvals are what an owner does about a device request: open it, look at it, decide.
+// Approvals are what an owner does about a device request: open it, look at it, decide.
 type Approvals struct {
 	store    authz.Store
 	settings authz.Settings
@@ -27,6 +27,7 @@ type Approvals struct {
 	device   *device.Flow
 }
 
+// New makes the approvals of a server.
 func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, device *device.Flow) *Approvals {
 	return &Approvals{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,

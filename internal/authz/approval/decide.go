@@ -20,7 +20,7 @@ type Decision struct {
 	AskMatch bool
 }
 
-// ApproveDevice approves a request: one conditional update that also stores the
+// Approve approves a request: one conditional update that also stores the
 // grant, and the receipt of a signed approval. What a signed approval allows is
 // what its receipt says. It needs no earlier opening; it claims and decides in one
 // step.
@@ -127,10 +127,10 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	return g, nil
 }
 
-// DenyDevice denies a request. Anyone who could approve it may deny it; report
+// Deny denies a request. Anyone who could approve it may deny it; report
 // says that the owner did not start it.
 //
-//	as ApproveDevice
+//	as Approve
 func (s *Approvals) Deny(ctx context.Context, owner authz.Owner, asker authz.Asker, typed string, report bool) error {
 	_, r, err := s.byUserCode(ctx, asker, typed)
 	if err != nil {

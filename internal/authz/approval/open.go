@@ -11,7 +11,7 @@ import (
 	"countersign.dev/internal/authz/usercode"
 )
 
-// DeviceStatus returns the state of the request that a user code belongs to, for
+// Status returns the state of the request that a user code belongs to, for
 // somebody who is not signed in: no more than that.
 //
 //	InvalidRequest: no such code
@@ -21,7 +21,7 @@ func (s *Approvals) Status(ctx context.Context, asker authz.Asker, typed string)
 	return s.byUserCode(ctx, asker, typed)
 }
 
-// OpenDevice gives a pending request to the owner who opens it first
+// Open gives a pending request to the owner who opens it first
 // (requirement D-37) and returns it. Without claim it only looks. Either way who
 // opened it is remembered, and a code that goes round is cancelled (K-03).
 //
@@ -54,10 +54,10 @@ func (s *Approvals) Open(ctx context.Context, owner authz.Owner, asker authz.Ask
 	}
 }
 
-// ReviewDevice returns the facts of a pending request for an owner, without
+// Facts returns the facts of a pending request for an owner, without
 // claiming it. scope narrows what would be granted; empty leaves all.
 //
-//	as OpenDevice, and AlreadyDecided
+//	as Open, and AlreadyDecided
 //	InvalidScope: scope holds more than was asked for
 func (s *Approvals) Facts(ctx context.Context, owner authz.Owner, asker authz.Asker, typed, scope string) (Facts, error) {
 	code, r, err := s.byUserCode(ctx, asker, typed)

@@ -17,7 +17,7 @@ const reviewLifetime = 5 * time.Minute
 // (attack B-17). It returns a visit that leads this account, and no other, to the
 // review.
 //
-//	as OpenDevice
+//	as Open
 func (s *Approvals) OpenReview(ctx context.Context, owner authz.Owner, asker authz.Asker, typed string) (visit string, err error) {
 	code, _, err := s.Open(ctx, owner, asker, typed, true)
 	if err != nil {
@@ -26,10 +26,10 @@ func (s *Approvals) OpenReview(ctx context.Context, owner authz.Owner, asker aut
 	return s.seal(code, owner.AccountID)
 }
 
-// StartReview returns what to show of a request that the session's account has
+// Review returns what to show of a request that the session's account has
 // opened, with the secret that one decision uses up.
 //
-//	as OpenDevice
+//	as Open
 //	NotOpened: nobody has opened it yet; claiming takes a POST (attack B-04)
 //	AlreadyDecided: the facts hold the request all the same
 func (s *Approvals) Review(ctx context.Context, owner authz.Owner, asker authz.Asker, typed string) (Facts, authz.Secret, error) {
@@ -61,7 +61,7 @@ func (s *Approvals) Review(ctx context.Context, owner authz.Owner, asker authz.A
 	}, authz.KeepAtMost(authz.ReviewsPerSession))
 }
 
-// alike makes the codes that the page says the same of cost the same: unknown,
+// atEqualCost makes the codes that the page says the same of cost the same: unknown,
 // expired, foreign and cancelled ones (attack B-17). It returns the refusal that
 // it was given.
 func (s *Approvals) atEqualCost(ctx context.Context, asker authz.Asker, refusal error) error {
@@ -88,13 +88,13 @@ type ReviewDecision struct {
 	BAPID string
 }
 
-// DecideReview carries out a decision of the device page and returns the id of
+// Decide carries out a decision of the device page and returns the id of
 // the request decided. It counts only for the session and the facts the review
 // was made for.
 //
 //	ReviewOver: the review is over, was used, or is not what was shown
 //	InvalidScope: nothing was left of the scope
-//	otherwise as ApproveDevice
+//	otherwise as Approve
 func (s *Approvals) Decide(ctx context.Context, owner authz.Owner, asker authz.Asker, d ReviewDecision) (string, error) {
 	review, err := s.store.TakeReview(ctx, d.Transaction.Hash(), owner.Session, s.now())
 	if errors.Is(err, authz.ErrNotFound) {

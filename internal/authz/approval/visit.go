@@ -35,7 +35,7 @@ func (s *Approvals) StartVisit(typed string) (id, code string, err error) {
 	return id, code, err
 }
 
-// visit seals a code, and the account that has opened its request or none.
+// seal makes a visit of a code, and the account that has opened its request or none.
 func (s *Approvals) seal(code, opener string) (id string, err error) {
 	plain := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(visitLifetime).Unix()))
 	plain = append(plain, code+visitSeparator+opener...)

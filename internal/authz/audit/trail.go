@@ -11,7 +11,7 @@ import (
 	"countersign.dev/internal/authz/secret"
 )
 
-// trail is what is told of what happened: to the owner by events, to the operator by the
+// Trail is what is told of what happened: to the owner by events, to the operator by the
 // log.
 type Trail struct {
 	Log     *slog.Logger
@@ -19,11 +19,12 @@ type Trail struct {
 	Secrets secret.Secrets
 }
 
+// New makes the trail of a server.
 func New(secrets secret.Secrets, now func() time.Time, log *slog.Logger) Trail {
 	return Trail{Log: log, Now: now, Secrets: secrets}
 }
 
-// sparing lets through a few lines a minute of those that strangers can cause as
+// Sparing lets through a few lines a minute of those that strangers can cause as
 // often as they like.
 type Sparing struct {
 	mu      sync.Mutex
@@ -37,7 +38,7 @@ const (
 	SparinglyEach = time.Minute
 )
 
-// say reports whether a line may be said now, and how many were not before it.
+// Say reports whether a line may be said now, and how many were not before it.
 func (l *Sparing) Say(now time.Time) (leftOut int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,7 +54,7 @@ func (l *Sparing) Say(now time.Time) (leftOut int, ok bool) {
 	return leftOut, true
 }
 
-// newEvent begins an event of something that an owner does now.
+// NewEvent begins an event of something that an owner does now.
 func (s *Trail) NewEvent(owner authz.Owner, kind authz.EventKind) (authz.NewEvent, error) {
 	id, err := s.Secrets.NewID()
 	if err != nil {
@@ -66,14 +67,14 @@ func (s *Trail) NewEvent(owner authz.Owner, kind authz.EventKind) (authz.NewEven
 	}}, nil
 }
 
-// newEventOf is newEvent with a subject.
+// Event is NewEvent with a subject.
 func (s *Trail) Event(owner authz.Owner, kind authz.EventKind, subject string) (authz.NewEvent, error) {
 	e, err := s.NewEvent(owner, kind)
 	e.Subject = subject
 	return e, err
 }
 
-// noteRefused says of some of the refusals that strangers cause what was refused
+// Refused says of some of the refusals that strangers cause what was refused
 // and why. A failure of ours is not one of them.
 func (s *Trail) Refused(ctx context.Context, l *Sparing, message string, err error, about ...any) {
 	var refusal *authz.Error

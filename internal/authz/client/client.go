@@ -17,7 +17,7 @@ import (
 	"countersign.dev/internal/authz/proof"
 )
 
-// CLIClient is always registered: what `countersign login` uses.
+// CLI is always registered: what `countersign login` uses.
 func CLI() authz.Client {
 	return authz.Client{
 		ID: "countersign-cli", Name: "Countersign command line", AuthMethod: authz.AuthNone,
@@ -26,10 +26,10 @@ func CLI() authz.Client {
 	}
 }
 
-// registry knows the clients: those of the configuration, those in the database and,
+// Registry knows the clients: those of the configuration, those in the database and,
 // where the operator admits them, any other.
 type Registry struct {
-	store      authz.Store
+	store      authz.ClientStore
 	settings   authz.Settings
 	now        func() time.Time
 	log        *slog.Logger
@@ -48,7 +48,8 @@ type knownClient struct {
 	since time.Time
 }
 
-func New(store authz.Store, settings authz.Settings, trail audit.Trail, proofs *proof.Verifier) *Registry {
+// New makes a registry, which has the clients of the settings from the start.
+func New(store authz.ClientStore, settings authz.Settings, trail audit.Trail, proofs *proof.Verifier) *Registry {
 	known, _ := lru.New[string, knownClient](clientsRemembered) // which fails for a size below one
 	s := &Registry{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, trail: trail, proofs: proofs,
@@ -63,7 +64,7 @@ func New(store authz.Store, settings authz.Settings, trail audit.Trail, proofs *
 	return s
 }
 
-// Client returns a client as owners and endpoints see it.
+// Get returns a client as owners and endpoints see it.
 //
 //	NotFound: there is none with this id
 func (s *Registry) Get(ctx context.Context, id string) (authz.Client, error) {
@@ -74,7 +75,7 @@ func (s *Registry) Get(ctx context.Context, id string) (authz.Client, error) {
 	return c, nil
 }
 
-// needsSignature reports whether a session alone may not approve what a client asks.
+// NeedsSignature reports whether a session alone may not approve what a client asks.
 func (s *Registry) NeedsSignature(c authz.Client) bool {
 	return c.Approval == authz.ApprovalSigned || s.settings.SignatureRequired
 }
@@ -82,7 +83,7 @@ func (s *Registry) NeedsSignature(c authz.Client) bool {
 // maxClientID bounds client ids, registered or not.
 const maxClientID = 255
 
-// client finds a client: configured, registered in the database, or, where the
+// Find finds a client: configured, registered in the database, or, where the
 // operator admits them, open.
 //
 //	ErrNotFound: none of these
@@ -108,7 +109,7 @@ func (s *Registry) Find(ctx context.Context, id string) (authz.Client, error) {
 	return c, err
 }
 
-// registered are the ids of all clients that the operator knows.
+// Registered are the ids of all clients that the operator knows.
 func (s *Registry) Registered(ctx context.Context) ([]string, error) {
 	stored, err := s.store.Clients(ctx)
 	if err != nil {

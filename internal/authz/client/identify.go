@@ -27,7 +27,7 @@ type Credentials struct {
 	From   authz.Source
 }
 
-// IdentifyClient finds and authenticates the client of a request, the same way
+// Identify finds and authenticates the client of a request, the same way
 // at every endpoint (RFC 6749 §3.2.1, RFC 8628 §3.1, requirement D-07). Of a client
 // that has something to prove itself with its id alone is not enough (requirement T-17).
 //
@@ -66,7 +66,7 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 	}
 }
 
-// clientNamed is client for any text.
+// named is Find for any text.
 func (s *Registry) named(ctx context.Context, id string) (authz.Client, error) {
 	if !validClientID(id) {
 		return authz.Client{}, authz.ErrNotFound

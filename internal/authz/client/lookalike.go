@@ -29,7 +29,7 @@ type Imitation struct {
 	Server bool
 }
 
-// imitation compares the id of an unregistered client with every registered name
+// Imitated compares the id of an unregistered client with every registered name
 // and id.
 func (s *Registry) Imitated(ctx context.Context, c authz.Client) (Imitation, error) {
 	if c.Registered {

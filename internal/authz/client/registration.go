@@ -92,6 +92,6 @@ func (r Registration) Client() authz.Client {
 	return c
 }
 
-// ReservedClient reports whether an id is that of a client that is always there, and
+// Reserved reports whether an id is that of a client that is always there, and
 // that no database keeps.
 func Reserved(id string) bool { return id == CLI().ID }

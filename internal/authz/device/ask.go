@@ -10,7 +10,7 @@ import (
 	"countersign.dev/internal/authz/usercode"
 )
 
-// DeviceAsk is what a device sends to the device authorization endpoint
+// Ask is what a device sends to the device authorization endpoint
 // (RFC 8628 §3.1), and what the server saw of it.
 type Ask struct {
 	Scope string
@@ -24,7 +24,7 @@ type Ask struct {
 	Seen  authz.Seen
 }
 
-// DeviceAuthorization is the answer to a device (RFC 8628 §3.2).
+// Authorization is the answer to a device (RFC 8628 §3.2).
 type Authorization struct {
 	DeviceCode authz.Secret
 	// UserCode is as it is shown: XXXX-XXXX, or with one or two letters more.
@@ -42,7 +42,7 @@ const (
 	maxNonce      = 255
 )
 
-// StartDevice opens a device request (RFC 8628 §3.1).
+// Start opens a device request (RFC 8628 §3.1).
 //
 //	UnauthorizedClient: the client may not use the device grant (requirement D-08)
 //	InvalidScope, InvalidRequest
@@ -81,7 +81,7 @@ func (s *Flow) Start(ctx context.Context, c authz.Client, ask Ask) (*Authorizati
 	return d, err
 }
 
-// createDeviceRequest draws the codes and stores the request, again with other
+// create draws the codes and stores the request, again with other
 // codes if a user code is in use (requirement D-40).
 func (s *Flow) create(ctx context.Context, r authz.DeviceRequest) (*Authorization, error) {
 	length := usercode.LengthFor(s.guard.Pending())

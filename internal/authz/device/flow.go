@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -14,16 +15,7 @@ import (
 	"countersign.dev/internal/authz/token"
 )
 
-// decided lets polls know, those that wait and those to come, how a decision was
-// stored. A failure may mean that only the answer was lost, so they look.
-func (s *Flow) Decided(r authz.DeviceRequest, failed error) {
-	if failed == nil {
-		s.guard.Leave(r.ClientID)
-	}
-	s.wake(authz.Decided{DeviceCode: r.DeviceCode})
-}
-
-// flow is RFC 8628 as devices see it: they ask, and poll.
+// Flow is RFC 8628 as devices see it: they ask, and poll.
 type Flow struct {
 	store    authz.Store
 	settings authz.Settings
@@ -38,8 +30,8 @@ type Flow struct {
 	waiting  *waiting
 }
 
-// newFlow makes the flow of a server; with others on its database, whose decisions it
-// hears by hear.
+// New makes the flow of a server; with others on its database, whose decisions
+// Follow hears.
 func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, tokens *token.Signer, others bool) *Flow {
 	s := &Flow{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets,
@@ -52,12 +44,38 @@ func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *g
 	return s
 }
 
-// drain ends every waiting poll with an ordinary answer and lets no later one wait.
+// Drain ends every waiting poll with an ordinary answer and lets no later one wait.
 func (s *Flow) Drain() { s.waiting.drain() }
 
-// recountDevices sets right what this server counts and remembers of device requests by
+// Recount sets right what this server counts and remembers of device requests by
 // itself.
 func (s *Flow) Recount(ctx context.Context) error {
 	s.pace.forget(s.now())
 	return s.countPending(ctx)
+}
+
+// countPending sets the count of pending requests right.
+func (s *Flow) countPending(ctx context.Context) error {
+	ids, err := s.clients.Registered(ctx)
+	if err != nil {
+		return fmt.Errorf("counting pending device requests: %w", err)
+	}
+	total, of, err := s.store.PendingDeviceRequests(ctx, ids, s.now())
+	if err != nil {
+		return fmt.Errorf("counting pending device requests: %w", err)
+	}
+	s.guard.SetPending(total, of)
+	return nil
+}
+
+// RecountEvery is how often a server does that.
+const RecountEvery = 30 * time.Second
+
+// Decided lets polls know, those that wait and those to come, how a decision was
+// stored. A failure may mean that only the answer was lost, so they look.
+func (s *Flow) Decided(r authz.DeviceRequest, failed error) {
+	if failed == nil {
+		s.guard.Leave(r.ClientID)
+	}
+	s.wake(authz.Decided{DeviceCode: r.DeviceCode})
 }

@@ -25,11 +25,11 @@ const (
 // is in memory and per node: losing it harms nobody (design D6).
 //
 // What is known must not outlive a decision. Every decision calls decided, which
-// forgets the request and raises the epoch; what was read from the store is
-// remembered only if the epoch is still the one from before the reading. So a
+// forgets the request and begins a new generation; what was read from the store is
+// remembered only if the generation is still the one from before the reading. So a
 // decision in between is never slept through. Where other servers decide too,
-// what is known holds for as long as trust says, and while they cannot be heard
-// nothing is known.
+// what is known holds for as long as trust says, and while their decisions may be
+// missed nothing is known.
 type pace struct {
 	trust time.Duration // 0: what is known holds until the code expires
 
@@ -37,7 +37,7 @@ type pace struct {
 	codes        map[authz.Hash]paced // guarded by mu
 	generation   uint64               // guarded by mu
 	disconnected bool                 // decisions of other servers may be missed; guarded by mu
-	connection   uint32               // counts the times of hearing; guarded by mu
+	connection   uint32               // counts the connections to the others; guarded by mu
 }
 
 // paced is what is known of a code; a server with a million devices has a million
@@ -47,15 +47,15 @@ type paced struct {
 	expires    int64
 	knownUntil int64
 	interval   uint32 // in milliseconds
-	// spell is the time of hearing in which the request was known to be pending,
-	// for the client pendingFor; empty: it is not known.
+	// connection is the one during which the request was read as pending, for the client
+	// pendingFor; empty: it is not known.
 	connection uint32
 	pendingFor string
 }
 
 // known reports whether a client's request is pending, as far as is known without
-// asking the store, and the epoch to remember with.
-func (p *pace) known(code authz.Hash, clientID string, now time.Time) (pending bool, epoch uint64) {
+// asking the store, and the generation to remember with.
+func (p *pace) known(code authz.Hash, clientID string, now time.Time) (pending bool, generation uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.codes[code]
@@ -64,12 +64,12 @@ func (p *pace) known(code authz.Hash, clientID string, now time.Time) (pending b
 	return c.pendingFor == clientID && !p.disconnected && c.connection == p.connection && trusted, p.generation
 }
 
-// remember notes that a request was read at now as pending, in an epoch.
-func (p *pace) remember(r authz.DeviceRequest, now time.Time, epoch uint64) {
+// remember notes that a request was read at now as pending, in a generation.
+func (p *pace) remember(r authz.DeviceRequest, now time.Time, generation uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c, ok := p.codes[r.DeviceCode]
-	if !ok || p.generation != epoch {
+	if !ok || p.generation != generation {
 		return
 	}
 	c.pendingFor, c.connection, c.knownUntil = r.ClientID, p.connection, c.expires
@@ -90,11 +90,11 @@ func (p *pace) decided(code authz.Hash) {
 	}
 }
 
-// setDeaf says whether decisions of other servers may be missed from now on.
-func (p *pace) setDisconnected(deaf bool) {
+// setDisconnected says whether decisions of other servers may be missed from now on.
+func (p *pace) setDisconnected(disconnected bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.disconnected = deaf
+	p.disconnected = disconnected
 	p.generation++ // what is being read may be older than what was missed
 	p.connection++
 }

@@ -16,7 +16,7 @@ var (
 	errDenied      = authz.Refuse(authz.AccessDenied, "the owner denied the request")
 )
 
-// RedeemDevice answers a poll of the token endpoint (RFC 8628 §3.4, §3.5). A
+// Poll answers a poll of the token endpoint (RFC 8628 §3.4, §3.5). A
 // poll that may wait is answered when the owner decides, when the code expires
 // or after the wait, whichever is first; at most MaxWait.
 //
@@ -39,7 +39,7 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 			Description: "polled too soon: wait for the new interval between polls",
 		}
 	}
-	pending, epoch := s.pace.known(code, c.ID, began)
+	pending, generation := s.pace.known(code, c.ID, began)
 	if pending && wait <= 0 {
 		s.pace.accept(code, began, s.settings.PollInterval, time.Time{})
 		return nil, errPending
@@ -55,7 +55,7 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 	}
 	s.pace.accept(code, began, s.settings.PollInterval, r.ExpiresAt)
 	if r.StateAt(began) == authz.Pending {
-		s.pace.remember(r, began, epoch)
+		s.pace.remember(r, began, generation)
 	}
 	if mine != nil && r.StateAt(began) == authz.Pending {
 		if r, err = s.awaitDecision(ctx, c, r, mine, min(wait, authz.MaxWait)); err != nil {
@@ -76,7 +76,7 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 	}
 }
 
-// deviceRequest finds a client's request by its device code; another client's
+// find finds a client's request by its device code; another client's
 // is not there (RFC 8628 §5.6, requirement D-24).
 func (s *Flow) find(ctx context.Context, c authz.Client, code authz.Hash) (authz.DeviceRequest, error) {
 	r, err := s.store.DeviceRequest(ctx, code)

@@ -15,9 +15,9 @@ import (
 	"countersign.dev/internal/authz/token"
 )
 
-// grants are what was allowed, and lives.
+// Grants are what was allowed, and lives.
 type Grants struct {
-	store    authz.Store
+	store    authz.GrantStore
 	settings authz.Settings
 	now      func() time.Time
 	log      *slog.Logger
@@ -34,14 +34,15 @@ type Grants struct {
 	unnoted   audit.Sparing
 }
 
-func New(store authz.Store, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, tokens *token.Signer) *Grants {
+// New makes the grants of a server.
+func New(store authz.GrantStore, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, tokens *token.Signer) *Grants {
 	return &Grants{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
 		guard: bounds, clients: clients, tokens: tokens, refreshes: guard.NewAllowance(refreshesPerMinute), noting: make(chan struct{}, usesAtOnce),
 	}
 }
 
-// Grants returns a page of what the owner allowed, newest first, dead or alive, and
+// List returns a page of what the owner allowed, newest first, dead or alive, and
 // the cursor of the next page, empty where there is none. What is alive has the scope
 // that its tokens carry now.
 //
@@ -50,7 +51,7 @@ func (s *Grants) List(ctx context.Context, owner authz.Owner, cursor string, lim
 	return s.list(ctx, owner, time.Time{}, cursor, limit)
 }
 
-// LivingGrants is Grants for those that are neither revoked nor expired.
+// Living is List for those that are neither revoked nor expired.
 func (s *Grants) Living(ctx context.Context, owner authz.Owner, cursor string, limit int) (list []authz.Grant, next string, err error) {
 	return s.list(ctx, owner, s.now(), cursor, limit)
 }
@@ -71,7 +72,7 @@ func (s *Grants) list(ctx context.Context, owner authz.Owner, aliveAt time.Time,
 	return list, next, nil
 }
 
-// asItIs is a grant that lives with the scope that its tokens carry now: what its
+// AsItIs is a grant that lives with the scope that its tokens carry now: what its
 // client may have as it is registered now, and nothing where the client is gone. One
 // that is over is what it was.
 func (s *Grants) AsItIs(ctx context.Context, g authz.Grant, now time.Time) (authz.Grant, error) {
@@ -90,7 +91,7 @@ func (s *Grants) AsItIs(ctx context.Context, g authz.Grant, now time.Time) (auth
 	return g, nil
 }
 
-// Grant returns one of the owner's grants.
+// Get returns one of the owner's grants.
 //
 //	NotFound: there is none with this id, or it is somebody else's
 func (s *Grants) Get(ctx context.Context, owner authz.Owner, id string) (authz.Grant, error) {
@@ -124,7 +125,7 @@ func (s *Grants) Receipt(ctx context.Context, owner authz.Owner, grantID string)
 	return text, nil
 }
 
-// lasts is how long a grant of a scope to a client lasts, and whether the client
+// Lasts is how long a grant of a scope to a client lasts, and whether the client
 // renews its tokens by itself meanwhile.
 func (s *Grants) Lasts(c authz.Client, scope string) (d time.Duration, renewed bool) {
 	if c.Allows(authz.GrantRefresh) && authz.HasScope(scope, authz.OfflineAccess) {

@@ -7,7 +7,7 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// RevokeGrant takes back what the owner allowed: every token of the grant is
+// Revoke takes back what the owner allowed: every token of the grant is
 // refused from now on. Revoking twice is no error.
 //
 //	NotFound
@@ -15,7 +15,7 @@ func (s *Grants) Revoke(ctx context.Context, owner authz.Owner, id string) error
 	return s.revoke(ctx, owner, id, "")
 }
 
-// ReportGrant takes back what was allowed and says that it was not the owner who
+// Report takes back what was allowed and says that it was not the owner who
 // meant to allow it (requirement K-11): it counts against the client, and the
 // network the device asked from, as a report of a request does.
 //
@@ -66,7 +66,7 @@ func (s *Grants) revoked(owner authz.Owner, g authz.Grant, subject string) (auth
 	return event, err
 }
 
-// RevokeGrants takes back everything the owner allowed and returns how many
+// RevokeAll takes back everything the owner allowed and returns how many
 // grants were alive.
 func (s *Grants) RevokeAll(ctx context.Context, owner authz.Owner) (int, error) {
 	event, err := s.trail.Event(owner, authz.EventRevoked, authz.SubjectAll)

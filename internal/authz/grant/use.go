@@ -78,7 +78,7 @@ func (s *Grants) usable(ctx context.Context, presented authz.Secret, needed stri
 	return g, i, scope, nil
 }
 
-// TokenOwner returns the owner for whom a program acts that has the grants scope: it sees
+// Owner returns the owner for whom a program acts that has the grants scope: it sees
 // what was allowed and takes it back, and proves nothing of the owner.
 //
 //	InvalidToken

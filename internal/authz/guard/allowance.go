@@ -22,7 +22,7 @@ const (
 	creationRemembered = 1 << 16
 )
 
-// allowance bounds how often something is done by a network, or by whatever else a
+// Allowance bounds how often something is done by a network, or by whatever else a
 // name stands for; in memory and per node: losing it costs a minute's worth. It keeps
 // one time for each, the one at which its allowance is whole again (a leaky bucket
 // written as GCRA).
@@ -48,6 +48,7 @@ func allowedIn(f authz.Source, name string) (narrow, wide allowed) {
 	return allowed{name, n, f.Page}, allowed{name, w, f.Page}
 }
 
+// NewAllowance makes an allowance of so many a minute; 0: any number.
 func NewAllowance(perMinute int) *Allowance {
 	whole, _ := simplelru.NewLRU[allowed, int64](creationRemembered, nil) // which fails for a size below one
 	l := &Allowance{whole: whole}
@@ -57,12 +58,12 @@ func NewAllowance(perMinute int) *Allowance {
 	return l
 }
 
-// allow takes one out of the allowance of both blocks of a source, or reports that
+// Allow takes one out of the allowance of both blocks of a source, or reports that
 // one of them has none left and takes nothing. Where nobody knows whose the address
 // is, nothing is counted.
 func (l *Allowance) Allow(from authz.Source, now time.Time) bool { return l.AllowIn("", from, now) }
 
-// allowIn is allow for a name in those blocks.
+// AllowIn is Allow for a name in those blocks.
 func (l *Allowance) AllowIn(name string, from authz.Source, now time.Time) bool {
 	if !from.Own() {
 		return true
@@ -71,7 +72,7 @@ func (l *Allowance) AllowIn(name string, from authz.Source, now time.Time) bool 
 	return l.take(now, []allowed{narrow, wide})
 }
 
-// left reports whether allowIn would allow one, and takes nothing. Of what is not
+// Left reports whether AllowIn would allow one, and takes nothing. Of what is not
 // counted nothing was taken.
 func (l *Allowance) Left(name string, from authz.Source, now time.Time) bool {
 	narrow, wide := allowedIn(from, name)
@@ -82,7 +83,7 @@ func (l *Allowance) Left(name string, from authz.Source, now time.Time) bool {
 		l.wholeAt(wide, now.UnixNano())-now.UnixNano()+int64(l.every/creationWide) <= holds
 }
 
-// allowOne is allow for a name wherever it is.
+// AllowName is Allow for a name wherever it is.
 func (l *Allowance) AllowName(name string, now time.Time) bool {
 	return l.take(now, []allowed{{name: name}})
 }
@@ -122,7 +123,7 @@ func (l *Allowance) wholeAt(w allowed, now int64) int64 {
 	return max(at, now)
 }
 
-// readingsApart is how far the times of two requests that come together may be from
+// ReadingsApart is how far the times of two requests that come together may be from
 // their order. What was noted for later than that is from before somebody set the
 // clock back, and counts for nothing (decision 0031).
 const ReadingsApart = time.Second

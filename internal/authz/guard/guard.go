@@ -27,10 +27,11 @@ const (
 	stopsPerMinute = 60
 )
 
-// guard bounds how much anybody may try, start and bring. Its methods may be called
+// Guard bounds how much anybody may try, start and bring. Its methods may be called
 // concurrently.
 type Guard struct {
-	store    authz.Store
+	guesses  authz.GuessStore
+	reported authz.ReportStore
 	settings authz.Settings
 	now      func() time.Time
 	log      *slog.Logger
@@ -49,9 +50,10 @@ type Guard struct {
 	sharedIn atomic.Int64 // the same of a network's share of it
 }
 
+// New makes the guard of a server.
 func New(store authz.Store, settings authz.Settings, now func() time.Time, log *slog.Logger) *Guard {
 	s := &Guard{
-		store: store, settings: settings, now: now, log: log, local: settings.Local(),
+		guesses: store, reported: store, settings: settings, now: now, log: log, local: settings.Local(),
 		turns:       newTurns(),
 		creation:    NewAllowance(settings.DeviceRequestsPerNetwork),
 		stops:       NewAllowance(stopsPerMinute),
@@ -111,7 +113,7 @@ func (s *Guard) Admit(owner authz.Owner, from authz.Source, deed authz.Deed) err
 	}
 }
 
-// admitSignIn takes a sign-in out of its account's allowance in a network, when all that
+// AdmitSignIn takes a sign-in out of its account's allowance in a network, when all that
 // proves the account has been verified.
 //
 //	Unavailable

@@ -73,7 +73,7 @@ func namesOf(all []counted) []string {
 	return names
 }
 
-// try is one attempt to find a request by its user code.
+// Try is one attempt to find a request by its user code.
 type Try struct {
 	names  []string // what its failure is counted against; the site is the last, where it is
 	window time.Time
@@ -83,13 +83,13 @@ type Try struct {
 	hadShare bool
 }
 
-// spent reports whether the site's budget for this window is used up, or what the
+// Spent reports whether the site's budget for this window is used up, or what the
 // asker's network may have of it: then a code is looked up only with a proof.
 func (t Try) Spent() bool { return t.hadShare || t.siteSpent() }
 
 func (t Try) siteSpent() bool { return t.site >= t.budget }
 
-// mayTry refuses an asker who has failed too often in this window, even with a
+// MayTry refuses an asker who has failed too often in this window, even with a
 // right code (requirement D-34).
 //
 //	TooManyGuesses
@@ -101,7 +101,7 @@ func (s *Guard) MayTry(ctx context.Context, a authz.Asker) (Try, error) {
 	t := Try{window: now.Truncate(guessWindow), budget: s.siteBudget(now)}
 	all := countedOf(a, t.budget)
 	t.names = namesOf(all)
-	failures, err := s.store.Guesses(ctx, append(t.names, guessSite), t.window)
+	failures, err := s.guesses.Guesses(ctx, append(t.names, guessSite), t.window)
 	if err != nil {
 		return Try{}, err
 	}
@@ -122,7 +122,7 @@ func (s *Guard) MayTry(ctx context.Context, a authz.Asker) (Try, error) {
 	return t, nil
 }
 
-// failed counts a failure. Success never resets a counter.
+// Failed counts a failure. Success never resets a counter.
 func (s *Guard) Failed(ctx context.Context, t Try) error {
 	if err := s.count(ctx, failure{t.names, t.window}); err != nil {
 		return err
@@ -134,7 +134,7 @@ func (s *Guard) Failed(ctx context.Context, t Try) error {
 	return nil
 }
 
-// failedAlike does the work of failed without its consequence: a code that was
+// FailedInVain does the work of Failed without its consequence: a code that was
 // good once costs what an unknown one costs (attack B-17), but a person who
 // reloads an expired page must not be locked out for it.
 func (s *Guard) FailedInVain(ctx context.Context, a authz.Asker) error {

@@ -50,7 +50,7 @@ func (o *owed) counted() {
 // count stores a failure, also for an asker who has hung up: a right code is answered
 // sooner than a wrong one, so that they know by then.
 func (s *Guard) count(ctx context.Context, f failure) error {
-	err := s.store.CountGuesses(context.WithoutCancel(ctx), f.names, f.window)
+	err := s.guesses.CountGuesses(context.WithoutCancel(ctx), f.names, f.window)
 	if err != nil {
 		s.owed.add(f)
 	}
@@ -70,7 +70,7 @@ func (s *Guard) countOwed(ctx context.Context) error {
 	}
 	defer s.owed.counting.Store(false)
 	for f, more := s.owed.first(); more; f, more = s.owed.first() {
-		if err := s.store.CountGuesses(context.WithoutCancel(ctx), f.names, f.window); err != nil {
+		if err := s.guesses.CountGuesses(context.WithoutCancel(ctx), f.names, f.window); err != nil {
 			return err
 		}
 		s.owed.counted()

@@ -138,13 +138,13 @@ const (
 	mostSiteGuesses = 1500
 	// leastSiteGuesses: the first failure of a window is free, or nobody could ever
 	// type a code without a key at hand. At the densest that codes can lie (see
-	// codeLengths) that alone is 0.14 hits a year.
+	// Lengths) that alone is 0.14 hits a year.
 	leastSiteGuesses = 1
 )
 
 // siteGuesses is how many failures of all together a window may have, when so
 // many requests are pending and the shortest of their codes have the length with
-// this index in codeLengths.
+// this index in Lengths.
 func siteGuesses(pending, shortest int) int {
 	density := 0.0
 	for i := shortest; i <= usercode.LengthFor(pending); i++ {

@@ -11,7 +11,7 @@ import (
 
 // Reports say how many different reporters reported a client, and the network a
 // device asked from, in the last day (requirement K-12): they had not started what
-// was asked. The accounts of one network are one reporter. Fewer than warnedReports are none.
+// was asked. The accounts of one network are one reporter. Fewer than WarnedReports are none.
 type Reports struct {
 	Client  int
 	Network int
@@ -19,7 +19,7 @@ type Reports struct {
 
 const (
 	ReportsCount = 24 * time.Hour
-	// warnedReports are told to owners, and make a match necessary where none would be:
+	// WarnedReports are told to owners, and make a match necessary where none would be:
 	// three people do not all slip. What they do is small, one warning and one match.
 	WarnedReports = 3
 	// shunnedReports shut a network out for the day. Accounts cost nothing and a
@@ -32,7 +32,7 @@ const (
 	reportPagesTag   = "pages in "
 )
 
-// reportSubjects are what a report counts against: the client and,
+// ReportSubjects are what a report counts against: the client and,
 // where that says anything, the network it came from.
 func (s *Guard) ReportSubjects(clientID string, seen authz.Seen, says authz.DeviceSays) []string {
 	subjects := []string{reportClientTag + clientID}
@@ -60,7 +60,7 @@ func (s *Guard) somebodys(network string) bool {
 	return err == nil && (!s.local || !prefix.Addr().IsPrivate())
 }
 
-// reporter is for whom an owner's report counts: for their network, or where that says
+// Reporter is for whom an owner's report counts: for their network, or where that says
 // nothing for their account. Ten accounts are made in a second, ten networks are not.
 func (s *Guard) Reporter(owner authz.Owner) string {
 	if s.somebodys(owner.Seen.Network) {
@@ -69,9 +69,9 @@ func (s *Guard) Reporter(owner authz.Owner) string {
 	return owner.AccountID
 }
 
-// reports reads what is known of a request's client and network.
+// ReportsOf reads what is known of a request's client and network.
 func (s *Guard) ReportsOf(ctx context.Context, r authz.DeviceRequest) (Reports, error) {
-	counts, err := s.store.Reports(ctx, s.ReportSubjects(r.ClientID, r.Seen, r.Says), s.now().Add(-ReportsCount))
+	counts, err := s.reported.Reports(ctx, s.ReportSubjects(r.ClientID, r.Seen, r.Says), s.now().Add(-ReportsCount))
 	if err != nil {
 		return Reports{}, err
 	}
@@ -98,9 +98,9 @@ func (x *shunned) has(network string) bool {
 	return found
 }
 
-// readShunned reads the list anew.
+// ReadShunned reads the list anew.
 func (s *Guard) ReadShunned(ctx context.Context) error {
-	subjects, err := s.store.Reported(ctx, reportNetworkTag, shunnedReports, s.now().Add(-ReportsCount))
+	subjects, err := s.reported.Reported(ctx, reportNetworkTag, shunnedReports, s.now().Add(-ReportsCount))
 	if err != nil {
 		return err
 	}

@@ -24,9 +24,9 @@ func (s *Guard) Slip(ctx context.Context, requestID string, began time.Time) (ag
 		return false, err
 	}
 	defer done()
-	before, err := s.store.Guesses(ctx, slips, began)
+	before, err := s.guesses.Guesses(ctx, slips, began)
 	if err != nil {
 		return false, err
 	}
-	return before[0] < slipsForgiven, s.store.CountGuesses(ctx, slips, began)
+	return before[0] < slipsForgiven, s.guesses.CountGuesses(ctx, slips, began)
 }

@@ -32,7 +32,7 @@ type relyingParty struct {
 // errNoPasskeys: WebAuthn §5.1.2 has no relying party without a domain.
 var errNoPasskeys = authz.Refuse(authz.InvalidRequest, "this server has no passkeys: its issuer names an address, and passkeys need a host name such as localhost")
 
-// newRelyingParty returns nil for an issuer that can have no passkeys.
+// NewRelyingParty returns nil for an issuer that can have no passkeys.
 func NewRelyingParty(issuer string, random io.Reader) (*relyingParty, error) {
 	u, err := url.Parse(issuer)
 	if err != nil {
@@ -79,7 +79,7 @@ func decoyKey(random io.Reader) ([]byte, error) {
 	})
 }
 
-// PasskeysPossible reports whether this server's issuer can have passkeys.
+// Possible reports whether this server's issuer can have passkeys.
 func (s *Passkeys) Possible() bool { return s.party != nil }
 
 const (

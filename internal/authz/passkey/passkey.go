@@ -17,10 +17,10 @@ import (
 	"countersign.dev/internal/authz/secret"
 )
 
-// maxPasskeys is how many passkeys an account may have.
+// most is how many passkeys an account may have.
 const most = 20
 
-// passkeys are the WebAuthn credentials of accounts.
+// Passkeys are the WebAuthn credentials of accounts.
 type Passkeys struct {
 	store    authz.Store
 	now      func() time.Time
@@ -32,16 +32,17 @@ type Passkeys struct {
 	party    *relyingParty // nil where the issuer can have none
 }
 
+// New makes the passkeys of a server; party is nil where its issuer can have none.
 func New(store authz.Store, trail audit.Trail, guard *guard.Guard, accounts *account.Accounts, party *relyingParty) *Passkeys {
 	return &Passkeys{store: store, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail, guard: guard, accounts: accounts, party: party}
 }
 
-// Passkeys returns the passkeys of the owner's account, oldest first.
+// List returns the passkeys of the owner's account, oldest first.
 func (s *Passkeys) List(ctx context.Context, owner authz.Owner) ([]authz.Passkey, error) {
 	return s.store.Passkeys(ctx, owner.AccountID, authz.ListedAtMost)
 }
 
-// RemovePasskey removes a passkey of the owner's account: it signs in no more, and
+// Remove removes a passkey of the owner's account: it signs in no more, and
 // its sessions and what they allowed are over. Any session may do that: whoever has
 // one takes away nothing that its owner cannot add again.
 //
@@ -70,7 +71,7 @@ var (
 	errPasskeyExists   = authz.Refuse(authz.InvalidRequest, "this passkey is here already")
 )
 
-// PasskeyOptions begins adding a passkey to the owner's account.
+// Options begins adding a passkey to the owner's account.
 //
 //	InvalidRequest: the account has as many as it may, or this server has none
 //	Forbidden: a passkey began the session
@@ -112,7 +113,7 @@ func (s *Passkeys) Options(ctx context.Context, owner authz.Owner) (Ceremony, er
 	return s.begin(owner.AccountID, creation, session)
 }
 
-// NewPasskey is a passkey as a browser hands it in.
+// Addition is a passkey as a browser hands it in.
 type Addition struct {
 	Ceremony authz.Secret
 	Name     string
@@ -120,7 +121,7 @@ type Addition struct {
 	Credential string
 }
 
-// AddPasskey adds a passkey to the owner's account. The owner's session began the
+// Add adds a passkey to the owner's account. The owner's session began the
 // ceremony, and the member key of one of the account's identities signed the
 // request that carries the credential: the passkey acts as that identity (requirements
 // N-09, L-05).

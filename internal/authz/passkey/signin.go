@@ -12,7 +12,7 @@ import (
 	"countersign.dev/internal/authz/account"
 )
 
-// PasskeySignInOptions begins a sign-in with whichever passkey of this server the
+// SignInOptions begins a sign-in with whichever passkey of this server the
 // person picks.
 //
 //	InvalidRequest: this server has no passkeys
@@ -31,7 +31,7 @@ func (s *Passkeys) SignInOptions(context.Context) (Ceremony, error) {
 	return s.begin("", assertion, session)
 }
 
-// PasskeySignIn is a sign-in with a passkey as a browser hands it in.
+// SignIn is a sign-in with a passkey as a browser hands it in.
 type SignIn struct {
 	Ceremony authz.Secret
 	// Credential is the JSON of the PublicKeyCredential (WebAuthn §5.1).
@@ -46,7 +46,7 @@ type SignIn struct {
 // somebody's whose account is disabled, or did not sign this.
 var errPasskey = authz.Refuse(authz.Unauthorized, "this passkey is not accepted here: try another, or sign in with your identity's key")
 
-// SignInWithPasskey signs in the owner of a passkey as the identity that linked
+// SignIn signs in the owner of a passkey as the identity that linked
 // it, and returns the session and its token.
 //
 //	Unauthorized: the passkey is not accepted

@@ -20,28 +20,30 @@ const (
 	forgedPerMinute = 60
 )
 
-// verifier verifies signed requests, each of which counts once.
+// Verifier verifies signed requests, each of which counts once.
 type Verifier struct {
-	store authz.Store
-	now   func() time.Time
+	accounts authz.AccountStore // to know the keys of owners
+	used     authz.ReplayStore
+	now      func() time.Time
 	// signatures bounds how many a network has verified, forged how many of these do not hold.
 	signatures, forged *guard.Allowance
 	// verifying has a place for each signature that is verified at once.
 	verifying chan struct{}
 }
 
+// New makes a verifier that verifies so many signatures at once.
 func New(store authz.Store, now func() time.Time, atOnce int) *Verifier {
 	return &Verifier{
-		store: store, now: now, signatures: guard.NewAllowance(signaturesPerMinute), forged: guard.NewAllowance(forgedPerMinute),
+		accounts: store, used: store, now: now, signatures: guard.NewAllowance(signaturesPerMinute), forged: guard.NewAllowance(forgedPerMinute),
 		verifying: make(chan struct{}, atOnce),
 	}
 }
 
-// verifySigned checks a signed request under the strict profile (requirements
+// VerifyOnce checks a signed request under the strict profile (requirements
 // N-01 to N-06) and uses its token up.
 //
 //	*bitcoinauth.Error: the token is refused
-//	errTokenUsed
+//	ErrUsed
 //	Unavailable: too many from this network were refused
 func (s *Verifier) VerifyOnce(ctx context.Context, r authz.SignedRequest) (*bitcoinauth.Verified, error) {
 	v, err := s.Verify(ctx, r)
@@ -54,7 +56,7 @@ func (s *Verifier) VerifyOnce(ctx context.Context, r authz.SignedRequest) (*bitc
 	return v, nil
 }
 
-// verify checks a signed request without using its token up. The arithmetic takes
+// Verify checks a signed request without using its token up. The arithmetic takes
 // 2 ms and is done in as many places as there are cores. Whether a network has tried
 // too often is asked in the place, or of a thousand requests at once none would have
 // been counted yet. A key that is known here, which a token names, has tried only what
@@ -106,27 +108,27 @@ func (s *Verifier) knowsKey(ctx context.Context, r authz.SignedRequest, memberKe
 	if err != nil {
 		return false, err
 	}
-	_, err = s.store.Identity(ctx, bapID)
+	_, err = s.accounts.Identity(ctx, bapID)
 	if errors.Is(err, authz.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// countForged counts a signature that cost what it should not have cost, against the
+// CountForged counts a signature that cost what it should not have cost, against the
 // network it came from and the key it names.
 func (s *Verifier) CountForged(from authz.Source, memberKey string) {
 	s.forged.Allow(from, s.now())
 	s.forged.AllowIn(memberKey, from, s.now())
 }
 
-// useUpSigned uses a token up that was checked.
+// UseUp uses a token up that was checked.
 //
-//	errTokenUsed
+//	ErrUsed
 func (s *Verifier) UseUp(ctx context.Context, v *bitcoinauth.Verified) error {
 	// The token is refused as too old long before its key is forgotten.
 	const remembered = 2 * bitcoinauth.DefaultWindow
-	err := s.store.UseOnce(ctx, authz.Hash(v.ReplayKey), s.now(), v.Time.Add(remembered))
+	err := s.used.UseOnce(ctx, authz.Hash(v.ReplayKey), s.now(), v.Time.Add(remembered))
 	if errors.Is(err, authz.ErrExists) {
 		return ErrUsed
 	}
@@ -140,7 +142,7 @@ var (
 
 var ErrUsed = errors.New("this X-Auth-Token was used before: sign a new one for each request")
 
-// unauthorizedBy tells a refused signature from a store that failed.
+// Unauthorized tells a refused signature from a store that failed.
 func Unauthorized(err error) error {
 	var refused *bitcoinauth.Error
 	if errors.As(err, &refused) || errors.Is(err, ErrUsed) {
@@ -149,7 +151,7 @@ func Unauthorized(err error) error {
 	return err
 }
 
-// bapIDOfKey is the BAP id of a member key.
+// BAPID is the BAP id of a member key.
 func BAPID(memberKey string) (string, error) {
 	public, err := bap.ParsePublicKey(memberKey)
 	if err != nil {

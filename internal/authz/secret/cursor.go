@@ -9,7 +9,7 @@ import (
 
 var errNoCursor = authz.Refuse(authz.InvalidRequest, "the cursor is not one of this list: send what next of the page before said")
 
-// page reads a page of one of the owner's lists, and the cursor of the one behind it;
+// Page reads a page of one of the owner's lists, and the cursor of the one behind it;
 // empty is the cursor of the first, and that of the last is followed by none. Each page
 // is read from where the one before ended (decision 0051). A cursor is sealed: it is good
 // for the list it is of, and nobody learns from it how things are numbered here.

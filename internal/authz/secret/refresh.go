@@ -9,7 +9,7 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// refreshToken makes a token of a grant: the hash of the token that it replaces, or
+// RefreshToken makes a token of a grant: the hash of the token that it replaces, or
 // for the first something random, the grant, and a MAC over both that nobody else
 // can make. Being derived, two parallel uses of one token give the same successor
 // without the server ever storing a token (requirements ); naming its
@@ -21,7 +21,7 @@ func (s Secrets) RefreshToken(replaces authz.Hash, grantID string) authz.Secret 
 
 func (s Secrets) refreshMAC(over []byte) []byte { return keyed(s.refresh, over) }
 
-// refreshParts reads what a refresh token says of itself; ok is false for one that
+// ReadRefreshToken reads what a refresh token says of itself; ok is false for one that
 // this server did not make, or made when they still said nothing.
 func (s Secrets) ReadRefreshToken(token authz.Secret) (replaces authz.Hash, grantID string, ok bool) {
 	text, prefixed := strings.CutPrefix(token.Reveal(), refreshTokenPrefix.Reveal())
@@ -36,7 +36,7 @@ func (s Secrets) ReadRefreshToken(token authz.Secret) (replaces authz.Hash, gran
 	return authz.Hash(said[:sha256.Size]), string(said[sha256.Size:]), true
 }
 
-// successor is the token that follows another of a grant. One that says nothing of
+// Successor is the token that follows another of a grant. One that says nothing of
 // itself is known by its row only, which must stay: its successor names no row.
 func (s Secrets) Successor(token authz.Secret, grantID string) authz.Secret {
 	if _, _, ok := s.ReadRefreshToken(token); !ok {

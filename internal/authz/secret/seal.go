@@ -20,7 +20,7 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// sealKeyFor encrypts a signing key; its id is authenticated with it.
+// SealKey encrypts a signing key; its id is authenticated with it.
 func (s Secrets) SealKey(id string, plaintext []byte) ([]byte, error) {
 	nonce := make([]byte, s.keys.NonceSize())
 	if _, err := io.ReadFull(s.Rand, nonce); err != nil {
@@ -29,6 +29,9 @@ func (s Secrets) SealKey(id string, plaintext []byte) ([]byte, error) {
 	return s.keys.Seal(nonce, nonce, plaintext, []byte(id)), nil
 }
 
+// OpenKey decrypts a signing key that SealKey encrypted.
+//
+//	authz.ErrOtherSecret: with another secret, or under another id
 func (s Secrets) OpenKey(id string, sealed []byte) ([]byte, error) {
 	if len(sealed) < s.keys.NonceSize() {
 		return nil, authz.ErrOtherSecret
@@ -41,7 +44,7 @@ func (s Secrets) OpenKey(id string, sealed []byte) ([]byte, error) {
 	return plaintext, nil
 }
 
-// handedSalt is the length of what makes each sealing's key its own. Anybody may
+// sealSalt is the length of what makes each sealing's key its own. Anybody may
 // ask for as many as they like, and random nonces of AES-GCM under one key are
 // safe for 2^32 of them only (NIST SP 800-38D §8.3).
 const (
@@ -49,7 +52,7 @@ const (
 	sealHead = sealSalt + 12 // and the nonce
 )
 
-// handedAEAD is the cipher of one sealing. purpose keeps one kind from passing as another.
+// sealingAEAD is the cipher of one sealing. purpose keeps one kind from passing as another.
 func (s Secrets) sealingAEAD(purpose string, salt []byte) (cipher.AEAD, error) {
 	key, err := hkdf.Key(sha256.New, s.sealing, salt, "countersign/v1/handed-out/"+purpose, 32)
 	if err != nil {
@@ -58,7 +61,7 @@ func (s Secrets) sealingAEAD(purpose string, salt []byte) (cipher.AEAD, error) {
 	return newAEAD(key)
 }
 
-// handOut makes of some bytes what a browser keeps for the server.
+// Seal makes of some bytes what a browser keeps for the server.
 func (s Secrets) Seal(purpose string, plain []byte) (string, error) {
 	head := make([]byte, sealHead)
 	if _, err := io.ReadFull(s.Rand, head); err != nil {
@@ -71,7 +74,7 @@ func (s Secrets) Seal(purpose string, plain []byte) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(aead.Seal(head, head[sealSalt:], plain, nil)), nil
 }
 
-// unpacked reads base64url as we write it, and in no other way: the library's decoder
+// Decode reads base64url as we write it, and in no other way: the library's decoder
 // passes over line breaks and the last bits of the last character.
 func Decode(text string) (raw []byte, ok bool) {
 	raw, _ = base64.RawURLEncoding.DecodeString(text)
@@ -80,9 +83,9 @@ func Decode(text string) (raw []byte, ok bool) {
 
 var ErrNotSealed = errors.New("not sealed by this server for this purpose")
 
-// takeBack opens what was handed out.
+// Open opens what was handed out.
 //
-//	errNotHandedOut
+//	ErrNotSealed
 func (s Secrets) Open(purpose, sealed string) ([]byte, error) {
 	raw, ok := Decode(sealed)
 	if !ok || len(raw) < sealHead {

@@ -14,7 +14,7 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// serverSecrets are the keys derived from the operator's secret. None of them
+// Secrets are the keys derived from the operator's secret. None of them
 // is in the database.
 type Secrets struct {
 	userCode []byte // HMAC of user codes
@@ -35,7 +35,7 @@ func (Secrets) GoString() string { return authz.Redacted }
 // LogValue keeps them out of logs.
 func (Secrets) LogValue() slog.Value { return slog.StringValue(authz.Redacted) }
 
-// deriveSecrets derives the server's secrets from the operator's, and draws others from
+// Derive derives the server's secrets from the operator's, and draws others from
 // a source of randomness.
 func Derive(master []byte, random io.Reader) (Secrets, error) {
 	if len(master) < authz.SecretLength {
@@ -58,7 +58,7 @@ func Derive(master []byte, random io.Reader) (Secrets, error) {
 	return s, err
 }
 
-// random reads n random bytes. The only failure is a broken source of
+// Random reads n random bytes. The only failure is a broken source of
 // randomness, after which nothing this server does is safe.
 func (s Secrets) Random(n int) ([]byte, error) {
 	b := make([]byte, n)
@@ -68,18 +68,18 @@ func (s Secrets) Random(n int) ([]byte, error) {
 	return b, nil
 }
 
-// userCodeHash is how a user code is kept. User codes are short: with a plain
+// HashUserCode is how a user code is kept. User codes are short: with a plain
 // hash a stolen database would give them all away in minutes.
 func (s Secrets) HashUserCode(code string) authz.Hash {
 	return authz.Hash(keyed(s.userCode, []byte(code)))
 }
 
-// formToken binds a form to a session.
+// FormToken binds a form to a session.
 func (s Secrets) FormToken(session authz.Hash) string {
 	return base64.RawURLEncoding.EncodeToString(keyed(s.form, session[:]))
 }
 
-// numberMatch are the bytes that the wrong numbers of a request's number match are drawn
+// NumberMatch are the bytes that the wrong numbers of a request's number match are drawn
 // from, the same each time.
 func (s Secrets) NumberMatch(requestID string) []byte { return keyed(s.match, []byte(requestID)) }
 
@@ -96,7 +96,7 @@ const (
 	SessionTokenPrefix authz.Secret = "css_"
 )
 
-// newSecret draws a secret of 256 bits: nobody guesses one (requirements D-13, T-12).
+// Draw draws a secret of 256 bits: nobody guesses one (requirements D-13, T-12).
 func (s Secrets) Draw(prefix authz.Secret) (authz.Secret, error) {
 	b, err := s.Random(32)
 	if err != nil {
@@ -105,7 +105,7 @@ func (s Secrets) Draw(prefix authz.Secret) (authz.Secret, error) {
 	return prefix + authz.Secret(base64.RawURLEncoding.EncodeToString(b)), nil
 }
 
-// newID draws an id of 128 bits, not secret but not guessable.
+// NewID draws an id of 128 bits, not secret but not guessable.
 func (s Secrets) NewID() (string, error) {
 	b, err := s.Random(16)
 	if err != nil {

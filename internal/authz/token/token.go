@@ -13,7 +13,7 @@ import (
 	"countersign.dev/internal/authz/secret"
 )
 
-// tokenSigner signs tokens and verifies its own.
+// Signer signs tokens and verifies its own.
 type Signer struct {
 	settings authz.Settings
 	now      func() time.Time
@@ -48,7 +48,7 @@ const (
 	tokensRemembered = 4096
 )
 
-// accessClaims are the claims of an access token (RFC 9068 §2.2, requirement M-11)
+// Claims are the claims of an access token (RFC 9068 §2.2, requirement M-11)
 // and ours.
 type Claims struct {
 	Issuer   string   `json:"iss"`
@@ -100,7 +100,7 @@ func amr(acr string) []string {
 	return amrBAP
 }
 
-// issue signs the tokens of a grant. scope may be less than the grant's.
+// Issue signs the tokens of a grant. scope may be less than the grant's.
 func (s *Signer) Issue(c authz.Client, g authz.Grant, scope string, refresh authz.Secret) (*authz.Tokens, error) {
 	now := s.now()
 	id, err := s.secrets.NewID()
@@ -156,7 +156,7 @@ func (s *Signer) idToken(c authz.Client, g authz.Grant, scope, access string, no
 
 var ErrInvalid = authz.Refuse(authz.InvalidToken, "the access token is malformed, expired or revoked: get a new one")
 
-// accessToken verifies a presented access token: ours, by our key and our algorithm
+// Verify verifies a presented access token: ours, by our key and our algorithm
 // whatever the token says of itself (RFC 8725 §3.1, requirement M-09), of the right type
 // and not expired. It does not look at the grant.
 //
@@ -177,7 +177,7 @@ func (s *Signer) Verify(presented authz.Secret) (Claims, error) {
 	return claims, nil
 }
 
-// verifyAccessToken verifies signature, type, issuer and audience.
+// verify verifies signature, type, issuer and audience.
 //
 //	InvalidToken
 func (s *Signer) verify(raw string) (Claims, error) {

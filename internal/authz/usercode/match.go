@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// fit is how an owner's answer fits.
+// Fit is how an owner's answer fits.
 type Fit int
 
 const (
-	// matched: it is what the device shows.
+	// Matched: it is what the device shows.
 	Matched Fit = iota
 	// mistyped: no device shows that, or it is one slip away from what this one shows.
 	Mistyped
@@ -17,7 +17,7 @@ const (
 	Another
 )
 
-// matchesLetters takes the last four letters, and as well what people type in
+// MatchLetters takes the last four letters, and as well what people type in
 // their place: the last group of a longer code, or all of it. Letters of no code,
 // too few or too many, and those that one slip of a finger away are right, were
 // mistyped. One code in two thousand ends so alike that another's is asked for again.
@@ -55,4 +55,5 @@ func oneSlip(typed, want string) bool {
 	return swapped || (len(a) <= 1 && len(b) <= 1)
 }
 
+// Same compares two texts in a time that says nothing of where they differ.
 func Same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -13,7 +13,7 @@ const (
 	offeredNumbers   = 3
 )
 
-// newMatchNumber draws a number as a device shows it, every one equally likely.
+// NewNumber draws a number as a device shows it, every one equally likely.
 func NewNumber(random io.Reader) (int, error) {
 	const unbiased = 256 / matchNumbers * matchNumbers
 	for {
@@ -27,7 +27,7 @@ func NewNumber(random io.Reader) (int, error) {
 	}
 }
 
-// matchChoices returns the numbers to choose from, in an order that says
+// Numbers returns the numbers to choose from, in an order that says
 // nothing: the right one, and wrong ones that some bytes give, always the same of the same.
 func Numbers(number int, stream []byte) []string {
 	numbers := []int{number}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// userCodeAlphabet is RFC 8628 §6.1's: consonants, so that no words appear
+	// Alphabet is RFC 8628 §6.1's: consonants, so that no words appear
 	// and nothing is mistaken for something else.
 	Alphabet = "BCDFGHJKLMNPQRSTVWXZ"
 	// lastLetters are what an owner types where the device shows no number; every
@@ -22,23 +22,23 @@ const (
 	maxTypedCode = 512
 )
 
-// codeLength is a length of user codes.
+// Length is a length of user codes.
 type Length struct {
 	Letters int
 	Most    int // so many pending requests or more have longer codes
 }
 
-// space is how many codes of this length there are.
+// Space is how many codes of this length there are.
 func (l Length) Space() float64 {
 	return math.Pow(float64(len(Alphabet)), float64(l.Letters))
 }
 
-// codeLengths keep codes rare in their space (attack B-02): at most one of
+// Lengths keep codes rare in their space (attack B-02): at most one of
 // 256 000 is in use, so that even a site with millions of devices waiting gives
 // a guesser no more than that.
 var Lengths = [...]Length{{8, 100_000}, {9, 2_000_000}, {10, math.MaxInt}}
 
-// lengthFor is the index of the length that new codes have when so many requests
+// LengthFor is the index of the length that new codes have when so many requests
 // are pending.
 func LengthFor(pending int) int {
 	for i, l := range Lengths {
@@ -49,7 +49,7 @@ func LengthFor(pending int) int {
 	return len(Lengths) - 1
 }
 
-// newUserCode draws a user code as it is shown, every letter equally likely
+// New draws a user code as it is shown, every letter equally likely
 // (requirement D-12).
 func New(random io.Reader, letters int) (string, error) {
 	// 240 is the largest multiple of 20 in a byte: bytes from there on would make
@@ -79,7 +79,7 @@ func groupCode(letters []byte) string {
 	return string(letters[:half]) + "-" + string(letters[half:])
 }
 
-// ParseUserCode reads a user code as people type it: any case, spaces, dashes of
+// Parse reads a user code as people type it: any case, spaces, dashes of
 // every script, full-width letters, quotes or a full stop around it, or a whole
 // link pasted (requirement D-39). Which site a link names does not matter: what
 // counts is the code. It returns the code as it is shown, and false for what
@@ -133,7 +133,7 @@ func isDecoration(r rune) bool {
 		unicode.In(r, unicode.Dash, unicode.Pd, unicode.Cf, unicode.Quotation_Mark, unicode.Terminal_Punctuation, unicode.Ps, unicode.Pe, unicode.Pi, unicode.Pf)
 }
 
-// plainCode is what is left of a typed text without what people put around the
+// Plain is what is left of a typed text without what people put around the
 // characters that count.
 func Plain(typed string) string {
 	return strings.Map(func(r rune) rune {
