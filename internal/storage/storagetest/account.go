@@ -5,182 +5,182 @@ import (
 )
 
 // newIdentity makes an identity with every member set.
-func (b *bench) newIdentity(accountID string) authz.Identity {
+func (f *fixture) newIdentity(accountID string) authz.Identity {
 	return authz.Identity{
-		BAPID: b.word("bap"), AccountID: accountID, MemberKey: b.word("02ab"), CreatedAt: at(0), Network: b.word("network"), SignedInAt: at(b.drawn),
+		BAPID: f.word("bap"), AccountID: accountID, MemberKey: f.word("02ab"), CreatedAt: at(0), Network: f.word("network"), SignedInAt: at(f.drawn),
 		Profile: authz.Profile{
 			Name: "Ada <&> Lovelace", GivenName: "Ada", FamilyName: "Lovelace",
-			Picture: "https://a.example/?a=1&b=2", Description: b.word("description"),
+			Picture: "https://a.example/?a=1&b=2", Description: f.word("description"),
 		},
 	}
 }
 
 // account stores an account with an identity.
-func (b *bench) account() (authz.Account, authz.Identity) {
-	b.Helper()
-	return b.accountWith(func(*authz.Account) {})
+func (f *fixture) account() (authz.Account, authz.Identity) {
+	f.Helper()
+	return f.accountWith(func(*authz.Account) {})
 }
 
-func (b *bench) accountWith(edit func(*authz.Account)) (authz.Account, authz.Identity) {
-	b.Helper()
-	a := authz.Account{ID: b.word("account"), CreatedAt: at(0)}
+func (f *fixture) accountWith(edit func(*authz.Account)) (authz.Account, authz.Identity) {
+	f.Helper()
+	a := authz.Account{ID: f.word("account"), CreatedAt: at(0)}
 	edit(&a)
-	i := b.newIdentity(a.ID)
-	b.ok(b.store.CreateAccount(b.Context(), a, i))
+	i := f.newIdentity(a.ID)
+	f.ok(f.store.CreateAccount(f.Context(), a, i))
 	return a, i
 }
 
 // memberOf is the first identity of an account, which is made where there is none.
-func (b *bench) memberOf(accountID string) authz.Identity {
-	b.Helper()
-	all, err := b.store.Identities(b.Context(), accountID, many)
-	b.ok(err)
+func (f *fixture) memberOf(accountID string) authz.Identity {
+	f.Helper()
+	all, err := f.store.Identities(f.Context(), accountID, many)
+	f.ok(err)
 	if len(all) > 0 {
 		return all[0]
 	}
-	_, i := b.accountWith(func(a *authz.Account) { a.ID = accountID })
+	_, i := f.accountWith(func(a *authz.Account) { a.ID = accountID })
 	return i
 }
 
 var accountCases = []testCase{
-	{"an account is kept with its first identity", func(b *bench) {
-		a, i := b.account()
-		gotAccount, err := b.store.Account(b.Context(), a.ID)
-		b.ok(err)
-		b.same(gotAccount, a)
-		gotIdentity, err := b.store.Identity(b.Context(), i.BAPID)
-		b.ok(err)
-		b.same(gotIdentity, i)
+	{"an account is kept with its first identity", func(f *fixture) {
+		a, i := f.account()
+		gotAccount, err := f.store.Account(f.Context(), a.ID)
+		f.ok(err)
+		f.same(gotAccount, a)
+		gotIdentity, err := f.store.Identity(f.Context(), i.BAPID)
+		f.ok(err)
+		f.same(gotIdentity, i)
 	}},
-	{"a disabled account is kept as one", func(b *bench) {
-		a, _ := b.accountWith(func(a *authz.Account) { a.Disabled = true })
-		got, err := b.store.Account(b.Context(), a.ID)
-		b.ok(err)
-		b.same(got, a)
+	{"a disabled account is kept as one", func(f *fixture) {
+		a, _ := f.accountWith(func(a *authz.Account) { a.Disabled = true })
+		got, err := f.store.Account(f.Context(), a.ID)
+		f.ok(err)
+		f.same(got, a)
 	}},
-	{"accounts and identities that are not there are not found", func(b *bench) {
-		a, i := b.account()
-		_, err := b.store.Account(b.Context(), i.BAPID)
-		b.refused(err, authz.ErrNotFound)
-		_, err = b.store.Identity(b.Context(), a.ID)
-		b.refused(err, authz.ErrNotFound)
-		none, err := b.store.Identities(b.Context(), "nobody", many)
-		b.ok(err)
-		b.same(len(none), 0)
+	{"accounts and identities that are not there are not found", func(f *fixture) {
+		a, i := f.account()
+		_, err := f.store.Account(f.Context(), i.BAPID)
+		f.refused(err, authz.ErrNotFound)
+		_, err = f.store.Identity(f.Context(), a.ID)
+		f.refused(err, authz.ErrNotFound)
+		none, err := f.store.Identities(f.Context(), "nobody", many)
+		f.ok(err)
+		f.same(len(none), 0)
 	}},
-	{"an identity makes one account, and the refused one leaves nothing", func(b *bench) {
-		_, first := b.account()
-		second := authz.Account{ID: b.word("account"), CreatedAt: at(1)}
+	{"an identity makes one account, and the refused one leaves nothing", func(f *fixture) {
+		_, first := f.account()
+		second := authz.Account{ID: f.word("account"), CreatedAt: at(1)}
 		thief := first
 		thief.AccountID = second.ID
-		b.refused(b.store.CreateAccount(b.Context(), second, thief), authz.ErrExists)
-		_, err := b.store.Account(b.Context(), second.ID)
-		b.refused(err, authz.ErrNotFound)
-		got, err := b.store.Identity(b.Context(), first.BAPID)
-		b.ok(err)
-		b.same(got, first)
+		f.refused(f.store.CreateAccount(f.Context(), second, thief), authz.ErrExists)
+		_, err := f.store.Account(f.Context(), second.ID)
+		f.refused(err, authz.ErrNotFound)
+		got, err := f.store.Identity(f.Context(), first.BAPID)
+		f.ok(err)
+		f.same(got, first)
 	}},
-	{"of 16 concurrent first sign-ins of an identity one makes its account", func(b *bench) {
+	{"of 16 concurrent first sign-ins of an identity one makes its account", func(f *fixture) {
 		accounts := make([]authz.Account, 16)
 		for i := range accounts {
-			accounts[i] = authz.Account{ID: b.word("account"), CreatedAt: at(0)}
+			accounts[i] = authz.Account{ID: f.word("account"), CreatedAt: at(0)}
 		}
-		identity := b.newIdentity("")
+		identity := f.newIdentity("")
 		errs := race(len(accounts), func(i int) error {
 			mine := identity
 			mine.AccountID = accounts[i].ID
-			return b.store.CreateAccount(b.Context(), accounts[i], mine)
+			return f.store.CreateAccount(f.Context(), accounts[i], mine)
 		})
-		b.count(errs, 1, is(authz.ErrExists))
-		got, err := b.store.Identity(b.Context(), identity.BAPID)
-		b.ok(err)
+		f.count(errs, 1, is(authz.ErrExists))
+		got, err := f.store.Identity(f.Context(), identity.BAPID)
+		f.ok(err)
 		for i, a := range accounts {
-			_, err := b.store.Account(b.Context(), a.ID)
+			_, err := f.store.Account(f.Context(), a.ID)
 			if errs[i] == nil {
-				b.ok(err)
-				b.same(got.AccountID, a.ID)
+				f.ok(err)
+				f.same(got.AccountID, a.ID)
 			} else {
-				b.refused(err, authz.ErrNotFound)
+				f.refused(err, authz.ErrNotFound)
 			}
 		}
 	}},
-	{"an account's identities are listed, oldest first", func(b *bench) {
-		a, first := b.account()
-		b.account()
-		third, second := b.newIdentity(a.ID), b.newIdentity(a.ID)
+	{"an account's identities are listed, oldest first", func(f *fixture) {
+		a, first := f.account()
+		f.account()
+		third, second := f.newIdentity(a.ID), f.newIdentity(a.ID)
 		third.CreatedAt, second.CreatedAt = at(2), at(1)
 		third.Profile = authz.Profile{}
-		b.ok(b.store.LinkIdentity(b.Context(), third, first.BAPID, many, anyEvent))
-		b.ok(b.store.LinkIdentity(b.Context(), second, first.BAPID, many, anyEvent))
-		got, err := b.store.Identities(b.Context(), a.ID, many)
-		b.ok(err)
-		b.same(got, []authz.Identity{first, second, third})
+		f.ok(f.store.LinkIdentity(f.Context(), third, first.BAPID, many, anyEvent))
+		f.ok(f.store.LinkIdentity(f.Context(), second, first.BAPID, many, anyEvent))
+		got, err := f.store.Identities(f.Context(), a.ID, many)
+		f.ok(err)
+		f.same(got, []authz.Identity{first, second, third})
 	}},
-	{"an identity is linked to one account at most", func(b *bench) {
-		a, first := b.account()
-		_, foreign := b.account()
-		linked := b.newIdentity(a.ID)
-		b.ok(b.store.LinkIdentity(b.Context(), linked, first.BAPID, many, anyEvent))
+	{"an identity is linked to one account at most", func(f *fixture) {
+		a, first := f.account()
+		_, foreign := f.account()
+		linked := f.newIdentity(a.ID)
+		f.ok(f.store.LinkIdentity(f.Context(), linked, first.BAPID, many, anyEvent))
 		for _, i := range []authz.Identity{first, foreign, linked} {
 			kept := i
 			i.AccountID, i.MemberKey = a.ID, "another key"
-			b.refused(b.store.LinkIdentity(b.Context(), i, first.BAPID, many, anyEvent), authz.ErrExists)
-			got, err := b.store.Identity(b.Context(), i.BAPID)
-			b.ok(err)
-			b.same(got, kept)
+			f.refused(f.store.LinkIdentity(f.Context(), i, first.BAPID, many, anyEvent), authz.ErrExists)
+			got, err := f.store.Identity(f.Context(), i.BAPID)
+			f.ok(err)
+			f.same(got, kept)
 		}
 	}},
-	{"of 16 concurrent links of an identity one succeeds", func(b *bench) {
-		a, one := b.account()
-		other, another := b.account()
-		identity := b.newIdentity("")
+	{"of 16 concurrent links of an identity one succeeds", func(f *fixture) {
+		a, one := f.account()
+		other, another := f.account()
+		identity := f.newIdentity("")
 		errs := race(16, func(i int) error {
 			mine := identity
 			mine.AccountID = []string{a.ID, other.ID}[i%2]
-			return b.store.LinkIdentity(b.Context(), mine, []string{one.BAPID, another.BAPID}[i%2], many, anyEvent)
+			return f.store.LinkIdentity(f.Context(), mine, []string{one.BAPID, another.BAPID}[i%2], many, anyEvent)
 		})
-		b.count(errs, 1, is(authz.ErrExists))
+		f.count(errs, 1, is(authz.ErrExists))
 	}},
-	{"an identity is linked to an account only with the voucher of one that it has", func(b *bench) {
-		a, _ := b.account()
-		_, foreign := b.account()
+	{"an identity is linked to an account only with the voucher of one that it has", func(f *fixture) {
+		a, _ := f.account()
+		_, foreign := f.account()
 		for _, accountID := range []string{"nobody", a.ID} {
-			i := b.newIdentity(accountID)
+			i := f.newIdentity(accountID)
 			for _, voucher := range []string{foreign.BAPID, i.BAPID, "nobody", ""} {
-				b.refused(b.store.LinkIdentity(b.Context(), i, voucher, many, b.event(a.ID)), authz.ErrNotFound)
-				_, err := b.store.Identity(b.Context(), i.BAPID)
-				b.refused(err, authz.ErrNotFound)
+				f.refused(f.store.LinkIdentity(f.Context(), i, voucher, many, f.event(a.ID)), authz.ErrNotFound)
+				_, err := f.store.Identity(f.Context(), i.BAPID)
+				f.refused(err, authz.ErrNotFound)
 			}
 		}
-		b.told(a.ID)
+		f.told(a.ID)
 	}},
-	{"a profile is replaced as a whole, and no other", func(b *bench) {
-		_, i := b.account()
-		_, other := b.account()
+	{"a profile is replaced as a whole, and no other", func(f *fixture) {
+		_, i := f.account()
+		_, other := f.account()
 		for _, p := range []authz.Profile{{Name: "Only a name"}, {}, other.Profile} {
-			b.ok(b.store.SetProfile(b.Context(), i.BAPID, p, anyEvent))
+			f.ok(f.store.SetProfile(f.Context(), i.BAPID, p, anyEvent))
 			i.Profile = p
 			for _, want := range []authz.Identity{i, other} {
-				got, err := b.store.Identity(b.Context(), want.BAPID)
-				b.ok(err)
-				b.same(got, want)
+				got, err := f.store.Identity(f.Context(), want.BAPID)
+				f.ok(err)
+				f.same(got, want)
 			}
 		}
-		b.refused(b.store.SetProfile(b.Context(), "nobody", authz.Profile{}, anyEvent), authz.ErrNotFound)
+		f.refused(f.store.SetProfile(f.Context(), "nobody", authz.Profile{}, anyEvent), authz.ErrNotFound)
 	}},
-	{"ids, keys and profiles are kept byte for byte", func(b *bench) {
+	{"ids, keys and profiles are kept byte for byte", func(f *fixture) {
 		for _, s := range awkward {
 			i := authz.Identity{
 				BAPID: s, AccountID: s, MemberKey: s, CreatedAt: at(0), Network: s,
 				Profile: authz.Profile{Name: s, GivenName: s, FamilyName: s, Picture: s, Description: s},
 			}
-			b.ok(b.store.CreateAccount(b.Context(), authz.Account{ID: s, CreatedAt: at(0)}, i))
-			got, err := b.store.Identity(b.Context(), s)
-			b.ok(err)
-			b.same(got, i)
-			all, err := b.store.Identities(b.Context(), s, many)
-			b.ok(err)
-			b.same(all, []authz.Identity{i})
+			f.ok(f.store.CreateAccount(f.Context(), authz.Account{ID: s, CreatedAt: at(0)}, i))
+			got, err := f.store.Identity(f.Context(), s)
+			f.ok(err)
+			f.same(got, i)
+			all, err := f.store.Identities(f.Context(), s, many)
+			f.ok(err)
+			f.same(all, []authz.Identity{i})
 		}
 	}},
 }

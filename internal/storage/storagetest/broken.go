@@ -30,13 +30,13 @@ func RunBroken(t *testing.T, open func(t testing.TB) Broken) {
 	if testing.Short() {
 		t.Skip("this takes long")
 	}
-	for _, name := range slices.Sorted(maps.Keys((&bench{T: t}).ways())) {
+	for _, name := range slices.Sorted(maps.Keys((&fixture{T: t}).ways())) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := open(t)
-			b := &bench{T: t, open: func(t testing.TB) authz.Store { return open(t) }}
-			b.store = b.closing(store)
-			b.breaks(store, b.ways()[name])
+			f := &fixture{T: t, open: func(t testing.TB) authz.Store { return open(t) }}
+			f.store = f.closing(store)
+			f.breaks(store, f.ways()[name])
 		})
 	}
 }
@@ -44,13 +44,13 @@ func RunBroken(t *testing.T, open func(t testing.TB) Broken) {
 // breaks lets each statement of an operation fail, until it has no more: twice, for
 // SQLite counts one that is prepared for the first time differently, and the next one
 // would be left out.
-func (b *bench) breaks(store Broken, w way) {
-	b.Helper()
-	other, o := b.connect(), b.everything()
+func (f *fixture) breaks(store Broken, w way) {
+	f.Helper()
+	other, o := f.connect(), f.everything()
 	for k := 0; ; k++ {
 		n := k / 2
-		o.elsewhere = b.request() // which this server has not heard of
-		b.ok(other.CreateDeviceRequest(b.Context(), o.elsewhere))
+		o.elsewhere = f.request() // which this server has not heard of
+		f.ok(other.CreateDeviceRequest(f.Context(), o.elsewhere))
 		if w.before != nil {
 			w.before(o)
 		}
@@ -63,17 +63,17 @@ func (b *bench) breaks(store Broken, w way) {
 				w.want = is(nil)
 			}
 			if !w.want(err) {
-				b.Errorf("where nothing fails: %v", err)
+				f.Errorf("where nothing fails: %v", err)
 			}
 			return
 		case !reached:
-			b.Fatal("it has no statement")
+			f.Fatal("it has no statement")
 		}
 		if !store.Failed(err) || authz.Promised(err) {
-			b.Errorf("statement %d failed, and the answer is %v", n, err)
+			f.Errorf("statement %d failed, and the answer is %v", n, err)
 		}
 		if after := store.Rows(); !w.inParts && !slices.Equal(before, after) {
-			b.Errorf("statement %d failed, and this was done (-before +after):\n%s", n, cmp.Diff(before, after))
+			f.Errorf("statement %d failed, and this was done (-before +after):\n%s", n, cmp.Diff(before, after))
 		}
 	}
 }
@@ -87,149 +87,149 @@ type way struct {
 }
 
 // ways are all that have statements of their own.
-func (b *bench) ways() map[string]way {
+func (f *fixture) ways() map[string]way {
 	all := map[string]way{}
-	for name, do := range b.looks() {
+	for name, do := range f.looks() {
 		all[name] = way{do: do}
 	}
-	for name, do := range b.deeds() {
+	for name, do := range f.deeds() {
 		all[name] = way{do: do}
 	}
 	delete(all, "rotating twice, and forgetting what was replaced before") // several operations
-	maps.Copy(all, b.additions())
-	maps.Copy(all, b.refusals())
+	maps.Copy(all, f.additions())
+	maps.Copy(all, f.refusals())
 	return all
 }
 
 // looks are all reads.
-func (b *bench) looks() map[string]func(o belongings) error {
-	ctx := b.Context()
+func (f *fixture) looks() map[string]func(o belongings) error {
+	ctx := f.Context()
 	return map[string]func(o belongings) error{
-		"reading a client":            func(o belongings) error { _, err := b.store.Client(ctx, o.client.ID); return err },
-		"reading all clients":         func(belongings) error { _, err := b.store.Clients(ctx); return err },
-		"reading a request by device": func(o belongings) error { _, err := b.store.DeviceRequest(ctx, o.elsewhere.DeviceCode); return err },
+		"reading a client":            func(o belongings) error { _, err := f.store.Client(ctx, o.client.ID); return err },
+		"reading all clients":         func(belongings) error { _, err := f.store.Clients(ctx); return err },
+		"reading a request by device": func(o belongings) error { _, err := f.store.DeviceRequest(ctx, o.elsewhere.DeviceCode); return err },
 		"reading a request by code": func(o belongings) error {
-			_, err := b.store.DeviceRequestByUserCode(ctx, o.pending.UserCode)
+			_, err := f.store.DeviceRequestByUserCode(ctx, o.pending.UserCode)
 			return err
 		},
-		"reading a request by id": func(o belongings) error { _, err := b.store.DeviceRequestByID(ctx, o.pending.ID); return err },
-		"counting requests":       func(o belongings) error { _, _, err := b.store.PendingDeviceRequests(ctx, nil, at(1)); return err },
-		"reading an account":      func(o belongings) error { _, err := b.store.Account(ctx, o.identity.AccountID); return err },
-		"reading an identity":     func(o belongings) error { _, err := b.store.Identity(ctx, o.identity.BAPID); return err },
-		"reading departures":      func(o belongings) error { _, err := b.store.Departures(ctx, o.identity.BAPID, many); return err },
-		"reading identities":      func(o belongings) error { _, err := b.store.Identities(ctx, o.identity.AccountID, many); return err },
-		"reading a session":       func(o belongings) error { _, err := b.store.Session(ctx, o.session.Token, at(40)); return err },
+		"reading a request by id": func(o belongings) error { _, err := f.store.DeviceRequestByID(ctx, o.pending.ID); return err },
+		"counting requests":       func(o belongings) error { _, _, err := f.store.PendingDeviceRequests(ctx, nil, at(1)); return err },
+		"reading an account":      func(o belongings) error { _, err := f.store.Account(ctx, o.identity.AccountID); return err },
+		"reading an identity":     func(o belongings) error { _, err := f.store.Identity(ctx, o.identity.BAPID); return err },
+		"reading departures":      func(o belongings) error { _, err := f.store.Departures(ctx, o.identity.BAPID, many); return err },
+		"reading identities":      func(o belongings) error { _, err := f.store.Identities(ctx, o.identity.AccountID, many); return err },
+		"reading a session":       func(o belongings) error { _, err := f.store.Session(ctx, o.session.Token, at(40)); return err },
 		"reading sessions": func(o belongings) error {
-			_, err := b.store.Sessions(ctx, o.identity.AccountID, at(40), many)
+			_, err := f.store.Sessions(ctx, o.identity.AccountID, at(40), many)
 			return err
 		},
-		"reading a grant":        func(o belongings) error { _, err := b.store.Grant(ctx, o.issued.grant.ID); return err },
-		"reading a living grant": func(o belongings) error { _, _, err := b.store.LiveGrant(ctx, o.issued.grant.ID, at(40)); return err },
+		"reading a grant":        func(o belongings) error { _, err := f.store.Grant(ctx, o.issued.grant.ID); return err },
+		"reading a living grant": func(o belongings) error { _, _, err := f.store.LiveGrant(ctx, o.issued.grant.ID, at(40)); return err },
 		"reading grants": func(o belongings) error {
-			_, err := b.store.Grants(ctx, o.identity.AccountID, authz.GrantList{Limit: 10})
+			_, err := f.store.Grants(ctx, o.identity.AccountID, authz.GrantList{Limit: 10})
 			return err
 		},
-		"reading a receipt":        func(o belongings) error { _, err := b.store.Receipt(ctx, o.issued.grant.ID); return err },
-		"reading a refresh token":  func(o belongings) error { _, err := b.store.RefreshToken(ctx, o.token.Token, at(40)); return err },
-		"reading signing keys":     func(belongings) error { _, err := b.store.SigningKeys(ctx); return err },
-		"reading guesses":          func(belongings) error { _, err := b.store.Guesses(ctx, []string{"a", "b"}, at(0)); return err },
-		"reading reports":          func(belongings) error { _, err := b.store.Reports(ctx, []string{"a", "b"}, at(0)); return err },
-		"reading what is reported": func(belongings) error { _, err := b.store.Reported(ctx, "client:", 1, at(0)); return err },
+		"reading a receipt":        func(o belongings) error { _, err := f.store.Receipt(ctx, o.issued.grant.ID); return err },
+		"reading a refresh token":  func(o belongings) error { _, err := f.store.RefreshToken(ctx, o.token.Token, at(40)); return err },
+		"reading signing keys":     func(belongings) error { _, err := f.store.SigningKeys(ctx); return err },
+		"reading guesses":          func(belongings) error { _, err := f.store.Guesses(ctx, []string{"a", "b"}, at(0)); return err },
+		"reading reports":          func(belongings) error { _, err := f.store.Reports(ctx, []string{"a", "b"}, at(0)); return err },
+		"reading what is reported": func(belongings) error { _, err := f.store.Reported(ctx, "client:", 1, at(0)); return err },
 		"reading events": func(o belongings) error {
-			_, err := b.store.Events(ctx, o.identity.AccountID, authz.Position{}, 10)
+			_, err := f.store.Events(ctx, o.identity.AccountID, authz.Position{}, 10)
 			return err
 		},
-		"reading a passkey": func(o belongings) error { _, err := b.store.Passkey(ctx, o.passkey.ID); return err },
-		"reading passkeys":  func(o belongings) error { _, err := b.store.Passkeys(ctx, o.identity.AccountID, many); return err },
+		"reading a passkey": func(o belongings) error { _, err := f.store.Passkey(ctx, o.passkey.ID); return err },
+		"reading passkeys":  func(o belongings) error { _, err := f.store.Passkeys(ctx, o.identity.AccountID, many); return err },
 		"reading a backup": func(o belongings) error {
-			_, err := b.store.Backup(ctx, o.identity.AccountID, o.identity.BAPID)
+			_, err := f.store.Backup(ctx, o.identity.AccountID, o.identity.BAPID)
 			return err
 		},
-		"reading backups": func(o belongings) error { _, err := b.store.Backups(ctx, o.identity.AccountID, many); return err },
+		"reading backups": func(o belongings) error { _, err := f.store.Backups(ctx, o.identity.AccountID, many); return err },
 	}
 }
 
 // additions are the deeds that need nobody's belongings, or more than deeds has.
-func (b *bench) additions() map[string]way {
-	ctx := b.Context()
+func (f *fixture) additions() map[string]way {
+	ctx := f.Context()
 	return map[string]way{
-		"adding a client":   {do: func(belongings) error { return b.store.AddClient(ctx, b.client()) }},
-		"storing a request": {do: func(belongings) error { return b.store.CreateDeviceRequest(ctx, b.request()) }},
-		"storing a review":  {do: func(o belongings) error { return b.store.CreateReview(ctx, b.review(), plenty) }},
-		"using a key":       {do: func(belongings) error { return b.store.UseOnce(ctx, b.hash(), at(0), at(60)) }},
-		"counting guesses":  {do: func(belongings) error { return b.store.CountGuesses(ctx, []string{"a", "b"}, at(0)) }},
+		"adding a client":   {do: func(belongings) error { return f.store.AddClient(ctx, f.client()) }},
+		"storing a request": {do: func(belongings) error { return f.store.CreateDeviceRequest(ctx, f.request()) }},
+		"storing a review":  {do: func(o belongings) error { return f.store.CreateReview(ctx, f.review(), plenty) }},
+		"using a key":       {do: func(belongings) error { return f.store.UseOnce(ctx, f.hash(), at(0), at(60)) }},
+		"counting guesses":  {do: func(belongings) error { return f.store.CountGuesses(ctx, []string{"a", "b"}, at(0)) }},
 		"creating an account": {do: func(belongings) error {
-			id := b.word("account")
-			return b.store.CreateAccount(ctx, authz.Account{ID: id, CreatedAt: at(0)}, b.newIdentity(id))
+			id := f.word("account")
+			return f.store.CreateAccount(ctx, authz.Account{ID: id, CreatedAt: at(0)}, f.newIdentity(id))
 		}},
 		"adding a passkey": {do: func(o belongings) error {
-			return b.store.AddPasskey(ctx, b.passkey(o.identity), 100, b.event(o.identity.AccountID))
+			return f.store.AddPasskey(ctx, f.passkey(o.identity), 100, f.event(o.identity.AccountID))
 		}},
 		"adding signing keys": {do: func(belongings) error {
-			_, err := b.store.AddSigningKeys(ctx, []authz.SigningKey{b.key(b.word("one")), b.key(b.word("other"))})
+			_, err := f.store.AddSigningKeys(ctx, []authz.SigningKey{f.key(f.word("one")), f.key(f.word("other"))})
 			return err
 		}},
 		"opening a request in a browser": {do: func(o belongings) error {
-			_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.elsewhere.ID, AccountID: o.identity.AccountID, Browser: b.hash(), At: at(1)})
+			_, err := f.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.elsewhere.ID, AccountID: o.identity.AccountID, Browser: f.hash(), At: at(1)})
 			return err
 		}},
 		"opening a request signed out": {do: func(o belongings) error {
-			_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.elsewhere.ID, Browser: b.hash(), At: at(1)})
+			_, err := f.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.elsewhere.ID, Browser: f.hash(), At: at(1)})
 			return err
 		}},
 		"approving with a passkey": {do: func(o belongings) error {
-			a := b.approval(o.opened, o.identity)
-			a.Grant.Passkey, a.Event = o.passkey.ID, b.event(o.identity.AccountID)
-			return b.store.ApproveDeviceRequest(ctx, a)
+			a := f.approval(o.opened, o.identity)
+			a.Grant.Passkey, a.Event = o.passkey.ID, f.event(o.identity.AccountID)
+			return f.store.ApproveDeviceRequest(ctx, a)
 		}},
 		"revoking and reporting": {do: func(o belongings) error {
-			return b.store.RevokeGrant(ctx, authz.Revocation{
-				GrantID: o.issued.grant.ID, At: at(40), Event: b.event(o.identity.AccountID), AccountID: o.identity.AccountID, Reported: []string{"client:a", "network:b"},
+			return f.store.RevokeGrant(ctx, authz.Revocation{
+				GrantID: o.issued.grant.ID, At: at(40), Event: f.event(o.identity.AccountID), AccountID: o.identity.AccountID, Reported: []string{"client:a", "network:b"},
 				Keep: plenty,
 			})
 		}},
-		"pinging": {inParts: true, do: func(belongings) error { return b.store.Ping(ctx) }},
-		"approving where older grants are forgotten": b.approvalThatForgets(),
-		"sweeping": b.sweepOfAll(),
+		"pinging": {inParts: true, do: func(belongings) error { return f.store.Ping(ctx) }},
+		"approving where older grants are forgotten": f.approvalThatForgets(),
+		"sweeping": f.sweepOfAll(),
 	}
 }
 
 // approvalThatForgets is of an account that has as many grants as are kept.
-func (b *bench) approvalThatForgets() way {
-	ctx, full := b.Context(), false
+func (f *fixture) approvalThatForgets() way {
+	ctx, full := f.Context(), false
 	return way{
 		before: func(o belongings) {
 			if full {
 				return
 			}
 			full = true
-			made := b.approvals(few.Most, o.identity)
+			made := f.approvals(few.Most, o.identity)
 			for n := range made {
 				made[n].Grant.RevokedAt = at(1)
 			}
-			b.all(len(made), func(n int) error { return b.store.ApproveDeviceRequest(ctx, made[n]) })
+			f.all(len(made), func(n int) error { return f.store.ApproveDeviceRequest(ctx, made[n]) })
 		},
 		do: func(o belongings) error {
-			a := b.approval(o.opened, o.identity)
+			a := f.approval(o.opened, o.identity)
 			a.Keep = few
-			return b.store.ApproveDeviceRequest(ctx, a)
+			return f.store.ApproveDeviceRequest(ctx, a)
 		},
 	}
 }
 
 // sweepOfAll finds something of each kind.
-func (b *bench) sweepOfAll() way {
-	ctx, over := b.Context(), at(99_999)
+func (f *fixture) sweepOfAll() way {
+	ctx, over := f.Context(), at(99_999)
 	return way{
 		inParts: true,
 		before: func(o belongings) {
-			b.everything()
-			b.ok(b.store.UseOnce(ctx, b.hash(), at(0), at(60)))
-			b.ok(b.store.CountGuesses(ctx, []string{"a"}, at(0)))
-			b.report("alice", at(1), "client:a")
+			f.everything()
+			f.ok(f.store.UseOnce(ctx, f.hash(), at(0), at(60)))
+			f.ok(f.store.CountGuesses(ctx, []string{"a"}, at(0)))
+			f.report("alice", at(1), "client:a")
 		},
 		do: func(belongings) error {
-			_, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: over, Grants: over, Events: over, Counted: over, Rest: over}, 100)
+			_, err := f.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: over, Grants: over, Events: over, Counted: over, Rest: over}, 100)
 			return err
 		},
 	}

@@ -17,201 +17,201 @@ type approved struct {
 }
 
 // approval makes what an owner's approval of a request stores.
-func (b *bench) approval(r authz.DeviceRequest, i authz.Identity) authz.Approval {
+func (f *fixture) approval(r authz.DeviceRequest, i authz.Identity) authz.Approval {
 	return authz.Approval{
-		RequestID: r.ID, AccountID: i.AccountID, Unclaimed: true, At: at(10), Grant: b.grant(r, i), Receipt: b.word("receipt"),
+		RequestID: r.ID, AccountID: i.AccountID, Unclaimed: true, At: at(10), Grant: f.grant(r, i), Receipt: f.word("receipt"),
 		Event: anyEvent, Keep: plenty, Living: many,
 	}
 }
 
 // approved stores an account and a request of nobody, which the account approves.
-func (b *bench) approved() approved {
-	b.Helper()
-	return b.approvedWith(func(*authz.DeviceRequest, *authz.Grant) {})
+func (f *fixture) approved() approved {
+	f.Helper()
+	return f.approvedWith(func(*authz.DeviceRequest, *authz.Grant) {})
 }
 
-func (b *bench) approvedWith(edit func(*authz.DeviceRequest, *authz.Grant)) approved {
-	b.Helper()
-	_, identity := b.account()
-	r := b.request()
-	g := b.grant(r, identity)
+func (f *fixture) approvedWith(edit func(*authz.DeviceRequest, *authz.Grant)) approved {
+	f.Helper()
+	_, identity := f.account()
+	r := f.request()
+	g := f.grant(r, identity)
 	edit(&r, &g)
-	b.ok(b.store.CreateDeviceRequest(b.Context(), r))
-	a := b.approval(r, identity)
+	f.ok(f.store.CreateDeviceRequest(f.Context(), r))
+	a := f.approval(r, identity)
 	a.Grant = g
-	b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
+	f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
 	r.State, r.AccountID = authz.Approved, a.AccountID
 	return approved{r, identity, g, a.Receipt}
 }
 
 // decide is approving or denying, whose conditions are the same.
-type decide func(b *bench, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error
+type decide func(f *fixture, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error
 
-func approve(b *bench, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error {
-	a := b.approval(r, b.memberOf(accountID))
+func approve(f *fixture, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error {
+	a := f.approval(r, f.memberOf(accountID))
 	a.Unclaimed, a.At = unclaimed, at
-	return b.store.ApproveDeviceRequest(b.Context(), a)
+	return f.store.ApproveDeviceRequest(f.Context(), a)
 }
 
-func deny(b *bench, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error {
-	return b.store.DenyDeviceRequest(b.Context(), authz.Denial{RequestID: r.ID, AccountID: accountID, Unclaimed: unclaimed, At: at, Event: anyEvent, Keep: plenty})
+func deny(f *fixture, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error {
+	return f.store.DenyDeviceRequest(f.Context(), authz.Denial{RequestID: r.ID, AccountID: accountID, Unclaimed: unclaimed, At: at, Event: anyEvent, Keep: plenty})
 }
 
 // noGrant ends the test if a request has a grant or a receipt.
-func (b *bench) noGrant(r authz.DeviceRequest) {
-	b.Helper()
-	_, err := b.store.Grant(b.Context(), r.ID)
-	b.refused(err, authz.ErrNotFound)
-	_, err = b.store.Receipt(b.Context(), r.ID)
-	b.refused(err, authz.ErrNotFound)
+func (f *fixture) noGrant(r authz.DeviceRequest) {
+	f.Helper()
+	_, err := f.store.Grant(f.Context(), r.ID)
+	f.refused(err, authz.ErrNotFound)
+	_, err = f.store.Receipt(f.Context(), r.ID)
+	f.refused(err, authz.ErrNotFound)
 }
 
 // redeem redeems a request with a refresh token of its own.
-func (b *bench) redemption(a approved) authz.Redemption {
+func (f *fixture) redemption(a approved) authz.Redemption {
 	return authz.Redemption{
 		DeviceCode: a.request.DeviceCode, ClientID: a.request.ClientID, At: at(20),
-		RefreshToken: &authz.RefreshToken{Token: b.hash(), GrantID: a.grant.ID, ExpiresAt: at(6000)},
+		RefreshToken: &authz.RefreshToken{Token: f.hash(), GrantID: a.grant.ID, ExpiresAt: at(6000)},
 	}
 }
 
 // neverIssued ends the test if a redemption left anything behind.
-func (b *bench) neverIssued(r authz.Redemption, g authz.Grant) {
-	b.Helper()
-	_, err := b.store.RefreshToken(b.Context(), r.RefreshToken.Token, r.At)
-	b.refused(err, authz.ErrNotFound)
-	got, err := b.store.Grant(b.Context(), g.ID)
-	b.ok(err)
-	b.same(got, g)
+func (f *fixture) neverIssued(r authz.Redemption, g authz.Grant) {
+	f.Helper()
+	_, err := f.store.RefreshToken(f.Context(), r.RefreshToken.Token, r.At)
+	f.refused(err, authz.ErrNotFound)
+	got, err := f.store.Grant(f.Context(), g.ID)
+	f.ok(err)
+	f.same(got, g)
 }
 
 var decisionCases = slices.Concat(
 	conditions("an approval", approve, authz.Approved),
 	conditions("a denial", deny, authz.Denied),
 	[]testCase{
-		{"an approval stores the grant and the receipt with it", func(b *bench) {
-			a := b.approved()
-			b.kept(a.request)
-			got, err := b.store.Grant(b.Context(), a.grant.ID)
-			b.ok(err)
-			b.same(got, a.grant)
-			receipt, err := b.store.Receipt(b.Context(), a.grant.ID)
-			b.ok(err)
-			b.same(receipt, a.receipt)
+		{"an approval stores the grant and the receipt with it", func(f *fixture) {
+			a := f.approved()
+			f.kept(a.request)
+			got, err := f.store.Grant(f.Context(), a.grant.ID)
+			f.ok(err)
+			f.same(got, a.grant)
+			receipt, err := f.store.Receipt(f.Context(), a.grant.ID)
+			f.ok(err)
+			f.same(receipt, a.receipt)
 		}},
-		{"an approval whose grant cannot be stored does not happen", func(b *bench) {
-			first, second := b.approved(), b.pending()
-			a := b.approval(second, first.identity)
+		{"an approval whose grant cannot be stored does not happen", func(f *fixture) {
+			first, second := f.approved(), f.pending()
+			a := f.approval(second, first.identity)
 			a.Grant.ID = first.grant.ID
-			if err := b.store.ApproveDeviceRequest(b.Context(), a); err == nil {
-				b.Fatal("two grants have one id")
+			if err := f.store.ApproveDeviceRequest(f.Context(), a); err == nil {
+				f.Fatal("two grants have one id")
 			}
-			b.kept(second)
+			f.kept(second)
 		}},
-		{"an approval needs its identity and its passkey to be the account's", func(b *bench) {
-			a, i := b.account()
-			_, foreign := b.account()
-			mine, theirs := b.added(i), b.added(foreign)
+		{"an approval needs its identity and its passkey to be the account's", func(f *fixture) {
+			a, i := f.account()
+			_, foreign := f.account()
+			mine, theirs := f.added(i), f.added(foreign)
 			for _, edit := range []func(g *authz.Grant){
 				func(g *authz.Grant) { g.BAPID = foreign.BAPID },
 				func(g *authz.Grant) { g.BAPID = "nobody" },
 				func(g *authz.Grant) { g.Passkey = theirs.ID },
 				func(g *authz.Grant) { g.Passkey = "none" },
 			} {
-				r := b.pending()
-				refused := b.approval(r, i)
-				refused.Event = b.event(a.ID)
+				r := f.pending()
+				refused := f.approval(r, i)
+				refused.Event = f.event(a.ID)
 				edit(&refused.Grant)
-				b.refused(b.store.ApproveDeviceRequest(b.Context(), refused), authz.ErrGone)
-				b.kept(r)
-				b.noGrant(r)
-				b.ok(claim(b, b.store, r.ID, "somebody else", at(1)))
+				f.refused(f.store.ApproveDeviceRequest(f.Context(), refused), authz.ErrGone)
+				f.kept(r)
+				f.noGrant(r)
+				f.ok(claim(f, f.store, r.ID, "somebody else", at(1)))
 				r.AccountID = "somebody else"
-				b.wrongState(b.store.ApproveDeviceRequest(b.Context(), refused), r)
+				f.wrongState(f.store.ApproveDeviceRequest(f.Context(), refused), r)
 			}
-			r := b.pending()
-			good := b.approval(r, i)
-			good.Grant.Passkey, good.Event = mine.ID, b.event(a.ID)
-			b.ok(b.store.ApproveDeviceRequest(b.Context(), good))
-			got, err := b.store.Grant(b.Context(), r.ID)
-			b.ok(err)
-			b.same(got, good.Grant)
-			events, err := b.store.Events(b.Context(), a.ID, authz.Position{}, 100)
-			b.ok(err)
-			b.same(len(events), 2) // the passkey's addition is the other
+			r := f.pending()
+			good := f.approval(r, i)
+			good.Grant.Passkey, good.Event = mine.ID, f.event(a.ID)
+			f.ok(f.store.ApproveDeviceRequest(f.Context(), good))
+			got, err := f.store.Grant(f.Context(), r.ID)
+			f.ok(err)
+			f.same(got, good.Grant)
+			events, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 100)
+			f.ok(err)
+			f.same(len(events), 2) // the passkey's addition is the other
 		}},
 		{"of 32 concurrent approvals and denials one succeeds, and only its grant is there", decisionRace},
-		{"a denied request has no grant and cannot be redeemed", func(b *bench) {
-			r := b.pending()
-			b.ok(deny(b, r, "alice", true, at(10)))
+		{"a denied request has no grant and cannot be redeemed", func(f *fixture) {
+			r := f.pending()
+			f.ok(deny(f, r, "alice", true, at(10)))
 			r.State, r.AccountID = authz.Denied, "alice"
-			b.wrongState(b.store.RedeemDeviceRequest(b.Context(), b.redemption(approved{request: r})), r)
-			b.noGrant(r)
-			b.kept(r)
+			f.wrongState(f.store.RedeemDeviceRequest(f.Context(), f.redemption(approved{request: r})), r)
+			f.noGrant(r)
+			f.kept(r)
 		}},
-		{"a redemption stores the refresh token and when the grant was used", func(b *bench) {
-			a := b.approved()
-			r := b.redemption(a)
-			b.ok(b.store.RedeemDeviceRequest(b.Context(), r))
+		{"a redemption stores the refresh token and when the grant was used", func(f *fixture) {
+			a := f.approved()
+			r := f.redemption(a)
+			f.ok(f.store.RedeemDeviceRequest(f.Context(), r))
 			a.request.State, a.grant.LastUsedAt = authz.Redeemed, r.At
-			b.kept(a.request)
-			g, err := b.store.Grant(b.Context(), a.grant.ID)
-			b.ok(err)
-			b.same(g, a.grant)
-			token, err := b.store.RefreshToken(b.Context(), r.RefreshToken.Token, r.At)
-			b.ok(err)
-			b.same(token, *r.RefreshToken)
+			f.kept(a.request)
+			g, err := f.store.Grant(f.Context(), a.grant.ID)
+			f.ok(err)
+			f.same(g, a.grant)
+			token, err := f.store.RefreshToken(f.Context(), r.RefreshToken.Token, r.At)
+			f.ok(err)
+			f.same(token, *r.RefreshToken)
 		}},
-		{"a redemption needs no refresh token", func(b *bench) {
-			a := b.approved()
-			r := b.redemption(a)
+		{"a redemption needs no refresh token", func(f *fixture) {
+			a := f.approved()
+			r := f.redemption(a)
 			r.RefreshToken = nil
-			b.ok(b.store.RedeemDeviceRequest(b.Context(), r))
+			f.ok(f.store.RedeemDeviceRequest(f.Context(), r))
 			a.request.State = authz.Redeemed
-			b.kept(a.request)
+			f.kept(a.request)
 		}},
-		{"D-31 a device code works once", func(b *bench) {
-			a := b.approved()
-			first, second := b.redemption(a), b.redemption(a)
-			b.ok(b.store.RedeemDeviceRequest(b.Context(), first))
+		{"D-31 a device code works once", func(f *fixture) {
+			a := f.approved()
+			first, second := f.redemption(a), f.redemption(a)
+			f.ok(f.store.RedeemDeviceRequest(f.Context(), first))
 			a.request.State, a.grant.LastUsedAt = authz.Redeemed, first.At
-			b.wrongState(b.store.RedeemDeviceRequest(b.Context(), second), a.request)
-			b.neverIssued(second, a.grant)
+			f.wrongState(f.store.RedeemDeviceRequest(f.Context(), second), a.request)
+			f.neverIssued(second, a.grant)
 		}},
 		{"D-32 of 64 concurrent redemptions one succeeds, and only its token is there", redemptionRace},
-		{"D-24 a code is bound to its client", func(b *bench) {
-			a := b.approved()
-			r := b.redemption(a)
+		{"D-24 a code is bound to its client", func(f *fixture) {
+			a := f.approved()
+			r := f.redemption(a)
 			r.ClientID = "another client"
-			b.refused(b.store.RedeemDeviceRequest(b.Context(), r), authz.ErrNotFound)
-			b.neverIssued(r, a.grant)
-			b.ok(b.store.RedeemDeviceRequest(b.Context(), b.redemption(a)))
+			f.refused(f.store.RedeemDeviceRequest(f.Context(), r), authz.ErrNotFound)
+			f.neverIssued(r, a.grant)
+			f.ok(f.store.RedeemDeviceRequest(f.Context(), f.redemption(a)))
 		}},
-		{"a redemption needs a code that is there, approved and not expired", func(b *bench) {
-			a := b.approved()
-			r := b.redemption(a)
-			r.DeviceCode = b.hash()
-			b.refused(b.store.RedeemDeviceRequest(b.Context(), r), authz.ErrNotFound)
+		{"a redemption needs a code that is there, approved and not expired", func(f *fixture) {
+			a := f.approved()
+			r := f.redemption(a)
+			r.DeviceCode = f.hash()
+			f.refused(f.store.RedeemDeviceRequest(f.Context(), r), authz.ErrNotFound)
 
-			pending := b.pending()
-			b.wrongState(b.store.RedeemDeviceRequest(b.Context(), b.redemption(approved{request: pending})), pending)
+			pending := f.pending()
+			f.wrongState(f.store.RedeemDeviceRequest(f.Context(), f.redemption(approved{request: pending})), pending)
 
-			late := b.redemption(a)
+			late := f.redemption(a)
 			late.At = a.request.ExpiresAt // requirement D-29
-			b.wrongState(b.store.RedeemDeviceRequest(b.Context(), late), a.request)
-			b.neverIssued(late, a.grant)
-			inTime := b.redemption(a)
+			f.wrongState(f.store.RedeemDeviceRequest(f.Context(), late), a.request)
+			f.neverIssued(late, a.grant)
+			inTime := f.redemption(a)
 			inTime.At = a.request.ExpiresAt.Add(-time.Millisecond)
-			b.ok(b.store.RedeemDeviceRequest(b.Context(), inTime))
+			f.ok(f.store.RedeemDeviceRequest(f.Context(), inTime))
 		}},
-		{"a redemption whose token cannot be stored does not happen", func(b *bench) {
-			first, second := b.approved(), b.approved()
-			taken, r := b.redemption(first), b.redemption(second)
-			b.ok(b.store.RedeemDeviceRequest(b.Context(), taken))
+		{"a redemption whose token cannot be stored does not happen", func(f *fixture) {
+			first, second := f.approved(), f.approved()
+			taken, r := f.redemption(first), f.redemption(second)
+			f.ok(f.store.RedeemDeviceRequest(f.Context(), taken))
 			r.RefreshToken.Token = taken.RefreshToken.Token
-			if err := b.store.RedeemDeviceRequest(b.Context(), r); err == nil {
-				b.Fatal("two grants have one refresh token")
+			if err := f.store.RedeemDeviceRequest(f.Context(), r); err == nil {
+				f.Fatal("two grants have one refresh token")
 			}
-			b.kept(second.request)
+			f.kept(second.request)
 		}},
 	},
 )
@@ -219,106 +219,106 @@ var decisionCases = slices.Concat(
 // conditions are the cases in which approving and denying are alike.
 func conditions(name string, do decide, done authz.State) []testCase {
 	return []testCase{
-		{name + " is a claim too, where nobody has claimed and that is allowed", func(b *bench) {
-			r := b.pending()
-			b.ok(do(b, r, "alice", true, at(10)))
+		{name + " is a claim too, where nobody has claimed and that is allowed", func(f *fixture) {
+			r := f.pending()
+			f.ok(do(f, r, "alice", true, at(10)))
 			r.State, r.AccountID = done, "alice"
-			b.kept(r)
+			f.kept(r)
 		}},
-		{name + " of a request of nobody is refused where that is not allowed", func(b *bench) {
-			r := b.pending()
-			b.wrongState(do(b, r, "alice", false, at(10)), r)
-			b.kept(r)
-			b.noGrant(r)
+		{name + " of a request of nobody is refused where that is not allowed", func(f *fixture) {
+			r := f.pending()
+			f.wrongState(do(f, r, "alice", false, at(10)), r)
+			f.kept(r)
+			f.noGrant(r)
 		}},
-		{name + " by the account that claimed succeeds", func(b *bench) {
-			r := b.pending()
-			b.ok(claim(b, b.store, r.ID, "alice", at(1)))
-			b.ok(do(b, r, "alice", false, at(10)))
+		{name + " by the account that claimed succeeds", func(f *fixture) {
+			r := f.pending()
+			f.ok(claim(f, f.store, r.ID, "alice", at(1)))
+			f.ok(do(f, r, "alice", false, at(10)))
 			r.State, r.AccountID = done, "alice"
-			b.kept(r)
+			f.kept(r)
 		}},
-		{"D-37 " + name + " by another account than the one that claimed is refused", func(b *bench) {
-			r := b.pending()
-			b.ok(claim(b, b.store, r.ID, "alice", at(1)))
+		{"D-37 " + name + " by another account than the one that claimed is refused", func(f *fixture) {
+			r := f.pending()
+			f.ok(claim(f, f.store, r.ID, "alice", at(1)))
 			r.AccountID = "alice"
 			for _, unclaimed := range []bool{false, true} {
-				b.wrongState(do(b, r, "bob", unclaimed, at(10)), r)
+				f.wrongState(do(f, r, "bob", unclaimed, at(10)), r)
 			}
-			b.kept(r)
-			b.noGrant(r)
+			f.kept(r)
+			f.noGrant(r)
 		}},
-		{name + " comes before the expiry", func(b *bench) {
-			r := b.pending()
-			b.wrongState(do(b, r, "alice", true, r.ExpiresAt), r)
-			b.noGrant(r)
-			b.ok(do(b, r, "alice", true, r.ExpiresAt.Add(-time.Millisecond)))
+		{name + " comes before the expiry", func(f *fixture) {
+			r := f.pending()
+			f.wrongState(do(f, r, "alice", true, r.ExpiresAt), r)
+			f.noGrant(r)
+			f.ok(do(f, r, "alice", true, r.ExpiresAt.Add(-time.Millisecond)))
 		}},
-		{name + " of a decided or redeemed request is refused", func(b *bench) {
-			yes, no := b.approved().request, b.pending()
-			b.wrongState(do(b, yes, yes.AccountID, true, at(20)), yes)
-			b.ok(deny(b, no, "alice", true, at(10)))
+		{name + " of a decided or redeemed request is refused", func(f *fixture) {
+			yes, no := f.approved().request, f.pending()
+			f.wrongState(do(f, yes, yes.AccountID, true, at(20)), yes)
+			f.ok(deny(f, no, "alice", true, at(10)))
 			no.State, no.AccountID = authz.Denied, "alice"
-			b.wrongState(do(b, no, "alice", true, at(20)), no)
-			redeemed := b.approved()
-			b.ok(b.store.RedeemDeviceRequest(b.Context(), b.redemption(redeemed)))
+			f.wrongState(do(f, no, "alice", true, at(20)), no)
+			redeemed := f.approved()
+			f.ok(f.store.RedeemDeviceRequest(f.Context(), f.redemption(redeemed)))
 			redeemed.request.State = authz.Redeemed
-			b.wrongState(do(b, redeemed.request, redeemed.request.AccountID, true, at(30)), redeemed.request)
+			f.wrongState(do(f, redeemed.request, redeemed.request.AccountID, true, at(30)), redeemed.request)
 		}},
-		{name + " of a request that is not there is refused", func(b *bench) {
-			r := b.request()
-			b.refused(do(b, r, "alice", true, at(10)), authz.ErrNotFound)
-			b.noGrant(r)
+		{name + " of a request that is not there is refused", func(f *fixture) {
+			r := f.request()
+			f.refused(do(f, r, "alice", true, at(10)), authz.ErrNotFound)
+			f.noGrant(r)
 		}},
 	}
 }
 
 // decisionRace lets many owners approve and deny one request at once.
-func decisionRace(b *bench) {
-	r := b.pending()
+func decisionRace(f *fixture) {
+	r := f.pending()
 	approvals := make([]authz.Approval, 32)
 	for i := range approvals {
-		approvals[i] = b.approval(r, b.memberOf(fmt.Sprintf("account %d", i)))
+		approvals[i] = f.approval(r, f.memberOf(fmt.Sprintf("account %d", i)))
 	}
 	errs := race(len(approvals), func(i int) error {
 		if i%2 == 0 {
-			return b.store.ApproveDeviceRequest(b.Context(), approvals[i])
+			return f.store.ApproveDeviceRequest(f.Context(), approvals[i])
 		}
-		return deny(b, r, approvals[i].AccountID, true, at(10))
+		return deny(f, r, approvals[i].AccountID, true, at(10))
 	})
-	b.count(errs, 1, isState)
+	f.count(errs, 1, isState)
 	winner := slices.Index(errs, nil)
 	r.AccountID = approvals[winner].AccountID
 	if winner%2 == 1 {
 		r.State = authz.Denied
-		b.kept(r)
-		b.noGrant(r)
+		f.kept(r)
+		f.noGrant(r)
 		return
 	}
 	r.State = authz.Approved
-	b.kept(r)
-	g, err := b.store.Grant(b.Context(), r.ID)
-	b.ok(err)
-	b.same(g, approvals[winner].Grant)
-	receipt, err := b.store.Receipt(b.Context(), r.ID)
-	b.ok(err)
-	b.same(receipt, approvals[winner].Receipt)
+	f.kept(r)
+	g, err := f.store.Grant(f.Context(), r.ID)
+	f.ok(err)
+	f.same(g, approvals[winner].Grant)
+	receipt, err := f.store.Receipt(f.Context(), r.ID)
+	f.ok(err)
+	f.same(receipt, approvals[winner].Receipt)
 }
 
-func redemptionRace(b *bench) {
-	a := b.approved()
+func redemptionRace(f *fixture) {
+	a := f.approved()
 	redemptions := make([]authz.Redemption, 64)
 	for i := range redemptions {
-		redemptions[i] = b.redemption(a)
+		redemptions[i] = f.redemption(a)
 	}
-	errs := race(len(redemptions), func(i int) error { return b.store.RedeemDeviceRequest(b.Context(), redemptions[i]) })
-	b.count(errs, 1, isState)
+	errs := race(len(redemptions), func(i int) error { return f.store.RedeemDeviceRequest(f.Context(), redemptions[i]) })
+	f.count(errs, 1, isState)
 	for i, r := range redemptions {
-		_, err := b.store.RefreshToken(b.Context(), r.RefreshToken.Token, r.At)
+		_, err := f.store.RefreshToken(f.Context(), r.RefreshToken.Token, r.At)
 		if errs[i] == nil {
-			b.ok(err)
+			f.ok(err)
 		} else {
-			b.refused(err, authz.ErrNotFound)
+			f.refused(err, authz.ErrNotFound)
 		}
 	}
 }

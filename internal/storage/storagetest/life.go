@@ -15,7 +15,7 @@ import (
 // to change. After some hundred steps each kind of thing is there, and some were
 // changed and removed again. One goroutine uses it.
 type Life struct {
-	b      *bench
+	f      *fixture
 	random *rand.Rand
 
 	clients  []string
@@ -34,7 +34,7 @@ type Life struct {
 func NewLife(t *testing.T, store authz.Store, number int) *Life {
 	t.Helper()
 	return &Life{
-		b:      &bench{T: t, store: store, drawn: number * 1_000_000},
+		f:      &fixture{T: t, store: store, drawn: number * 1_000_000},
 		random: rand.New(rand.NewPCG(uint64(number), 8628)),
 	}
 }
@@ -55,7 +55,7 @@ func (l *Life) Step(ctx context.Context) error {
 
 // awkwardText is a text that nobody has used, with something awkward in it.
 func (l *Life) awkwardText(kind string) string {
-	return l.b.word(kind) + awkward[l.random.IntN(len(awkward))]
+	return l.f.word(kind) + awkward[l.random.IntN(len(awkward))]
 }
 
 // pick returns one of them, and false where there is none; taken takes it away.
@@ -77,12 +77,12 @@ func taken[T any](l *Life, from *[]T) (one T, there bool) {
 }
 
 func (l *Life) ask(ctx context.Context) error {
-	r := l.b.request()
+	r := l.f.request()
 	r.Says.Name, r.Seen.UserAgent = l.awkwardText("name"), l.awkwardText("agent")
 	r.SignatureRequired = l.random.IntN(2) == 0
 	r.ExpiresAt = at(l.random.IntN(2000))
 	l.requests = append(l.requests, r)
-	return l.b.store.CreateDeviceRequest(ctx, r)
+	return l.f.store.CreateDeviceRequest(ctx, r)
 }
 
 func (l *Life) open(ctx context.Context) error {
@@ -94,9 +94,9 @@ func (l *Life) open(ctx context.Context) error {
 	if p, there := pick(l, l.people); there && l.random.IntN(2) == 0 {
 		o.AccountID, o.Claim = p.AccountID, l.random.IntN(2) == 0
 	} else {
-		o.Browser = l.b.hash()
+		o.Browser = l.f.hash()
 	}
-	_, err := l.b.store.OpenDeviceRequest(ctx, o)
+	_, err := l.f.store.OpenDeviceRequest(ctx, o)
 	return err
 }
 
@@ -106,12 +106,12 @@ func (l *Life) approve(ctx context.Context) error {
 	if !there || !waits {
 		return nil
 	}
-	a := l.b.approval(r, p)
+	a := l.f.approval(r, p)
 	a.At = at(0)
-	a.Event = l.b.event(p.AccountID)
+	a.Event = l.f.event(p.AccountID)
 	a.Grant.ExpiresAt = at(1000 + l.random.IntN(4000))
 	l.approved, l.grants = append(l.approved, r), append(l.grants, a.Grant)
-	return l.b.store.ApproveDeviceRequest(ctx, a)
+	return l.f.store.ApproveDeviceRequest(ctx, a)
 }
 
 func (l *Life) redeem(ctx context.Context) error {
@@ -119,9 +119,9 @@ func (l *Life) redeem(ctx context.Context) error {
 	if !there {
 		return nil
 	}
-	t := authz.RefreshToken{Token: l.b.hash(), GrantID: r.ID, ExpiresAt: at(1000 + l.random.IntN(4000))}
+	t := authz.RefreshToken{Token: l.f.hash(), GrantID: r.ID, ExpiresAt: at(1000 + l.random.IntN(4000))}
 	l.tokens = append(l.tokens, t)
-	return l.b.store.RedeemDeviceRequest(ctx, authz.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(0), RefreshToken: &t})
+	return l.f.store.RedeemDeviceRequest(ctx, authz.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(0), RefreshToken: &t})
 }
 
 func (l *Life) rotate(ctx context.Context) error {
@@ -129,10 +129,10 @@ func (l *Life) rotate(ctx context.Context) error {
 	if !there {
 		return nil
 	}
-	next := authz.RefreshToken{Token: l.b.hash(), GrantID: t.GrantID, ExpiresAt: at(5000)}
+	next := authz.RefreshToken{Token: l.f.hash(), GrantID: t.GrantID, ExpiresAt: at(5000)}
 	l.tokens = append(l.tokens, next)
-	return l.b.store.RotateRefreshToken(ctx, authz.Rotation{
-		Token: t.Token, Successor: next, At: at(l.random.IntN(900)), Grace: 10 * time.Second, Reuse: l.b.event(l.b.word("account")),
+	return l.f.store.RotateRefreshToken(ctx, authz.Rotation{
+		Token: t.Token, Successor: next, At: at(l.random.IntN(900)), Grace: 10 * time.Second, Reuse: l.f.event(l.f.word("account")),
 	})
 }
 
@@ -142,8 +142,8 @@ func (l *Life) deny(ctx context.Context) error {
 	if !there || !waits {
 		return nil
 	}
-	return l.b.store.DenyDeviceRequest(ctx, authz.Denial{
-		RequestID: r.ID, AccountID: p.AccountID, Unclaimed: true, At: at(0), Event: l.b.event(p.AccountID),
+	return l.f.store.DenyDeviceRequest(ctx, authz.Denial{
+		RequestID: r.ID, AccountID: p.AccountID, Unclaimed: true, At: at(0), Event: l.f.event(p.AccountID),
 		Reported: []string{"client:" + r.ClientID, "name:" + awkward[l.random.IntN(len(awkward))]},
 		Keep:     plenty,
 	})
@@ -154,33 +154,33 @@ func (l *Life) revoke(ctx context.Context) error {
 	if !there {
 		return nil
 	}
-	return l.b.store.RevokeGrant(ctx, authz.Revocation{GrantID: g.ID, At: at(30), Event: l.b.event(g.AccountID)})
+	return l.f.store.RevokeGrant(ctx, authz.Revocation{GrantID: g.ID, At: at(30), Event: l.f.event(g.AccountID)})
 }
 
 func (l *Life) join(ctx context.Context) error {
 	a := authz.Account{ID: l.awkwardText("account"), CreatedAt: at(0), Disabled: l.random.IntN(5) == 0}
-	i := l.b.newIdentity(a.ID)
+	i := l.f.newIdentity(a.ID)
 	i.BAPID = l.awkwardText("bap")
 	i.Profile.Name = l.awkwardText("Ada")
-	if err := l.b.store.CreateAccount(ctx, a, i); err != nil {
+	if err := l.f.store.CreateAccount(ctx, a, i); err != nil {
 		return err
 	}
 	l.people = append(l.people, i)
-	second := l.b.newIdentity(a.ID)
-	if err := l.b.store.LinkIdentity(ctx, second, i.BAPID, many, l.b.event(a.ID)); err != nil {
+	second := l.f.newIdentity(a.ID)
+	if err := l.f.store.LinkIdentity(ctx, second, i.BAPID, many, l.f.event(a.ID)); err != nil {
 		return err
 	}
 	if l.random.IntN(2) == 0 {
 		return nil
 	}
-	gone := l.b.newIdentity(a.ID)
+	gone := l.f.newIdentity(a.ID)
 	gone.BAPID, gone.Since = l.awkwardText("bap"), at(l.random.IntN(20))
-	if err := l.b.store.LinkIdentity(ctx, gone, i.BAPID, many, l.b.event(a.ID)); err != nil {
+	if err := l.f.store.LinkIdentity(ctx, gone, i.BAPID, many, l.f.event(a.ID)); err != nil {
 		return err
 	}
-	r := l.b.removal(gone, i)
+	r := l.f.removal(gone, i)
 	r.Network = l.awkwardText("network")
-	return l.b.store.RemoveIdentity(ctx, r)
+	return l.f.store.RemoveIdentity(ctx, r)
 }
 
 func (l *Life) signIn(ctx context.Context) error {
@@ -188,14 +188,14 @@ func (l *Life) signIn(ctx context.Context) error {
 	if !there {
 		return nil
 	}
-	s := l.b.session(p)
+	s := l.f.session(p)
 	s.ExpiresAt = at(l.random.IntN(2000))
-	n := authz.NewSession{Session: s, Event: l.b.event(p.AccountID), Keep: plenty}
+	n := authz.NewSession{Session: s, Event: l.f.event(p.AccountID), Keep: plenty}
 	if old, there := pick(l, l.sessions); there && l.random.IntN(4) == 0 {
 		n.Replaces = old.Token
 	}
 	l.sessions = append(l.sessions, s)
-	return l.b.store.CreateSession(ctx, n)
+	return l.f.store.CreateSession(ctx, n)
 }
 
 func (l *Life) signOut(ctx context.Context) error {
@@ -203,7 +203,7 @@ func (l *Life) signOut(ctx context.Context) error {
 	if !there || l.random.IntN(2) == 0 {
 		return nil
 	}
-	return l.b.store.DeleteSession(ctx, s.Token, l.b.event(s.AccountID))
+	return l.f.store.DeleteSession(ctx, s.Token, l.f.event(s.AccountID))
 }
 
 func (l *Life) addPasskey(ctx context.Context) error {
@@ -211,10 +211,10 @@ func (l *Life) addPasskey(ctx context.Context) error {
 	if !there {
 		return nil
 	}
-	k := l.b.passkey(p)
+	k := l.f.passkey(p)
 	k.Name = l.awkwardText("key")
 	l.passkeys = append(l.passkeys, k)
-	return l.b.store.AddPasskey(ctx, k, 100, l.b.event(p.AccountID))
+	return l.f.store.AddPasskey(ctx, k, 100, l.f.event(p.AccountID))
 }
 
 func (l *Life) removePasskey(ctx context.Context) error {
@@ -222,17 +222,17 @@ func (l *Life) removePasskey(ctx context.Context) error {
 	if !there || l.random.IntN(2) == 0 {
 		return nil
 	}
-	return l.b.store.RemovePasskey(ctx, k.AccountID, k.ID, at(l.random.IntN(900)), l.b.event(k.AccountID))
+	return l.f.store.RemovePasskey(ctx, k.AccountID, k.ID, at(l.random.IntN(900)), l.f.event(k.AccountID))
 }
 
 func (l *Life) review(ctx context.Context) error {
 	if r, there := taken(l, &l.reviews); there && l.random.IntN(2) == 0 {
-		_, err := l.b.store.TakeReview(ctx, r.ID, r.Session, at(0))
+		_, err := l.f.store.TakeReview(ctx, r.ID, r.Session, at(0))
 		return err
 	}
-	r := l.b.review()
+	r := l.f.review()
 	l.reviews = append(l.reviews, r)
-	return l.b.store.CreateReview(ctx, r, plenty)
+	return l.f.store.CreateReview(ctx, r, plenty)
 }
 
 func (l *Life) backUp(ctx context.Context) error {
@@ -240,9 +240,9 @@ func (l *Life) backUp(ctx context.Context) error {
 	if !there {
 		return nil
 	}
-	k := l.b.backup(p)
+	k := l.f.backup(p)
 	l.backups = append(l.backups, k)
-	return l.b.store.SaveBackup(ctx, k, k.BAPID, l.b.event(p.AccountID))
+	return l.f.store.SaveBackup(ctx, k, k.BAPID, l.f.event(p.AccountID))
 }
 
 func (l *Life) forgetBackup(ctx context.Context) error {
@@ -250,7 +250,7 @@ func (l *Life) forgetBackup(ctx context.Context) error {
 	if !there || l.random.IntN(2) == 0 {
 		return nil
 	}
-	return l.b.store.RemoveBackup(ctx, k.AccountID, k.BAPID, k.BAPID, l.b.event(k.AccountID))
+	return l.f.store.RemoveBackup(ctx, k.AccountID, k.BAPID, k.BAPID, l.f.event(k.AccountID))
 }
 
 func (l *Life) rename(ctx context.Context) error {
@@ -259,14 +259,14 @@ func (l *Life) rename(ctx context.Context) error {
 		return nil
 	}
 	p.Profile.Name = l.awkwardText("Grace")
-	return l.b.store.SetProfile(ctx, p.BAPID, p.Profile, l.b.event(p.AccountID))
+	return l.f.store.SetProfile(ctx, p.BAPID, p.Profile, l.f.event(p.AccountID))
 }
 
 func (l *Life) register(ctx context.Context) error {
-	c := l.b.client()
+	c := l.f.client()
 	c.Name = l.awkwardText("A Client")
 	l.clients = append(l.clients, c.ID)
-	return l.b.store.AddClient(ctx, c)
+	return l.f.store.AddClient(ctx, c)
 }
 
 func (l *Life) unregister(ctx context.Context) error {
@@ -274,23 +274,23 @@ func (l *Life) unregister(ctx context.Context) error {
 	if !there || l.random.IntN(2) == 0 {
 		return nil
 	}
-	return l.b.store.RemoveClient(ctx, id, at(0))
+	return l.f.store.RemoveClient(ctx, id, at(0))
 }
 
 func (l *Life) guess(ctx context.Context) error {
-	if err := l.b.store.UseOnce(ctx, l.b.hash(), at(0), at(l.random.IntN(2000))); err != nil {
+	if err := l.f.store.UseOnce(ctx, l.f.hash(), at(0), at(l.random.IntN(2000))); err != nil {
 		return err
 	}
-	return l.b.store.CountGuesses(ctx, []string{"subject " + awkward[l.random.IntN(len(awkward))], "all"}, at(60*l.random.IntN(3)))
+	return l.f.store.CountGuesses(ctx, []string{"subject " + awkward[l.random.IntN(len(awkward))], "all"}, at(60*l.random.IntN(3)))
 }
 
 func (l *Life) makeKeys(ctx context.Context) error {
-	_, err := l.b.store.AddSigningKeys(ctx, []authz.SigningKey{l.b.key("ES256"), l.b.key(l.b.word("later"))})
+	_, err := l.f.store.AddSigningKeys(ctx, []authz.SigningKey{l.f.key("ES256"), l.f.key(l.f.word("later"))})
 	return err
 }
 
 func (l *Life) sweep(ctx context.Context) error {
 	before := at(l.random.IntN(100))
-	_, err := l.b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: before, Grants: before, Events: before, Rest: before}, 5)
+	_, err := l.f.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: before, Grants: before, Events: before, Rest: before}, 5)
 	return err
 }

@@ -26,216 +26,216 @@ type belongings struct {
 }
 
 // everything stores it.
-func (b *bench) everything() (o belongings) {
-	b.Helper()
-	ctx := b.Context()
-	o.client = b.client()
-	b.ok(b.store.AddClient(ctx, o.client))
-	o.approved = b.approvedWith(func(r *authz.DeviceRequest, g *authz.Grant) { r.ClientID, g.ClientID = o.client.ID, o.client.ID })
+func (f *fixture) everything() (o belongings) {
+	f.Helper()
+	ctx := f.Context()
+	o.client = f.client()
+	f.ok(f.store.AddClient(ctx, o.client))
+	o.approved = f.approvedWith(func(r *authz.DeviceRequest, g *authz.Grant) { r.ClientID, g.ClientID = o.client.ID, o.client.ID })
 	o.identity = o.approved.identity
 	account := o.identity.AccountID
-	o.second = b.newIdentity(account)
-	b.ok(b.store.LinkIdentity(ctx, o.second, o.identity.BAPID, many, b.event(account)))
-	o.session, o.other = b.session(o.identity), b.session(o.identity)
-	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: o.session, Event: b.event(account), Keep: plenty}))
-	b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: o.other, Event: b.event(account), Keep: plenty}))
-	o.passkey = b.added(o.identity)
-	b.added(o.second)
+	o.second = f.newIdentity(account)
+	f.ok(f.store.LinkIdentity(ctx, o.second, o.identity.BAPID, many, f.event(account)))
+	o.session, o.other = f.session(o.identity), f.session(o.identity)
+	f.ok(f.store.CreateSession(ctx, authz.NewSession{Session: o.session, Event: f.event(account), Keep: plenty}))
+	f.ok(f.store.CreateSession(ctx, authz.NewSession{Session: o.other, Event: f.event(account), Keep: plenty}))
+	o.passkey = f.added(o.identity)
+	f.added(o.second)
 	for _, i := range []authz.Identity{o.identity, o.second} {
-		b.ok(b.store.SaveBackup(ctx, b.backup(i), i.BAPID, b.event(account)))
+		f.ok(f.store.SaveBackup(ctx, f.backup(i), i.BAPID, f.event(account)))
 	}
-	o.pending, o.opened = b.pending(), b.pending()
-	_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.opened.ID, AccountID: account, Browser: b.hash(), Claim: true, At: at(1)})
-	b.ok(err)
+	o.pending, o.opened = f.pending(), f.pending()
+	_, err := f.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.opened.ID, AccountID: account, Browser: f.hash(), Claim: true, At: at(1)})
+	f.ok(err)
 	// A second grant, with a refresh token that was rotated once.
-	r := b.pending()
-	a := b.approval(r, o.identity)
-	a.Event = b.event(account)
-	b.ok(b.store.ApproveDeviceRequest(ctx, a))
+	r := f.pending()
+	a := f.approval(r, o.identity)
+	a.Event = f.event(account)
+	f.ok(f.store.ApproveDeviceRequest(ctx, a))
 	o.issued = approved{r, o.identity, a.Grant, a.Receipt}
-	redemption := b.redemption(o.issued)
-	b.ok(b.store.RedeemDeviceRequest(ctx, redemption))
+	redemption := f.redemption(o.issued)
+	f.ok(f.store.RedeemDeviceRequest(ctx, redemption))
 	o.first = *redemption.RefreshToken
-	o.token = b.rotated(o.first, at(30)).Successor
-	o.review = b.review()
-	b.ok(b.store.CreateReview(ctx, o.review, plenty))
+	o.token = f.rotated(o.first, at(30)).Successor
+	o.review = f.review()
+	f.ok(f.store.CreateReview(ctx, o.review, plenty))
 	return o
 }
 
 // keptOf is all that the store says of somebody's belongings. What it does not have
 // is nil.
-func (b *bench) keptOf(o belongings) (all []any) {
-	b.Helper()
-	ctx, account := b.Context(), o.identity.AccountID
+func (f *fixture) keptOf(o belongings) (all []any) {
+	f.Helper()
+	ctx, account := f.Context(), o.identity.AccountID
 	one := func(v any, err error) {
-		b.Helper()
+		f.Helper()
 		if err != nil && !errors.Is(err, authz.ErrNotFound) {
-			b.Fatal(err)
+			f.Fatal(err)
 		}
 		if err != nil {
 			v = nil
 		}
 		all = append(all, v)
 	}
-	c, err := b.store.Client(ctx, o.client.ID)
+	c, err := f.store.Client(ctx, o.client.ID)
 	one(c, err)
 	for _, id := range []string{o.identity.BAPID, o.second.BAPID} {
-		i, err := b.store.Identity(ctx, id)
+		i, err := f.store.Identity(ctx, id)
 		one(i, err)
-		backup, err := b.store.Backup(ctx, account, id)
+		backup, err := f.store.Backup(ctx, account, id)
 		one(backup, err)
 	}
-	a, err := b.store.Account(ctx, account)
+	a, err := f.store.Account(ctx, account)
 	one(a, err)
-	sessions, err := b.store.Sessions(ctx, account, at(40), many)
+	sessions, err := f.store.Sessions(ctx, account, at(40), many)
 	one(sessions, err)
 	for _, t := range []authz.Hash{o.session.Token, o.other.Token} {
-		s, err := b.store.Session(ctx, t, at(40))
+		s, err := f.store.Session(ctx, t, at(40))
 		one(s, err)
 	}
-	passkeys, err := b.store.Passkeys(ctx, account, many)
+	passkeys, err := f.store.Passkeys(ctx, account, many)
 	one(passkeys, err)
 	for _, r := range []authz.DeviceRequest{o.pending, o.opened, o.approved.request, o.issued.request} {
-		byCode, err := b.store.DeviceRequest(ctx, r.DeviceCode)
+		byCode, err := f.store.DeviceRequest(ctx, r.DeviceCode)
 		one(byCode, err)
-		byID, err := b.store.DeviceRequestByID(ctx, r.ID)
+		byID, err := f.store.DeviceRequestByID(ctx, r.ID)
 		one(byID, err)
 	}
 	for _, id := range []string{o.approved.grant.ID, o.issued.grant.ID} {
-		g, err := b.store.Grant(ctx, id)
+		g, err := f.store.Grant(ctx, id)
 		one(g, err)
-		live, i, err := b.store.LiveGrant(ctx, id, at(40))
+		live, i, err := f.store.LiveGrant(ctx, id, at(40))
 		one([]any{live, i}, err)
-		receipt, err := b.store.Receipt(ctx, id)
+		receipt, err := f.store.Receipt(ctx, id)
 		one(receipt, err)
 	}
 	for _, t := range []authz.RefreshToken{o.first, o.token} {
-		kept, err := b.store.RefreshToken(ctx, t.Token, at(40))
+		kept, err := f.store.RefreshToken(ctx, t.Token, at(40))
 		one(kept, err)
 	}
-	events, err := b.store.Events(ctx, account, authz.Position{}, 100)
+	events, err := f.store.Events(ctx, account, authz.Position{}, 100)
 	one(events, err)
 	return all
 }
 
 // deeds are everything that can be done to somebody's belongings.
-func (b *bench) deeds() map[string]func(o belongings) error {
-	all := b.accountDeeds()
-	maps.Copy(all, b.requestDeeds())
-	maps.Copy(all, b.grantDeeds())
+func (f *fixture) deeds() map[string]func(o belongings) error {
+	all := f.accountDeeds()
+	maps.Copy(all, f.requestDeeds())
+	maps.Copy(all, f.grantDeeds())
 	return all
 }
 
 // accountDeeds are those to clients, accounts, sessions, passkeys and backups.
-func (b *bench) accountDeeds() map[string]func(o belongings) error {
-	ctx := b.Context()
+func (f *fixture) accountDeeds() map[string]func(o belongings) error {
+	ctx := f.Context()
 	return map[string]func(o belongings) error{
-		"removing a client": func(o belongings) error { return b.store.RemoveClient(ctx, o.client.ID, at(40)) },
+		"removing a client": func(o belongings) error { return f.store.RemoveClient(ctx, o.client.ID, at(40)) },
 		"setting a profile": func(o belongings) error {
-			return b.store.SetProfile(ctx, o.identity.BAPID, authz.Profile{Name: b.word("name")}, b.event(o.identity.AccountID))
+			return f.store.SetProfile(ctx, o.identity.BAPID, authz.Profile{Name: f.word("name")}, f.event(o.identity.AccountID))
 		},
 		"linking an identity": func(o belongings) error {
-			return b.store.LinkIdentity(ctx, b.newIdentity(o.identity.AccountID), o.second.BAPID, many, b.event(o.identity.AccountID))
+			return f.store.LinkIdentity(ctx, f.newIdentity(o.identity.AccountID), o.second.BAPID, many, f.event(o.identity.AccountID))
 		},
-		"removing an identity": func(o belongings) error { return b.store.RemoveIdentity(ctx, b.removal(o.second, o.identity)) },
+		"removing an identity": func(o belongings) error { return f.store.RemoveIdentity(ctx, f.removal(o.second, o.identity)) },
 		"deleting a session": func(o belongings) error {
-			return b.store.DeleteSession(ctx, o.session.Token, b.event(o.identity.AccountID))
+			return f.store.DeleteSession(ctx, o.session.Token, f.event(o.identity.AccountID))
 		},
 		"ending a session": func(o belongings) error {
-			return b.store.EndSession(ctx, o.identity.AccountID, o.session.ID, at(40), b.event(o.identity.AccountID))
+			return f.store.EndSession(ctx, o.identity.AccountID, o.session.ID, at(40), f.event(o.identity.AccountID))
 		},
 		"removing a passkey": func(o belongings) error {
-			return b.store.RemovePasskey(ctx, o.identity.AccountID, o.passkey.ID, at(40), b.event(o.identity.AccountID))
+			return f.store.RemovePasskey(ctx, o.identity.AccountID, o.passkey.ID, at(40), f.event(o.identity.AccountID))
 		},
 		"saving a backup": func(o belongings) error {
-			return b.store.SaveBackup(ctx, b.backup(o.identity), o.identity.BAPID, b.event(o.identity.AccountID))
+			return f.store.SaveBackup(ctx, f.backup(o.identity), o.identity.BAPID, f.event(o.identity.AccountID))
 		},
 		"removing a backup": func(o belongings) error {
-			return b.store.RemoveBackup(ctx, o.identity.AccountID, o.identity.BAPID, o.second.BAPID, b.event(o.identity.AccountID))
+			return f.store.RemoveBackup(ctx, o.identity.AccountID, o.identity.BAPID, o.second.BAPID, f.event(o.identity.AccountID))
 		},
 		"ending other sessions": func(o belongings) error {
-			_, err := b.store.EndOtherSessions(ctx, o.identity.AccountID, o.session.Token, at(40), b.event(o.identity.AccountID))
+			_, err := f.store.EndOtherSessions(ctx, o.identity.AccountID, o.session.Token, at(40), f.event(o.identity.AccountID))
 			return err
 		},
 		"replacing a session": func(o belongings) error {
-			return b.store.CreateSession(ctx, authz.NewSession{Session: b.session(o.identity), Replaces: o.session.Token, Event: b.event(o.identity.AccountID), Keep: plenty})
+			return f.store.CreateSession(ctx, authz.NewSession{Session: f.session(o.identity), Replaces: o.session.Token, Event: f.event(o.identity.AccountID), Keep: plenty})
 		},
-		"signing in with a passkey": func(o belongings) error { return b.store.CreateSession(ctx, b.signIn(o.passkey, 8)) },
+		"signing in with a passkey": func(o belongings) error { return f.store.CreateSession(ctx, f.signIn(o.passkey, 8)) },
 	}
 }
 
 // requestDeeds are those to device requests, and the sweep.
-func (b *bench) requestDeeds() map[string]func(o belongings) error {
-	ctx := b.Context()
+func (f *fixture) requestDeeds() map[string]func(o belongings) error {
+	ctx := f.Context()
 	return map[string]func(o belongings) error{
-		"cancelling a request": func(o belongings) error { return b.store.CancelDeviceRequest(ctx, o.pending.ID, at(40)) },
+		"cancelling a request": func(o belongings) error { return f.store.CancelDeviceRequest(ctx, o.pending.ID, at(40)) },
 		"opening a request": func(o belongings) error {
-			_, err := b.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.pending.ID, AccountID: o.identity.AccountID, Claim: true, At: at(40)})
+			_, err := f.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.pending.ID, AccountID: o.identity.AccountID, Claim: true, At: at(40)})
 			return err
 		},
 		"approving a request": func(o belongings) error {
-			a := b.approval(o.opened, o.identity)
-			a.Event = b.event(o.identity.AccountID)
-			return b.store.ApproveDeviceRequest(ctx, a)
+			a := f.approval(o.opened, o.identity)
+			a.Event = f.event(o.identity.AccountID)
+			return f.store.ApproveDeviceRequest(ctx, a)
 		},
 		"denying a request": func(o belongings) error {
-			return b.store.DenyDeviceRequest(ctx, authz.Denial{
-				RequestID: o.opened.ID, AccountID: o.identity.AccountID, At: at(40), Reported: []string{"client:" + b.word("client")}, Event: b.event(o.identity.AccountID),
+			return f.store.DenyDeviceRequest(ctx, authz.Denial{
+				RequestID: o.opened.ID, AccountID: o.identity.AccountID, At: at(40), Reported: []string{"client:" + f.word("client")}, Event: f.event(o.identity.AccountID),
 				Keep: plenty,
 			})
 		},
-		"redeeming a request": func(o belongings) error { return b.store.RedeemDeviceRequest(ctx, b.redemption(o.approved)) },
+		"redeeming a request": func(o belongings) error { return f.store.RedeemDeviceRequest(ctx, f.redemption(o.approved)) },
 		"taking a review": func(o belongings) error {
-			_, err := b.store.TakeReview(ctx, o.review.ID, o.review.Session, at(40))
+			_, err := f.store.TakeReview(ctx, o.review.ID, o.review.Session, at(40))
 			return err
 		},
 		"sweeping": func(belongings) error {
-			_, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Events: at(0), Rest: at(0)}, 100)
+			_, err := f.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Events: at(0), Rest: at(0)}, 100)
 			return err
 		},
 	}
 }
 
 // grantDeeds are those to grants and their tokens.
-func (b *bench) grantDeeds() map[string]func(o belongings) error {
-	ctx := b.Context()
+func (f *fixture) grantDeeds() map[string]func(o belongings) error {
+	ctx := f.Context()
 	return map[string]func(o belongings) error{
 		"revoking a grant": func(o belongings) error {
-			return b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: b.event(o.identity.AccountID)})
+			return f.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: f.event(o.identity.AccountID)})
 		},
 		"revoking all grants": func(o belongings) error {
-			_, err := b.store.RevokeGrants(ctx, o.identity.AccountID, at(40), b.event(o.identity.AccountID))
+			_, err := f.store.RevokeGrants(ctx, o.identity.AccountID, at(40), f.event(o.identity.AccountID))
 			return err
 		},
-		"rotating a refresh token": func(o belongings) error { return b.store.RotateRefreshToken(ctx, b.rotation(o.token, at(35))) },
+		"rotating a refresh token": func(o belongings) error { return f.store.RotateRefreshToken(ctx, f.rotation(o.token, at(35))) },
 		"rotating and forgetting": func(o belongings) error {
-			r := b.rotation(o.token, at(35))
+			r := f.rotation(o.token, at(35))
 			r.Forgotten = o.first.Token
-			return b.store.RotateRefreshToken(ctx, r)
+			return f.store.RotateRefreshToken(ctx, r)
 		},
 		"rotating twice, and forgetting what was replaced before": func(o belongings) error {
-			r := b.rotation(o.token, at(35))
-			if err := b.store.RotateRefreshToken(ctx, r); err != nil {
+			r := f.rotation(o.token, at(35))
+			if err := f.store.RotateRefreshToken(ctx, r); err != nil {
 				return err
 			}
-			r = b.rotation(r.Successor, at(36))
+			r = f.rotation(r.Successor, at(36))
 			r.Forgotten = o.first.Token // which o.token replaced
-			return b.store.RotateRefreshToken(ctx, r)
+			return f.store.RotateRefreshToken(ctx, r)
 		},
 		"rotating after the end": func(o belongings) error {
-			err := b.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(34), Event: b.event(o.identity.AccountID)})
+			err := f.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(34), Event: f.event(o.identity.AccountID)})
 			if err != nil {
 				return err
 			}
-			if err := b.store.RotateRefreshToken(ctx, b.rotation(o.token, at(35))); !errors.Is(err, authz.ErrNotFound) {
+			if err := f.store.RotateRefreshToken(ctx, f.rotation(o.token, at(35))); !errors.Is(err, authz.ErrNotFound) {
 				return errors.New("it was rotated")
 			}
 			return nil
 		},
 		"using a refresh token twice": func(o belongings) error {
-			r := b.rotation(o.first, at(35))
-			r.Reuse = b.event(o.identity.AccountID)
-			if err := b.store.RotateRefreshToken(ctx, r); !errors.Is(err, authz.ErrReused) {
+			r := f.rotation(o.first, at(35))
+			r.Reuse = f.event(o.identity.AccountID)
+			if err := f.store.RotateRefreshToken(ctx, r); !errors.Is(err, authz.ErrReused) {
 				return errors.New("it was rotated")
 			}
 			return nil
@@ -246,65 +246,65 @@ func (b *bench) grantDeeds() map[string]func(o belongings) error {
 var neighbourCases = []testCase{
 	// The first account of all is disabled, and the last: whoever asks for the wrong
 	// one is told so.
-	{"what is done to one owner's belongings leaves another's as they are", func(b *bench) {
-		b.accountWith(func(a *authz.Account) { a.Disabled = true })
-		before := b.everything()
-		first := b.keptOf(before) // of the first neighbour before there was another
-		acted, after := b.everything(), b.everything()
-		b.accountWith(func(a *authz.Account) { a.Disabled = true })
+	{"what is done to one owner's belongings leaves another's as they are", func(f *fixture) {
+		f.accountWith(func(a *authz.Account) { a.Disabled = true })
+		before := f.everything()
+		first := f.keptOf(before) // of the first neighbour before there was another
+		acted, after := f.everything(), f.everything()
+		f.accountWith(func(a *authz.Account) { a.Disabled = true })
 		names := []string{}
-		for name := range b.deeds() {
+		for name := range f.deeds() {
 			names = append(names, name)
 		}
 		slices.Sort(names)
 		for n, name := range names {
 			if n > 0 {
-				acted = b.everything()
+				acted = f.everything()
 			}
-			last, mine := b.keptOf(after), b.keptOf(acted)
+			last, mine := f.keptOf(after), f.keptOf(acted)
 			if slices.Contains(first, nil) {
-				b.Fatalf("before %s: %v", name, first)
+				f.Fatalf("before %s: %v", name, first)
 			}
-			b.ok(b.deeds()[name](acted))
-			b.same(b.keptOf(before), first)
-			b.same(b.keptOf(after), last)
-			b.changesLittle(name, mine, b.keptOf(acted))
+			f.ok(f.deeds()[name](acted))
+			f.same(f.keptOf(before), first)
+			f.same(f.keptOf(after), last)
+			f.changesLittle(name, mine, f.keptOf(acted))
 		}
 		for _, o := range []belongings{before, after} {
-			_, err := b.store.TakeReview(b.Context(), o.review.ID, o.review.Session, at(40))
-			b.ok(err)
+			_, err := f.store.TakeReview(f.Context(), o.review.ID, o.review.Session, at(40))
+			f.ok(err)
 		}
 	}},
-	{"a disabled account's grants are not alive, whoever else there is", func(b *bench) {
-		b.approved()
-		_, i := b.accountWith(func(a *authz.Account) { a.Disabled = true })
-		b.approved()
-		r := b.pending()
-		a := b.approval(r, i)
-		b.ok(b.store.ApproveDeviceRequest(b.Context(), a))
-		_, _, err := b.store.LiveGrant(b.Context(), a.Grant.ID, at(40))
-		b.refused(err, authz.ErrNotFound)
+	{"a disabled account's grants are not alive, whoever else there is", func(f *fixture) {
+		f.approved()
+		_, i := f.accountWith(func(a *authz.Account) { a.Disabled = true })
+		f.approved()
+		r := f.pending()
+		a := f.approval(r, i)
+		f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
+		_, _, err := f.store.LiveGrant(f.Context(), a.Grant.ID, at(40))
+		f.refused(err, authz.ErrNotFound)
 	}},
-	{"what is over at a time is swept after it, and not at it", func(b *bench) {
-		ctx, over := b.Context(), at(60)
-		_, i := b.account()
-		s, r, key := b.session(i), b.review(), b.hash()
+	{"what is over at a time is swept after it, and not at it", func(f *fixture) {
+		ctx, over := f.Context(), at(60)
+		_, i := f.account()
+		s, r, key := f.session(i), f.review(), f.hash()
 		s.ExpiresAt, r.ExpiresAt = over, over
-		b.ok(b.store.CreateSession(ctx, authz.NewSession{Session: s, Event: anyEvent, Keep: plenty}))
-		b.ok(b.store.CreateReview(ctx, r, plenty))
-		b.ok(b.store.UseOnce(ctx, key, at(0), over))
-		b.ok(b.store.CountGuesses(ctx, []string{"subject"}, over))
-		b.report("alice", over, "client:a")
-		redemption := b.redemption(b.approved())
+		f.ok(f.store.CreateSession(ctx, authz.NewSession{Session: s, Event: anyEvent, Keep: plenty}))
+		f.ok(f.store.CreateReview(ctx, r, plenty))
+		f.ok(f.store.UseOnce(ctx, key, at(0), over))
+		f.ok(f.store.CountGuesses(ctx, []string{"subject"}, over))
+		f.report("alice", over, "client:a")
+		redemption := f.redemption(f.approved())
 		redemption.RefreshToken.ExpiresAt = over
-		b.ok(b.store.RedeemDeviceRequest(ctx, redemption))
+		f.ok(f.store.RedeemDeviceRequest(ctx, redemption))
 		all := func(before time.Time) int {
-			n, err := b.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Counted: before, Rest: before}, 100)
-			b.ok(err)
+			n, err := f.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Counted: before, Rest: before}, 100)
+			f.ok(err)
 			return n
 		}
-		b.same(all(over), 0)
-		b.same(all(over.Add(time.Millisecond)), 6)
+		f.same(all(over), 0)
+		f.same(all(over.Add(time.Millisecond)), 6)
 	}},
 }
 
@@ -319,8 +319,8 @@ var changes = map[string]int{
 	"rotating twice, and forgetting what was replaced before": 2, "rotating after the end": 3, "using a refresh token twice": 3, "taking a review": 0, "sweeping": 0,
 }
 
-func (b *bench) changesLittle(name string, before, after []any) {
-	b.Helper()
+func (f *fixture) changesLittle(name string, before, after []any) {
+	f.Helper()
 	n := 0
 	for k := range before {
 		if !cmp.Equal(before[k], after[k]) {
@@ -328,6 +328,6 @@ func (b *bench) changesLittle(name string, before, after []any) {
 		}
 	}
 	if n != changes[name] {
-		b.Errorf("%s changes %d of its owner's belongings, want %d", name, n, changes[name])
+		f.Errorf("%s changes %d of its owner's belongings, want %d", name, n, changes[name])
 	}
 }

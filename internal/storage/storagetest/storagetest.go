@@ -53,9 +53,9 @@ func Run(t *testing.T, open func(t testing.TB) authz.Store) {
 		for _, c := range noun.cases {
 			t.Run(noun.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				b := &bench{T: t, open: open}
-				b.store = b.connect()
-				c.run(b)
+				f := &fixture{T: t, open: open}
+				f.store = f.connect()
+				c.run(f)
 			})
 		}
 	}
@@ -64,7 +64,7 @@ func Run(t *testing.T, open func(t testing.TB) authz.Store) {
 // testCase is one promise; its name is a sentence.
 type testCase struct {
 	name string
-	run  func(b *bench)
+	run  func(f *fixture)
 }
 
 // begin is when the cases take place. A storage has no clock of its own, so any
@@ -79,9 +79,9 @@ const many = 100
 
 var plenty = authz.KeepAtMost(many)
 
-// bench is what a case works with: a test, its storage, and things to store that
+// fixture is what a case works with: a test, its storage, and things to store that
 // differ from each other in every member.
-type bench struct {
+type fixture struct {
 	*testing.T
 	open  func(t testing.TB) authz.Store
 	store authz.Store
@@ -89,17 +89,17 @@ type bench struct {
 }
 
 // connect opens the test's database once more; it is closed with the test.
-func (b *bench) connect() authz.Store {
-	b.Helper()
-	return b.closing(b.open(b.T))
+func (f *fixture) connect() authz.Store {
+	f.Helper()
+	return f.closing(f.open(f.T))
 }
 
-func (b *bench) closing(store authz.Store) authz.Store {
-	b.Helper()
+func (f *fixture) closing(store authz.Store) authz.Store {
+	f.Helper()
 	s := &closedOnce{Store: store}
-	b.Cleanup(func() {
+	f.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			b.Errorf("closing: %v", err)
+			f.Errorf("closing: %v", err)
 		}
 	})
 	return s
@@ -119,69 +119,69 @@ func (s *closedOnce) Close() error {
 }
 
 // reopen closes the storage and opens it again, as a restart does.
-func (b *bench) reopen() {
-	b.Helper()
-	b.ok(b.store.Close())
-	b.store = b.connect()
+func (f *fixture) reopen() {
+	f.Helper()
+	f.ok(f.store.Close())
+	f.store = f.connect()
 }
 
-func (b *bench) word(kind string) string {
-	b.drawn++
-	return fmt.Sprintf("%s-%d", kind, b.drawn)
+func (f *fixture) word(kind string) string {
+	f.drawn++
+	return fmt.Sprintf("%s-%d", kind, f.drawn)
 }
 
-func (b *bench) hash() authz.Hash { return sha256.Sum256([]byte(b.word("hash"))) }
+func (f *fixture) hash() authz.Hash { return sha256.Sum256([]byte(f.word("hash"))) }
 
 // ok ends the test if an operation failed.
-func (b *bench) ok(err error) {
-	b.Helper()
+func (f *fixture) ok(err error) {
+	f.Helper()
 	if err != nil {
-		b.Fatalf("got error %v, want none", err)
+		f.Fatalf("got error %v, want none", err)
 	}
 }
 
 // refused ends the test unless an operation ended in the outcome wanted.
-func (b *bench) refused(err, want error) {
-	b.Helper()
+func (f *fixture) refused(err, want error) {
+	f.Helper()
 	if !errors.Is(err, want) {
-		b.Fatalf("got error %v, want %v", err, want)
+		f.Fatalf("got error %v, want %v", err, want)
 	}
 }
 
 // wrongState ends the test unless err is a *authz.StateError that carries the
 // request as it is kept.
-func (b *bench) wrongState(err error, want authz.DeviceRequest) {
-	b.Helper()
+func (f *fixture) wrongState(err error, want authz.DeviceRequest) {
+	f.Helper()
 	var state *authz.StateError
 	if !errors.As(err, &state) {
-		b.Fatalf("got error %v, want a *authz.StateError", err)
+		f.Fatalf("got error %v, want a *authz.StateError", err)
 	}
-	b.same(state.Request, want)
+	f.same(state.Request, want)
 }
 
 // same ends the test unless two values are equal, times to the millisecond.
-func (b *bench) same(got, want any) {
-	b.Helper()
+func (f *fixture) same(got, want any) {
+	f.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
-		b.Fatalf("not what was stored (-want +got):\n%s", diff)
+		f.Fatalf("not what was stored (-want +got):\n%s", diff)
 	}
 }
 
 // count ends the test unless exactly n of the errors are nil and all others
 // pass as lost.
-func (b *bench) count(errs []error, n int, lost func(error) bool) {
-	b.Helper()
+func (f *fixture) count(errs []error, n int, lost func(error) bool) {
+	f.Helper()
 	won := 0
 	for _, err := range errs {
 		switch {
 		case err == nil:
 			won++
 		case !lost(err):
-			b.Fatalf("a loser got %v", err)
+			f.Fatalf("a loser got %v", err)
 		}
 	}
 	if won != n {
-		b.Fatalf("%d of %d calls succeeded, want %d", won, len(errs), n)
+		f.Fatalf("%d of %d calls succeeded, want %d", won, len(errs), n)
 	}
 }
 
