@@ -96,7 +96,7 @@ func inMemory(ctx context.Context, n int) (err error) {
 	if err != nil {
 		return err
 	}
-	front, err := server.New(server.Options{Service: service, Issuer: at, Version: "bench", Log: slog.New(slog.DiscardHandler)})
+	front, err := server.New(server.Options{Issuer: service, URL: at, Version: "bench", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

@@ -245,7 +245,7 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 		return settingsFailure(err)
 	}
 	front, err := server.New(server.Options{
-		Service: run.service, Issuer: issuer, Version: Version(), Log: run.log, Brand: look, TrustedProxies: settings.TrustedProxies,
+		Issuer: run.service, URL: issuer, Version: Version(), Log: run.log, Brand: look, TrustedProxies: settings.TrustedProxies,
 	})
 	if err != nil {
 		return fail(ExitFailed, "starting", err, "")

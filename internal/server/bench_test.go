@@ -69,7 +69,7 @@ func newBenchServerOn(b *testing.B, store authz.Store) *benchServer {
 	if err != nil {
 		b.Fatal(err)
 	}
-	front, err := server.New(server.Options{Service: service, Issuer: u, Version: "bench", Log: slog.New(slog.DiscardHandler)})
+	front, err := server.New(server.Options{Issuer: service, URL: u, Version: "bench", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

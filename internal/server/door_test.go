@@ -210,7 +210,7 @@ func TestEachPathTakesItsMethodsAndHEADWhereGET(t *testing.T) {
 	}
 	// A program that looks for a document is told in JSON, whatever it would take.
 	h.send(http.MethodGet, "/.well-known/nothing", "", "Accept", "text/html").wantError(http.StatusNotFound, "not_found")
-	h.options.Issuer = &url.URL{Scheme: "http"}
+	h.options.URL = &url.URL{Scheme: "http"}
 	if _, err := server.New(h.options); err == nil {
 		t.Error("a server without a host can be made")
 	}

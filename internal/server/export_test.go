@@ -41,7 +41,7 @@ func (s *Server) Handling(people bool, h func(w http.ResponseWriter, r *http.Req
 
 // GETPaths are the patterns of all routes that answer GET.
 func GETPaths() (paths []string) {
-	for _, r := range (&Server{authz: &issuer.Issuer{}}).routes() {
+	for _, r := range (&Server{issuer: &issuer.Issuer{}}).routes() {
 		if r.method == http.MethodGet {
 			paths = append(paths, r.path)
 		}
@@ -54,7 +54,7 @@ type Endpoint struct{ Method, Path string }
 
 // Endpoints are all there are.
 func Endpoints() (all []Endpoint) {
-	for _, r := range (&Server{authz: &issuer.Issuer{}}).routes() {
+	for _, r := range (&Server{issuer: &issuer.Issuer{}}).routes() {
 		all = append(all, Endpoint{r.method, r.path})
 	}
 	return all
@@ -66,7 +66,7 @@ func OwnerRoutes() []string  { return routesOf(owner) }
 func PublicRoutes() []string { return routesOf(public) }
 
 func routesOf(c class) (routes []string) {
-	for _, r := range (&Server{authz: &issuer.Issuer{}}).routes() {
+	for _, r := range (&Server{issuer: &issuer.Issuer{}}).routes() {
 		if r.class == c {
 			routes = append(routes, r.method+" "+r.path)
 		}

@@ -231,8 +231,8 @@ func (h *house) start(settings authz.Settings) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.options = server.Options{Service: h.service, Version: "test", Log: log, TrustedProxies: h.proxies, Brand: h.options.Brand}
-	if h.options.Issuer, err = url.Parse(settings.Issuer); err != nil {
+	h.options = server.Options{Issuer: h.service, Version: "test", Log: log, TrustedProxies: h.proxies, Brand: h.options.Brand}
+	if h.options.URL, err = url.Parse(settings.Issuer); err != nil {
 		h.t.Fatal(err)
 	}
 	h.brand(h.options.Brand)

@@ -29,7 +29,7 @@ import (
 
 // Server serves one issuer.
 type Server struct {
-	authz   *issuer.Issuer
+	issuer  *issuer.Issuer
 	door    *wire.Door
 	oauth   *oauth.Endpoints
 	api     *api.API
@@ -41,9 +41,9 @@ type Server struct {
 
 // Options are what a Server is made of.
 type Options struct {
-	Service *issuer.Issuer
-	// Issuer is the configured issuer, parsed.
-	Issuer  *url.URL
+	Issuer *issuer.Issuer
+	// URL is the configured issuer, parsed.
+	URL     *url.URL
 	Version string
 	Log     *slog.Logger
 	// Brand is how the operator wants the pages to look; what is empty is ours.
@@ -55,18 +55,18 @@ type Options struct {
 // New returns a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		authz: o.Service, door: wire.NewDoor(o.Service, o.Issuer, o.Log, o.TrustedProxies),
+		issuer: o.Issuer, door: wire.NewDoor(o.Issuer, o.URL, o.Log, o.TrustedProxies),
 		crossOrigin: http.NewCrossOriginProtection(), cors: newCORS(),
 	}
-	if err := s.crossOrigin.AddTrustedOrigin(o.Issuer.Scheme + "://" + o.Issuer.Host); err != nil {
+	if err := s.crossOrigin.AddTrustedOrigin(o.URL.Scheme + "://" + o.URL.Host); err != nil {
 		return nil, err
 	}
-	s.api = api.New(o.Service, s.door, o.Version)
+	s.api = api.New(o.Issuer, s.door, o.Version)
 	var err error
-	if s.oauth, err = oauth.New(o.Service, s.door); err != nil {
+	if s.oauth, err = oauth.New(o.Issuer, s.door); err != nil {
 		return nil, err
 	}
-	if s.screens, err = page.New(o.Service, s.door, o.Brand); err != nil {
+	if s.screens, err = page.New(o.Issuer, s.door, o.Brand); err != nil {
 		return nil, err
 	}
 	return s, nil

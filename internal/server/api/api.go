@@ -14,12 +14,12 @@ import (
 
 // API has a method for each endpoint.
 type API struct {
-	authz   *issuer.Issuer
+	issuer  *issuer.Issuer
 	door    *wire.Door
 	version string
 }
 
 // New returns the API of a server, which says that it is of a version.
-func New(service *issuer.Issuer, door *wire.Door, version string) *API {
-	return &API{authz: service, door: door, version: version}
+func New(i *issuer.Issuer, door *wire.Door, version string) *API {
+	return &API{issuer: i, door: door, version: version}
 }

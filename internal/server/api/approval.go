@@ -32,11 +32,11 @@ func (a *API) DeviceApproval(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
-	facts, err := a.authz.Approvals.Facts(r.Context(), who, a.door.Asker(r, who), q.Get("user_code"), q.Get("scope"))
+	facts, err := a.issuer.Approvals.Facts(r.Context(), who, a.door.Asker(r, who), q.Get("user_code"), q.Get("scope"))
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, newApprovalFacts(facts, a.authz.Approvals.Statement(facts)))
+	return wire.WriteJSON(w, newApprovalFacts(facts, a.issuer.Approvals.Statement(facts)))
 }
 
 // approvalFacts is what an owner is shown, for tools.
@@ -140,7 +140,7 @@ func (a *API) ApproveDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	g, err := a.authz.Approvals.Approve(r.Context(), who, a.door.Asker(r, who), d)
+	g, err := a.issuer.Approvals.Approve(r.Context(), who, a.door.Asker(r, who), d)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (a *API) DenyDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.authz.Approvals.Deny(r.Context(), who, a.door.Asker(r, who), code, report); err != nil {
+	if err := a.issuer.Approvals.Deny(r.Context(), who, a.door.Asker(r, who), code, report); err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, success{Success: true})

@@ -32,7 +32,7 @@ func (a *API) SaveBackup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.authz.Accounts.SaveBackup(r.Context(), who, bapID, text)
+	b, err := a.issuer.Accounts.SaveBackup(r.Context(), who, bapID, text)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (a *API) Backup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.authz.Accounts.Backup(r.Context(), who, r.URL.Query().Get("bapId"))
+	b, err := a.issuer.Accounts.Backup(r.Context(), who, r.URL.Query().Get("bapId"))
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (a *API) Backup(w http.ResponseWriter, r *http.Request) error {
 
 // Backups lists the encrypted backups of the owner's account.
 func (a *API) Backups(r *http.Request, who authz.Owner) (any, error) {
-	list, err := a.authz.Accounts.Backups(r.Context(), who)
+	list, err := a.issuer.Accounts.Backups(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (a *API) RemoveBackup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.authz.Accounts.RemoveBackup(r.Context(), who, bapID); err != nil {
+	if err := a.issuer.Accounts.RemoveBackup(r.Context(), who, bapID); err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, success{Success: true})

@@ -16,7 +16,7 @@ func (a *API) DeviceStatus(w http.ResponseWriter, r *http.Request) error {
 	typed := r.URL.Query().Get("user_code")
 	who, err := a.door.SessionOwner(r)
 	if wire.IsUnauthorized(err) {
-		code, request, err := a.authz.Approvals.Status(r.Context(), a.door.Asker(r, authz.Owner{}), typed)
+		code, request, err := a.issuer.Approvals.Status(r.Context(), a.door.Asker(r, authz.Owner{}), typed)
 		if err != nil {
 			return err
 		}
@@ -25,7 +25,7 @@ func (a *API) DeviceStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	code, request, err := a.authz.Approvals.Open(r.Context(), who, a.door.Asker(r, who), typed, true)
+	code, request, err := a.issuer.Approvals.Open(r.Context(), who, a.door.Asker(r, who), typed, true)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ type eventView struct {
 
 // Events lists what happened to the owner's account.
 func (a *API) Events(r *http.Request, who authz.Owner) (any, error) {
-	list, next, err := a.authz.Accounts.Events(r.Context(), who, r.URL.Query().Get("cursor"), listed)
+	list, next, err := a.issuer.Accounts.Events(r.Context(), who, r.URL.Query().Get("cursor"), listed)
 	if err != nil {
 		return nil, err
 	}

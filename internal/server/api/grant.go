@@ -36,7 +36,7 @@ func unixOrZero(t time.Time) int64 {
 
 // Grants lists what the owner allowed.
 func (a *API) Grants(r *http.Request, who authz.Owner) (any, error) {
-	grants, next, err := a.authz.Grants.List(r.Context(), who, r.URL.Query().Get("cursor"), listed)
+	grants, next, err := a.issuer.Grants.List(r.Context(), who, r.URL.Query().Get("cursor"), listed)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (a *API) GrantReceipt(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	text, err := a.authz.Grants.Receipt(r.Context(), who, r.PathValue("id"))
+	text, err := a.issuer.Grants.Receipt(r.Context(), who, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -84,9 +84,9 @@ func (a *API) RevokeGrant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	revoke := a.authz.Grants.Revoke
+	revoke := a.issuer.Grants.Revoke
 	if report {
-		revoke = a.authz.Grants.Report
+		revoke = a.issuer.Grants.Report
 	}
 	if err := revoke(r.Context(), who, r.PathValue("id")); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 
 // Greeting says to a program what this is, which set-up guides use as a health check.
 func (a *API) Greeting(w http.ResponseWriter, _ *http.Request) error {
-	issuer := a.authz.Identifier()
+	issuer := a.issuer.Identifier()
 	return wire.WriteJSON(w, map[string]any{
 		"name": "Countersign", "version": a.version, "issuer": issuer,
 		"links": map[string]string{
@@ -33,7 +33,7 @@ func (a *API) Healthz(w http.ResponseWriter, _ *http.Request) error {
 func (a *API) Readyz(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
-	if err := a.authz.Ready(ctx); err != nil {
+	if err := a.issuer.Ready(ctx); err != nil {
 		return errors.Join(authz.ErrUnreachable, err) // whatever the reason, another server may be
 	}
 	return wire.WriteJSON(w, map[string]string{"status": "ready"})

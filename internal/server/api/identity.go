@@ -21,7 +21,7 @@ func (a *API) Profile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	identity, err := a.authz.Accounts.Identity(r.Context(), who, r.URL.Query().Get("bapId"))
+	identity, err := a.issuer.Accounts.Identity(r.Context(), who, r.URL.Query().Get("bapId"))
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (a *API) SetProfile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	identity, err := a.authz.Accounts.SetProfile(r.Context(), who, bapID, given)
+	identity, err := a.issuer.Accounts.SetProfile(r.Context(), who, bapID, given)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func newIdentityView(i authz.Identity) identityView {
 
 // Identities lists the identities of the owner's account.
 func (a *API) Identities(r *http.Request, who authz.Owner) (any, error) {
-	list, err := a.authz.Accounts.Identities(r.Context(), who)
+	list, err := a.issuer.Accounts.Identities(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
@@ -89,14 +89,14 @@ func (a *API) LinkIdentity(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	identity, err := a.authz.Accounts.Identity(r.Context(), who, in.BAPID)
+	identity, err := a.issuer.Accounts.Identity(r.Context(), who, in.BAPID)
 	if errors.Is(err, authz.NotFound) {
 		if in.Signed, err = a.signature(r, p); err != nil {
 			return err
 		}
 		in.Vouch = in.Signed
 		in.Vouch.Token = r.Header.Get(vouchHeader)
-		identity, err = a.authz.Accounts.LinkIdentity(r.Context(), who, in)
+		identity, err = a.issuer.Accounts.LinkIdentity(r.Context(), who, in)
 	}
 	if err != nil {
 		return err

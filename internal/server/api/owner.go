@@ -19,7 +19,7 @@ func (a *API) authenticate(r *http.Request, p *wire.Params, does authz.Deed) (au
 		return a.door.AuthenticateSession(r, does)
 	}
 	signed.Does = does
-	who, err := a.authz.Accounts.SignedOwner(r.Context(), *signed)
+	who, err := a.issuer.Accounts.SignedOwner(r.Context(), *signed)
 	who.Seen = a.door.Seen(r)
 	return who, err
 }
@@ -32,12 +32,12 @@ func (a *API) AuthenticateForGrants(r *http.Request, p *wire.Params, does authz.
 	if !ok || r.Header.Get(bitcoinauth.Header) != "" {
 		return a.authenticate(r, p, does)
 	}
-	owner, err := a.authz.Grants.Owner(r.Context(), token)
+	owner, err := a.issuer.Grants.Owner(r.Context(), token)
 	if err != nil {
 		return owner, err
 	}
 	owner.Seen = a.door.Seen(r)
-	return owner, a.authz.Guard.Admit(owner, a.door.Source(r), does)
+	return owner, a.issuer.Guard.Admit(owner, a.door.Source(r), does)
 }
 
 // authenticateStop is authenticate for what stops something, by a body that says nothing.

@@ -33,7 +33,7 @@ func writeCeremony(w http.ResponseWriter, c passkey.Ceremony) error {
 
 // Passkeys lists the passkeys of the owner's account.
 func (a *API) Passkeys(r *http.Request, who authz.Owner) (any, error) {
-	list, err := a.authz.Passkeys.List(r.Context(), who)
+	list, err := a.issuer.Passkeys.List(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (a *API) PasskeyOptions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ceremony, err := a.authz.Passkeys.Options(r.Context(), who)
+	ceremony, err := a.issuer.Passkeys.Options(r.Context(), who)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (a *API) AddPasskey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	passkey, err := a.authz.Passkeys.Add(r.Context(), who, signed, in)
+	passkey, err := a.issuer.Passkeys.Add(r.Context(), who, signed, in)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *API) PasskeySignInOptions(w http.ResponseWriter, r *http.Request) error
 	if _, err := wire.DecodeJSON(r); err != nil {
 		return err
 	}
-	ceremony, err := a.authz.Passkeys.SignInOptions(r.Context())
+	ceremony, err := a.issuer.Passkeys.SignInOptions(r.Context())
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (a *API) SignInWithPasskey(w http.ResponseWriter, r *http.Request) error {
 	if p.Err != nil {
 		return p.Err
 	}
-	signedIn, err := a.authz.Passkeys.SignIn(r.Context(), in)
+	signedIn, err := a.issuer.Passkeys.SignIn(r.Context(), in)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type sessionView struct {
 
 // Sessions lists where the owner is signed in.
 func (a *API) Sessions(r *http.Request, who authz.Owner) (any, error) {
-	list, err := a.authz.Accounts.Sessions(r.Context(), who)
+	list, err := a.issuer.Accounts.Sessions(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
@@ -79,12 +79,12 @@ func (a *API) SignIn(w http.ResponseWriter, r *http.Request) error {
 	in := account.SignInRequest{BAPID: p.Text("bapId"), Seen: a.door.Seen(r), Replaces: first(a.door.SessionTokens(r))}
 	in.SignedRequest, err = a.signature(r, p)
 	if errors.Is(err, wire.ErrForAnother) {
-		return &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + a.authz.Identifier()}
+		return &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + a.issuer.Identifier()}
 	}
 	if err != nil {
 		return err
 	}
-	signedIn, err := a.authz.Accounts.SignIn(r.Context(), in)
+	signedIn, err := a.issuer.Accounts.SignIn(r.Context(), in)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (a *API) SignIn(w http.ResponseWriter, r *http.Request) error {
 
 // signedIn answers a sign-in, by whatever means, with the session's cookie.
 func (a *API) signedIn(w http.ResponseWriter, signedIn account.SignedIn) error {
-	a.door.SetCookie(w, a.door.Cookies.Session, signedIn.Token.Reveal(), signedIn.Session.ExpiresAt.Sub(a.authz.Now()))
+	a.door.SetCookie(w, a.door.Cookies.Session, signedIn.Token.Reveal(), signedIn.Session.ExpiresAt.Sub(a.issuer.Now()))
 	return wire.WriteJSON(w, struct {
 		User  user      `json:"user"`
 		Token string    `json:"token"`
@@ -140,7 +140,7 @@ func newDepartureViews(departures []authz.Departure) []departureView {
 // GetSession says who is signed in, or null.
 func (a *API) GetSession(w http.ResponseWriter, r *http.Request) error {
 	tokens := a.door.SessionTokens(r)
-	session, identity, err := a.authz.Accounts.Session(r.Context(), tokens...)
+	session, identity, err := a.issuer.Accounts.Session(r.Context(), tokens...)
 	if wire.IsUnauthorized(err) {
 		return wire.WriteJSON(w, nil)
 	}

@@ -42,13 +42,13 @@ func (e *Endpoints) identifyClient(r *http.Request, p *wire.Params) (authz.Clien
 		var err error
 		c.Signed, err = e.door.SignedRequest(r, p)
 		if errors.Is(err, wire.ErrForAnother) {
-			return authz.Client{}, &authz.Error{Code: authz.InvalidClient, Description: "the client signed this for another server: aud must be " + e.authz.Identifier()}
+			return authz.Client{}, &authz.Error{Code: authz.InvalidClient, Description: "the client signed this for another server: aud must be " + e.issuer.Identifier()}
 		}
 		if err != nil {
 			return authz.Client{}, err
 		}
 	}
-	return e.authz.Clients.Identify(r.Context(), c)
+	return e.issuer.Clients.Identify(r.Context(), c)
 }
 
 // basicCredentials reads HTTP Basic as RFC 6749 §2.3.1 has it: id and secret are

@@ -29,7 +29,7 @@ type deviceAuthorization struct {
 func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 	// Before anything that costs (attack B-10).
 	says := authz.DeviceSays{Origin: r.Header.Get("Origin")}
-	if err := e.authz.Guard.AdmitDeviceRequest(e.door.Source(r), says); err != nil {
+	if err := e.issuer.Guard.AdmitDeviceRequest(e.door.Source(r), says); err != nil {
 		return err
 	}
 	p, err := wire.Decode(r)
@@ -47,11 +47,11 @@ func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d, err := e.authz.Device.Start(r.Context(), client, ask)
+	d, err := e.issuer.Device.Start(r.Context(), client, ask)
 	if err != nil {
 		return err
 	}
-	verificationURI := e.authz.Identifier() + "/device"
+	verificationURI := e.issuer.Identifier() + "/device"
 	answer := deviceAuthorization{
 		DeviceCode: d.DeviceCode.Reveal(), UserCode: d.UserCode,
 		VerificationURI: verificationURI, VerificationURIComplete: verificationURI + "?code=" + url.QueryEscape(d.UserCode),
@@ -93,7 +93,7 @@ func (e *Endpoints) redeemDevice(w http.ResponseWriter, r *http.Request, p *wire
 		wait = min(wait, authz.MaxWait)
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 	}
-	tokens, err := e.authz.Device.Poll(r.Context(), client, code, wait)
+	tokens, err := e.issuer.Device.Poll(r.Context(), client, code, wait)
 	if err != nil {
 		return err
 	}

@@ -14,15 +14,15 @@ import (
 
 // Endpoints has a method for each endpoint.
 type Endpoints struct {
-	authz *issuer.Issuer
-	door  *wire.Door
+	issuer *issuer.Issuer
+	door   *wire.Door
 
 	metadata []byte // the discovery document
 	jwks     []byte
 }
 
 // New returns the endpoints of a server.
-func New(service *issuer.Issuer, door *wire.Door) (*Endpoints, error) {
-	e := &Endpoints{authz: service, door: door}
+func New(i *issuer.Issuer, door *wire.Door) (*Endpoints, error) {
+	e := &Endpoints{issuer: i, door: door}
 	return e, e.prepareDocuments()
 }

@@ -37,7 +37,7 @@ type metadata struct {
 // one, to the letter (requirement M-02); public clients are told that they may come
 // (requirement M-05).
 func (e *Endpoints) prepareDocuments() error {
-	issuer := e.authz.Identifier()
+	issuer := e.issuer.Identifier()
 	authMethods := []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost}
 	var err error
 	e.metadata, err = json.MarshalIndent(metadata{
@@ -62,7 +62,7 @@ func (e *Endpoints) prepareDocuments() error {
 	if err != nil {
 		return err
 	}
-	e.jwks, err = json.MarshalIndent(e.authz.Tokens.PublicKeys(), "", "  ")
+	e.jwks, err = json.MarshalIndent(e.issuer.Tokens.PublicKeys(), "", "  ")
 	return err
 }
 

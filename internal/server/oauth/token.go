@@ -40,7 +40,7 @@ func (e *Endpoints) refresh(w http.ResponseWriter, r *http.Request, p *wire.Para
 	if err != nil {
 		return err
 	}
-	tokens, err := e.authz.Grants.Refresh(r.Context(), client, token, scope)
+	tokens, err := e.issuer.Grants.Refresh(r.Context(), client, token, scope)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (e *Endpoints) Revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := e.authz.Grants.RevokeToken(r.Context(), client, token); err != nil {
+	if err := e.issuer.Grants.RevokeToken(r.Context(), client, token); err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, struct{}{})
@@ -97,7 +97,7 @@ func (e *Endpoints) UserInfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	info, err := e.authz.Grants.UserInfo(r.Context(), token)
+	info, err := e.issuer.Grants.UserInfo(r.Context(), token)
 	if err != nil {
 		return err
 	}

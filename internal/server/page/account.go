@@ -32,7 +32,7 @@ func (s *Screens) Account(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.showInTurn(w, r, who, accountScreen, func() (any, error) {
 		page, err := s.accountView(r, who)
-		page.Told = page.justNow(r.URL.Query().Get(toldOf), s.authz.Now())
+		page.Told = page.justNow(r.URL.Query().Get(toldOf), s.issuer.Now())
 		return page, err
 	})
 }
@@ -62,7 +62,7 @@ func (s *Screens) Stop(act func(ctx context.Context, owner authz.Owner, id strin
 		if err != nil {
 			return err
 		}
-		if err := s.authz.Guard.Admit(who, s.door.Source(r), authz.Stops); err != nil {
+		if err := s.issuer.Guard.Admit(who, s.door.Source(r), authz.Stops); err != nil {
 			return err
 		}
 		id := r.PathValue("id")
@@ -79,13 +79,13 @@ func (s *Screens) Stop(act func(ctx context.Context, owner authz.Owner, id strin
 
 // RevokeAll takes back all that an owner allowed, for Stop.
 func (s *Screens) RevokeAll(ctx context.Context, who authz.Owner, _ string) error {
-	_, err := s.authz.Grants.RevokeAll(ctx, who)
+	_, err := s.issuer.Grants.RevokeAll(ctx, who)
 	return err
 }
 
 // EndOthers ends all sessions of an owner but the one at hand, for Stop.
 func (s *Screens) EndOthers(ctx context.Context, who authz.Owner, _ string) error {
-	_, err := s.authz.Accounts.EndOtherSessions(ctx, who)
+	_, err := s.issuer.Accounts.EndOtherSessions(ctx, who)
 	return err
 }
 
@@ -174,7 +174,7 @@ func (s *Screens) accountView(r *http.Request, who authz.Owner) (accountView, er
 }
 
 func (a *accountReader) identities() error {
-	list, err := a.authz.Accounts.Identities(a.r.Context(), a.who)
+	list, err := a.issuer.Accounts.Identities(a.r.Context(), a.who)
 	for _, i := range list {
 		a.names[i.BAPID] = i.DisplayName()
 		a.view.Identities = append(a.view.Identities, accountIdentity{i, i.DisplayName(), i.BAPID == a.who.BAPID})
@@ -185,7 +185,7 @@ func (a *accountReader) identities() error {
 // grants are those that are alive; what is over is among the events.
 func (a *accountReader) grants() error {
 	from := a.r.URL.Query().Get("grants")
-	list, next, err := a.authz.Grants.Living(a.r.Context(), a.who, from, shown)
+	list, next, err := a.issuer.Grants.Living(a.r.Context(), a.who, from, shown)
 	if err != nil {
 		return err
 	}
@@ -227,8 +227,8 @@ func (a *accountReader) program(agent string) (string, error) {
 }
 
 func (a *accountReader) passkeys() error {
-	a.view.PasskeysPossible = a.authz.Passkeys.Possible()
-	list, err := a.authz.Passkeys.List(a.r.Context(), a.who)
+	a.view.PasskeysPossible = a.issuer.Passkeys.Possible()
+	list, err := a.issuer.Passkeys.List(a.r.Context(), a.who)
 	for _, p := range list {
 		a.view.Passkeys = append(a.view.Passkeys, accountPasskey{p, a.names[p.BAPID]})
 	}
@@ -236,12 +236,12 @@ func (a *accountReader) passkeys() error {
 }
 
 func (a *accountReader) backups() (err error) {
-	a.view.Backups, err = a.authz.Accounts.Backups(a.r.Context(), a.who)
+	a.view.Backups, err = a.issuer.Accounts.Backups(a.r.Context(), a.who)
 	return err
 }
 
 func (a *accountReader) sessions() error {
-	list, err := a.authz.Accounts.Sessions(a.r.Context(), a.who)
+	list, err := a.issuer.Accounts.Sessions(a.r.Context(), a.who)
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func (a *accountReader) sessions() error {
 
 func (a *accountReader) events() error {
 	from := a.r.URL.Query().Get("events")
-	list, next, err := a.authz.Accounts.Events(a.r.Context(), a.who, from, shown)
+	list, next, err := a.issuer.Accounts.Events(a.r.Context(), a.who, from, shown)
 	if err != nil {
 		return err
 	}

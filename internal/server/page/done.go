@@ -20,7 +20,7 @@ func (s *Screens) Done(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Screens) doneView(r *http.Request, who authz.Owner) (page doneView, err error) {
-	outcome, err := s.authz.Approvals.Outcome(r.Context(), who, r.PathValue("id"))
+	outcome, err := s.issuer.Approvals.Outcome(r.Context(), who, r.PathValue("id"))
 	if err != nil {
 		return page, err
 	}
@@ -39,7 +39,7 @@ func (s *Screens) doneView(r *http.Request, who authz.Owner) (page doneView, err
 		page.Revoked, page.Alive = !grant.RevokedAt.IsZero(), outcome.Alive
 		page.Scopes, page.Until = scopeViews(grant.Scope), grant.ExpiresAt
 		page.How, page.Receipt = "proved."+proof(grant.ACR), grant.ACR == authz.ACRSignature
-		identity, err := s.authz.Accounts.Identity(r.Context(), who, grant.BAPID)
+		identity, err := s.issuer.Accounts.Identity(r.Context(), who, grant.BAPID)
 		if errors.Is(err, authz.NotFound) { // taken out since
 			identity = authz.Identity{BAPID: grant.BAPID}
 		} else if err != nil {

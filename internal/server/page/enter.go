@@ -28,7 +28,7 @@ func (s *Screens) Enter(w http.ResponseWriter, r *http.Request) error {
 	if code+other == "" {
 		return s.enterAgain(w, r, http.StatusOK, enterView{})
 	}
-	visit, parsed, err := s.authz.Approvals.StartVisit(cmp.Or(code, other))
+	visit, parsed, err := s.issuer.Approvals.StartVisit(cmp.Or(code, other))
 	if errors.Is(err, authz.NotACode) {
 		return s.enterAgain(w, r, http.StatusOK, enterView{Problem: "enter.not-a-code"})
 	}
@@ -73,7 +73,7 @@ func (s *Screens) Open(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if visit, err = s.authz.Approvals.OpenReview(r.Context(), who, s.authz.Approvals.Returning(who, asker, visit), code); err != nil {
+		if visit, err = s.issuer.Approvals.OpenReview(r.Context(), who, s.issuer.Approvals.Returning(who, asker, visit), code); err != nil {
 			return s.notOpened(w, r, code, err)
 		}
 	}
@@ -83,16 +83,16 @@ func (s *Screens) Open(w http.ResponseWriter, r *http.Request) error {
 // provedAsker is who tries a code on the page, with the proof that came with it:
 // an X-Auth-Token over authz.ProofPath and the code, or empty.
 func (s *Screens) provedAsker(r *http.Request, who authz.Owner, proof, code string) (authz.Asker, error) {
-	return s.authz.Accounts.ProveCode(r.Context(), who, s.door.Asker(r, who), proof, code)
+	return s.issuer.Accounts.ProveCode(r.Context(), who, s.door.Asker(r, who), proof, code)
 }
 
 // visitOf is the visit that a form goes on with, or a new one for the code that
 // was typed.
 func (s *Screens) visitOf(p *wire.Params) (visit, code string, err error) {
 	if visit = p.Text("visit"); visit == "" {
-		return s.authz.Approvals.StartVisit(p.Text("code"))
+		return s.issuer.Approvals.StartVisit(p.Text("code"))
 	}
-	code, _, err = s.authz.Approvals.VisitCode(visit)
+	code, _, err = s.issuer.Approvals.VisitCode(visit)
 	return visit, code, err
 }
 

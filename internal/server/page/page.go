@@ -119,8 +119,8 @@ func sendPage(w http.ResponseWriter, status int, body []byte) {
 // made makes a page, and sets the headers that go with it.
 func (s *Screens) made(w http.ResponseWriter, r *http.Request, on screen, v view) ([]byte, error) {
 	v.Words = s.words(r)
-	v.Brand, v.Host, v.Screen = s.brand, s.door.Issuer.Host, on
-	v.Issuer, v.Now = s.authz.Identifier(), s.authz.Now().UnixMilli()
+	v.Brand, v.Host, v.Screen = s.brand, s.door.URL.Host, on
+	v.Issuer, v.Now = s.issuer.Identifier(), s.issuer.Now().UnixMilli()
 	v.Local = v.Issuer == defaultIssuer
 	v.Style, v.ScriptAddress = s.assets.Address(assets.StyleSheet), s.assets.Address(assets.Script)
 	v.ScriptParts = s.assets[assets.Script].Parts
@@ -156,12 +156,12 @@ func pathToRead(r *http.Request) string {
 
 // viewOf is a view for the page of somebody who is signed in.
 func (s *Screens) viewOf(r *http.Request, who authz.Owner, page any) (view, error) {
-	identity, err := s.authz.Accounts.Identity(r.Context(), who, who.BAPID)
+	identity, err := s.issuer.Accounts.Identity(r.Context(), who, who.BAPID)
 	if err != nil {
 		return view{}, err
 	}
-	news, err := s.authz.Accounts.News(r.Context(), who)
-	return view{Who: &identity, Form: s.authz.Accounts.FormToken(who), News: newsViews(news.Ways), TakenOut: news.TakenOut, Page: page}, err
+	news, err := s.issuer.Accounts.News(r.Context(), who)
+	return view{Who: &identity, Form: s.issuer.Accounts.FormToken(who), News: newsViews(news.Ways), TakenOut: news.TakenOut, Page: page}, err
 }
 
 // newsView is a way that was added of late.
@@ -217,7 +217,7 @@ func (s *Screens) ownForm(r *http.Request) (authz.Owner, error) {
 	if err != nil {
 		return authz.Owner{}, err
 	}
-	return who, s.authz.Accounts.CheckForm(who, p.Text("form"))
+	return who, s.issuer.Accounts.CheckForm(who, p.Text("form"))
 }
 
 // SignOut is POST /sign-out, the button of every signed-in page.

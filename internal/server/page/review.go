@@ -17,7 +17,7 @@ import (
 // between and a restart of the server lose nothing.
 func (s *Screens) Review(w http.ResponseWriter, r *http.Request) error {
 	visit := r.PathValue("visit")
-	code, opener, err := s.authz.Approvals.VisitCode(visit)
+	code, opener, err := s.issuer.Approvals.VisitCode(visit)
 	if err != nil {
 		return err
 	}
@@ -33,14 +33,14 @@ func (s *Screens) Review(w http.ResponseWriter, r *http.Request) error {
 	if opener != who.AccountID {
 		return s.continuePage(w, r, who, visit, code)
 	}
-	facts, transaction, err := s.authz.Approvals.Review(r.Context(), who, s.authz.Approvals.Returning(who, s.door.Asker(r, who), visit), code)
+	facts, transaction, err := s.issuer.Approvals.Review(r.Context(), who, s.issuer.Approvals.Returning(who, s.door.Asker(r, who), visit), code)
 	switch {
 	case errors.Is(err, authz.AlreadyDecided): // by this very person: somebody else's is foreign
 		return seeOther(w, r, "/device/done/"+facts.Request.ID)
 	case err != nil:
 		return s.notOpened(w, r, code, err)
 	}
-	identities, err := s.authz.Accounts.Identities(r.Context(), who)
+	identities, err := s.issuer.Accounts.Identities(r.Context(), who)
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (s *Screens) Decide(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	visit := p.Text("visit")
-	if _, _, err := s.authz.Approvals.VisitCode(visit); err != nil {
+	if _, _, err := s.issuer.Approvals.VisitCode(visit); err != nil {
 		visit = "" // leads back nowhere
 	}
 	decision, does := p.Text("decision"), authz.Changes
@@ -244,7 +244,7 @@ func (s *Screens) Decide(w http.ResponseWriter, r *http.Request) error {
 	if !slices.Contains([]string{"approve", "deny", "report"}, decision) {
 		return errNoDecision // nobody's silence denies
 	}
-	requestID, err := s.authz.Approvals.Decide(r.Context(), who, s.door.Asker(r, who), approval.ReviewDecision{
+	requestID, err := s.issuer.Approvals.Decide(r.Context(), who, s.door.Asker(r, who), approval.ReviewDecision{
 		Transaction: authz.Secret(p.Text("transaction")), Approve: decision == "approve", Report: decision == "report",
 		Scope: p.Text("scope"), Match: p.Text("match"), BAPID: p.Text("identity"),
 	})
@@ -252,7 +252,7 @@ func (s *Screens) Decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && requestID != "" {
 		// It was decided after all: by this very decision when the number did not match,
 		// or in another tab before.
-		switch _, unknown := s.authz.Approvals.Outcome(r.Context(), who, requestID); {
+		switch _, unknown := s.issuer.Approvals.Outcome(r.Context(), who, requestID); {
 		case unknown == nil:
 			decided = true
 		case !errors.Is(unknown, authz.NotFound):

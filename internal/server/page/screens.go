@@ -20,8 +20,8 @@ import (
 
 // Screens has a method for each thing that a person's browser asks for.
 type Screens struct {
-	authz *issuer.Issuer
-	door  *wire.Door
+	issuer *issuer.Issuer
+	door   *wire.Door
 
 	brand     assets.Brand
 	assets    assets.Assets
@@ -30,8 +30,8 @@ type Screens struct {
 }
 
 // New returns the screens of a server. What is empty in the brand is ours.
-func New(service *issuer.Issuer, door *wire.Door, brand assets.Brand) (*Screens, error) {
-	s := &Screens{authz: service, door: door, brand: brand.OrOurs()}
+func New(i *issuer.Issuer, door *wire.Door, brand assets.Brand) (*Screens, error) {
+	s := &Screens{issuer: i, door: door, brand: brand.OrOurs()}
 	var err error
 	if s.assets, err = assets.New(s.brand); err != nil {
 		return nil, err

@@ -21,13 +21,13 @@ type signInView struct {
 // signInPage offers the ways to prove an identity. With a visit a person goes on
 // to its code, without one to their account.
 func (s *Screens) signInPage(w http.ResponseWriter, r *http.Request, visit, code string) error {
-	page := signInView{visitView: visitView{code, visit}, Passkeys: s.authz.Passkeys.Possible()}
+	page := signInView{visitView: visitView{code, visit}, Passkeys: s.issuer.Passkeys.Possible()}
 	v := view{}
 	if visit != "" {
 		v.Address = visitAddress(visit)
 		page.NoCookies = s.keepsNoCookies(r)
 		if s.door.Secure { // a phone reaches no loopback address of another machine
-			page.QR = newQR(s.authz.Identifier() + "/device?code=" + code)
+			page.QR = newQR(s.issuer.Identifier() + "/device?code=" + code)
 		}
 	}
 	v.Page = page

@@ -166,7 +166,7 @@ func forwardedFor(element string) netip.Addr {
 // Seen is what a request shows of the device that sent it.
 func (d *Door) Seen(r *http.Request) authz.Seen {
 	return authz.Seen{
-		Network:   d.authz.Guard.NetworkOf(d.Source(r)),
+		Network:   d.issuer.Guard.NetworkOf(d.Source(r)),
 		UserAgent: r.UserAgent(),
 	}
 }

@@ -50,10 +50,10 @@ func (d *Door) SignedRequest(r *http.Request, p *Params) (*authz.SignedRequest, 
 		}
 	}
 	for _, issuer := range named {
-		if issuer != d.authz.Identifier() {
+		if issuer != d.issuer.Identifier() {
 			return nil, &authz.Error{
 				Code: authz.InvalidRequest, Cause: ErrForAnother,
-				Description: "a signed request names the server it is for, in its body or, where it has none, in its query: aud must be " + d.authz.Identifier(),
+				Description: "a signed request names the server it is for, in its body or, where it has none, in its query: aud must be " + d.issuer.Identifier(),
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func (d *Door) checkStatement(statement string) error {
 			Description: "the signed statement cannot be read: sign the one that GET /api/auth/device/approval gave, byte for byte",
 		}
 	}
-	if says.Issuer != d.authz.Identifier() {
+	if says.Issuer != d.issuer.Identifier() {
 		return &authz.Error{Code: authz.Forbidden, Description: "the signed statement is for another server: fetch one here and sign that"}
 	}
 	return nil

@@ -34,7 +34,7 @@ func (d *Door) Foreign(r *http.Request) bool {
 	case "":
 		return slices.ContainsFunc([]string{r.Header.Get("Origin"), r.Header.Get("Referer")}, func(sender string) bool {
 			u, err := url.Parse(sender)
-			return sender != "" && (err != nil || u.Host == "" || (u.Host != d.Issuer.Host && u.Host != r.Host))
+			return sender != "" && (err != nil || u.Host == "" || (u.Host != d.URL.Host && u.Host != r.Host))
 		})
 	default:
 		return true

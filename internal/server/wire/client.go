@@ -9,7 +9,7 @@ import (
 
 // ClientName is a client's name for an owner; a client that is gone is its id.
 func (d *Door) ClientName(r *http.Request, id string) (string, error) {
-	c, err := d.authz.Clients.Get(r.Context(), id)
+	c, err := d.issuer.Clients.Get(r.Context(), id)
 	if errors.Is(err, authz.NotFound) {
 		c, err = authz.Client{ID: id}, nil
 	}

@@ -3,8 +3,9 @@
 // it carries and which server it was signed for, cookies, the log line.
 //
 // It knows no endpoint and no page, and decides nothing: whoever answers, clients
-// (package oauth), owners' programs (api) or people (page), answers by it. Start reading at Door, what every
-// answer shares, then body.go for what comes in and errors.go for what goes out.
+// (package oauth), owners' programs (api) or people (page), answers by it. Start reading at
+// Door, what every answer shares, then body.go for what comes in and errors.go for what
+// goes out.
 package wire
 
 import (
@@ -21,24 +22,24 @@ type Handler func(w http.ResponseWriter, r *http.Request) error
 
 // Door is what all answers of one issuer share.
 type Door struct {
-	// Issuer is the configured issuer, and Secure whether it is https.
-	Issuer *url.URL
+	// URL is the configured issuer, and Secure whether it is https.
+	URL    *url.URL
 	Secure bool
 	Log    *slog.Logger
 	// Cookies are the names of this server's cookies.
 	Cookies CookieNames
 
-	authz *issuer.Issuer
+	issuer *issuer.Issuer
 	// trustedProxies are believed when they say whom they heard.
 	trustedProxies []netip.Prefix
 	unlisted       unlisted
 }
 
 // NewDoor returns the door of an issuer, which believes these proxies (attack B-22).
-func NewDoor(service *issuer.Issuer, issuer *url.URL, log *slog.Logger, trustedProxies []netip.Prefix) *Door {
-	secure := issuer.Scheme == "https"
+func NewDoor(i *issuer.Issuer, configured *url.URL, log *slog.Logger, trustedProxies []netip.Prefix) *Door {
+	secure := configured.Scheme == "https"
 	return &Door{
-		Issuer: issuer, Secure: secure, Log: log, Cookies: newCookieNames(service.Identifier(), secure),
-		authz: service, trustedProxies: trustedProxies,
+		URL: configured, Secure: secure, Log: log, Cookies: newCookieNames(i.Identifier(), secure),
+		issuer: i, trustedProxies: trustedProxies,
 	}
 }

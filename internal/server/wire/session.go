@@ -46,7 +46,7 @@ func (d *Door) SessionTokens(r *http.Request) (tokens []authz.Secret) {
 
 // SessionOwner returns the owner whose session cookie a request carries.
 func (d *Door) SessionOwner(r *http.Request) (authz.Owner, error) {
-	who, err := d.authz.Accounts.SessionOwner(r.Context(), d.SessionTokens(r)...)
+	who, err := d.issuer.Accounts.SessionOwner(r.Context(), d.SessionTokens(r)...)
 	who.Seen = d.Seen(r)
 	return who, err
 }
@@ -57,7 +57,7 @@ func (d *Door) AuthenticateSession(r *http.Request, does authz.Deed) (authz.Owne
 	if err != nil {
 		return who, err
 	}
-	return who, d.authz.Guard.Admit(who, d.Source(r), does)
+	return who, d.issuer.Guard.Admit(who, d.Source(r), does)
 }
 
 // IsUnauthorized reports whether an error says that nobody is signed in.
@@ -68,7 +68,7 @@ func IsUnauthorized(err error) bool { return errors.Is(err, authz.Unauthorized) 
 func (d *Door) ForgetSession(w http.ResponseWriter, r *http.Request) error {
 	taken := map[string]bool{d.Cookies.Session: true}
 	for _, cookie := range d.sessionCookies(r) {
-		err := d.authz.Accounts.SignOut(r.Context(), authz.Secret(cookie.Value))
+		err := d.issuer.Accounts.SignOut(r.Context(), authz.Secret(cookie.Value))
 		if err != nil && !IsUnauthorized(err) {
 			return err
 		}
@@ -84,7 +84,7 @@ func (d *Door) ForgetSession(w http.ResponseWriter, r *http.Request) error {
 
 // InTurn makes an answer of much that an owner has, in the owner's turn.
 func (d *Door) InTurn(r *http.Request, who authz.Owner, answer func() ([]byte, error)) ([]byte, error) {
-	done, err := d.authz.Guard.TurnToRead(r.Context(), who)
+	done, err := d.issuer.Guard.TurnToRead(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
