@@ -25,6 +25,7 @@ import (
 var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestMain(m *testing.M) {
+	workFactor = 10
 	// The programs that tests start know nothing of it, and would say so.
 	if err := os.Unsetenv("COUNTERSIGN_TEST_STORE"); err != nil {
 		panic(err)
