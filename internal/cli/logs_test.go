@@ -15,7 +15,7 @@ import (
 // levels are the methods that log, and those that are told what to log.
 var levels = map[string]string{
 	"Debug": "debug", "Info": "info", "Warn": "warn", "Error": "error",
-	"DebugContext": "debug", "InfoContext": "info", "WarnContext": "warn", "ErrorContext": "error", "noteRefused": "info", "every": "error",
+	"DebugContext": "debug", "InfoContext": "info", "WarnContext": "warn", "ErrorContext": "error", "Refused": "info", "every": "error",
 }
 
 // TestEveryLineOfTheLogStandsInTheOperatorsTable holds the table in
@@ -91,7 +91,7 @@ func logLine(n ast.Node) string {
 	}
 	on, ok := method.X.(*ast.SelectorExpr)
 	plain, isIdent := method.X.(*ast.Ident)
-	if method.Sel.Name != "noteRefused" && method.Sel.Name != "every" && (!ok || !strings.EqualFold(on.Sel.Name, "log")) && (!isIdent || plain.Name != "log") {
+	if method.Sel.Name != "Refused" && method.Sel.Name != "every" && (!ok || !strings.EqualFold(on.Sel.Name, "log")) && (!isIdent || plain.Name != "log") {
 		return ""
 	}
 	for i, argument := range call.Args {
