@@ -35,53 +35,6 @@ func TestANetworkIsCoarse(t *testing.T) {
 	}
 }
 
-func TestWithoutAScopeOfItsOwnAClientMayHaveWhatItsGrantsMean(t *testing.T) {
-	for want, c := range map[string]Client{
-		"openid profile":                {Registered: true, GrantTypes: []string{GrantDevice}},
-		"openid profile offline_access": {Registered: true, GrantTypes: []string{GrantDevice, GrantRefresh}},
-		"openid admin":                  {Registered: true, GrantTypes: []string{GrantDevice}, Scope: "openid admin"},
-	} {
-		if got := c.MayHave("openid profile offline_access admin"); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}
-
-func TestAScopeIsAsLongAsItMayBe(t *testing.T) {
-	longest := strings.TrimSpace(strings.Repeat("openid ", maxScope/7)) + strings.Repeat(" ", maxScope%7+1)
-	if len(longest) != maxScope {
-		t.Fatalf("%d bytes", len(longest))
-	}
-	if got, err := RequestedScope(Client{}, longest); got != "openid" || err != nil {
-		t.Errorf("%q, %v", got, err)
-	}
-	if got, err := RequestedScope(Client{}, longest+" "); err == nil {
-		t.Errorf("%q", got)
-	}
-	if got, err := RequestedScope(Client{Registered: true}, ""); got != defaultScope || err != nil {
-		t.Errorf("who is registered without a scope and asks for none gets %q, %v", got, err)
-	}
-}
-
-func TestWhatIsTickedIsGrantedAndWhatCannotBeUnticked(t *testing.T) {
-	for _, c := range []struct{ requested, chosen, want string }{
-		{"openid profile email", "profile", "openid profile"},
-		{"openid profile email", "email openid", "openid email"},
-		{"openid profile", "", "openid"},
-		{"profile email", "email", "email"},
-	} {
-		if got, err := ChosenScope(c.requested, c.chosen); got != c.want || err != nil {
-			t.Errorf("%q of %q: %q, %v", c.chosen, c.requested, got, err)
-		}
-	}
-	if _, err := ChosenScope("profile", " "); err == nil || !strings.Contains(err.Error(), "nothing is left") {
-		t.Errorf("nothing of profile: %v", err)
-	}
-	if _, err := ChosenScope("openid", "openid profile"); err == nil || !strings.Contains(err.Error(), "more was chosen") {
-		t.Errorf("more: %v", err)
-	}
-}
-
 func TestWhatWasDecidedStaysSoAtTheEnd(t *testing.T) {
 	end := time.Unix(1_800_000_000, 0)
 	for state, after := range map[State]State{Pending: Expired, Approved: Expired, Denied: Denied, Redeemed: Redeemed} {

@@ -25,26 +25,28 @@ var allowed = map[string][]string{
 
 	"internal/authz":          {},
 	"internal/authz/usercode": {},
+	"internal/authz/scopes":   {"internal/authz"},
 	"internal/authz/secret":   {"internal/authz"},
 	"internal/authz/audit":    {"internal/authz", "internal/authz/secret"},
 	"internal/authz/guard":    {"internal/authz", "internal/authz/usercode"},
 	"internal/authz/proof":    {"internal/authz", "internal/authz/guard", "bap", "bitcoinauth"},
-	"internal/authz/token":    {"internal/authz", "internal/authz/secret"},
-	"internal/authz/client":   {"internal/authz", "internal/authz/audit", "internal/authz/guard", "internal/authz/proof"},
+	"internal/authz/token":    {"internal/authz", "internal/authz/scopes", "internal/authz/secret"},
+	"internal/authz/client":   {"internal/authz", "internal/authz/audit", "internal/authz/scopes", "internal/authz/guard", "internal/authz/proof"},
 	"internal/authz/account": {
 		"internal/authz", "internal/authz/audit", "internal/authz/guard", "internal/authz/proof", "internal/authz/secret", "internal/authz/usercode", "bitcoinauth",
 	},
 	"internal/authz/passkey": {"internal/authz", "internal/authz/account", "internal/authz/audit", "internal/authz/guard", "internal/authz/secret"},
 	"internal/authz/grant": {
-		"internal/authz", "internal/authz/audit", "internal/authz/client", "internal/authz/guard", "internal/authz/secret", "internal/authz/token", "bap",
+		"internal/authz", "internal/authz/audit", "internal/authz/client", "internal/authz/guard", "internal/authz/scopes", "internal/authz/secret",
+		"internal/authz/token", "bap",
 	},
 	"internal/authz/device": {
-		"internal/authz", "internal/authz/audit", "internal/authz/client", "internal/authz/grant", "internal/authz/guard", "internal/authz/secret",
-		"internal/authz/token", "internal/authz/usercode",
+		"internal/authz", "internal/authz/audit", "internal/authz/client", "internal/authz/grant", "internal/authz/guard", "internal/authz/scopes",
+		"internal/authz/secret", "internal/authz/token", "internal/authz/usercode",
 	},
 	"internal/authz/approval": {
 		"internal/authz", "internal/authz/audit", "internal/authz/client", "internal/authz/device", "internal/authz/grant", "internal/authz/guard",
-		"internal/authz/secret", "internal/authz/usercode", "bitcoinauth", "receipt",
+		"internal/authz/scopes", "internal/authz/secret", "internal/authz/usercode", "bitcoinauth", "receipt",
 	},
 	"internal/issuer": {"internal/authz", "internal/authz/..."},
 

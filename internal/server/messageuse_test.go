@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/scopes"
 )
 
 // use is a place where the code names a message.
@@ -143,9 +143,9 @@ func familyMembers(t *testing.T, pattern string) []string {
 	var kinds []string
 	switch table(pattern) {
 	case "scope":
-		kinds = authz.ScopesSupported()
+		kinds = scopes.Supported()
 	case "weight":
-		kinds = []string{authz.WeightReads, authz.WeightActs, authz.WeightSpends}
+		kinds = []string{scopes.WeightReads, scopes.WeightActs, scopes.WeightSpends}
 	case "event":
 		kinds = eventKinds(t)
 	case "how", "proved":

@@ -43,6 +43,7 @@ var judged = []struct {
 	{dir: "deviceflow", by: "deviceflow"},
 	{dir: "internal/authz", by: "internal/authz internal/issuer internal/server"},
 	{dir: "internal/authz/usercode", by: "internal/authz/usercode internal/issuer internal/server"},
+	{dir: "internal/authz/scopes", by: "internal/authz/scopes internal/issuer internal/server"},
 	{dir: "internal/authz/secret", by: "internal/authz/secret internal/issuer internal/server"},
 	{dir: "internal/authz/audit", by: "internal/authz/audit internal/issuer internal/server"},
 	{dir: "internal/authz/guard", by: "internal/authz/guard internal/issuer internal/server"},

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/guard"
@@ -71,7 +73,7 @@ func (s *Approvals) asOfNow(ctx context.Context, r authz.DeviceRequest) (authz.D
 	if err != nil {
 		return r, c, authz.OrNotFound(err, "the client that asks is no longer admitted here")
 	}
-	if r.Scope = c.MayHave(r.Scope); r.Scope == "" || !c.Allows(authz.GrantDevice) {
+	if r.Scope = scopes.MayHave(c, r.Scope); r.Scope == "" || !c.Allows(authz.GrantDevice) {
 		return r, c, authz.Refuse(authz.NotFound, "the client that asks may have nothing of what it asked for any more: start again on the device")
 	}
 	r.SignatureRequired = r.SignatureRequired || s.clients.NeedsSignature(c)
@@ -83,7 +85,7 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 	if err != nil {
 		return Facts{}, err
 	}
-	granted, err := authz.NarrowScope(r.Scope, scope)
+	granted, err := scopes.Narrowed(r.Scope, scope)
 	if err != nil {
 		return Facts{}, err
 	}

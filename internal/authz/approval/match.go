@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/usercode"
@@ -31,7 +33,7 @@ const (
 // device is not known to be on its owner's network (requirement K-02, attack B-01), and when
 // several people reported what came from there (requirement K-12).
 func matchKind(r authz.DeviceRequest, c authz.Client, scope string, network NetworkDistance, reports guard.Reports) MatchKind {
-	beyondBasic := slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return !authz.HasScope(authz.BasicScope, s) })
+	beyondBasic := slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return !scopes.Has(scopes.Basic, s) })
 	switch {
 	case !beyondBasic && c.Registered && r.ClientProved && network == NetworkSame && reports.Network == 0:
 		return MatchNone

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 )
 
@@ -124,7 +126,7 @@ func (s *Approvals) Decide(ctx context.Context, owner authz.Owner, asker authz.A
 	if digest != review.Facts || (d.BAPID != "" && d.BAPID != owner.BAPID) {
 		return review.RequestID, authz.ErrReviewOver
 	}
-	scope, err := authz.ChosenScope(f.Request.Scope, d.Scope)
+	scope, err := scopes.Chosen(f.Request.Scope, d.Scope)
 	if err != nil {
 		return review.RequestID, err
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"countersign.dev/internal/authz"
@@ -22,7 +24,7 @@ func CLI() authz.Client {
 	return authz.Client{
 		ID: "countersign-cli", Name: "Countersign command line", AuthMethod: authz.AuthNone,
 		GrantTypes: []string{authz.GrantDevice, authz.GrantRefresh},
-		Scope:      "openid profile email offline_access " + authz.GrantsScope, Registered: true,
+		Scope:      "openid profile email offline_access " + scopes.Grants, Registered: true,
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/secret"
 	"countersign.dev/internal/authz/usercode"
@@ -51,7 +53,7 @@ func (s *Flow) Start(ctx context.Context, c authz.Client, ask Ask) (*Authorizati
 	if !c.Allows(authz.GrantDevice) {
 		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for the device grant")
 	}
-	scope, err := authz.RequestedScope(c, ask.Scope)
+	scope, err := scopes.Requested(c, ask.Scope)
 	if err != nil {
 		return nil, err
 	}

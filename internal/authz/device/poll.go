@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 )
 
@@ -136,13 +138,13 @@ func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 	if err != nil {
 		return nil, err
 	}
-	scope := c.MayHave(g.Scope) // since the approval its registration may have changed
+	scope := scopes.MayHave(c, g.Scope) // since the approval its registration may have changed
 	if scope == "" {
 		return nil, errNothingLeft
 	}
 	redemption := authz.Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
 	var refresh authz.Secret
-	if c.Allows(authz.GrantRefresh) && authz.HasScope(scope, authz.OfflineAccess) {
+	if c.Allows(authz.GrantRefresh) && scopes.Has(scope, scopes.OfflineAccess) {
 		first, err := s.secrets.Random(len(authz.Hash{}))
 		if err != nil {
 			return nil, err

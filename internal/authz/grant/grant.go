@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
@@ -86,7 +88,7 @@ func (s *Grants) AsItIs(ctx context.Context, g authz.Grant, now time.Time) (auth
 	case err != nil:
 		return authz.Grant{}, err
 	default:
-		g.Scope = c.MayHave(g.Scope)
+		g.Scope = scopes.MayHave(c, g.Scope)
 	}
 	return g, nil
 }
@@ -128,7 +130,7 @@ func (s *Grants) Receipt(ctx context.Context, owner authz.Owner, grantID string)
 // Lasts is how long a grant of a scope to a client lasts, and whether the client
 // renews its tokens by itself meanwhile.
 func (s *Grants) Lasts(c authz.Client, scope string) (d time.Duration, renewed bool) {
-	if c.Allows(authz.GrantRefresh) && authz.HasScope(scope, authz.OfflineAccess) {
+	if c.Allows(authz.GrantRefresh) && scopes.Has(scope, scopes.OfflineAccess) {
 		return s.settings.RefreshLifetime, true
 	}
 	return s.settings.AccessTokenLifetime, false

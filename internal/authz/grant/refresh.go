@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 )
 
@@ -42,8 +44,8 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, token authz.Secret
 	if err != nil {
 		return nil, err
 	}
-	has := c.MayHave(g.Scope) // since the grant its registration may have changed
-	if !authz.HasScope(has, authz.OfflineAccess) {
+	has := scopes.MayHave(c, g.Scope) // since the grant its registration may have changed
+	if !scopes.Has(has, scopes.OfflineAccess) {
 		return nil, authz.Refuse(authz.InvalidGrant, "this client is no longer registered to renew its tokens: sign in again")
 	}
 	granted, err := refreshScope(has, scope)
@@ -128,7 +130,7 @@ func refreshScope(granted, asked string) (string, error) {
 	if asked == "" {
 		return granted, nil
 	}
-	narrowed, err := authz.SubsetScope(granted, asked)
+	narrowed, err := scopes.Subset(granted, asked)
 	if err != nil {
 		return "", authz.Refuse(authz.InvalidScope, "more was asked for than was granted; the grant has: "+granted)
 	}

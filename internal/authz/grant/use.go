@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/token"
 )
@@ -70,8 +72,8 @@ func (s *Grants) usable(ctx context.Context, presented authz.Secret, needed stri
 	if err != nil {
 		return g, i, "", err
 	}
-	scope = c.MayHave(claims.Scope)
-	if !authz.HasScope(scope, needed) {
+	scope = scopes.MayHave(c, claims.Scope)
+	if !scopes.Has(scope, needed) {
 		return g, i, scope, &authz.Error{Code: authz.InsufficientScope, Description: "the access token was not granted the " + needed + " scope", Scope: needed}
 	}
 	s.noteUse(ctx, g)
@@ -84,7 +86,7 @@ func (s *Grants) usable(ctx context.Context, presented authz.Secret, needed stri
 //	InvalidToken
 //	InsufficientScope
 func (s *Grants) Owner(ctx context.Context, token authz.Secret) (authz.Owner, error) {
-	g, _, _, err := s.usable(ctx, token, authz.GrantsScope)
+	g, _, _, err := s.usable(ctx, token, scopes.Grants)
 	if err != nil {
 		return authz.Owner{}, err
 	}

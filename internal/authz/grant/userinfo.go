@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/bap"
 	"countersign.dev/internal/authz"
 )
@@ -60,7 +62,7 @@ func (s *Grants) UserInfo(ctx context.Context, token authz.Secret) (UserInfo, er
 		return UserInfo{}, err
 	}
 	info := UserInfo{Subject: grant.AccountID}
-	if !authz.HasScope(scope, "profile") {
+	if !scopes.Has(scope, "profile") {
 		return info, nil
 	}
 	p := identity.Profile

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"github.com/go-jose/go-jose/v4"
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -125,7 +127,7 @@ func (s *Signer) Issue(c authz.Client, g authz.Grant, scope string, refresh auth
 	}
 	s.known.Add(authz.Secret(access).Hash(), claims)
 	t := &authz.Tokens{AccessToken: authz.Secret(access), ExpiresIn: lifetime, Scope: scope, RefreshToken: refresh}
-	if authz.HasScope(scope, "openid") {
+	if scopes.Has(scope, "openid") {
 		if t.IDToken, err = s.idToken(c, g, scope, access, now, lifetime); err != nil {
 			return nil, err
 		}
@@ -143,7 +145,7 @@ func (s *Signer) idToken(c authz.Client, g authz.Grant, scope, access string, no
 		IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(), AuthTime: g.AuthTime.Unix(),
 		Nonce: g.Nonce, ACR: g.ACR, AMR: amr(g.ACR), AccessHash: halfHash(alg, access),
 	}
-	if authz.HasScope(scope, "profile") {
+	if scopes.Has(scope, "profile") {
 		claims.BAPID, claims.Pubkey = g.BAPID, g.MemberKey
 	}
 	payload, err := json.Marshal(claims)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
@@ -106,7 +108,7 @@ func newApprovalFacts(f approval.Facts, statement string) approvalFacts {
 	}
 	out.Client.ID, out.Client.Name = f.Client.ID, f.Client.DisplayName()
 	out.Client.Registered, out.Client.Verified = f.Client.Registered, f.Request.ClientProved
-	for _, t := range authz.DescribeScopes(f.Scope) {
+	for _, t := range scopes.Describe(f.Scope) {
 		out.Scopes = append(out.Scopes, scopeFact{t.Scope, t.Text, t.Weight, t.Optional})
 	}
 	out.Seen.Network = string(f.Network)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/token"
 	"countersign.dev/internal/server/wire"
@@ -47,7 +49,7 @@ func (e *Endpoints) prepareDocuments() error {
 		UserInfoEndpoint:            issuer + "/api/auth/oauth2/userinfo",
 		RevocationEndpoint:          issuer + "/api/auth/oauth2/revoke",
 		JWKSURI:                     issuer + "/api/auth/jwks",
-		ScopesSupported:             authz.ScopesSupported(),
+		ScopesSupported:             scopes.Supported(),
 		GrantTypesSupported:         []string{authz.GrantDevice, authz.GrantRefresh},
 		TokenAuthMethods:            authMethods,
 		RevocationAuthMethods:       authMethods,

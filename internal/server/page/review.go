@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"countersign.dev/internal/authz/scopes"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
 	"countersign.dev/internal/server/page/messages"
@@ -125,7 +127,7 @@ type scopeView struct {
 
 func scopeViews(scope string) []scopeView {
 	var views []scopeView
-	for _, t := range authz.DescribeScopes(scope) {
+	for _, t := range scopes.Describe(scope) {
 		v := scopeView{
 			Scope: t.Scope, Message: "scope." + t.Scope + ".text", Short: "scope." + t.Scope + ".short",
 			Weight: t.Weight, WeightMessage: "weight." + t.Weight, Optional: t.Optional,
