@@ -3,9 +3,8 @@
 //
 // What a route answers is written in package oauth for clients, in package api for an
 // owner's programs and in package page for people; what they share with HTTP is in package
-// wire. No request is decoded here, and
-// nothing is asked of the domain. Start reading at routes.go; every endpoint is a row
-// there.
+// wire. No request is decoded here, and nothing is asked of the domain. Start reading at
+// routes.go; every endpoint is a row there.
 package server
 
 import (
