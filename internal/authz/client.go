@@ -30,11 +30,14 @@ const (
 
 // How clients authenticate at the token endpoint (RFC 7591 §2).
 const (
-	AuthNone       = "none"
-	AuthBasic      = "client_secret_basic"
-	AuthPost       = "client_secret_post"
-	ApprovalSigned = "signature"
+	AuthNone  = "none"
+	AuthBasic = "client_secret_basic"
+	AuthPost  = "client_secret_post"
 )
+
+// ApprovalSigned is the Approval of a client whose requests a session alone must not
+// approve.
+const ApprovalSigned = "signature"
 
 // Client is an application that asks, with the metadata of RFC 7591 §2.
 type Client struct {
