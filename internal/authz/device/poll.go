@@ -46,10 +46,10 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 		s.pace.accept(code, began, s.settings.PollInterval, time.Time{})
 		return nil, errPending
 	}
-	var mine *waiter
+	var held *waiter
 	if wait > 0 {
-		mine = s.waiting.subscribe(code) // and looks then: a decision before woke nobody
-		defer mine.leave()
+		held = s.waiting.subscribe(code) // and looks then: a decision before woke nobody
+		defer held.leave()
 	}
 	r, err := s.find(ctx, c, code)
 	if err != nil {
@@ -59,8 +59,8 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 	if r.StateAt(began) == authz.Pending {
 		s.pace.remember(r, began, generation)
 	}
-	if mine != nil && r.StateAt(began) == authz.Pending {
-		if r, err = s.awaitDecision(ctx, c, r, mine, min(wait, authz.MaxWait)); err != nil {
+	if held != nil && r.StateAt(began) == authz.Pending {
+		if r, err = s.awaitDecision(ctx, c, r, held, min(wait, authz.MaxWait)); err != nil {
 			return nil, err
 		}
 	}
@@ -91,16 +91,16 @@ func (s *Flow) find(ctx context.Context, c authz.Client, code authz.Hash) (authz
 // awaitDecision holds a pending request until it is decided or the time is up,
 // and returns it as it is then. One may be woken for nothing: then it looks, and
 // waits again.
-func (s *Flow) awaitDecision(ctx context.Context, c authz.Client, r authz.DeviceRequest, mine *waiter, atMost time.Duration) (authz.DeviceRequest, error) {
+func (s *Flow) awaitDecision(ctx context.Context, c authz.Client, r authz.DeviceRequest, held *waiter, atMost time.Duration) (authz.DeviceRequest, error) {
 	over := time.NewTimer(min(atMost, r.ExpiresAt.Sub(s.now())))
 	defer over.Stop()
 	for {
-		woken, err := mine.wait(ctx, over.C)
+		woken, err := held.wait(ctx, over.C)
 		if err != nil {
 			return r, err
 		}
 		if woken {
-			mine.again()
+			held.again()
 		}
 		r, err = s.find(ctx, c, r.DeviceCode)
 		if err != nil || !woken || r.StateAt(s.now()) != authz.Pending {

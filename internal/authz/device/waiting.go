@@ -31,30 +31,31 @@ func newWaiting() *waiting {
 
 // subscribe registers a waiter for a request. The caller must call leave.
 func (w *waiting) subscribe(code authz.Hash) *waiter {
-	mine := &waiter{of: w, code: code}
-	mine.again()
-	return mine
+	p := &waiter{of: w, code: code}
+	p.again()
+	return p
 }
 
 // again registers a waiter that was woken once more.
-func (mine *waiter) again() {
-	w := mine.of
+func (p *waiter) again() {
+	w := p.of
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	mine.woken = make(chan struct{})
-	if w.waiters[mine.code] == nil {
-		w.waiters[mine.code] = map[*waiter]struct{}{}
+	p.woken = make(chan struct{})
+	if w.waiters[p.code] == nil {
+		w.waiters[p.code] = map[*waiter]struct{}{}
 	}
-	w.waiters[mine.code][mine] = struct{}{}
+	w.waiters[p.code][p] = struct{}{}
 }
 
-func (mine *waiter) leave() {
-	w := mine.of
+// leave takes a waiter out.
+func (p *waiter) leave() {
+	w := p.of
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.waiters[mine.code], mine)
-	if len(w.waiters[mine.code]) == 0 {
-		delete(w.waiters, mine.code)
+	delete(w.waiters[p.code], p)
+	if len(w.waiters[p.code]) == 0 {
+		delete(w.waiters, p.code)
 	}
 }
 
@@ -85,11 +86,11 @@ func (w *waiting) drain() { w.once.Do(func() { close(w.drained) }) }
 
 // wait returns true when the waiter is woken, and false when the time is over or
 // the server drains; its error is ctx's, when the client has gone away.
-func (mine *waiter) wait(ctx context.Context, over <-chan time.Time) (woken bool, err error) {
+func (p *waiter) wait(ctx context.Context, over <-chan time.Time) (woken bool, err error) {
 	select {
-	case <-mine.woken:
+	case <-p.woken:
 		return true, nil
-	case <-mine.of.drained:
+	case <-p.of.drained:
 		return false, nil
 	case <-over:
 		return false, nil
