@@ -5,51 +5,6 @@ import (
 	"time"
 )
 
-// Deed is what an owner's request does. Each has an allowance of its own, so that what
-// stops something is never refused for what was done before.
-type Deed int
-
-// The deeds told apart.
-const (
-	Reads   Deed = iota // stores nothing, where it is not signed
-	Changes             // stores something
-	Stops               // denies, takes back, ends or takes out
-)
-
-// Asker is who tries a user code.
-type Asker struct {
-	// AccountID is empty for somebody who is not signed in.
-	AccountID string
-	From      Source
-	// Browser tells one browser from another, by the hash of a cookie of ours; zero
-	// for what is no browser.
-	Browser Hash
-	// Proved: a key of the account has signed this very code, by ProveCode or by
-	// signing the request that carries it.
-	Proved bool
-	// Opened is the code of a request that the asker has opened and comes back to, by
-	// Returning; or empty.
-	Opened string
-}
-
-// Asker is the owner who tries a code.
-func (o Owner) Asker(from Source, browser Hash) Asker {
-	return Asker{AccountID: o.AccountID, From: from, Browser: browser, Proved: o.Signed()}
-}
-
-// What the log says, and at which level, is decision 0013. A line of something
-// that a request did takes the request's context, which holds the request's name.
-
-// By is who did something, for the log; with the grant of the program that did it for them,
-// if it was one.
-func By(o Owner) slog.Attr {
-	who := []any{"account", o.AccountID, "bap_id", o.BAPID, "network", o.Seen.Network}
-	if o.GrantID != "" {
-		who = append(who, "with_grant", o.GrantID)
-	}
-	return slog.Group("", who...)
-}
-
 // Owner is a person who has proved control of one identity, by a session or by
 // signing the very request; or a program that acts for one, with a token of theirs.
 type Owner struct {
@@ -97,6 +52,12 @@ type SignedRequest struct {
 	Client string
 }
 
+// How an owner signed in.
+const (
+	MethodBAP     = "bap"
+	MethodPasskey = "passkey"
+)
+
 // OwnerOf is the owner that a session stands for.
 func OwnerOf(session Session) Owner {
 	return Owner{
@@ -106,8 +67,47 @@ func OwnerOf(session Session) Owner {
 	}
 }
 
-// How an owner signed in.
+// By is who did something, for the log; with the grant of the program that did it for them,
+// if it was one.
+func By(o Owner) slog.Attr {
+	who := []any{"account", o.AccountID, "bap_id", o.BAPID, "network", o.Seen.Network}
+	if o.GrantID != "" {
+		who = append(who, "with_grant", o.GrantID)
+	}
+	return slog.Group("", who...)
+}
+
+// Asker is who tries a user code.
+type Asker struct {
+	// AccountID is empty for somebody who is not signed in.
+	AccountID string
+	From      Source
+	// Browser tells one browser from another, by the hash of a cookie of ours; zero
+	// for what is no browser.
+	Browser Hash
+	// Proved: a key of the account has signed this very code, by ProveCode or by
+	// signing the request that carries it.
+	Proved bool
+	// Opened is the code of a request that the asker has opened and comes back to, by
+	// Returning; or empty.
+	Opened string
+}
+
+// Asker is the owner who tries a code.
+func (o Owner) Asker(from Source, browser Hash) Asker {
+	return Asker{AccountID: o.AccountID, From: from, Browser: browser, Proved: o.Signed()}
+}
+
+// Deed is what an owner's request does. Each has an allowance of its own, so that what
+// stops something is never refused for what was done before.
+type Deed int
+
+// The deeds told apart.
 const (
-	MethodBAP     = "bap"
-	MethodPasskey = "passkey"
+	Reads   Deed = iota // stores nothing, where it is not signed
+	Changes             // stores something
+	Stops               // denies, takes back, ends or takes out
 )
+
+// What the log says, and at which level, is decision 0013. A line of something
+// that a request did takes the request's context, which holds the request's name.

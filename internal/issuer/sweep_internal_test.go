@@ -32,16 +32,16 @@ func TestWhatIsDoneNowAndThenGoesOnThoughItFails(t *testing.T) {
 			}
 			return ctx.Err()
 		})
-		if n := before[59]; n != audit.LinesEach {
+		if n := before[59]; n != audit.LinesAPeriod {
 			t.Errorf("%d lines of 59 failures in a minute", n)
 		}
-		if n := before[659]; n != audit.LinesEach {
+		if n := before[659]; n != audit.LinesAPeriod {
 			t.Errorf("%d lines when all was well for ten minutes", n)
 		}
-		if n := before[660]; n != audit.LinesEach+1 {
+		if n := before[660]; n != audit.LinesAPeriod+1 {
 			t.Errorf("%d lines after a new failure", n)
 		}
-		if n := lines(); n != audit.LinesEach+1 || len(before) != 661 {
+		if n := lines(); n != audit.LinesAPeriod+1 || len(before) != 661 {
 			t.Errorf("%d lines after the end, done %d times", n, len(before))
 		}
 	})

@@ -18,3 +18,16 @@ func (s *Accounts) Events(ctx context.Context, owner authz.Owner, cursor string,
 		return s.store.Events(ctx, owner.AccountID, after, limit)
 	}, func(e authz.Event) authz.Position { return authz.Position{At: e.At, ID: e.ID} })
 }
+
+// NewWayEvent begins an event of a way that the owner adds or takes out.
+//
+//	NotFound: the owner's identity was taken out of the account meanwhile
+func (s *Accounts) NewWayEvent(ctx context.Context, owner authz.Owner, kind authz.EventKind, subject string) (authz.NewEvent, error) {
+	e, err := s.trail.Event(owner, kind, subject)
+	if err != nil {
+		return authz.NewEvent{}, err
+	}
+	by, err := s.Identity(ctx, owner, owner.BAPID)
+	e.Standing = by.FirstHere()
+	return e, err
+}

@@ -205,16 +205,3 @@ func MayAdd(owner authz.Owner) error {
 	}
 	return nil
 }
-
-// NewWayEvent begins an event of a way that the owner adds or takes out.
-//
-//	NotFound: the owner's identity was taken out of the account meanwhile
-func (s *Accounts) NewWayEvent(ctx context.Context, owner authz.Owner, kind authz.EventKind, subject string) (authz.NewEvent, error) {
-	e, err := s.trail.Event(owner, kind, subject)
-	if err != nil {
-		return authz.NewEvent{}, err
-	}
-	by, err := s.Identity(ctx, owner, owner.BAPID)
-	e.Standing = by.FirstHere()
-	return e, err
-}

@@ -31,6 +31,13 @@ type SignedIn struct {
 	News     News
 }
 
+// Beginning is a session that is about to be stored, with its token.
+type Beginning struct {
+	authz.NewSession
+	token authz.Secret
+	news  News
+}
+
 // As is the session that has begun, as an identity.
 func (b Beginning) As(i authz.Identity) SignedIn { return SignedIn{b.Session, b.token, i, b.news} }
 
@@ -75,22 +82,6 @@ func unsignedBodyAllowed(body []byte) bool {
 	return bytes.Equal(bytes.TrimSpace(body), []byte("{}"))
 }
 
-// NoteSignIn says how a sign-in ended.
-func (s *Accounts) NoteSignIn(ctx context.Context, session authz.Session, way string, seen authz.Seen, err error) {
-	if err != nil {
-		s.trail.Refused(ctx, &s.refusedSignIns, "sign-in refused", err, "way", way, "network", seen.Network)
-		return
-	}
-	s.log.InfoContext(ctx, "signed in", "way", way, authz.By(authz.Owner{AccountID: session.AccountID, BAPID: session.BAPID, Seen: seen}), "session", session.ID)
-}
-
-// Beginning is a session that is about to be stored, with its token.
-type Beginning struct {
-	authz.NewSession
-	token authz.Secret
-	news  News
-}
-
 // Begin draws a session of an identity that was proved by a method. Each
 // sign-in has a session of its own (attack B-03).
 func (s *Accounts) Begin(identity authz.Identity, method string, seen authz.Seen, replaces authz.Secret) (Beginning, error) {
@@ -129,4 +120,13 @@ func (s *Accounts) TellOfNews(ctx context.Context, b *Beginning, since time.Time
 		b.Session.NewsSince, b.news = since, news
 	}
 	return err
+}
+
+// NoteSignIn says how a sign-in ended.
+func (s *Accounts) NoteSignIn(ctx context.Context, session authz.Session, way string, seen authz.Seen, err error) {
+	if err != nil {
+		s.trail.Refused(ctx, &s.refusedSignIns, "sign-in refused", err, "way", way, "network", seen.Network)
+		return
+	}
+	s.log.InfoContext(ctx, "signed in", "way", way, authz.By(authz.Owner{AccountID: session.AccountID, BAPID: session.BAPID, Seen: seen}), "session", session.ID)
 }

@@ -101,7 +101,7 @@ func (s *Approvals) byUserCode(ctx context.Context, asker authz.Asker, typed str
 	case try.Spent() && !asker.Proved && !mine:
 		return "", authz.DeviceRequest{}, guard.ErrProofRequired
 	case missed && asker.Opened != "" && asker.Opened == code: // it was swept meanwhile
-		if err := s.guard.FailedInVain(ctx, asker); err != nil {
+		if err := s.guard.PretendFailed(ctx, asker); err != nil {
 			return "", authz.DeviceRequest{}, err
 		}
 		return "", authz.DeviceRequest{}, errNoSuchCode

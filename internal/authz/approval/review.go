@@ -70,7 +70,7 @@ func (s *Approvals) atEqualCost(ctx context.Context, asker authz.Asker, refusal 
 	if !errors.Is(refusal, authz.ExpiredToken) && !errors.Is(refusal, authz.Forbidden) {
 		return refusal
 	}
-	if err := s.guard.FailedInVain(ctx, asker); err != nil {
+	if err := s.guard.PretendFailed(ctx, asker); err != nil {
 		return err
 	}
 	return refusal

@@ -20,7 +20,7 @@ func TestTenLinesAMinuteAreSaidAndTheRestIsCounted(t *testing.T) {
 		later         time.Duration
 		n             int
 		said, leftOut int
-	}{{0, 12, 10, 0}, {SparinglyEach - 1, 1, 0, 0}, {1, 11, 10, 3}, {-time.Second, 1, 1, 1}, {time.Hour, 1, 1, 0}} {
+	}{{0, 12, 10, 0}, {Period - 1, 1, 0, 0}, {1, 11, 10, 3}, {-time.Second, 1, 1, 1}, {time.Hour, 1, 1, 0}} {
 		now = now.Add(step.later)
 		if said, leftOut := say(step.n); said != step.said || leftOut != step.leftOut {
 			t.Errorf("step %d: %d said, %d left out before", i, said, leftOut)

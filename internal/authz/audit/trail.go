@@ -33,19 +33,20 @@ type Sparing struct {
 	leftOut int       // since the last line that was said; guarded by mu
 }
 
+// So many lines are let through in a period.
 const (
-	LinesEach     = 10
-	SparinglyEach = time.Minute
+	LinesAPeriod = 10
+	Period       = time.Minute
 )
 
 // Say reports whether a line may be said now, and how many were not before it.
 func (l *Sparing) Say(now time.Time) (leftOut int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if past := now.Sub(l.since); past >= SparinglyEach || past < 0 {
+	if past := now.Sub(l.since); past >= Period || past < 0 {
 		l.since, l.said = now, 0
 	}
-	if l.said >= LinesEach {
+	if l.said >= LinesAPeriod {
 		l.leftOut++
 		return 0, false
 	}

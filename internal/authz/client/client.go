@@ -19,15 +19,6 @@ import (
 	"countersign.dev/internal/authz/proof"
 )
 
-// CLI is always registered: what `countersign login` uses.
-func CLI() authz.Client {
-	return authz.Client{
-		ID: "countersign-cli", Name: "Countersign command line", AuthMethod: authz.AuthNone,
-		GrantTypes: []string{authz.GrantDevice, authz.GrantRefresh},
-		Scope:      "openid profile email offline_access " + scopes.Grants, Registered: true,
-	}
-}
-
 // Registry knows the clients: those of the configuration, those in the database and,
 // where the operator admits them, any other.
 type Registry struct {
@@ -66,6 +57,15 @@ func New(store authz.ClientStore, settings authz.Settings, trail audit.Trail, pr
 	return s
 }
 
+// CLI is always registered: what `countersign login` uses.
+func CLI() authz.Client {
+	return authz.Client{
+		ID: "countersign-cli", Name: "Countersign command line", AuthMethod: authz.AuthNone,
+		GrantTypes: []string{authz.GrantDevice, authz.GrantRefresh},
+		Scope:      "openid profile email offline_access " + scopes.Grants, Registered: true,
+	}
+}
+
 // Get returns a client as owners and endpoints see it.
 //
 //	NotFound: there is none with this id
@@ -76,14 +76,6 @@ func (s *Registry) Get(ctx context.Context, id string) (authz.Client, error) {
 	}
 	return c, nil
 }
-
-// NeedsSignature reports whether a session alone may not approve what a client asks.
-func (s *Registry) NeedsSignature(c authz.Client) bool {
-	return c.Approval == authz.ApprovalSigned || s.settings.SignatureRequired
-}
-
-// maxClientID bounds client ids, registered or not.
-const maxClientID = 255
 
 // Find finds a client: configured, registered in the database, or, where the
 // operator admits them, open.
@@ -131,6 +123,14 @@ const (
 	// clientsRemembered bounds how many are.
 	clientsRemembered = 4096
 )
+
+// NeedsSignature reports whether a session alone may not approve what a client asks.
+func (s *Registry) NeedsSignature(c authz.Client) bool {
+	return c.Approval == authz.ApprovalSigned || s.settings.SignatureRequired
+}
+
+// maxClientID bounds client ids, registered or not.
+const maxClientID = 255
 
 // validClientID accepts what RFC 6749 appendix A.1 calls VSCHAR, bounded.
 func validClientID(id string) bool {

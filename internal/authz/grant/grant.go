@@ -17,6 +17,10 @@ import (
 	"countersign.dev/internal/authz/token"
 )
 
+// refreshesPerMinute is how often one grant's tokens are refreshed: they live an
+// hour, and processes that share a grant refresh at once, but not every second.
+const refreshesPerMinute = 60
+
 // Grants are what was allowed, and lives.
 type Grants struct {
 	store    authz.GrantStore
@@ -106,10 +110,6 @@ func (s *Grants) Get(ctx context.Context, owner authz.Owner, id string) (authz.G
 	}
 	return g, nil
 }
-
-// refreshesPerMinute is how often one grant's tokens are refreshed: they live an
-// hour, and processes that share a grant refresh at once, but not every second.
-const refreshesPerMinute = 60
 
 const noSuchGrant = "you have no such grant"
 

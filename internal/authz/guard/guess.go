@@ -134,10 +134,10 @@ func (s *Guard) Failed(ctx context.Context, t Try) error {
 	return nil
 }
 
-// FailedInVain does the work of Failed without its consequence: a code that was
+// PretendFailed does the work of Failed without its consequence: a code that was
 // good once costs what an unknown one costs (attack B-17), but a person who
 // reloads an expired page must not be locked out for it.
-func (s *Guard) FailedInVain(ctx context.Context, a authz.Asker) error {
+func (s *Guard) PretendFailed(ctx context.Context, a authz.Asker) error {
 	names := append(namesOf(countedOf(a, 0)), guessSite)
 	for i := range names {
 		names[i] = "no failure:" + names[i]
