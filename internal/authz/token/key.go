@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -105,12 +106,7 @@ func openKeys(stored []authz.SigningKey, secrets secret.Secrets) (*keyring, erro
 }
 
 func hasAlg(keys []authz.SigningKey, alg jose.SignatureAlgorithm) bool {
-	for _, k := range keys {
-		if k.Algorithm == string(alg) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(keys, func(k authz.SigningKey) bool { return k.Algorithm == string(alg) })
 }
 
 func newSigningKey(alg jose.SignatureAlgorithm, secrets secret.Secrets, now time.Time) (authz.SigningKey, error) {

@@ -10,6 +10,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,9 +113,7 @@ func open(ctx context.Context, url string, log *slog.Logger) (*Store, error) {
 		config.MaxConns = int32(max(leastConnections, connectionsPerCore*runtime.GOMAXPROCS(0))) //nolint:gosec // cores
 	}
 	config.MaxConnLifetimeJitter = config.MaxConnLifetime / 10
-	if config.PingTimeout == 0 {
-		config.PingTimeout = aliveLimit
-	}
+	config.PingTimeout = cmp.Or(config.PingTimeout, aliveLimit)
 	setUp(config.ConnConfig)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
