@@ -28,7 +28,7 @@ type Owner struct {
 	// Seen is what the server saw of the request, for the owner's events.
 	Seen Seen
 	// Request is the very request, when a signature over it is what proved the identity.
-	// Only account.Accounts.SignedOwner sets it: no other code claims a signature.
+	// Only account.Accounts.SignedOwner sets it, which a test holds.
 	Request *SignedRequest
 }
 

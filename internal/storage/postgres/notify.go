@@ -29,15 +29,15 @@ const (
 )
 
 // Watch implements authz.Others.
-func (s *Store) Watch(ctx context.Context, heard func(authz.Decided), deaf func(bool)) {
+func (s *Store) Watch(ctx context.Context, decided func(authz.Decided), disconnected func(bool)) {
 	absence := absence{log: s.log}
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
-		err := s.listen(ctx, heard, func() {
+		err := s.listen(ctx, decided, func() {
 			absence.ended()
-			deaf(false)
+			disconnected(false)
 			pause = firstPause
 		})
-		deaf(true)
+		disconnected(true)
 		if ctx.Err() != nil {
 			return
 		}
