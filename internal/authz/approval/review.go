@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/internal/authz"
 )
 
@@ -74,78 +72,4 @@ func (s *Approvals) atEqualCost(ctx context.Context, asker authz.Asker, refusal 
 		return err
 	}
 	return refusal
-}
-
-// ReviewDecision is what a person decided on the device page.
-type ReviewDecision struct {
-	Transaction authz.Secret
-	Approve     bool
-	// Report: the person did not start the request. It is denied.
-	Report bool
-	// Scope is what was ticked, and what could not be unticked.
-	Scope string
-	Match string
-	// BAPID is the identity that was chosen; a session approves for its own only
-	// (requirement L-05).
-	BAPID string
-}
-
-// Decide carries out a decision of the device page and returns the id of
-// the request decided. It counts only for the session and the facts the review
-// was made for.
-//
-//	ReviewOver: the review is over, was used, or is not what was shown
-//	InvalidScope: nothing was left of the scope
-//	otherwise as Approve
-func (s *Approvals) Decide(ctx context.Context, owner authz.Owner, asker authz.Asker, d ReviewDecision) (string, error) {
-	review, err := s.store.TakeReview(ctx, d.Transaction.Hash(), owner.Session, s.now())
-	if errors.Is(err, authz.ErrNotFound) {
-		return "", authz.ErrReviewOver
-	}
-	if err != nil {
-		return "", err
-	}
-	r, err := s.reviewed(ctx, review)
-	if err != nil {
-		return review.RequestID, err
-	}
-	if err := mayDecide(r, owner); err != nil {
-		return review.RequestID, err
-	}
-	if !d.Approve || d.Report {
-		return review.RequestID, s.deny(ctx, owner, r, d.Report, "")
-	}
-	f, err := s.facts(ctx, owner, asker, review.UserCode, r, "")
-	if err != nil {
-		return review.RequestID, err
-	}
-	digest, err := f.digest()
-	if err != nil {
-		return "", err
-	}
-	if digest != review.Facts || (d.BAPID != "" && d.BAPID != owner.BAPID) {
-		return review.RequestID, authz.ErrReviewOver
-	}
-	scope, err := scopes.Chosen(f.Request.Scope, d.Scope)
-	if err != nil {
-		return review.RequestID, err
-	}
-	_, err = s.approveRequest(ctx, owner, asker, review.UserCode, r, Decision{Scope: scope, Match: d.Match, AskMatch: true})
-	return review.RequestID, err
-}
-
-// reviewed is the request of a review. It is not looked up by its code: who had
-// it open is no guesser, however many there are around.
-func (s *Approvals) reviewed(ctx context.Context, review authz.Review) (authz.DeviceRequest, error) {
-	r, err := s.store.DeviceRequestByID(ctx, review.RequestID)
-	switch {
-	case errors.Is(err, authz.ErrNotFound):
-		return authz.DeviceRequest{}, errNoSuchCode
-	case err != nil:
-		return authz.DeviceRequest{}, err
-	case r.StateAt(s.now()) == authz.Expired:
-		return authz.DeviceRequest{}, errCodeOver
-	default:
-		return r, nil
-	}
 }

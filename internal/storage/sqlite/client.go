@@ -69,12 +69,3 @@ func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) erro
 		return err
 	}))
 }
-
-// insert is a write whose taken key means authz.ErrExists.
-func (s *Store) insert(ctx context.Context, operation string, shape shape, run func(c *sqlite.Conn) error) error {
-	err := s.writer.do(ctx, shape, run)
-	if taken(err) {
-		return authz.ErrExists
-	}
-	return wrap(operation, err)
-}

@@ -53,3 +53,18 @@ func (s *Store) Events(ctx context.Context, accountID string, after authz.Positi
 	})
 	return all, wrap("listing events", err)
 }
+
+// changedAndTold runs a statement that must change a row, and stores the event
+// of that.
+//
+//	authz.ErrNotFound: it changed none
+func changedAndTold(c *sqlite.Conn, e authz.NewEvent, statement string, args ...any) error {
+	n, err := exec(c, statement, args...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return authz.ErrNotFound
+	}
+	return insertEvent(c, e)
+}

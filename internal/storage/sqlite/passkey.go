@@ -85,21 +85,6 @@ func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now tim
 	}))
 }
 
-// changedAndTold runs a statement that must change a row, and stores the event
-// of that.
-//
-//	authz.ErrNotFound: it changed none
-func changedAndTold(c *sqlite.Conn, e authz.NewEvent, statement string, args ...any) error {
-	n, err := exec(c, statement, args...)
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return authz.ErrNotFound
-	}
-	return insertEvent(c, e)
-}
-
 // The counter must grow, except that authenticators without one always say 0.
 const usePasskey = `UPDATE passkeys SET sign_count = ?1, credential = ?2, last_used_at = ?3
 	WHERE id = ?4 AND account_id = ?5 AND (sign_count < ?1 OR (sign_count = 0 AND ?1 = 0))`

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -155,4 +156,13 @@ func wrap(operation string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", operation, unusable(err))
+}
+
+// insert is a write whose taken key means authz.ErrExists.
+func (s *Store) insert(ctx context.Context, operation string, shape shape, run func(c *sqlite.Conn) error) error {
+	err := s.writer.do(ctx, shape, run)
+	if taken(err) {
+		return authz.ErrExists
+	}
+	return wrap(operation, err)
 }

@@ -130,10 +130,10 @@ func TestADatabaseIsOneTestsOwn(t *testing.T) {
 	if first != third && first != fourth {
 		t.Error("a database that was given back is not used again")
 	}
-	exec1(t, first, `CREATE TABLE mine (x int)`)
 	if got := show(t, first, `SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`); got != "0" {
 		t.Errorf("%s are still connected to a database that was given back", got)
 	}
+	exec1(t, first, `CREATE TABLE mine (x int)`)
 }
 
 func TestTheClusterEndsWithAProcessThatIsKilled(t *testing.T) {

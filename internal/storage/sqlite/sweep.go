@@ -1,0 +1,109 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"countersign.dev/internal/authz"
+)
+
+// Sweep implements authz.Store.
+func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (total int, err error) {
+	for _, kind := range []struct {
+		over   over
+		before time.Time
+	}{
+		{overRequests, before.DeviceRequests},
+		{overGrants, before.Grants},
+		{overTokens, before.Rest},
+		{overEvents, before.Events},
+		{overLeft, before.Events},
+		{overSessions, before.Rest},
+		{overReviews, before.Rest},
+		{overUsed, before.Rest},
+		{overGuesses, before.Counted},
+		{overReports, before.Counted},
+	} {
+		n, err := s.remove(ctx, kind.over, kind.before, limit)
+		if total += n; err != nil {
+			return total, wrap("sweeping", err)
+		}
+	}
+	return total, nil
+}
+
+// over finds the rows of a table that ended before a time, and removes some.
+type over struct{ look, remove string }
+
+func newOver(table, key, end string) over {
+	return over{
+		look:   `SELECT 1 FROM ` + table + ` WHERE ` + end + ` < ? LIMIT 1`,
+		remove: `DELETE FROM ` + table + ` WHERE (` + key + `) IN (SELECT ` + key + ` FROM ` + table + ` WHERE ` + end + ` < ?1 LIMIT ?2)`,
+	}
+}
+
+// remove removes some rows in a transaction of its own; where there are none it
+// needs none, which would cost those who write a flush to disk.
+func (s *Store) remove(ctx context.Context, o over, before time.Time, limit int) (n int, err error) {
+	var some bool
+	err = s.read(ctx, func(c *sqlite.Conn) (err error) {
+		some, err = query(c, func(*sqlite.Stmt) {}, o.look, before)
+		return err
+	})
+	switch {
+	case !some:
+		return 0, err
+	case o == overRequests:
+		return s.sweepDeviceRequests(ctx, before, limit)
+	}
+	err = s.writer.do(ctx, single, func(c *sqlite.Conn) (err error) {
+		n, err = exec(c, o.remove, before, limit)
+		return err
+	})
+	return n, err
+}
+
+// sweepDeviceRequests deletes rows with what is kept of their opening, and then
+// what the index has of them.
+func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	gone := map[uint64]int64{}
+	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		var rows []int64
+		_, err := query(c, func(r *sqlite.Stmt) {
+			n++
+			rows = append(rows, r.ColumnInt64(0))
+			for _, h := range s.index.hashes(columnHash(r, 1), columnHash(r, 2), r.ColumnText(3)) {
+				gone[h] = r.ColumnInt64(0)
+			}
+		}, overRequests.remove+` RETURNING seq, device_code, user_code, id`, before, limit)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if _, err := exec(c, `DELETE FROM device_openings WHERE request = ?`, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.index.remove(gone)
+	return n, nil
+}
+
+var (
+	overRequests = newOver("device_requests", "seq", "expires_at")
+	overGrants   = newOver("grants", "rowid", "ended_at")
+	overTokens   = newOver("refresh_tokens", "token", "expires_at")
+	overEvents   = newOver("events", "seq", "at")
+	overLeft     = newOver("departures", "bap_id, account_id", "left_at")
+	overSessions = newOver("sessions", "token", "expires_at")
+	overReviews  = newOver("reviews", "id", "expires_at")
+	overUsed     = newOver("used_once", "key", "expires_at")
+	overGuesses  = newOver("guesses", "subject, opens_at", "opens_at")
+	overReports  = newOver("reports", "subject, account_id", "reported_at")
+)
