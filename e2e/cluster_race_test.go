@@ -144,7 +144,7 @@ func startDevice(t *testing.T, s *issuer.Issuer) (userCode string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := s.Device.Start(t.Context(), client, asking.Ask{})
+	d, err := s.Device.Authorize(t.Context(), client, asking.AuthorizationRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -282,7 +282,7 @@ func (h *history) check(t *rapid.T) {
 func TestTheStateMachineKeepsItsInvariants(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	rapid.Check(t, func(rt *rapid.T) {
-		d, err := w.service.Device.Start(context.Background(), client("my-app"), device.Ask{})
+		d, err := w.service.Device.Authorize(context.Background(), client("my-app"), device.AuthorizationRequest{})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -319,7 +319,7 @@ func TestAnAcknowledgedApprovalIsRedeemable(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	for _, way := range []string{"session", "signature"} {
 		t.Run(way, func(t *testing.T) {
-			d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{})
+			d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -348,7 +348,7 @@ func TestD32_OfManyParallelPollsExactlyOneGetsTokens(t *testing.T) {
 	const polls = 64
 	w := newWorld(t, t.TempDir())
 	for range 10 {
-		d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{})
+		d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -380,7 +380,7 @@ func TestD32_OfManyParallelPollsExactlyOneGetsTokens(t *testing.T) {
 func TestAPollHearsOfTheDecisionWhereverItIsTaken(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	for range 10 {
-		d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{})
+		d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func in(browser int) authz.Asker {
 
 func TestK03_ACodeThatFiveBrowsersOpenIsCancelled(t *testing.T) {
 	w := newWorld(t, t.TempDir())
-	d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{})
+	d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestK03_ACodeThatFiveBrowsersOpenIsCancelled(t *testing.T) {
 func TestK03_ADecisionAtTheSameTimeAsTheLastOpeningStands(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	for range 20 {
-		d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{})
+		d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestK03_WhoLooksIsToldWhatBecameOfARequest(t *testing.T) {
 			t.Errorf("got %v, want %s and %q", err, code, words)
 		}
 	}
-	d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{})
+	d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestK03_WhoLooksIsToldWhatBecameOfARequest(t *testing.T) {
 // opened is the code of a request that the first owner has opened.
 func (w *world) opened(t *testing.T) (userCode string) {
 	t.Helper()
-	d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{})
+	d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func TestAServerWithOthersHearsOfThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer here.Close()
-	d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{})
+	d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,14 +174,14 @@ func TestAServerWithOthersHearsOfThem(t *testing.T) {
 func TestAnUnregisteredClientHasTheBasicScopes(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	stranger := authz.Client{ID: "stranger", Scope: "admin", GrantTypes: []string{authz.GrantDevice, authz.GrantRefresh}}
-	if _, err := w.service.Device.Start(t.Context(), stranger, device.Ask{Scope: "admin"}); !errors.Is(err, authz.InvalidScope) {
+	if _, err := w.service.Device.Authorize(t.Context(), stranger, device.AuthorizationRequest{Scope: "admin"}); !errors.Is(err, authz.InvalidScope) {
 		t.Errorf("more: %v", err)
 	}
-	if _, err := w.service.Device.Start(t.Context(), stranger, device.Ask{Scope: "offline_access"}); !errors.Is(err, authz.InvalidScope) {
+	if _, err := w.service.Device.Authorize(t.Context(), stranger, device.AuthorizationRequest{Scope: "offline_access"}); !errors.Is(err, authz.InvalidScope) {
 		t.Errorf("to renew: %v", err)
 	}
 	for asked, want := range map[string]string{"": "openid profile", "admin openid": "openid"} {
-		d, err := w.service.Device.Start(t.Context(), stranger, device.Ask{Scope: asked})
+		d, err := w.service.Device.Authorize(t.Context(), stranger, device.AuthorizationRequest{Scope: asked})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ import (
 func TestN11_ASignatureIsNothingThatACallerCanClaim(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	ctx := t.Context()
-	d, err := w.service.Device.Start(ctx, client("my-app"), device.Ask{})
+	d, err := w.service.Device.Authorize(ctx, client("my-app"), device.AuthorizationRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestN11_ASignatureIsNothingThatACallerCanClaim(t *testing.T) {
 
 func TestD37_OnlyASignatureDeniesWhatItsOwnerHasNotOpened(t *testing.T) {
 	w := newWorld(t, t.TempDir())
-	d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{})
+	d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ import (
 // right or all wrong, so that each check could be missed behind another.
 func TestM09_EachClaimOfAnAccessTokenIsCheckedByItself(t *testing.T) {
 	w := newWorld(t, t.TempDir())
-	d, err := w.service.Device.Start(t.Context(), client("my-app"), device.Ask{Scope: "openid"})
+	d, err := w.service.Device.Authorize(t.Context(), client("my-app"), device.AuthorizationRequest{Scope: "openid"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,11 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/usercode"
 )
 

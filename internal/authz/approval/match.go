@@ -6,10 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/usercode"
 )
 

@@ -9,14 +9,13 @@ import (
 	"strings"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/proof"
+	"countersign.dev/internal/authz/scopes"
 )
 
 // Registry knows the clients: those of the configuration, those in the database and,

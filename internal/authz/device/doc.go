@@ -3,5 +3,5 @@
 //
 // What an owner does about a request is package approval's, which tells this one of decisions.
 //
-// Start reading at Flow.Start in ask.go, then Flow.Poll in poll.go.
+// Start reading at Flow.Authorize in authorize.go, then Flow.Poll in poll.go.
 package device

@@ -7,12 +7,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/secret"
 	"countersign.dev/internal/authz/token"
 )

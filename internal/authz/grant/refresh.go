@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/scopes"
 )
 
 var errRefresh = authz.Refuse(authz.InvalidGrant, "the refresh token is unknown, expired, revoked or another client's: sign in again")

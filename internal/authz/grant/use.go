@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/token"
 )
 

@@ -4,10 +4,9 @@ import (
 	"context"
 	"encoding/json"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/bap"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/scopes"
 )
 
 // UserInfo are the claims about an owner (OpenID Connect Core §5.3, and ours).

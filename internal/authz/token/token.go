@@ -6,12 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"github.com/go-jose/go-jose/v4"
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/secret"
 )
 

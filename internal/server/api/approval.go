@@ -4,11 +4,10 @@ import (
 	"net/http"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/server/wire"
 )
 

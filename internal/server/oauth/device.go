@@ -37,7 +37,7 @@ func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	says.Name, says.Platform = p.Text("device_name"), p.Text("device_platform")
-	ask := device.Ask{
+	ask := device.AuthorizationRequest{
 		Scope: p.Text("scope"), NumberMatch: p.Flag("number_match"), Nonce: p.Text("nonce"),
 		SignatureRequired: p.Text("approval") == authz.ApprovalSigned,
 		Says:              says,
@@ -47,7 +47,7 @@ func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d, err := e.issuer.Device.Start(r.Context(), client, ask)
+	d, err := e.issuer.Device.Authorize(r.Context(), client, ask)
 	if err != nil {
 		return err
 	}

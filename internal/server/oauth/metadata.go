@@ -4,9 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/token"
 	"countersign.dev/internal/server/wire"
 )

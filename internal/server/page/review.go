@@ -6,10 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/server/page/messages"
 	"countersign.dev/internal/server/wire"
 )

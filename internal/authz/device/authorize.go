@@ -5,16 +5,15 @@ import (
 	"errors"
 	"time"
 
-	"countersign.dev/internal/authz/scopes"
-
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/secret"
 	"countersign.dev/internal/authz/usercode"
 )
 
-// Ask is what a device sends to the device authorization endpoint
+// AuthorizationRequest is what a device sends to the device authorization endpoint
 // (RFC 8628 §3.1), and what the server saw of it.
-type Ask struct {
+type AuthorizationRequest struct {
 	Scope string
 	// NumberMatch: the device can show a number that its owner must pick out.
 	NumberMatch bool
@@ -44,12 +43,12 @@ const (
 	maxNonce      = 255
 )
 
-// Start opens a device request (RFC 8628 §3.1).
+// Authorize makes a device request (RFC 8628 §3.1).
 //
 //	UnauthorizedClient: the client may not use the device grant (requirement D-08)
 //	InvalidScope, InvalidRequest
 //	Unavailable: too many requests are pending, in all or of such clients
-func (s *Flow) Start(ctx context.Context, c authz.Client, ask Ask) (*Authorization, error) {
+func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationRequest) (*Authorization, error) {
 	if !c.Allows(authz.GrantDevice) {
 		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for the device grant")
 	}
