@@ -109,7 +109,7 @@ func enough(p model.Population, c model.Costs) (model.Population, model.Use) {
 }
 
 // sweepLimit is how many rows a second one database gets rid of: a batch of 500 in
-// 5 ms, then a pause as long (internal/authz/sweep.go). More codes a second than
+// 5 ms, then a pause as long (internal/issuer/sweep.go). More codes a second than
 // that would never be removed.
 const sweepLimit = 500 / 0.010
 

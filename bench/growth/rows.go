@@ -63,7 +63,7 @@ func newStored(n int, dir string) (*stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	// As internal/authz/secrets.go derives it.
+	// As internal/authz/secret/secret.go derives it.
 	key, err := hkdf.Key(sha256.New, secret, nil, "countersign/v1/user-code", 32)
 	return &stored{n: n, userCodeKey: key, now: time.Now()}, err
 }
@@ -123,7 +123,7 @@ func refreshToken(i int) (string, []byte) { return secret("csr_", ofRefreshToken
 func (s *stored) userCode(i int) (text string, kept []byte) {
 	const letters, stride = "BCDFGHJKLMNPQRSTVWXZ", 618_033_988_749
 	length, space := 8, 25_600_000_000
-	for _, most := range []int{100_000, 2_000_000} { // internal/authz/usercode.go
+	for _, most := range []int{100_000, 2_000_000} { // internal/authz/usercode/usercode.go
 		if s.n/4 >= most {
 			length, space = length+1, space*20
 		}

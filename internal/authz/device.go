@@ -162,13 +162,13 @@ type Opened struct {
 	Browsers int
 }
 
-// Review is a person in the middle of deciding about a device request, made
-// when the code was entered and used up by the decision.
+// Review is a person in the middle of deciding about a device request, made each
+// time it is shown and used up by the decision.
 type Review struct {
 	ID        Hash
 	Session   Hash
 	RequestID string
-	// UserCode is the code as it was typed, to be shown again; it is kept for the
+	// UserCode is the code as it is shown; it is kept for the
 	// minutes of the review only.
 	UserCode string
 	// Facts is a digest of everything the person was shown.

@@ -1,6 +1,6 @@
 // Package authz is the vocabulary of the authorization server: the nouns, a file each
 // (device requests, grants, accounts, clients, events), with their records and with the
-// storage operations that decide about them; refusals, and how many of what are
+// operations that databases must offer on them; refusals, and how many of what are
 // kept.
 //
 // Here belongs what every room speaks of and what a database must promise (Store). No rule

@@ -10,7 +10,7 @@ import (
 // Code is the kind of a refusal. It is itself an error, so that
 // errors.Is(err, authz.SlowDown) reads as it should. Most codes are the wire
 // codes of the standards; where one wire code means two things with different
-// HTTP answers there are two codes here, and internal/server maps both.
+// HTTP answers there are two codes here, and internal/server/wire maps both.
 type Code string
 
 // Error is the code, so that it can stand for a refusal.

@@ -9,8 +9,8 @@ import (
 
 // Events returns a page of what happened to the owner's account, newest first, and
 // the cursor of the next page, empty where there is none; what is older than 90 days, or
-// than the newest EventsPerAccount, is gone; of those that tell of ways, what is older
-// than as many of them and was done by a key that came later than those of as many.
+// than the newest EventsPerAccount, is gone. Of events that tell of ways as many are kept
+// besides: the newest, and those with the earliest Standing.
 //
 //	InvalidRequest: the cursor is not one of this list
 func (s *Accounts) Events(ctx context.Context, owner authz.Owner, cursor string, limit int) (list []authz.Event, next string, err error) {

@@ -32,8 +32,9 @@ type Linking struct {
 //
 //	Unauthorized: the new identity's signature is refused
 //	VouchRequired: the account's signature is missing or refused
-//	Forbidden: bapID is not the identity of the key that signed, or it belongs to
-//	another account, or a passkey began the session
+//	Forbidden: bapID is not the identity of the key that signed, or a passkey began the
+//	session
+//	OtherAccount: the identity belongs to another account
 //	AccountFull: the account has as many as it may
 func (s *Accounts) LinkIdentity(ctx context.Context, owner authz.Owner, in Linking) (authz.Identity, error) {
 	signed, err := s.proofs.VerifyOnce(ctx, in.Signed)
@@ -60,7 +61,8 @@ func (s *Accounts) LinkIdentity(ctx context.Context, owner authz.Owner, in Linki
 	})
 }
 
-// voucher is the identity of the owner's account that vouches, whose signature is used up.
+// voucher verifies the vouching signature, uses it up, and returns the identity of the
+// owner's account that it is of.
 //
 //	VouchRequired
 func (s *Accounts) voucher(ctx context.Context, owner authz.Owner, in Linking) (authz.Identity, error) {

@@ -45,7 +45,7 @@ const (
 	newsStays = 7 * 24 * time.Hour
 )
 
-// NewsSince is from when on ways are told of to who last signed in by the same one then.
+// NewsSince is the time from which ways are news for somebody who last signed in then.
 // A sign-in takes no news away while it stays, for somebody else may have had it or ended
 // its session at once (decision 0040).
 func (s *Accounts) NewsSince(last time.Time) time.Time {

@@ -16,7 +16,7 @@ func SessionToken(text string) bool {
 	return strings.HasPrefix(text, secret.SessionTokenPrefix.Reveal())
 }
 
-// session finds the first of some tokens that a session of this server has.
+// session returns the session of the first of some tokens that has one.
 func (s *Accounts) session(ctx context.Context, tokens []authz.Secret) (authz.Session, error) {
 	for _, token := range tokens {
 		session, err := s.store.Session(ctx, token.Hash(), s.now())

@@ -38,13 +38,13 @@ type Beginning struct {
 	news  News
 }
 
-// As is the session that has begun, as an identity.
+// As completes a beginning with the identity that it is for.
 func (b Beginning) As(i authz.Identity) SignedIn { return SignedIn{b.Session, b.token, i, b.news} }
 
 // SignIn signs in the owner of a member key (contract, section 3).
 //
 //	Unauthorized: the signature is refused
-//	Forbidden: BAPID is not an identity of this key
+//	Forbidden: BAPID is not an identity of this key, or its account is disabled
 //	UserNotFound: no account, and none is made implicitly
 //	Unavailable: too many come from this network
 func (s *Accounts) SignIn(ctx context.Context, r SignInRequest) (SignedIn, error) {

@@ -23,8 +23,8 @@ type Decision struct {
 
 // Approve approves a request: one conditional update that also stores the
 // grant, and the receipt of a signed approval. What a signed approval allows is
-// what its receipt says. It needs no earlier opening; it claims and decides in one
-// step.
+// what its receipt says. A signed approval needs no earlier opening: it claims
+// and decides in one step.
 //
 //	InvalidRequest: no such code, or a signature that leaves no good receipt
 //	NotOpened, AlreadyDecided, ExpiredToken
@@ -83,7 +83,7 @@ func mayDecide(r authz.DeviceRequest, owner authz.Owner) error {
 	return nil
 }
 
-// mayReview is mayDecide for who only looks.
+// mayReview is the part of mayDecide that holds for looking too.
 func mayReview(r authz.DeviceRequest, owner authz.Owner) error {
 	switch {
 	case r.AccountID != "" && r.AccountID != owner.AccountID:
@@ -114,7 +114,7 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	}
 	a.Grant = g
 	var err error
-	if a.Event, err = s.decision(owner, authz.EventApproved, f.Request); err != nil {
+	if a.Event, err = s.decisionEvent(owner, authz.EventApproved, f.Request); err != nil {
 		return authz.Grant{}, err
 	}
 	a.Event.GrantID, a.Event.ACR = g.ID, g.ACR
@@ -150,7 +150,7 @@ func (s *Approvals) deny(ctx context.Context, owner authz.Owner, r authz.DeviceR
 	if report {
 		kind = authz.EventReported
 	}
-	event, err := s.decision(owner, kind, r)
+	event, err := s.decisionEvent(owner, kind, r)
 	if err != nil {
 		return err
 	}
@@ -170,14 +170,14 @@ func (s *Approvals) deny(ctx context.Context, owner authz.Owner, r authz.DeviceR
 	}
 	s.log.WarnContext(ctx, "device request reported: its owner did not start it", "device_request", r.ID, "client_id", r.ClientID, authz.By(owner),
 		"device_network", r.Seen.Network)
-	if err := s.guard.ReadShunned(ctx); err != nil { // the next sweep reads it too
+	if err := s.guard.ReadShunned(ctx); err != nil { // the next recount reads it too
 		s.log.ErrorContext(ctx, "reading the reported networks failed", "error", err)
 	}
 	return nil
 }
 
-// decision is the event of a decision about a device request.
-func (s *Approvals) decision(owner authz.Owner, kind authz.EventKind, r authz.DeviceRequest) (authz.NewEvent, error) {
+// decisionEvent begins the event of a decision about a device request.
+func (s *Approvals) decisionEvent(owner authz.Owner, kind authz.EventKind, r authz.DeviceRequest) (authz.NewEvent, error) {
 	event, err := s.trail.Event(owner, kind, r.Says.Name)
 	event.ClientID = r.ClientID
 	return event, err

@@ -12,7 +12,7 @@ import (
 )
 
 // Status returns the state of the request that a user code belongs to, for
-// somebody who is not signed in: no more than that.
+// somebody who is not signed in, who is to be told no more than that.
 //
 //	InvalidRequest: no such code
 //	ExpiredToken
@@ -22,7 +22,7 @@ func (s *Approvals) Status(ctx context.Context, asker authz.Asker, typed string)
 }
 
 // Open gives a pending request to the owner who opens it first
-// (requirement D-37) and returns it. Without claim it only looks. Either way who
+// (requirement D-37) and returns it. Without claim it stays nobody's. Either way who
 // opened it is remembered, and a code that goes round is cancelled (K-03).
 //
 //	InvalidRequest: no such code
@@ -124,7 +124,7 @@ const (
 	browsersOpening = 5
 )
 
-// open notes who opens a pending request, and cancels it if they are too many.
+// noteOpening notes who opens a pending request, and cancels it if they are too many.
 // One that is decided meanwhile is returned as it was decided.
 func (s *Approvals) noteOpening(ctx context.Context, owner authz.Owner, asker authz.Asker, r authz.DeviceRequest, claim bool) (authz.DeviceRequest, error) {
 	now := s.now()

@@ -2,8 +2,7 @@
 // the log (decision 0013). It begins events and says sparingly what strangers can cause as
 // often as they like.
 //
-// That an event is stored with what it tells of is the promise of the storage operation
-// that stores both.
+// The database stores an event in the transaction of what it tells of.
 //
 // Start reading at Trail in trail.go.
 package audit

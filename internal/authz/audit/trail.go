@@ -75,8 +75,7 @@ func (s *Trail) Event(owner authz.Owner, kind authz.EventKind, subject string) (
 	return e, err
 }
 
-// Refused says of some of the refusals that strangers cause what was refused
-// and why. A failure of ours is not one of them.
+// Refused logs refusals that strangers cause, a few a minute. A failure of ours is not one of them.
 func (s *Trail) Refused(ctx context.Context, l *Sparing, message string, err error, about ...any) {
 	var refusal *authz.Error
 	if !errors.As(err, &refusal) {

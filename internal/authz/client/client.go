@@ -27,7 +27,7 @@ type Registry struct {
 	log        *slog.Logger
 	trail      audit.Trail
 	proofs     *proof.Verifier
-	configured map[string]authz.Client // never written after newRegistry
+	configured map[string]authz.Client // never written after New
 	known      *lru.Cache[string, knownClient]
 	// wrongSecrets bounds how many of a client a network tries.
 	wrongSecrets   *guard.Allowance

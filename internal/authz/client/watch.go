@@ -11,7 +11,7 @@ import (
 // WatchEvery is how soon the log says that a client was registered or removed.
 const WatchEvery = time.Second
 
-// Watch says in the log which clients are registered or removed meanwhile:
+// Watch returns what says in the log which clients are registered or removed meanwhile:
 // whoever does it uses another process (`countersign clients`), and has no part in
 // this one's log.
 func (s *Registry) Watch(known []authz.Client) func(ctx context.Context) error {

@@ -106,7 +106,7 @@ func (s *Flow) create(ctx context.Context, r authz.DeviceRequest) (*Authorizatio
 		if err != nil {
 			return nil, err
 		}
-		// Another server may draw this length until it counts again.
+		// Other servers may draw this length until their next recount.
 		s.guard.Drew(length, r.ExpiresAt.Add(RecountEvery))
 		return &Authorization{
 			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,

@@ -30,8 +30,8 @@ type Flow struct {
 	waiting  *waiting
 }
 
-// New makes the flow of a server; with others on its database, whose decisions
-// Follow hears.
+// New makes the flow of a server; others says that more servers share its database, whose
+// decisions Follow hears.
 func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, tokens *token.Signer, others bool) *Flow {
 	s := &Flow{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets,
@@ -50,7 +50,7 @@ func (s *Flow) Drain() { s.waiting.drain() }
 // Recount sets right what this server counts and remembers of device requests by
 // itself.
 func (s *Flow) Recount(ctx context.Context) error {
-	s.pace.forget(s.now())
+	s.pace.dropExpired(s.now())
 	return s.countPending(ctx)
 }
 
@@ -68,7 +68,7 @@ func (s *Flow) countPending(ctx context.Context) error {
 	return nil
 }
 
-// RecountEvery is how often a server does that.
+// RecountEvery is how often a server calls Recount.
 const RecountEvery = 30 * time.Second
 
 // Decided lets polls know, those that wait and those to come, how a decision was

@@ -121,7 +121,7 @@ func (p *pace) early(code authz.Hash, now time.Time) (time.Duration, bool) {
 	return interval, true
 }
 
-// accept marks a poll of a known code as the last one accepted.
+// accept marks a poll of a code that exists as the last one accepted.
 func (p *pace) accept(code authz.Hash, now time.Time, interval time.Duration, expires time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,8 +133,8 @@ func (p *pace) accept(code authz.Hash, now time.Time, interval time.Duration, ex
 	p.codes[code] = c
 }
 
-// forget drops the codes that have expired.
-func (p *pace) forget(now time.Time) {
+// dropExpired forgets the codes that have expired.
+func (p *pace) dropExpired(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for code, c := range p.codes {

@@ -62,10 +62,10 @@ func TestPaceForgetsWhatHasExpired(t *testing.T) {
 	p, now := newPace(0), time.Unix(1_700_000_000, 0)
 	p.accept(authz.Hash{1}, now, time.Second, now.Add(time.Minute))
 	p.accept(authz.Hash{2}, now, time.Second, now.Add(time.Hour))
-	if p.forget(now.Add(time.Minute)); len(p.codes) != 2 {
+	if p.dropExpired(now.Add(time.Minute)); len(p.codes) != 2 {
 		t.Errorf("%d codes are remembered while both live", len(p.codes))
 	}
-	p.forget(now.Add(time.Minute + time.Millisecond))
+	p.dropExpired(now.Add(time.Minute + time.Millisecond))
 	if len(p.codes) != 1 {
 		t.Errorf("%d codes are remembered", len(p.codes))
 	}

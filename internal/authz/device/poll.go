@@ -21,6 +21,7 @@ var (
 // poll that may wait is answered when the owner decides, when the code expires
 // or after the wait, whichever is first; at most MaxWait.
 //
+//	UnauthorizedClient: the client may not use the device grant
 //	InvalidRequest: no device code (requirement D-23)
 //	InvalidGrant: unknown, redeemed, or another client's code, or for nothing that
 //	the client may have still

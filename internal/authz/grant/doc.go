@@ -1,8 +1,8 @@
-// Package grant is what was allowed and lives: grants are listed, revoked and reported, their
+// Package grant is what was allowed, alive or over: grants are listed, revoked and reported, their
 // tokens refreshed (RFC 6749 §6), revoked (RFC 7009) and used, their receipts given out.
 //
-// How a grant comes to be is the rule of what makes it: package approval, and device for the
-// first tokens.
+// Package approval makes grants, and package device gives their first tokens.
 //
-// Start reading at Grants in grant.go, then refresh.go.
+// Start reading at Grants in grant.go, then refresh.go; whether a presented token may be used
+// is in use.go.
 package grant

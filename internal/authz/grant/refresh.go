@@ -114,7 +114,7 @@ func (s *Grants) notKept(ctx context.Context, c authz.Client, token authz.Secret
 	return errRefresh
 }
 
-// RefreshToken is what is kept of a refresh token of a grant: it is over when it was
+// RefreshToken is the row of a refresh token of a grant: it is over when it was
 // not used for long, and with its grant (requirement R-08).
 func (s *Grants) RefreshToken(g authz.Grant, token authz.Secret, now time.Time) authz.RefreshToken {
 	expires := now.Add(s.settings.RefreshIdleLifetime)

@@ -28,7 +28,7 @@ func (s *Grants) Report(ctx context.Context, owner authz.Owner, id string) error
 	if err := s.revoke(ctx, owner, id, authz.SubjectNotMe); err != nil {
 		return err
 	}
-	if err := s.guard.ReadShunned(ctx); err != nil { // the next sweep reads it too
+	if err := s.guard.ReadShunned(ctx); err != nil { // the next recount reads it too
 		s.log.ErrorContext(ctx, "reading the reported networks failed", "error", err)
 	}
 	return nil

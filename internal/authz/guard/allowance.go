@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// creationBurst is how many minutes' worth may come at once: a classroom or a
+	// burst is how many minutes' worth of something may come at once: a classroom or a
 	// build farm that starts together, not a flood.
-	creationBurst = 2
-	creationHolds = creationBurst * time.Minute
-	// creationWide is how much more a /24 or /48 may start than one address of it.
-	creationWide = 4
-	// creationRemembered bounds how many of them each allowance remembers, to some
+	burst = 2
+	holds = burst * time.Minute
+	// wideFactor is how much more a /24 or /48 may do than one address of it.
+	wideFactor = 4
+	// remembered bounds how many names and blocks each allowance remembers, to some
 	// megabytes; who did something longest ago is forgotten first.
-	creationRemembered = 1 << 16
+	remembered = 1 << 16
 )
 
 // Allowance bounds how often something is done by a network, or by whatever else a
@@ -50,7 +50,7 @@ func allowedIn(f authz.Source, name string) (narrow, wide allowed) {
 
 // NewAllowance makes an allowance of so many a minute; 0: any number.
 func NewAllowance(perMinute int) *Allowance {
-	whole, _ := simplelru.NewLRU[allowed, int64](creationRemembered, nil) // which fails for a size below one
+	whole, _ := simplelru.NewLRU[allowed, int64](remembered, nil) // which fails for a size below one
 	l := &Allowance{whole: whole}
 	if perMinute > 0 {
 		l.every = time.Minute / time.Duration(perMinute)
@@ -78,9 +78,8 @@ func (l *Allowance) Left(name string, from authz.Source, now time.Time) bool {
 	narrow, wide := allowedIn(from, name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	const holds = int64(creationBurst * time.Minute)
-	return l.wholeAt(narrow, now.UnixNano())-now.UnixNano()+int64(l.every) <= holds &&
-		l.wholeAt(wide, now.UnixNano())-now.UnixNano()+int64(l.every/creationWide) <= holds
+	return l.wholeAt(narrow, now.UnixNano())-now.UnixNano()+int64(l.every) <= int64(holds) &&
+		l.wholeAt(wide, now.UnixNano())-now.UnixNano()+int64(l.every/wideFactor) <= int64(holds)
 }
 
 // AllowName is Allow for a name wherever it is.
@@ -88,7 +87,7 @@ func (l *Allowance) AllowName(name string, now time.Time) bool {
 	return l.take(now, []allowed{{name: name}})
 }
 
-// take takes one for each; the second has creationWide times what the first has.
+// take takes one for each; the second has wideFactor times what the first has.
 func (l *Allowance) take(now time.Time, whose []allowed) bool {
 	if l.every == 0 {
 		return true
@@ -100,8 +99,8 @@ func (l *Allowance) take(now time.Time, whose []allowed) bool {
 	for i, w := range whose {
 		before[i] = l.wholeAt(w, now.UnixNano())
 		after[i] = before[i] + every
-		has = has && after[i]-now.UnixNano() <= int64(creationHolds)
-		every /= creationWide
+		has = has && after[i]-now.UnixNano() <= int64(holds)
+		every /= wideFactor
 	}
 	for i, w := range whose {
 		if !has {
@@ -117,7 +116,7 @@ func (l *Allowance) take(now time.Time, whose []allowed) bool {
 // that was given is from before the clock was set back.
 func (l *Allowance) wholeAt(w allowed, now int64) int64 {
 	at, _ := l.whole.Peek(w) // zero: long ago
-	if at-now > int64(creationHolds+ReadingsApart) {
+	if at-now > int64(holds+ReadingsApart) {
 		return now
 	}
 	return max(at, now)

@@ -64,7 +64,7 @@ func TestB10_TheLimitRemembersNoMoreThanItMay(t *testing.T) {
 	l, now := NewAllowance(30), time.Unix(1_800_000_000, 0)
 	busy := func(int) authz.Source { return from("198.51.100.1") }
 	l.allowed(60, now, busy)
-	for i := range 2 * creationRemembered {
+	for i := range 2 * remembered {
 		var a [4]byte
 		binary.BigEndian.PutUint32(a[:], uint32(i)<<8)
 		l.Allow(authz.Source{Address: netip.AddrFrom4(a), Forwarded: true}, now)
@@ -72,7 +72,7 @@ func TestB10_TheLimitRemembersNoMoreThanItMay(t *testing.T) {
 			t.Fatalf("who asks all the time was forgotten after %d networks", i)
 		}
 	}
-	if n := l.whole.Len(); n != creationRemembered {
+	if n := l.whole.Len(); n != remembered {
 		t.Errorf("%d networks are remembered", n)
 	}
 }

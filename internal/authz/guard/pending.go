@@ -21,7 +21,7 @@ func (s *Guard) Pending() int { return s.pending.all() }
 func (s *Guard) SetPending(total int, of map[string]int) { s.pending.set(total, of) }
 
 // pendingCount approximates the number of pending requests, in all and by
-// client: raised and lowered by what happens here, set right by each sweep.
+// client: raised and lowered by what happens here, set right by each recount (device.Flow.Recount).
 type pendingCount struct {
 	mu           sync.Mutex
 	total        int            // guarded by mu

@@ -88,7 +88,7 @@ func (s *Guard) ReportsOf(ctx context.Context, r authz.DeviceRequest) (Reports, 
 }
 
 // shunned are the networks that start no device requests today. It is read for
-// each request, and replaced by each sweep and each report; New reads it first.
+// each request, and replaced by each recount and each report; issuer.New has it read first.
 type shunned struct {
 	networks atomic.Pointer[map[string]struct{}]
 }

@@ -14,7 +14,8 @@ import (
 
 // Options begins adding a passkey to the owner's account.
 //
-//	InvalidRequest: the account has as many as it may, or this server has none
+//	InvalidRequest: this server has no passkeys
+//	AccountFull: the account has as many as it may
 //	Forbidden: a passkey began the session
 func (s *Passkeys) Options(ctx context.Context, owner authz.Owner) (Ceremony, error) {
 	if s.party == nil {
@@ -70,8 +71,9 @@ type Addition struct {
 //	Unauthorized: the signature is refused
 //	Forbidden: the key that signed is of no identity of this account, or a passkey
 //	began the session
-//	InvalidRequest: the ceremony is over, the credential does not fit it or is
-//	known here, or the account has as many as it may
+//	InvalidRequest: the ceremony is over, or the credential does not fit it or is
+//	known here
+//	AccountFull: the account has as many as it may
 func (s *Passkeys) Add(ctx context.Context, owner authz.Owner, signed authz.SignedRequest, in Addition) (authz.Passkey, error) {
 	if s.party == nil {
 		return authz.Passkey{}, errNoPasskeys

@@ -2,7 +2,8 @@
 // strict profile (requirements N-01 to N-06). What comes to prove a request in another way,
 // as DPoP or private_key_jwt, belongs here too.
 //
-// Whose account a key is of, and what it may do, is not asked here.
+// That a key is somebody's here is asked only where a network has tried too often; whose it
+// is, and what it may do, is not.
 //
 // Start reading at Verifier.Verify.
 package proof

@@ -57,7 +57,7 @@ func (s *Verifier) VerifyOnce(ctx context.Context, r authz.SignedRequest) (*bitc
 }
 
 // Verify checks a signed request without using its token up. The arithmetic takes
-// 2 ms and is done in as many places as there are cores. Whether a network has tried
+// 2 ms and is done in so many places at once. Whether a network has tried
 // too often is asked in the place, or of a thousand requests at once none would have
 // been counted yet. A key that is known here, which a token names, has tried only what
 // was tried in its name: strangers behind the same address do not shut it out.

@@ -83,7 +83,7 @@ func Decode(text string) (raw []byte, ok bool) {
 
 var ErrNotSealed = errors.New("not sealed by this server for this purpose")
 
-// Open opens what was handed out.
+// Open decrypts what Seal made for the same purpose.
 //
 //	ErrNotSealed
 func (s Secrets) Open(purpose, sealed string) ([]byte, error) {

@@ -19,7 +19,7 @@ type Signer struct {
 	settings authz.Settings
 	now      func() time.Time
 	secrets  secret.Secrets
-	keys     *keyring // never written after newTokenSigner
+	keys     *keyring // never written after New
 	// known are access tokens whose signature is known to be ours; whether their
 	// grant is alive is asked each time.
 	known *lru.Cache[authz.Hash, Claims]

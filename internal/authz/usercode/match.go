@@ -11,9 +11,9 @@ type Fit int
 const (
 	// Matched: it is what the device shows.
 	Matched Fit = iota
-	// mistyped: no device shows that, or it is one slip away from what this one shows.
+	// Mistyped: no device shows that, or it is one slip away from what this one shows.
 	Mistyped
-	// another: another device shows that, or none where a choice was offered.
+	// Another: another device shows that, or none where a choice was offered.
 	Another
 )
 

@@ -103,8 +103,8 @@ func Parse(typed string) (string, bool) {
 	return groupCode(letters), true
 }
 
-// codeOfLink returns the code that a link carries, or what was typed where it is
-// no link. A link with two different codes has none.
+// codeOfLink returns the code that a link carries, or what was typed where it
+// carries none. A link with two different codes has none.
 func codeOfLink(typed string) string {
 	_, query, _ := strings.Cut(typed, "?")
 	query, _, _ = strings.Cut(query, "#")

@@ -81,7 +81,7 @@ func (s *Screens) Open(w http.ResponseWriter, r *http.Request) error {
 }
 
 // provedAsker is who tries a code on the page, with the proof that came with it:
-// an X-Auth-Token over authz.ProofPath and the code, or empty.
+// an X-Auth-Token over account.ProofPath and the code, or empty.
 func (s *Screens) provedAsker(r *http.Request, who authz.Owner, proof, code string) (authz.Asker, error) {
 	return s.issuer.Accounts.ProveCode(r.Context(), who, s.door.Asker(r, who), proof, code)
 }

@@ -1,5 +1,5 @@
 // Package page answers people: HTML, a file a screen, named as the screen's template
-// (templates) and its script (web/src/page) are.
+// (templates) and its script, where it has one, (web/src/page) are.
 //
 // Here belong the screens and the frame around them (page.go). What they say in every
 // language is package messages, what they load and how they look package assets. No rule

@@ -40,7 +40,7 @@ func (p *Params) Text(name string) string {
 func (p *Params) Flag(name string) bool { return p.Others[name] || p.Texts[name] == "true" }
 
 // Decode reads the body of a request once, and refuses what it cannot read
-// (requirement T-14). Handlers that have asked for every member they know return err.
+// (requirement T-14). Handlers that have asked for every member they know return Params.Err.
 func Decode(r *http.Request) (*Params, error) {
 	raw, err := readBody(r)
 	if err != nil {

@@ -127,8 +127,6 @@ func internalError(id string) *authz.Error {
 	return &authz.Error{Code: authz.ServerError, RequestID: id, Description: "something failed here; the operator finds it in the log under " + id}
 }
 
-// writeRefusal answers with a refusal. Whoever failed to authenticate is told by which
-// scheme (requirement T-05); whoever did not try hears no error code (requirement U-04).
 // answerTo is how a code is said. What has no row is our own failure.
 func answerTo(code authz.Code) answer {
 	a, known := answers[code]
@@ -141,6 +139,8 @@ func answerTo(code authz.Code) answer {
 // StatusOf is the status that a code is answered with.
 func StatusOf(code authz.Code) int { return answerTo(code).status }
 
+// writeRefusal answers with a refusal. Whoever failed to authenticate is told by which
+// scheme (requirement T-05); whoever did not try hears no error code (requirement U-04).
 func writeRefusal(w http.ResponseWriter, r *http.Request, say Refuser, refusal *authz.Error) {
 	h := w.Header()
 	switch refusal.Code {

@@ -63,7 +63,7 @@ type about struct {
 type aboutKey struct{}
 
 // Begin keeps with a request what is known of it, and remembers what it is answered.
-// finish is called when it was.
+// Finish is called when it was.
 func Begin(w http.ResponseWriter, r *http.Request, audience Audience) (*Recorder, *http.Request) {
 	return &Recorder{ResponseWriter: w}, r.WithContext(context.WithValue(r.Context(), aboutKey{}, &about{audience: audience}))
 }
