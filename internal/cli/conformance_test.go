@@ -16,9 +16,10 @@ var (
 	aRule  = regexp.MustCompile(`\b[A-Z]-\d\d\b|RFC \d+ §[\d.]*\d`)
 	aRange = regexp.MustCompile(`\b([A-Z]-\d\d) to ([A-Z]-\d\d)\b`)
 	// quoted is what stands between backticks: a path, or the name of a test.
-	quoted   = regexp.MustCompile("`([^`]+)`")
-	aTest    = regexp.MustCompile(`^(?:Test|Fuzz)[A-Z]\w*`)
-	declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	quoted     = regexp.MustCompile("`([^`]+)`")
+	aTestNamed = regexp.MustCompile("`(?:Test|Fuzz)[A-Z]")
+	aTest      = regexp.MustCompile(`^(?:Test|Fuzz)[A-Z]\w*`)
+	declared   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 )
 
 // Each row of docs/conformance.md whose rule is in the code names the files that hold
@@ -43,6 +44,9 @@ func TestEveryRowOfTheConformanceTableLeadsToItsRule(t *testing.T) {
 			} else if !citesOneOf(source, rules) {
 				t.Errorf("%s: %s does not cite it", columns[0], path[1])
 			}
+		}
+		if held := quoted.MatchString(columns[2]); !held && aTestNamed.MatchString(columns[3]) {
+			t.Errorf("%s: a test holds it, and no file", columns[0])
 		}
 		for _, name := range quoted.FindAllStringSubmatch(columns[3], -1) {
 			if test := aTest.FindString(name[1]); test != "" && !tests[test] {

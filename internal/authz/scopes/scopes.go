@@ -113,7 +113,8 @@ func registered(c authz.Client) string {
 	}
 }
 
-// MayHave is what of a scope the client may have as it is registered now.
+// MayHave is what of a scope the client may have as it is registered now: each grant is
+// held to it wherever it is used (attack B-13).
 func MayHave(c authz.Client, scope string) string {
 	allowed := withoutBarred(registered(c))
 	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return !Has(allowed, s) }), " ")
