@@ -33,12 +33,12 @@ type Accounts struct {
 	// newcomers bounds the accounts that a network brings.
 	newcomers      *guard.Allowance
 	refusedSignIns audit.Sparing
-	fetched        *lru.Cache[string, time.Time] // when the line of a backup was said last
+	fetched        *lru.Cache[string, *time.Time] // when the line of a backup was said last
 }
 
 // New makes the accounts of a server.
 func New(store authz.Store, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, proofs *proof.Verifier) *Accounts {
-	fetched, _ := lru.New[string, time.Time](fetchesRemembered) // which fails for a size below one
+	fetched, _ := lru.New[string, *time.Time](fetchesRemembered) // which fails for a size below one
 	return &Accounts{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail, guard: bounds, proofs: proofs,
 		newcomers: guard.NewAllowance(newcomersPerMinute), fetched: fetched,

@@ -56,8 +56,8 @@ func (s *Accounts) Backup(ctx context.Context, owner authz.Owner, bapID string) 
 	}
 	// To fetch it costs nothing, so a line is kept from being repeated as often.
 	fetched, now := owner.AccountID+" "+b.BAPID+" "+owner.Seen.Network, s.now()
-	if said, ok := s.fetched.Get(fetched); !ok || now.Before(said) || !now.Before(said.Add(audit.Period)) {
-		s.fetched.Add(fetched, now)
+	if said, ok := s.fetched.Get(fetched); !ok || now.Before(*said) || !now.Before(said.Add(audit.Period)) {
+		s.fetched.Add(fetched, &now)
 		s.log.InfoContext(ctx, "backup fetched", authz.By(owner), "of", b.BAPID)
 	}
 	return b, nil

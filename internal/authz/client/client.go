@@ -28,7 +28,7 @@ type Registry struct {
 	trail      audit.Trail
 	proofs     *proof.Verifier
 	configured map[string]authz.Client // never written after New
-	known      *lru.Cache[string, knownClient]
+	known      *lru.Cache[string, *knownClient]
 	// wrongSecrets bounds how many of a client a network tries.
 	wrongSecrets   *guard.Allowance
 	refusedClients audit.Sparing
@@ -42,7 +42,7 @@ type knownClient struct {
 
 // New makes a registry, which has the clients of the settings from the start.
 func New(store authz.ClientStore, settings authz.Settings, trail audit.Trail, proofs *proof.Verifier) *Registry {
-	known, _ := lru.New[string, knownClient](clientsRemembered) // which fails for a size below one
+	known, _ := lru.New[string, *knownClient](clientsRemembered) // which fails for a size below one
 	s := &Registry{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, trail: trail, proofs: proofs,
 		configured: map[string]authz.Client{}, known: known, wrongSecrets: guard.NewAllowance(wrongSecretsPerMinute),
@@ -98,7 +98,7 @@ func (s *Registry) Find(ctx context.Context, id string) (authz.Client, error) {
 	default: // one that is not there is asked for again: it may be registered any moment
 		return authz.Client{}, err
 	}
-	s.known.Add(id, knownClient{c, now})
+	s.known.Add(id, &knownClient{c, now})
 	return c, err
 }
 

@@ -22,7 +22,7 @@ type Signer struct {
 	keys     *keyring // never written after New
 	// known are access tokens whose signature is known to be ours; whether their
 	// grant is alive is asked each time.
-	known *lru.Cache[authz.Hash, Claims]
+	known *lru.Cache[authz.Hash, *Claims]
 }
 
 // New opens the signing keys or, the first time, makes them.
@@ -33,7 +33,7 @@ func New(ctx context.Context, store authz.KeyStore, settings authz.Settings, now
 	if err != nil {
 		return nil, err
 	}
-	known, err := lru.New[authz.Hash, Claims](tokensRemembered)
+	known, err := lru.New[authz.Hash, *Claims](tokensRemembered)
 	return &Signer{settings: settings, now: now, secrets: secrets, keys: keys, known: known}, err
 }
 
@@ -124,7 +124,7 @@ func (s *Signer) Issue(c authz.Client, g authz.Grant, scope string, refresh auth
 	if err != nil {
 		return nil, err
 	}
-	s.known.Add(authz.Secret(access).Hash(), claims)
+	s.known.Add(authz.Secret(access).Hash(), &claims)
 	t := &authz.Tokens{AccessToken: authz.Secret(access), ExpiresIn: lifetime, Scope: scope, RefreshToken: refresh}
 	if scopes.Has(scope, "openid") {
 		if t.IDToken, err = s.idToken(c, g, scope, access, now, lifetime); err != nil {
@@ -168,13 +168,13 @@ func (s *Signer) Verify(presented authz.Secret) (Claims, error) {
 	}
 	now := s.now()
 	if claims, ok := s.known.Get(presented.Hash()); ok && now.Unix() < claims.Expires {
-		return claims, nil
+		return *claims, nil
 	}
 	claims, err := s.verify(presented.Reveal())
 	if err != nil || now.Unix() >= claims.Expires {
 		return Claims{}, ErrInvalid
 	}
-	s.known.Add(presented.Hash(), claims)
+	s.known.Add(presented.Hash(), &claims)
 	return claims, nil
 }
 
