@@ -12,6 +12,7 @@ type Hash [sha256.Size]byte
 // Secret is a code or token in the clear. It prints as [redacted] (attack B-16).
 type Secret string
 
+// Redacted is what a secret prints as.
 const Redacted = "[redacted]"
 
 // String keeps a secret out of what is printed.

@@ -70,19 +70,17 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 		return nil, err
 	}
 	s := &Issuer{settings: o.Settings, store: o.Store, now: o.Clock, log: o.Log}
-	party, err := passkey.NewRelyingParty(o.Settings.Issuer, o.Rand)
-	if err != nil {
-		return nil, fmt.Errorf("passkeys: %w", err)
-	}
-	if s.Tokens, err = token.New(ctx, o.Store, o.Settings, o.Clock, secrets); err != nil {
-		return nil, fmt.Errorf("signing keys: %w", err)
-	}
 	trail := audit.New(secrets, o.Clock, o.Log)
 	proofs := proof.New(o.Store, o.Clock, runtime.GOMAXPROCS(0))
 	s.Guard = guard.New(o.Store, o.Settings, o.Clock, o.Log)
 	s.Clients = client.New(o.Store, o.Settings, trail, proofs)
 	s.Accounts = account.New(o.Store, o.Settings, trail, s.Guard, proofs)
-	s.Passkeys = passkey.New(o.Store, trail, s.Guard, s.Accounts, party)
+	if s.Passkeys, err = passkey.New(o.Store, o.Settings, trail, s.Guard, s.Accounts); err != nil {
+		return nil, err
+	}
+	if s.Tokens, err = token.New(ctx, o.Store, o.Settings, o.Clock, secrets); err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
 	s.Grants = grant.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Tokens)
 	s.Device = device.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Tokens, o.Others != nil)
 	s.Approvals = approval.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Device)

@@ -66,6 +66,8 @@ func (s *Accounts) Identities(ctx context.Context, owner authz.Owner) ([]authz.I
 	return s.store.Identities(ctx, owner.AccountID, authz.ListedAtMost)
 }
 
+// How long what an owner says of themselves may be, in characters as a reader counts them;
+// a picture's address in bytes.
 const (
 	MaxName                 = 60
 	maxDescriptionGraphemes = 280

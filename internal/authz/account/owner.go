@@ -139,4 +139,5 @@ func (s *Accounts) identityOf(ctx context.Context, owner authz.Owner, memberKey 
 	return identity, err
 }
 
+// ErrForeignKey refuses a key that is of no identity of the account.
 var ErrForeignKey = authz.Refuse(authz.Forbidden, "the key that signed is of no identity of this account: sign with the member key of one")

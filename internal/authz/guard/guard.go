@@ -124,6 +124,7 @@ func (s *Guard) AdmitSignIn(accountID string, from authz.Source) error {
 	return nil
 }
 
+// ErrTooMuch refuses what an account does beyond its allowance in a network.
 var ErrTooMuch = authz.Refuse(authz.Unavailable, "too much is done with this account from this network: try again in a minute")
 
 // NetworkOf is the coarse network of a source, fit to be kept and shown, or empty

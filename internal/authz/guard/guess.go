@@ -165,7 +165,8 @@ func (s *Guard) noteShare(ctx context.Context, t Try, from authz.Source) {
 
 var (
 	errTooManyGuesses = authz.Refuse(authz.TooManyGuesses, "too many wrong codes: wait a quarter of an hour, then enter the code your device shows")
-	ErrProofRequired  = authz.Refuse(authz.ProofRequired,
+	// ErrProofRequired refuses a code without a proof where the site's budget is spent.
+	ErrProofRequired = authz.Refuse(authz.ProofRequired,
 		"too many wrong codes are being tried at this server: use the command line (countersign approve), or unlock your key in this browser, and enter the code again")
 )
 

@@ -18,6 +18,7 @@ type Reports struct {
 }
 
 const (
+	// ReportsCount is for how long a report counts.
 	ReportsCount = 24 * time.Hour
 	// WarnedReports are told to owners, and make a match necessary where none would be:
 	// three people do not all slip. What they do is small, one warning and one match.

@@ -32,8 +32,8 @@ type relyingParty struct {
 // errNoPasskeys: WebAuthn §5.1.2 has no relying party without a domain.
 var errNoPasskeys = authz.Refuse(authz.InvalidRequest, "this server has no passkeys: its issuer names an address, and passkeys need a host name such as localhost")
 
-// NewRelyingParty returns nil for an issuer that can have no passkeys.
-func NewRelyingParty(issuer string, random io.Reader) (*relyingParty, error) {
+// newRelyingParty returns nil for an issuer that can have no passkeys.
+func newRelyingParty(issuer string, random io.Reader) (*relyingParty, error) {
 	u, err := url.Parse(issuer)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package passkey
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -27,9 +28,13 @@ type Passkeys struct {
 	party    *relyingParty // nil where the issuer can have none
 }
 
-// New makes the passkeys of a server; party is nil where its issuer can have none.
-func New(store authz.Store, trail audit.Trail, guard *guard.Guard, accounts *account.Accounts, party *relyingParty) *Passkeys {
-	return &Passkeys{store: store, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail, guard: guard, accounts: accounts, party: party}
+// New makes the passkeys of a server. One whose issuer names an address has none.
+func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, accounts *account.Accounts) (*Passkeys, error) {
+	party, err := newRelyingParty(settings.Issuer, trail.Secrets.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("passkeys: %w", err)
+	}
+	return &Passkeys{store: store, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail, guard: guard, accounts: accounts, party: party}, nil
 }
 
 // List returns the passkeys of the owner's account, oldest first.

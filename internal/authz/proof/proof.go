@@ -140,6 +140,7 @@ var (
 	errForged = authz.Refuse(authz.Unavailable, "too many signatures from this network do not hold: mend what signs them, and try again in a minute")
 )
 
+// ErrUsed is for a token that was used before.
 var ErrUsed = errors.New("this X-Auth-Token was used before: sign a new one for each request")
 
 // Unauthorized tells a refused signature from a store that failed.

@@ -45,7 +45,8 @@ const (
 	Basic = "openid profile email"
 	// defaultScope is what a client gets that asks for nothing and has no
 	// registered scope.
-	defaultScope  = "openid profile"
+	defaultScope = "openid profile"
+	// OfflineAccess is for a refresh token (OpenID Connect Core §11).
 	OfflineAccess = "offline_access"
 	// Grants is for what shows its owner their own grants, and takes them back.
 	Grants = "grants"

@@ -81,6 +81,7 @@ func Decode(text string) (raw []byte, ok bool) {
 	return raw, base64.RawURLEncoding.EncodeToString(raw) == text
 }
 
+// ErrNotSealed is for what Seal did not make, or not for this purpose.
 var ErrNotSealed = errors.New("not sealed by this server for this purpose")
 
 // Open decrypts what Seal made for the same purpose.

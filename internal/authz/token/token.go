@@ -155,6 +155,7 @@ func (s *Signer) idToken(c authz.Client, g authz.Grant, scope, access string, no
 	return authz.Secret(token), err
 }
 
+// ErrInvalid refuses an access token, whatever is wrong with it.
 var ErrInvalid = authz.Refuse(authz.InvalidToken, "the access token is malformed, expired or revoked: get a new one")
 
 // Verify verifies a presented access token: ours, by our key and our algorithm

@@ -9,11 +9,11 @@ import (
 type Fit int
 
 const (
-	// Matched: it is what the device shows.
+	// Matched is what the device shows.
 	Matched Fit = iota
-	// Mistyped: no device shows that, or it is one slip away from what this one shows.
+	// Mistyped is what no device shows, or it is one slip away from what this one shows.
 	Mistyped
-	// Another: another device shows that, or none where a choice was offered.
+	// Another is what another device shows, or none where a choice was offered.
 	Another
 )
 
