@@ -4,5 +4,5 @@
 //
 // Sources, the strongest first: flag, environment (COUNTERSIGN_ and the flag's
 // name in capitals), file (countersign.toml, the flag's name), default. Only the
-// command line reads this package; every other room gets values.
+// command line reads this package; every other room gets values. Start reading at settings.go.
 package config
