@@ -19,7 +19,7 @@ const (
 	wideFactor = 4
 	// remembered bounds how many names and blocks each allowance remembers, to some
 	// megabytes; who did something longest ago is forgotten first.
-	remembered = 1 << 16
+	remembered = 1 << 15
 )
 
 // Allowance bounds how often something is done by a network, or by whatever else a
