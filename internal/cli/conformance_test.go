@@ -87,23 +87,38 @@ func citesOneOf(source string, rules []string) bool {
 // testsOfTheHouse are the names of all tests in Go.
 func testsOfTheHouse(t *testing.T) map[string]bool {
 	names := map[string]bool{}
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+	eachGoFile(t, func(path string, text []byte) {
+		if !strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		for _, name := range declared.FindAllStringSubmatch(string(text), -1) {
+			names[name[1]] = true
+		}
+	})
+	return names
+}
+
+// eachGoFile calls a function with each Go file of the house, by its path from the root.
+func eachGoFile(t *testing.T, do func(path string, text []byte)) {
+	t.Helper()
+	const root = "../../"
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == ".git"):
 			return filepath.SkipDir
-		case !strings.HasSuffix(path, "_test.go"):
+		case !strings.HasSuffix(path, ".go"):
 			return nil
 		}
 		text, err := os.ReadFile(path)
-		for _, name := range declared.FindAllStringSubmatch(string(text), -1) {
-			names[name[1]] = true
+		if err != nil {
+			return err
 		}
-		return err
+		do(strings.TrimPrefix(filepath.ToSlash(path), root), text)
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return names
 }

@@ -4,8 +4,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,30 +20,20 @@ var provedBy = map[string][]string{
 
 func TestOnlyWhatVerifiesAProofSaysThatThereIsOne(t *testing.T) {
 	found := map[string][]string{}
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == ".git"):
-			return filepath.SkipDir
-		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
-			return nil
+	eachGoFile(t, func(path string, text []byte) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.SkipObjectResolution)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		name := strings.TrimPrefix(filepath.ToSlash(path), "../../")
 		for _, member := range claimed(file) {
-			if !slices.Contains(found[member], name) {
-				found[member] = append(found[member], name)
+			if !slices.Contains(found[member], path) {
+				found[member] = append(found[member], path)
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for member, files := range provedBy {
 		if slices.Sort(found[member]); !slices.Equal(found[member], files) {
 			t.Errorf("%s is set in %q, want %q", member, found[member], files)
