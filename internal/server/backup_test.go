@@ -242,3 +242,25 @@ func TestWhatIsEncryptedIsTaken(t *testing.T) {
 		}
 	})
 }
+
+// Whoever fetches a backup again and again writes one line a minute, whatever somebody
+// does to the server's clock.
+func TestAFetchedBackupIsToldOncePerMinute(t *testing.T) {
+	h := newHouse(t)
+	cookie := h.signIn("alice")
+	h.saveBackup("alice", bep(t, "alice")).wantOK()
+	lines := 0
+	for _, step := range []struct {
+		later time.Duration
+		told  bool
+	}{{0, true}, {0, false}, {time.Minute - 1, false}, {1, true}, {-time.Nanosecond, true}, {-time.Hour, true}, {time.Second, false}} {
+		h.advance(step.later)
+		h.send(http.MethodGet, backupPath, "", "Cookie", cookie).wantOK()
+		if step.told {
+			lines++
+		}
+		if n := len(h.lines("backup fetched")); n != lines {
+			t.Fatalf("%v later: %d lines, want %d", step.later, n, lines)
+		}
+	}
+}
