@@ -1,9 +1,7 @@
 package authz
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -116,55 +114,9 @@ func RefuseBecause(code Code, description string, cause error) *Error {
 	return &Error{Code: code, Description: description, Cause: cause}
 }
 
-// OrNotFound turns a store's ErrNotFound into a refusal with words.
-func OrNotFound(err error, description string) error {
-	if errors.Is(err, ErrNotFound) {
-		return Refuse(NotFound, description)
-	}
-	return err
-}
-
 // Refusals that more than one room gives.
 var (
 	ErrNotSignedIn = Refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
 	// ErrReviewOver is for a decision or a form that comes too late or twice.
 	ErrReviewOver = Refuse(ReviewOver, "this page is no longer current: enter the code again")
 )
-
-// Errors every Store returns for the outcomes its methods name. Anything else a
-// Store returns is a failure of the storage and becomes server_error, or
-// temporarily_unavailable where it wraps ErrUnreachable.
-var (
-	ErrNotFound = errors.New("not found")
-	ErrExists   = errors.New("already exists")
-	// ErrReused: a refresh token was used again after its grace time; its grant
-	// has been revoked (RFC 9700 §4.14.2).
-	ErrReused = errors.New("refresh token reused")
-	// ErrCounter: a passkey's signature counter did not grow, so there may be two
-	// of it (WebAuthn §6.1.1).
-	ErrCounter = errors.New("signature counter did not grow")
-	// ErrFull: there are as many as there may be.
-	ErrFull = errors.New("no more may be added")
-	// ErrGone: what proved the account was taken out of it meanwhile.
-	ErrGone = errors.New("no longer of this account")
-	// ErrUnreachable: the database cannot be used now. What was to be written may
-	// or may not have been.
-	ErrUnreachable = errors.New("the database cannot be reached")
-)
-
-// StateError says that a device request was not in the state that an operation
-// starts from. Request is the request as it was found.
-type StateError struct{ Request DeviceRequest }
-
-// Error names the state.
-func (e *StateError) Error() string {
-	return "device request is " + string(e.Request.State)
-}
-
-// Promised reports whether an error of a Store is an outcome that its method
-// names, and no failure of the storage.
-func Promised(err error) bool {
-	var state *StateError
-	return errors.As(err, &state) || slices.ContainsFunc([]error{ErrNotFound, ErrExists, ErrReused, ErrCounter, ErrFull, ErrGone},
-		func(outcome error) bool { return errors.Is(err, outcome) })
-}

@@ -2,7 +2,6 @@ package authz_test
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 
 	"countersign.dev/internal/authz"
@@ -16,20 +15,5 @@ func TestARefusalSaysItsCauseToTheLogOnly(t *testing.T) {
 	}
 	if !errors.Is(caused, authz.Forbidden) || errors.Is(caused, authz.NotFound) {
 		t.Error("it is of another code")
-	}
-}
-
-func TestWhatAStoreMayAnswerIsNoFailure(t *testing.T) {
-	for _, outcome := range []error{
-		authz.ErrNotFound, authz.ErrExists, authz.ErrReused, authz.ErrCounter, authz.ErrFull, authz.ErrGone, &authz.StateError{},
-	} {
-		if !authz.Promised(outcome) || !authz.Promised(fmt.Errorf("wrapped: %w", outcome)) {
-			t.Errorf("%v is a failure", outcome)
-		}
-	}
-	for _, failure := range []error{errors.New("disk full"), authz.ErrUnreachable} {
-		if authz.Promised(failure) {
-			t.Errorf("%v was promised", failure)
-		}
 	}
 }

@@ -108,6 +108,3 @@ const (
 	Changes             // stores something
 	Stops               // denies, takes back, ends or takes out
 )
-
-// What the log says, and at which level, is decision 0013. A line of something
-// that a request did takes the request's context, which holds the request's name.

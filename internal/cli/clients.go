@@ -13,6 +13,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/config"
 )
 
@@ -30,7 +31,7 @@ here.`,
 }
 
 // withStore runs fn on the database of the settings in force.
-func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store authz.Store) error) (err error) {
+func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store contract.Store) error) (err error) {
 	settings, err := storeSettings(cmd, env)
 	if err != nil {
 		return err
@@ -88,12 +89,12 @@ func addClient(cmd *cobra.Command, env *Env, c client.Registration, confidential
 	if member, err := c.Check(); err != nil {
 		return usage("%s %v", member, err)
 	}
-	return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
+	return withStore(cmd, env, func(ctx context.Context, store contract.Store) error {
 		if client.Reserved(c.ID) {
-			return fail(ExitFailed, "adding "+c.ID, authz.ErrExists, "This client is always there; choose another id")
+			return fail(ExitFailed, "adding "+c.ID, contract.ErrExists, "This client is always there; choose another id")
 		}
 		err := store.AddClient(ctx, c.Client())
-		if errors.Is(err, authz.ErrExists) {
+		if errors.Is(err, contract.ErrExists) {
 			return fail(ExitFailed, "adding "+c.ID, err, "Choose another id, or remove the client first")
 		}
 		if err != nil {
@@ -116,7 +117,7 @@ func newClientsList(env *Env) *cobra.Command {
   countersign clients list --data /var/lib/countersign`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
+			return withStore(cmd, env, func(ctx context.Context, store contract.Store) error {
 				stored, err := store.Clients(ctx)
 				if err != nil {
 					return fail(ExitFailed, "listing clients", err, "")
@@ -150,7 +151,7 @@ func newClientsShow(env *Env) *cobra.Command {
   countersign clients show countersign-cli`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
+			return withStore(cmd, env, func(ctx context.Context, store contract.Store) error {
 				c := client.CLI()
 				if args[0] != c.ID {
 					var err error
@@ -181,7 +182,7 @@ func newClientsShow(env *Env) *cobra.Command {
 }
 
 func clientFailure(doing, id string, err error) error {
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		return fail(ExitFailed, doing+" "+id, errors.New("there is no such client"), `"countersign clients list" shows those there are`)
 	}
 	return fail(ExitFailed, doing+" "+id, err, "")
@@ -195,7 +196,7 @@ func newClientsRemove(env *Env) *cobra.Command {
   countersign clients remove nightly --data /var/lib/countersign`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
+			return withStore(cmd, env, func(ctx context.Context, store contract.Store) error {
 				if err := store.RemoveClient(ctx, args[0], env.Now()); err != nil {
 					return clientFailure("removing", args[0], err)
 				}

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/config"
 )
 
@@ -156,7 +156,7 @@ func clientWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 	if err != nil || !upToDate(ctx, settings) {
 		return nil
 	}
-	err = withStore(cmd, env, func(ctx context.Context, store authz.Store) error {
+	err = withStore(cmd, env, func(ctx context.Context, store contract.Store) error {
 		clients, err := store.Clients(ctx)
 		for _, c := range clients {
 			all = append(all, word(c.ID, c.Name)...)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/sqlite"
@@ -263,7 +263,7 @@ func migrateFailure(s *config.Settings, to config.DatabaseURL, err error) error 
 		return fail(ExitVerification, what, err, "Nothing was moved. Look for triggers and rules in "+to.Place()+", and migrate again")
 	case errors.Is(err, transfer.ErrTooFast):
 		return fail(ExitFailed, what, err, "Nothing was moved. Try it when the server is less busy")
-	case errors.Is(err, authz.ErrUnreachable):
+	case errors.Is(err, contract.ErrUnreachable):
 		return fail(ExitNetwork, what, fmt.Errorf("%s: %w", to.Place(), err), "Nothing was moved. Check the address, and that PostgreSQL runs there")
 	default:
 		return fail(settingCode(err), what, err, "Nothing was moved")

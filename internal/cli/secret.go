@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/config"
 )
 
@@ -42,7 +43,7 @@ func ownSecret(s *config.Settings, random io.Reader) (secretHeld, error) {
 // and the others take theirs back (takeBack).
 //
 //	authz.ErrOtherSecret: this server has none, and the database needs one
-func sharedSecret(ctx context.Context, s *config.Settings, keys authz.KeyStore, random io.Reader) (secretHeld, error) {
+func sharedSecret(ctx context.Context, s *config.Settings, keys contract.KeyStore, random io.Reader) (secretHeld, error) {
 	secret, err := keptSecret(s)
 	if !errors.Is(err, fs.ErrNotExist) || s.SecretFile != "" {
 		return secretHeld{bytes: secret}, err

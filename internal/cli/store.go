@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/sqlite"
@@ -22,9 +22,9 @@ const databaseFile = "countersign.db"
 
 // database is a store that whoever opened it closes.
 type database struct {
-	store authz.Store
+	store contract.Store
 	// others are the servers that use it too; nil where no other can.
-	others authz.Others
+	others contract.Others
 	close  func() error
 }
 

@@ -14,6 +14,7 @@ import (
 	"countersign.dev/internal/authz/approval"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/device"
 	"countersign.dev/internal/authz/grant"
 	"countersign.dev/internal/authz/guard"
@@ -36,7 +37,7 @@ type Issuer struct {
 	Approvals *approval.Approvals
 
 	settings authz.Settings
-	store    authz.Store
+	store    contract.Store
 	now      func() time.Time
 	log      *slog.Logger
 
@@ -50,9 +51,9 @@ type Issuer struct {
 // Options are what an Issuer is made of. Secret, Clock and Rand are passed in so
 // that tests own them.
 type Options struct {
-	Store authz.Store
+	Store contract.Store
 	// Others is nil for a server that has its database to itself.
-	Others   authz.Others
+	Others   contract.Others
 	Settings authz.Settings
 	// Secret is the operator's secret, at least 32 bytes: everything the server
 	// seals or derives comes from it.

@@ -22,6 +22,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
 	"countersign.dev/internal/authz/approval"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/device"
 	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/storage/postgres"
@@ -52,7 +53,7 @@ const (
 // of it, whose requests are the same.
 type world struct {
 	service  *issuer.Issuer // the first of services
-	store    authz.Store    // of the last of them
+	store    contract.Store // of the last of them
 	settings authz.Settings
 	services []*issuer.Issuer
 	clock    *clock
@@ -113,20 +114,20 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // databases open one database: SQLite's once or, where the tests are to run on
 // that, PostgreSQL's twice.
-func databases(tb testing.TB, dir string) []func() (authz.Store, authz.Others) {
+func databases(tb testing.TB, dir string) []func() (contract.Store, contract.Others) {
 	tb.Helper()
 	if os.Getenv("COUNTERSIGN_TEST_STORE") == "postgres" {
 		url := pgtest.Database(tb)
-		open := func() (authz.Store, authz.Others) {
+		open := func() (contract.Store, contract.Others) {
 			store, err := postgres.Open(context.Background(), url, slog.New(slog.DiscardHandler))
 			if err != nil {
 				tb.Fatal(err)
 			}
 			return store, store
 		}
-		return []func() (authz.Store, authz.Others){open, open}
+		return []func() (contract.Store, contract.Others){open, open}
 	}
-	return []func() (authz.Store, authz.Others){func() (authz.Store, authz.Others) {
+	return []func() (contract.Store, contract.Others){func() (contract.Store, contract.Others) {
 		store, err := sqlite.Open(context.Background(), filepath.Join(dir, "countersign.db"))
 		if err != nil {
 			tb.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/device"
 	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/storage/sqlite"
@@ -118,9 +119,9 @@ func TestAServerOfThisMachineKnowsItsVisitorsAddresses(t *testing.T) {
 }
 
 // told are other servers as far as they are heard of.
-type told chan func(heard func(authz.Decided), deaf func(bool))
+type told chan func(heard func(contract.Decided), deaf func(bool))
 
-func (o told) Watch(ctx context.Context, heard func(authz.Decided), deaf func(bool)) {
+func (o told) Watch(ctx context.Context, heard func(contract.Decided), deaf func(bool)) {
 	for {
 		select {
 		case say := <-o:
@@ -157,9 +158,9 @@ func TestAServerWithOthersHearsOfThem(t *testing.T) {
 	}
 	for {
 		select {
-		case others <- func(heard func(authz.Decided), deaf func(bool)) {
+		case others <- func(heard func(contract.Decided), deaf func(bool)) {
 			deaf(false)
-			heard(authz.Decided{DeviceCode: d.DeviceCode.Hash()})
+			heard(contract.Decided{DeviceCode: d.DeviceCode.Hash()})
 		}:
 		case err := <-answer:
 			if err != nil {

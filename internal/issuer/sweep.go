@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 )
 
@@ -58,7 +58,7 @@ func (s *Issuer) every(ctx context.Context, period time.Duration, failed string,
 func (s *Issuer) Sweep(ctx context.Context) error {
 	for batches := 1; ; batches++ {
 		now, began := s.now(), time.Now()
-		deleted, err := s.store.Sweep(ctx, authz.SweepTimes{
+		deleted, err := s.store.Sweep(ctx, contract.SweepTimes{
 			DeviceRequests: now.Add(-expiredKept),
 			Grants:         now.Add(-endedKept),
 			Events:         now.Add(-endedKept),

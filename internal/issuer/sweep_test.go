@@ -11,6 +11,7 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
+	"countersign.dev/internal/authz/contract"
 )
 
 func TestA11_ASignedRequestCountsOnceThoughAServerThatSweepsIsAhead(t *testing.T) {
@@ -66,7 +67,7 @@ func TestASweepLeavesNothingBehindAFullBatch(t *testing.T) {
 		}
 		together.Wait()
 	}
-	times := func() authz.SweepTimes { return authz.SweepTimes{Rest: w.clock.Now()} }
+	times := func() contract.SweepTimes { return contract.SweepTimes{Rest: w.clock.Now()} }
 	w.clock.advance(48 * time.Hour) // all that there was is over
 	if err := w.service.Sweep(t.Context()); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"countersign.dev/bitcoinauth"
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 const endOthers = "/api/sessions/end-others"
@@ -268,7 +268,7 @@ func TestANetworkThatForgedIsToldOfAStoreThatFails(t *testing.T) {
 	for range 121 {
 		f.send(http.MethodPost, signInPath, `{"a":"b"}`, append(jsonBody[:2:2], bitcoinauth.Header, token)...)
 	}
-	f.store.during(&fault{"Identity", 1, false, authz.ErrUnreachable}, func(ctx context.Context) {
+	f.store.during(&fault{"Identity", 1, false, contract.ErrUnreachable}, func(ctx context.Context) {
 		f.do(ctx, f.by("alice", http.MethodPost, signInPath, nil)).wantError(http.StatusServiceUnavailable, "temporarily_unavailable")
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/server"
 	"countersign.dev/receipt"
 )
@@ -73,7 +74,7 @@ func TestN07_ARequestThatWasSignedForAnotherServerDoesNothing(t *testing.T) {
 	if checked < 60 {
 		t.Errorf("only %d requests were tried", checked)
 	}
-	if _, err := h.store.Identity(t.Context(), bapIDOf(t, "mallory")); !errors.Is(err, authz.ErrNotFound) {
+	if _, err := h.store.Identity(t.Context(), bapIDOf(t, "mallory")); !errors.Is(err, contract.ErrNotFound) {
 		t.Errorf("a request for another server made an account: %v", err)
 	}
 }
@@ -155,7 +156,7 @@ func TestN07_AnApprovalWhoseStatementCannotBeReadDoesNothing(t *testing.T) {
 		h.send(http.MethodPost, approvePath, body, append(slices.Clone(jsonBody), bitcoinauth.Header, h.sign("mallory", approvePath, body))...).
 			wantError(http.StatusBadRequest, "invalid_request")
 	}
-	if _, err := h.store.Identity(t.Context(), bapIDOf(t, "mallory")); !errors.Is(err, authz.ErrNotFound) {
+	if _, err := h.store.Identity(t.Context(), bapIDOf(t, "mallory")); !errors.Is(err, contract.ErrNotFound) {
 		t.Errorf("an account was made: %v", err)
 	}
 	h.wantRows("used_once", 0)

@@ -18,6 +18,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server"
 	"countersign.dev/internal/storage/sqlite"
@@ -35,7 +36,7 @@ func newBenchServer(b *testing.B) *benchServer {
 	return newBenchServerOn(b, openSQLite(b))
 }
 
-func openSQLite(b *testing.B) authz.Store {
+func openSQLite(b *testing.B) contract.Store {
 	b.Helper()
 	store, err := sqlite.Open(context.Background(), filepath.Join(b.TempDir(), "countersign.db"))
 	if err != nil {
@@ -45,7 +46,7 @@ func openSQLite(b *testing.B) authz.Store {
 }
 
 // newBenchServerOn serves what is in a store, and closes it in the end.
-func newBenchServerOn(b *testing.B, store authz.Store) *benchServer {
+func newBenchServerOn(b *testing.B, store contract.Store) *benchServer {
 	b.Helper()
 	const issuerURL = "http://localhost:8628"
 	service, err := issuer.New(context.Background(), issuer.Options{

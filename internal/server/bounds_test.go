@@ -22,6 +22,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // number reads the one number that a statement finds in the database.
@@ -96,7 +97,7 @@ func TestR08_WhoComesTooLateIsNoThief(t *testing.T) {
 	h := newHouse(t)
 	refresh := h.tokens("pub-a", "openid offline_access", "alice").text("refresh_token")
 	h.advance(31 * 24 * time.Hour)
-	if _, err := h.store.Sweep(t.Context(), authz.SweepTimes{Rest: h.now()}, 100); err != nil {
+	if _, err := h.store.Sweep(t.Context(), contract.SweepTimes{Rest: h.now()}, 100); err != nil {
 		t.Fatal(err)
 	}
 	h.wantRows("refresh_tokens", 0)

@@ -12,6 +12,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // with adds clients to a server's configuration.
@@ -397,7 +398,7 @@ func TestARefreshThatAnotherUseWasFasterThanIsRefusedAndOneWithoutATokenIsAMista
 	}
 	token := f.tokens("pub-a", "openid offline_access", "alice").text("refresh_token")
 	body := refreshForm("pub-a", token).Encode()
-	f.store.during(&fault{"RotateRefreshToken", 1, false, authz.ErrNotFound}, func(ctx context.Context) {
+	f.store.during(&fault{"RotateRefreshToken", 1, false, contract.ErrNotFound}, func(ctx context.Context) {
 		f.do(ctx, call{http.MethodPost, tokenPath, body, []string{"Content-Type", "application/x-www-form-urlencoded"}}).wantError(http.StatusBadRequest, "invalid_grant")
 	})
 }

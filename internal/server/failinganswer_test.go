@@ -16,14 +16,14 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"countersign.dev/bitcoinauth"
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/server"
 )
 
 // A store fails in many ways; its words are its own.
 const deadStore = "the-dead-store's-own-words"
 
-var errDead, errAway, errGivenUp = errors.New(deadStore), fmt.Errorf(deadStore+": %w", authz.ErrUnreachable), fmt.Errorf(deadStore+": %w", context.Canceled)
+var errDead, errAway, errGivenUp = errors.New(deadStore), fmt.Errorf(deadStore+": %w", contract.ErrUnreachable), fmt.Errorf(deadStore+": %w", context.Canceled)
 
 // passing are the tables that a request may have changed although it failed later:
 // that a signature and a ceremony were used, who tried and who opened a code, that
@@ -125,7 +125,7 @@ var requestIDs = regexp.MustCompile(`"request":"([^"]+)"`)
 func (f *frail) wrong(r reply, route string, strike *fault) string {
 	method, path, _ := strings.Cut(route, " ")
 	status, code := http.StatusInternalServerError, "server_error"
-	if errors.Is(strike.err, authz.ErrUnreachable) || path == "/readyz" {
+	if errors.Is(strike.err, contract.ErrUnreachable) || path == "/readyz" {
 		status, code = http.StatusServiceUnavailable, "temporarily_unavailable"
 	}
 	log := f.log.String()[f.logged:]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 func (s *failing) Client(ctx context.Context, id string) (r0 authz.Client, err error) {
@@ -70,7 +71,7 @@ func (s *failing) DeviceRequestByID(ctx context.Context, id string) (r0 authz.De
 	return r0, err
 }
 
-func (s *failing) OpenDeviceRequest(ctx context.Context, o authz.Opening) (r0 authz.Opened, err error) {
+func (s *failing) OpenDeviceRequest(ctx context.Context, o contract.Opening) (r0 contract.Opened, err error) {
 	err = s.failed(ctx, "OpenDeviceRequest", func() (err error) {
 		r0, err = s.Store.OpenDeviceRequest(ctx, o)
 		return err
@@ -85,21 +86,21 @@ func (s *failing) CancelDeviceRequest(ctx context.Context, id string, now time.T
 	return err
 }
 
-func (s *failing) ApproveDeviceRequest(ctx context.Context, a authz.Approval) (err error) {
+func (s *failing) ApproveDeviceRequest(ctx context.Context, a contract.Approval) (err error) {
 	err = s.failed(ctx, "ApproveDeviceRequest", func() (err error) {
 		return s.Store.ApproveDeviceRequest(ctx, a)
 	})
 	return err
 }
 
-func (s *failing) DenyDeviceRequest(ctx context.Context, d authz.Denial) (err error) {
+func (s *failing) DenyDeviceRequest(ctx context.Context, d contract.Denial) (err error) {
 	err = s.failed(ctx, "DenyDeviceRequest", func() (err error) {
 		return s.Store.DenyDeviceRequest(ctx, d)
 	})
 	return err
 }
 
-func (s *failing) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) (err error) {
+func (s *failing) RedeemDeviceRequest(ctx context.Context, r contract.Redemption) (err error) {
 	err = s.failed(ctx, "RedeemDeviceRequest", func() (err error) {
 		return s.Store.RedeemDeviceRequest(ctx, r)
 	})
@@ -114,7 +115,7 @@ func (s *failing) PendingDeviceRequests(ctx context.Context, clientIDs []string,
 	return r0, r1, err
 }
 
-func (s *failing) CreateReview(ctx context.Context, r authz.Review, k authz.Keep) (err error) {
+func (s *failing) CreateReview(ctx context.Context, r authz.Review, k contract.Keep) (err error) {
 	err = s.failed(ctx, "CreateReview", func() (err error) {
 		return s.Store.CreateReview(ctx, r, k)
 	})
@@ -160,14 +161,14 @@ func (s *failing) Identities(ctx context.Context, accountID string, limit int) (
 	return r0, err
 }
 
-func (s *failing) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e authz.NewEvent) (err error) {
+func (s *failing) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e contract.NewEvent) (err error) {
 	err = s.failed(ctx, "LinkIdentity", func() (err error) {
 		return s.Store.LinkIdentity(ctx, i, voucher, limit, e)
 	})
 	return err
 }
 
-func (s *failing) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) (err error) {
+func (s *failing) RemoveIdentity(ctx context.Context, r contract.IdentityRemoval) (err error) {
 	err = s.failed(ctx, "RemoveIdentity", func() (err error) {
 		return s.Store.RemoveIdentity(ctx, r)
 	})
@@ -182,14 +183,14 @@ func (s *failing) Departures(ctx context.Context, bapID string, limit int) (r0 [
 	return r0, err
 }
 
-func (s *failing) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.NewEvent) (err error) {
+func (s *failing) SetProfile(ctx context.Context, bapID string, p authz.Profile, e contract.NewEvent) (err error) {
 	err = s.failed(ctx, "SetProfile", func() (err error) {
 		return s.Store.SetProfile(ctx, bapID, p, e)
 	})
 	return err
 }
 
-func (s *failing) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) (err error) {
+func (s *failing) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e contract.NewEvent) (err error) {
 	err = s.failed(ctx, "AddPasskey", func() (err error) {
 		return s.Store.AddPasskey(ctx, p, limit, e)
 	})
@@ -212,14 +213,14 @@ func (s *failing) Passkeys(ctx context.Context, accountID string, limit int) (r0
 	return r0, err
 }
 
-func (s *failing) RemovePasskey(ctx context.Context, accountID string, id string, now time.Time, e authz.NewEvent) (err error) {
+func (s *failing) RemovePasskey(ctx context.Context, accountID string, id string, now time.Time, e contract.NewEvent) (err error) {
 	err = s.failed(ctx, "RemovePasskey", func() (err error) {
 		return s.Store.RemovePasskey(ctx, accountID, id, now, e)
 	})
 	return err
 }
 
-func (s *failing) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) (err error) {
+func (s *failing) SaveBackup(ctx context.Context, b authz.Backup, signer string, e contract.NewEvent) (err error) {
 	err = s.failed(ctx, "SaveBackup", func() (err error) {
 		return s.Store.SaveBackup(ctx, b, signer, e)
 	})
@@ -242,14 +243,14 @@ func (s *failing) Backups(ctx context.Context, accountID string, limit int) (r0 
 	return r0, err
 }
 
-func (s *failing) RemoveBackup(ctx context.Context, accountID string, bapID string, signer string, e authz.NewEvent) (err error) {
+func (s *failing) RemoveBackup(ctx context.Context, accountID string, bapID string, signer string, e contract.NewEvent) (err error) {
 	err = s.failed(ctx, "RemoveBackup", func() (err error) {
 		return s.Store.RemoveBackup(ctx, accountID, bapID, signer, e)
 	})
 	return err
 }
 
-func (s *failing) Events(ctx context.Context, accountID string, after authz.Position, limit int) (r0 []authz.Event, err error) {
+func (s *failing) Events(ctx context.Context, accountID string, after contract.Position, limit int) (r0 []authz.Event, err error) {
 	err = s.failed(ctx, "Events", func() (err error) {
 		r0, err = s.Store.Events(ctx, accountID, after, limit)
 		return err
@@ -257,7 +258,7 @@ func (s *failing) Events(ctx context.Context, accountID string, after authz.Posi
 	return r0, err
 }
 
-func (s *failing) CreateSession(ctx context.Context, n authz.NewSession) (err error) {
+func (s *failing) CreateSession(ctx context.Context, n contract.NewSession) (err error) {
 	err = s.failed(ctx, "CreateSession", func() (err error) {
 		return s.Store.CreateSession(ctx, n)
 	})
@@ -280,21 +281,21 @@ func (s *failing) Sessions(ctx context.Context, accountID string, now time.Time,
 	return r0, err
 }
 
-func (s *failing) DeleteSession(ctx context.Context, token authz.Hash, e authz.NewEvent) (err error) {
+func (s *failing) DeleteSession(ctx context.Context, token authz.Hash, e contract.NewEvent) (err error) {
 	err = s.failed(ctx, "DeleteSession", func() (err error) {
 		return s.Store.DeleteSession(ctx, token, e)
 	})
 	return err
 }
 
-func (s *failing) EndSession(ctx context.Context, accountID string, id string, now time.Time, e authz.NewEvent) (err error) {
+func (s *failing) EndSession(ctx context.Context, accountID string, id string, now time.Time, e contract.NewEvent) (err error) {
 	err = s.failed(ctx, "EndSession", func() (err error) {
 		return s.Store.EndSession(ctx, accountID, id, now, e)
 	})
 	return err
 }
 
-func (s *failing) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.NewEvent) (r0 int, err error) {
+func (s *failing) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e contract.NewEvent) (r0 int, err error) {
 	err = s.failed(ctx, "EndOtherSessions", func() (err error) {
 		r0, err = s.Store.EndOtherSessions(ctx, accountID, keep, now, e)
 		return err
@@ -318,7 +319,7 @@ func (s *failing) LiveGrant(ctx context.Context, id string, now time.Time) (r0 a
 	return r0, r1, err
 }
 
-func (s *failing) Grants(ctx context.Context, accountID string, l authz.GrantList) (r0 []authz.Grant, err error) {
+func (s *failing) Grants(ctx context.Context, accountID string, l contract.GrantList) (r0 []authz.Grant, err error) {
 	err = s.failed(ctx, "Grants", func() (err error) {
 		r0, err = s.Store.Grants(ctx, accountID, l)
 		return err
@@ -333,14 +334,14 @@ func (s *failing) UseGrant(ctx context.Context, id string, now time.Time) (err e
 	return err
 }
 
-func (s *failing) RevokeGrant(ctx context.Context, r authz.Revocation) (err error) {
+func (s *failing) RevokeGrant(ctx context.Context, r contract.Revocation) (err error) {
 	err = s.failed(ctx, "RevokeGrant", func() (err error) {
 		return s.Store.RevokeGrant(ctx, r)
 	})
 	return err
 }
 
-func (s *failing) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.NewEvent) (r0 int, err error) {
+func (s *failing) RevokeGrants(ctx context.Context, accountID string, now time.Time, e contract.NewEvent) (r0 int, err error) {
 	err = s.failed(ctx, "RevokeGrants", func() (err error) {
 		r0, err = s.Store.RevokeGrants(ctx, accountID, now, e)
 		return err
@@ -364,7 +365,7 @@ func (s *failing) RefreshToken(ctx context.Context, token authz.Hash, now time.T
 	return r0, err
 }
 
-func (s *failing) RotateRefreshToken(ctx context.Context, r authz.Rotation) (err error) {
+func (s *failing) RotateRefreshToken(ctx context.Context, r contract.Rotation) (err error) {
 	err = s.failed(ctx, "RotateRefreshToken", func() (err error) {
 		return s.Store.RotateRefreshToken(ctx, r)
 	})
@@ -425,7 +426,7 @@ func (s *failing) Reported(ctx context.Context, prefix string, atLeast int, afte
 	return r0, err
 }
 
-func (s *failing) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (r0 int, err error) {
+func (s *failing) Sweep(ctx context.Context, before contract.SweepTimes, limit int) (r0 int, err error) {
 	err = s.failed(ctx, "Sweep", func() (err error) {
 		r0, err = s.Store.Sweep(ctx, before, limit)
 		return err

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"countersign.dev/bitcoinauth"
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Who signs each guess waits for no stranger's, and for their own all the same.
@@ -55,7 +55,7 @@ func TestD34_ManySignedGuessesAtOnceCountLikeOneAfterTheOther(t *testing.T) {
 // uncounting is a store in which nothing can be counted while it is full, and whose
 // askers hang up when their code was looked up, where a test says so.
 type uncounting struct {
-	authz.Store
+	contract.Store
 	full   atomic.Bool
 	toMeet atomic.Int32 // so many count before any of them hears that nothing can be counted
 	met    chan struct{}
@@ -70,7 +70,7 @@ func (s *uncounting) CountGuesses(ctx context.Context, subjects []string, window
 		case left > 0:
 			<-s.met
 		}
-		return authz.ErrUnreachable
+		return contract.ErrUnreachable
 	}
 	if s.hangUp != nil {
 		s.hangUp()

@@ -25,6 +25,7 @@ import (
 	"countersign.dev/bap"
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server"
 	"countersign.dev/internal/server/page/assets"
@@ -55,10 +56,10 @@ type house struct {
 	handler http.Handler
 	options server.Options
 	service *issuer.Issuer
-	store   authz.Store
-	others  authz.Others // nil on SQLite
-	path    string       // of the database
-	url     string       // of it, on PostgreSQL
+	store   contract.Store
+	others  contract.Others // nil on SQLite
+	path    string          // of the database
+	url     string          // of it, on PostgreSQL
 	log     *logBuffer
 	ns      atomic.Int64
 	peer    string // where requests come from, address and port

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // BenchmarkReadersOfLists is how long a neighbour's get-session takes while one session
@@ -91,7 +92,7 @@ func (h *house) fillLists(cookie string) {
 	}
 	who := h.ownerOf(cookie)
 	for n := range authz.EventsPerAccount {
-		e := authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{
+		e := contract.NewEvent{Keep: contract.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{
 			ID: fmt.Sprint("w", n), AccountID: who.AccountID, At: h.now().Add(time.Duration(n) * time.Millisecond), Kind: authz.EventBackupSaved,
 			UserAgent: strings.Repeat("u", 200), Subject: strings.Repeat("s", 60),
 		}}

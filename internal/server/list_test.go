@@ -11,23 +11,24 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // observed knows how many rows were read at most for one list, and how many lists of
 // one account at once.
 type observed struct {
-	authz.Store
+	contract.Store
 	mu     sync.Mutex
 	rows   int            // guarded by mu
 	atOnce int            // guarded by mu
 	read   map[string]int // how many are being read, by account; guarded by mu
 }
 
-func (s *observed) Events(ctx context.Context, accountID string, after authz.Position, limit int) ([]authz.Event, error) {
+func (s *observed) Events(ctx context.Context, accountID string, after contract.Position, limit int) ([]authz.Event, error) {
 	return observe(s, accountID, func() ([]authz.Event, error) { return s.Store.Events(ctx, accountID, after, limit) })
 }
 
-func (s *observed) Grants(ctx context.Context, accountID string, l authz.GrantList) ([]authz.Grant, error) {
+func (s *observed) Grants(ctx context.Context, accountID string, l contract.GrantList) ([]authz.Grant, error) {
 	return observe(s, accountID, func() ([]authz.Grant, error) { return s.Store.Grants(ctx, accountID, l) })
 }
 
@@ -108,7 +109,7 @@ func TestEachPageOfAListReadsItsOwnRowsAndBeginsWhereTheOneBeforeEnded(t *testin
 	who := h.ownerOf(cookie)
 	happen := func(n int) {
 		t.Helper()
-		e := authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{
+		e := contract.NewEvent{Keep: contract.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{
 			ID: fmt.Sprint("e", n), AccountID: who.AccountID, At: h.now().Add(time.Duration(n/4) * time.Second), Kind: authz.EventProfileSet,
 		}}
 		if err := h.store.SetProfile(t.Context(), who.BAPID, authz.Profile{}, e); err != nil {

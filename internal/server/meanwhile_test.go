@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // What was looked at a moment ago may have changed when it is stored: the store says
@@ -21,7 +22,7 @@ func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
 	f.restart()
 	alice := f.ownerOf(f.cookie).AccountID
 	state := func(s authz.State, account string, expires time.Time) error {
-		return &authz.StateError{Request: authz.DeviceRequest{State: s, AccountID: account, ExpiresAt: expires}}
+		return &contract.StateError{Request: authz.DeviceRequest{State: s, AccountID: account, ExpiresAt: expires}}
 	}
 	later := f.now().Add(1000 * time.Hour)
 	for name, c := range map[string]struct {
@@ -31,39 +32,39 @@ func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
 		status             int
 		says               string
 	}{
-		"the voucher was taken out":          {"POST " + identitiesPath, "", "LinkIdentity", authz.ErrNotFound, false, 403, "X-Vouch-Token is not accepted"},
-		"another account linked it":          {"POST " + identitiesPath, "", "LinkIdentity", authz.ErrExists, false, 403, "belongs to another account"},
-		"this account linked it":             {"POST " + identitiesPath, "", "LinkIdentity", authz.ErrExists, true, 200, ""},
-		"it is full of identities":           {"POST " + identitiesPath, "", "LinkIdentity", authz.ErrFull, false, 400, "20 identities at most"},
-		"the identity was taken out":         {"POST " + identitiesPath + "/{id}/remove", "", "RemoveIdentity", authz.ErrNotFound, false, 404, "no such identity"},
-		"the passkey's identity is gone":     {"POST " + passkeysPath, "", "AddPasskey", authz.ErrNotFound, false, 403, "of no identity of this account"},
-		"the passkey was added":              {"POST " + passkeysPath, "", "AddPasskey", authz.ErrExists, false, 400, "here already"},
-		"it is full of passkeys":             {"POST " + passkeysPath, "", "AddPasskey", authz.ErrFull, false, 400, "20 passkeys at most"},
-		"the passkey was removed":            {"POST " + passkeysPath + "/{id}/remove", "", "RemovePasskey", authz.ErrNotFound, false, 404, "no such passkey"},
-		"the passkey that signs in is gone":  {"POST " + passkeySignInPath, "", "CreateSession", authz.ErrNotFound, false, 401, "not accepted here"},
-		"the passkey has signed in":          {"POST " + passkeySignInPath, "", "CreateSession", authz.ErrCounter, false, 401, "not accepted here"},
-		"the identity that signs in is gone": {"POST " + signInPath, "somebody again", "CreateSession", authz.ErrNotFound, false, 401, "taken out of its account"},
-		"the same key has signed up":         {"POST " + signInPath, "somebody new", "CreateAccount", authz.ErrExists, true, 200, ""},
-		"the signature was used":             {"POST " + signInPath, "somebody again", "UseOnce", authz.ErrExists, false, 401, "used before"},
-		"the ceremony was used":              {"POST " + passkeySignInPath, "", "UseOnce", authz.ErrExists, false, 400, "done before"},
-		"the backup's identity is gone":      {"POST " + backupPath, "", "SaveBackup", authz.ErrNotFound, false, 404, "no such identity"},
-		"the backup was removed":             {"POST " + backupPath + "/remove", "", "RemoveBackup", authz.ErrNotFound, false, 404, "no backup"},
-		"the session has ended":              {"POST /api/sessions/{id}/end", "", "EndSession", authz.ErrNotFound, false, 404, "no such session"},
-		"the user code is taken":             {"POST " + codePath, "", "CreateDeviceRequest", authz.ErrExists, false, 200, ""},
+		"the voucher was taken out":          {"POST " + identitiesPath, "", "LinkIdentity", contract.ErrNotFound, false, 403, "X-Vouch-Token is not accepted"},
+		"another account linked it":          {"POST " + identitiesPath, "", "LinkIdentity", contract.ErrExists, false, 403, "belongs to another account"},
+		"this account linked it":             {"POST " + identitiesPath, "", "LinkIdentity", contract.ErrExists, true, 200, ""},
+		"it is full of identities":           {"POST " + identitiesPath, "", "LinkIdentity", contract.ErrFull, false, 400, "20 identities at most"},
+		"the identity was taken out":         {"POST " + identitiesPath + "/{id}/remove", "", "RemoveIdentity", contract.ErrNotFound, false, 404, "no such identity"},
+		"the passkey's identity is gone":     {"POST " + passkeysPath, "", "AddPasskey", contract.ErrNotFound, false, 403, "of no identity of this account"},
+		"the passkey was added":              {"POST " + passkeysPath, "", "AddPasskey", contract.ErrExists, false, 400, "here already"},
+		"it is full of passkeys":             {"POST " + passkeysPath, "", "AddPasskey", contract.ErrFull, false, 400, "20 passkeys at most"},
+		"the passkey was removed":            {"POST " + passkeysPath + "/{id}/remove", "", "RemovePasskey", contract.ErrNotFound, false, 404, "no such passkey"},
+		"the passkey that signs in is gone":  {"POST " + passkeySignInPath, "", "CreateSession", contract.ErrNotFound, false, 401, "not accepted here"},
+		"the passkey has signed in":          {"POST " + passkeySignInPath, "", "CreateSession", contract.ErrCounter, false, 401, "not accepted here"},
+		"the identity that signs in is gone": {"POST " + signInPath, "somebody again", "CreateSession", contract.ErrNotFound, false, 401, "taken out of its account"},
+		"the same key has signed up":         {"POST " + signInPath, "somebody new", "CreateAccount", contract.ErrExists, true, 200, ""},
+		"the signature was used":             {"POST " + signInPath, "somebody again", "UseOnce", contract.ErrExists, false, 401, "used before"},
+		"the ceremony was used":              {"POST " + passkeySignInPath, "", "UseOnce", contract.ErrExists, false, 400, "done before"},
+		"the backup's identity is gone":      {"POST " + backupPath, "", "SaveBackup", contract.ErrNotFound, false, 404, "no such identity"},
+		"the backup was removed":             {"POST " + backupPath + "/remove", "", "RemoveBackup", contract.ErrNotFound, false, 404, "no backup"},
+		"the session has ended":              {"POST /api/sessions/{id}/end", "", "EndSession", contract.ErrNotFound, false, 404, "no such session"},
+		"the user code is taken":             {"POST " + codePath, "", "CreateDeviceRequest", contract.ErrExists, false, 200, ""},
 		"another poll was first":             {"POST " + pollPath, "approved", "RedeemDeviceRequest", state(authz.Redeemed, alice, later), false, 400, "already redeemed"},
-		"the code was removed":               {"POST " + pollPath, "approved", "RedeemDeviceRequest", authz.ErrNotFound, false, 400, "already redeemed"},
+		"the code was removed":               {"POST " + pollPath, "approved", "RedeemDeviceRequest", contract.ErrNotFound, false, 400, "already redeemed"},
 		"the code expired under the poll":    {"POST " + pollPath, "approved", "RedeemDeviceRequest", state(authz.Approved, alice, time.Time{}), false, 400, "has expired"},
-		"the grant ended under the poll":     {"POST " + pollPath, "approved", "LiveGrant", authz.ErrNotFound, false, 400, "denied"},
-		"the refresh token was used":         {"POST " + tokenPath, "refresh", "RotateRefreshToken", authz.ErrReused, false, 400, "unknown, expired, revoked"},
-		"the grant is forgotten":             {"POST " + pollPath, "taken back before it was redeemed", "Grant", authz.ErrNotFound, false, 400, "denied"},
-		"the grant of an old token is swept": {"POST " + tokenPath, "replaced long ago", "RevokeGrant", authz.ErrNotFound, false, 400, "unknown, expired, revoked"},
-		"the reviewed request was removed":   {"POST /device/decide", "approve", "DeviceRequestByID", authz.ErrNotFound, false, 400, "cannot be used"},
-		"the grant ended under the refresh":  {"POST " + tokenPath, "refresh", "LiveGrant", authz.ErrNotFound, false, 400, "unknown, expired, revoked"},
-		"the grant of a token was swept":     {"POST " + revokePath, "refresh token", "Grant", authz.ErrNotFound, false, 200, ""},
-		"the client of a token was removed":  {"GET " + userinfoPath, "", "LiveGrant", authz.ErrNotFound, false, 401, "revoked"},
-		"the owner was signed out":           {"POST " + approvePath, "by session", "ApproveDeviceRequest", authz.ErrGone, false, 401, "nobody is signed in"},
-		"the request was removed":            {"POST " + approvePath, "by session", "ApproveDeviceRequest", authz.ErrNotFound, false, 400, "no such code"},
-		"it is full of grants":               {"POST " + approvePath, "by session", "ApproveDeviceRequest", authz.ErrFull, false, 400, "200 devices"},
+		"the grant ended under the poll":     {"POST " + pollPath, "approved", "LiveGrant", contract.ErrNotFound, false, 400, "denied"},
+		"the refresh token was used":         {"POST " + tokenPath, "refresh", "RotateRefreshToken", contract.ErrReused, false, 400, "unknown, expired, revoked"},
+		"the grant is forgotten":             {"POST " + pollPath, "taken back before it was redeemed", "Grant", contract.ErrNotFound, false, 400, "denied"},
+		"the grant of an old token is swept": {"POST " + tokenPath, "replaced long ago", "RevokeGrant", contract.ErrNotFound, false, 400, "unknown, expired, revoked"},
+		"the reviewed request was removed":   {"POST /device/decide", "approve", "DeviceRequestByID", contract.ErrNotFound, false, 400, "cannot be used"},
+		"the grant ended under the refresh":  {"POST " + tokenPath, "refresh", "LiveGrant", contract.ErrNotFound, false, 400, "unknown, expired, revoked"},
+		"the grant of a token was swept":     {"POST " + revokePath, "refresh token", "Grant", contract.ErrNotFound, false, 200, ""},
+		"the client of a token was removed":  {"GET " + userinfoPath, "", "LiveGrant", contract.ErrNotFound, false, 401, "revoked"},
+		"the owner was signed out":           {"POST " + approvePath, "by session", "ApproveDeviceRequest", contract.ErrGone, false, 401, "nobody is signed in"},
+		"the request was removed":            {"POST " + approvePath, "by session", "ApproveDeviceRequest", contract.ErrNotFound, false, 400, "no such code"},
+		"it is full of grants":               {"POST " + approvePath, "by session", "ApproveDeviceRequest", contract.ErrFull, false, 400, "200 devices"},
 		"the request expired":                {"POST " + approvePath, "by session", "ApproveDeviceRequest", state(authz.Pending, alice, time.Time{}), false, 400, "has expired"},
 		"somebody else opened it":            {"POST " + approvePath, "signed", "ApproveDeviceRequest", state(authz.Pending, "another", later), false, 403, "opened by somebody else"},
 		"too many opened it":                 {"POST " + approvePath, "by session", "ApproveDeviceRequest", state(authz.Denied, "", later), false, 403, "too many people"},
@@ -77,7 +78,7 @@ func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
 		"it is opened after another did":     {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Pending, "another", later), false, 403, "opened by somebody else"},
 		"it is opened after it expired":      {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Approved, alice, time.Time{}), false, 400, "has expired"},
 		"another approved it for himself":    {"GET /api/auth/device", "signed in", "OpenDeviceRequest", state(authz.Approved, "another", later), false, 403, "opened by somebody else"},
-		"the review was used":                {"POST /device/decide", "approve", "TakeReview", authz.ErrNotFound, false, 400, "is used up"},
+		"the review was used":                {"POST /device/decide", "approve", "TakeReview", contract.ErrNotFound, false, 400, "is used up"},
 	} {
 		ask := asks[c.route][c.ask]
 		if ask == nil {
@@ -101,7 +102,7 @@ func TestWhatAnotherRequestDidMeanwhileIsTold(t *testing.T) {
 
 // held is a store that keeps waiting who asks for something, until it is let go.
 type held struct {
-	authz.Store
+	contract.Store
 	asked, letGo chan struct{}
 	what         string // a code, a slip or a list
 }
@@ -186,7 +187,7 @@ func TestWhoGoesAwayBeforeItsTurnHasDoneNothing(t *testing.T) {
 
 // counting is a store in which a count waits until it is let go, or fails.
 type counting struct {
-	authz.Store
+	contract.Store
 	asked, letGo chan struct{}
 	full         atomic.Bool
 	calls        atomic.Int32

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // wantSays wants some texts on a page, and others not.
@@ -197,9 +198,9 @@ func TestOnlyWhatAPersonCanMendIsShownAgain(t *testing.T) {
 }
 
 // strange has an event of a kind that this version does not know.
-type strange struct{ authz.Store }
+type strange struct{ contract.Store }
 
-func (s strange) Events(ctx context.Context, accountID string, after authz.Position, limit int) ([]authz.Event, error) {
+func (s strange) Events(ctx context.Context, accountID string, after contract.Position, limit int) ([]authz.Event, error) {
 	list, err := s.Store.Events(ctx, accountID, after, limit)
 	return append(list, authz.Event{ID: "x", Kind: "from-the-future"}), err
 }
@@ -339,7 +340,7 @@ func TestASignedApprovalWhoseStatementIsNoneIsNoOtherServers(t *testing.T) {
 // oblivious is a store whose answers take so long that what is remembered of a client
 // is over with the next; one of them fails.
 type oblivious struct {
-	authz.Store
+	contract.Store
 	h     *house
 	calls int
 	fails int // which call

@@ -17,6 +17,7 @@ import (
 	"countersign.dev/bap"
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // cookieOf is the Cookie header that an answer's Set-Cookie leads to.
@@ -424,7 +425,7 @@ func TestAPasskeyThatCannotBeReadIsNoRefusal(t *testing.T) {
 	spoilt := authz.Passkey{
 		ID: b64(a.id), AccountID: owner.AccountID, BAPID: owner.BAPID, MemberKey: owner.MemberKey, CreatedAt: h.now(), Credential: []byte(`{"id":`),
 	}
-	added := authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{ID: "added", AccountID: owner.AccountID, At: h.now(), Kind: authz.EventPasskeyAdded}}
+	added := contract.NewEvent{Keep: contract.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{ID: "added", AccountID: owner.AccountID, At: h.now(), Kind: authz.EventPasskeyAdded}}
 	if err := h.store.AddPasskey(t.Context(), spoilt, 20, added); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"countersign.dev/bap"
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
@@ -27,13 +28,13 @@ import (
 // production.
 var databases = []struct {
 	name string
-	open func(b *testing.B) authz.Store
+	open func(b *testing.B) contract.Store
 }{
 	{"SQLite", openSQLite},
 	{"PostgreSQL", openDurable},
 }
 
-func openDurable(b *testing.B) authz.Store {
+func openDurable(b *testing.B) contract.Store {
 	b.Helper()
 	ctx := context.Background()
 	cluster, err := pgtest.Start(ctx, pgtest.Options{Durable: true})
@@ -264,7 +265,7 @@ func BenchmarkSweep(b *testing.B) {
 			}
 			left := func() (n int) {
 				for {
-					gone, err := store.Sweep(b.Context(), authz.SweepTimes{DeviceRequests: time.Now()}, 10_000)
+					gone, err := store.Sweep(b.Context(), contract.SweepTimes{DeviceRequests: time.Now()}, 10_000)
 					if err != nil {
 						b.Fatal(err)
 					}

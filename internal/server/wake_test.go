@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // waking is a store that tells of each look at a request, and of which one look or
 // one approval fails.
 type waking struct {
-	authz.Store
+	contract.Store
 	looked chan struct{}
 
 	mu                     sync.Mutex
@@ -33,7 +34,7 @@ func (s *waking) DeviceRequest(ctx context.Context, code authz.Hash) (authz.Devi
 	return r, err
 }
 
-func (s *waking) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
+func (s *waking) ApproveDeviceRequest(ctx context.Context, a contract.Approval) error {
 	s.mu.Lock()
 	fails := s.failsDecide
 	s.failsDecide = false

@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/secret"
@@ -22,7 +23,7 @@ const newcomersPerMinute = 10
 
 // Accounts are the people who say yes: their identities, sign-ins, sessions and backups.
 type Accounts struct {
-	store    authz.Store
+	store    contract.Store
 	settings authz.Settings
 	now      func() time.Time
 	log      *slog.Logger
@@ -37,7 +38,7 @@ type Accounts struct {
 }
 
 // New makes the accounts of a server.
-func New(store authz.Store, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, proofs *proof.Verifier) *Accounts {
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, proofs *proof.Verifier) *Accounts {
 	fetched, _ := lru.New[string, *time.Time](fetchesRemembered) // which fails for a size below one
 	return &Accounts{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail, guard: bounds, proofs: proofs,
@@ -51,7 +52,7 @@ func New(store authz.Store, settings authz.Settings, trail audit.Trail, bounds *
 func (s *Accounts) Identity(ctx context.Context, owner authz.Owner, bapID string) (authz.Identity, error) {
 	identity, err := s.store.Identity(ctx, bapID)
 	if err != nil {
-		return authz.Identity{}, authz.OrNotFound(err, noSuchIdentity)
+		return authz.Identity{}, contract.OrNotFound(err, noSuchIdentity)
 	}
 	if identity.AccountID != owner.AccountID {
 		return authz.Identity{}, authz.Refuse(authz.NotFound, noSuchIdentity)

@@ -6,6 +6,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/contract"
 )
 
 // SaveBackup keeps an encrypted backup of one of the owner's identities, by default the
@@ -36,7 +37,7 @@ func (s *Accounts) SaveBackup(ctx context.Context, owner authz.Owner, bapID, tex
 	}
 	event.BAPID = b.BAPID
 	if err := s.store.SaveBackup(ctx, b, owner.BAPID, event); err != nil {
-		return authz.Backup{}, authz.OrNotFound(err, "this account has no such identity")
+		return authz.Backup{}, contract.OrNotFound(err, "this account has no such identity")
 	}
 	s.log.InfoContext(ctx, "backup saved", authz.By(owner), "of", b.BAPID, "bytes", b.Size)
 	return b, nil
@@ -52,7 +53,7 @@ const fetchesRemembered = 4096
 func (s *Accounts) Backup(ctx context.Context, owner authz.Owner, bapID string) (authz.Backup, error) {
 	b, err := s.store.Backup(ctx, owner.AccountID, ownIfEmpty(owner, bapID))
 	if err != nil {
-		return authz.Backup{}, authz.OrNotFound(err, noSuchBackup)
+		return authz.Backup{}, contract.OrNotFound(err, noSuchBackup)
 	}
 	// To fetch it costs nothing, so a line is kept from being repeated as often.
 	fetched, now := owner.AccountID+" "+b.BAPID+" "+owner.Seen.Network, s.now()
@@ -86,7 +87,7 @@ func (s *Accounts) RemoveBackup(ctx context.Context, owner authz.Owner, bapID st
 	}
 	event.BAPID = ownIfEmpty(owner, bapID)
 	if err := s.store.RemoveBackup(ctx, owner.AccountID, event.BAPID, owner.BAPID, event); err != nil {
-		return authz.OrNotFound(err, noSuchBackup)
+		return contract.OrNotFound(err, noSuchBackup)
 	}
 	s.log.InfoContext(ctx, "backup removed", authz.By(owner), "of", event.BAPID)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/secret"
 )
 
@@ -14,18 +15,18 @@ import (
 //
 //	InvalidRequest: the cursor is not one of this list
 func (s *Accounts) Events(ctx context.Context, owner authz.Owner, cursor string, limit int) (list []authz.Event, next string, err error) {
-	return secret.Page(s.secrets, owner, "events", cursor, limit, func(after authz.Position, limit int) ([]authz.Event, error) {
+	return secret.Page(s.secrets, owner, "events", cursor, limit, func(after contract.Position, limit int) ([]authz.Event, error) {
 		return s.store.Events(ctx, owner.AccountID, after, limit)
-	}, func(e authz.Event) authz.Position { return authz.Position{At: e.At, ID: e.ID} })
+	}, func(e authz.Event) contract.Position { return contract.Position{At: e.At, ID: e.ID} })
 }
 
 // NewWayEvent begins an event of a way that the owner adds or takes out.
 //
 //	NotFound: the owner's identity was taken out of the account meanwhile
-func (s *Accounts) NewWayEvent(ctx context.Context, owner authz.Owner, kind authz.EventKind, subject string) (authz.NewEvent, error) {
+func (s *Accounts) NewWayEvent(ctx context.Context, owner authz.Owner, kind authz.EventKind, subject string) (contract.NewEvent, error) {
 	e, err := s.trail.Event(owner, kind, subject)
 	if err != nil {
-		return authz.NewEvent{}, err
+		return contract.NewEvent{}, err
 	}
 	by, err := s.Identity(ctx, owner, owner.BAPID)
 	e.Standing = by.FirstHere()

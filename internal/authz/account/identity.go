@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/proof"
 )
 
@@ -105,11 +106,11 @@ func (s *Accounts) link(ctx context.Context, owner authz.Owner, voucher, identit
 	}
 	event.BAPID, event.Standing = identity.BAPID, earliest(voucher.FirstHere(), identity.FirstHere())
 	switch err := s.store.LinkIdentity(ctx, identity, voucher.BAPID, authz.IdentitiesPerAccount, event); {
-	case errors.Is(err, authz.ErrNotFound): // the voucher was taken out meanwhile
+	case errors.Is(err, contract.ErrNotFound): // the voucher was taken out meanwhile
 		return authz.Identity{}, authz.Refuse(authz.VouchRequired, errBadVouch)
-	case errors.Is(err, authz.ErrExists):
+	case errors.Is(err, contract.ErrExists):
 		return s.linkedMeanwhile(ctx, owner, identity.BAPID)
-	case errors.Is(err, authz.ErrFull):
+	case errors.Is(err, contract.ErrFull):
 		return authz.Identity{}, errTooManyIdentities
 	case err != nil:
 		return authz.Identity{}, err
@@ -164,12 +165,12 @@ func (s *Accounts) RemoveIdentity(ctx context.Context, signer authz.Owner, bapID
 		return err
 	}
 	event.BAPID, event.Standing = bapID, earliest(event.Standing, identity.FirstHere())
-	err = s.store.RemoveIdentity(ctx, authz.IdentityRemoval{
+	err = s.store.RemoveIdentity(ctx, contract.IdentityRemoval{
 		AccountID: signer.AccountID, BAPID: bapID, Signer: signer.BAPID, At: s.now(), Since: identity.FirstHere(), Network: event.Network,
-		Keep: authz.KeepAtMost(authz.DeparturesPerAccount), Event: event,
+		Keep: contract.KeepAtMost(authz.DeparturesPerAccount), Event: event,
 	})
 	if err != nil {
-		return authz.OrNotFound(err, noSuchIdentity)
+		return contract.OrNotFound(err, noSuchIdentity)
 	}
 	s.log.InfoContext(ctx, "identity removed", authz.By(signer), "removed", bapID)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/proof"
 )
@@ -73,7 +74,7 @@ func (s *Accounts) identityOfKey(ctx context.Context, memberKey string, from aut
 	if err == nil {
 		return s.enabled(ctx, identity)
 	}
-	if !errors.Is(err, authz.ErrNotFound) {
+	if !errors.Is(err, contract.ErrNotFound) {
 		return authz.Identity{}, err
 	}
 	if !s.settings.SignUp {
@@ -91,7 +92,7 @@ func (s *Accounts) identityOfKey(ctx context.Context, memberKey string, from aut
 	now := s.now()
 	identity = authz.Identity{BAPID: bapID, AccountID: id, MemberKey: memberKey, CreatedAt: now}
 	err = s.store.CreateAccount(ctx, authz.Account{ID: id, CreatedAt: now}, identity)
-	if errors.Is(err, authz.ErrExists) { // another request of the same key was first
+	if errors.Is(err, contract.ErrExists) { // another request of the same key was first
 		return s.store.Identity(ctx, bapID)
 	}
 	if err != nil {
@@ -133,7 +134,7 @@ func (s *Accounts) identityOf(ctx context.Context, owner authz.Owner, memberKey 
 		return authz.Identity{}, err
 	}
 	identity, err := s.store.Identity(ctx, bapID)
-	if errors.Is(err, authz.ErrNotFound) || (err == nil && identity.AccountID != owner.AccountID) {
+	if errors.Is(err, contract.ErrNotFound) || (err == nil && identity.AccountID != owner.AccountID) {
 		return authz.Identity{}, ErrForeignKey
 	}
 	return identity, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/secret"
 )
 
@@ -20,7 +21,7 @@ func SessionToken(text string) bool {
 func (s *Accounts) session(ctx context.Context, tokens []authz.Secret) (authz.Session, error) {
 	for _, token := range tokens {
 		session, err := s.store.Session(ctx, token.Hash(), s.now())
-		if !errors.Is(err, authz.ErrNotFound) {
+		if !errors.Is(err, contract.ErrNotFound) {
 			return session, err
 		}
 	}
@@ -76,7 +77,7 @@ func (s *Accounts) EndSession(ctx context.Context, owner authz.Owner, id string)
 		return err
 	}
 	if err := s.store.EndSession(ctx, owner.AccountID, id, s.now(), event); err != nil {
-		return authz.OrNotFound(err, "you have no such session")
+		return contract.OrNotFound(err, "you have no such session")
 	}
 	s.log.InfoContext(ctx, "session ended by its owner", "session", id, authz.By(owner))
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/secret"
 )
 
@@ -33,7 +34,7 @@ type SignedIn struct {
 
 // Beginning is a session that is about to be stored, with its token.
 type Beginning struct {
-	authz.NewSession
+	contract.NewSession
 	token authz.Secret
 	news  News
 }
@@ -71,7 +72,7 @@ func (s *Accounts) signIn(ctx context.Context, r SignInRequest) (SignedIn, error
 		return SignedIn{}, err
 	}
 	err = s.store.CreateSession(ctx, begin.NewSession)
-	if errors.Is(err, authz.ErrNotFound) { // taken out of its account meanwhile
+	if errors.Is(err, contract.ErrNotFound) { // taken out of its account meanwhile
 		return SignedIn{}, authz.Refuse(authz.Unauthorized, "this identity was taken out of its account just now: sign in again")
 	}
 	return begin.As(identity), err
@@ -99,7 +100,7 @@ func (s *Accounts) Begin(identity authz.Identity, method string, seen authz.Seen
 		return Beginning{}, err
 	}
 	now := s.now()
-	b := Beginning{token: token, NewSession: authz.NewSession{Keep: authz.KeepAtMost(authz.SessionsPerAccount), Event: event, Session: authz.Session{
+	b := Beginning{token: token, NewSession: contract.NewSession{Keep: contract.KeepAtMost(authz.SessionsPerAccount), Event: event, Session: authz.Session{
 		ID: id, Token: token.Hash(), AccountID: identity.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
 		Method: method, Network: seen.Network, UserAgent: seen.UserAgent,
 		CreatedAt: now, ExpiresAt: now.Add(s.settings.SessionLifetime),

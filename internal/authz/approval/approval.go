@@ -7,6 +7,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/device"
 	"countersign.dev/internal/authz/grant"
 	"countersign.dev/internal/authz/guard"
@@ -15,7 +16,7 @@ import (
 
 // Approvals are what an owner does about a device request: open it, look at it, decide.
 type Approvals struct {
-	store    authz.Store
+	store    contract.Store
 	settings authz.Settings
 	now      func() time.Time
 	log      *slog.Logger
@@ -28,7 +29,7 @@ type Approvals struct {
 }
 
 // New makes the approvals of a server.
-func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, device *device.Flow) *Approvals {
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, device *device.Flow) *Approvals {
 	return &Approvals{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
 		guard: guard, clients: clients, grants: grants, device: device,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/usercode"
 )
@@ -108,7 +109,7 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	if owner.Method == authz.MethodPasskey {
 		g.ACR, g.Passkey = authz.ACRPasskey, owner.Passkey
 	}
-	a := authz.Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now, Living: authz.LivingGrants, Keep: authz.KeepAtMost(authz.GrantsPerAccount)}
+	a := contract.Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now, Living: authz.LivingGrants, Keep: contract.KeepAtMost(authz.GrantsPerAccount)}
 	if proof != "" {
 		g.ACR, a.Unclaimed, a.Receipt = authz.ACRSignature, true, proof
 	}
@@ -155,7 +156,7 @@ func (s *Approvals) deny(ctx context.Context, owner authz.Owner, r authz.DeviceR
 		return err
 	}
 	event.GrantID, event.ACR = r.ID, acr
-	d := authz.Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: owner.Signed(), At: now, Keep: authz.KeepAtMost(authz.ReportsPerAccount), Event: event}
+	d := contract.Denial{RequestID: r.ID, AccountID: owner.AccountID, Unclaimed: owner.Signed(), At: now, Keep: contract.KeepAtMost(authz.ReportsPerAccount), Event: event}
 	if report {
 		d.Reported, d.Reporter = s.guard.ReportSubjects(r.ClientID, r.Seen, r.Says), s.guard.Reporter(owner)
 	}
@@ -177,7 +178,7 @@ func (s *Approvals) deny(ctx context.Context, owner authz.Owner, r authz.DeviceR
 }
 
 // decisionEvent begins the event of a decision about a device request.
-func (s *Approvals) decisionEvent(owner authz.Owner, kind authz.EventKind, r authz.DeviceRequest) (authz.NewEvent, error) {
+func (s *Approvals) decisionEvent(owner authz.Owner, kind authz.EventKind, r authz.DeviceRequest) (contract.NewEvent, error) {
 	event, err := s.trail.Event(owner, kind, r.Says.Name)
 	event.ClientID = r.ClientID
 	return event, err
@@ -185,13 +186,13 @@ func (s *Approvals) decisionEvent(owner authz.Owner, kind authz.EventKind, r aut
 
 // decisionRefused says why the store did not take a claim or a decision.
 func decisionRefused(err error, owner authz.Owner, now time.Time) error {
-	var state *authz.StateError
+	var state *contract.StateError
 	switch {
-	case errors.Is(err, authz.ErrGone):
+	case errors.Is(err, contract.ErrGone):
 		return authz.ErrNotSignedIn
-	case errors.Is(err, authz.ErrNotFound):
+	case errors.Is(err, contract.ErrNotFound):
 		return errNoSuchCode
-	case errors.Is(err, authz.ErrFull):
+	case errors.Is(err, contract.ErrFull):
 		return errTooManyGrants
 	case !errors.As(err, &state):
 		return err
@@ -231,7 +232,7 @@ type ReviewDecision struct {
 //	otherwise as Approve
 func (s *Approvals) Decide(ctx context.Context, owner authz.Owner, asker authz.Asker, d ReviewDecision) (string, error) {
 	review, err := s.store.TakeReview(ctx, d.Transaction.Hash(), owner.Session, s.now())
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		return "", authz.ErrReviewOver
 	}
 	if err != nil {
@@ -271,7 +272,7 @@ func (s *Approvals) Decide(ctx context.Context, owner authz.Owner, asker authz.A
 func (s *Approvals) reviewed(ctx context.Context, review authz.Review) (authz.DeviceRequest, error) {
 	r, err := s.store.DeviceRequestByID(ctx, review.RequestID)
 	switch {
-	case errors.Is(err, authz.ErrNotFound):
+	case errors.Is(err, contract.ErrNotFound):
 		return authz.DeviceRequest{}, errNoSuchCode
 	case err != nil:
 		return authz.DeviceRequest{}, err

@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/usercode"
@@ -70,7 +71,7 @@ func (s *Approvals) shownFacts(ctx context.Context, owner authz.Owner, asker aut
 func (s *Approvals) asOfNow(ctx context.Context, r authz.DeviceRequest) (authz.DeviceRequest, authz.Client, error) {
 	c, err := s.clients.Find(ctx, r.ClientID)
 	if err != nil {
-		return r, c, authz.OrNotFound(err, "the client that asks is no longer admitted here")
+		return r, c, contract.OrNotFound(err, "the client that asks is no longer admitted here")
 	}
 	if r.Scope = scopes.MayHave(c, r.Scope); r.Scope == "" || !c.Allows(authz.GrantDevice) {
 		return r, c, authz.Refuse(authz.NotFound, "the client that asks may have nothing of what it asked for any more: start again on the device")

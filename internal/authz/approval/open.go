@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/usercode"
 )
@@ -90,7 +91,7 @@ func (s *Approvals) byUserCode(ctx context.Context, asker authz.Asker, typed str
 	if refused != nil {
 		return "", authz.DeviceRequest{}, refused
 	}
-	missed := errors.Is(err, authz.ErrNotFound)
+	missed := errors.Is(err, contract.ErrNotFound)
 	if err != nil && !missed {
 		return "", authz.DeviceRequest{}, err
 	}
@@ -128,7 +129,7 @@ const (
 // One that is decided meanwhile is returned as it was decided.
 func (s *Approvals) noteOpening(ctx context.Context, owner authz.Owner, asker authz.Asker, r authz.DeviceRequest, claim bool) (authz.DeviceRequest, error) {
 	now := s.now()
-	opened, err := s.store.OpenDeviceRequest(ctx, authz.Opening{
+	opened, err := s.store.OpenDeviceRequest(ctx, contract.Opening{
 		RequestID: r.ID, AccountID: owner.AccountID, Browser: asker.Browser, Claim: claim, At: now,
 	})
 	if err != nil {
@@ -150,7 +151,7 @@ func (s *Approvals) noteOpening(ctx context.Context, owner authz.Owner, asker au
 // decidedMeanwhile is what was found in place of a pending request: how it was
 // decided, in the moment since it was looked up, or why it cannot be opened.
 func decidedMeanwhile(err error, owner authz.Owner, now time.Time) (authz.DeviceRequest, error) {
-	var state *authz.StateError
+	var state *contract.StateError
 	if errors.As(err, &state) && state.Request.State != authz.Pending && state.Request.StateAt(now) != authz.Expired {
 		return state.Request, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Outcome is what became of a device request.
@@ -36,12 +37,12 @@ func (s *Approvals) Outcome(ctx context.Context, owner authz.Owner, requestID st
 		g, err = s.grants.AsItIs(ctx, g, now)
 		return Outcome{ID: requestID, ClientID: g.ClientID, Approved: true, Grant: g, Alive: true}, err
 	}
-	if err != nil && !errors.Is(err, authz.ErrNotFound) {
+	if err != nil && !errors.Is(err, contract.ErrNotFound) {
 		return Outcome{}, err
 	}
 	r, err := s.store.DeviceRequestByID(ctx, requestID)
 	if err != nil {
-		return Outcome{}, authz.OrNotFound(err, noSuchRequest)
+		return Outcome{}, contract.OrNotFound(err, noSuchRequest)
 	}
 	if r.AccountID != owner.AccountID || r.State != authz.Denied {
 		return Outcome{}, authz.Refuse(authz.NotFound, noSuchRequest)
@@ -55,7 +56,7 @@ const eventsSought = 100
 // ended says more of an outcome that allows nothing. Why it ended is told for as long as
 // its event is among the newest.
 func (s *Approvals) ended(ctx context.Context, owner authz.Owner, o Outcome) (Outcome, error) {
-	living, err := s.store.Grants(ctx, owner.AccountID, authz.GrantList{AliveAt: s.now(), Limit: authz.LivingGrants})
+	living, err := s.store.Grants(ctx, owner.AccountID, contract.GrantList{AliveAt: s.now(), Limit: authz.LivingGrants})
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -64,7 +65,7 @@ func (s *Approvals) ended(ctx context.Context, owner authz.Owner, o Outcome) (Ou
 			o.Others++
 		}
 	}
-	events, err := s.store.Events(ctx, owner.AccountID, authz.Position{}, eventsSought)
+	events, err := s.store.Events(ctx, owner.AccountID, contract.Position{}, eventsSought)
 	if err != nil {
 		return Outcome{}, err
 	}

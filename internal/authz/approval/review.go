@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // reviewLifetime is how long a person may look at a request before deciding on
@@ -58,7 +59,7 @@ func (s *Approvals) Review(ctx context.Context, owner authz.Owner, asker authz.A
 	return f, transaction, s.store.CreateReview(ctx, authz.Review{
 		ID: transaction.Hash(), Session: owner.Session, RequestID: r.ID, UserCode: code,
 		Facts: digest, ExpiresAt: s.now().Add(reviewLifetime),
-	}, authz.KeepAtMost(authz.ReviewsPerSession))
+	}, contract.KeepAtMost(authz.ReviewsPerSession))
 }
 
 // atEqualCost makes the codes that the page says the same of cost the same: unknown,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/secret"
 )
 
@@ -56,20 +57,20 @@ func (l *Sparing) Say(now time.Time) (leftOut int, ok bool) {
 }
 
 // NewEvent begins an event of something that an owner does now.
-func (s *Trail) NewEvent(owner authz.Owner, kind authz.EventKind) (authz.NewEvent, error) {
+func (s *Trail) NewEvent(owner authz.Owner, kind authz.EventKind) (contract.NewEvent, error) {
 	id, err := s.Secrets.NewID()
 	if err != nil {
-		return authz.NewEvent{}, err
+		return contract.NewEvent{}, err
 	}
 	seen := owner.Seen.Clean()
-	return authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{
+	return contract.NewEvent{Keep: contract.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{
 		ID: id, AccountID: owner.AccountID, At: s.Now(), Kind: kind, BAPID: owner.BAPID,
 		Network: seen.Network, UserAgent: seen.UserAgent,
 	}}, nil
 }
 
 // Event is NewEvent with a subject.
-func (s *Trail) Event(owner authz.Owner, kind authz.EventKind, subject string) (authz.NewEvent, error) {
+func (s *Trail) Event(owner authz.Owner, kind authz.EventKind, subject string) (contract.NewEvent, error) {
 	e, err := s.NewEvent(owner, kind)
 	e.Subject = subject
 	return e, err

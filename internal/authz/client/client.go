@@ -13,6 +13,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/scopes"
@@ -21,7 +22,7 @@ import (
 // Registry knows the clients: those of the configuration, those in the database and,
 // where the operator admits them, any other.
 type Registry struct {
-	store      authz.ClientStore
+	store      contract.ClientStore
 	settings   authz.Settings
 	now        func() time.Time
 	log        *slog.Logger
@@ -41,7 +42,7 @@ type knownClient struct {
 }
 
 // New makes a registry, which has the clients of the settings from the start.
-func New(store authz.ClientStore, settings authz.Settings, trail audit.Trail, proofs *proof.Verifier) *Registry {
+func New(store contract.ClientStore, settings authz.Settings, trail audit.Trail, proofs *proof.Verifier) *Registry {
 	known, _ := lru.New[string, *knownClient](clientsRemembered) // which fails for a size below one
 	s := &Registry{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, trail: trail, proofs: proofs,
@@ -71,7 +72,7 @@ func CLI() authz.Client {
 func (s *Registry) Get(ctx context.Context, id string) (authz.Client, error) {
 	c, err := s.Find(ctx, id)
 	if err != nil {
-		return authz.Client{}, authz.OrNotFound(err, "there is no such client")
+		return authz.Client{}, contract.OrNotFound(err, "there is no such client")
 	}
 	return c, nil
 }
@@ -93,7 +94,7 @@ func (s *Registry) Find(ctx context.Context, id string) (authz.Client, error) {
 	switch {
 	case err == nil:
 		c.Registered = true
-	case errors.Is(err, authz.ErrNotFound) && s.settings.OpenClients && authz.CleanText(id, 1) != "": // it is all the name there is
+	case errors.Is(err, contract.ErrNotFound) && s.settings.OpenClients && authz.CleanText(id, 1) != "": // it is all the name there is
 		c, err = authz.Client{ID: id, AuthMethod: authz.AuthNone, GrantTypes: []string{authz.GrantDevice}}, nil
 	default: // one that is not there is asked for again: it may be registered any moment
 		return authz.Client{}, err

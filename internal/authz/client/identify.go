@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/proof"
 )
 
@@ -41,7 +42,7 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 		return authz.Client{}, authz.Refuse(authz.InvalidRequest, "client_id is missing: send the id of your application")
 	}
 	client, err := s.named(ctx, c.ClientID)
-	unknown := errors.Is(err, authz.ErrNotFound)
+	unknown := errors.Is(err, contract.ErrNotFound)
 	switch {
 	case err != nil && !unknown:
 		return authz.Client{}, err
@@ -69,7 +70,7 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 // named is Find for any text.
 func (s *Registry) named(ctx context.Context, id string) (authz.Client, error) {
 	if !validClientID(id) {
-		return authz.Client{}, authz.ErrNotFound
+		return authz.Client{}, contract.ErrNotFound
 	}
 	return s.Find(ctx, id)
 }
@@ -94,7 +95,7 @@ func (s *Registry) checkSecret(ctx context.Context, client authz.Client, c Crede
 		s.wrongSecrets.AllowIn(counted, c.From, s.now())
 	}
 	if client.ID != "" { // it was remembered; one that is not there was looked for
-		if _, err := s.store.Client(ctx, c.ClientID); err != nil && !errors.Is(err, authz.ErrNotFound) {
+		if _, err := s.store.Client(ctx, c.ClientID); err != nil && !errors.Is(err, contract.ErrNotFound) {
 			return err
 		}
 	}

@@ -9,17 +9,18 @@ import (
 	"testing"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // away is a store that cannot be reached.
-type away struct{ authz.Store }
+type away struct{ contract.Store }
 
-func (away) Clients(context.Context) ([]authz.Client, error) { return nil, authz.ErrUnreachable }
+func (away) Clients(context.Context) ([]authz.Client, error) { return nil, contract.ErrUnreachable }
 
 func TestClientsThatCannotBeReadAreNotSaidToBeRemoved(t *testing.T) {
 	var log bytes.Buffer
 	s := &Registry{store: away{}, log: slog.New(slog.NewTextHandler(&log, nil))}
-	if err := s.Watch([]authz.Client{{ID: "there"}})(t.Context()); !errors.Is(err, authz.ErrUnreachable) || log.Len() > 0 {
+	if err := s.Watch([]authz.Client{{ID: "there"}})(t.Context()); !errors.Is(err, contract.ErrUnreachable) || log.Len() > 0 {
 		t.Errorf("%v, %s", err, log.String())
 	}
 }

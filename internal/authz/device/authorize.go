@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/secret"
 	"countersign.dev/internal/authz/usercode"
@@ -100,7 +101,7 @@ func (s *Flow) create(ctx context.Context, r authz.DeviceRequest) (*Authorizatio
 		}
 		r.DeviceCode, r.UserCode = deviceCode.Hash(), s.secrets.HashUserCode(userCode)
 		err = s.store.CreateDeviceRequest(ctx, r)
-		if errors.Is(err, authz.ErrExists) {
+		if errors.Is(err, contract.ErrExists) {
 			continue
 		}
 		if err != nil {

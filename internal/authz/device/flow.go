@@ -9,6 +9,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/grant"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/secret"
@@ -17,7 +18,7 @@ import (
 
 // Flow is RFC 8628 as devices see it: they ask, and poll.
 type Flow struct {
-	store    authz.Store
+	store    contract.Store
 	settings authz.Settings
 	now      func() time.Time
 	log      *slog.Logger
@@ -32,7 +33,7 @@ type Flow struct {
 
 // New makes the flow of a server; others says that more servers share its database, whose
 // decisions Follow hears.
-func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, tokens *token.Signer, others bool) *Flow {
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, tokens *token.Signer, others bool) *Flow {
 	s := &Flow{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets,
 		guard: guard, clients: clients, grants: grants, tokens: tokens, pace: newPace(0), waiting: newWaiting(),
@@ -77,5 +78,5 @@ func (s *Flow) Decided(r authz.DeviceRequest, failed error) {
 	if failed == nil {
 		s.guard.Leave(r.ClientID)
 	}
-	s.wake(authz.Decided{DeviceCode: r.DeviceCode})
+	s.wake(contract.Decided{DeviceCode: r.DeviceCode})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // trustOthers is for how long silence means that a request is still pending. It
@@ -11,7 +12,7 @@ import (
 const trustOthers = authz.MaxWait
 
 // Follow hears what other servers decide until ctx ends.
-func (s *Flow) Follow(ctx context.Context, others authz.Others) {
+func (s *Flow) Follow(ctx context.Context, others contract.Others) {
 	others.Watch(ctx, s.wake, func(disconnected bool) {
 		s.pace.setDisconnected(disconnected)
 		if !disconnected {
@@ -21,7 +22,7 @@ func (s *Flow) Follow(ctx context.Context, others authz.Others) {
 }
 
 // wake is called after each decision on a device request, here or elsewhere.
-func (s *Flow) wake(d authz.Decided) {
+func (s *Flow) wake(d contract.Decided) {
 	s.pace.decided(d.DeviceCode)
 	s.waiting.decided(d.DeviceCode)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
 )
 
@@ -82,7 +83,7 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 // is not there (RFC 8628 §5.6, requirement D-24).
 func (s *Flow) find(ctx context.Context, c authz.Client, code authz.Hash) (authz.DeviceRequest, error) {
 	r, err := s.store.DeviceRequest(ctx, code)
-	if errors.Is(err, authz.ErrNotFound) || (err == nil && r.ClientID != c.ID) {
+	if errors.Is(err, contract.ErrNotFound) || (err == nil && r.ClientID != c.ID) {
 		return authz.DeviceRequest{}, errDeviceCode
 	}
 	return r, err
@@ -114,7 +115,7 @@ func (s *Flow) awaitDecision(ctx context.Context, c authz.Client, r authz.Device
 func (s *Flow) overBefore(ctx context.Context, r authz.DeviceRequest, now time.Time) error {
 	g, err := s.store.Grant(ctx, r.ID)
 	switch {
-	case errors.Is(err, authz.ErrNotFound): // forgotten, for many newer ones
+	case errors.Is(err, contract.ErrNotFound): // forgotten, for many newer ones
 		return errDenied
 	case err != nil:
 		return err
@@ -132,7 +133,7 @@ func (s *Flow) overBefore(ctx context.Context, r authz.DeviceRequest, now time.T
 func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest) (*authz.Tokens, error) {
 	now := s.now()
 	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		return nil, s.overBefore(ctx, r, now)
 	}
 	if err != nil {
@@ -142,7 +143,7 @@ func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 	if scope == "" {
 		return nil, errNothingLeft
 	}
-	redemption := authz.Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
+	redemption := contract.Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
 	var refresh authz.Secret
 	if c.Allows(authz.GrantRefresh) && scopes.Has(scope, scopes.OfflineAccess) {
 		first, err := s.secrets.Random(len(authz.Hash{}))
@@ -153,12 +154,12 @@ func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 		kept := s.grants.RefreshToken(g, refresh, now)
 		redemption.RefreshToken = &kept
 	}
-	var state *authz.StateError
+	var state *contract.StateError
 	err = s.store.RedeemDeviceRequest(ctx, redemption)
 	switch {
 	case errors.As(err, &state) && state.Request.StateAt(now) == authz.Expired:
 		return nil, errExpired
-	case errors.As(err, &state), errors.Is(err, authz.ErrNotFound):
+	case errors.As(err, &state), errors.Is(err, contract.ErrNotFound):
 		return nil, errDeviceCode
 	case err != nil:
 		return nil, err

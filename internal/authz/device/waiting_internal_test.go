@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/contract"
 )
 
 func TestEveryPollThatWaitsForADecisionIsWoken(t *testing.T) {
@@ -53,9 +54,9 @@ func TestEveryPollThatWaitsForADecisionIsWoken(t *testing.T) {
 }
 
 // told are other servers as far as they are heard of: what the test says of them.
-type told func(ctx context.Context, heard func(authz.Decided), deaf func(bool))
+type told func(ctx context.Context, heard func(contract.Decided), deaf func(bool))
 
-func (o told) Watch(ctx context.Context, heard func(authz.Decided), deaf func(bool)) {
+func (o told) Watch(ctx context.Context, heard func(contract.Decided), deaf func(bool)) {
 	o(ctx, heard, deaf)
 }
 
@@ -66,7 +67,7 @@ func TestWhoCouldNotHearTheOthersLooksAtWhatWasMissed(t *testing.T) {
 		say := make(chan bool)
 		var hearing sync.WaitGroup
 		hearing.Go(func() {
-			s.Follow(ctx, told(func(ctx context.Context, heard func(authz.Decided), deaf func(bool)) {
+			s.Follow(ctx, told(func(ctx context.Context, heard func(contract.Decided), deaf func(bool)) {
 				for {
 					select {
 					case now := <-say:

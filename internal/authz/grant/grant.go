@@ -10,6 +10,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/secret"
@@ -22,7 +23,7 @@ const refreshesPerMinute = 60
 
 // Grants are what was allowed, and lives.
 type Grants struct {
-	store    authz.GrantStore
+	store    contract.GrantStore
 	settings authz.Settings
 	now      func() time.Time
 	log      *slog.Logger
@@ -40,7 +41,7 @@ type Grants struct {
 }
 
 // New makes the grants of a server.
-func New(store authz.GrantStore, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, tokens *token.Signer) *Grants {
+func New(store contract.GrantStore, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, tokens *token.Signer) *Grants {
 	return &Grants{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
 		guard: bounds, clients: clients, tokens: tokens, refreshes: guard.NewAllowance(refreshesPerMinute), noting: make(chan struct{}, usesAtOnce),
@@ -62,9 +63,9 @@ func (s *Grants) Living(ctx context.Context, owner authz.Owner, cursor string, l
 }
 
 func (s *Grants) list(ctx context.Context, owner authz.Owner, aliveAt time.Time, cursor string, limit int) (list []authz.Grant, next string, err error) {
-	list, next, err = secret.Page(s.secrets, owner, "grants", cursor, limit, func(after authz.Position, limit int) ([]authz.Grant, error) {
-		return s.store.Grants(ctx, owner.AccountID, authz.GrantList{AliveAt: aliveAt, After: after, Limit: limit})
-	}, func(g authz.Grant) authz.Position { return authz.Position{At: g.CreatedAt, ID: g.ID} })
+	list, next, err = secret.Page(s.secrets, owner, "grants", cursor, limit, func(after contract.Position, limit int) ([]authz.Grant, error) {
+		return s.store.Grants(ctx, owner.AccountID, contract.GrantList{AliveAt: aliveAt, After: after, Limit: limit})
+	}, func(g authz.Grant) contract.Position { return contract.Position{At: g.CreatedAt, ID: g.ID} })
 	if err != nil {
 		return nil, "", err
 	}
@@ -86,7 +87,7 @@ func (s *Grants) AsItIs(ctx context.Context, g authz.Grant, now time.Time) (auth
 	}
 	c, err := s.clients.Find(ctx, g.ClientID)
 	switch {
-	case errors.Is(err, authz.ErrNotFound):
+	case errors.Is(err, contract.ErrNotFound):
 		g.Scope = ""
 	case err != nil:
 		return authz.Grant{}, err
@@ -102,7 +103,7 @@ func (s *Grants) AsItIs(ctx context.Context, g authz.Grant, now time.Time) (auth
 func (s *Grants) Get(ctx context.Context, owner authz.Owner, id string) (authz.Grant, error) {
 	g, err := s.store.Grant(ctx, id)
 	if err != nil {
-		return authz.Grant{}, authz.OrNotFound(err, noSuchGrant)
+		return authz.Grant{}, contract.OrNotFound(err, noSuchGrant)
 	}
 	if g.AccountID != owner.AccountID {
 		return authz.Grant{}, authz.Refuse(authz.NotFound, noSuchGrant)
@@ -121,7 +122,7 @@ func (s *Grants) Receipt(ctx context.Context, owner authz.Owner, grantID string)
 	}
 	text, err := s.store.Receipt(ctx, grantID)
 	if err != nil {
-		return "", authz.OrNotFound(err, "this grant was approved by a session, without a signature, so it has no receipt")
+		return "", contract.OrNotFound(err, "this grant was approved by a session, without a signature, so it has no receipt")
 	}
 	return text, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
 )
 
@@ -30,14 +31,14 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, token authz.Secret
 	}
 	now := s.now()
 	kept, err := s.store.RefreshToken(ctx, token.Hash(), now)
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		return nil, s.notKept(ctx, c, token, now)
 	}
 	if err != nil {
 		return nil, err
 	}
 	g, _, err := s.store.LiveGrant(ctx, kept.GrantID, now)
-	if errors.Is(err, authz.ErrNotFound) || (err == nil && g.ClientID != c.ID) {
+	if errors.Is(err, contract.ErrNotFound) || (err == nil && g.ClientID != c.ID) {
 		return nil, errRefresh
 	}
 	if err != nil {
@@ -61,14 +62,14 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, token authz.Secret
 		return nil, err
 	}
 	successor := s.secrets.Successor(token, g.ID)
-	r := authz.Rotation{Token: token.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse, Successor: s.RefreshToken(g, successor, now)}
+	r := contract.Rotation{Token: token.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse, Successor: s.RefreshToken(g, successor, now)}
 	r.Forgotten, _, _ = s.secrets.ReadRefreshToken(token)
 	err = s.store.RotateRefreshToken(ctx, r)
 	switch {
-	case errors.Is(err, authz.ErrReused):
+	case errors.Is(err, contract.ErrReused):
 		s.noteReused(ctx, g)
 		return nil, errRefresh
-	case errors.Is(err, authz.ErrNotFound): // another use of it, or of its successor, was first
+	case errors.Is(err, contract.ErrNotFound): // another use of it, or of its successor, was first
 		return nil, s.notKept(ctx, c, token, now)
 	case err != nil:
 		return nil, err
@@ -97,17 +98,17 @@ func (s *Grants) notKept(ctx context.Context, c authz.Client, token authz.Secret
 		return errRefresh
 	}
 	g, _, err := s.store.LiveGrant(ctx, id, now)
-	if errors.Is(err, authz.ErrNotFound) || (err == nil && (g.ClientID != c.ID || !now.Before(g.LastUsedAt.Add(s.settings.RefreshIdleLifetime)))) {
+	if errors.Is(err, contract.ErrNotFound) || (err == nil && (g.ClientID != c.ID || !now.Before(g.LastUsedAt.Add(s.settings.RefreshIdleLifetime)))) {
 		return errRefresh
 	}
 	if err != nil {
 		return err
 	}
-	r := authz.Revocation{GrantID: g.ID, At: now}
+	r := contract.Revocation{GrantID: g.ID, At: now}
 	if r.Event, err = s.revoked(authz.Owner{AccountID: g.AccountID}, g, authz.SubjectReuse); err != nil {
 		return err
 	}
-	if err := s.store.RevokeGrant(ctx, r); err != nil && !errors.Is(err, authz.ErrNotFound) {
+	if err := s.store.RevokeGrant(ctx, r); err != nil && !errors.Is(err, contract.ErrNotFound) {
 		return err
 	}
 	s.noteReused(ctx, g)

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Revoke takes back what the owner allowed: every token of the grant is
@@ -39,12 +40,12 @@ func (s *Grants) revoke(ctx context.Context, owner authz.Owner, id, subject stri
 	if err != nil {
 		return err
 	}
-	r := authz.Revocation{GrantID: id, At: s.now()}
+	r := contract.Revocation{GrantID: id, At: s.now()}
 	if r.Event, err = s.revoked(owner, g, subject); err != nil {
 		return err
 	}
 	if subject == authz.SubjectNotMe {
-		r.Keep, r.AccountID, r.Reported, r.Reporter = authz.KeepAtMost(authz.ReportsPerAccount), owner.AccountID, s.guard.ReportSubjects(g.ClientID, g.Seen, g.Says), s.guard.Reporter(owner)
+		r.Keep, r.AccountID, r.Reported, r.Reporter = contract.KeepAtMost(authz.ReportsPerAccount), owner.AccountID, s.guard.ReportSubjects(g.ClientID, g.Seen, g.Says), s.guard.Reporter(owner)
 	}
 	if err := s.store.RevokeGrant(ctx, r); err != nil {
 		return err
@@ -60,7 +61,7 @@ func (s *Grants) revoke(ctx context.Context, owner authz.Owner, id, subject stri
 }
 
 // revoked is the event of a grant's end.
-func (s *Grants) revoked(owner authz.Owner, g authz.Grant, subject string) (authz.NewEvent, error) {
+func (s *Grants) revoked(owner authz.Owner, g authz.Grant, subject string) (contract.NewEvent, error) {
 	event, err := s.trail.Event(owner, authz.EventRevoked, subject)
 	event.BAPID, event.ClientID, event.GrantID = g.BAPID, g.ClientID, g.ID
 	return event, err
@@ -96,7 +97,7 @@ func (s *Grants) RevokeToken(ctx context.Context, c authz.Client, token authz.Se
 		return err
 	}
 	g, err := s.store.Grant(ctx, id)
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -109,7 +110,7 @@ func (s *Grants) RevokeToken(ctx context.Context, c authz.Client, token authz.Se
 	if err != nil {
 		return err
 	}
-	r := authz.Revocation{GrantID: id, At: s.now(), Event: event}
+	r := contract.Revocation{GrantID: id, At: s.now(), Event: event}
 	if err := s.store.RevokeGrant(ctx, r); err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func (s *Grants) grantOf(ctx context.Context, token authz.Secret) (string, error
 	if err == nil {
 		return refresh.GrantID, nil
 	}
-	if !errors.Is(err, authz.ErrNotFound) {
+	if !errors.Is(err, contract.ErrNotFound) {
 		return "", err
 	}
 	if _, id, ours := s.secrets.ReadRefreshToken(token); ours {

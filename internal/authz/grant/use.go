@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/token"
 )
@@ -23,14 +24,14 @@ func (s *Grants) usable(ctx context.Context, presented authz.Secret, needed stri
 		return g, i, "", err
 	}
 	g, i, err = s.store.LiveGrant(ctx, claims.GrantID, s.now())
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		err = token.ErrInvalid
 	}
 	if err != nil {
 		return g, i, "", err
 	}
 	c, err := s.clients.Find(ctx, g.ClientID)
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		err = token.ErrInvalid
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/usercode"
 )
 
@@ -30,8 +31,8 @@ const (
 // Guard bounds how much anybody may try, start and bring. Its methods may be called
 // concurrently.
 type Guard struct {
-	guesses  authz.GuessStore
-	reported authz.ReportStore
+	guesses  contract.GuessStore
+	reported contract.ReportStore
 	settings authz.Settings
 	now      func() time.Time
 	log      *slog.Logger
@@ -51,7 +52,7 @@ type Guard struct {
 }
 
 // New makes the guard of a server.
-func New(store authz.Store, settings authz.Settings, now func() time.Time, log *slog.Logger) *Guard {
+func New(store contract.Store, settings authz.Settings, now func() time.Time, log *slog.Logger) *Guard {
 	s := &Guard{
 		guesses: store, reported: store, settings: settings, now: now, log: log, local: settings.Local(),
 		turns:       newTurns(),

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // failure is one that is to be counted.
@@ -66,7 +66,7 @@ func (s *Guard) countOwed(ctx context.Context) error {
 		return nil
 	}
 	if !s.owed.counting.CompareAndSwap(false, true) {
-		return fmt.Errorf("wrong codes are not counted yet: %w", authz.ErrUnreachable)
+		return fmt.Errorf("wrong codes are not counted yet: %w", contract.ErrUnreachable)
 	}
 	defer s.owed.counting.Store(false)
 	for f, more := s.owed.first(); more; f, more = s.owed.first() {

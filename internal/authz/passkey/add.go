@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Options begins adding a passkey to the owner's account.
@@ -110,11 +111,11 @@ func (s *Passkeys) Add(ctx context.Context, owner authz.Owner, signed authz.Sign
 	}
 	event.BAPID, event.Standing = p.BAPID, identity.FirstHere()
 	switch err := s.store.AddPasskey(ctx, p, most, event); {
-	case errors.Is(err, authz.ErrExists):
+	case errors.Is(err, contract.ErrExists):
 		return authz.Passkey{}, errPasskeyExists
-	case errors.Is(err, authz.ErrFull):
+	case errors.Is(err, contract.ErrFull):
 		return authz.Passkey{}, errTooManyPasskeys
-	case errors.Is(err, authz.ErrNotFound): // the identity was taken out meanwhile
+	case errors.Is(err, contract.ErrNotFound): // the identity was taken out meanwhile
 		return authz.Passkey{}, account.ErrForeignKey
 	case err != nil:
 		return authz.Passkey{}, err

@@ -16,6 +16,7 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/secret"
 )
 
@@ -157,7 +158,7 @@ func (s *Passkeys) resume(sealed authz.Secret, accountID string) (ceremonyState,
 func (s *Passkeys) useUp(ctx context.Context, state ceremonyState) error {
 	key := authz.Secret("passkey-challenge:" + state.Session.Challenge).Hash()
 	err := s.store.UseOnce(ctx, key, s.now(), time.UnixMilli(state.Expires))
-	if errors.Is(err, authz.ErrExists) {
+	if errors.Is(err, contract.ErrExists) {
 		return errCeremonyOver
 	}
 	return err

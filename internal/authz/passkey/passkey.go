@@ -9,6 +9,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
 	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/secret"
 )
@@ -18,7 +19,7 @@ const most = 20
 
 // Passkeys are the WebAuthn credentials of accounts.
 type Passkeys struct {
-	store    authz.Store
+	store    contract.Store
 	now      func() time.Time
 	log      *slog.Logger
 	secrets  secret.Secrets
@@ -29,7 +30,7 @@ type Passkeys struct {
 }
 
 // New makes the passkeys of a server. One whose issuer names an address has none.
-func New(store authz.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, accounts *account.Accounts) (*Passkeys, error) {
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, accounts *account.Accounts) (*Passkeys, error) {
 	party, err := newRelyingParty(settings.Issuer, trail.Secrets.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("passkeys: %w", err)
@@ -50,7 +51,7 @@ func (s *Passkeys) List(ctx context.Context, owner authz.Owner) ([]authz.Passkey
 func (s *Passkeys) Remove(ctx context.Context, owner authz.Owner, id string) error {
 	p, err := s.store.Passkey(ctx, id) // for its name; whose it is, the removal checks
 	if err != nil {
-		return authz.OrNotFound(err, noSuchPasskey)
+		return contract.OrNotFound(err, noSuchPasskey)
 	}
 	event, err := s.accounts.NewWayEvent(ctx, owner, authz.EventPasskeyRemoved, p.Name)
 	if err != nil {
@@ -58,7 +59,7 @@ func (s *Passkeys) Remove(ctx context.Context, owner authz.Owner, id string) err
 	}
 	event.BAPID = p.BAPID
 	if err := s.store.RemovePasskey(ctx, owner.AccountID, id, s.now(), event); err != nil {
-		return authz.OrNotFound(err, noSuchPasskey)
+		return contract.OrNotFound(err, noSuchPasskey)
 	}
 	s.log.InfoContext(ctx, "passkey removed", "passkey", id, authz.By(owner))
 	return nil

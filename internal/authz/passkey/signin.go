@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
+	"countersign.dev/internal/authz/contract"
 )
 
 // SignInOptions begins a sign-in with whichever passkey of this server the
@@ -92,11 +93,11 @@ func (s *Passkeys) signIn(ctx context.Context, in SignIn) (account.SignedIn, err
 	if err := s.accounts.TellOfNews(ctx, &begin, s.accounts.NewsSince(p.LastUsedAt)); err != nil {
 		return account.SignedIn{}, err
 	}
-	begin.Passkey = &authz.PasskeyUse{ID: p.ID, SignCount: credential.Authenticator.SignCount, Credential: record}
+	begin.Passkey = &contract.PasskeyUse{ID: p.ID, SignCount: credential.Authenticator.SignCount, Credential: record}
 	switch err := s.store.CreateSession(ctx, begin.NewSession); {
-	case errors.Is(err, authz.ErrNotFound): // removed meanwhile
+	case errors.Is(err, contract.ErrNotFound): // removed meanwhile
 		return account.SignedIn{}, errPasskey
-	case errors.Is(err, authz.ErrCounter): // of two sign-ins at once, the one with the older counter
+	case errors.Is(err, contract.ErrCounter): // of two sign-ins at once, the one with the older counter
 		return account.SignedIn{}, s.cloned(ctx, p)
 	case err != nil:
 		return account.SignedIn{}, err
@@ -123,7 +124,7 @@ func (s *Passkeys) asserted(ctx context.Context, state ceremonyState, credential
 	}
 	p, err := s.store.Passkey(ctx, base64.RawURLEncoding.EncodeToString(parsed.RawID))
 	known := err == nil
-	if err != nil && !errors.Is(err, authz.ErrNotFound) {
+	if err != nil && !errors.Is(err, contract.ErrNotFound) {
 		return authz.Passkey{}, nil, err
 	}
 	record := webauthn.Credential{ID: parsed.RawID, PublicKey: s.party.decoy}

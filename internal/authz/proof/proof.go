@@ -9,6 +9,7 @@ import (
 	"countersign.dev/bap"
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 )
 
@@ -22,8 +23,8 @@ const (
 
 // Verifier verifies signed requests, each of which counts once.
 type Verifier struct {
-	accounts authz.AccountStore // to know the keys of owners
-	used     authz.ReplayStore
+	accounts contract.AccountStore // to know the keys of owners
+	used     contract.ReplayStore
 	now      func() time.Time
 	// signatures bounds how many a network has verified, forged how many of these do not hold.
 	signatures, forged *guard.Allowance
@@ -32,7 +33,7 @@ type Verifier struct {
 }
 
 // New makes a verifier that verifies so many signatures at once.
-func New(store authz.Store, now func() time.Time, atOnce int) *Verifier {
+func New(store contract.Store, now func() time.Time, atOnce int) *Verifier {
 	return &Verifier{
 		accounts: store, used: store, now: now, signatures: guard.NewAllowance(signaturesPerMinute), forged: guard.NewAllowance(forgedPerMinute),
 		verifying: make(chan struct{}, atOnce),
@@ -109,7 +110,7 @@ func (s *Verifier) knowsKey(ctx context.Context, r authz.SignedRequest, memberKe
 		return false, err
 	}
 	_, err = s.accounts.Identity(ctx, bapID)
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
@@ -129,7 +130,7 @@ func (s *Verifier) UseUp(ctx context.Context, v *bitcoinauth.Verified) error {
 	// The token is refused as too old long before its key is forgotten.
 	const remembered = 2 * bitcoinauth.DefaultWindow
 	err := s.used.UseOnce(ctx, authz.Hash(v.ReplayKey), s.now(), v.Time.Add(remembered))
-	if errors.Is(err, authz.ErrExists) {
+	if errors.Is(err, contract.ErrExists) {
 		return ErrUsed
 	}
 	return err

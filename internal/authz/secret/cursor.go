@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 var errNoCursor = authz.Refuse(authz.InvalidRequest, "the cursor is not one of this list: send what next of the page before said")
@@ -16,17 +17,17 @@ var errNoCursor = authz.Refuse(authz.InvalidRequest, "the cursor is not one of t
 //
 //	InvalidRequest: the cursor is not one of this list
 func Page[T any](secrets Secrets, owner authz.Owner, list, cursor string, limit int,
-	read func(after authz.Position, limit int) ([]T, error), position func(T) authz.Position,
+	read func(after contract.Position, limit int) ([]T, error), position func(T) contract.Position,
 ) (found []T, next string, err error) {
 	const timeLength = 8
 	purpose := "list/" + list + "/" + owner.AccountID
-	var after authz.Position
+	var after contract.Position
 	if cursor != "" {
 		plain, err := secrets.Open(purpose, cursor)
 		if err != nil {
 			return nil, "", errNoCursor
 		}
-		after = authz.Position{At: time.UnixMilli(int64(binary.BigEndian.Uint64(plain))), ID: string(plain[timeLength:])}
+		after = contract.Position{At: time.UnixMilli(int64(binary.BigEndian.Uint64(plain))), ID: string(plain[timeLength:])}
 	}
 	found, err = read(after, limit+1) // one more says that there is more
 	if err != nil || len(found) <= limit {

@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 func TestAPageSaysWhatFailedAndWhetherThereIsMore(t *testing.T) {
 	torn := errors.New("torn")
 	of := func(n int, err error) ([]int, string, error) {
-		read := func(authz.Position, int) ([]int, error) { return make([]int, n), err }
-		return Page(Secrets{}, authz.Owner{}, "grants", "", 3, read, func(int) authz.Position { return authz.Position{} })
+		read := func(contract.Position, int) ([]int, error) { return make([]int, n), err }
+		return Page(Secrets{}, authz.Owner{}, "grants", "", 3, read, func(int) contract.Position { return contract.Position{} })
 	}
 	for n := range 6 {
 		if _, next, err := of(n, torn); !errors.Is(err, torn) || next != "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/secret"
 )
 
@@ -54,7 +55,7 @@ type signs struct {
 // that start together agree on one set: the store keeps the first.
 //
 //	ErrOtherSecret
-func openKeyring(ctx context.Context, store authz.KeyStore, secrets secret.Secrets, now time.Time) (*keyring, error) {
+func openKeyring(ctx context.Context, store contract.KeyStore, secrets secret.Secrets, now time.Time) (*keyring, error) {
 	stored, err := store.SigningKeys(ctx)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/secret"
 )
@@ -28,7 +29,7 @@ type Signer struct {
 // New opens the signing keys or, the first time, makes them.
 //
 //	ErrOtherSecret
-func New(ctx context.Context, store authz.KeyStore, settings authz.Settings, now func() time.Time, secrets secret.Secrets) (*Signer, error) {
+func New(ctx context.Context, store contract.KeyStore, settings authz.Settings, now func() time.Time, secrets secret.Secrets) (*Signer, error) {
 	keys, err := openKeyring(ctx, store, secrets, now())
 	if err != nil {
 		return nil, err

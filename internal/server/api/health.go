@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -34,7 +34,7 @@ func (a *API) Readyz(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if err := a.issuer.Ready(ctx); err != nil {
-		return errors.Join(authz.ErrUnreachable, err) // whatever the reason, another server may be
+		return errors.Join(contract.ErrUnreachable, err) // whatever the reason, another server may be
 	}
 	return wire.WriteJSON(w, map[string]string{"status": "ready"})
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Refusals of the door itself.
@@ -116,7 +117,7 @@ func (d *Door) WriteError(w http.ResponseWriter, r *http.Request, say Refuser, e
 		id := nameOf(r.Context())
 		d.Log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "error", err)
 		refusal = internalError(id)
-		if errors.Is(err, authz.ErrUnreachable) {
+		if errors.Is(err, contract.ErrUnreachable) {
 			refusal.Code, refusal.Description = codeNotReady, "the database cannot be reached now: try again in a few seconds; the operator finds it in the log under "+id
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Time is how a time is kept: milliseconds; the zero time is 0.
@@ -26,7 +27,7 @@ func TimeOf(kept int64) time.Time {
 }
 
 // UpTo is the latest time, as it is kept, that there can be behind a position.
-func UpTo(p authz.Position) int64 {
+func UpTo(p contract.Position) int64 {
 	if p.At.IsZero() {
 		return math.MaxInt64
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // lines are those of a file of values as some version of this program kept them. They are
@@ -162,6 +163,6 @@ func TestTimesAreKeptToTheMillisecond(t *testing.T) {
 }
 
 func TestNothingIsBeforeTheFirstPosition(t *testing.T) {
-	wantSame(t, UpTo(authz.Position{}), int64(math.MaxInt64))
-	wantSame(t, UpTo(authz.Position{At: time.UnixMilli(5), ID: "id"}), int64(5))
+	wantSame(t, UpTo(contract.Position{}), int64(math.MaxInt64))
+	wantSame(t, UpTo(contract.Position{At: time.UnixMilli(5), ID: "id"}), int64(5))
 }

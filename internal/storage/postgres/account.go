@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -23,12 +24,12 @@ WITH first AS (
 )
 INSERT INTO accounts (id, created_at, disabled) SELECT $9, $10, $11 FROM first`
 
-// CreateAccount implements authz.AccountStore.
+// CreateAccount implements contract.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
 	return s.insert(ctx, "creating an account", first.BAPID, createAccount, append(identityArgs(first), a.ID, kept.Time(a.CreatedAt), a.Disabled)...)
 }
 
-// Account implements authz.AccountStore.
+// Account implements contract.AccountStore.
 func (s *Store) Account(ctx context.Context, id string) (a authz.Account, err error) {
 	err = s.one(ctx, "reading an account", `SELECT id, created_at, disabled FROM accounts WHERE id = $1`, []any{id},
 		&a.ID, toTime{&a.CreatedAt}, &a.Disabled)
@@ -49,13 +50,13 @@ func (p toProfile) ScanText(v pgtype.Text) (err error) {
 	return err
 }
 
-// Identity implements authz.AccountStore.
+// Identity implements contract.AccountStore.
 func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, err error) {
 	err = s.one(ctx, "reading an identity", `SELECT `+identityColumns+` FROM identities WHERE bap_id = $1`, []any{bapID}, identityFields(&i)...)
 	return i, err
 }
 
-// Identities implements authz.AccountStore.
+// Identities implements contract.AccountStore.
 func (s *Store) Identities(ctx context.Context, accountID string, limit int) ([]authz.Identity, error) {
 	return list(ctx, s, "listing identities", func(row pgx.CollectableRow) (i authz.Identity, err error) {
 		err = row.Scan(identityFields(&i)...)
@@ -76,10 +77,10 @@ WITH voucher AS (
 ), ` + tell(11, "linked") + `
 SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $10 AND NOT taken FROM known`
 
-// LinkIdentity implements authz.AccountStore. Those of one server take turns and
+// LinkIdentity implements contract.AccountStore. Those of one server take turns and
 // count each other; the account is not locked, on which other servers' groups would wait.
-func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e authz.NewEvent) error {
-	if err := authz.Bounded(e.Keep); err != nil {
+func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e contract.NewEvent) error {
+	if err := contract.Bounded(e.Keep); err != nil {
 		return err
 	}
 	args := andEvent(e, append(identityArgs(i), voucher, limit)...)
@@ -91,11 +92,11 @@ func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher stri
 	case err != nil || linked:
 		return found(err)
 	case !vouched:
-		return authz.ErrNotFound
+		return contract.ErrNotFound
 	case full:
-		return authz.ErrFull
+		return contract.ErrFull
 	default:
-		return authz.ErrExists
+		return contract.ErrExists
 	}
 }
 
@@ -109,15 +110,15 @@ var carried = []string{
 	`DELETE FROM identities WHERE account_id = $1 AND bap_id = $2`,
 }
 
-// RemoveIdentity implements authz.AccountStore. The account is locked, so that two
+// RemoveIdentity implements contract.AccountStore. The account is locked, so that two
 // identities do not remove each other.
-func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) error {
-	if err := authz.Bounded(r.Keep, r.Event.Keep); err != nil {
+func (s *Store) RemoveIdentity(ctx context.Context, r contract.IdentityRemoval) error {
+	if err := contract.Bounded(r.Keep, r.Event.Keep); err != nil {
 		return err
 	}
 	return s.transact(ctx, "removing an identity", func(ctx context.Context, tx pgx.Tx) error {
 		if r.Signer == r.BAPID || isNoText(r.BAPID) {
-			return authz.ErrNotFound
+			return contract.ErrNotFound
 		}
 		if err := found(tx.QueryRow(ctx, lockAccount, r.AccountID).Scan()); err != nil {
 			return err
@@ -150,7 +151,7 @@ const (
 		SELECT bap_id FROM departures WHERE account_id = $1 ORDER BY since, bap_id LIMIT $2 OFFSET $3))`
 )
 
-// Departures implements authz.AccountStore.
+// Departures implements contract.AccountStore.
 func (s *Store) Departures(ctx context.Context, bapID string, limit int) ([]authz.Departure, error) {
 	return list(ctx, s, "listing departures", func(row pgx.CollectableRow) (d authz.Departure, err error) {
 		err = row.Scan(&d.BAPID, &d.AccountID, toTime{&d.Since}, toTime{&d.LeftAt}, &d.By, &d.Network)
@@ -159,7 +160,7 @@ func (s *Store) Departures(ctx context.Context, bapID string, limit int) ([]auth
 		bapID, limit)
 }
 
-// SetProfile implements authz.AccountStore.
-func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.NewEvent) error {
+// SetProfile implements contract.AccountStore.
+func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e contract.NewEvent) error {
 	return s.mustChangeAndTell(ctx, "setting a profile", bapID, e, `UPDATE identities SET profile = $2 WHERE bap_id = $1 RETURNING bap_id`, bapID, kept.Profile(p))
 }

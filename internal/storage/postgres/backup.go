@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -22,12 +23,12 @@ ON CONFLICT (bap_id) DO UPDATE SET text = $3, updated_at = $4, network = $5 RETU
 DELETE FROM backups WHERE bap_id = $1 AND account_id = $2 AND EXISTS (SELECT FROM signer) RETURNING bap_id`
 )
 
-// SaveBackup implements authz.AccountStore.
-func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) error {
+// SaveBackup implements contract.AccountStore.
+func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e contract.NewEvent) error {
 	return s.mustChangeAndTell(ctx, "saving a backup", b.BAPID, e, saveBackup, b.BAPID, b.AccountID, b.Text, kept.Time(b.UpdatedAt), b.Network, signer)
 }
 
-// Backup implements authz.AccountStore.
+// Backup implements contract.AccountStore.
 func (s *Store) Backup(ctx context.Context, accountID, bapID string) (authz.Backup, error) {
 	b := authz.Backup{AccountID: accountID, BAPID: bapID}
 	err := s.one(ctx, "reading a backup", `SELECT text, octet_length(text), updated_at, network FROM backups WHERE bap_id = $1 AND account_id = $2`,
@@ -38,7 +39,7 @@ func (s *Store) Backup(ctx context.Context, accountID, bapID string) (authz.Back
 	return b, nil
 }
 
-// Backups implements authz.AccountStore.
+// Backups implements contract.AccountStore.
 func (s *Store) Backups(ctx context.Context, accountID string, limit int) ([]authz.Backup, error) {
 	return list(ctx, s, "listing backups", func(row pgx.CollectableRow) (authz.Backup, error) {
 		b := authz.Backup{AccountID: accountID}
@@ -47,7 +48,7 @@ func (s *Store) Backups(ctx context.Context, accountID string, limit int) ([]aut
 	}, `SELECT bap_id, octet_length(text), updated_at, network FROM backups WHERE account_id = $1 ORDER BY bap_id LIMIT $2`, accountID, limit)
 }
 
-// RemoveBackup implements authz.AccountStore.
-func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.NewEvent) error {
+// RemoveBackup implements contract.AccountStore.
+func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e contract.NewEvent) error {
 	return s.mustChangeAndTell(ctx, "removing a backup", bapID, e, removeBackup, bapID, accountID, signer)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/group"
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
@@ -165,7 +166,7 @@ func TestWhereATableIsLockedNobodyWaitsForTheWholeGroup(t *testing.T) {
 			t.Errorf("operation %d: %v", i, o.outcome)
 		}
 	}
-	if last := wrap("adding", some[group.Limit-1].outcome); !errors.Is(last, authz.ErrUnreachable) {
+	if last := wrap("adding", some[group.Limit-1].outcome); !errors.Is(last, contract.ErrUnreachable) {
 		t.Errorf("the last: %v", last)
 	}
 }
@@ -188,7 +189,7 @@ func TestWhatPostgreSQLCannotDoNowIsNoMistake(t *testing.T) {
 			code += "100" // 53100 is a full disk
 		}
 		err := outcome(code)
-		if !errors.Is(wrap("adding", err), authz.ErrUnreachable) || !passing(err) {
+		if !errors.Is(wrap("adding", err), contract.ErrUnreachable) || !passing(err) {
 			t.Errorf("%s: %v", code, err)
 		}
 		if changedNothing(err) != r.certain || refused(err) == r.server {
@@ -196,7 +197,7 @@ func TestWhatPostgreSQLCannotDoNowIsNoMistake(t *testing.T) {
 		}
 	}
 	for _, code := range []string{"23505", "22021", "42P01", "XX000", "40003", "57P04"} {
-		if err := outcome(code); err == nil || errors.Is(wrap("adding", err), authz.ErrUnreachable) || !refused(err) || changedNothing(err) {
+		if err := outcome(code); err == nil || errors.Is(wrap("adding", err), contract.ErrUnreachable) || !refused(err) || changedNothing(err) {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
@@ -238,11 +239,11 @@ func TestOfAGroupWhoseConnectionIsLostNobodyIsToldThatAllIsWell(t *testing.T) {
 	}}}
 	s.writes.carryOut(some)
 	for i, o := range some {
-		if !errors.Is(wrap("writing", o.outcome), authz.ErrUnreachable) || changedNothing(o.outcome) {
+		if !errors.Is(wrap("writing", o.outcome), contract.ErrUnreachable) || changedNothing(o.outcome) {
 			t.Errorf("operation %d: %v", i, o.outcome)
 		}
 	}
-	if _, err := s.Client(ctx, "a"); !errors.Is(err, authz.ErrNotFound) {
+	if _, err := s.Client(ctx, "a"); !errors.Is(err, contract.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -363,7 +364,7 @@ func TestAnAbsenceIsSaidOnceAMinuteAndWhenItIsOver(t *testing.T) {
 }
 
 func TestDecisionsAreReadAsTheyWereTold(t *testing.T) {
-	told := authz.Decided{DeviceCode: authz.Hash{1, 2, 255}}
+	told := contract.Decided{DeviceCode: authz.Hash{1, 2, 255}}
 	if got, err := parseDecided(sayDecided(told)); err != nil || got != told {
 		t.Errorf("%+v: %v", got, err)
 	}
@@ -380,7 +381,7 @@ func TestOneServerAtATimeRemovesWhatIsOver(t *testing.T) {
 	if err := s.UseOnce(ctx, authz.Hash{1}, now.Add(-2*time.Hour), now.Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	before := authz.SweepTimes{DeviceRequests: now, Grants: now, Events: now, Rest: now}
+	before := contract.SweepTimes{DeviceRequests: now, Grants: now, Events: now, Rest: now}
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -406,10 +407,10 @@ func TestWhoOpenedARequestIsForgottenWithIt(t *testing.T) {
 	if err := s.CreateDeviceRequest(ctx, r); err != nil {
 		t.Fatal(err)
 	}
-	if o, err := s.OpenDeviceRequest(ctx, authz.Opening{RequestID: r.ID, AccountID: "alice", At: now}); err != nil || o.Accounts != 1 {
+	if o, err := s.OpenDeviceRequest(ctx, contract.Opening{RequestID: r.ID, AccountID: "alice", At: now}); err != nil || o.Accounts != 1 {
 		t.Fatalf("%+v, %v", o, err)
 	}
-	if n, err := s.Sweep(ctx, authz.SweepTimes{DeviceRequests: now.Add(time.Hour)}, 10); n != 1 || err != nil {
+	if n, err := s.Sweep(ctx, contract.SweepTimes{DeviceRequests: now.Add(time.Hour)}, 10); n != 1 || err != nil {
 		t.Fatalf("%d, %v", n, err)
 	}
 	var left int
@@ -482,7 +483,7 @@ func TestWhatMayBeOverInAMomentIsToldFromMistakes(t *testing.T) {
 		"a key that is taken":            {refusal("23505"), false, true, false},
 		"a mistake":                      {other, false, false, false},
 	} {
-		if c.err != nil && c.passing != errors.Is(wrap("trying", c.err), authz.ErrUnreachable) && !errors.Is(c.err, group.ErrClosed) {
+		if c.err != nil && c.passing != errors.Is(wrap("trying", c.err), contract.ErrUnreachable) && !errors.Is(c.err, group.ErrClosed) {
 			t.Errorf("%s: %v", what, wrap("trying", c.err))
 		}
 		if got := passing(c.err); got != c.passing {
@@ -495,7 +496,7 @@ func TestWhatMayBeOverInAMomentIsToldFromMistakes(t *testing.T) {
 			t.Errorf("%s changed nothing: %v", what, got)
 		}
 	}
-	for err, want := range map[error]error{pgx.ErrNoRows: authz.ErrNotFound, group.ErrClosed: authz.ErrUnreachable, authz.ErrFull: authz.ErrFull} {
+	for err, want := range map[error]error{pgx.ErrNoRows: contract.ErrNotFound, group.ErrClosed: contract.ErrUnreachable, contract.ErrFull: contract.ErrFull} {
 		if got := wrap("trying", err); !errors.Is(got, want) {
 			t.Errorf("%v: %v", err, got)
 		}
@@ -512,7 +513,7 @@ func TestWhoLeavesBetweenTwoTriesIsToldOfTheLast(t *testing.T) {
 		leave()
 		return true, io.EOF
 	})
-	if tries != 1 || !errors.Is(err, io.EOF) || !errors.Is(err, authz.ErrUnreachable) {
+	if tries != 1 || !errors.Is(err, io.EOF) || !errors.Is(err, contract.ErrUnreachable) {
 		t.Errorf("%d tries: %v", tries, err)
 	}
 }
@@ -526,12 +527,12 @@ func TestAServerHearsOfDecisionsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, end := context.WithCancel(t.Context())
-	heard, hearing := make(chan authz.Decided, 10), make(chan bool, 10)
+	heard, hearing := make(chan contract.Decided, 10), make(chan bool, 10)
 	var watching sync.WaitGroup
-	watching.Go(func() { s.Watch(ctx, func(d authz.Decided) { heard <- d }, func(deaf bool) { hearing <- !deaf }) })
+	watching.Go(func() { s.Watch(ctx, func(d contract.Decided) { heard <- d }, func(deaf bool) { hearing <- !deaf }) })
 	for !<-hearing {
 	}
-	want := authz.Decided{DeviceCode: authz.Hash{1, 2, 3}}
+	want := contract.Decided{DeviceCode: authz.Hash{1, 2, 3}}
 	for _, payload := range []string{"what a later version says", sayDecided(want)} {
 		if _, err := s.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, channel, payload); err != nil {
 			t.Fatal(err)
@@ -585,7 +586,7 @@ func TestTheLogSaysWhichDecisionsWereNotTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := newNotifier(s)
-	late.notify(authz.Decided{DeviceCode: authz.Hash{1}})
+	late.notify(contract.Decided{DeviceCode: authz.Hash{1}})
 	late.close()
 	if !strings.Contains(lines.String(), `level=ERROR msg="decisions were not told to the other servers" decisions=1`) {
 		t.Errorf("the log says %q", lines.String())

@@ -10,7 +10,7 @@ import (
 	"countersign.dev/internal/storage/kept"
 )
 
-// Client implements authz.ClientStore.
+// Client implements contract.ClientStore.
 func (s *Store) Client(ctx context.Context, id string) (authz.Client, error) {
 	var metadata string
 	if err := s.one(ctx, "reading a client", `SELECT metadata FROM clients WHERE id = $1`, []any{id}, &metadata); err != nil {
@@ -24,7 +24,7 @@ func parseClient(metadata string) (authz.Client, error) {
 	return c, wrap("reading a client", err)
 }
 
-// Clients implements authz.ClientStore.
+// Clients implements contract.ClientStore.
 func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
 	return list(ctx, s, "listing clients", func(row pgx.CollectableRow) (authz.Client, error) {
 		var metadata string
@@ -35,7 +35,7 @@ func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
 	}, `SELECT metadata FROM clients ORDER BY id`)
 }
 
-// AddClient implements authz.ClientStore.
+// AddClient implements contract.ClientStore.
 func (s *Store) AddClient(ctx context.Context, c authz.Client) error {
 	return s.insert(ctx, "adding a client", c.ID, `INSERT INTO clients (id, metadata) VALUES ($1, $2) ON CONFLICT DO NOTHING`, c.ID, kept.Client(c))
 }
@@ -45,7 +45,7 @@ WITH removed AS (DELETE FROM clients WHERE id = $1 RETURNING id),
 revoked AS (UPDATE grants SET revoked_at = $2 FROM removed WHERE client_id = removed.id AND revoked_at = 0 AND expires_at > $2)
 SELECT FROM removed`
 
-// RemoveClient implements authz.ClientStore.
+// RemoveClient implements contract.ClientStore.
 func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) error {
 	return s.change(ctx, "removing a client", id, removeClient, id, kept.Time(now))
 }

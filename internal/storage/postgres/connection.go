@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/group"
 )
 
@@ -242,12 +242,12 @@ func changedNothing(err error) bool {
 // wrap names the operation that failed, unless the error is a promised outcome.
 func wrap(operation string, err error) error {
 	switch {
-	case err == nil || authz.Promised(err):
+	case err == nil || contract.Promised(err):
 		return err
 	case errors.Is(err, pgx.ErrNoRows):
-		return authz.ErrNotFound
+		return contract.ErrNotFound
 	case passing(err) || errors.Is(err, group.ErrClosed):
-		return fmt.Errorf("%s: %w: %w", operation, authz.ErrUnreachable, err)
+		return fmt.Errorf("%s: %w: %w", operation, contract.ErrUnreachable, err)
 	default:
 		return fmt.Errorf("%s: %w", operation, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -17,7 +18,7 @@ const requestColumns = `id, device_code, user_code, client_id, scope, state, acc
 const insertDeviceRequest = `INSERT INTO device_requests (` + requestColumns + `)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING`
 
-// CreateDeviceRequest implements authz.DeviceStore.
+// CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
 	return s.insert(ctx, "storing a device request", r.ID, insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
@@ -45,17 +46,17 @@ const (
 	requestByID         = `SELECT ` + requestColumns + ` FROM device_requests WHERE id = $1`
 )
 
-// DeviceRequest implements authz.DeviceStore.
+// DeviceRequest implements contract.DeviceStore.
 func (s *Store) DeviceRequest(ctx context.Context, deviceCode authz.Hash) (authz.DeviceRequest, error) {
 	return s.deviceRequest(ctx, requestByDeviceCode, deviceCode[:])
 }
 
-// DeviceRequestByUserCode implements authz.DeviceStore.
+// DeviceRequestByUserCode implements contract.DeviceStore.
 func (s *Store) DeviceRequestByUserCode(ctx context.Context, userCode authz.Hash) (authz.DeviceRequest, error) {
 	return s.deviceRequest(ctx, requestByUserCode, userCode[:])
 }
 
-// DeviceRequestByID implements authz.DeviceStore.
+// DeviceRequestByID implements contract.DeviceStore.
 func (s *Store) DeviceRequestByID(ctx context.Context, id string) (authz.DeviceRequest, error) {
 	return s.deviceRequest(ctx, requestByID, id)
 }
@@ -83,8 +84,8 @@ const (
 	SELECT count(*) FILTER (WHERE kind = 1), count(*) FILTER (WHERE kind = 2) FROM all_of_them`
 )
 
-// OpenDeviceRequest implements authz.DeviceStore.
-func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened authz.Opened, err error) {
+// OpenDeviceRequest implements contract.DeviceStore.
+func (s *Store) OpenDeviceRequest(ctx context.Context, o contract.Opening) (opened contract.Opened, err error) {
 	r, kinds, openers, now := &opened.Request, []int(nil), [][]byte(nil), kept.Time(o.At)
 	if o.AccountID != "" {
 		kinds, openers = append(kinds, kept.OpenedByAccount), append(openers, []byte(o.AccountID))
@@ -99,10 +100,10 @@ func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened 
 		})
 	})
 	if err = found(err); err == nil && r.StateAt(o.At) != authz.Pending {
-		err = &authz.StateError{Request: *r}
+		err = &contract.StateError{Request: *r}
 	}
 	if err != nil {
-		return authz.Opened{}, err
+		return contract.Opened{}, err
 	}
 	return opened, nil
 }
@@ -110,7 +111,7 @@ func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened 
 const cancelRequest = `UPDATE device_requests SET state = 'denied', account_id = ''
 WHERE id = $1 AND state = 'pending' AND expires_at > $2 RETURNING device_code`
 
-// CancelDeviceRequest implements authz.DeviceStore.
+// CancelDeviceRequest implements contract.DeviceStore.
 func (s *Store) CancelDeviceRequest(ctx context.Context, id string, now time.Time) error {
 	return s.decide(ctx, "cancelling a device request", id, cancelRequest, id, kept.Time(now))
 }
@@ -143,15 +144,15 @@ WITH identity AS (
 )
 SELECT device_code FROM decided`
 
-// ApproveDeviceRequest implements authz.DeviceStore.
-func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
-	if err := authz.Bounded(a.Keep, a.Event.Keep); err != nil {
+// ApproveDeviceRequest implements contract.DeviceStore.
+func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) error {
+	if err := contract.Bounded(a.Keep, a.Event.Keep); err != nil {
 		return err
 	}
 	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, kept.Time(a.At), a.Unclaimed}, grantArgs(a.Grant)...)
 	args = append(args, a.Receipt, a.Living, a.Keep.Most, a.Keep.AtOnce)
 	err := s.decide(ctx, "approving a device request", a.RequestID, approveRequest, andEvent(a.Event, args...)...)
-	var state *authz.StateError
+	var state *contract.StateError
 	if errors.As(err, &state) && decidable(state.Request, a) {
 		return s.whyNotApproved(ctx, a)
 	}
@@ -159,22 +160,22 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) erro
 }
 
 // whyNotApproved explains why a request that could be decided was not approved.
-func (s *Store) whyNotApproved(ctx context.Context, a authz.Approval) error {
+func (s *Store) whyNotApproved(ctx context.Context, a contract.Approval) error {
 	const there = `SELECT FROM identities WHERE bap_id = $1 AND account_id = $2
 		AND ($3 = '' OR EXISTS (SELECT FROM passkeys WHERE id = $3 AND account_id = $2))`
 	err := s.one(ctx, "reading who approves", there, []any{a.Grant.BAPID, a.AccountID, a.Grant.Passkey})
 	switch {
-	case errors.Is(err, authz.ErrNotFound):
-		return authz.ErrGone
+	case errors.Is(err, contract.ErrNotFound):
+		return contract.ErrGone
 	case err != nil:
 		return err
 	default:
-		return authz.ErrFull
+		return contract.ErrFull
 	}
 }
 
 // decidable reports whether nothing in a request keeps it from being approved.
-func decidable(r authz.DeviceRequest, a authz.Approval) bool {
+func decidable(r authz.DeviceRequest, a contract.Approval) bool {
 	return r.StateAt(a.At) == authz.Pending && (r.AccountID == a.AccountID || (a.Unclaimed && r.AccountID == ""))
 }
 
@@ -183,9 +184,9 @@ WITH ` + decision + ` RETURNING device_code
 ), ` + tell(10, "decided") + `, ` + report("$2", "$4", "$6", "$7::text", "$8", "$9", "decided") + `
 SELECT device_code FROM decided`
 
-// DenyDeviceRequest implements authz.DeviceStore.
-func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
-	if err := authz.Bounded(d.Keep, d.Event.Keep); err != nil {
+// DenyDeviceRequest implements contract.DeviceStore.
+func (s *Store) DenyDeviceRequest(ctx context.Context, d contract.Denial) error {
+	if err := contract.Bounded(d.Keep, d.Event.Keep); err != nil {
 		return err
 	}
 	args := andEvent(d.Event, string(authz.Denied), d.AccountID, d.RequestID, kept.Time(d.At), d.Unclaimed, d.Reported, d.Reporter, d.Keep.Most, d.Keep.AtOnce)
@@ -195,11 +196,11 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 // decide runs a statement that moves a pending request and returns its device
 // code, and tells the other servers. Where it moved none, the request says why.
 func (s *Store) decide(ctx context.Context, operation, id, statement string, args ...any) error {
-	var what authz.Decided
+	var what contract.Decided
 	err := s.write(ctx, operation, id, func(b *pgx.Batch, outcome *error) {
 		queueOne(b, outcome, statement, args, toHash{&what.DeviceCode})
 	})
-	if err = found(err); errors.Is(err, authz.ErrNotFound) {
+	if err = found(err); errors.Is(err, contract.ErrNotFound) {
 		return s.whyNot(ctx, requestByID, id)
 	}
 	if err == nil {
@@ -214,7 +215,7 @@ func (s *Store) whyNot(ctx context.Context, statement string, args ...any) error
 	if err != nil {
 		return err
 	}
-	return &authz.StateError{Request: r}
+	return &contract.StateError{Request: r}
 }
 
 const redeemRequest = `
@@ -230,8 +231,8 @@ WITH redeemed AS (
 )
 SELECT FROM redeemed`
 
-// RedeemDeviceRequest implements authz.DeviceStore.
-func (s *Store) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) error {
+// RedeemDeviceRequest implements contract.DeviceStore.
+func (s *Store) RedeemDeviceRequest(ctx context.Context, r contract.Redemption) error {
 	var token []byte
 	var grantID string
 	var expires int64
@@ -239,7 +240,7 @@ func (s *Store) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) err
 		token, grantID, expires = r.RefreshToken.Token[:], r.RefreshToken.GrantID, kept.Time(r.RefreshToken.ExpiresAt)
 	}
 	err := s.change(ctx, "redeeming a device request", string(r.DeviceCode[:]), redeemRequest, r.DeviceCode[:], r.ClientID, kept.Time(r.At), token, grantID, expires)
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		return s.whyNot(ctx, requestByDeviceCode+` AND client_id = $2`, r.DeviceCode[:], r.ClientID)
 	}
 	return err
@@ -254,7 +255,7 @@ const countPending = `
 SELECT CASE WHEN client_id = ANY ($1) THEN client_id ELSE '' END AS client, count(*)
 FROM device_requests TABLESAMPLE SYSTEM ($3) WHERE state = 'pending' AND expires_at > $2 GROUP BY client`
 
-// PendingDeviceRequests implements authz.DeviceStore. Of more than countedAtMost
+// PendingDeviceRequests implements contract.DeviceStore. Of more than countedAtMost
 // rows it looks at a random part; what it finds is multiplied.
 func (s *Store) PendingDeviceRequests(ctx context.Context, clientIDs []string, now time.Time) (total int, of map[string]int, err error) {
 	var counts []count

@@ -2,7 +2,7 @@
 // several servers share.
 //
 // Here belong SQL, migrations, and what to do when the database is away; no rule
-// does: each condition in a statement is named in the comment of the authz.Store
+// does: each condition in a statement is named in the comment of the contract.Store
 // method it belongs to. An operation is one statement where that is possible, so
 // that it costs one round trip and holds no lock longer than its own commit.
 // Start reading at connection.go for how a statement reaches the database, then at

@@ -8,13 +8,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
 const eventColumns = `id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing`
 
 // andEvent are a statement's own arguments and behind them those of tell.
-func andEvent(e authz.NewEvent, args ...any) []any {
+func andEvent(e contract.NewEvent, args ...any) []any {
 	return append(args,
 		e.ID, e.AccountID, kept.Time(e.At), string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, kept.Time(e.Standing),
 		e.Keep.Most, e.Keep.AtOnce)
@@ -55,8 +56,8 @@ var tellOnce = `WITH happened AS (SELECT), ` + tell(1, "happened") + ` SELECT FR
 // changeAndTell runs a statement that changes something and stores one event if
 // it did, and says how many rows it changed. The statement is written for that:
 // it returns its rows.
-func (s *Store) changeAndTell(ctx context.Context, operation, row string, e authz.NewEvent, statement string, args ...any) (int, error) {
-	if err := authz.Bounded(e.Keep); err != nil {
+func (s *Store) changeAndTell(ctx context.Context, operation, row string, e contract.NewEvent, statement string, args ...any) (int, error) {
+	if err := contract.Bounded(e.Keep); err != nil {
 		return 0, err
 	}
 	return s.exec(ctx, operation, row, `WITH changed AS (`+statement+`), `+tell(len(args)+1, "changed")+` SELECT FROM changed`, andEvent(e, args...)...)
@@ -65,13 +66,13 @@ func (s *Store) changeAndTell(ctx context.Context, operation, row string, e auth
 // mustChangeAndTell is changeAndTell for a statement that must change a row.
 //
 //	authz.ErrNotFound: it changed none
-func (s *Store) mustChangeAndTell(ctx context.Context, operation, row string, e authz.NewEvent, statement string, args ...any) error {
+func (s *Store) mustChangeAndTell(ctx context.Context, operation, row string, e contract.NewEvent, statement string, args ...any) error {
 	n, err := s.changeAndTell(ctx, operation, row, e, statement, args...)
 	return changed(n, err)
 }
 
-// Events implements authz.AccountStore.
-func (s *Store) Events(ctx context.Context, accountID string, after authz.Position, limit int) ([]authz.Event, error) {
+// Events implements contract.AccountStore.
+func (s *Store) Events(ctx context.Context, accountID string, after contract.Position, limit int) ([]authz.Event, error) {
 	return list(ctx, s, "listing events", func(row pgx.CollectableRow) (e authz.Event, err error) {
 		err = row.Scan(&e.ID, &e.AccountID, toTime{&e.At}, (*string)(&e.Kind), &e.BAPID, &e.ClientID, &e.GrantID, &e.ACR, &e.Network, &e.UserAgent, &e.Subject, toTime{&e.Standing})
 		return e, err

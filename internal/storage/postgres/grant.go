@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -35,7 +36,7 @@ func grantFields(g *authz.Grant) []any {
 	}
 }
 
-// Grant implements authz.GrantStore.
+// Grant implements contract.GrantStore.
 func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error) {
 	err = s.one(ctx, "reading a grant", `SELECT `+grantColumns+` FROM grants WHERE id = $1`, []any{id}, grantFields(&g)...)
 	return g, err
@@ -48,14 +49,14 @@ SELECT g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, 
 FROM grants g JOIN accounts a ON a.id = g.account_id JOIN identities i ON i.bap_id = g.bap_id AND i.account_id = g.account_id
 WHERE g.id = $1 AND g.revoked_at = 0 AND g.expires_at > $2 AND NOT a.disabled`
 
-// LiveGrant implements authz.GrantStore.
+// LiveGrant implements contract.GrantStore.
 func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g authz.Grant, i authz.Identity, err error) {
 	err = s.one(ctx, "reading a grant", liveGrant, []any{id, kept.Time(now)}, append(grantFields(&g), identityFields(&i)...)...)
 	return g, i, err
 }
 
-// Grants implements authz.GrantStore.
-func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList) ([]authz.Grant, error) {
+// Grants implements contract.GrantStore.
+func (s *Store) Grants(ctx context.Context, accountID string, l contract.GrantList) ([]authz.Grant, error) {
 	return list(ctx, s, "listing grants", func(row pgx.CollectableRow) (g authz.Grant, err error) {
 		err = row.Scan(grantFields(&g)...)
 		return g, err
@@ -64,7 +65,7 @@ func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList)
 		ORDER BY created_at DESC, id LIMIT $3`, accountID, kept.Time(l.AliveAt), l.Limit, kept.UpTo(l.After), l.After.ID)
 }
 
-// UseGrant implements authz.GrantStore.
+// UseGrant implements contract.GrantStore.
 func (s *Store) UseGrant(ctx context.Context, id string, now time.Time) error {
 	_, err := s.exec(ctx, "noting the use of a grant", id,
 		`UPDATE grants SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2 AND revoked_at = 0 AND expires_at > $2`, id, kept.Time(now))
@@ -81,13 +82,13 @@ WITH known AS (
 ), ` + tell(8, "revoked") + `, ` + report("$3", "$2", "$4", "$5::text", "$6", "$7", "known") + `
 SELECT FROM known`
 
-// RevokeGrant implements authz.GrantStore.
-func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
-	if err := authz.Bounded(r.Event.Keep); err != nil {
+// RevokeGrant implements contract.GrantStore.
+func (s *Store) RevokeGrant(ctx context.Context, r contract.Revocation) error {
+	if err := contract.Bounded(r.Event.Keep); err != nil {
 		return err
 	}
 	if len(r.Reported) > 0 {
-		if err := authz.Bounded(r.Keep); err != nil {
+		if err := contract.Bounded(r.Keep); err != nil {
 			return err
 		}
 	}
@@ -95,19 +96,19 @@ func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 	return s.change(ctx, "revoking a grant", r.GrantID, revokeGrant, args...)
 }
 
-// RevokeGrants implements authz.GrantStore.
-func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.NewEvent) (int, error) {
+// RevokeGrants implements contract.GrantStore.
+func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e contract.NewEvent) (int, error) {
 	return s.changeAndTell(ctx, "revoking grants", accountID, e,
 		`UPDATE grants SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0 AND expires_at > $2 RETURNING id`, accountID, kept.Time(now))
 }
 
-// Receipt implements authz.GrantStore.
+// Receipt implements contract.GrantStore.
 func (s *Store) Receipt(ctx context.Context, grantID string) (receipt string, err error) {
 	err = s.one(ctx, "reading a receipt", `SELECT receipt FROM grants WHERE id = $1 AND receipt <> ''`, []any{grantID}, &receipt)
 	return receipt, err
 }
 
-// RefreshToken implements authz.GrantStore.
+// RefreshToken implements contract.GrantStore.
 func (s *Store) RefreshToken(ctx context.Context, token authz.Hash, now time.Time) (authz.RefreshToken, error) {
 	t := authz.RefreshToken{Token: token}
 	err := s.one(ctx, "reading a refresh token", `SELECT grant_id, expires_at FROM refresh_tokens WHERE token = $1 AND expires_at > $2`,
@@ -132,11 +133,11 @@ WITH alive AS (
 )
 INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) SELECT $2, grant_id, $4, 0 FROM rotated`
 
-// RotateRefreshToken implements authz.GrantStore.
-func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error {
+// RotateRefreshToken implements contract.GrantStore.
+func (s *Store) RotateRefreshToken(ctx context.Context, r contract.Rotation) error {
 	err := s.change(ctx, "rotating a refresh token", string(r.Token[:]), rotateRefreshToken,
 		r.Token[:], r.Successor.Token[:], kept.Time(r.At), kept.Time(r.Successor.ExpiresAt), r.Forgotten[:])
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		return s.notRotated(ctx, r)
 	}
 	return err
@@ -151,7 +152,7 @@ WHERE t.token = $1 AND t.expires_at > $3 AND g.revoked_at = 0 AND g.expires_at >
 
 // notRotated tells a repeated rotation from a reused token, and ends the grant of
 // the latter.
-func (s *Store) notRotated(ctx context.Context, r authz.Rotation) error {
+func (s *Store) notRotated(ctx context.Context, r contract.Rotation) error {
 	var grantID string
 	var rotated, again bool
 	err := s.one(ctx, "rotating a refresh token", whyNotRotated,
@@ -162,10 +163,10 @@ func (s *Store) notRotated(ctx context.Context, r authz.Rotation) error {
 	case again:
 		return nil
 	case !rotated:
-		return authz.ErrNotFound
+		return contract.ErrNotFound
 	}
-	if err := s.RevokeGrant(ctx, authz.Revocation{GrantID: grantID, At: r.At, Event: r.Reuse}); err != nil {
+	if err := s.RevokeGrant(ctx, contract.Revocation{GrantID: grantID, At: r.At, Event: r.Reuse}); err != nil {
 		return err
 	}
-	return authz.ErrReused
+	return contract.ErrReused
 }

@@ -11,7 +11,7 @@ import (
 	"countersign.dev/internal/storage/kept"
 )
 
-// UseOnce implements authz.ReplayStore.
+// UseOnce implements contract.ReplayStore.
 func (s *Store) UseOnce(ctx context.Context, key authz.Hash, now, until time.Time) error {
 	return s.insert(ctx, "recording a used key", string(key[:]), `INSERT INTO used_once (key, expires_at) VALUES ($1, $2)
 		ON CONFLICT (key) DO UPDATE SET expires_at = $2 WHERE used_once.expires_at <= $3`, key[:], kept.Time(until), kept.Time(now))
@@ -23,7 +23,7 @@ const countGuesses = `INSERT INTO guesses (subject, opens_at, failures)
 SELECT subject, $2, count(*) FROM unnest($1::text[]) WITH ORDINALITY AS s (subject, place) GROUP BY subject ORDER BY max(place) DESC
 ON CONFLICT (subject, opens_at) DO UPDATE SET failures = guesses.failures + excluded.failures`
 
-// CountGuesses implements authz.GuessStore.
+// CountGuesses implements contract.GuessStore.
 func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time.Time) error {
 	if len(subjects) == 0 {
 		return nil
@@ -47,13 +47,13 @@ func report(account, at, subjects, reporter, most, atOnce, from string) string {
 )`, account, at, subjects, from, atOnce, most, reporter)
 }
 
-// Guesses implements authz.GuessStore.
+// Guesses implements contract.GuessStore.
 func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
 	return s.counts(ctx, "reading guesses",
 		`SELECT subject, failures FROM guesses WHERE subject = ANY ($1) AND opens_at = $2`, subjects, kept.Time(window))
 }
 
-// Reports implements authz.ReportStore.
+// Reports implements contract.ReportStore.
 func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error) {
 	return s.counts(ctx, "reading reports",
 		`SELECT subject, count(DISTINCT reporter) FROM reports WHERE subject = ANY ($1) AND reported_at > $2 GROUP BY subject`, subjects, kept.Time(after))
@@ -88,7 +88,7 @@ func (s *Store) counts(ctx context.Context, operation, statement string, subject
 	return counts, nil
 }
 
-// Reported implements authz.ReportStore. It may take a while, so it is in nobody's
+// Reported implements contract.ReportStore. It may take a while, so it is in nobody's
 // way.
 func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after time.Time) (subjects []string, err error) {
 	err = s.transact(ctx, "reading reports", func(ctx context.Context, tx pgx.Tx) error {

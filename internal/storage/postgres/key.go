@@ -12,7 +12,7 @@ import (
 const insertSigningKey = `INSERT INTO signing_keys (id, algorithm, sealed, created_at)
 SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM signing_keys WHERE algorithm = $2)`
 
-// AddSigningKeys implements authz.KeyStore. Servers that start together do this
+// AddSigningKeys implements contract.KeyStore. Servers that start together do this
 // one after the other.
 func (s *Store) AddSigningKeys(ctx context.Context, candidates []authz.SigningKey) (all []authz.SigningKey, err error) {
 	err = s.transact(ctx, "adding signing keys", func(ctx context.Context, tx pgx.Tx) error {
@@ -41,7 +41,7 @@ func scanSigningKey(row pgx.CollectableRow) (k authz.SigningKey, err error) {
 	return k, err
 }
 
-// SigningKeys implements authz.KeyStore.
+// SigningKeys implements contract.KeyStore.
 func (s *Store) SigningKeys(ctx context.Context) ([]authz.SigningKey, error) {
 	return list(ctx, s, "reading signing keys", scanSigningKey, selectSigningKeys)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
@@ -114,7 +115,7 @@ func TestARoleThatMayNotMakeTablesCanServe(t *testing.T) {
 		t.Error(err)
 	}
 	decide(t, s, 1)
-	if n, err := s.Sweep(t.Context(), authz.SweepTimes{DeviceRequests: began.Add(2 * time.Hour)}, 10); n != 1 || err != nil {
+	if n, err := s.Sweep(t.Context(), contract.SweepTimes{DeviceRequests: began.Add(2 * time.Hour)}, 10); n != 1 || err != nil {
 		t.Errorf("swept %d: %v", n, err)
 	}
 }

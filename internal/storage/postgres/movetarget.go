@@ -246,7 +246,7 @@ func (t *Target) Finalize(ctx context.Context, last map[[2]string]int64) error {
 
 // Commit makes everything visible, to servers only after Open.
 //
-//	authz.ErrUnreachable: it may have happened or not
+//	contract.ErrUnreachable: it may have happened or not
 func (t *Target) Commit(ctx context.Context) error { return wrap("committing", t.tx.Commit(ctx)) }
 
 func (t *Target) exec(ctx context.Context, statements ...string) error {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 )
 
 // Watch implements authz.Others.
-func (s *Store) Watch(ctx context.Context, decided func(authz.Decided), disconnected func(bool)) {
+func (s *Store) Watch(ctx context.Context, decided func(contract.Decided), disconnected func(bool)) {
 	absence := absence{log: s.log}
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		err := s.listen(ctx, decided, func() {
@@ -86,7 +86,7 @@ func (a *absence) ended() {
 
 // listen hears until its connection fails. It calls hearing once from when on
 // nothing is missed.
-func (s *Store) listen(ctx context.Context, heard func(authz.Decided), hearing func()) error {
+func (s *Store) listen(ctx context.Context, heard func(contract.Decided), hearing func()) error {
 	within, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
 	c, err := pgx.ConnectConfig(within, s.config.Copy())
@@ -111,7 +111,7 @@ func (s *Store) listen(ctx context.Context, heard func(authz.Decided), hearing f
 
 // hear waits for a notification. When none comes for a while it asks whether the
 // connection is alive, and still one to the primary.
-func hear(ctx context.Context, c *pgx.Conn, heard func(authz.Decided)) error {
+func hear(ctx context.Context, c *pgx.Conn, heard func(contract.Decided)) error {
 	within, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
 	told, err := c.WaitForNotification(within)
@@ -133,17 +133,17 @@ func hear(ctx context.Context, c *pgx.Conn, heard func(authz.Decided)) error {
 		return err
 	}
 	if standby {
-		return fmt.Errorf("%w: the server has become a standby", authz.ErrUnreachable)
+		return fmt.Errorf("%w: the server has become a standby", contract.ErrUnreachable)
 	}
 	return nil
 }
 
 // sayDecided writes a decision as a line of a notification.
-func sayDecided(d authz.Decided) string {
+func sayDecided(d contract.Decided) string {
 	return base64.RawStdEncoding.EncodeToString(d.DeviceCode[:])
 }
 
-func parseDecided(line string) (d authz.Decided, err error) {
+func parseDecided(line string) (d contract.Decided, err error) {
 	code, err := base64.RawStdEncoding.DecodeString(line)
 	if err != nil {
 		return d, err
@@ -163,7 +163,7 @@ type notifier struct {
 
 	mu      sync.Mutex
 	some    sync.Cond // waiting is not empty, or closed
-	waiting []authz.Decided
+	waiting []contract.Decided
 	closing bool
 }
 
@@ -174,7 +174,7 @@ func newNotifier(s *Store) *notifier {
 	return n
 }
 
-func (n *notifier) notify(d authz.Decided) {
+func (n *notifier) notify(d contract.Decided) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.waiting = append(n.waiting, d)
@@ -205,7 +205,7 @@ func (n *notifier) loop() {
 }
 
 // next waits for decisions and takes them; none are left when the notifier closes.
-func (n *notifier) next() []authz.Decided {
+func (n *notifier) next() []contract.Decided {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for len(n.waiting) == 0 && !n.closing {
@@ -221,7 +221,7 @@ func (n *notifier) next() []authz.Decided {
 // would hear it.
 const notify = `SELECT set_config('synchronous_commit', 'off', TRUE), pg_notify('` + channel + `', $1)`
 
-func (n *notifier) send(some []authz.Decided) error {
+func (n *notifier) send(some []contract.Decided) error {
 	lines := make([]string, len(some))
 	for i, d := range some {
 		lines[i] = sayDecided(d)

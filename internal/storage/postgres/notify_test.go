@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
@@ -39,13 +40,13 @@ type listener struct {
 	deaf chan bool
 
 	mu    sync.Mutex
-	heard map[authz.Decided]bool // guarded by mu
+	heard map[contract.Decided]bool // guarded by mu
 	more  chan struct{}
 }
 
-func watch(t *testing.T, others authz.Others) *listener {
+func watch(t *testing.T, others contract.Others) *listener {
 	t.Helper()
-	l := &listener{t: t, deaf: make(chan bool, 100), heard: map[authz.Decided]bool{}, more: make(chan struct{}, 1)}
+	l := &listener{t: t, deaf: make(chan bool, 100), heard: map[contract.Decided]bool{}, more: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
 	watching.Go(func() { others.Watch(ctx, l.hear, func(deaf bool) { l.deaf <- deaf }) })
@@ -56,7 +57,7 @@ func watch(t *testing.T, others authz.Others) *listener {
 	return l
 }
 
-func (l *listener) hear(d authz.Decided) {
+func (l *listener) hear(d contract.Decided) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard[d] = true
@@ -66,7 +67,7 @@ func (l *listener) hear(d authz.Decided) {
 	}
 }
 
-func (l *listener) hasHeard(d authz.Decided) bool {
+func (l *listener) hasHeard(d contract.Decided) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.heard[d]
@@ -90,7 +91,7 @@ func (l *listener) becomes(deaf bool) {
 // mustHear waits until a decision is heard.
 func (l *listener) mustHear(r authz.DeviceRequest) {
 	l.t.Helper()
-	d := authz.Decided{DeviceCode: r.DeviceCode}
+	d := contract.Decided{DeviceCode: r.DeviceCode}
 	for end := time.After(soon); !l.hasHeard(d); {
 		select {
 		case <-l.more:
@@ -282,13 +283,13 @@ func TestADatabaseThatIsAwayIsUnreachable(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ping(t.Context()); !errors.Is(err, authz.ErrUnreachable) {
+	if err := s.Ping(t.Context()); !errors.Is(err, contract.ErrUnreachable) {
 		t.Errorf("a ping: %v", err)
 	}
-	if _, err := s.Client(t.Context(), "any"); !errors.Is(err, authz.ErrUnreachable) {
+	if _, err := s.Client(t.Context(), "any"); !errors.Is(err, contract.ErrUnreachable) {
 		t.Errorf("a read: %v", err)
 	}
-	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, authz.ErrUnreachable) {
+	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, contract.ErrUnreachable) {
 		t.Errorf("a write: %v", err)
 	}
 }

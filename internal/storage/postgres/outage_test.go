@@ -14,7 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
@@ -149,7 +149,7 @@ func operations(s *postgres.Store) map[string]func(ctx context.Context) error {
 		},
 		"a write": s.Ping,
 		"a transaction": func(ctx context.Context) error {
-			_, err := s.Sweep(ctx, authz.SweepTimes{}, 1)
+			_, err := s.Sweep(ctx, contract.SweepTimes{}, 1)
 			return err
 		},
 	}
@@ -186,7 +186,7 @@ func TestADatabaseThatAnswersNothingIsSoonGivenUpAndFoundAgain(t *testing.T) {
 		for what, use := range operations(s) {
 			using.Go(func() {
 				began := time.Now()
-				if err := use(ctx); !errors.Is(err, authz.ErrUnreachable) || time.Since(began) > atMost {
+				if err := use(ctx); !errors.Is(err, contract.ErrUnreachable) || time.Since(began) > atMost {
 					t.Errorf("%s: %v after %v", what, err, time.Since(began))
 				}
 			})
@@ -227,7 +227,7 @@ func TestNoConnectionsAreMadeToWhatCannotBeWritten(t *testing.T) {
 	var using sync.WaitGroup
 	for what, use := range operations(s) {
 		using.Go(func() {
-			if err := use(t.Context()); !errors.Is(err, authz.ErrUnreachable) {
+			if err := use(t.Context()); !errors.Is(err, contract.ErrUnreachable) {
 				t.Errorf("%s meanwhile: %v", what, err)
 			}
 		})
@@ -292,7 +292,7 @@ func TestAWriteWhoseAnswerIsLostIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := newCutting(t)
 	for what, statement := range map[string]string{"a write": "INSERT INTO pings", "a transaction": "commit"} {
-		if sent, err := s.during(t, operations(s.Store)[what], statement, 1000); sent != 1 || !errors.Is(err, authz.ErrUnreachable) {
+		if sent, err := s.during(t, operations(s.Store)[what], statement, 1000); sent != 1 || !errors.Is(err, contract.ErrUnreachable) {
 			t.Errorf("%s was sent %d times: %v", what, sent, err)
 		}
 	}

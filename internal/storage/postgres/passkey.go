@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -31,10 +32,10 @@ WITH identity AS (
 ), ` + tell(12, "added") + `
 SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $11 AND NOT taken FROM known`
 
-// AddPasskey implements authz.AccountStore. The account is locked, so that those
+// AddPasskey implements contract.AccountStore. The account is locked, so that those
 // who add to it count one after the other.
-func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) error {
-	if err := authz.Bounded(e.Keep); err != nil {
+func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e contract.NewEvent) error {
+	if err := contract.Bounded(e.Keep); err != nil {
 		return err
 	}
 	args := andEvent(e, p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name,
@@ -48,11 +49,11 @@ func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e au
 	case err != nil || added:
 		return err
 	case !there:
-		return authz.ErrNotFound
+		return contract.ErrNotFound
 	case full:
-		return authz.ErrFull
+		return contract.ErrFull
 	default:
-		return authz.ErrExists
+		return contract.ErrExists
 	}
 }
 
@@ -67,13 +68,13 @@ func passkeyFields(p *authz.Passkey) []any {
 	}
 }
 
-// Passkey implements authz.AccountStore.
+// Passkey implements contract.AccountStore.
 func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err error) {
 	err = s.one(ctx, "reading a passkey", `SELECT `+passkeyColumns+` FROM passkeys WHERE id = $1`, []any{id}, passkeyFields(&p)...)
 	return p, err
 }
 
-// Passkeys implements authz.AccountStore.
+// Passkeys implements contract.AccountStore.
 func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) ([]authz.Passkey, error) {
 	return list(ctx, s, "listing passkeys", func(row pgx.CollectableRow) (p authz.Passkey, err error) {
 		err = row.Scan(passkeyFields(&p)...)
@@ -81,14 +82,14 @@ func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) ([]au
 	}, `SELECT `+passkeyColumns+` FROM passkeys WHERE account_id = $1 ORDER BY created_at, id LIMIT $2`, accountID, limit)
 }
 
-// RemovePasskey implements authz.AccountStore.
-func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
-	if err := authz.Bounded(e.Keep); err != nil {
+// RemovePasskey implements contract.AccountStore.
+func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e contract.NewEvent) error {
+	if err := contract.Bounded(e.Keep); err != nil {
 		return err
 	}
 	return s.transact(ctx, "removing a passkey", func(ctx context.Context, tx pgx.Tx) error {
 		if isNoText(id) {
-			return authz.ErrNotFound
+			return contract.ErrNotFound
 		}
 		var bapID string
 		// First: who signs in or approves with it has done so, and is found by what
@@ -116,5 +117,5 @@ func (s *Store) whyNotUsed(ctx context.Context, accountID, id string) error {
 	if err != nil {
 		return err
 	}
-	return authz.ErrCounter
+	return contract.ErrCounter
 }

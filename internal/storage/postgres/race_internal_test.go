@@ -10,11 +10,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
 // few is how many of anything are kept here.
-var few = authz.KeepAtMost(10)
+var few = contract.KeepAtMost(10)
 
 // behind begins an operation and commits tx, as soon as the operation waits for it;
 // one that does not wait has its outcome before.
@@ -71,17 +72,19 @@ func TestABackupWhoseSignerIsRemovedMeanwhileIsLeftAsItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := authz.Backup{AccountID: "alice", BAPID: "m", Text: "kept"}
-	if err := s.SaveBackup(ctx, kept, "m", authz.NewEvent{Keep: few}); err != nil {
+	if err := s.SaveBackup(ctx, kept, "m", contract.NewEvent{Keep: few}); err != nil {
 		t.Fatal(err)
 	}
 	for what, act := range map[string]func(signer string) error{
 		"saved": func(signer string) error {
-			return s.SaveBackup(ctx, authz.Backup{AccountID: "alice", BAPID: "m", Text: "another"}, signer, authz.NewEvent{Keep: few})
+			return s.SaveBackup(ctx, authz.Backup{AccountID: "alice", BAPID: "m", Text: "another"}, signer, contract.NewEvent{Keep: few})
 		},
-		"removed": func(signer string) error { return s.RemoveBackup(ctx, "alice", "m", signer, authz.NewEvent{Keep: few}) },
+		"removed": func(signer string) error {
+			return s.RemoveBackup(ctx, "alice", "m", signer, contract.NewEvent{Keep: few})
+		},
 	} {
 		for _, signer := range []string{"a", "z"} { // before and after it, in the order of locks
-			if err := s.LinkIdentity(ctx, authz.Identity{BAPID: signer, AccountID: "alice", CreatedAt: now}, "m", 10, authz.NewEvent{Keep: few}); err != nil {
+			if err := s.LinkIdentity(ctx, authz.Identity{BAPID: signer, AccountID: "alice", CreatedAt: now}, "m", 10, contract.NewEvent{Keep: few}); err != nil {
 				t.Fatal(err)
 			}
 			tx, err := s.pool.Begin(ctx)
@@ -92,7 +95,7 @@ func TestABackupWhoseSignerIsRemovedMeanwhileIsLeftAsItIs(t *testing.T) {
 			if _, err := tx.Exec(ctx, `DELETE FROM identities WHERE bap_id = $1`, signer); err != nil {
 				t.Fatal(err)
 			}
-			if err := behind(t, s, tx, func() error { return act(signer) }); !errors.Is(err, authz.ErrNotFound) {
+			if err := behind(t, s, tx, func() error { return act(signer) }); !errors.Is(err, contract.ErrNotFound) {
 				t.Errorf("%s as %s: %v", what, signer, err)
 			}
 			if got, err := s.Backup(ctx, "alice", "m"); err != nil || got.Text != kept.Text {
@@ -122,9 +125,9 @@ func TestAPasskeyThatIsAddedMeanwhileIsCounted(t *testing.T) {
 		}
 	}
 	err = behind(t, s, tx, func() error {
-		return s.AddPasskey(ctx, authz.Passkey{ID: "second", AccountID: "alice", BAPID: "a", CreatedAt: now, Credential: []byte("{}")}, 1, authz.NewEvent{Keep: few, Event: authz.Event{ID: "e", AccountID: "alice", At: now}})
+		return s.AddPasskey(ctx, authz.Passkey{ID: "second", AccountID: "alice", BAPID: "a", CreatedAt: now, Credential: []byte("{}")}, 1, contract.NewEvent{Keep: few, Event: authz.Event{ID: "e", AccountID: "alice", At: now}})
 	})
-	if !errors.Is(err, authz.ErrFull) {
+	if !errors.Is(err, contract.ErrFull) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -152,15 +155,15 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = behind(t, s, tx, func() error {
-		return s.RotateRefreshToken(ctx, authz.Rotation{
+		return s.RotateRefreshToken(ctx, contract.Rotation{
 			Token: token, Successor: authz.RefreshToken{Token: second, ExpiresAt: now.Add(time.Hour)}, At: now,
-			Reuse: authz.NewEvent{Keep: few},
+			Reuse: contract.NewEvent{Keep: few},
 		})
 	})
-	if !errors.Is(err, authz.ErrReused) {
+	if !errors.Is(err, contract.ErrReused) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := s.RefreshToken(ctx, second, now); !errors.Is(err, authz.ErrNotFound) {
+	if _, err := s.RefreshToken(ctx, second, now); !errors.Is(err, contract.ErrNotFound) {
 		t.Errorf("the token has two successors: %v", err)
 	}
 }
@@ -180,7 +183,7 @@ func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
 		return authz.Passkey{ID: id, AccountID: of, BAPID: of, CreatedAt: now, Credential: []byte("{}")}
 	}
 	request := authz.DeviceRequest{ID: "request", State: authz.Pending, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
-	if err := errors.Join(s.AddPasskey(ctx, key("bob's", "bob"), 10, authz.NewEvent{Keep: few, Event: authz.Event{ID: "bob's"}}), s.CreateDeviceRequest(ctx, request)); err != nil {
+	if err := errors.Join(s.AddPasskey(ctx, key("bob's", "bob"), 10, contract.NewEvent{Keep: few, Event: authz.Event{ID: "bob's"}}), s.CreateDeviceRequest(ctx, request)); err != nil {
 		t.Fatal(err)
 	}
 	tx, err := s.pool.Begin(ctx)
@@ -195,9 +198,9 @@ func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
 	}
 	join("alice")
 	n := 0
-	event := func() authz.NewEvent {
+	event := func() contract.NewEvent {
 		n++
-		return authz.NewEvent{Keep: few, Event: authz.Event{ID: fmt.Sprint(n), AccountID: "alice", At: now}}
+		return contract.NewEvent{Keep: few, Event: authz.Event{ID: fmt.Sprint(n), AccountID: "alice", At: now}}
 	}
 	session := authz.Session{Token: authz.Hash{1}, ID: "session", AccountID: "alice", BAPID: "alice", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
 	for _, step := range []struct {
@@ -212,10 +215,10 @@ func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
 			return s.SaveBackup(ctx, authz.Backup{BAPID: "second", AccountID: "alice", UpdatedAt: now}, "alice", event())
 		}},
 		{"signing in", func() error {
-			return s.CreateSession(ctx, authz.NewSession{Session: session, Event: event(), Keep: few})
+			return s.CreateSession(ctx, contract.NewSession{Session: session, Event: event(), Keep: few})
 		}},
 		{"approving", func() error {
-			return s.ApproveDeviceRequest(ctx, authz.Approval{
+			return s.ApproveDeviceRequest(ctx, contract.Approval{
 				RequestID: "request", AccountID: "alice", Unclaimed: true, At: now, Event: event(),
 				Grant: authz.Grant{ID: "request", AccountID: "alice", BAPID: "alice", Passkey: "alice's", ExpiresAt: now.Add(time.Hour)},
 				Keep:  few, Living: 10,
@@ -223,7 +226,7 @@ func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
 		}},
 		{"removing a passkey", func() error { return s.RemovePasskey(ctx, "alice", "alice's", now, event()) }},
 		{"removing an identity", func() error {
-			return s.RemoveIdentity(ctx, authz.IdentityRemoval{AccountID: "alice", BAPID: "second", Signer: "alice", At: now, Event: event(), Keep: few})
+			return s.RemoveIdentity(ctx, contract.IdentityRemoval{AccountID: "alice", BAPID: "second", Signer: "alice", At: now, Event: event(), Keep: few})
 		}},
 	} {
 		if err := step.do(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -16,9 +17,9 @@ const (
 		SELECT id FROM reviews WHERE session = $1 AND id <> $2 ORDER BY expires_at DESC LIMIT $4 OFFSET $3 - 1)`
 )
 
-// CreateReview implements authz.DeviceStore.
-func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) error {
-	if err := authz.Bounded(k); err != nil {
+// CreateReview implements contract.DeviceStore.
+func (s *Store) CreateReview(ctx context.Context, n authz.Review, k contract.Keep) error {
+	if err := contract.Bounded(k); err != nil {
 		return err
 	}
 	return s.write(ctx, "storing a review", string(n.Session[:]), func(b *pgx.Batch, _ *error) {
@@ -29,7 +30,7 @@ func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) 
 
 const takeReview = `DELETE FROM reviews WHERE id = $1 AND session = $2 AND expires_at > $3 RETURNING request_id, user_code, facts, expires_at`
 
-// TakeReview implements authz.DeviceStore.
+// TakeReview implements contract.DeviceStore.
 func (s *Store) TakeReview(ctx context.Context, id, session authz.Hash, now time.Time) (authz.Review, error) {
 	taken := authz.Review{ID: id, Session: session}
 	err := s.changeOne(ctx, "taking a review", string(id[:]), takeReview, []any{id[:], session[:], kept.Time(now)},

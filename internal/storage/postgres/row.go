@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -55,7 +56,7 @@ func (r row) Scan(into ...any) error {
 // found is how looking for a row ended. Nothing has a key that cannot be kept.
 func found(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) || errors.Is(err, errNoText) {
-		return authz.ErrNotFound
+		return contract.ErrNotFound
 	}
 	return err
 }
@@ -90,18 +91,18 @@ func (s *Store) change(ctx context.Context, operation, row, statement string, ar
 
 func changed(n int, err error) error {
 	if err == nil && n == 0 {
-		return authz.ErrNotFound
+		return contract.ErrNotFound
 	}
 	return found(err)
 }
 
 // insert runs a statement that adds a row unless its key is taken.
 //
-//	authz.ErrExists: it added none
+//	contract.ErrExists: it added none
 func (s *Store) insert(ctx context.Context, operation, row, statement string, args ...any) error {
 	n, err := s.exec(ctx, operation, row, statement, args...)
 	if err == nil && n == 0 {
-		return authz.ErrExists
+		return contract.ErrExists
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -47,12 +48,12 @@ WITH identity AS (
 SELECT FROM begun`
 )
 
-// CreateSession implements authz.SessionStore.
-func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
-	if err := authz.Bounded(n.Keep, n.Event.Keep); err != nil {
+// CreateSession implements contract.SessionStore.
+func (s *Store) CreateSession(ctx context.Context, n contract.NewSession) error {
+	if err := contract.Bounded(n.Keep, n.Event.Keep); err != nil {
 		return err
 	}
-	var used authz.PasskeyUse
+	var used contract.PasskeyUse
 	if n.Passkey != nil {
 		used = *n.Passkey
 	}
@@ -61,7 +62,7 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 		used.ID, int64(used.SignCount), used.Credential, n.Replaces[:],
 		n.Session.Passkey, kept.Time(n.Session.NewsSince), kept.Time(n.SignedInBefore), n.Keep.Most, n.Keep.AtOnce)
 	begun, err := s.exec(ctx, "creating a session", cmp.Or(used.ID, string(n.Replaces[:])), createSession, args...)
-	if err = changed(begun, err); errors.Is(err, authz.ErrNotFound) && n.Passkey != nil {
+	if err = changed(begun, err); errors.Is(err, contract.ErrNotFound) && n.Passkey != nil {
 		return s.whyNotUsed(ctx, n.Session.AccountID, used.ID)
 	}
 	return err
@@ -79,14 +80,14 @@ func sessionFields(s *authz.Session) []any {
 	}
 }
 
-// Session implements authz.SessionStore.
+// Session implements contract.SessionStore.
 func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (found authz.Session, err error) {
 	err = s.one(ctx, "reading a session", `SELECT `+sessionColumns+` FROM sessions WHERE token = $1 AND expires_at > $2
 		AND NOT (SELECT disabled FROM accounts WHERE accounts.id = account_id)`, []any{token[:], kept.Time(now)}, sessionFields(&found)...)
 	return found, err
 }
 
-// Sessions implements authz.SessionStore.
+// Sessions implements contract.SessionStore.
 func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time, limit int) ([]authz.Session, error) {
 	return list(ctx, s, "listing sessions", func(row pgx.CollectableRow) (n authz.Session, err error) {
 		err = row.Scan(sessionFields(&n)...)
@@ -95,20 +96,20 @@ func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time, l
 		accountID, kept.Time(now), limit)
 }
 
-// DeleteSession implements authz.SessionStore.
-func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.NewEvent) error {
+// DeleteSession implements contract.SessionStore.
+func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e contract.NewEvent) error {
 	_, err := s.changeAndTell(ctx, "ending a session", string(token[:]), e, `DELETE FROM sessions WHERE token = $1 RETURNING id`, token[:])
 	return err
 }
 
-// EndSession implements authz.SessionStore.
-func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
+// EndSession implements contract.SessionStore.
+func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e contract.NewEvent) error {
 	return s.mustChangeAndTell(ctx, "ending a session", accountID, e,
 		`DELETE FROM sessions WHERE account_id = $1 AND id = $2 AND expires_at > $3 RETURNING id`, accountID, id, kept.Time(now))
 }
 
-// EndOtherSessions implements authz.SessionStore.
-func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.NewEvent) (int, error) {
+// EndOtherSessions implements contract.SessionStore.
+func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e contract.NewEvent) (int, error) {
 	return s.changeAndTell(ctx, "ending sessions", accountID, e,
 		`DELETE FROM sessions WHERE account_id = $1 AND token <> $2 AND expires_at > $3 RETURNING id`, accountID, keep[:], kept.Time(now))
 }

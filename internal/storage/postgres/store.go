@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 const (
@@ -46,7 +46,7 @@ const (
 	lockLimit = 200 * time.Millisecond
 )
 
-// Store is an authz.Store in one PostgreSQL database.
+// Store is an contract.Store in one PostgreSQL database.
 type Store struct {
 	pool   *pgxpool.Pool
 	config *pgx.ConnConfig // of the pool's connections, for the one that listens
@@ -62,8 +62,8 @@ type Store struct {
 }
 
 var (
-	_ authz.Store  = (*Store)(nil)
-	_ authz.Others = (*Store)(nil)
+	_ contract.Store  = (*Store)(nil)
+	_ contract.Others = (*Store)(nil)
 )
 
 // Open connects to the database and brings its schema up to date as needed. The

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
 	"countersign.dev/internal/storage/storagetest"
@@ -43,7 +43,7 @@ func TestTheStoreKeepsTheContractWithoutAnError(t *testing.T) {
 		}
 	})
 	var urls sync.Map // the name of a test → its database
-	storagetest.Run(t, func(t testing.TB) authz.Store {
+	storagetest.Run(t, func(t testing.TB) contract.Store {
 		url, there := urls.Load(t.Name())
 		if !there {
 			url = pgtest.Database(t)

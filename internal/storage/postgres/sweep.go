@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -33,13 +33,13 @@ var (
 	overReports  = over("reports", "reported_at")
 )
 
-// Sweep implements authz.Store. One server at a time does it: the others
+// Sweep implements contract.Store. One server at a time does it: the others
 // find nothing to do.
-func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (deleted int, err error) {
+func (s *Store) Sweep(ctx context.Context, before contract.SweepTimes, limit int) (deleted int, err error) {
 	err = s.transact(ctx, "sweeping", func(ctx context.Context, tx pgx.Tx) error {
 		deleted = 0
 		err := found(tx.QueryRow(ctx, `SELECT FROM sweeps FOR UPDATE SKIP LOCKED`).Scan())
-		if errors.Is(err, authz.ErrNotFound) {
+		if errors.Is(err, contract.ErrNotFound) {
 			return nil
 		}
 		if err != nil {

@@ -6,10 +6,11 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
-// CreateAccount implements authz.AccountStore.
+// CreateAccount implements contract.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
 	return s.insert(ctx, "creating an account", several, func(c *sqlite.Conn) error {
 		if _, err := exec(c, `INSERT INTO accounts (id, created_at, disabled) VALUES (?, ?, ?)`, a.ID, a.CreatedAt, a.Disabled); err != nil {
@@ -25,7 +26,7 @@ func insertIdentity(c *sqlite.Conn, i authz.Identity) error {
 	return err
 }
 
-// Account implements authz.AccountStore.
+// Account implements contract.AccountStore.
 func (s *Store) Account(ctx context.Context, id string) (a authz.Account, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) {
@@ -49,7 +50,7 @@ func scanIdentity(r *sqlite.Stmt) authz.Identity {
 	return i
 }
 
-// Identity implements authz.AccountStore.
+// Identity implements contract.AccountStore.
 func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) { i = scanIdentity(r) }, selectIdentity, bapID)
@@ -57,7 +58,7 @@ func (s *Store) Identity(ctx context.Context, bapID string) (i authz.Identity, e
 	return i, wrap("reading an identity", err)
 }
 
-// Identities implements authz.AccountStore.
+// Identities implements contract.AccountStore.
 func (s *Store) Identities(ctx context.Context, accountID string, limit int) (all []authz.Identity, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanIdentity(r)) },
@@ -67,8 +68,8 @@ func (s *Store) Identities(ctx context.Context, accountID string, limit int) (al
 	return all, wrap("listing identities", err)
 }
 
-// LinkIdentity implements authz.AccountStore.
-func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e authz.NewEvent) error {
+// LinkIdentity implements contract.AccountStore.
+func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e contract.NewEvent) error {
 	return s.insert(ctx, "linking an identity", several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, i.AccountID, voucher); err != nil {
 			return err
@@ -82,7 +83,7 @@ func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher stri
 			return err
 		}
 		if has > limit {
-			return authz.ErrFull // which takes it back
+			return contract.ErrFull // which takes it back
 		}
 		return insertEvent(c, e)
 	})
@@ -95,11 +96,11 @@ func hasIdentity(c *sqlite.Conn, accountID, bapID string) error {
 	return one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM identities WHERE bap_id = ? AND account_id = ?`, bapID, accountID)
 }
 
-// RemoveIdentity implements authz.AccountStore.
-func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) error {
+// RemoveIdentity implements contract.AccountStore.
+func (s *Store) RemoveIdentity(ctx context.Context, r contract.IdentityRemoval) error {
 	return wrap("removing an identity", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		if r.Signer == r.BAPID {
-			return authz.ErrNotFound
+			return contract.ErrNotFound
 		}
 		if err := hasIdentity(c, r.AccountID, r.Signer); err != nil {
 			return err
@@ -128,7 +129,7 @@ func (s *Store) RemoveIdentity(ctx context.Context, r authz.IdentityRemoval) err
 
 // insertDeparture notes that an identity was taken out, and forgets those of its account
 // that came into it last.
-func insertDeparture(c *sqlite.Conn, r authz.IdentityRemoval) error {
+func insertDeparture(c *sqlite.Conn, r contract.IdentityRemoval) error {
 	_, err := exec(c, `INSERT INTO departures (bap_id, account_id, since, left_at, removed_by, network) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (bap_id, account_id) DO UPDATE SET since = min(since, ?3), left_at = ?4, removed_by = ?5, network = ?6`,
 		r.BAPID, r.AccountID, r.Since, r.At, r.Signer, r.Network)
@@ -139,7 +140,7 @@ func insertDeparture(c *sqlite.Conn, r authz.IdentityRemoval) error {
 		SELECT bap_id FROM departures WHERE account_id = ?3 ORDER BY since, bap_id LIMIT ?2 OFFSET ?1)`, r.AccountID)
 }
 
-// Departures implements authz.AccountStore.
+// Departures implements contract.AccountStore.
 func (s *Store) Departures(ctx context.Context, bapID string, limit int) (all []authz.Departure, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) {
@@ -152,8 +153,8 @@ func (s *Store) Departures(ctx context.Context, bapID string, limit int) (all []
 	return all, wrap("listing departures", err)
 }
 
-// SetProfile implements authz.AccountStore.
-func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e authz.NewEvent) error {
+// SetProfile implements contract.AccountStore.
+func (s *Store) SetProfile(ctx context.Context, bapID string, p authz.Profile, e contract.NewEvent) error {
 	return wrap("setting a profile", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		return changedAndTold(c, e, `UPDATE identities SET profile = ? WHERE bap_id = ?`, kept.Profile(p), bapID)
 	}))

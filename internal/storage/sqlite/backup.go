@@ -6,10 +6,11 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
-// SaveBackup implements authz.AccountStore.
-func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e authz.NewEvent) error {
+// SaveBackup implements contract.AccountStore.
+func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e contract.NewEvent) error {
 	return wrap("saving a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, b.AccountID, signer); err != nil {
 			return err
@@ -20,7 +21,7 @@ func (s *Store) SaveBackup(ctx context.Context, b authz.Backup, signer string, e
 	}))
 }
 
-// Backup implements authz.AccountStore.
+// Backup implements contract.AccountStore.
 func (s *Store) Backup(ctx context.Context, accountID, bapID string) (b authz.Backup, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) {
@@ -30,7 +31,7 @@ func (s *Store) Backup(ctx context.Context, accountID, bapID string) (b authz.Ba
 	return b, wrap("reading a backup", err)
 }
 
-// Backups implements authz.AccountStore.
+// Backups implements contract.AccountStore.
 func (s *Store) Backups(ctx context.Context, accountID string, limit int) (all []authz.Backup, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) {
@@ -41,8 +42,8 @@ func (s *Store) Backups(ctx context.Context, accountID string, limit int) (all [
 	return all, wrap("listing backups", err)
 }
 
-// RemoveBackup implements authz.AccountStore.
-func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e authz.NewEvent) error {
+// RemoveBackup implements contract.AccountStore.
+func (s *Store) RemoveBackup(ctx context.Context, accountID, bapID, signer string, e contract.NewEvent) error {
 	return wrap("removing a backup", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, accountID, signer); err != nil {
 			return err

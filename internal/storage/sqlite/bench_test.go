@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // callers is how many goroutines ask at once, like connections of a busy server.
@@ -110,22 +111,22 @@ func (s *Store) wholeFlow(b *testing.B, r authz.DeviceRequest, i authz.Identity)
 	if _, err := s.DeviceRequest(ctx, r.DeviceCode); err != nil {
 		return err
 	}
-	if _, err := s.OpenDeviceRequest(ctx, authz.Opening{RequestID: r.ID, AccountID: i.AccountID, Claim: true, At: now}); err != nil {
+	if _, err := s.OpenDeviceRequest(ctx, contract.Opening{RequestID: r.ID, AccountID: i.AccountID, Claim: true, At: now}); err != nil {
 		return err
 	}
-	err := s.ApproveDeviceRequest(ctx, authz.Approval{
+	err := s.ApproveDeviceRequest(ctx, contract.Approval{
 		RequestID: r.ID, AccountID: i.AccountID, At: now,
 		Grant: authz.Grant{
 			ID: r.ID, AccountID: i.AccountID, ClientID: r.ClientID, Scope: r.Scope, BAPID: i.BAPID, MemberKey: i.MemberKey,
 			ACR: authz.ACRSession, AuthTime: now, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
 		},
-		Living: authz.LivingGrants, Keep: authz.KeepAtMost(authz.GrantsPerAccount),
-		Event: authz.NewEvent{Keep: authz.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{ID: r.ID, AccountID: i.AccountID, At: now, Kind: authz.EventApproved}},
+		Living: authz.LivingGrants, Keep: contract.KeepAtMost(authz.GrantsPerAccount),
+		Event: contract.NewEvent{Keep: contract.KeepAtMost(authz.EventsPerAccount), Event: authz.Event{ID: r.ID, AccountID: i.AccountID, At: now, Kind: authz.EventApproved}},
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.RedeemDeviceRequest(ctx, authz.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: now}); err != nil {
+	if err := s.RedeemDeviceRequest(ctx, contract.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: now}); err != nil {
 		return err
 	}
 	if g, _, err := s.LiveGrant(ctx, r.ID, now); err != nil || g.LastUsedAt.IsZero() {

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"zombiezen.com/go/sqlite"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/storagetest"
 )
 
@@ -274,10 +274,10 @@ func TestAClientThatCannotBeReadIsNotTakenForAnother(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := s.Client(ctx, "spoilt"); err == nil || authz.Promised(err) {
+	if c, err := s.Client(ctx, "spoilt"); err == nil || contract.Promised(err) {
 		t.Errorf("%+v: %v", c, err)
 	}
-	if all, err := s.Clients(ctx); err == nil || authz.Promised(err) {
+	if all, err := s.Clients(ctx); err == nil || contract.Promised(err) {
 		t.Errorf("%+v: %v", all, err)
 	}
 }

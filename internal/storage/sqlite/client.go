@@ -7,10 +7,11 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
-// Client implements authz.ClientStore.
+// Client implements contract.ClientStore.
 func (s *Store) Client(ctx context.Context, id string) (authz.Client, error) {
 	var metadata string
 	err := s.read(ctx, func(c *sqlite.Conn) error {
@@ -27,7 +28,7 @@ func parseClient(metadata string) (authz.Client, error) {
 	return c, wrap("reading a client", err)
 }
 
-// Clients implements authz.ClientStore.
+// Clients implements contract.ClientStore.
 func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
 	var all []string
 	err := s.read(ctx, func(c *sqlite.Conn) error {
@@ -46,7 +47,7 @@ func (s *Store) Clients(ctx context.Context) ([]authz.Client, error) {
 	return clients, nil
 }
 
-// AddClient implements authz.ClientStore.
+// AddClient implements contract.ClientStore.
 func (s *Store) AddClient(ctx context.Context, client authz.Client) error {
 	metadata := kept.Client(client)
 	return s.insert(ctx, "adding a client", single, func(c *sqlite.Conn) error {
@@ -55,7 +56,7 @@ func (s *Store) AddClient(ctx context.Context, client authz.Client) error {
 	})
 }
 
-// RemoveClient implements authz.ClientStore.
+// RemoveClient implements contract.ClientStore.
 func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) error {
 	return wrap("removing a client", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		n, err := exec(c, `DELETE FROM clients WHERE id = ?`, id)
@@ -63,7 +64,7 @@ func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) erro
 			return err
 		}
 		if n == 0 {
-			return authz.ErrNotFound
+			return contract.ErrNotFound
 		}
 		_, err = exec(c, `UPDATE grants SET revoked_at = ?1 WHERE client_id = ?2 AND revoked_at = 0 AND expires_at > ?1`, now, id)
 		return err

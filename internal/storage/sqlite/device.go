@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -18,7 +19,7 @@ INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state
 	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-// CreateDeviceRequest implements authz.DeviceStore.
+// CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
 	return s.insert(ctx, "storing a device request", single, func(c *sqlite.Conn) error {
 		keys := s.index.hashes(r.DeviceCode, r.UserCode, r.ID)
@@ -27,7 +28,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 			return err
 		}
 		if taken {
-			return authz.ErrExists
+			return contract.ErrExists
 		}
 		_, err = exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
 			r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
@@ -59,12 +60,12 @@ func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
 	}
 }
 
-// DeviceRequest implements authz.DeviceStore.
+// DeviceRequest implements contract.DeviceStore.
 func (s *Store) DeviceRequest(ctx context.Context, deviceCode authz.Hash) (authz.DeviceRequest, error) {
 	return s.deviceRequest(ctx, s.index.hash(byDeviceCode, deviceCode[:]), deviceRequestByCode, deviceCode)
 }
 
-// DeviceRequestByUserCode implements authz.DeviceStore.
+// DeviceRequestByUserCode implements contract.DeviceStore.
 func (s *Store) DeviceRequestByUserCode(ctx context.Context, userCode authz.Hash) (authz.DeviceRequest, error) {
 	return s.deviceRequest(ctx, s.index.hash(byUserCode, userCode[:]), selectDeviceRequest+`seq = ? AND user_code = ?`, userCode)
 }
@@ -74,7 +75,7 @@ const (
 	deviceRequestByID   = selectDeviceRequest + `seq = ? AND id = ?`
 )
 
-// DeviceRequestByID implements authz.DeviceStore.
+// DeviceRequestByID implements contract.DeviceStore.
 func (s *Store) DeviceRequestByID(ctx context.Context, id string) (authz.DeviceRequest, error) {
 	return s.deviceRequest(ctx, s.index.hash(byID, []byte(id)), deviceRequestByID, id)
 }
@@ -86,10 +87,10 @@ func (s *Store) deviceRequest(ctx context.Context, h uint64, statement string, k
 				return err
 			}
 			if row == 0 {
-				return authz.ErrNotFound
+				return contract.ErrNotFound
 			}
 			// Not there: it was swept, or the entry is another key's.
-			if err := one(c, scanDeviceRequest(&found), statement, row, key); !errors.Is(err, authz.ErrNotFound) {
+			if err := one(c, scanDeviceRequest(&found), statement, row, key); !errors.Is(err, contract.ErrNotFound) {
 				return err
 			}
 		}
@@ -113,14 +114,14 @@ func (s *Store) withRequestID(ctx context.Context, id string, run func(c *sqlite
 	return s.withRequest(ctx, s.index.hash(byID, []byte(id)), run)
 }
 
-// OpenDeviceRequest implements authz.DeviceStore.
-func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened authz.Opened, err error) {
+// OpenDeviceRequest implements contract.DeviceStore.
+func (s *Store) OpenDeviceRequest(ctx context.Context, o contract.Opening) (opened contract.Opened, err error) {
 	err = s.withRequestID(ctx, o.RequestID, func(c *sqlite.Conn, row int64) error {
 		if err := one(c, scanDeviceRequest(&opened.Request), deviceRequestByID, row, o.RequestID); err != nil {
 			return err
 		}
 		if opened.Request.StateAt(o.At) != authz.Pending {
-			return &authz.StateError{Request: opened.Request}
+			return &contract.StateError{Request: opened.Request}
 		}
 		if o.Claim && opened.Request.AccountID == "" {
 			if _, err := exec(c, `UPDATE device_requests SET account_id = ? WHERE seq = ?`, o.AccountID, row); err != nil {
@@ -131,13 +132,13 @@ func (s *Store) OpenDeviceRequest(ctx context.Context, o authz.Opening) (opened 
 		return noteOpening(c, row, o, &opened)
 	})
 	if err != nil {
-		return authz.Opened{}, wrap("opening a device request", err)
+		return contract.Opened{}, wrap("opening a device request", err)
 	}
 	return opened, nil
 }
 
 // noteOpening stores the openers of a request's row and counts them all.
-func noteOpening(c *sqlite.Conn, row int64, o authz.Opening, into *authz.Opened) error {
+func noteOpening(c *sqlite.Conn, row int64, o contract.Opening, into *contract.Opened) error {
 	const note = `INSERT OR IGNORE INTO device_openings (request, kind, opener) VALUES (?, ?, ?)`
 	if o.AccountID != "" {
 		if _, err := exec(c, note, row, kept.OpenedByAccount, []byte(o.AccountID)); err != nil {
@@ -162,7 +163,7 @@ func noteOpening(c *sqlite.Conn, row int64, o authz.Opening, into *authz.Opened)
 	return err
 }
 
-// CancelDeviceRequest implements authz.DeviceStore.
+// CancelDeviceRequest implements contract.DeviceStore.
 func (s *Store) CancelDeviceRequest(ctx context.Context, id string, now time.Time) error {
 	return wrap("cancelling a device request", s.withRequestID(ctx, id, func(c *sqlite.Conn, row int64) error {
 		n, err := exec(c, `UPDATE device_requests SET state = 'denied', account_id = ''
@@ -181,7 +182,7 @@ func changedOr(c *sqlite.Conn, changed int, err error, statement string, args ..
 	if err := one(c, scanDeviceRequest(&found), statement, args...); err != nil {
 		return err
 	}
-	return &authz.StateError{Request: found}
+	return &contract.StateError{Request: found}
 }
 
 // The account that decides must have opened the request, or nobody has and ?5
@@ -190,8 +191,8 @@ const decideDeviceRequest = `
 UPDATE device_requests SET state = ?1, account_id = ?2
 WHERE seq = ?6 AND id = ?3 AND state = 'pending' AND expires_at > ?4 AND (account_id = ?2 OR (?5 AND account_id = ''))`
 
-// ApproveDeviceRequest implements authz.DeviceStore.
-func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) error {
+// ApproveDeviceRequest implements contract.DeviceStore.
+func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) error {
 	return wrap("approving a device request", s.withRequestID(ctx, a.RequestID, func(c *sqlite.Conn, row int64) error {
 		n, err := exec(c, decideDeviceRequest, authz.Approved, a.AccountID, a.RequestID, a.At, a.Unclaimed, row)
 		if err := changedOr(c, n, err, deviceRequestByID, row, a.RequestID); err != nil {
@@ -213,20 +214,20 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a authz.Approval) erro
 // approverThere fails unless the identity and the passkey that approve are the
 // account's.
 //
-//	authz.ErrGone
+//	contract.ErrGone
 func approverThere(c *sqlite.Conn, g authz.Grant) error {
 	err := hasIdentity(c, g.AccountID, g.BAPID)
 	if err == nil && g.Passkey != "" {
 		err = one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM passkeys WHERE id = ? AND account_id = ?`, g.Passkey, g.AccountID)
 	}
-	if errors.Is(err, authz.ErrNotFound) {
-		return authz.ErrGone
+	if errors.Is(err, contract.ErrNotFound) {
+		return contract.ErrGone
 	}
 	return err
 }
 
-// DenyDeviceRequest implements authz.DeviceStore.
-func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
+// DenyDeviceRequest implements contract.DeviceStore.
+func (s *Store) DenyDeviceRequest(ctx context.Context, d contract.Denial) error {
 	return wrap("denying a device request", s.withRequestID(ctx, d.RequestID, func(c *sqlite.Conn, row int64) error {
 		n, err := exec(c, decideDeviceRequest, authz.Denied, d.AccountID, d.RequestID, d.At, d.Unclaimed, row)
 		if err := changedOr(c, n, err, deviceRequestByID, row, d.RequestID); err != nil {
@@ -239,8 +240,8 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d authz.Denial) error {
 	}))
 }
 
-// RedeemDeviceRequest implements authz.DeviceStore.
-func (s *Store) RedeemDeviceRequest(ctx context.Context, r authz.Redemption) error {
+// RedeemDeviceRequest implements contract.DeviceStore.
+func (s *Store) RedeemDeviceRequest(ctx context.Context, r contract.Redemption) error {
 	h := s.index.hash(byDeviceCode, r.DeviceCode[:])
 	return wrap("redeeming a device request", s.withRequest(ctx, h, func(c *sqlite.Conn, row int64) error {
 		n, err := exec(c, `UPDATE device_requests SET state = 'redeemed'
@@ -265,7 +266,7 @@ const (
 
 const pendingIn = `SELECT client_id FROM device_requests WHERE seq >= ? AND seq < ? AND state = 'pending' AND expires_at > ?`
 
-// PendingDeviceRequests implements authz.DeviceStore.
+// PendingDeviceRequests implements contract.DeviceStore.
 //
 // Of more than countedAtMost rows it looks at blocks that are evenly spread; what
 // it finds is multiplied. The rows are grouped here: SQLite would sort all of them

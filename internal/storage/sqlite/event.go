@@ -8,6 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -23,7 +24,7 @@ var (
 
 // insertEvent stores an event in the transaction of what it tells of, and forgets
 // the account's oldest.
-func insertEvent(c *sqlite.Conn, e authz.NewEvent) error {
+func insertEvent(c *sqlite.Conn, e contract.NewEvent) error {
 	_, err := exec(c, `INSERT INTO events (id, account_id, at, kind, bap_id, client_id, grant_id, acr, network, user_agent, subject, standing)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.ID, e.AccountID, e.At, string(e.Kind), e.BAPID, e.ClientID, e.GrantID, e.ACR, e.Network, e.UserAgent, e.Subject, e.Standing)
@@ -36,8 +37,8 @@ func insertEvent(c *sqlite.Conn, e authz.NewEvent) error {
 	return forget(c, e.Keep, forgetWayEvents, e.AccountID)
 }
 
-// Events implements authz.AccountStore.
-func (s *Store) Events(ctx context.Context, accountID string, after authz.Position, limit int) (all []authz.Event, err error) {
+// Events implements contract.AccountStore.
+func (s *Store) Events(ctx context.Context, accountID string, after contract.Position, limit int) (all []authz.Event, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) {
 			all = append(all, authz.Event{
@@ -58,13 +59,13 @@ func (s *Store) Events(ctx context.Context, accountID string, after authz.Positi
 // of that.
 //
 //	authz.ErrNotFound: it changed none
-func changedAndTold(c *sqlite.Conn, e authz.NewEvent, statement string, args ...any) error {
+func changedAndTold(c *sqlite.Conn, e contract.NewEvent, statement string, args ...any) error {
 	n, err := exec(c, statement, args...)
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		return authz.ErrNotFound
+		return contract.ErrNotFound
 	}
 	return insertEvent(c, e)
 }

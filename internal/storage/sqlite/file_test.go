@@ -20,6 +20,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/sqlite"
 )
 
@@ -212,7 +213,7 @@ func keptInOrder(t *testing.T, path string, writes int) (kept int) {
 			kept++
 		case err == nil:
 			t.Fatalf("write %d is there without write %d", i, kept)
-		case !errors.Is(err, authz.ErrNotFound):
+		case !errors.Is(err, contract.ErrNotFound):
 			t.Fatal(err)
 		}
 	}

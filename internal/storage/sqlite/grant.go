@@ -8,6 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
@@ -24,8 +25,8 @@ func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 // makeRoom forgets an account's oldest grants that are over, with their tokens, so
 // that one more may come.
 //
-//	authz.ErrFull: too many are alive
-func makeRoom(c *sqlite.Conn, a authz.Approval) error {
+//	contract.ErrFull: too many are alive
+func makeRoom(c *sqlite.Conn, a contract.Approval) error {
 	var alive int
 	err := one(c, func(r *sqlite.Stmt) { alive = r.ColumnInt(0) },
 		`SELECT count(*) FROM grants WHERE account_id = ? AND revoked_at = 0 AND expires_at > ?`, a.AccountID, a.At)
@@ -33,9 +34,9 @@ func makeRoom(c *sqlite.Conn, a authz.Approval) error {
 		return err
 	}
 	if alive >= a.Living {
-		return authz.ErrFull
+		return contract.ErrFull
 	}
-	if err := authz.Bounded(a.Keep); err != nil {
+	if err := contract.Bounded(a.Keep); err != nil {
 		return err
 	}
 	var gone []string
@@ -68,7 +69,7 @@ func scanGrant(r *sqlite.Stmt) authz.Grant {
 	}
 }
 
-// Grant implements authz.GrantStore.
+// Grant implements contract.GrantStore.
 func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) { g = scanGrant(r) }, `SELECT `+grantColumns+` FROM grants g WHERE g.id = ?`, id)
@@ -81,7 +82,7 @@ func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error)
 const liveGrant = `SELECT ` + grantColumns + ` FROM grants g
 	WHERE g.id = ? AND g.revoked_at = 0 AND g.expires_at > ? AND NOT (SELECT a.disabled FROM accounts a WHERE a.id = g.account_id)`
 
-// LiveGrant implements authz.GrantStore.
+// LiveGrant implements contract.GrantStore.
 func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g authz.Grant, i authz.Identity, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		if err := one(c, func(r *sqlite.Stmt) { g = scanGrant(r) }, liveGrant, id, now); err != nil {
@@ -95,8 +96,8 @@ func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g auth
 	return g, i, nil
 }
 
-// Grants implements authz.GrantStore.
-func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList) (all []authz.Grant, err error) {
+// Grants implements contract.GrantStore.
+func (s *Store) Grants(ctx context.Context, accountID string, l contract.GrantList) (all []authz.Grant, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanGrant(r)) },
 			`SELECT `+grantColumns+` FROM grants g WHERE g.account_id = ?1 AND (?2 = 0 OR (g.revoked_at = 0 AND g.expires_at > ?2))
@@ -107,7 +108,7 @@ func (s *Store) Grants(ctx context.Context, accountID string, l authz.GrantList)
 	return all, wrap("listing grants", err)
 }
 
-// UseGrant implements authz.GrantStore.
+// UseGrant implements contract.GrantStore.
 func (s *Store) UseGrant(ctx context.Context, id string, now time.Time) error {
 	return wrap("noting the use of a grant", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
 		_, err := exec(c, `UPDATE grants SET last_used_at = ?1 WHERE id = ?2 AND last_used_at < ?1 AND revoked_at = 0 AND expires_at > ?1`, now, id)
@@ -115,8 +116,8 @@ func (s *Store) UseGrant(ctx context.Context, id string, now time.Time) error {
 	}))
 }
 
-// RevokeGrant implements authz.GrantStore.
-func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
+// RevokeGrant implements contract.GrantStore.
+func (s *Store) RevokeGrant(ctx context.Context, r contract.Revocation) error {
 	return wrap("revoking a grant", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		if err := revokeGrant(c, r.GrantID, r.At, r.Event); err != nil {
 			return err
@@ -125,16 +126,16 @@ func (s *Store) RevokeGrant(ctx context.Context, r authz.Revocation) error {
 	}))
 }
 
-func revokeGrant(c *sqlite.Conn, id string, now time.Time, e authz.NewEvent) error {
+func revokeGrant(c *sqlite.Conn, id string, now time.Time, e contract.NewEvent) error {
 	err := changedAndTold(c, e, `UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at = 0`, now, id)
-	if errors.Is(err, authz.ErrNotFound) { // or revoked before
+	if errors.Is(err, contract.ErrNotFound) { // or revoked before
 		return one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM grants WHERE id = ?`, id)
 	}
 	return err
 }
 
-// RevokeGrants implements authz.GrantStore.
-func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e authz.NewEvent) (n int, err error) {
+// RevokeGrants implements contract.GrantStore.
+func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e contract.NewEvent) (n int, err error) {
 	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		n, err = exec(c, `UPDATE grants SET revoked_at = ?1 WHERE account_id = ?2 AND revoked_at = 0 AND expires_at > ?1`, now, accountID)
 		if n == 0 {
@@ -145,7 +146,7 @@ func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Tim
 	return n, wrap("revoking grants", err)
 }
 
-// Receipt implements authz.GrantStore.
+// Receipt implements contract.GrantStore.
 func (s *Store) Receipt(ctx context.Context, grantID string) (receipt string, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) { receipt = r.ColumnText(0) },
@@ -160,7 +161,7 @@ func insertRefreshToken(c *sqlite.Conn, t authz.RefreshToken) error {
 	return err
 }
 
-// RefreshToken implements authz.GrantStore.
+// RefreshToken implements contract.GrantStore.
 func (s *Store) RefreshToken(ctx context.Context, token authz.Hash, now time.Time) (t authz.RefreshToken, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) {
@@ -185,8 +186,8 @@ FROM refresh_tokens t LEFT JOIN refresh_tokens s ON s.token = t.successor
 	JOIN grants g ON g.id = t.grant_id
 WHERE t.token = ?3 AND t.expires_at > ?2 AND g.revoked_at = 0 AND g.expires_at > ?2`
 
-// RotateRefreshToken implements authz.GrantStore.
-func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error {
+// RotateRefreshToken implements contract.GrantStore.
+func (s *Store) RotateRefreshToken(ctx context.Context, r contract.Rotation) error {
 	return wrap("rotating a refresh token", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		n, err := exec(c, rotateRefreshToken, r.Successor.Token, r.At, r.Token)
 		if err != nil {
@@ -209,7 +210,7 @@ func (s *Store) RotateRefreshToken(ctx context.Context, r authz.Rotation) error 
 
 // notRotated tells a repeated rotation from a reused token, and ends the grant
 // of the latter.
-func notRotated(c *sqlite.Conn, r authz.Rotation) error {
+func notRotated(c *sqlite.Conn, r contract.Rotation) error {
 	var grantID string
 	var again bool
 	err := one(c, func(row *sqlite.Stmt) {
@@ -221,5 +222,5 @@ func notRotated(c *sqlite.Conn, r authz.Rotation) error {
 	if err := revokeGrant(c, grantID, r.At, r.Reuse); err != nil {
 		return err
 	}
-	return authz.ErrReused
+	return contract.ErrReused
 }

@@ -7,21 +7,22 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
-// UseOnce implements authz.ReplayStore.
+// UseOnce implements contract.ReplayStore.
 func (s *Store) UseOnce(ctx context.Context, key authz.Hash, now, until time.Time) error {
 	return wrap("recording a used key", s.writer.do(ctx, single, func(c *sqlite.Conn) error {
 		n, err := exec(c, `INSERT INTO used_once (key, expires_at) VALUES (?1, ?2)
 			ON CONFLICT (key) DO UPDATE SET expires_at = ?2 WHERE expires_at <= ?3`, key, until, now)
 		if err == nil && n == 0 {
-			return authz.ErrExists
+			return contract.ErrExists
 		}
 		return err
 	}))
 }
 
-// CountGuesses implements authz.GuessStore.
+// CountGuesses implements contract.GuessStore.
 func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time.Time) error {
 	return wrap("counting guesses", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		for _, subject := range subjects {
@@ -35,7 +36,7 @@ func (s *Store) CountGuesses(ctx context.Context, subjects []string, window time
 	}))
 }
 
-// Guesses implements authz.GuessStore.
+// Guesses implements contract.GuessStore.
 func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time) ([]int, error) {
 	failures := make([]int, len(subjects))
 	err := s.read(ctx, func(c *sqlite.Conn) error {
@@ -52,7 +53,7 @@ func (s *Store) Guesses(ctx context.Context, subjects []string, window time.Time
 }
 
 // noteReports stores what somebody reports, and forgets their oldest reports.
-func noteReports(c *sqlite.Conn, subjects []string, accountID, reporter string, at time.Time, k authz.Keep) error {
+func noteReports(c *sqlite.Conn, subjects []string, accountID, reporter string, at time.Time, k contract.Keep) error {
 	for _, subject := range subjects {
 		_, err := exec(c, `INSERT INTO reports (subject, account_id, reported_at, reporter) VALUES (?1, ?2, ?3, ?4)
 			ON CONFLICT (subject, account_id) DO UPDATE SET reported_at = ?3, reporter = ?4`, subject, accountID, at, reporter)
@@ -67,7 +68,7 @@ func noteReports(c *sqlite.Conn, subjects []string, accountID, reporter string, 
 		SELECT subject FROM reports WHERE account_id = ?3 ORDER BY reported_at DESC LIMIT ?2 OFFSET ?1)`, accountID)
 }
 
-// Reports implements authz.ReportStore.
+// Reports implements contract.ReportStore.
 func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time) ([]int, error) {
 	accounts := make([]int, len(subjects))
 	err := s.read(ctx, func(c *sqlite.Conn) error {
@@ -83,7 +84,7 @@ func (s *Store) Reports(ctx context.Context, subjects []string, after time.Time)
 	return accounts, wrap("reading reports", err)
 }
 
-// Reported implements authz.ReportStore.
+// Reported implements contract.ReportStore.
 func (s *Store) Reported(ctx context.Context, prefix string, atLeast int, after time.Time) (subjects []string, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { subjects = append(subjects, r.ColumnText(0)) },

@@ -9,6 +9,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Two keys may have one hash, and a row that an entry names may be gone: whoever
@@ -47,18 +48,18 @@ func TestAnEntryOfTheIndexIsAHint(t *testing.T) {
 		"user code":   func() (authz.DeviceRequest, error) { return s.DeviceRequestByUserCode(ctx, missing.UserCode) },
 		"id":          func() (authz.DeviceRequest, error) { return s.DeviceRequestByID(ctx, missing.ID) },
 	} {
-		if found, err := find(); !errors.Is(err, authz.ErrNotFound) {
+		if found, err := find(); !errors.Is(err, contract.ErrNotFound) {
 			t.Errorf("by its %s: %v, %v", by, found.ID, err)
 		}
 	}
 	for what, write := range map[string]error{
-		"open":    opened(s.OpenDeviceRequest(ctx, authz.Opening{RequestID: missing.ID, AccountID: "alice", Claim: true, At: at})),
+		"open":    opened(s.OpenDeviceRequest(ctx, contract.Opening{RequestID: missing.ID, AccountID: "alice", Claim: true, At: at})),
 		"cancel":  s.CancelDeviceRequest(ctx, missing.ID, at),
-		"approve": s.ApproveDeviceRequest(ctx, authz.Approval{RequestID: missing.ID, AccountID: "alice", Unclaimed: true, At: at}),
-		"deny":    s.DenyDeviceRequest(ctx, authz.Denial{RequestID: missing.ID, AccountID: "alice", Unclaimed: true, At: at}),
-		"redeem":  s.RedeemDeviceRequest(ctx, authz.Redemption{DeviceCode: missing.DeviceCode, ClientID: other.ClientID, At: at}),
+		"approve": s.ApproveDeviceRequest(ctx, contract.Approval{RequestID: missing.ID, AccountID: "alice", Unclaimed: true, At: at}),
+		"deny":    s.DenyDeviceRequest(ctx, contract.Denial{RequestID: missing.ID, AccountID: "alice", Unclaimed: true, At: at}),
+		"redeem":  s.RedeemDeviceRequest(ctx, contract.Redemption{DeviceCode: missing.DeviceCode, ClientID: other.ClientID, At: at}),
 	} {
-		if !errors.Is(write, authz.ErrNotFound) {
+		if !errors.Is(write, contract.ErrNotFound) {
 			t.Errorf("%s: %v", what, write)
 		}
 	}
@@ -69,7 +70,7 @@ func TestAnEntryOfTheIndexIsAHint(t *testing.T) {
 	}
 }
 
-func opened(_ authz.Opened, err error) error { return err }
+func opened(_ contract.Opened, err error) error { return err }
 
 func TestEntriesOfRowsThatAreGoneTakeNoKey(t *testing.T) {
 	s := open(t)
@@ -94,7 +95,7 @@ func TestEntriesOfRowsThatAreGoneTakeNoKey(t *testing.T) {
 	again := numbered(3)
 	again.UserCode = kept.UserCode
 	plant(s.index.hash(byDeviceCode, again.DeviceCode[:]))
-	if err := s.CreateDeviceRequest(t.Context(), again); !errors.Is(err, authz.ErrExists) {
+	if err := s.CreateDeviceRequest(t.Context(), again); !errors.Is(err, contract.ErrExists) {
 		t.Errorf("a key that is taken behind one that is not: %v", err)
 	}
 }

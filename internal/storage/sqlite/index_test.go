@@ -9,7 +9,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 func (x *requestIndex) entries() int {
@@ -58,7 +58,7 @@ func TestTheIndexHoldsWhatTheTableHolds(t *testing.T) {
 	if got := s.index.entries(); got != rows*int(keyKinds) {
 		t.Errorf("after a restart the index has %d entries", got)
 	}
-	over := authz.SweepTimes{DeviceRequests: numbered(0).ExpiresAt.Add(time.Millisecond)}
+	over := contract.SweepTimes{DeviceRequests: numbered(0).ExpiresAt.Add(time.Millisecond)}
 	if n, err := s.Sweep(t.Context(), over, rows); n != rows || err != nil {
 		t.Fatalf("swept %d rows: %v", n, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// AddSigningKeys implements authz.KeyStore.
+// AddSigningKeys implements contract.KeyStore.
 func (s *Store) AddSigningKeys(ctx context.Context, candidates []authz.SigningKey) (all []authz.SigningKey, err error) {
 	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		for _, k := range candidates {
@@ -25,7 +25,7 @@ func (s *Store) AddSigningKeys(ctx context.Context, candidates []authz.SigningKe
 	return all, wrap("adding signing keys", err)
 }
 
-// SigningKeys implements authz.KeyStore.
+// SigningKeys implements contract.KeyStore.
 func (s *Store) SigningKeys(ctx context.Context) (all []authz.SigningKey, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		all, err = signingKeys(c)

@@ -7,6 +7,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // TestOpeningsGoWithTheirRequest looks into the table: from outside a row that
@@ -18,7 +19,7 @@ func TestOpeningsGoWithTheirRequest(t *testing.T) {
 		if err := s.CreateDeviceRequest(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
-		_, err := s.OpenDeviceRequest(t.Context(), authz.Opening{RequestID: r.ID, AccountID: "alice", Browser: authz.Hash{1}, At: r.CreatedAt})
+		_, err := s.OpenDeviceRequest(t.Context(), contract.Opening{RequestID: r.ID, AccountID: "alice", Browser: authz.Hash{1}, At: r.CreatedAt})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +36,7 @@ func TestOpeningsGoWithTheirRequest(t *testing.T) {
 	if n := rows(); n != 6 {
 		t.Fatalf("%d rows are kept", n)
 	}
-	over := authz.SweepTimes{DeviceRequests: numbered(0).ExpiresAt.Add(time.Millisecond)}
+	over := contract.SweepTimes{DeviceRequests: numbered(0).ExpiresAt.Add(time.Millisecond)}
 	for _, left := range []int{2, 0} {
 		if _, err := s.Sweep(t.Context(), over, 2); err != nil {
 			t.Fatal(err)

@@ -7,10 +7,11 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
-// AddPasskey implements authz.AccountStore.
-func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e authz.NewEvent) error {
+// AddPasskey implements contract.AccountStore.
+func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e contract.NewEvent) error {
 	return s.insert(ctx, "adding a passkey", several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, p.AccountID, p.BAPID); err != nil {
 			return err
@@ -23,7 +24,7 @@ func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e au
 			return err
 		}
 		if n == 0 {
-			return authz.ErrFull
+			return contract.ErrFull
 		}
 		return insertEvent(c, e)
 	})
@@ -39,7 +40,7 @@ func scanPasskey(r *sqlite.Stmt) authz.Passkey {
 	}
 }
 
-// Passkey implements authz.AccountStore.
+// Passkey implements contract.AccountStore.
 func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) { p = scanPasskey(r) }, selectWebAuthn+`WHERE id = ?`, id)
@@ -47,7 +48,7 @@ func (s *Store) Passkey(ctx context.Context, id string) (p authz.Passkey, err er
 	return p, wrap("reading a passkey", err)
 }
 
-// Passkeys implements authz.AccountStore.
+// Passkeys implements contract.AccountStore.
 func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) (all []authz.Passkey, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanPasskey(r)) },
@@ -57,8 +58,8 @@ func (s *Store) Passkeys(ctx context.Context, accountID string, limit int) (all 
 	return all, wrap("listing passkeys", err)
 }
 
-// RemovePasskey implements authz.AccountStore.
-func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
+// RemovePasskey implements contract.AccountStore.
+func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e contract.NewEvent) error {
 	return wrap("removing a passkey", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		var bapID string
 		err := one(c, func(r *sqlite.Stmt) { bapID = r.ColumnText(0) },
@@ -90,7 +91,7 @@ const usePasskey = `UPDATE passkeys SET sign_count = ?1, credential = ?2, last_u
 	WHERE id = ?4 AND account_id = ?5 AND (sign_count < ?1 OR (sign_count = 0 AND ?1 = 0))`
 
 // noteUse notes the use of an account's passkey.
-func noteUse(c *sqlite.Conn, accountID string, u authz.PasskeyUse, at time.Time) error {
+func noteUse(c *sqlite.Conn, accountID string, u contract.PasskeyUse, at time.Time) error {
 	n, err := exec(c, usePasskey, int64(u.SignCount), u.Credential, at, u.ID, accountID)
 	if err != nil || n == 1 {
 		return err
@@ -98,5 +99,5 @@ func noteUse(c *sqlite.Conn, accountID string, u authz.PasskeyUse, at time.Time)
 	if err := one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM passkeys WHERE id = ? AND account_id = ?`, u.ID, accountID); err != nil {
 		return err
 	}
-	return authz.ErrCounter
+	return contract.ErrCounter
 }

@@ -7,10 +7,11 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
-// CreateReview implements authz.DeviceStore.
-func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) error {
+// CreateReview implements contract.DeviceStore.
+func (s *Store) CreateReview(ctx context.Context, n authz.Review, k contract.Keep) error {
 	return s.insert(ctx, "storing a review", several, func(c *sqlite.Conn) error {
 		_, err := exec(c, `INSERT INTO reviews (id, session, request_id, user_code, facts, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
 			n.ID, n.Session, n.RequestID, n.UserCode, n.Facts, n.ExpiresAt)
@@ -22,7 +23,7 @@ func (s *Store) CreateReview(ctx context.Context, n authz.Review, k authz.Keep) 
 	})
 }
 
-// TakeReview implements authz.DeviceStore.
+// TakeReview implements contract.DeviceStore.
 func (s *Store) TakeReview(ctx context.Context, id, session authz.Hash, now time.Time) (found authz.Review, err error) {
 	err = s.writer.do(ctx, single, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) {

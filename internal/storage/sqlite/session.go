@@ -8,10 +8,11 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
-// CreateSession implements authz.SessionStore.
-func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
+// CreateSession implements contract.SessionStore.
+func (s *Store) CreateSession(ctx context.Context, n contract.NewSession) error {
 	return s.insert(ctx, "creating a session", several, func(c *sqlite.Conn) error {
 		if err := noteSignIn(c, n); err != nil {
 			return err
@@ -35,7 +36,7 @@ func (s *Store) CreateSession(ctx context.Context, n authz.NewSession) error {
 }
 
 // noteSignIn notes the use of what signed in.
-func noteSignIn(c *sqlite.Conn, n authz.NewSession) error {
+func noteSignIn(c *sqlite.Conn, n contract.NewSession) error {
 	if err := hasIdentity(c, n.Session.AccountID, n.Session.BAPID); err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func scanSession(r *sqlite.Stmt) authz.Session {
 	}
 }
 
-// Session implements authz.SessionStore.
+// Session implements contract.SessionStore.
 func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (found authz.Session, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) { found = scanSession(r) }, selectSessions+`WHERE s.token = ? AND s.expires_at > ?
@@ -74,7 +75,7 @@ func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (f
 	return found, wrap("reading a session", err)
 }
 
-// Sessions implements authz.SessionStore.
+// Sessions implements contract.SessionStore.
 func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time, limit int) (all []authz.Session, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanSession(r)) },
@@ -86,24 +87,24 @@ func (s *Store) Sessions(ctx context.Context, accountID string, now time.Time, l
 
 const deleteSession = `DELETE FROM sessions WHERE token = ?`
 
-// DeleteSession implements authz.SessionStore.
-func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e authz.NewEvent) error {
+// DeleteSession implements contract.SessionStore.
+func (s *Store) DeleteSession(ctx context.Context, token authz.Hash, e contract.NewEvent) error {
 	err := s.writer.do(ctx, several, func(c *sqlite.Conn) error { return changedAndTold(c, e, deleteSession, token) })
-	if errors.Is(err, authz.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) {
 		return nil
 	}
 	return wrap("ending a session", err)
 }
 
-// EndSession implements authz.SessionStore.
-func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e authz.NewEvent) error {
+// EndSession implements contract.SessionStore.
+func (s *Store) EndSession(ctx context.Context, accountID, id string, now time.Time, e contract.NewEvent) error {
 	return wrap("ending a session", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		return changedAndTold(c, e, `DELETE FROM sessions WHERE account_id = ? AND id = ? AND expires_at > ?`, accountID, id, now)
 	}))
 }
 
-// EndOtherSessions implements authz.SessionStore.
-func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e authz.NewEvent) (n int, err error) {
+// EndOtherSessions implements contract.SessionStore.
+func (s *Store) EndOtherSessions(ctx context.Context, accountID string, keep authz.Hash, now time.Time, e contract.NewEvent) (n int, err error) {
 	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		n, err = exec(c, `DELETE FROM sessions WHERE account_id = ? AND token <> ? AND expires_at > ?`, accountID, keep, now)
 		if n == 0 {

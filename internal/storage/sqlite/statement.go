@@ -11,6 +11,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/group"
 	"countersign.dev/internal/storage/kept"
 )
@@ -31,8 +32,8 @@ func exec(c *sqlite.Conn, statement string, args ...any) (int, error) {
 
 // forget runs a statement that deletes what there is more of than is kept. Its first
 // parameters are how many stay, and how many are deleted at most.
-func forget(c *sqlite.Conn, k authz.Keep, statement string, args ...any) error {
-	if err := authz.Bounded(k); err != nil {
+func forget(c *sqlite.Conn, k contract.Keep, statement string, args ...any) error {
+	if err := contract.Bounded(k); err != nil {
 		return err
 	}
 	_, err := exec(c, statement, append([]any{k.Most, k.AtOnce}, args...)...)
@@ -64,7 +65,7 @@ func query(c *sqlite.Conn, row func(s *sqlite.Stmt), statement string, args ...a
 func one(c *sqlite.Conn, row func(s *sqlite.Stmt), statement string, args ...any) error {
 	found, err := query(c, row, statement, args...)
 	if err == nil && !found {
-		return authz.ErrNotFound
+		return contract.ErrNotFound
 	}
 	return err
 }
@@ -126,7 +127,7 @@ func taken(err error) bool {
 
 // keepsWork is the one refusal that does something all the same: a reused
 // refresh token revokes its grant.
-func keepsWork(err error) bool { return errors.Is(err, authz.ErrReused) }
+func keepsWork(err error) bool { return errors.Is(err, contract.ErrReused) }
 
 // cannotNow are the codes of SQLite that say that something cannot be done now and
 // may be in a moment. All others are mistakes of ours, or a spoilt file.
@@ -141,28 +142,28 @@ var cannotNow = []sqlite.ResultCode{
 	sqlite.ResultProtocol, // locks were not to be had
 }
 
-// unusable makes authz.ErrUnreachable of what is no fault in what was asked.
+// unusable makes contract.ErrUnreachable of what is no fault in what was asked.
 func unusable(err error) error {
 	code := sqlite.ErrCode(err)
 	if slices.Contains(cannotNow, code) || slices.Contains(cannotNow, code.ToPrimary()) || errors.Is(err, group.ErrClosed) {
-		return fmt.Errorf("%w: %w", authz.ErrUnreachable, err)
+		return fmt.Errorf("%w: %w", contract.ErrUnreachable, err)
 	}
 	return err
 }
 
 // wrap names the operation that failed, unless the error is a promised outcome.
 func wrap(operation string, err error) error {
-	if err == nil || authz.Promised(err) {
+	if err == nil || contract.Promised(err) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", operation, unusable(err))
 }
 
-// insert is a write whose taken key means authz.ErrExists.
+// insert is a write whose taken key means contract.ErrExists.
 func (s *Store) insert(ctx context.Context, operation string, shape shape, run func(c *sqlite.Conn) error) error {
 	err := s.writer.do(ctx, shape, run)
 	if taken(err) {
-		return authz.ErrExists
+		return contract.ErrExists
 	}
 	return wrap(operation, err)
 }

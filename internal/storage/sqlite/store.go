@@ -11,7 +11,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/group"
 )
 
@@ -43,7 +43,7 @@ var pragmas = []string{
 	`PRAGMA journal_size_limit = 67108864`,
 }
 
-// Store is an authz.Store in one SQLite file.
+// Store is an contract.Store in one SQLite file.
 type Store struct {
 	pool         chan *sqlite.Conn // connections that read
 	opened       int               // how many there are; written by Open and Close only
@@ -56,7 +56,7 @@ type Store struct {
 	countedAtMost int64
 }
 
-var _ authz.Store = (*Store)(nil)
+var _ contract.Store = (*Store)(nil)
 
 // Open opens the database, making it (readable by its owner alone) and bringing
 // it up to date as needed.

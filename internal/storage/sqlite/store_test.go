@@ -5,14 +5,14 @@ import (
 	"sync"
 	"testing"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/sqlite"
 	"countersign.dev/internal/storage/storagetest"
 )
 
 func TestTheStoreKeepsTheContract(t *testing.T) {
 	var files sync.Map // the name of a test → its database
-	storagetest.Run(t, func(t testing.TB) authz.Store {
+	storagetest.Run(t, func(t testing.TB) contract.Store {
 		path, there := files.Load(t.Name())
 		if !there {
 			path = filepath.Join(t.TempDir(), "countersign.db")

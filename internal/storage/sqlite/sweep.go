@@ -6,11 +6,11 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
-// Sweep implements authz.Store.
-func (s *Store) Sweep(ctx context.Context, before authz.SweepTimes, limit int) (total int, err error) {
+// Sweep implements contract.Store.
+func (s *Store) Sweep(ctx context.Context, before contract.SweepTimes, limit int) (total int, err error) {
 	for _, kind := range []struct {
 		over   over
 		before time.Time

@@ -16,6 +16,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/group"
 )
 
@@ -97,7 +98,7 @@ func awaitQueue(t *testing.T, s *Store, n int) {
 func (s *Store) has(t *testing.T, n int) bool {
 	t.Helper()
 	_, err := s.DeviceRequest(t.Context(), numbered(n).DeviceCode)
-	if err != nil && !errors.Is(err, authz.ErrNotFound) {
+	if err != nil && !errors.Is(err, contract.ErrNotFound) {
 		t.Fatal(err)
 	}
 	return err == nil
@@ -142,13 +143,13 @@ func TestAFailureLeavesTheNeighboursInItsGroupAlone(t *testing.T) {
 		},
 		func() error { return s.CreateDeviceRequest(t.Context(), numbered(2)) },
 	)
-	if errs[0] != nil || !errors.Is(errs[1], authz.ErrExists) || errs[2] == nil || errs[3] != nil {
+	if errs[0] != nil || !errors.Is(errs[1], contract.ErrExists) || errs[2] == nil || errs[3] != nil {
 		t.Fatalf("got errors %v", errs)
 	}
 	if !s.has(t, 1) || !s.has(t, 2) {
 		t.Error("a neighbour's write is missing")
 	}
-	if _, err := s.Account(t.Context(), "half"); !errors.Is(err, authz.ErrNotFound) {
+	if _, err := s.Account(t.Context(), "half"); !errors.Is(err, contract.ErrNotFound) {
 		t.Errorf("half of a failed operation was kept: %v", err)
 	}
 }
@@ -178,10 +179,10 @@ func TestASavepointThatFailsLeavesNothingHalfDone(t *testing.T) {
 			authorize(nil),
 			func() error { return s.CreateDeviceRequest(t.Context(), numbered(n)) },
 		)
-		if err := errs[1]; err == nil || authz.Promised(err) {
+		if err := errs[1]; err == nil || contract.Promised(err) {
 			t.Errorf("savepoint %d: %v", n, err)
 		}
-		if err := errs[3]; (err != nil) != all || authz.Promised(err) || s.has(t, n) == all {
+		if err := errs[3]; (err != nil) != all || contract.Promised(err) || s.has(t, n) == all {
 			t.Errorf("savepoint %d: its neighbour is told %v", n, err)
 		}
 		if err := authorize(nil)(); err != nil {
@@ -239,8 +240,8 @@ func TestWhereNothingIsOverNobodyWaitsForItsRemoval(t *testing.T) {
 	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); err != nil {
 		t.Fatal(err)
 	}
-	times := func(now time.Time) authz.SweepTimes {
-		return authz.SweepTimes{DeviceRequests: now, Grants: now, Events: now, Rest: now}
+	times := func(now time.Time) contract.SweepTimes {
+		return contract.SweepTimes{DeviceRequests: now, Grants: now, Events: now, Rest: now}
 	}
 	thaw := thawed(t, s)
 	swept := make(chan error)
@@ -321,7 +322,7 @@ func TestAFullDiskIsToldTheTruth(t *testing.T) {
 		t.Fatal("the database never filled up")
 	}
 	for i, err := range errs {
-		if err != nil && !errors.Is(unusable(err), authz.ErrUnreachable) {
+		if err != nil && !errors.Is(unusable(err), contract.ErrUnreachable) {
 			t.Errorf("write %d: %v", i, err)
 		}
 		if s.has(t, i) != (err == nil) {
@@ -336,21 +337,21 @@ func TestAFullDiskIsToldTheTruth(t *testing.T) {
 
 func TestWhatSQLiteCannotDoNowIsNoMistake(t *testing.T) {
 	for _, code := range cannotNow {
-		if err := wrap("writing", fmt.Errorf("committing: %w", code.ToError())); !errors.Is(err, authz.ErrUnreachable) || sqlite.ErrCode(err) != code {
+		if err := wrap("writing", fmt.Errorf("committing: %w", code.ToError())); !errors.Is(err, contract.ErrUnreachable) || sqlite.ErrCode(err) != code {
 			t.Errorf("%v: %v", code, err)
 		}
 	}
 	for _, code := range []sqlite.ResultCode{
 		sqlite.ResultIOErrWrite, sqlite.ResultIOErrFsync, sqlite.ResultIOErrSHMSize, sqlite.ResultBusySnapshot, sqlite.ResultReadOnlyDBMoved, sqlite.ResultCantOpenIsDir,
 	} {
-		if err := wrap("writing", code.ToError()); !errors.Is(err, authz.ErrUnreachable) {
+		if err := wrap("writing", code.ToError()); !errors.Is(err, contract.ErrUnreachable) {
 			t.Errorf("%v: %v", code, err)
 		}
 	}
 	for _, code := range []sqlite.ResultCode{
 		sqlite.ResultError, sqlite.ResultCorrupt, sqlite.ResultNotADB, sqlite.ResultMisuse, sqlite.ResultConstraintCheck, sqlite.ResultTooBig,
 	} {
-		if err := wrap("writing", code.ToError()); err == nil || errors.Is(err, authz.ErrUnreachable) {
+		if err := wrap("writing", code.ToError()); err == nil || errors.Is(err, contract.ErrUnreachable) {
 			t.Errorf("%v: %v", code, err)
 		}
 	}
@@ -377,7 +378,7 @@ func TestAWriteAfterCloseIsRefused(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, group.ErrClosed) || !errors.Is(err, authz.ErrUnreachable) {
+	if err := s.CreateDeviceRequest(t.Context(), numbered(1)); !errors.Is(err, group.ErrClosed) || !errors.Is(err, contract.ErrUnreachable) {
 		t.Errorf("got %v, want group.ErrClosed", err)
 	}
 }
@@ -390,7 +391,7 @@ func TestAReadAfterCloseIsRefused(t *testing.T) {
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.DeviceRequest(t.Context(), numbered(1).DeviceCode); !errors.Is(err, group.ErrClosed) || !errors.Is(err, authz.ErrUnreachable) {
+	if _, err := s.DeviceRequest(t.Context(), numbered(1).DeviceCode); !errors.Is(err, group.ErrClosed) || !errors.Is(err, contract.ErrUnreachable) {
 		t.Errorf("got %v, want group.ErrClosed", err)
 	}
 }

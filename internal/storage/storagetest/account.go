@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // newIdentity makes an identity with every member set.
@@ -61,9 +62,9 @@ var accountCases = []testCase{
 	{"accounts and identities that are not there are not found", func(f *fixture) {
 		a, i := f.account()
 		_, err := f.store.Account(f.Context(), i.BAPID)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.Identity(f.Context(), a.ID)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		none, err := f.store.Identities(f.Context(), "nobody", many)
 		f.ok(err)
 		f.same(len(none), 0)
@@ -73,9 +74,9 @@ var accountCases = []testCase{
 		second := authz.Account{ID: f.word("account"), CreatedAt: at(1)}
 		thief := first
 		thief.AccountID = second.ID
-		f.refused(f.store.CreateAccount(f.Context(), second, thief), authz.ErrExists)
+		f.refused(f.store.CreateAccount(f.Context(), second, thief), contract.ErrExists)
 		_, err := f.store.Account(f.Context(), second.ID)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		got, err := f.store.Identity(f.Context(), first.BAPID)
 		f.ok(err)
 		f.same(got, first)
@@ -91,7 +92,7 @@ var accountCases = []testCase{
 			mine.AccountID = accounts[i].ID
 			return f.store.CreateAccount(f.Context(), accounts[i], mine)
 		})
-		f.count(errs, 1, is(authz.ErrExists))
+		f.count(errs, 1, is(contract.ErrExists))
 		got, err := f.store.Identity(f.Context(), identity.BAPID)
 		f.ok(err)
 		for i, a := range accounts {
@@ -100,7 +101,7 @@ var accountCases = []testCase{
 				f.ok(err)
 				f.same(got.AccountID, a.ID)
 			} else {
-				f.refused(err, authz.ErrNotFound)
+				f.refused(err, contract.ErrNotFound)
 			}
 		}
 	}},
@@ -124,7 +125,7 @@ var accountCases = []testCase{
 		for _, i := range []authz.Identity{first, foreign, linked} {
 			kept := i
 			i.AccountID, i.MemberKey = a.ID, "another key"
-			f.refused(f.store.LinkIdentity(f.Context(), i, first.BAPID, many, anyEvent), authz.ErrExists)
+			f.refused(f.store.LinkIdentity(f.Context(), i, first.BAPID, many, anyEvent), contract.ErrExists)
 			got, err := f.store.Identity(f.Context(), i.BAPID)
 			f.ok(err)
 			f.same(got, kept)
@@ -139,7 +140,7 @@ var accountCases = []testCase{
 			mine.AccountID = []string{a.ID, other.ID}[i%2]
 			return f.store.LinkIdentity(f.Context(), mine, []string{one.BAPID, another.BAPID}[i%2], many, anyEvent)
 		})
-		f.count(errs, 1, is(authz.ErrExists))
+		f.count(errs, 1, is(contract.ErrExists))
 	}},
 	{"an identity is linked to an account only with the voucher of one that it has", func(f *fixture) {
 		a, _ := f.account()
@@ -147,9 +148,9 @@ var accountCases = []testCase{
 		for _, accountID := range []string{"nobody", a.ID} {
 			i := f.newIdentity(accountID)
 			for _, voucher := range []string{foreign.BAPID, i.BAPID, "nobody", ""} {
-				f.refused(f.store.LinkIdentity(f.Context(), i, voucher, many, f.event(a.ID)), authz.ErrNotFound)
+				f.refused(f.store.LinkIdentity(f.Context(), i, voucher, many, f.event(a.ID)), contract.ErrNotFound)
 				_, err := f.store.Identity(f.Context(), i.BAPID)
-				f.refused(err, authz.ErrNotFound)
+				f.refused(err, contract.ErrNotFound)
 			}
 		}
 		f.told(a.ID)
@@ -166,7 +167,7 @@ var accountCases = []testCase{
 				f.same(got, want)
 			}
 		}
-		f.refused(f.store.SetProfile(f.Context(), "nobody", authz.Profile{}, anyEvent), authz.ErrNotFound)
+		f.refused(f.store.SetProfile(f.Context(), "nobody", authz.Profile{}, anyEvent), contract.ErrNotFound)
 	}},
 	{"ids, keys and profiles are kept byte for byte", func(f *fixture) {
 		for _, s := range awkward {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // backup makes a backup of an identity.
@@ -76,10 +77,10 @@ var backupCases = []testCase{
 		for _, bapID := range []string{other.BAPID, "nobody"} {
 			mine := f.backup(i)
 			mine.BAPID = bapID
-			f.refused(f.store.SaveBackup(f.Context(), mine, i.BAPID, f.event(a.ID)), authz.ErrNotFound)
+			f.refused(f.store.SaveBackup(f.Context(), mine, i.BAPID, f.event(a.ID)), contract.ErrNotFound)
 			_, err := f.store.Backup(f.Context(), a.ID, bapID)
-			f.refused(err, authz.ErrNotFound)
-			f.refused(f.store.RemoveBackup(f.Context(), a.ID, bapID, i.BAPID, f.event(a.ID)), authz.ErrNotFound)
+			f.refused(err, contract.ErrNotFound)
+			f.refused(f.store.RemoveBackup(f.Context(), a.ID, bapID, i.BAPID, f.event(a.ID)), contract.ErrNotFound)
 		}
 		f.keptBackup(theirs)
 		f.told(a.ID)
@@ -91,17 +92,17 @@ var backupCases = []testCase{
 		kept := f.backup(i)
 		f.ok(f.store.SaveBackup(f.Context(), kept, second.BAPID, anyEvent))
 		f.ok(f.store.RemoveIdentity(f.Context(), f.removal(gone, i)))
-		before, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 100)
+		before, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 100)
 		f.ok(err)
 		for _, signer := range []string{gone.BAPID, stranger.BAPID, "nobody"} {
-			f.refused(f.store.SaveBackup(f.Context(), f.backup(i), signer, f.event(a.ID)), authz.ErrNotFound)
-			f.refused(f.store.SaveBackup(f.Context(), f.backup(second), signer, f.event(a.ID)), authz.ErrNotFound)
-			f.refused(f.store.RemoveBackup(f.Context(), a.ID, i.BAPID, signer, f.event(a.ID)), authz.ErrNotFound)
+			f.refused(f.store.SaveBackup(f.Context(), f.backup(i), signer, f.event(a.ID)), contract.ErrNotFound)
+			f.refused(f.store.SaveBackup(f.Context(), f.backup(second), signer, f.event(a.ID)), contract.ErrNotFound)
+			f.refused(f.store.RemoveBackup(f.Context(), a.ID, i.BAPID, signer, f.event(a.ID)), contract.ErrNotFound)
 		}
 		f.keptBackup(kept)
 		_, err = f.store.Backup(f.Context(), a.ID, second.BAPID)
-		f.refused(err, authz.ErrNotFound)
-		after, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 100)
+		f.refused(err, contract.ErrNotFound)
+		after, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 100)
 		f.ok(err)
 		f.same(after, before)
 		f.ok(f.store.RemoveBackup(f.Context(), a.ID, i.BAPID, second.BAPID, anyEvent))
@@ -112,9 +113,9 @@ var backupCases = []testCase{
 		f.ok(f.store.SaveBackup(f.Context(), f.backup(i), i.BAPID, saved))
 		removed := f.event(a.ID)
 		errs := race(8, func(int) error { return f.store.RemoveBackup(f.Context(), a.ID, i.BAPID, i.BAPID, removed) })
-		f.count(errs, 1, is(authz.ErrNotFound))
+		f.count(errs, 1, is(contract.ErrNotFound))
 		_, err := f.store.Backup(f.Context(), a.ID, i.BAPID)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		f.told(a.ID, removed, saved)
 	}},
 	{"of concurrent backups of an identity one stays, whole", func(f *fixture) {
@@ -140,7 +141,7 @@ var backupCases = []testCase{
 		kept := f.backup(i)
 		f.ok(f.store.SaveBackup(f.Context(), kept, i.BAPID, anyEvent))
 		later := at(0).Add(1000 * 24 * time.Hour)
-		_, err := f.store.Sweep(f.Context(), authz.SweepTimes{DeviceRequests: later, Grants: later, Events: later, Rest: later}, 100)
+		_, err := f.store.Sweep(f.Context(), contract.SweepTimes{DeviceRequests: later, Grants: later, Events: later, Rest: later}, 100)
 		f.ok(err)
 		f.keptBackup(kept)
 	}},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // all makes n calls, some at once, and ends the test unless all succeed.
@@ -18,9 +19,9 @@ func (f *fixture) all(n int, call func(i int) error) {
 }
 
 // approvals makes so many approvals of requests that are pending.
-func (f *fixture) approvals(n int, i authz.Identity) []authz.Approval {
+func (f *fixture) approvals(n int, i authz.Identity) []contract.Approval {
 	f.Helper()
-	requests, made := make([]authz.DeviceRequest, n), make([]authz.Approval, n)
+	requests, made := make([]authz.DeviceRequest, n), make([]contract.Approval, n)
 	for k := range requests {
 		requests[k] = f.request()
 		made[k] = f.approval(requests[k], i)
@@ -31,8 +32,8 @@ func (f *fixture) approvals(n int, i authz.Identity) []authz.Approval {
 }
 
 // fewOf makes events of which few are kept.
-func (f *fixture) fewOf(n int, accountID string, edit func(i int, e *authz.NewEvent)) []authz.NewEvent {
-	made := make([]authz.NewEvent, n)
+func (f *fixture) fewOf(n int, accountID string, edit func(i int, e *contract.NewEvent)) []contract.NewEvent {
+	made := make([]contract.NewEvent, n)
 	for i := range made {
 		made[i] = f.event(accountID)
 		made[i].Keep = few
@@ -42,7 +43,7 @@ func (f *fixture) fewOf(n int, accountID string, edit func(i int, e *authz.NewEv
 }
 
 // happen stores events, one after the other.
-func (f *fixture) happen(i authz.Identity, all []authz.NewEvent) []authz.NewEvent {
+func (f *fixture) happen(i authz.Identity, all []contract.NewEvent) []contract.NewEvent {
 	f.Helper()
 	for _, e := range all {
 		f.happening(i, e)
@@ -56,7 +57,7 @@ var boundCases = []testCase{
 		other, j := f.account()
 		foreign := f.event(other.ID)
 		f.happening(j, foreign)
-		made := f.happen(i, f.fewOf(few.Most+6, a.ID, func(n int, e *authz.NewEvent) { e.At = at(n) }))
+		made := f.happen(i, f.fewOf(few.Most+6, a.ID, func(n int, e *contract.NewEvent) { e.At = at(n) }))
 		slices.Reverse(made)
 		f.told(a.ID, made[:few.Most]...)
 		f.told(other.ID, foreign)
@@ -67,16 +68,16 @@ var boundCases = []testCase{
 		foreign := f.event(other.ID)
 		foreign.Kind, foreign.At = authz.EventBackupSaved, at(-1000)
 		f.happening(j, foreign)
-		happen := func(n int, kind authz.EventKind, from int) []authz.NewEvent {
-			return f.happen(i, f.fewOf(n, a.ID, func(k int, e *authz.NewEvent) { e.Kind, e.At = kind, at(from+k) }))
+		happen := func(n int, kind authz.EventKind, from int) []contract.NewEvent {
+			return f.happen(i, f.fewOf(n, a.ID, func(k int, e *contract.NewEvent) { e.Kind, e.At = kind, at(from+k) }))
 		}
-		want := func(kept ...[]authz.NewEvent) {
+		want := func(kept ...[]contract.NewEvent) {
 			f.Helper()
 			want := slices.Concat(kept...)
 			slices.Reverse(want)
 			f.told(a.ID, want...)
 		}
-		var ways []authz.NewEvent
+		var ways []contract.NewEvent
 		for k, kind := range authz.WayEvents {
 			ways = append(ways, happen(1, kind, k)...)
 		}
@@ -86,7 +87,7 @@ var boundCases = []testCase{
 		want(more[6:])
 		never := f.event(a.ID)
 		never.Kind, never.At = authz.EventBackupSaved, at(9000)
-		f.refused(f.store.SetProfile(f.Context(), "nobody", i.Profile, never), authz.ErrNotFound)
+		f.refused(f.store.SetProfile(f.Context(), "nobody", i.Profile, never), contract.ErrNotFound)
 		want(more[6:])
 		f.told(other.ID, foreign)
 		cheap = happen(10, authz.EventSignedIn, 10000)
@@ -98,10 +99,10 @@ var boundCases = []testCase{
 		foreign := f.event(other.ID)
 		foreign.Kind, foreign.At, foreign.Standing = authz.EventIdentityLinked, at(0), at(1)
 		f.happening(j, foreign)
-		happen := func(n int, kind authz.EventKind, from, standing int) []authz.NewEvent {
-			return f.happen(i, f.fewOf(n, a.ID, func(k int, e *authz.NewEvent) { e.Kind, e.At, e.Standing = kind, at(from+k), at(standing) }))
+		happen := func(n int, kind authz.EventKind, from, standing int) []contract.NewEvent {
+			return f.happen(i, f.fewOf(n, a.ID, func(k int, e *contract.NewEvent) { e.Kind, e.At, e.Standing = kind, at(from+k), at(standing) }))
 		}
-		want := func(kept ...[]authz.NewEvent) {
+		want := func(kept ...[]contract.NewEvent) {
 			f.Helper()
 			want := slices.Concat(kept...)
 			slices.Reverse(want)
@@ -121,11 +122,11 @@ var boundCases = []testCase{
 	}},
 	{"what did not happen forgets no event", func(f *fixture) {
 		a, i := f.account()
-		made := f.fewOf(few.Most+1, a.ID, func(int, *authz.NewEvent) {})
+		made := f.fewOf(few.Most+1, a.ID, func(int, *contract.NewEvent) {})
 		never := made[few.Most]
 		made = f.happen(i, made[:few.Most])
-		f.refused(f.store.SetProfile(f.Context(), "nobody", i.Profile, never), authz.ErrNotFound)
-		f.refused(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: "none", At: at(1), Event: never}), authz.ErrNotFound)
+		f.refused(f.store.SetProfile(f.Context(), "nobody", i.Profile, never), contract.ErrNotFound)
+		f.refused(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: "none", At: at(1), Event: never}), contract.ErrNotFound)
 		slices.Reverse(made)
 		f.told(a.ID, made...)
 	}},
@@ -134,17 +135,17 @@ var boundCases = []testCase{
 		other, j := f.account()
 		foreign := f.session(j)
 		foreign.CreatedAt = at(-100)
-		f.ok(f.store.CreateSession(f.Context(), authz.NewSession{Session: foreign, Event: anyEvent, Keep: plenty}))
+		f.ok(f.store.CreateSession(f.Context(), contract.NewSession{Session: foreign, Event: anyEvent, Keep: plenty}))
 		var made []authz.Session
 		for n := range few.Most {
 			s := f.session(i)
 			s.CreatedAt = at(n)
 			made = append(made, s)
-			f.ok(f.store.CreateSession(f.Context(), authz.NewSession{Session: s, Event: anyEvent, Keep: few}))
+			f.ok(f.store.CreateSession(f.Context(), contract.NewSession{Session: s, Event: anyEvent, Keep: few}))
 		}
 		slow := f.session(i)
 		slow.CreatedAt = at(-5)
-		f.ok(f.store.CreateSession(f.Context(), authz.NewSession{Session: slow, Event: anyEvent, Keep: few}))
+		f.ok(f.store.CreateSession(f.Context(), contract.NewSession{Session: slow, Event: anyEvent, Keep: few}))
 		got, err := f.store.Sessions(f.Context(), a.ID, at(0), many)
 		f.ok(err)
 		slices.Reverse(made)
@@ -152,14 +153,14 @@ var boundCases = []testCase{
 		unknown := f.session(i)
 		unknown.BAPID = "nobody"
 		for _, replaces := range []authz.Hash{{}, slow.Token} {
-			f.refused(f.store.CreateSession(f.Context(), authz.NewSession{Session: unknown, Replaces: replaces, Event: anyEvent, Keep: few}), authz.ErrNotFound)
+			f.refused(f.store.CreateSession(f.Context(), contract.NewSession{Session: unknown, Replaces: replaces, Event: anyEvent, Keep: few}), contract.ErrNotFound)
 		}
 		again, err := f.store.Sessions(f.Context(), a.ID, at(0), many)
 		f.ok(err)
 		f.same(again, got) // what was refused ends nothing
 		after := f.session(i)
 		after.CreatedAt = at(9000)
-		f.ok(f.store.CreateSession(f.Context(), authz.NewSession{Session: after, Replaces: got[5].Token, Event: anyEvent, Keep: few}))
+		f.ok(f.store.CreateSession(f.Context(), contract.NewSession{Session: after, Replaces: got[5].Token, Event: anyEvent, Keep: few}))
 		again, err = f.store.Sessions(f.Context(), a.ID, at(0), many)
 		f.ok(err)
 		f.same(again, slices.Concat([]authz.Session{after}, got[:5], got[6:])) // nor does what takes another's place end more
@@ -175,11 +176,11 @@ var boundCases = []testCase{
 			sessions[n] = f.session(i)
 		}
 		errs := race(len(sessions), func(n int) error {
-			return []authz.Store{f.store, second}[n%2].CreateSession(f.Context(), authz.NewSession{Session: sessions[n], Event: anyEvent, Keep: few})
+			return []contract.Store{f.store, second}[n%2].CreateSession(f.Context(), contract.NewSession{Session: sessions[n], Event: anyEvent, Keep: few})
 		})
 		f.ok(errors.Join(errs...))
 		last := f.session(i)
-		f.ok(f.store.CreateSession(f.Context(), authz.NewSession{Session: last, Event: anyEvent, Keep: few}))
+		f.ok(f.store.CreateSession(f.Context(), contract.NewSession{Session: last, Event: anyEvent, Keep: few}))
 		got, err := f.store.Sessions(f.Context(), a.ID, at(0), many)
 		f.ok(err)
 		f.same(len(got), few.Most)
@@ -226,28 +227,28 @@ var boundCases = []testCase{
 		const limit = 20
 		a, first := f.account()
 		identities := make([]authz.Identity, 40)
-		events := make([]authz.NewEvent, len(identities))
+		events := make([]contract.NewEvent, len(identities))
 		for n := range identities {
 			identities[n], events[n] = f.newIdentity(a.ID), f.event(a.ID)
 		}
 		errs := race(len(identities), func(n int) error {
 			return f.store.LinkIdentity(f.Context(), identities[n], first.BAPID, limit, events[n])
 		})
-		f.count(errs, limit-1, is(authz.ErrFull))
+		f.count(errs, limit-1, is(contract.ErrFull))
 		there, err := f.store.Identities(f.Context(), a.ID, many)
 		f.ok(err)
 		f.same(len(there), limit)
-		told, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 100)
+		told, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 100)
 		f.ok(err)
 		f.same(len(told), limit-1)
-		f.refused(f.store.LinkIdentity(f.Context(), identities[slices.Index(errs, nil)], first.BAPID, limit, f.event(a.ID)), authz.ErrExists)
-		f.refused(f.connect().LinkIdentity(f.Context(), f.newIdentity(a.ID), first.BAPID, limit, f.event(a.ID)), authz.ErrFull)
+		f.refused(f.store.LinkIdentity(f.Context(), identities[slices.Index(errs, nil)], first.BAPID, limit, f.event(a.ID)), contract.ErrExists)
+		f.refused(f.connect().LinkIdentity(f.Context(), f.newIdentity(a.ID), first.BAPID, limit, f.event(a.ID)), contract.ErrFull)
 		other, foreign := f.account()
 		f.ok(f.store.LinkIdentity(f.Context(), f.newIdentity(other.ID), foreign.BAPID, limit, f.event(other.ID)))
 	}},
 	{"an account with as many living grants as it may have gets no other, until one is over", func(f *fixture) {
 		const living = 20
-		approvals := func(n int, i authz.Identity) []authz.Approval {
+		approvals := func(n int, i authz.Identity) []contract.Approval {
 			made := f.approvals(n, i)
 			for k := range made {
 				made[k].Living = living
@@ -260,11 +261,11 @@ var boundCases = []testCase{
 		f.all(len(made), func(n int) error { return f.store.ApproveDeviceRequest(f.Context(), made[n]) })
 		late := approvals(8, i)
 		errs := race(len(late), func(n int) error { return f.store.ApproveDeviceRequest(f.Context(), late[n]) })
-		f.count(errs, 1, is(authz.ErrFull))
-		told, err := f.store.Events(f.Context(), i.AccountID, authz.Position{}, 1000)
+		f.count(errs, 1, is(contract.ErrFull))
+		told, err := f.store.Events(f.Context(), i.AccountID, contract.Position{}, 1000)
 		f.ok(err)
 		f.same(len(told), living)
-		lost := slices.IndexFunc(errs, is(authz.ErrFull))
+		lost := slices.IndexFunc(errs, is(contract.ErrFull))
 		pending, err := f.store.DeviceRequestByID(f.Context(), late[lost].RequestID)
 		f.ok(err)
 		f.same(pending.StateAt(at(10)), authz.Pending)
@@ -272,10 +273,10 @@ var boundCases = []testCase{
 
 		foreign := approvals(1, j)[0]
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), foreign))
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: made[0].Grant.ID, At: at(9), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: made[0].Grant.ID, At: at(9), Event: anyEvent}))
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), late[lost]))
 		again := approvals(1, i)[0]
-		f.refused(f.store.ApproveDeviceRequest(f.Context(), again), authz.ErrFull)
+		f.refused(f.store.ApproveDeviceRequest(f.Context(), again), contract.ErrFull)
 		again.At, again.Grant.CreatedAt = made[1].Grant.ExpiresAt, made[1].Grant.ExpiresAt // all of them are over
 		again.RequestID = f.longPending().ID
 		again.Grant.ID = again.RequestID
@@ -295,14 +296,14 @@ var boundCases = []testCase{
 		redeemed, err := f.store.DeviceRequestByID(f.Context(), made[0].RequestID)
 		f.ok(err)
 		token := authz.RefreshToken{Token: f.hash(), GrantID: redeemed.ID, ExpiresAt: at(5000)}
-		f.ok(f.store.RedeemDeviceRequest(f.Context(), authz.Redemption{
+		f.ok(f.store.RedeemDeviceRequest(f.Context(), contract.Redemption{
 			DeviceCode: redeemed.DeviceCode, ClientID: redeemed.ClientID, At: at(10), RefreshToken: &token,
 		}))
 		rest := made[1:]
 		for _, a := range rest {
 			f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
 		}
-		got, err := f.store.Grants(f.Context(), i.AccountID, authz.GrantList{Limit: many})
+		got, err := f.store.Grants(f.Context(), i.AccountID, contract.GrantList{Limit: many})
 		f.ok(err)
 		var kept []authz.Grant
 		for n, a := range slices.Backward(made) {
@@ -314,11 +315,11 @@ var boundCases = []testCase{
 		again := rest[len(rest)-1]
 		again.Grant.ID = f.word("grant")
 		f.refusedState(f.store.ApproveDeviceRequest(f.Context(), again))
-		got, err = f.store.Grants(f.Context(), i.AccountID, authz.GrantList{Limit: many})
+		got, err = f.store.Grants(f.Context(), i.AccountID, contract.GrantList{Limit: many})
 		f.ok(err)
 		f.same(got, kept) // what was refused makes no room
 		_, err = f.store.RefreshToken(f.Context(), token.Token, at(10))
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.Grant(f.Context(), other.grant.ID)
 		f.ok(err)
 		_, err = f.store.RefreshToken(f.Context(), foreign.Token, at(10))
@@ -336,7 +337,7 @@ var boundCases = []testCase{
 			f.report(j.AccountID, when, subjects...)
 		}
 		for n, d := range denials {
-			f.ok(f.store.DenyDeviceRequest(f.Context(), authz.Denial{
+			f.ok(f.store.DenyDeviceRequest(f.Context(), contract.Denial{
 				RequestID: d.RequestID, AccountID: i.AccountID, Unclaimed: true, At: at(n), Event: d.Event,
 				Reported: []string{"client:" + d.RequestID, "network:" + d.RequestID},
 				Keep:     few,
@@ -354,15 +355,15 @@ var boundCases = []testCase{
 		slices.Sort(want)
 		f.same(got, want)
 		again := denials[len(denials)-1]
-		f.refusedState(f.store.DenyDeviceRequest(f.Context(), authz.Denial{
+		f.refusedState(f.store.DenyDeviceRequest(f.Context(), contract.Denial{
 			RequestID: again.RequestID, AccountID: i.AccountID, Unclaimed: true, At: at(60), Event: f.event(i.AccountID),
 			Reported: []string{"client:refused", "network:refused"},
 			Keep:     few,
 		}))
 		got, err = f.store.Reported(f.Context(), "", 1, at(-100))
 		f.ok(err)
-		f.same(got, want)                                            // what was refused reports nothing, and forgets nothing
-		for n, d := range []authz.Approval{denials[5], denials[7]} { // the oldest, and one in the middle
+		f.same(got, want)                                               // what was refused reports nothing, and forgets nothing
+		for n, d := range []contract.Approval{denials[5], denials[7]} { // the oldest, and one in the middle
 			f.reportKeeping(few, i.AccountID, at(50+n), "client:"+d.RequestID, "network:"+d.RequestID)
 			got, err = f.store.Reported(f.Context(), "", 1, at(-100))
 			f.ok(err)

@@ -8,11 +8,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Broken is a storage whose statements can be made to fail.
 type Broken struct {
-	authz.Store
+	contract.Store
 	// Break has the statement number n of those that come from now on fail, n from 0
 	// on. heal ends that, and says whether there were so many.
 	Break func(n int) (heal func() (reached bool))
@@ -34,7 +35,7 @@ func RunBroken(t *testing.T, open func(t testing.TB) Broken) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := open(t)
-			f := &fixture{T: t, open: func(t testing.TB) authz.Store { return open(t) }}
+			f := &fixture{T: t, open: func(t testing.TB) contract.Store { return open(t) }}
 			f.store = f.closing(store)
 			f.breaks(store, f.ways()[name])
 		})
@@ -69,7 +70,7 @@ func (f *fixture) breaks(store Broken, w way) {
 		case !reached:
 			f.Fatal("it has no statement")
 		}
-		if !store.Failed(err) || authz.Promised(err) {
+		if !store.Failed(err) || contract.Promised(err) {
 			f.Errorf("statement %d failed, and the answer is %v", n, err)
 		}
 		if after := store.Rows(); !w.inParts && !slices.Equal(before, after) {
@@ -126,7 +127,7 @@ func (f *fixture) looks() map[string]func(o belongings) error {
 		"reading a grant":        func(o belongings) error { _, err := f.store.Grant(ctx, o.issued.grant.ID); return err },
 		"reading a living grant": func(o belongings) error { _, _, err := f.store.LiveGrant(ctx, o.issued.grant.ID, at(40)); return err },
 		"reading grants": func(o belongings) error {
-			_, err := f.store.Grants(ctx, o.identity.AccountID, authz.GrantList{Limit: 10})
+			_, err := f.store.Grants(ctx, o.identity.AccountID, contract.GrantList{Limit: 10})
 			return err
 		},
 		"reading a receipt":        func(o belongings) error { _, err := f.store.Receipt(ctx, o.issued.grant.ID); return err },
@@ -136,7 +137,7 @@ func (f *fixture) looks() map[string]func(o belongings) error {
 		"reading reports":          func(belongings) error { _, err := f.store.Reports(ctx, []string{"a", "b"}, at(0)); return err },
 		"reading what is reported": func(belongings) error { _, err := f.store.Reported(ctx, "client:", 1, at(0)); return err },
 		"reading events": func(o belongings) error {
-			_, err := f.store.Events(ctx, o.identity.AccountID, authz.Position{}, 10)
+			_, err := f.store.Events(ctx, o.identity.AccountID, contract.Position{}, 10)
 			return err
 		},
 		"reading a passkey": func(o belongings) error { _, err := f.store.Passkey(ctx, o.passkey.ID); return err },
@@ -170,11 +171,11 @@ func (f *fixture) additions() map[string]way {
 			return err
 		}},
 		"opening a request in a browser": {do: func(o belongings) error {
-			_, err := f.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.elsewhere.ID, AccountID: o.identity.AccountID, Browser: f.hash(), At: at(1)})
+			_, err := f.store.OpenDeviceRequest(ctx, contract.Opening{RequestID: o.elsewhere.ID, AccountID: o.identity.AccountID, Browser: f.hash(), At: at(1)})
 			return err
 		}},
 		"opening a request signed out": {do: func(o belongings) error {
-			_, err := f.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.elsewhere.ID, Browser: f.hash(), At: at(1)})
+			_, err := f.store.OpenDeviceRequest(ctx, contract.Opening{RequestID: o.elsewhere.ID, Browser: f.hash(), At: at(1)})
 			return err
 		}},
 		"approving with a passkey": {do: func(o belongings) error {
@@ -183,7 +184,7 @@ func (f *fixture) additions() map[string]way {
 			return f.store.ApproveDeviceRequest(ctx, a)
 		}},
 		"revoking and reporting": {do: func(o belongings) error {
-			return f.store.RevokeGrant(ctx, authz.Revocation{
+			return f.store.RevokeGrant(ctx, contract.Revocation{
 				GrantID: o.issued.grant.ID, At: at(40), Event: f.event(o.identity.AccountID), AccountID: o.identity.AccountID, Reported: []string{"client:a", "network:b"},
 				Keep: plenty,
 			})
@@ -229,7 +230,7 @@ func (f *fixture) sweepOfAll() way {
 			f.report("alice", at(1), "client:a")
 		},
 		do: func(belongings) error {
-			_, err := f.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: over, Grants: over, Events: over, Counted: over, Rest: over}, 100)
+			_, err := f.store.Sweep(ctx, contract.SweepTimes{DeviceRequests: over, Grants: over, Events: over, Counted: over, Rest: over}, 100)
 			return err
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // cargo is everything that an identity can carry.
@@ -23,10 +24,10 @@ type cargo struct {
 func (f *fixture) load(i authz.Identity) cargo {
 	f.Helper()
 	x := cargo{identity: i, passkey: f.added(i)}
-	byKey := authz.NewSession{Session: f.session(i), Event: anyEvent, Keep: plenty}
+	byKey := contract.NewSession{Session: f.session(i), Event: anyEvent, Keep: plenty}
 	byKey.Session.Method, byKey.Session.Passkey = authz.MethodBAP, ""
 	byTouch := f.signIn(x.passkey, x.passkey.SignCount+1)
-	for _, n := range []authz.NewSession{byKey, byTouch} {
+	for _, n := range []contract.NewSession{byKey, byTouch} {
 		f.ok(f.store.CreateSession(f.Context(), n))
 		r := f.review()
 		r.Session = n.Session.Token
@@ -44,7 +45,7 @@ func (f *fixture) load(i authz.Identity) cargo {
 			r, err := f.store.DeviceRequestByID(f.Context(), a.RequestID)
 			f.ok(err)
 			x.token = authz.RefreshToken{Token: f.hash(), GrantID: a.Grant.ID, ExpiresAt: at(6000)}
-			f.ok(f.store.RedeemDeviceRequest(f.Context(), authz.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(20), RefreshToken: &x.token}))
+			f.ok(f.store.RedeemDeviceRequest(f.Context(), contract.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(20), RefreshToken: &x.token}))
 		}
 	}
 	return x
@@ -59,7 +60,7 @@ func (f *fixture) alive(x cargo) (there []string) {
 		if err == nil {
 			there = append(there, what)
 		} else {
-			f.refused(err, authz.ErrNotFound)
+			f.refused(err, contract.ErrNotFound)
 		}
 	}
 	_, err := other.Identity(f.Context(), x.identity.BAPID)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // client makes a client with every member set.
@@ -32,13 +33,13 @@ var clientCases = []testCase{
 	{"a client that is not there is not found", func(f *fixture) {
 		f.ok(f.store.AddClient(f.Context(), f.client()))
 		_, err := f.store.Client(f.Context(), "nobody")
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 	}},
 	{"a client id is taken once, and the first client stays", func(f *fixture) {
 		first, second := f.client(), f.client()
 		second.ID = first.ID
 		f.ok(f.store.AddClient(f.Context(), first))
-		f.refused(f.store.AddClient(f.Context(), second), authz.ErrExists)
+		f.refused(f.store.AddClient(f.Context(), second), contract.ErrExists)
 		got, err := f.store.Client(f.Context(), first.ID)
 		f.ok(err)
 		f.same(got, first)
@@ -46,7 +47,7 @@ var clientCases = []testCase{
 	{"of concurrent additions of one client id one succeeds", func(f *fixture) {
 		c := f.client()
 		errs := race(16, func(int) error { return f.store.AddClient(f.Context(), c) })
-		f.count(errs, 1, is(authz.ErrExists))
+		f.count(errs, 1, is(contract.ErrExists))
 	}},
 	{"ids and names of clients are kept byte for byte", func(f *fixture) {
 		for _, s := range awkward {
@@ -77,7 +78,7 @@ var clientCases = []testCase{
 	{"removing a client revokes its living grants and no others", removeClient},
 	{"removing a client that is not there changes nothing", func(f *fixture) {
 		a := f.approved() // of a client that nobody registered
-		f.refused(f.store.RemoveClient(f.Context(), a.request.ClientID, at(60)), authz.ErrNotFound)
+		f.refused(f.store.RemoveClient(f.Context(), a.request.ClientID, at(60)), contract.ErrNotFound)
 		got, err := f.store.Grant(f.Context(), a.grant.ID)
 		f.ok(err)
 		f.same(got, a.grant)
@@ -86,9 +87,9 @@ var clientCases = []testCase{
 		c := f.client()
 		f.ok(f.store.AddClient(f.Context(), c))
 		errs := race(8, func(int) error { return f.store.RemoveClient(f.Context(), c.ID, at(1)) })
-		f.count(errs, 1, is(authz.ErrNotFound))
+		f.count(errs, 1, is(contract.ErrNotFound))
 		_, err := f.store.Client(f.Context(), c.ID)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		f.ok(f.store.AddClient(f.Context(), c))
 	}},
 }
@@ -105,7 +106,7 @@ func removeClient(f *fixture) {
 	asIs := func(*authz.Grant) {}
 	alive := approve(asIs, c.ID)
 	revoked := approve(asIs, c.ID)
-	f.ok(f.store.RevokeGrant(ctx, authz.Revocation{GrantID: revoked.ID, At: at(30), Event: anyEvent}))
+	f.ok(f.store.RevokeGrant(ctx, contract.Revocation{GrantID: revoked.ID, At: at(30), Event: anyEvent}))
 	over := approve(func(g *authz.Grant) { g.ExpiresAt = at(60) }, c.ID)
 	foreign := approve(asIs, "another client")
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // approved is a request that was approved, and what came of it.
@@ -17,8 +18,8 @@ type approved struct {
 }
 
 // approval makes what an owner's approval of a request stores.
-func (f *fixture) approval(r authz.DeviceRequest, i authz.Identity) authz.Approval {
-	return authz.Approval{
+func (f *fixture) approval(r authz.DeviceRequest, i authz.Identity) contract.Approval {
+	return contract.Approval{
 		RequestID: r.ID, AccountID: i.AccountID, Unclaimed: true, At: at(10), Grant: f.grant(r, i), Receipt: f.word("receipt"),
 		Event: anyEvent, Keep: plenty, Living: many,
 	}
@@ -54,31 +55,31 @@ func approve(f *fixture, r authz.DeviceRequest, accountID string, unclaimed bool
 }
 
 func deny(f *fixture, r authz.DeviceRequest, accountID string, unclaimed bool, at time.Time) error {
-	return f.store.DenyDeviceRequest(f.Context(), authz.Denial{RequestID: r.ID, AccountID: accountID, Unclaimed: unclaimed, At: at, Event: anyEvent, Keep: plenty})
+	return f.store.DenyDeviceRequest(f.Context(), contract.Denial{RequestID: r.ID, AccountID: accountID, Unclaimed: unclaimed, At: at, Event: anyEvent, Keep: plenty})
 }
 
 // noGrant ends the test if a request has a grant or a receipt.
 func (f *fixture) noGrant(r authz.DeviceRequest) {
 	f.Helper()
 	_, err := f.store.Grant(f.Context(), r.ID)
-	f.refused(err, authz.ErrNotFound)
+	f.refused(err, contract.ErrNotFound)
 	_, err = f.store.Receipt(f.Context(), r.ID)
-	f.refused(err, authz.ErrNotFound)
+	f.refused(err, contract.ErrNotFound)
 }
 
 // redeem redeems a request with a refresh token of its own.
-func (f *fixture) redemption(a approved) authz.Redemption {
-	return authz.Redemption{
+func (f *fixture) redemption(a approved) contract.Redemption {
+	return contract.Redemption{
 		DeviceCode: a.request.DeviceCode, ClientID: a.request.ClientID, At: at(20),
 		RefreshToken: &authz.RefreshToken{Token: f.hash(), GrantID: a.grant.ID, ExpiresAt: at(6000)},
 	}
 }
 
 // neverIssued ends the test if a redemption left anything behind.
-func (f *fixture) neverIssued(r authz.Redemption, g authz.Grant) {
+func (f *fixture) neverIssued(r contract.Redemption, g authz.Grant) {
 	f.Helper()
 	_, err := f.store.RefreshToken(f.Context(), r.RefreshToken.Token, r.At)
-	f.refused(err, authz.ErrNotFound)
+	f.refused(err, contract.ErrNotFound)
 	got, err := f.store.Grant(f.Context(), g.ID)
 	f.ok(err)
 	f.same(got, g)
@@ -121,7 +122,7 @@ var decisionCases = slices.Concat(
 				refused := f.approval(r, i)
 				refused.Event = f.event(a.ID)
 				edit(&refused.Grant)
-				f.refused(f.store.ApproveDeviceRequest(f.Context(), refused), authz.ErrGone)
+				f.refused(f.store.ApproveDeviceRequest(f.Context(), refused), contract.ErrGone)
 				f.kept(r)
 				f.noGrant(r)
 				f.ok(claim(f, f.store, r.ID, "somebody else", at(1)))
@@ -135,7 +136,7 @@ var decisionCases = slices.Concat(
 			got, err := f.store.Grant(f.Context(), r.ID)
 			f.ok(err)
 			f.same(got, good.Grant)
-			events, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 100)
+			events, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 100)
 			f.ok(err)
 			f.same(len(events), 2) // the passkey's addition is the other
 		}},
@@ -182,7 +183,7 @@ var decisionCases = slices.Concat(
 			a := f.approved()
 			r := f.redemption(a)
 			r.ClientID = "another client"
-			f.refused(f.store.RedeemDeviceRequest(f.Context(), r), authz.ErrNotFound)
+			f.refused(f.store.RedeemDeviceRequest(f.Context(), r), contract.ErrNotFound)
 			f.neverIssued(r, a.grant)
 			f.ok(f.store.RedeemDeviceRequest(f.Context(), f.redemption(a)))
 		}},
@@ -190,7 +191,7 @@ var decisionCases = slices.Concat(
 			a := f.approved()
 			r := f.redemption(a)
 			r.DeviceCode = f.hash()
-			f.refused(f.store.RedeemDeviceRequest(f.Context(), r), authz.ErrNotFound)
+			f.refused(f.store.RedeemDeviceRequest(f.Context(), r), contract.ErrNotFound)
 
 			pending := f.pending()
 			f.wrongState(f.store.RedeemDeviceRequest(f.Context(), f.redemption(approved{request: pending})), pending)
@@ -267,7 +268,7 @@ func conditions(name string, do decide, done authz.State) []testCase {
 		}},
 		{name + " of a request that is not there is refused", func(f *fixture) {
 			r := f.request()
-			f.refused(do(f, r, "alice", true, at(10)), authz.ErrNotFound)
+			f.refused(do(f, r, "alice", true, at(10)), contract.ErrNotFound)
 			f.noGrant(r)
 		}},
 	}
@@ -276,7 +277,7 @@ func conditions(name string, do decide, done authz.State) []testCase {
 // decisionRace lets many owners approve and deny one request at once.
 func decisionRace(f *fixture) {
 	r := f.pending()
-	approvals := make([]authz.Approval, 32)
+	approvals := make([]contract.Approval, 32)
 	for i := range approvals {
 		approvals[i] = f.approval(r, f.memberOf(fmt.Sprintf("account %d", i)))
 	}
@@ -307,7 +308,7 @@ func decisionRace(f *fixture) {
 
 func redemptionRace(f *fixture) {
 	a := f.approved()
-	redemptions := make([]authz.Redemption, 64)
+	redemptions := make([]contract.Redemption, 64)
 	for i := range redemptions {
 		redemptions[i] = f.redemption(a)
 	}
@@ -318,7 +319,7 @@ func redemptionRace(f *fixture) {
 		if errs[i] == nil {
 			f.ok(err)
 		} else {
-			f.refused(err, authz.ErrNotFound)
+			f.refused(err, contract.ErrNotFound)
 		}
 	}
 }

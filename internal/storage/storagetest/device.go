@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // request makes a pending request with every member set but the account.
@@ -72,13 +73,13 @@ var deviceCases = []testCase{
 	{"what is not there is not found", func(f *fixture) {
 		r := f.pending()
 		_, err := f.store.DeviceRequest(f.Context(), f.hash())
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.DeviceRequest(f.Context(), r.UserCode)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.DeviceRequestByUserCode(f.Context(), r.DeviceCode)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.DeviceRequestByID(f.Context(), "none")
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 	}},
 	{"hashes that differ in one bit are two hashes", func(f *fixture) {
 		for i := range len(authz.Hash{}) {
@@ -99,7 +100,7 @@ var deviceCases = []testCase{
 			second := f.request()
 			whole := second
 			same(&second)
-			f.refused(f.store.CreateDeviceRequest(f.Context(), second), authz.ErrExists)
+			f.refused(f.store.CreateDeviceRequest(f.Context(), second), contract.ErrExists)
 			f.kept(first)
 			f.ok(f.store.CreateDeviceRequest(f.Context(), whole)) // nothing of the refused one stayed
 		}
@@ -111,14 +112,14 @@ var deviceCases = []testCase{
 			requests[i].UserCode = requests[0].UserCode
 		}
 		errs := race(len(requests), func(i int) error { return f.store.CreateDeviceRequest(f.Context(), requests[i]) })
-		f.count(errs, 1, is(authz.ErrExists))
+		f.count(errs, 1, is(contract.ErrExists))
 		for i, r := range requests {
 			if errs[i] == nil {
 				f.kept(r)
 				continue
 			}
 			_, err := f.store.DeviceRequest(f.Context(), r.DeviceCode)
-			f.refused(err, authz.ErrNotFound)
+			f.refused(err, contract.ErrNotFound)
 		}
 	}},
 	{"D-37 a request belongs to the account that claimed it first", func(f *fixture) {
@@ -150,7 +151,7 @@ var deviceCases = []testCase{
 		f.count(errs, len(errs), isState)
 	}},
 	{"a claim needs a request that is there, pending and not expired", func(f *fixture) {
-		f.refused(claim(f, f.store, "none", "alice", at(1)), authz.ErrNotFound)
+		f.refused(claim(f, f.store, "none", "alice", at(1)), contract.ErrNotFound)
 		r := f.pending()
 		f.wrongState(claim(f, f.store, r.ID, "alice", r.ExpiresAt), r)
 		f.ok(claim(f, f.store, r.ID, "alice", r.ExpiresAt.Add(-time.Millisecond)))
@@ -175,7 +176,7 @@ var deviceCases = []testCase{
 		f.ok(f.store.CreateDeviceRequest(f.Context(), short))
 		f.approved()
 		denied := f.pending()
-		f.ok(f.store.DenyDeviceRequest(f.Context(), authz.Denial{RequestID: denied.ID, AccountID: "a", Unclaimed: true, At: at(1), Event: anyEvent, Keep: plenty}))
+		f.ok(f.store.DenyDeviceRequest(f.Context(), contract.Denial{RequestID: denied.ID, AccountID: "a", Unclaimed: true, At: at(1), Event: anyEvent, Keep: plenty}))
 		count(at(59), 3)
 		count(at(60), 2)
 		count(at(900), 0)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // grant makes the grant of a request, with every member set but the last use
@@ -39,8 +40,8 @@ var grantCases = []testCase{
 		pending := f.pending()
 		f.noGrant(pending)
 		_, _, err := f.store.LiveGrant(f.Context(), pending.ID, at(0))
-		f.refused(err, authz.ErrNotFound)
-		f.refused(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: pending.ID, At: at(0), Event: anyEvent}), authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
+		f.refused(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: pending.ID, At: at(0), Event: anyEvent}), contract.ErrNotFound)
 	}},
 	{"a grant without a signature has no receipt", func(f *fixture) {
 		_, i := f.account()
@@ -49,7 +50,7 @@ var grantCases = []testCase{
 		a.Receipt = ""
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
 		_, err := f.store.Receipt(f.Context(), r.ID)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 	}},
 	{"a living grant comes with its identity", func(f *fixture) {
 		a := f.approved()
@@ -65,7 +66,7 @@ var grantCases = []testCase{
 		_, _, err := f.store.LiveGrant(f.Context(), a.grant.ID, a.grant.ExpiresAt.Add(-time.Millisecond))
 		f.ok(err)
 		_, _, err = f.store.LiveGrant(f.Context(), a.grant.ID, a.grant.ExpiresAt)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.Grant(f.Context(), a.grant.ID)
 		f.ok(err)
 	}},
@@ -74,17 +75,17 @@ var grantCases = []testCase{
 		r := f.pending()
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), f.approval(r, i)))
 		_, _, err := f.store.LiveGrant(f.Context(), r.ID, at(20))
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.Grant(f.Context(), r.ID)
 		f.ok(err)
 	}},
 	{"a revoked grant does not live, and keeps the time of its first revocation", func(f *fixture) {
 		a := f.approved()
 		other := f.approved()
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(30), Event: anyEvent}))
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(40), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: a.grant.ID, At: at(30), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: a.grant.ID, At: at(40), Event: anyEvent}))
 		_, _, err := f.store.LiveGrant(f.Context(), a.grant.ID, at(20))
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		got, err := f.store.Grant(f.Context(), a.grant.ID)
 		f.ok(err)
 		a.grant.RevokedAt = at(30)
@@ -106,7 +107,7 @@ var grantCases = []testCase{
 			grants = append(grants, a.Grant)
 		}
 		foreign := f.approved().grant
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: grants[2].ID, At: at(30), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: grants[2].ID, At: at(30), Event: anyEvent}))
 		revoked := f.event(i.AccountID)
 		for _, want := range []int{2, 0} {
 			n, err := f.store.RevokeGrants(f.Context(), i.AccountID, at(60), revoked)
@@ -130,7 +131,7 @@ var grantCases = []testCase{
 			f.ok(err)
 			f.same(got, a.grant)
 		}
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(40), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: a.grant.ID, At: at(40), Event: anyEvent}))
 		a.grant.RevokedAt = at(40)
 		f.ok(f.store.UseGrant(f.Context(), a.grant.ID, at(50)))
 		f.ok(f.store.UseGrant(f.Context(), other.grant.ID, other.grant.ExpiresAt))
@@ -152,19 +153,19 @@ var grantCases = []testCase{
 			f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
 			want = append(want, a.Grant)
 		}
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: want[0].ID, At: at(20), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: want[0].ID, At: at(20), Event: anyEvent}))
 		want[0].RevokedAt = at(20)
 		slices.SortFunc(want, func(x, y authz.Grant) int { return y.CreatedAt.Compare(x.CreatedAt) })
-		got, err := f.store.Grants(f.Context(), i.AccountID, authz.GrantList{Limit: 10})
+		got, err := f.store.Grants(f.Context(), i.AccountID, contract.GrantList{Limit: 10})
 		f.ok(err)
 		f.same(got, want)
-		alive, err := f.store.Grants(f.Context(), i.AccountID, authz.GrantList{AliveAt: at(20), After: positionOf(want[1]), Limit: 10})
+		alive, err := f.store.Grants(f.Context(), i.AccountID, contract.GrantList{AliveAt: at(20), After: positionOf(want[1]), Limit: 10})
 		f.ok(err)
 		f.same(alive, want[2:])
-		over, err := f.store.Grants(f.Context(), i.AccountID, authz.GrantList{AliveAt: at(5000), Limit: 10})
+		over, err := f.store.Grants(f.Context(), i.AccountID, contract.GrantList{AliveAt: at(5000), Limit: 10})
 		f.ok(err)
 		f.same(len(over), 0)
-		none, err := f.store.Grants(f.Context(), "nobody", authz.GrantList{Limit: 10})
+		none, err := f.store.Grants(f.Context(), "nobody", contract.GrantList{Limit: 10})
 		f.ok(err)
 		f.same(len(none), 0)
 	}},
@@ -180,16 +181,16 @@ var grantCases = []testCase{
 		}
 		slices.SortFunc(want, func(x, y authz.Grant) int { return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(x.ID, y.ID)) })
 		for n, g := range want {
-			got, err := f.store.Grants(f.Context(), i.AccountID, authz.GrantList{After: positionOf(g), Limit: 2})
+			got, err := f.store.Grants(f.Context(), i.AccountID, contract.GrantList{After: positionOf(g), Limit: 2})
 			f.ok(err)
 			f.same(append([]authz.Grant{}, got...), append([]authz.Grant{}, want[n+1:min(n+3, len(want))]...))
 		}
 		gone := positionOf(want[1])
 		gone.ID = gone.ID[:len(gone.ID)-1]
-		got, err := f.store.Grants(f.Context(), i.AccountID, authz.GrantList{After: gone, Limit: 10})
+		got, err := f.store.Grants(f.Context(), i.AccountID, contract.GrantList{After: gone, Limit: 10})
 		f.ok(err)
 		f.same(got, want[1:])
 	}},
 }
 
-func positionOf(g authz.Grant) authz.Position { return authz.Position{At: g.CreatedAt, ID: g.ID} }
+func positionOf(g authz.Grant) contract.Position { return contract.Position{At: g.CreatedAt, ID: g.ID} }

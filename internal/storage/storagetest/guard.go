@@ -3,7 +3,7 @@ package storagetest
 import (
 	"time"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // guesses ends the test unless the subjects have these failures.
@@ -18,23 +18,23 @@ var guardCases = []testCase{
 	{"a key is used once until its time, and again afterwards", func(f *fixture) {
 		key := f.hash()
 		f.ok(f.store.UseOnce(f.Context(), key, at(0), at(60)))
-		f.refused(f.store.UseOnce(f.Context(), key, at(1), at(600)), authz.ErrExists)
-		f.refused(f.store.UseOnce(f.Context(), key, at(60).Add(-time.Millisecond), at(600)), authz.ErrExists)
+		f.refused(f.store.UseOnce(f.Context(), key, at(1), at(600)), contract.ErrExists)
+		f.refused(f.store.UseOnce(f.Context(), key, at(60).Add(-time.Millisecond), at(600)), contract.ErrExists)
 		f.ok(f.store.UseOnce(f.Context(), key, at(60), at(120)))
-		f.refused(f.store.UseOnce(f.Context(), key, at(119), at(600)), authz.ErrExists)
+		f.refused(f.store.UseOnce(f.Context(), key, at(119), at(600)), contract.ErrExists)
 		f.ok(f.store.UseOnce(f.Context(), f.hash(), at(1), at(60)))
 	}},
 	{"of 64 concurrent uses of a key one succeeds", func(f *fixture) {
 		key := f.hash()
 		errs := race(64, func(int) error { return f.store.UseOnce(f.Context(), key, at(0), at(60)) })
-		f.count(errs, 1, is(authz.ErrExists))
+		f.count(errs, 1, is(contract.ErrExists))
 	}},
 	{"of concurrent uses of an expired key one succeeds, on two servers too", func(f *fixture) {
 		key := f.hash()
 		f.ok(f.store.UseOnce(f.Context(), key, at(0), at(60)))
-		stores := []authz.Store{f.store, f.connect()}
+		stores := []contract.Store{f.store, f.connect()}
 		errs := race(32, func(i int) error { return stores[i%2].UseOnce(f.Context(), key, at(60), at(120)) })
-		f.count(errs, 1, is(authz.ErrExists))
+		f.count(errs, 1, is(contract.ErrExists))
 	}},
 	{"failures are counted by subject and window", func(f *fixture) {
 		first, second := at(0), at(3600)
@@ -48,7 +48,7 @@ var guardCases = []testCase{
 		f.guesses(nil, first, []int{})
 	}},
 	{"no failure is lost under concurrency", func(f *fixture) {
-		stores := []authz.Store{f.store, f.connect()}
+		stores := []contract.Store{f.store, f.connect()}
 		errs := race(64, func(i int) error { return stores[i%2].CountGuesses(f.Context(), []string{"a", "b"}, at(0)) })
 		f.count(errs, len(errs), func(error) bool { return false })
 		f.guesses([]string{"a", "b"}, at(0), []int{64, 64})

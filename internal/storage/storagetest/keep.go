@@ -2,27 +2,28 @@ package storagetest
 
 import (
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // few is what is kept where a case is about how many are.
-var few = authz.KeepAtMost(10)
+var few = contract.KeepAtMost(10)
 
 var keepCases = []testCase{
 	{"what there is far more of than is kept is forgotten bit by bit", func(f *fixture) {
 		a, i := f.account()
-		bits := authz.Keep{Most: 2, AtOnce: 3}
+		bits := contract.Keep{Most: 2, AtOnce: 3}
 		for range 8 {
 			f.happening(i, f.event(a.ID))
-			f.ok(f.store.CreateSession(f.Context(), authz.NewSession{Session: f.session(i), Event: anyEvent, Keep: plenty}))
+			f.ok(f.store.CreateSession(f.Context(), contract.NewSession{Session: f.session(i), Event: anyEvent, Keep: plenty}))
 			f.report(a.ID, at(1), f.word("client"))
 		}
 		e := f.event(a.ID)
 		e.Keep = bits
 		f.happening(i, e)
-		told, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 100)
+		told, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 100)
 		f.ok(err)
 		f.same(len(told), 8+1-bits.AtOnce)
-		f.ok(f.store.CreateSession(f.Context(), authz.NewSession{Session: f.session(i), Event: anyEvent, Keep: bits}))
+		f.ok(f.store.CreateSession(f.Context(), contract.NewSession{Session: f.session(i), Event: anyEvent, Keep: bits}))
 		sessions, err := f.store.Sessions(f.Context(), a.ID, at(0), many)
 		f.ok(err)
 		f.same(len(sessions), 8+1-bits.AtOnce)
@@ -35,17 +36,17 @@ var keepCases = []testCase{
 		o := f.everything()
 		before := f.keptOf(o)
 		for what, do := range f.keepless(o) {
-			if err := do(); err == nil || authz.Promised(err) {
+			if err := do(); err == nil || contract.Promised(err) {
 				f.Errorf("%s: %v", what, err)
 			}
 		}
-		for _, k := range []authz.Keep{{}, {Most: 1}, {AtOnce: 1}} {
+		for _, k := range []contract.Keep{{}, {Most: 1}, {AtOnce: 1}} {
 			if err := f.store.CreateReview(f.Context(), f.review(), k); err == nil {
 				f.Errorf("a review was stored with %v", k)
 			}
 		}
 		f.same(f.keptOf(o), before)
-		f.ok(f.store.CreateReview(f.Context(), f.review(), authz.Keep{Most: 1, AtOnce: 1}))
+		f.ok(f.store.CreateReview(f.Context(), f.review(), contract.Keep{Most: 1, AtOnce: 1}))
 		f.reports(at(0), map[string]int{"client:a": 0})
 	}},
 }
@@ -54,25 +55,25 @@ var keepCases = []testCase{
 func (f *fixture) keepless(o belongings) map[string]func() error {
 	ctx, account, i := f.Context(), o.identity.AccountID, o.identity
 	event := f.event(account)
-	silent := authz.NewEvent{Event: f.event(account).Event}
-	approval, denial := f.approval(o.opened, i), authz.Denial{RequestID: o.opened.ID, AccountID: account, At: at(1), Keep: plenty, Event: event}
-	begun := authz.NewSession{Session: f.session(i), Keep: plenty, Event: event}
+	silent := contract.NewEvent{Event: f.event(account).Event}
+	approval, denial := f.approval(o.opened, i), contract.Denial{RequestID: o.opened.ID, AccountID: account, At: at(1), Keep: plenty, Event: event}
+	begun := contract.NewSession{Session: f.session(i), Keep: plenty, Event: event}
 	removal := f.removal(o.second, i)
-	over := authz.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: event, AccountID: account, Reported: []string{"client:a"}, Reporter: account}
+	over := contract.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: event, AccountID: account, Reported: []string{"client:a"}, Reporter: account}
 	return map[string]func() error{
-		"approving, of grants": func() error { a := approval; a.Keep = authz.Keep{}; return f.store.ApproveDeviceRequest(ctx, a) },
+		"approving, of grants": func() error { a := approval; a.Keep = contract.Keep{}; return f.store.ApproveDeviceRequest(ctx, a) },
 		"approving":            func() error { a := approval; a.Event = silent; return f.store.ApproveDeviceRequest(ctx, a) },
 		"denying":              func() error { d := denial; d.Event = silent; return f.store.DenyDeviceRequest(ctx, d) },
 		"denying, of reports": func() error {
 			d := denial
-			d.Reported, d.Keep = []string{"client:a"}, authz.Keep{}
+			d.Reported, d.Keep = []string{"client:a"}, contract.Keep{}
 			return f.store.DenyDeviceRequest(ctx, d)
 		},
 		"linking":                 func() error { return f.store.LinkIdentity(ctx, f.newIdentity(account), i.BAPID, many, silent) },
-		"removing, of departures": func() error { r := removal; r.Keep = authz.Keep{}; return f.store.RemoveIdentity(ctx, r) },
+		"removing, of departures": func() error { r := removal; r.Keep = contract.Keep{}; return f.store.RemoveIdentity(ctx, r) },
 		"removing":                func() error { r := removal; r.Event = silent; return f.store.RemoveIdentity(ctx, r) },
 		"setting a profile":       func() error { return f.store.SetProfile(ctx, i.BAPID, authz.Profile{Name: "new"}, silent) },
-		"signing in, of sessions": func() error { n := begun; n.Keep = authz.Keep{}; return f.store.CreateSession(ctx, n) },
+		"signing in, of sessions": func() error { n := begun; n.Keep = contract.Keep{}; return f.store.CreateSession(ctx, n) },
 		"signing in":              func() error { n := begun; n.Event = silent; return f.store.CreateSession(ctx, n) },
 		"signing out":             func() error { return f.store.DeleteSession(ctx, o.session.Token, silent) },
 		"ending a session":        func() error { return f.store.EndSession(ctx, account, o.session.ID, at(1), silent) },
@@ -84,7 +85,7 @@ func (f *fixture) keepless(o belongings) map[string]func() error {
 		"revoking":             func() error { r := over; r.Event, r.Keep = silent, plenty; return f.store.RevokeGrant(ctx, r) },
 		"revoking all":         func() error { _, err := f.store.RevokeGrants(ctx, account, at(40), silent); return err },
 		"reusing a token": func() error {
-			return f.store.RotateRefreshToken(ctx, authz.Rotation{Token: o.first.Token, Successor: o.token, At: at(31), Reuse: silent})
+			return f.store.RotateRefreshToken(ctx, contract.Rotation{Token: o.first.Token, Successor: o.token, At: at(31), Reuse: silent})
 		},
 		"adding a passkey":   func() error { return f.store.AddPasskey(ctx, f.passkey(i), many, silent) },
 		"removing a passkey": func() error { return f.store.RemovePasskey(ctx, account, o.passkey.ID, at(40), silent) },

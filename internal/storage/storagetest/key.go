@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // key makes a signing key whose sealed bytes are not text.
@@ -42,7 +43,7 @@ var keyCases = []testCase{
 	}},
 	{"servers that start together on an empty database end with the same keys", func(f *fixture) {
 		const calls = 12
-		stores := []authz.Store{f.store, f.connect(), f.connect()}
+		stores := []contract.Store{f.store, f.connect(), f.connect()}
 		candidates, got := make([][]authz.SigningKey, calls), make([][]authz.SigningKey, calls)
 		for i := range candidates {
 			candidates[i] = []authz.SigningKey{f.key("ES256"), f.key("RS256"), f.key("EdDSA")}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Life is what happens to a storage while a server runs on it: one operation
@@ -31,7 +32,7 @@ type Life struct {
 }
 
 // NewLife begins one. Lives with different numbers do not meet in one storage.
-func NewLife(t *testing.T, store authz.Store, number int) *Life {
+func NewLife(t *testing.T, store contract.Store, number int) *Life {
 	t.Helper()
 	return &Life{
 		f:      &fixture{T: t, store: store, drawn: number * 1_000_000},
@@ -47,7 +48,7 @@ func (l *Life) Step(ctx context.Context) error {
 		l.register, l.unregister, l.guess, l.makeKeys, l.sweep,
 	}
 	err := steps[l.random.IntN(len(steps))](ctx)
-	if isState(err) || errors.Is(err, authz.ErrNotFound) || errors.Is(err, authz.ErrExists) || errors.Is(err, authz.ErrReused) {
+	if isState(err) || errors.Is(err, contract.ErrNotFound) || errors.Is(err, contract.ErrExists) || errors.Is(err, contract.ErrReused) {
 		return nil
 	}
 	return err
@@ -90,7 +91,7 @@ func (l *Life) open(ctx context.Context) error {
 	if !there {
 		return nil
 	}
-	o := authz.Opening{RequestID: r.ID, At: at(0)}
+	o := contract.Opening{RequestID: r.ID, At: at(0)}
 	if p, there := pick(l, l.people); there && l.random.IntN(2) == 0 {
 		o.AccountID, o.Claim = p.AccountID, l.random.IntN(2) == 0
 	} else {
@@ -121,7 +122,7 @@ func (l *Life) redeem(ctx context.Context) error {
 	}
 	t := authz.RefreshToken{Token: l.f.hash(), GrantID: r.ID, ExpiresAt: at(1000 + l.random.IntN(4000))}
 	l.tokens = append(l.tokens, t)
-	return l.f.store.RedeemDeviceRequest(ctx, authz.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(0), RefreshToken: &t})
+	return l.f.store.RedeemDeviceRequest(ctx, contract.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(0), RefreshToken: &t})
 }
 
 func (l *Life) rotate(ctx context.Context) error {
@@ -131,7 +132,7 @@ func (l *Life) rotate(ctx context.Context) error {
 	}
 	next := authz.RefreshToken{Token: l.f.hash(), GrantID: t.GrantID, ExpiresAt: at(5000)}
 	l.tokens = append(l.tokens, next)
-	return l.f.store.RotateRefreshToken(ctx, authz.Rotation{
+	return l.f.store.RotateRefreshToken(ctx, contract.Rotation{
 		Token: t.Token, Successor: next, At: at(l.random.IntN(900)), Grace: 10 * time.Second, Reuse: l.f.event(l.f.word("account")),
 	})
 }
@@ -142,7 +143,7 @@ func (l *Life) deny(ctx context.Context) error {
 	if !there || !waits {
 		return nil
 	}
-	return l.f.store.DenyDeviceRequest(ctx, authz.Denial{
+	return l.f.store.DenyDeviceRequest(ctx, contract.Denial{
 		RequestID: r.ID, AccountID: p.AccountID, Unclaimed: true, At: at(0), Event: l.f.event(p.AccountID),
 		Reported: []string{"client:" + r.ClientID, "name:" + awkward[l.random.IntN(len(awkward))]},
 		Keep:     plenty,
@@ -154,7 +155,7 @@ func (l *Life) revoke(ctx context.Context) error {
 	if !there {
 		return nil
 	}
-	return l.f.store.RevokeGrant(ctx, authz.Revocation{GrantID: g.ID, At: at(30), Event: l.f.event(g.AccountID)})
+	return l.f.store.RevokeGrant(ctx, contract.Revocation{GrantID: g.ID, At: at(30), Event: l.f.event(g.AccountID)})
 }
 
 func (l *Life) join(ctx context.Context) error {
@@ -190,7 +191,7 @@ func (l *Life) signIn(ctx context.Context) error {
 	}
 	s := l.f.session(p)
 	s.ExpiresAt = at(l.random.IntN(2000))
-	n := authz.NewSession{Session: s, Event: l.f.event(p.AccountID), Keep: plenty}
+	n := contract.NewSession{Session: s, Event: l.f.event(p.AccountID), Keep: plenty}
 	if old, there := pick(l, l.sessions); there && l.random.IntN(4) == 0 {
 		n.Replaces = old.Token
 	}
@@ -291,6 +292,6 @@ func (l *Life) makeKeys(ctx context.Context) error {
 
 func (l *Life) sweep(ctx context.Context) error {
 	before := at(l.random.IntN(100))
-	_, err := l.f.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: before, Grants: before, Events: before, Rest: before}, 5)
+	_, err := l.f.store.Sweep(ctx, contract.SweepTimes{DeviceRequests: before, Grants: before, Events: before, Rest: before}, 5)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // belongings are what one owner has of everything.
@@ -37,15 +38,15 @@ func (f *fixture) everything() (o belongings) {
 	o.second = f.newIdentity(account)
 	f.ok(f.store.LinkIdentity(ctx, o.second, o.identity.BAPID, many, f.event(account)))
 	o.session, o.other = f.session(o.identity), f.session(o.identity)
-	f.ok(f.store.CreateSession(ctx, authz.NewSession{Session: o.session, Event: f.event(account), Keep: plenty}))
-	f.ok(f.store.CreateSession(ctx, authz.NewSession{Session: o.other, Event: f.event(account), Keep: plenty}))
+	f.ok(f.store.CreateSession(ctx, contract.NewSession{Session: o.session, Event: f.event(account), Keep: plenty}))
+	f.ok(f.store.CreateSession(ctx, contract.NewSession{Session: o.other, Event: f.event(account), Keep: plenty}))
 	o.passkey = f.added(o.identity)
 	f.added(o.second)
 	for _, i := range []authz.Identity{o.identity, o.second} {
 		f.ok(f.store.SaveBackup(ctx, f.backup(i), i.BAPID, f.event(account)))
 	}
 	o.pending, o.opened = f.pending(), f.pending()
-	_, err := f.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.opened.ID, AccountID: account, Browser: f.hash(), Claim: true, At: at(1)})
+	_, err := f.store.OpenDeviceRequest(ctx, contract.Opening{RequestID: o.opened.ID, AccountID: account, Browser: f.hash(), Claim: true, At: at(1)})
 	f.ok(err)
 	// A second grant, with a refresh token that was rotated once.
 	r := f.pending()
@@ -69,7 +70,7 @@ func (f *fixture) keptOf(o belongings) (all []any) {
 	ctx, account := f.Context(), o.identity.AccountID
 	one := func(v any, err error) {
 		f.Helper()
-		if err != nil && !errors.Is(err, authz.ErrNotFound) {
+		if err != nil && !errors.Is(err, contract.ErrNotFound) {
 			f.Fatal(err)
 		}
 		if err != nil {
@@ -113,7 +114,7 @@ func (f *fixture) keptOf(o belongings) (all []any) {
 		kept, err := f.store.RefreshToken(ctx, t.Token, at(40))
 		one(kept, err)
 	}
-	events, err := f.store.Events(ctx, account, authz.Position{}, 100)
+	events, err := f.store.Events(ctx, account, contract.Position{}, 100)
 	one(events, err)
 	return all
 }
@@ -158,7 +159,7 @@ func (f *fixture) accountDeeds() map[string]func(o belongings) error {
 			return err
 		},
 		"replacing a session": func(o belongings) error {
-			return f.store.CreateSession(ctx, authz.NewSession{Session: f.session(o.identity), Replaces: o.session.Token, Event: f.event(o.identity.AccountID), Keep: plenty})
+			return f.store.CreateSession(ctx, contract.NewSession{Session: f.session(o.identity), Replaces: o.session.Token, Event: f.event(o.identity.AccountID), Keep: plenty})
 		},
 		"signing in with a passkey": func(o belongings) error { return f.store.CreateSession(ctx, f.signIn(o.passkey, 8)) },
 	}
@@ -170,7 +171,7 @@ func (f *fixture) requestDeeds() map[string]func(o belongings) error {
 	return map[string]func(o belongings) error{
 		"cancelling a request": func(o belongings) error { return f.store.CancelDeviceRequest(ctx, o.pending.ID, at(40)) },
 		"opening a request": func(o belongings) error {
-			_, err := f.store.OpenDeviceRequest(ctx, authz.Opening{RequestID: o.pending.ID, AccountID: o.identity.AccountID, Claim: true, At: at(40)})
+			_, err := f.store.OpenDeviceRequest(ctx, contract.Opening{RequestID: o.pending.ID, AccountID: o.identity.AccountID, Claim: true, At: at(40)})
 			return err
 		},
 		"approving a request": func(o belongings) error {
@@ -179,7 +180,7 @@ func (f *fixture) requestDeeds() map[string]func(o belongings) error {
 			return f.store.ApproveDeviceRequest(ctx, a)
 		},
 		"denying a request": func(o belongings) error {
-			return f.store.DenyDeviceRequest(ctx, authz.Denial{
+			return f.store.DenyDeviceRequest(ctx, contract.Denial{
 				RequestID: o.opened.ID, AccountID: o.identity.AccountID, At: at(40), Reported: []string{"client:" + f.word("client")}, Event: f.event(o.identity.AccountID),
 				Keep: plenty,
 			})
@@ -190,7 +191,7 @@ func (f *fixture) requestDeeds() map[string]func(o belongings) error {
 			return err
 		},
 		"sweeping": func(belongings) error {
-			_, err := f.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Events: at(0), Rest: at(0)}, 100)
+			_, err := f.store.Sweep(ctx, contract.SweepTimes{DeviceRequests: at(0), Grants: at(0), Events: at(0), Rest: at(0)}, 100)
 			return err
 		},
 	}
@@ -201,7 +202,7 @@ func (f *fixture) grantDeeds() map[string]func(o belongings) error {
 	ctx := f.Context()
 	return map[string]func(o belongings) error{
 		"revoking a grant": func(o belongings) error {
-			return f.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: f.event(o.identity.AccountID)})
+			return f.store.RevokeGrant(ctx, contract.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: f.event(o.identity.AccountID)})
 		},
 		"revoking all grants": func(o belongings) error {
 			_, err := f.store.RevokeGrants(ctx, o.identity.AccountID, at(40), f.event(o.identity.AccountID))
@@ -223,11 +224,11 @@ func (f *fixture) grantDeeds() map[string]func(o belongings) error {
 			return f.store.RotateRefreshToken(ctx, r)
 		},
 		"rotating after the end": func(o belongings) error {
-			err := f.store.RevokeGrant(ctx, authz.Revocation{GrantID: o.issued.grant.ID, At: at(34), Event: f.event(o.identity.AccountID)})
+			err := f.store.RevokeGrant(ctx, contract.Revocation{GrantID: o.issued.grant.ID, At: at(34), Event: f.event(o.identity.AccountID)})
 			if err != nil {
 				return err
 			}
-			if err := f.store.RotateRefreshToken(ctx, f.rotation(o.token, at(35))); !errors.Is(err, authz.ErrNotFound) {
+			if err := f.store.RotateRefreshToken(ctx, f.rotation(o.token, at(35))); !errors.Is(err, contract.ErrNotFound) {
 				return errors.New("it was rotated")
 			}
 			return nil
@@ -235,7 +236,7 @@ func (f *fixture) grantDeeds() map[string]func(o belongings) error {
 		"using a refresh token twice": func(o belongings) error {
 			r := f.rotation(o.first, at(35))
 			r.Reuse = f.event(o.identity.AccountID)
-			if err := f.store.RotateRefreshToken(ctx, r); !errors.Is(err, authz.ErrReused) {
+			if err := f.store.RotateRefreshToken(ctx, r); !errors.Is(err, contract.ErrReused) {
 				return errors.New("it was rotated")
 			}
 			return nil
@@ -283,14 +284,14 @@ var neighbourCases = []testCase{
 		a := f.approval(r, i)
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
 		_, _, err := f.store.LiveGrant(f.Context(), a.Grant.ID, at(40))
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 	}},
 	{"what is over at a time is swept after it, and not at it", func(f *fixture) {
 		ctx, over := f.Context(), at(60)
 		_, i := f.account()
 		s, r, key := f.session(i), f.review(), f.hash()
 		s.ExpiresAt, r.ExpiresAt = over, over
-		f.ok(f.store.CreateSession(ctx, authz.NewSession{Session: s, Event: anyEvent, Keep: plenty}))
+		f.ok(f.store.CreateSession(ctx, contract.NewSession{Session: s, Event: anyEvent, Keep: plenty}))
 		f.ok(f.store.CreateReview(ctx, r, plenty))
 		f.ok(f.store.UseOnce(ctx, key, at(0), over))
 		f.ok(f.store.CountGuesses(ctx, []string{"subject"}, over))
@@ -299,7 +300,7 @@ var neighbourCases = []testCase{
 		redemption.RefreshToken.ExpiresAt = over
 		f.ok(f.store.RedeemDeviceRequest(ctx, redemption))
 		all := func(before time.Time) int {
-			n, err := f.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Counted: before, Rest: before}, 100)
+			n, err := f.store.Sweep(ctx, contract.SweepTimes{DeviceRequests: at(0), Grants: at(0), Counted: before, Rest: before}, 100)
 			f.ok(err)
 			return n
 		}

@@ -5,15 +5,16 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // claim opens a request for an account that wants it; losing it to another is a
 // *authz.StateError, as it is for the decisions that follow.
-func claim(f *fixture, s authz.Store, id, accountID string, now time.Time) error {
+func claim(f *fixture, s contract.Store, id, accountID string, now time.Time) error {
 	f.Helper()
-	opened, err := s.OpenDeviceRequest(f.Context(), authz.Opening{RequestID: id, AccountID: accountID, Claim: true, At: now})
+	opened, err := s.OpenDeviceRequest(f.Context(), contract.Opening{RequestID: id, AccountID: accountID, Claim: true, At: now})
 	if err == nil && opened.Request.AccountID != accountID {
-		return &authz.StateError{Request: opened.Request}
+		return &contract.StateError{Request: opened.Request}
 	}
 	return err
 }
@@ -22,9 +23,9 @@ func claim(f *fixture, s authz.Store, id, accountID string, now time.Time) error
 // have opened it.
 func (f *fixture) opened(r authz.DeviceRequest, accountID string, browser authz.Hash, accounts, browsers int) {
 	f.Helper()
-	got, err := f.store.OpenDeviceRequest(f.Context(), authz.Opening{RequestID: r.ID, AccountID: accountID, Browser: browser, At: at(1)})
+	got, err := f.store.OpenDeviceRequest(f.Context(), contract.Opening{RequestID: r.ID, AccountID: accountID, Browser: browser, At: at(1)})
 	f.ok(err)
-	f.same(got, authz.Opened{Request: r, Accounts: accounts, Browsers: browsers})
+	f.same(got, contract.Opened{Request: r, Accounts: accounts, Browsers: browsers})
 }
 
 var openingCases = []testCase{
@@ -44,21 +45,21 @@ var openingCases = []testCase{
 		r := f.pending()
 		f.ok(claim(f, f.store, r.ID, "alice", at(1)))
 		r.AccountID = "alice"
-		got, err := f.store.OpenDeviceRequest(f.Context(), authz.Opening{RequestID: r.ID, AccountID: "bob", Claim: true, At: at(2)})
+		got, err := f.store.OpenDeviceRequest(f.Context(), contract.Opening{RequestID: r.ID, AccountID: "bob", Claim: true, At: at(2)})
 		f.ok(err)
-		f.same(got, authz.Opened{Request: r, Accounts: 2})
+		f.same(got, contract.Opened{Request: r, Accounts: 2})
 		f.kept(r)
 	}},
 	{"K-03 of concurrent openings by many on two servers none is lost, and one sees them all", func(f *fixture) {
 		r := f.pending()
-		stores := []authz.Store{f.store, f.connect()}
-		seen := make([]authz.Opened, 32)
+		stores := []contract.Store{f.store, f.connect()}
+		seen := make([]contract.Opened, 32)
 		browsers := make([]authz.Hash, len(seen)/2)
 		for i := range browsers {
 			browsers[i] = f.hash()
 		}
 		errs := race(len(seen), func(i int) (err error) {
-			seen[i], err = stores[i%2].OpenDeviceRequest(f.Context(), authz.Opening{
+			seen[i], err = stores[i%2].OpenDeviceRequest(f.Context(), contract.Opening{
 				RequestID: r.ID, AccountID: fmt.Sprintf("account %d", i), Browser: browsers[i/2], At: at(1),
 			})
 			return err
@@ -76,15 +77,15 @@ var openingCases = []testCase{
 		f.opened(r, "account 0", browsers[0], len(seen), len(browsers))
 	}},
 	{"an opening needs a request that is there, pending and not expired, and leaves nothing otherwise", func(f *fixture) {
-		_, err := f.store.OpenDeviceRequest(f.Context(), authz.Opening{RequestID: "none", AccountID: "alice", At: at(1)})
-		f.refused(err, authz.ErrNotFound)
+		_, err := f.store.OpenDeviceRequest(f.Context(), contract.Opening{RequestID: "none", AccountID: "alice", At: at(1)})
+		f.refused(err, contract.ErrNotFound)
 		r := f.pending()
-		got, err := f.store.OpenDeviceRequest(f.Context(), authz.Opening{RequestID: r.ID, AccountID: "alice", Claim: true, At: r.ExpiresAt})
+		got, err := f.store.OpenDeviceRequest(f.Context(), contract.Opening{RequestID: r.ID, AccountID: "alice", Claim: true, At: r.ExpiresAt})
 		f.wrongState(err, r)
-		f.same(got, authz.Opened{})
+		f.same(got, contract.Opened{})
 		f.opened(r, "bob", authz.Hash{}, 1, 0)
 		decided := f.approved().request
-		_, err = f.store.OpenDeviceRequest(f.Context(), authz.Opening{RequestID: decided.ID, AccountID: decided.AccountID, At: at(20)})
+		_, err = f.store.OpenDeviceRequest(f.Context(), contract.Opening{RequestID: decided.ID, AccountID: decided.AccountID, At: at(20)})
 		f.wrongState(err, decided)
 	}},
 	{"a cancelled request is denied and nobody's, whoever had opened it", func(f *fixture) {
@@ -101,7 +102,7 @@ var openingCases = []testCase{
 		}
 	}},
 	{"cancelling needs a request that is there, pending and not expired", func(f *fixture) {
-		f.refused(f.store.CancelDeviceRequest(f.Context(), "none", at(1)), authz.ErrNotFound)
+		f.refused(f.store.CancelDeviceRequest(f.Context(), "none", at(1)), contract.ErrNotFound)
 		r := f.pending()
 		f.wrongState(f.store.CancelDeviceRequest(f.Context(), r.ID, r.ExpiresAt), r)
 		f.kept(r)
@@ -150,10 +151,10 @@ func (f *fixture) report(accountID string, now time.Time, subjects ...string) {
 }
 
 // reportKeeping is report where so many of the account's reports stay.
-func (f *fixture) reportKeeping(k authz.Keep, accountID string, now time.Time, subjects ...string) {
+func (f *fixture) reportKeeping(k contract.Keep, accountID string, now time.Time, subjects ...string) {
 	f.Helper()
 	r := f.pending()
-	f.ok(f.store.DenyDeviceRequest(f.Context(), authz.Denial{
+	f.ok(f.store.DenyDeviceRequest(f.Context(), contract.Denial{
 		RequestID: r.ID, AccountID: accountID, Unclaimed: true, At: now, Reported: subjects, Reporter: accountID, Keep: k, Event: anyEvent,
 	}))
 }
@@ -173,7 +174,7 @@ var reportCases = []testCase{
 	}},
 	{"K-12 the reports of several accounts count once for one reporter, as they last did", func(f *fixture) {
 		report := func(account, reporter string) {
-			f.ok(f.store.DenyDeviceRequest(f.Context(), authz.Denial{
+			f.ok(f.store.DenyDeviceRequest(f.Context(), contract.Denial{
 				RequestID: f.pending().ID, AccountID: account, Unclaimed: true, At: at(1), Reported: []string{"client:a", "network:x"}, Reporter: reporter,
 				Event: anyEvent, Keep: plenty,
 			}))
@@ -194,7 +195,7 @@ var reportCases = []testCase{
 		report("account 1", "there")
 		want(2)
 		g := f.approved().grant
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{
 			GrantID: g.ID, At: at(30), AccountID: "account 2", Reported: []string{"client:a", "network:x"}, Reporter: "elsewhere",
 			Event: anyEvent, Keep: plenty,
 		}))
@@ -225,7 +226,7 @@ var reportCases = []testCase{
 	{"K-12 a denial that is refused reports nothing", func(f *fixture) {
 		r := f.pending()
 		f.ok(claim(f, f.store, r.ID, "alice", at(1)))
-		err := f.store.DenyDeviceRequest(f.Context(), authz.Denial{RequestID: r.ID, AccountID: "bob", At: at(2), Reported: []string{"client:a"}, Event: anyEvent, Keep: plenty})
+		err := f.store.DenyDeviceRequest(f.Context(), contract.Denial{RequestID: r.ID, AccountID: "bob", At: at(2), Reported: []string{"client:a"}, Event: anyEvent, Keep: plenty})
 		r.AccountID = "alice"
 		f.wrongState(err, r)
 		f.reports(at(0), map[string]int{"client:a": 0})
@@ -233,11 +234,11 @@ var reportCases = []testCase{
 	{"K-11 a revocation reports too, of a grant that is there, revoked before or not", func(f *fixture) {
 		a := f.approved()
 		report := func(id, account string, now time.Time) error {
-			return f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: id, At: now, AccountID: account, Reported: []string{"client:a"}, Reporter: account, Event: anyEvent, Keep: plenty})
+			return f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: id, At: now, AccountID: account, Reported: []string{"client:a"}, Reporter: account, Event: anyEvent, Keep: plenty})
 		}
 		f.ok(report(a.grant.ID, "alice", at(30)))
 		f.ok(report(a.grant.ID, "bob", at(40)))
-		f.refused(report("none", "carol", at(40)), authz.ErrNotFound)
+		f.refused(report("none", "carol", at(40)), contract.ErrNotFound)
 		f.reports(at(0), map[string]int{"client:a": 2})
 	}},
 	{"K-12 no report is lost under concurrency", func(f *fixture) {
@@ -245,9 +246,9 @@ var reportCases = []testCase{
 		for i := range requests {
 			requests[i] = f.pending()
 		}
-		stores := []authz.Store{f.store, f.connect()}
+		stores := []contract.Store{f.store, f.connect()}
 		errs := race(len(requests), func(i int) error {
-			return stores[i%2].DenyDeviceRequest(f.Context(), authz.Denial{
+			return stores[i%2].DenyDeviceRequest(f.Context(), contract.Denial{
 				RequestID: requests[i].ID, AccountID: fmt.Sprintf("account %d", i/2), Unclaimed: true, At: at(1), Reported: []string{"client:a"}, Reporter: fmt.Sprintf("network %d", i/2),
 				Event: anyEvent, Keep: plenty,
 			})
@@ -258,7 +259,7 @@ var reportCases = []testCase{
 	{"reports are swept when they no longer count", func(f *fixture) {
 		f.report("alice", at(0), "client:a")
 		f.report("bob", at(60), "client:a")
-		n, err := f.store.Sweep(f.Context(), authz.SweepTimes{Counted: at(30)}, 100)
+		n, err := f.store.Sweep(f.Context(), contract.SweepTimes{Counted: at(30)}, 100)
 		f.ok(err)
 		f.same(n, 1)
 		f.reports(at(-1), map[string]int{"client:a": 1})

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // passkey makes a passkey of an identity with every member set but the last use.
@@ -26,12 +27,12 @@ func (f *fixture) added(i authz.Identity, edit ...func(*authz.Passkey)) authz.Pa
 }
 
 // signIn makes a sign-in with a passkey.
-func (f *fixture) signIn(p authz.Passkey, count uint32) authz.NewSession {
+func (f *fixture) signIn(p authz.Passkey, count uint32) contract.NewSession {
 	s := f.session(authz.Identity{AccountID: p.AccountID, BAPID: p.BAPID, MemberKey: p.MemberKey})
 	s.Passkey = p.ID
-	return authz.NewSession{
+	return contract.NewSession{
 		Session: s, Event: f.event(p.AccountID),
-		Passkey: &authz.PasskeyUse{ID: p.ID, SignCount: count, Credential: []byte(f.word("record"))},
+		Passkey: &contract.PasskeyUse{ID: p.ID, SignCount: count, Credential: []byte(f.word("record"))},
 		Keep:    plenty,
 	}
 }
@@ -45,11 +46,11 @@ func (f *fixture) keptPasskey(want authz.Passkey) {
 }
 
 // noSession ends the test if a refused sign-in left anything behind.
-func (f *fixture) noSession(n authz.NewSession) {
+func (f *fixture) noSession(n contract.NewSession) {
 	f.Helper()
 	_, err := f.store.Session(f.Context(), n.Session.Token, at(0))
-	f.refused(err, authz.ErrNotFound)
-	events, err := f.store.Events(f.Context(), n.Session.AccountID, authz.Position{}, 100)
+	f.refused(err, contract.ErrNotFound)
+	events, err := f.store.Events(f.Context(), n.Session.AccountID, contract.Position{}, 100)
 	f.ok(err)
 	for _, e := range events {
 		if e.ID == n.Event.ID {
@@ -69,7 +70,7 @@ var passkeyCases = []testCase{
 			e := f.event(a.ID)
 			f.ok(f.store.AddPasskey(f.Context(), p, 2, e))
 			f.keptPasskey(p)
-			latest, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 1)
+			latest, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 1)
 			f.ok(err)
 			f.same(latest, events(e))
 		}
@@ -99,10 +100,10 @@ var passkeyCases = []testCase{
 	{"a passkey that is not there is not found", func(f *fixture) {
 		a, i := f.account()
 		_, err := f.store.Passkey(f.Context(), "none")
-		f.refused(err, authz.ErrNotFound)
-		f.refused(f.store.RemovePasskey(f.Context(), a.ID, "none", at(30), f.event(a.ID)), authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
+		f.refused(f.store.RemovePasskey(f.Context(), a.ID, "none", at(30), f.event(a.ID)), contract.ErrNotFound)
 		n := f.signIn(f.passkey(i), 8)
-		f.refused(f.store.CreateSession(f.Context(), n), authz.ErrNotFound)
+		f.refused(f.store.CreateSession(f.Context(), n), contract.ErrNotFound)
 		f.noSession(n)
 	}},
 	{"a credential id is one account's, and the first passkey stays", func(f *fixture) {
@@ -112,7 +113,7 @@ var passkeyCases = []testCase{
 		for _, who := range []authz.Identity{i, thief} {
 			second := f.passkey(who)
 			second.ID = first.ID
-			f.refused(f.store.AddPasskey(f.Context(), second, 1, f.event(who.AccountID)), authz.ErrExists)
+			f.refused(f.store.AddPasskey(f.Context(), second, 1, f.event(who.AccountID)), contract.ErrExists)
 			f.keptPasskey(first)
 		}
 		f.told(a.ID)
@@ -120,14 +121,14 @@ var passkeyCases = []testCase{
 	{"of 16 concurrent additions of one credential id one succeeds, on two servers too", func(f *fixture) {
 		_, i := f.account()
 		_, other := f.account()
-		stores := []authz.Store{f.store, f.connect()}
+		stores := []contract.Store{f.store, f.connect()}
 		passkeys := make([]authz.Passkey, 16)
 		for n := range passkeys {
 			passkeys[n] = f.passkey([]authz.Identity{i, other}[n/2%2])
 			passkeys[n].ID = passkeys[0].ID
 		}
 		errs := race(len(passkeys), func(n int) error { return stores[n%2].AddPasskey(f.Context(), passkeys[n], 100, anyEvent) })
-		f.count(errs, 1, is(authz.ErrExists))
+		f.count(errs, 1, is(contract.ErrExists))
 		for n, p := range passkeys {
 			if errs[n] == nil {
 				f.keptPasskey(p)
@@ -141,11 +142,11 @@ var passkeyCases = []testCase{
 			passkeys[n] = f.passkey(i)
 		}
 		errs := race(len(passkeys), func(n int) error { return f.store.AddPasskey(f.Context(), passkeys[n], 5, anyEvent) })
-		f.count(errs, 5, is(authz.ErrFull))
+		f.count(errs, 5, is(contract.ErrFull))
 		got, err := f.store.Passkeys(f.Context(), a.ID, many)
 		f.ok(err)
 		f.same(len(got), 5)
-		f.refused(f.store.AddPasskey(f.Context(), f.passkey(i), 5, f.event(a.ID)), authz.ErrFull)
+		f.refused(f.store.AddPasskey(f.Context(), f.passkey(i), 5, f.event(a.ID)), contract.ErrFull)
 		f.told(a.ID)
 		_, elsewhere := f.account()
 		f.ok(f.store.AddPasskey(f.Context(), f.passkey(elsewhere), 5, anyEvent))
@@ -155,9 +156,9 @@ var passkeyCases = []testCase{
 		_, foreign := f.account()
 		for _, i := range []authz.Identity{{AccountID: "nobody"}, {AccountID: "nobody", BAPID: foreign.BAPID}, {AccountID: a.ID, BAPID: foreign.BAPID}} {
 			p := f.passkey(i)
-			f.refused(f.store.AddPasskey(f.Context(), p, 5, f.event(i.AccountID)), authz.ErrNotFound)
+			f.refused(f.store.AddPasskey(f.Context(), p, 5, f.event(i.AccountID)), contract.ErrNotFound)
 			_, err := f.store.Passkey(f.Context(), p.ID)
-			f.refused(err, authz.ErrNotFound)
+			f.refused(err, contract.ErrNotFound)
 			f.told(i.AccountID)
 		}
 	}},
@@ -165,17 +166,17 @@ var passkeyCases = []testCase{
 		a, i := f.account()
 		other, _ := f.account()
 		p, stays := f.added(i), f.added(i)
-		f.refused(f.store.RemovePasskey(f.Context(), other.ID, p.ID, at(30), f.event(other.ID)), authz.ErrNotFound)
+		f.refused(f.store.RemovePasskey(f.Context(), other.ID, p.ID, at(30), f.event(other.ID)), contract.ErrNotFound)
 		f.keptPasskey(p)
 		f.told(other.ID)
 		errs := race(8, func(int) error {
 			return f.store.RemovePasskey(f.Context(), a.ID, p.ID, at(30), happened(authz.Event{ID: "removed", AccountID: a.ID, At: at(9999)}))
 		})
-		f.count(errs, 1, is(authz.ErrNotFound))
+		f.count(errs, 1, is(contract.ErrNotFound))
 		_, err := f.store.Passkey(f.Context(), p.ID)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		f.keptPasskey(stays)
-		events, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 2)
+		events, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 2)
 		f.ok(err)
 		f.same(events[0].ID, "removed")
 		f.same(events[1].ID == "removed", false)
@@ -192,7 +193,7 @@ var passkeyCases = []testCase{
 		p.SignCount, p.Credential, p.LastUsedAt = p.SignCount+1, n.Passkey.Credential, n.Session.CreatedAt
 		f.keptPasskey(p)
 		f.keptPasskey(other)
-		latest, err := f.store.Events(f.Context(), p.AccountID, authz.Position{}, 100)
+		latest, err := f.store.Events(f.Context(), p.AccountID, contract.Position{}, 100)
 		f.ok(err)
 		f.same(latest[0], n.Event.Event)
 	}},
@@ -200,11 +201,11 @@ var passkeyCases = []testCase{
 		_, i := f.account()
 		p := f.added(i)
 		old := f.session(i)
-		f.ok(f.store.CreateSession(f.Context(), authz.NewSession{Session: old, Event: f.event(i.AccountID), Keep: plenty}))
+		f.ok(f.store.CreateSession(f.Context(), contract.NewSession{Session: old, Event: f.event(i.AccountID), Keep: plenty}))
 		for _, count := range []uint32{p.SignCount, p.SignCount - 1, 0} {
 			n := f.signIn(p, count)
 			n.Replaces = old.Token
-			f.refused(f.store.CreateSession(f.Context(), n), authz.ErrCounter)
+			f.refused(f.store.CreateSession(f.Context(), n), contract.ErrCounter)
 			f.noSession(n)
 		}
 		f.keptPasskey(p)
@@ -218,7 +219,7 @@ var passkeyCases = []testCase{
 		for _, count := range []uint32{p.SignCount + 1, p.SignCount} {
 			n := f.signIn(p, count)
 			n.Session.AccountID, n.Session.BAPID = j.AccountID, j.BAPID
-			f.refused(f.store.CreateSession(f.Context(), n), authz.ErrNotFound)
+			f.refused(f.store.CreateSession(f.Context(), n), contract.ErrNotFound)
 			f.noSession(n)
 		}
 		f.keptPasskey(p)
@@ -229,18 +230,18 @@ var passkeyCases = []testCase{
 		for _, count := range []uint32{0, 0, 1} {
 			f.ok(f.store.CreateSession(f.Context(), f.signIn(p, count)))
 		}
-		f.refused(f.store.CreateSession(f.Context(), f.signIn(p, 0)), authz.ErrCounter)
+		f.refused(f.store.CreateSession(f.Context(), f.signIn(p, 0)), contract.ErrCounter)
 	}},
 	{"of 16 concurrent sign-ins with one counter one succeeds, on two servers too", func(f *fixture) {
 		_, i := f.account()
 		p := f.added(i)
-		stores := []authz.Store{f.store, f.connect()}
-		signIns := make([]authz.NewSession, 16)
+		stores := []contract.Store{f.store, f.connect()}
+		signIns := make([]contract.NewSession, 16)
 		for n := range signIns {
 			signIns[n] = f.signIn(p, p.SignCount+1)
 		}
 		errs := race(len(signIns), func(n int) error { return stores[n%2].CreateSession(f.Context(), signIns[n]) })
-		f.count(errs, 1, is(authz.ErrCounter))
+		f.count(errs, 1, is(contract.ErrCounter))
 		for n, err := range errs {
 			if err != nil {
 				f.noSession(signIns[n])
@@ -250,7 +251,7 @@ var passkeyCases = []testCase{
 	{"a passkey that is removed during sign-ins signs in before or not at all", func(f *fixture) {
 		a, i := f.account()
 		p := f.added(i, func(p *authz.Passkey) { p.SignCount = 0 })
-		signIns := make([]authz.NewSession, 16)
+		signIns := make([]contract.NewSession, 16)
 		for n := range signIns {
 			signIns[n] = f.signIn(p, 0)
 		}
@@ -264,11 +265,11 @@ var passkeyCases = []testCase{
 		f.ok(errs[len(signIns)])
 		for n, s := range signIns {
 			if errs[n] != nil {
-				f.refused(errs[n], authz.ErrNotFound)
+				f.refused(errs[n], contract.ErrNotFound)
 				f.noSession(s)
 			}
 		}
-		f.refused(f.store.CreateSession(f.Context(), f.signIn(p, 0)), authz.ErrNotFound)
+		f.refused(f.store.CreateSession(f.Context(), f.signIn(p, 0)), contract.ErrNotFound)
 	}},
 	{"a passkey signs in to its own account only", func(f *fixture) {
 		_, i := f.account()
@@ -277,7 +278,7 @@ var passkeyCases = []testCase{
 		stolen := p
 		stolen.AccountID = other.AccountID
 		n := f.signIn(stolen, p.SignCount+1)
-		f.refused(f.store.CreateSession(f.Context(), n), authz.ErrNotFound)
+		f.refused(f.store.CreateSession(f.Context(), n), contract.ErrNotFound)
 		f.noSession(n)
 		f.keptPasskey(p)
 	}},
@@ -285,7 +286,7 @@ var passkeyCases = []testCase{
 		_, i := f.account()
 		p := f.added(i)
 		later := at(0).Add(1000 * 24 * time.Hour)
-		_, err := f.store.Sweep(f.Context(), authz.SweepTimes{DeviceRequests: later, Grants: later, Events: later, Rest: later}, 100)
+		_, err := f.store.Sweep(f.Context(), contract.SweepTimes{DeviceRequests: later, Grants: later, Events: later, Rest: later}, 100)
 		f.ok(err)
 		f.keptPasskey(p)
 	}},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 const grace = 30 * time.Second
@@ -24,8 +25,8 @@ func (f *fixture) issuedWith(edit func(*authz.DeviceRequest, *authz.Grant)) (app
 }
 
 // rotation replaces a token by a new one.
-func (f *fixture) rotation(t authz.RefreshToken, when time.Time) authz.Rotation {
-	return authz.Rotation{
+func (f *fixture) rotation(t authz.RefreshToken, when time.Time) contract.Rotation {
+	return contract.Rotation{
 		Token: t.Token, At: when, Grace: grace,
 		Successor: authz.RefreshToken{Token: f.hash(), GrantID: t.GrantID, ExpiresAt: at(7000)},
 		Reuse:     anyEvent,
@@ -33,7 +34,7 @@ func (f *fixture) rotation(t authz.RefreshToken, when time.Time) authz.Rotation 
 }
 
 // rotated rotates a token and returns its successor.
-func (f *fixture) rotated(t authz.RefreshToken, when time.Time) authz.Rotation {
+func (f *fixture) rotated(t authz.RefreshToken, when time.Time) contract.Rotation {
 	f.Helper()
 	r := f.rotation(t, when)
 	f.ok(f.store.RotateRefreshToken(f.Context(), r))
@@ -58,9 +59,9 @@ var refreshCases = []testCase{
 		f.ok(err)
 		f.same(got, t)
 		_, err = f.store.RefreshToken(f.Context(), t.Token, t.ExpiresAt)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.RefreshToken(f.Context(), f.hash(), at(100))
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 	}},
 	{"R-01 a rotation stores the successor and when the grant was used", func(f *fixture) {
 		a, t := f.issued()
@@ -93,16 +94,16 @@ var refreshCases = []testCase{
 		r := f.rotated(t, at(100))
 		late := r
 		late.At = r.At.Add(grace + time.Millisecond)
-		f.refused(f.store.RotateRefreshToken(f.Context(), late), authz.ErrReused)
+		f.refused(f.store.RotateRefreshToken(f.Context(), late), contract.ErrReused)
 		g, err := f.store.Grant(f.Context(), a.grant.ID)
 		f.ok(err)
 		f.same(g.RevokedAt, late.At)
-		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(r.Successor, at(140))), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(r.Successor, at(140))), contract.ErrNotFound)
 	}},
 	{"R-02 the end of a reused token's grant survives a restart", func(f *fixture) {
 		a, t := f.issued()
 		f.rotated(t, at(100))
-		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(t, at(200))), authz.ErrReused)
+		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(t, at(200))), contract.ErrReused)
 		f.reopen()
 		f.lives(a.grant.ID, false)
 	}},
@@ -110,10 +111,10 @@ var refreshCases = []testCase{
 		a, t := f.issued()
 		f.rotated(t, at(100))
 		fork := f.rotation(t, at(101))
-		f.refused(f.store.RotateRefreshToken(f.Context(), fork), authz.ErrReused)
+		f.refused(f.store.RotateRefreshToken(f.Context(), fork), contract.ErrReused)
 		f.lives(a.grant.ID, false)
 		_, err := f.store.RefreshToken(f.Context(), fork.Successor.Token, at(101))
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 	}},
 	{"R-02 a token used again after its successor was rotated ends the grant, even within the grace", func(f *fixture) {
 		a, t := f.issued()
@@ -121,7 +122,7 @@ var refreshCases = []testCase{
 		f.rotated(first.Successor, at(101))
 		again := first
 		again.At = at(102)
-		f.refused(f.store.RotateRefreshToken(f.Context(), again), authz.ErrReused)
+		f.refused(f.store.RotateRefreshToken(f.Context(), again), contract.ErrReused)
 		f.lives(a.grant.ID, false)
 	}},
 	{"R-04 of 32 concurrent rotations to one successor all succeed, and there is one", func(f *fixture) {
@@ -134,14 +135,14 @@ var refreshCases = []testCase{
 	}},
 	{"R-04 of 32 concurrent rotations to different successors one is stored, and the grant ends", func(f *fixture) {
 		a, t := f.issued()
-		rotations := make([]authz.Rotation, 32)
+		rotations := make([]contract.Rotation, 32)
 		for i := range rotations {
 			rotations[i] = f.rotation(t, at(100))
 		}
 		errs := race(len(rotations), func(i int) error { return f.store.RotateRefreshToken(f.Context(), rotations[i]) })
 		// The first loser ends the grant; those after it find no living one.
-		f.count(errs, 1, func(err error) bool { return is(authz.ErrReused)(err) || is(authz.ErrNotFound)(err) })
-		if !slices.ContainsFunc(errs, is(authz.ErrReused)) {
+		f.count(errs, 1, func(err error) bool { return is(contract.ErrReused)(err) || is(contract.ErrNotFound)(err) })
+		if !slices.ContainsFunc(errs, is(contract.ErrReused)) {
 			f.Fatal("no call noticed the reuse")
 		}
 		f.lives(a.grant.ID, false)
@@ -150,7 +151,7 @@ var refreshCases = []testCase{
 			if errs[i] == nil {
 				f.ok(err)
 			} else {
-				f.refused(err, authz.ErrNotFound)
+				f.refused(err, contract.ErrNotFound)
 			}
 		}
 	}},
@@ -158,24 +159,24 @@ var refreshCases = []testCase{
 		a, t := f.issued()
 		unknown := t
 		unknown.Token = f.hash()
-		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(unknown, at(100))), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(unknown, at(100))), contract.ErrNotFound)
 
-		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(t, t.ExpiresAt)), authz.ErrNotFound)
-		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(t, a.grant.ExpiresAt)), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(t, t.ExpiresAt)), contract.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(t, a.grant.ExpiresAt)), contract.ErrNotFound)
 		f.lives(a.grant.ID, true)
 
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: a.grant.ID, At: at(99), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: a.grant.ID, At: at(99), Event: anyEvent}))
 		dead := f.rotation(t, at(100))
-		f.refused(f.store.RotateRefreshToken(f.Context(), dead), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), dead), contract.ErrNotFound)
 		_, err := f.store.RefreshToken(f.Context(), dead.Successor.Token, at(100))
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 	}},
 	{"R-08 a token that expires before its grant ends by itself", func(f *fixture) {
 		a := f.approved()
 		r := f.redemption(a)
 		r.RefreshToken.ExpiresAt = at(300)
 		f.ok(f.store.RedeemDeviceRequest(f.Context(), r))
-		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(*r.RefreshToken, at(300))), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(*r.RefreshToken, at(300))), contract.ErrNotFound)
 		f.rotated(*r.RefreshToken, at(300).Add(-time.Millisecond))
 	}},
 	{"R-08 a rotated token is not there when it or its grant has ended, not even within the grace", func(f *fixture) {
@@ -185,21 +186,21 @@ var refreshCases = []testCase{
 		f.ok(f.store.RedeemDeviceRequest(f.Context(), r))
 		again := f.rotated(*r.RefreshToken, at(100))
 		again.At = at(120)
-		f.refused(f.store.RotateRefreshToken(f.Context(), again), authz.ErrNotFound)
-		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(*r.RefreshToken, at(120))), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), again), contract.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(*r.RefreshToken, at(120))), contract.ErrNotFound)
 		f.lives(short.grant.ID, true)
 
 		expired, t := f.issued()
 		again = f.rotated(t, expired.grant.ExpiresAt.Add(-time.Second))
 		again.At = expired.grant.ExpiresAt
-		f.refused(f.store.RotateRefreshToken(f.Context(), again), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), again), contract.ErrNotFound)
 
 		revoked, t := f.issued()
 		again = f.rotated(t, at(100))
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: revoked.grant.ID, At: at(101), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: revoked.grant.ID, At: at(101), Event: anyEvent}))
 		again.At = at(102)
-		f.refused(f.store.RotateRefreshToken(f.Context(), again), authz.ErrNotFound)
-		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(t, at(102))), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), again), contract.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(t, at(102))), contract.ErrNotFound)
 	}},
 	{"a rotation forgets the token before, and what it names otherwise stays", func(f *fixture) {
 		_, t := f.issued()
@@ -219,13 +220,13 @@ var refreshCases = []testCase{
 		for _, other := range []authz.Hash{foreign.Token, elsewhere.Token, f.hash(), second.Token} {
 			r := f.rotation(r.Successor, at(102))
 			r.Token, r.Forgotten = f.hash(), other
-			f.refused(f.store.RotateRefreshToken(f.Context(), r), authz.ErrNotFound)
+			f.refused(f.store.RotateRefreshToken(f.Context(), r), contract.ErrNotFound)
 		}
 		kept(t, second, foreign, elsewhere)
 		r.Forgotten = t.Token
 		f.ok(f.store.RotateRefreshToken(f.Context(), r))
 		_, err := f.store.RefreshToken(f.Context(), t.Token, at(100))
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		kept(second, r.Successor, foreign, elsewhere)
 
 		third := f.rotation(r.Successor, at(103)) // names what it did not replace
@@ -234,7 +235,7 @@ var refreshCases = []testCase{
 		kept(second, foreign, elsewhere)
 		third.At = at(104)
 		f.ok(f.store.RotateRefreshToken(f.Context(), third)) // again, within the grace
-		f.refused(f.store.RotateRefreshToken(f.Context(), late), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), late), contract.ErrNotFound)
 	}},
 	{"R-02 a token whose successor is kept no more ends the grant", func(f *fixture) {
 		a, t := f.issued()
@@ -243,8 +244,8 @@ var refreshCases = []testCase{
 		r := f.rotation(third, at(102))
 		r.Forgotten = second.Token
 		f.ok(f.store.RotateRefreshToken(f.Context(), r))
-		again := authz.Rotation{Token: t.Token, Successor: second, At: at(103), Grace: grace, Reuse: anyEvent}
-		f.refused(f.store.RotateRefreshToken(f.Context(), again), authz.ErrReused)
+		again := contract.Rotation{Token: t.Token, Successor: second, At: at(103), Grace: grace, Reuse: anyEvent}
+		f.refused(f.store.RotateRefreshToken(f.Context(), again), contract.ErrReused)
 		f.lives(a.grant.ID, false)
 	}},
 	{"a rotation whose successor cannot be stored does not happen", func(f *fixture) {

@@ -4,11 +4,12 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // removal makes the removal of an identity by another.
-func (f *fixture) removal(gone, signer authz.Identity) authz.IdentityRemoval {
-	return authz.IdentityRemoval{
+func (f *fixture) removal(gone, signer authz.Identity) contract.IdentityRemoval {
+	return contract.IdentityRemoval{
 		AccountID: signer.AccountID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30), Since: at(0), Event: f.event(signer.AccountID),
 		Keep: plenty,
 	}
@@ -33,7 +34,7 @@ var removalCases = []testCase{
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), over))
 		revoked := f.approval(f.pending(), second)
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), revoked))
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: revoked.Grant.ID, At: at(22), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: revoked.Grant.ID, At: at(22), Event: anyEvent}))
 		for _, x := range []cargo{mine, stays, theirs} {
 			f.same(f.alive(x), allOfIt)
 		}
@@ -44,7 +45,7 @@ var removalCases = []testCase{
 		f.same(f.alive(mine), []string(nil))
 		f.same(f.alive(stays), allOfIt)
 		f.same(f.alive(theirs), allOfIt)
-		latest, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 1)
+		latest, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 1)
 		f.ok(err)
 		f.same(latest, events(r.Event))
 
@@ -58,9 +59,9 @@ var removalCases = []testCase{
 			_, err = f.store.Receipt(f.Context(), want.ID)
 			f.ok(err)
 		}
-		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(mine.token, at(31))), authz.ErrNotFound)
+		f.refused(f.store.RotateRefreshToken(f.Context(), f.rotation(mine.token, at(31))), contract.ErrNotFound)
 
-		f.refused(f.store.RemoveIdentity(f.Context(), f.removal(second, first)), authz.ErrNotFound)
+		f.refused(f.store.RemoveIdentity(f.Context(), f.removal(second, first)), contract.ErrNotFound)
 		again := authz.Account{ID: f.word("account"), CreatedAt: at(40)}
 		second.AccountID = again.ID
 		f.ok(f.store.CreateAccount(f.Context(), again, second)) // its key begins anew, with nothing
@@ -76,7 +77,7 @@ var removalCases = []testCase{
 		second.AccountID = f.word("account")
 		f.ok(f.store.CreateAccount(f.Context(), authz.Account{ID: second.AccountID, CreatedAt: at(40)}, second))
 		_, _, err := f.store.LiveGrant(f.Context(), left.Grant.ID, at(20))
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		p := f.added(second)
 		f.ok(f.store.RemovePasskey(f.Context(), second.AccountID, p.ID, at(20), f.event(second.AccountID)))
 		r := f.removal(second, f.linked(second))
@@ -91,24 +92,24 @@ var removalCases = []testCase{
 		_, stranger := f.account()
 		second := f.linked(first)
 		mine := f.load(second)
-		before, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 100)
+		before, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 100)
 		f.ok(err)
 		foreign := stranger
 		foreign.AccountID = a.ID
-		for _, r := range []authz.IdentityRemoval{
+		for _, r := range []contract.IdentityRemoval{
 			f.removal(second, second), f.removal(second, stranger), f.removal(second, foreign), f.removal(stranger, first),
 			f.removal(second, authz.Identity{AccountID: a.ID}), f.removal(authz.Identity{BAPID: "nobody"}, first),
 			f.removal(second, authz.Identity{AccountID: "nobody", BAPID: first.BAPID}),
 		} {
-			f.refused(f.store.RemoveIdentity(f.Context(), r), authz.ErrNotFound)
+			f.refused(f.store.RemoveIdentity(f.Context(), r), contract.ErrNotFound)
 		}
 		f.same(f.alive(mine), allOfIt)
-		after, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 100)
+		after, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 100)
 		f.ok(err)
 		f.same(after, before)
 		f.ok(f.store.RemoveIdentity(f.Context(), f.removal(second, first)))
-		f.refused(f.store.RemoveIdentity(f.Context(), f.removal(first, second)), authz.ErrNotFound)
-		f.refused(f.store.RemoveIdentity(f.Context(), f.removal(first, first)), authz.ErrNotFound)
+		f.refused(f.store.RemoveIdentity(f.Context(), f.removal(first, second)), contract.ErrNotFound)
+		f.refused(f.store.RemoveIdentity(f.Context(), f.removal(first, first)), contract.ErrNotFound)
 		left, err := f.store.Identities(f.Context(), a.ID, many)
 		f.ok(err)
 		f.same(left, []authz.Identity{first})
@@ -119,7 +120,7 @@ var removalCases = []testCase{
 		far, third := f.account()
 		want := func(i authz.Identity, all ...authz.Departure) {
 			f.Helper()
-			for _, s := range []authz.Store{f.store, f.connect()} {
+			for _, s := range []contract.Store{f.store, f.connect()} {
 				got, err := s.Departures(f.Context(), i.BAPID, many)
 				f.ok(err)
 				if len(got) != 0 || len(all) != 0 {
@@ -135,7 +136,7 @@ var removalCases = []testCase{
 			return authz.Departure{BAPID: i.BAPID, AccountID: by.AccountID, Since: at(since), LeftAt: at(left), By: by.BAPID, Network: r.Network}
 		}
 		refused := f.removal(second, second)
-		f.refused(f.store.RemoveIdentity(f.Context(), refused), authz.ErrNotFound)
+		f.refused(f.store.RemoveIdentity(f.Context(), refused), contract.ErrNotFound)
 		want(second)
 		here := leave(second, first, 3, 30)
 		want(second, here)
@@ -170,53 +171,53 @@ var removalCases = []testCase{
 			before int
 			left   []authz.Departure
 		}{{50, []authz.Departure{there, again}}, {51, []authz.Departure{there}}, {60, []authz.Departure{there}}, {61, nil}} {
-			_, err := f.store.Sweep(f.Context(), authz.SweepTimes{Events: at(sweep.before)}, 100)
+			_, err := f.store.Sweep(f.Context(), contract.SweepTimes{Events: at(sweep.before)}, 100)
 			f.ok(err)
 			want(second, sweep.left...)
 		}
 	}},
 	{"of identities that remove each other at once one stays, on two servers too", func(f *fixture) {
-		stores := []authz.Store{f.store, f.connect()}
+		stores := []contract.Store{f.store, f.connect()}
 		for range 5 {
 			a, first := f.account()
 			all := []authz.Identity{first, f.linked(first), f.linked(first)}
 			errs := race(2*len(all), func(n int) error { // each removes both others
 				gone, signer := all[n%3], all[(n+1+n/3)%3]
-				return stores[n%2].RemoveIdentity(f.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30), Event: anyEvent, Keep: plenty})
+				return stores[n%2].RemoveIdentity(f.Context(), contract.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: signer.BAPID, At: at(30), Event: anyEvent, Keep: plenty})
 			})
-			f.count(errs, 2, is(authz.ErrNotFound))
+			f.count(errs, 2, is(contract.ErrNotFound))
 			left, err := f.store.Identities(f.Context(), a.ID, many)
 			f.ok(err)
 			f.same(len(left), 1)
 		}
 	}},
 	{"what is done as an identity while it is removed is done before, or not at all, on two servers too", func(f *fixture) {
-		stores := []authz.Store{f.store, f.connect()}
+		stores := []contract.Store{f.store, f.connect()}
 		for range 3 {
 			a, first := f.account()
 			gone := f.linked(first)
 			there := f.added(gone, func(p *authz.Passkey) { p.SignCount = 0 })
-			byKey, byTouch := authz.NewSession{Session: f.session(gone), SignedInBefore: at(1), Event: anyEvent, Keep: plenty}, f.signIn(there, 0)
+			byKey, byTouch := contract.NewSession{Session: f.session(gone), SignedInBefore: at(1), Event: anyEvent, Keep: plenty}, f.signIn(there, 0)
 			passkey, backup, linked := f.passkey(gone), f.backup(gone), f.newIdentity(a.ID)
 			signed, touched := f.approval(f.pending(), gone), f.approval(f.pending(), gone)
 			touched.Grant.Passkey = there.ID
-			doings := []func(s authz.Store) error{
-				func(s authz.Store) error {
-					return s.RemoveIdentity(f.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: first.BAPID, At: at(30), Event: anyEvent, Keep: plenty})
+			doings := []func(s contract.Store) error{
+				func(s contract.Store) error {
+					return s.RemoveIdentity(f.Context(), contract.IdentityRemoval{AccountID: a.ID, BAPID: gone.BAPID, Signer: first.BAPID, At: at(30), Event: anyEvent, Keep: plenty})
 				},
-				func(s authz.Store) error { return s.CreateSession(f.Context(), byKey) },
-				func(s authz.Store) error { return s.CreateSession(f.Context(), byTouch) },
-				func(s authz.Store) error { return s.AddPasskey(f.Context(), passkey, 100, anyEvent) },
-				func(s authz.Store) error { return s.SaveBackup(f.Context(), backup, first.BAPID, anyEvent) },
-				func(s authz.Store) error { return s.LinkIdentity(f.Context(), linked, gone.BAPID, many, anyEvent) },
-				func(s authz.Store) error { return s.ApproveDeviceRequest(f.Context(), signed) },
-				func(s authz.Store) error { return s.ApproveDeviceRequest(f.Context(), touched) },
+				func(s contract.Store) error { return s.CreateSession(f.Context(), byKey) },
+				func(s contract.Store) error { return s.CreateSession(f.Context(), byTouch) },
+				func(s contract.Store) error { return s.AddPasskey(f.Context(), passkey, 100, anyEvent) },
+				func(s contract.Store) error { return s.SaveBackup(f.Context(), backup, first.BAPID, anyEvent) },
+				func(s contract.Store) error { return s.LinkIdentity(f.Context(), linked, gone.BAPID, many, anyEvent) },
+				func(s contract.Store) error { return s.ApproveDeviceRequest(f.Context(), signed) },
+				func(s contract.Store) error { return s.ApproveDeviceRequest(f.Context(), touched) },
 			}
 			errs := race(len(doings), func(n int) error { return doings[n](stores[n%2]) })
 			f.ok(errs[0])
 			for _, err := range errs[1:] {
 				if err != nil {
-					f.same(authz.Promised(err), true)
+					f.same(contract.Promised(err), true)
 				}
 			}
 			f.same(f.alive(cargo{
@@ -237,7 +238,7 @@ var removalCases = []testCase{
 		allowed.Grant.Passkey, allowed.Grant.ACR = stays.ID, authz.ACRPasskey
 		over.Grant.Passkey, over.Grant.ExpiresAt = mine.passkey.ID, at(30) // when the passkey is removed
 		revoked.Grant.Passkey, revoked.Grant.RevokedAt = mine.passkey.ID, at(22)
-		for _, a := range []authz.Approval{allowed, over, revoked} {
+		for _, a := range []contract.Approval{allowed, over, revoked} {
 			f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
 		}
 		e := f.event(a.ID)
@@ -247,7 +248,7 @@ var removalCases = []testCase{
 		f.same(f.alive(other), allOfIt)
 		_, err := f.store.Session(f.Context(), kept.Session.Token, at(0))
 		f.ok(err)
-		latest, err := f.store.Events(f.Context(), a.ID, authz.Position{}, 1)
+		latest, err := f.store.Events(f.Context(), a.ID, contract.Position{}, 1)
 		f.ok(err)
 		f.same(latest, events(e))
 		mine.touched.RevokedAt = at(30)
@@ -266,9 +267,9 @@ var removalCases = []testCase{
 		unknown, foreign := f.approval(f.pending(), i), f.approval(f.pending(), second)
 		unknown.Grant.ACR, foreign.Grant.ACR = authz.ACRPasskey, authz.ACRPasskey
 		for _, s := range []authz.Session{old, others} {
-			f.ok(f.store.CreateSession(f.Context(), authz.NewSession{Session: s, Event: anyEvent, Keep: plenty}))
+			f.ok(f.store.CreateSession(f.Context(), contract.NewSession{Session: s, Event: anyEvent, Keep: plenty}))
 		}
-		for _, approval := range []authz.Approval{unknown, foreign} {
+		for _, approval := range []contract.Approval{unknown, foreign} {
 			f.ok(f.store.ApproveDeviceRequest(f.Context(), approval))
 		}
 		f.ok(f.store.RemovePasskey(f.Context(), a.ID, p.ID, at(30), f.event(a.ID)))
@@ -276,7 +277,7 @@ var removalCases = []testCase{
 			s    authz.Session
 			g    authz.Grant
 			want error
-		}{{old, unknown.Grant, authz.ErrNotFound}, {others, foreign.Grant, nil}} {
+		}{{old, unknown.Grant, contract.ErrNotFound}, {others, foreign.Grant, nil}} {
 			_, err := f.store.Session(f.Context(), x.s.Token, at(0))
 			f.refused(err, x.want)
 			_, _, err = f.store.LiveGrant(f.Context(), x.g.ID, at(40))
@@ -284,11 +285,11 @@ var removalCases = []testCase{
 		}
 	}},
 	{"what is done with a passkey while it is removed is done before, or not at all, on two servers too", func(f *fixture) {
-		stores := []authz.Store{f.store, f.connect()}
+		stores := []contract.Store{f.store, f.connect()}
 		for range 5 {
 			a, i := f.account()
 			p := f.added(i, func(p *authz.Passkey) { p.SignCount = 0 })
-			approvals, sessions := make([]authz.Approval, 6), make([]authz.NewSession, 6)
+			approvals, sessions := make([]contract.Approval, 6), make([]contract.NewSession, 6)
 			for n := range approvals {
 				approvals[n], sessions[n] = f.approval(f.pending(), i), f.signIn(p, 0)
 				approvals[n].Grant.Passkey = p.ID
@@ -306,12 +307,12 @@ var removalCases = []testCase{
 			f.ok(errs[12])
 			for n := range approvals {
 				if errs[2*n] != nil {
-					f.refused(errs[2*n], authz.ErrGone)
+					f.refused(errs[2*n], contract.ErrGone)
 				}
 				_, _, err := f.store.LiveGrant(f.Context(), approvals[n].Grant.ID, at(40))
-				f.refused(err, authz.ErrNotFound)
+				f.refused(err, contract.ErrNotFound)
 				_, err = f.store.Session(f.Context(), sessions[n].Session.Token, at(0))
-				f.refused(err, authz.ErrNotFound)
+				f.refused(err, contract.ErrNotFound)
 			}
 		}
 	}},

@@ -11,12 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // Run holds a storage to the contract. open opens the database that belongs to
 // the test t: an empty one at the first call, the same one, as another server
 // would, at every further call with that t. Run closes what it opens.
-func Run(t *testing.T, open func(t testing.TB) authz.Store) {
+func Run(t *testing.T, open func(t testing.TB) contract.Store) {
 	t.Helper()
 	for _, noun := range []struct {
 		name  string
@@ -70,24 +71,24 @@ func at(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.
 // Numbers of a case that is not about them: it stores less.
 const many = 100
 
-var plenty = authz.KeepAtMost(many)
+var plenty = contract.KeepAtMost(many)
 
 // fixture is what a case works with: a test, its storage, and things to store that
 // differ from each other in every member.
 type fixture struct {
 	*testing.T
-	open  func(t testing.TB) authz.Store
-	store authz.Store
+	open  func(t testing.TB) contract.Store
+	store contract.Store
 	drawn int
 }
 
 // connect opens the test's database once more; it is closed with the test.
-func (f *fixture) connect() authz.Store {
+func (f *fixture) connect() contract.Store {
 	f.Helper()
 	return f.closing(f.open(f.T))
 }
 
-func (f *fixture) closing(store authz.Store) authz.Store {
+func (f *fixture) closing(store contract.Store) contract.Store {
 	f.Helper()
 	s := &closedOnce{Store: store}
 	f.Cleanup(func() {
@@ -100,7 +101,7 @@ func (f *fixture) closing(store authz.Store) authz.Store {
 
 // closedOnce lets a case close a storage that the end of the test closes too.
 type closedOnce struct {
-	authz.Store
+	contract.Store
 	once sync.Once
 	err  error
 }
@@ -145,7 +146,7 @@ func (f *fixture) refused(err, want error) {
 // request as it is kept.
 func (f *fixture) wrongState(err error, want authz.DeviceRequest) {
 	f.Helper()
-	var state *authz.StateError
+	var state *contract.StateError
 	if !errors.As(err, &state) {
 		f.Fatalf("got error %v, want a *authz.StateError", err)
 	}
@@ -179,7 +180,7 @@ func (f *fixture) count(errs []error, n int, lost func(error) bool) {
 }
 
 func isState(err error) bool {
-	var state *authz.StateError
+	var state *contract.StateError
 	return errors.As(err, &state)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 var storeCases = []testCase{
@@ -18,7 +19,7 @@ var storeCases = []testCase{
 		r := f.request()
 		f.refused(f.store.CreateDeviceRequest(gone, r), context.Canceled)
 		_, err := f.store.DeviceRequest(f.Context(), r.DeviceCode)
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		f.ok(f.store.CreateDeviceRequest(f.Context(), r))
 	}},
 	{"nothing is found by what no database keeps", func(f *fixture) {
@@ -31,7 +32,7 @@ var storeCases = []testCase{
 				"OpenDeviceRequest":   func() error { return claim(f, f.store, key, a.ID, at(1)) },
 				"CancelDeviceRequest": func() error { return f.store.CancelDeviceRequest(f.Context(), key, at(1)) },
 				"DenyDeviceRequest": func() error {
-					return f.store.DenyDeviceRequest(f.Context(), authz.Denial{RequestID: key, AccountID: a.ID, Unclaimed: true, At: at(1), Event: anyEvent, Keep: plenty})
+					return f.store.DenyDeviceRequest(f.Context(), contract.Denial{RequestID: key, AccountID: a.ID, Unclaimed: true, At: at(1), Event: anyEvent, Keep: plenty})
 				},
 				"Account":    func() error { _, err := f.store.Account(f.Context(), key); return err },
 				"Identity":   func() error { _, err := f.store.Identity(f.Context(), key); return err },
@@ -40,13 +41,13 @@ var storeCases = []testCase{
 				"Grant":      func() error { _, err := f.store.Grant(f.Context(), key); return err },
 				"LiveGrant":  func() error { _, _, err := f.store.LiveGrant(f.Context(), key, at(1)); return err },
 				"RevokeGrant": func() error {
-					return f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: key, At: at(1), Event: anyEvent})
+					return f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: key, At: at(1), Event: anyEvent})
 				},
 				"Receipt":       func() error { _, err := f.store.Receipt(f.Context(), key); return err },
 				"Passkey":       func() error { _, err := f.store.Passkey(f.Context(), key); return err },
 				"RemovePasskey": func() error { return f.store.RemovePasskey(f.Context(), a.ID, key, at(1), anyEvent) },
 				"RemoveIdentity": func() error {
-					return f.store.RemoveIdentity(f.Context(), authz.IdentityRemoval{AccountID: a.ID, BAPID: key, Signer: i.BAPID, At: at(1), Event: anyEvent, Keep: plenty})
+					return f.store.RemoveIdentity(f.Context(), contract.IdentityRemoval{AccountID: a.ID, BAPID: key, Signer: i.BAPID, At: at(1), Event: anyEvent, Keep: plenty})
 				},
 				"LinkIdentity": func() error { return f.store.LinkIdentity(f.Context(), f.newIdentity(a.ID), key, many, anyEvent) },
 				"Backup":       func() error { _, err := f.store.Backup(f.Context(), a.ID, key); return err },
@@ -55,7 +56,7 @@ var storeCases = []testCase{
 					return f.store.SaveBackup(f.Context(), authz.Backup{AccountID: a.ID, BAPID: key}, i.BAPID, anyEvent)
 				},
 			} {
-				if err := look(); !errors.Is(err, authz.ErrNotFound) {
+				if err := look(); !errors.Is(err, contract.ErrNotFound) {
 					f.Errorf("%s of %q: %v", what, key, err)
 				}
 			}
@@ -93,7 +94,7 @@ var storeCases = []testCase{
 		f.ok(other.CreateDeviceRequest(f.Context(), r))
 		thief := f.request()
 		thief.UserCode = r.UserCode
-		f.refused(f.store.CreateDeviceRequest(f.Context(), thief), authz.ErrExists)
+		f.refused(f.store.CreateDeviceRequest(f.Context(), thief), contract.ErrExists)
 		f.kept(r)
 		for i, step := range []func(authz.DeviceRequest) error{
 			func(r authz.DeviceRequest) error {
@@ -103,11 +104,11 @@ var storeCases = []testCase{
 				return f.store.ApproveDeviceRequest(f.Context(), f.approval(r, identity))
 			},
 			func(r authz.DeviceRequest) error {
-				return f.store.DenyDeviceRequest(f.Context(), authz.Denial{RequestID: r.ID, AccountID: "a", Unclaimed: true, At: at(1), Event: anyEvent, Keep: plenty})
+				return f.store.DenyDeviceRequest(f.Context(), contract.Denial{RequestID: r.ID, AccountID: "a", Unclaimed: true, At: at(1), Event: anyEvent, Keep: plenty})
 			},
 			func(r authz.DeviceRequest) error {
 				f.ok(approve(f, r, identity.AccountID, true, at(2)))
-				return f.store.RedeemDeviceRequest(f.Context(), authz.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(3)})
+				return f.store.RedeemDeviceRequest(f.Context(), contract.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(3)})
 			},
 		} {
 			fresh := f.request()
@@ -118,17 +119,17 @@ var storeCases = []testCase{
 		}
 	}},
 	{"D-40 of concurrent requests with one user code on two servers one succeeds", func(f *fixture) {
-		stores := []authz.Store{f.store, f.connect()}
+		stores := []contract.Store{f.store, f.connect()}
 		requests := make([]authz.DeviceRequest, 32)
 		for i := range requests {
 			requests[i] = f.request()
 			requests[i].UserCode = requests[0].UserCode
 		}
 		errs := race(len(requests), func(i int) error { return stores[i%2].CreateDeviceRequest(f.Context(), requests[i]) })
-		f.count(errs, 1, is(authz.ErrExists))
+		f.count(errs, 1, is(contract.ErrExists))
 	}},
 	{"two servers that write at once do not disturb each other", func(f *fixture) {
-		stores := []authz.Store{f.store, f.connect()}
+		stores := []contract.Store{f.store, f.connect()}
 		requests := make([]authz.DeviceRequest, 64)
 		for i := range requests {
 			requests[i] = f.request()
@@ -164,7 +165,7 @@ func cancelledOnTheWay(f *fixture) {
 		case errs[i] == nil:
 			f.ok(err)
 		case errors.Is(errs[i], context.Canceled):
-			f.refused(err, authz.ErrNotFound)
+			f.refused(err, contract.ErrNotFound)
 		default:
 			f.Fatalf("got error %v, want none or context.Canceled", errs[i])
 		}
@@ -191,7 +192,7 @@ func closeWaits(f *fixture) {
 		if errs[i] == nil {
 			f.ok(err)
 		} else {
-			f.refused(err, authz.ErrNotFound)
+			f.refused(err, contract.ErrNotFound)
 		}
 	}
 }
@@ -203,11 +204,11 @@ func everythingSurvives(f *fixture) {
 	f.ok(f.store.AddClient(ctx, client))
 	a := f.approved()
 	token := authz.RefreshToken{Token: f.hash(), GrantID: a.grant.ID, ExpiresAt: at(600)}
-	f.ok(f.store.RedeemDeviceRequest(ctx, authz.Redemption{
+	f.ok(f.store.RedeemDeviceRequest(ctx, contract.Redemption{
 		DeviceCode: a.request.DeviceCode, ClientID: a.request.ClientID, At: at(20), RefreshToken: &token,
 	}))
 	session, review := f.session(a.identity), f.review()
-	f.ok(f.store.CreateSession(ctx, authz.NewSession{Session: session, Event: anyEvent, Keep: plenty}))
+	f.ok(f.store.CreateSession(ctx, contract.NewSession{Session: session, Event: anyEvent, Keep: plenty}))
 	f.ok(f.store.CreateReview(ctx, review, plenty))
 	keys, err := f.store.AddSigningKeys(ctx, []authz.SigningKey{f.key("ES256")})
 	f.ok(err)
@@ -248,7 +249,7 @@ func everythingSurvives(f *fixture) {
 	gotKeys, err := f.store.SigningKeys(ctx)
 	f.ok(err)
 	f.same(gotKeys, keys)
-	f.refused(f.store.UseOnce(ctx, used, at(21), at(90)), authz.ErrExists)
+	f.refused(f.store.UseOnce(ctx, used, at(21), at(90)), contract.ErrExists)
 	failures, err := f.store.Guesses(ctx, []string{"subject"}, at(0))
 	f.ok(err)
 	f.same(failures, []int{1})

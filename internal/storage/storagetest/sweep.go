@@ -4,12 +4,13 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // sweep removes what was over at a time, of every kind.
 func (f *fixture) sweep(before time.Time, limit int) int {
 	f.Helper()
-	n, err := f.store.Sweep(f.Context(), authz.SweepTimes{DeviceRequests: before, Grants: before, Counted: before.Add(-time.Hour), Rest: before}, limit)
+	n, err := f.store.Sweep(f.Context(), contract.SweepTimes{DeviceRequests: before, Grants: before, Counted: before.Add(-time.Hour), Rest: before}, limit)
 	f.ok(err)
 	return n
 }
@@ -27,11 +28,11 @@ func (f *fixture) requestUntil(expires time.Time) authz.DeviceRequest {
 func (f *fixture) gone(r authz.DeviceRequest) {
 	f.Helper()
 	_, err := f.store.DeviceRequest(f.Context(), r.DeviceCode)
-	f.refused(err, authz.ErrNotFound)
+	f.refused(err, contract.ErrNotFound)
 	_, err = f.store.DeviceRequestByUserCode(f.Context(), r.UserCode)
-	f.refused(err, authz.ErrNotFound)
+	f.refused(err, contract.ErrNotFound)
 	_, err = f.store.DeviceRequestByID(f.Context(), r.ID)
-	f.refused(err, authz.ErrNotFound)
+	f.refused(err, contract.ErrNotFound)
 }
 
 var sweepCases = []testCase{
@@ -82,7 +83,7 @@ var sweepCases = []testCase{
 		other := f.connect()
 		f.requestUntil(at(60))
 		_, err := other.DeviceRequest(f.Context(), f.hash())
-		f.refused(err, authz.ErrNotFound)
+		f.refused(err, contract.ErrNotFound)
 		f.same(f.sweep(at(61), 10), 1)
 		r := f.requestUntil(at(900))
 		got, err := other.DeviceRequest(f.Context(), r.DeviceCode)
@@ -92,16 +93,16 @@ var sweepCases = []testCase{
 	{"grants that expired or were revoked before are swept with their receipts", func(f *fixture) {
 		expired := f.approvedWith(func(_ *authz.DeviceRequest, g *authz.Grant) { g.ExpiresAt = at(60) }).grant
 		revoked, edge, live := f.approved().grant, f.approved().grant, f.approved().grant
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: revoked.ID, At: at(60), Event: anyEvent}))
-		f.ok(f.store.RevokeGrant(f.Context(), authz.Revocation{GrantID: edge.ID, At: at(61), Event: anyEvent}))
-		n, err := f.store.Sweep(f.Context(), authz.SweepTimes{DeviceRequests: at(0), Grants: at(61), Rest: at(0)}, 100)
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: revoked.ID, At: at(60), Event: anyEvent}))
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: edge.ID, At: at(61), Event: anyEvent}))
+		n, err := f.store.Sweep(f.Context(), contract.SweepTimes{DeviceRequests: at(0), Grants: at(61), Rest: at(0)}, 100)
 		f.ok(err)
 		f.same(n, 2)
 		for _, g := range []authz.Grant{expired, revoked} {
 			_, err := f.store.Grant(f.Context(), g.ID)
-			f.refused(err, authz.ErrNotFound)
+			f.refused(err, contract.ErrNotFound)
 			_, err = f.store.Receipt(f.Context(), g.ID)
-			f.refused(err, authz.ErrNotFound)
+			f.refused(err, contract.ErrNotFound)
 		}
 		for _, g := range []authz.Grant{edge, live} {
 			_, err := f.store.Receipt(f.Context(), g.ID)
@@ -132,8 +133,8 @@ func sweepRest(f *fixture) {
 	_, i := f.account()
 	over, live := f.session(i), f.session(i)
 	over.ExpiresAt, live.ExpiresAt = at(60), at(62)
-	f.ok(f.store.CreateSession(ctx, authz.NewSession{Session: over, Event: anyEvent, Keep: plenty}))
-	f.ok(f.store.CreateSession(ctx, authz.NewSession{Session: live, Event: anyEvent, Keep: plenty}))
+	f.ok(f.store.CreateSession(ctx, contract.NewSession{Session: over, Event: anyEvent, Keep: plenty}))
+	f.ok(f.store.CreateSession(ctx, contract.NewSession{Session: live, Event: anyEvent, Keep: plenty}))
 	overReview, liveReview := f.review(), f.review()
 	overReview.ExpiresAt, liveReview.ExpiresAt = at(60), at(62)
 	f.ok(f.store.CreateReview(ctx, overReview, plenty))
@@ -149,23 +150,23 @@ func sweepRest(f *fixture) {
 		tokens = append(tokens, r.RefreshToken.Token)
 	}
 
-	n, err := f.store.Sweep(ctx, authz.SweepTimes{DeviceRequests: at(0), Grants: at(0), Rest: at(61)}, 100)
+	n, err := f.store.Sweep(ctx, contract.SweepTimes{DeviceRequests: at(0), Grants: at(0), Rest: at(61)}, 100)
 	f.ok(err)
 	f.same(n, 4)
 
 	// Asked as of a time at which all of them still counted.
 	_, err = f.store.Session(ctx, over.Token, at(0))
-	f.refused(err, authz.ErrNotFound)
+	f.refused(err, contract.ErrNotFound)
 	_, err = f.store.Session(ctx, live.Token, at(0))
 	f.ok(err)
 	_, err = f.store.TakeReview(ctx, overReview.ID, overReview.Session, at(0))
-	f.refused(err, authz.ErrNotFound)
+	f.refused(err, contract.ErrNotFound)
 	_, err = f.store.TakeReview(ctx, liveReview.ID, liveReview.Session, at(0))
 	f.ok(err)
 	f.ok(f.store.UseOnce(ctx, overKey, at(0), at(60)))
-	f.refused(f.store.UseOnce(ctx, liveKey, at(0), at(60)), authz.ErrExists)
+	f.refused(f.store.UseOnce(ctx, liveKey, at(0), at(60)), contract.ErrExists)
 	_, err = f.store.RefreshToken(ctx, tokens[0], at(0))
-	f.refused(err, authz.ErrNotFound)
+	f.refused(err, contract.ErrNotFound)
 	_, err = f.store.RefreshToken(ctx, tokens[1], at(0))
 	f.ok(err)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/sqlite"
 	"countersign.dev/internal/storage/storagetest"
 	"countersign.dev/internal/storage/transfer"
@@ -43,7 +43,7 @@ func (h *house) gather(n int) *crowd {
 				switch {
 				case err == nil:
 					c.steps.Add(1)
-				case errors.Is(err, authz.ErrUnreachable):
+				case errors.Is(err, contract.ErrUnreachable):
 					c.refused.Add(1)
 					return
 				case ctx.Err() == nil:

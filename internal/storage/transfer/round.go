@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/sqlite"
 )
 
@@ -265,7 +265,7 @@ func (m *move) decide(ctx context.Context, began time.Time, marked *bool) (time.
 	if err != nil {
 		return 0, fmt.Errorf("marking the file as moved: %w", err)
 	}
-	if err := m.target.Commit(ctx); errors.Is(err, authz.ErrUnreachable) {
+	if err := m.target.Commit(ctx); errors.Is(err, contract.ErrUnreachable) {
 		return 0, &UnfinishedError{Err: err}
 	} else if err != nil {
 		return 0, err

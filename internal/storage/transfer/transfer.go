@@ -96,7 +96,7 @@ type move struct {
 //	*DifferError: rows are not equal
 //	ErrTooFast: writes came faster than they could be copied
 //	*UnfinishedError: it must be run once more
-//	authz.ErrUnreachable
+//	contract.ErrUnreachable
 func Move(ctx context.Context, o Options) (out Outcome, err error) {
 	token := make([]byte, 16)
 	if _, err := io.ReadFull(o.Rand, token); err != nil {

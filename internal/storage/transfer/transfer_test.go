@@ -14,7 +14,7 @@ import (
 	lite "zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
-	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/postgres"
 	"countersign.dev/internal/storage/postgres/pgtest"
 	"countersign.dev/internal/storage/sqlite"
@@ -199,7 +199,7 @@ func TestAfterwardsTheFileIsReadAndNotWritten(t *testing.T) {
 	for range 300 {
 		if err := h.life.Step(t.Context()); err != nil {
 			refused++
-			if !errors.Is(err, authz.ErrUnreachable) {
+			if !errors.Is(err, contract.ErrUnreachable) {
 				t.Fatalf("a write is refused with %v", err)
 			}
 		}
@@ -207,7 +207,7 @@ func TestAfterwardsTheFileIsReadAndNotWritten(t *testing.T) {
 	if refused < 50 {
 		t.Errorf("%d writes were refused", refused)
 	}
-	if err := h.store.Ping(t.Context()); !errors.Is(err, authz.ErrUnreachable) {
+	if err := h.store.Ping(t.Context()); !errors.Is(err, contract.ErrUnreachable) {
 		t.Errorf("the server is still ready: %v", err)
 	}
 	if diff := cmp.Diff(before, dumpFile(t, h.path)); diff != "" {

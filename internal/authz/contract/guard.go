@@ -1,15 +1,17 @@
-package authz
+package contract
 
 import (
 	"context"
 	"time"
+
+	"countersign.dev/internal/authz"
 )
 
 // ReplayStore keeps what was used and counts once.
 type ReplayStore interface {
 	// UseOnce records a key until a time.
 	//	ErrExists: it was recorded before and has not expired at now
-	UseOnce(ctx context.Context, key Hash, now, until time.Time) error
+	UseOnce(ctx context.Context, key authz.Hash, now, until time.Time) error
 }
 
 // GuessStore counts wrong codes.

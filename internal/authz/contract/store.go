@@ -1,9 +1,11 @@
-package authz
+package contract
 
 import (
 	"context"
 	"errors"
 	"time"
+
+	"countersign.dev/internal/authz"
 )
 
 // Store keeps what the server knows. Each method is one whole operation: it
@@ -49,7 +51,7 @@ type Keep struct {
 }
 
 // KeepAtMost keeps so many.
-func KeepAtMost(n int) Keep { return Keep{Most: n, AtOnce: ForgottenAtOnce} }
+func KeepAtMost(n int) Keep { return Keep{Most: n, AtOnce: authz.ForgottenAtOnce} }
 
 // errNoKeep is a rule that forgot to say how many stay. Nothing would.
 var errNoKeep = errors.New("it is not said how many are kept")

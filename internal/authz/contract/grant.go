@@ -1,0 +1,81 @@
+package contract
+
+import (
+	"context"
+	"time"
+
+	"countersign.dev/internal/authz"
+)
+
+// GrantStore keeps grants, their receipts and refresh tokens.
+type GrantStore interface {
+	// Grant returns the grant with this id, dead or alive.
+	//	ErrNotFound
+	Grant(ctx context.Context, id string) (authz.Grant, error)
+	// LiveGrant returns a grant that at now is neither revoked nor expired and
+	// whose account is not disabled, with its identity.
+	//	ErrNotFound
+	LiveGrant(ctx context.Context, id string, now time.Time) (authz.Grant, authz.Identity, error)
+	// Grants returns a part of an account's grants, newest first.
+	Grants(ctx context.Context, accountID string, l GrantList) ([]authz.Grant, error)
+	// UseGrant sets the LastUsedAt of a grant that is alive at now, unless it is as late
+	// already. Of any other nothing is set, and it is no error.
+	UseGrant(ctx context.Context, id string, now time.Time) error
+	// RevokeGrant marks a grant revoked at r.At; one revoked before keeps its time,
+	// and there is no event. In the same transaction it notes r.AccountID's report
+	// of each subject in r.Reported, whether revoked before or not.
+	//	ErrNotFound
+	RevokeGrant(ctx context.Context, r Revocation) error
+	// RevokeGrants revokes an account's grants that are alive at now and returns
+	// how many. There is one event, and none if nothing was alive.
+	RevokeGrants(ctx context.Context, accountID string, now time.Time, e NewEvent) (int, error)
+	// Receipt returns the receipt of a signed approval.
+	//	ErrNotFound: no such grant, or it was approved without a signature
+	Receipt(ctx context.Context, grantID string) (string, error)
+	// RefreshToken returns a refresh token that expires after now, rotated or not.
+	//	ErrNotFound
+	RefreshToken(ctx context.Context, token authz.Hash, now time.Time) (authz.RefreshToken, error)
+	// RotateRefreshToken replaces the token r.Token by r.Successor in one
+	// transaction, forgets r.Forgotten if it is the one of the same grant that
+	// r.Token replaced, and sets the grant's LastUsedAt to r.At. If the token was
+	// rotated before, but at most r.Grace before r.At, to this same successor,
+	// and the successor has not been rotated itself, nothing changes and the call
+	// succeeds; so concurrent calls with one token end with one successor.
+	//	ErrNotFound: no such token, expired at r.At, or its grant is not alive
+	//	ErrReused: rotated before and outside the grace; the grant is now revoked,
+	//	and the event r.Reuse stored
+	RotateRefreshToken(ctx context.Context, r Rotation) error
+}
+
+// GrantList is which of an account's grants Grants returns.
+type GrantList struct {
+	// AliveAt leaves out those that are over then; zero leaves out none.
+	AliveAt time.Time
+	After   Position
+	Limit   int
+}
+
+// Revocation is what RevokeGrant stores.
+type Revocation struct {
+	GrantID string
+	At      time.Time
+	Event   NewEvent
+	// AccountID reports the subjects in Reported, counts as Reporter, and has Keep reports;
+	// all are empty when nothing is reported.
+	AccountID string
+	Reported  []string
+	Reporter  string
+	Keep      Keep
+}
+
+// Rotation is what RotateRefreshToken stores.
+type Rotation struct {
+	Token     authz.Hash
+	Successor authz.RefreshToken
+	// Forgotten is the token before Token, which needs no row any more to be known.
+	Forgotten authz.Hash
+	At        time.Time
+	Grace     time.Duration
+	// Reuse tells of the grant's end where the token was reused.
+	Reuse NewEvent
+}
