@@ -54,9 +54,10 @@ var allowed = map[string][]string{
 	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth"},
 	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
 	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
-	"internal/server/page":          {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/page/assets", "internal/server/page/messages", "internal/server/wire"},
+	"internal/server/page":          {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/page/assets", "internal/server/page/messages", "internal/server/page/view", "internal/server/wire"},
 	"internal/server/page/assets":   {"internal/authz"},
 	"internal/server/page/messages": {"internal/authz"},
+	"internal/server/page/view":     {"internal/authz", "internal/authz/...", "internal/server/page/messages"},
 	"internal/server/wire":          {"internal/authz", "internal/authz/...", "internal/issuer", "bitcoinauth", "receipt"},
 
 	"internal/storage/group":           {},

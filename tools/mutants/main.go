@@ -63,6 +63,7 @@ var judged = []struct {
 	{dir: "internal/server/oauth", by: "internal/server"},
 	{dir: "internal/server/page", by: "internal/server"},
 	{dir: "internal/server/page/assets", by: "internal/server"},
+	{dir: "internal/server/page/view", by: "internal/server"},
 	{dir: "internal/server/page/messages", by: "internal/server"},
 	{dir: "internal/storage/kept", by: "internal/storage/kept internal/storage/sqlite"},
 	{dir: "internal/storage/sqlite", by: "internal/storage/sqlite internal/storage/transfer internal/server", sql: true},

@@ -11,6 +11,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server/page/messages"
+	"countersign.dev/internal/server/page/view"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -120,7 +121,7 @@ type accountGrant struct {
 	authz.Grant
 	ClientName string
 	Identity   string
-	Scopes     []scopeView
+	Scopes     []view.Scope
 	How        string // a message
 	Receipt    bool
 	DeviceName string
@@ -200,8 +201,8 @@ func (a *accountReader) grants() error {
 			return err
 		}
 		a.view.Grants = append(a.view.Grants, accountGrant{
-			Grant: g, ClientName: name, Identity: a.names[g.BAPID], Scopes: scopeViews(g.Scope),
-			How: "how." + proof(g.ACR), Receipt: g.ACR == authz.ACRSignature,
+			Grant: g, ClientName: name, Identity: a.names[g.BAPID], Scopes: view.Scopes(g.Scope),
+			How: "how." + view.Proof(g.ACR), Receipt: g.ACR == authz.ACRSignature,
 			DeviceName: g.Says.Name, Program: program, Network: g.Seen.Network,
 		})
 	}
@@ -277,7 +278,7 @@ func (a *accountReader) events() error {
 			return err
 		}
 		a.view.Events = append(a.view.Events, accountEvent{
-			Event: e, Message: eventMessage(e), ClientName: name, Identity: a.nameOf(e.BAPID),
+			Event: e, Message: view.EventMessage(e), ClientName: name, Identity: a.nameOf(e.BAPID),
 			Program: program, Receipt: e.ACR == authz.ACRSignature, // of an approval
 		})
 	}
@@ -290,25 +291,4 @@ func (a *accountReader) nameOf(bapID string) string {
 		return name
 	}
 	return authz.Identity{BAPID: bapID}.DisplayName()
-}
-
-// eventMessage names the message of an event. What concerned more than one thing,
-// or was not the owner's doing, is said in words of its own.
-func eventMessage(e authz.Event) string {
-	switch {
-	case e.ACR == authz.DeniedForMatch:
-		return "event.mismatched"
-	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectAll:
-		return "event.revoked-all"
-	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectClient:
-		return "event.revoked-client"
-	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectNotMe:
-		return "event.revoked-not-me"
-	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectReuse:
-		return "event.revoked-reuse"
-	case e.Kind == authz.EventSessionEnded && e.Subject == authz.SubjectAll:
-		return "event.sessions-ended"
-	default:
-		return "event." + string(e.Kind)
-	}
 }

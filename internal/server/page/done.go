@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/page/view"
 )
 
 // Done is GET /device/done/{id}: what was decided, with which a person goes back to
@@ -37,8 +38,8 @@ func (s *Screens) doneView(r *http.Request, who authz.Owner) (page doneView, err
 	}
 	if grant := outcome.Grant; page.Approved {
 		page.Revoked, page.Alive = !grant.RevokedAt.IsZero(), outcome.Alive
-		page.Scopes, page.Until = scopeViews(grant.Scope), grant.ExpiresAt
-		page.How, page.Receipt = "proved."+proof(grant.ACR), grant.ACR == authz.ACRSignature
+		page.Scopes, page.Until = view.Scopes(grant.Scope), grant.ExpiresAt
+		page.How, page.Receipt = "proved."+view.Proof(grant.ACR), grant.ACR == authz.ACRSignature
 		identity, err := s.issuer.Accounts.Identity(r.Context(), who, grant.BAPID)
 		if errors.Is(err, authz.NotFound) { // taken out since
 			identity = authz.Identity{BAPID: grant.BAPID}
@@ -69,20 +70,8 @@ type doneView struct {
 	Revoked    bool
 	Alive      bool
 	Others     string // how many permissions of the same client live, or empty
-	Scopes     []scopeView
+	Scopes     []view.Scope
 	Until      time.Time
 	How        string // a message
 	Receipt    bool
-}
-
-// proof is how an approval was proved, in the words of the messages.
-func proof(acr string) string {
-	switch acr {
-	case authz.ACRSignature:
-		return "signature"
-	case authz.ACRPasskey:
-		return "passkey"
-	default:
-		return "session"
-	}
 }

@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"countersign.dev/internal/authz"
-	"countersign.dev/internal/authz/account"
 	"countersign.dev/internal/server/page/assets"
 	"countersign.dev/internal/server/page/messages"
+	"countersign.dev/internal/server/page/view"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -49,8 +49,8 @@ func newPages() (map[screen]*template.Template, error) {
 // defaultIssuer is where the command line looks when it is told nothing.
 const defaultIssuer = "http://localhost:8628"
 
-// view is what every page gets.
-type view struct {
+// frame is what every page gets.
+type frame struct {
 	messages.Words
 	Brand assets.Brand
 	// Host is printed so that a person can compare it with the address bar.
@@ -74,14 +74,14 @@ type view struct {
 	Form string
 	// News are the ways that were added to the account of late, and TakenOut tells where the
 	// key that signed in was taken out of an account.
-	News     []newsView
+	News     []view.News
 	TakenOut []authz.Departure
 	Page     any
 }
 
 // show answers with a page. It is made whole before the first byte goes out, so
 // that a failure is still an error page.
-func (s *Screens) show(w http.ResponseWriter, r *http.Request, status int, on screen, v view) error {
+func (s *Screens) show(w http.ResponseWriter, r *http.Request, status int, on screen, v frame) error {
 	body, err := s.made(w, r, on, v)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (s *Screens) showInTurn(w http.ResponseWriter, r *http.Request, who authz.O
 		if err != nil {
 			return nil, err
 		}
-		v, err := s.viewOf(r, who, page)
+		v, err := s.frameOf(r, who, page)
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +117,7 @@ func sendPage(w http.ResponseWriter, status int, body []byte) {
 }
 
 // made makes a page, and sets the headers that go with it.
-func (s *Screens) made(w http.ResponseWriter, r *http.Request, on screen, v view) ([]byte, error) {
+func (s *Screens) made(w http.ResponseWriter, r *http.Request, on screen, v frame) ([]byte, error) {
 	v.Words = s.words(r)
 	v.Brand, v.Host, v.Screen = s.brand, s.door.URL.Host, on
 	v.Issuer, v.Now = s.issuer.Identifier(), s.issuer.Now().UnixMilli()
@@ -154,52 +154,26 @@ func pathToRead(r *http.Request) string {
 	return "/"
 }
 
-// viewOf is a view for the page of somebody who is signed in.
-func (s *Screens) viewOf(r *http.Request, who authz.Owner, page any) (view, error) {
+// frameOf is the frame of the page of somebody who is signed in.
+func (s *Screens) frameOf(r *http.Request, who authz.Owner, page any) (frame, error) {
 	identity, err := s.issuer.Accounts.Identity(r.Context(), who, who.BAPID)
 	if err != nil {
-		return view{}, err
+		return frame{}, err
 	}
 	news, err := s.issuer.Accounts.News(r.Context(), who)
-	return view{Who: &identity, Form: s.issuer.Accounts.FormToken(who), News: newsViews(news.Ways), TakenOut: news.TakenOut, Page: page}, err
-}
-
-// newsView is a way that was added of late.
-type newsView struct {
-	account.Way
-	Message string
-	// Remove is where a form takes it out; empty for what a signature takes out, for
-	// which the script does Does, by a button with the text Button.
-	Remove       string
-	Does, Button string
-}
-
-func newsViews(ways []account.Way) (views []newsView) {
-	for _, w := range ways {
-		v := newsView{Way: w}
-		switch w.Kind {
-		case account.WayIdentity:
-			v.Message, v.Does, v.Button = "event.identity-linked", "take-out", "account.identity-remove"
-		case account.WayPasskey:
-			v.Message, v.Remove = "event.passkey-added", "/account/passkeys/"+w.ID+"/remove"
-		case account.WayBackup:
-			v.Message, v.Does, v.Button = "event.backup-saved", "remove-backup", "account.backup-remove"
-		}
-		views = append(views, v)
-	}
-	return views
+	return frame{Who: &identity, Form: s.issuer.Accounts.FormToken(who), News: view.NewsOf(news.Ways), TakenOut: news.TakenOut, Page: page}, err
 }
 
 // showAnybody answers with a page that is there for people signed in and not.
 func (s *Screens) showAnybody(w http.ResponseWriter, r *http.Request, status int, on screen, page any) error {
 	who, err := s.door.SessionOwner(r)
 	if wire.IsUnauthorized(err) {
-		return s.show(w, r, status, on, view{Page: page})
+		return s.show(w, r, status, on, frame{Page: page})
 	}
 	if err != nil {
 		return err
 	}
-	v, err := s.viewOf(r, who, page)
+	v, err := s.frameOf(r, who, page)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (s *Screens) Problem(w http.ResponseWriter, r *http.Request, status int, re
 		page.Next, err = say.A(said.next, "id", refusal.RequestID)
 	}
 	if err == nil {
-		err = s.show(w, r, status, problemScreen, view{Page: page})
+		err = s.show(w, r, status, problemScreen, frame{Page: page})
 	}
 	if err != nil {
 		s.door.Log.ErrorContext(r.Context(), "error page failed", "error", err)

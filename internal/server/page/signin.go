@@ -22,7 +22,7 @@ type signInView struct {
 // to its code, without one to their account.
 func (s *Screens) signInPage(w http.ResponseWriter, r *http.Request, visit, code string) error {
 	page := signInView{visitView: visitView{code, visit}, Passkeys: s.issuer.Passkeys.Possible()}
-	v := view{}
+	v := frame{}
 	if visit != "" {
 		v.Address = visitAddress(visit)
 		page.NoCookies = s.keepsNoCookies(r)
