@@ -3,7 +3,7 @@
 //
 // Here belong the operations that rooms call and that every database promises (Store), and
 // what they take and return besides the records of package authz. No SQL belongs here, which
-// internal/storage writes in files of the same names, and no rule: a room decides, and says
+// internal/storage writes in files named alike, and no rule: a room decides, and says
 // times, limits and how many stay. That each database keeps the contract is tested by
 // internal/storage/storagetest.
 //

@@ -180,31 +180,6 @@ func (s *Screens) showAnybody(w http.ResponseWriter, r *http.Request, status int
 	return s.show(w, r, status, on, v)
 }
 
-// ownForm reads a form of a signed-in page and returns who sent it. It must be a form
-// that was made for this very session.
-func (s *Screens) ownForm(r *http.Request) (authz.Owner, error) {
-	p, err := wire.DecodeForm(r)
-	if err != nil {
-		return authz.Owner{}, err
-	}
-	who, err := s.door.SessionOwner(r)
-	if err != nil {
-		return authz.Owner{}, err
-	}
-	return who, s.issuer.Accounts.CheckForm(who, p.Text("form"))
-}
-
-// SignOut is POST /sign-out, the button of every signed-in page.
-func (s *Screens) SignOut(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.ownForm(r); err != nil {
-		return err
-	}
-	if err := s.door.ForgetSession(w, r); err != nil {
-		return err
-	}
-	return seeOther(w, r, "/")
-}
-
 // ContentSecurityPolicy allows our own style sheet, script and forms, and nothing of
 // anybody else's (requirement Z-22, attack B-08). The signer on the person's own machine
 // may be called only from the screens that sign.
