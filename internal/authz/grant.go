@@ -52,9 +52,17 @@ type RefreshToken struct {
 	ExpiresAt time.Time
 }
 
+// How an access token is presented: by whoever has it (RFC 6750), or by who proves to
+// have the key that it is bound to (RFC 9449).
+const (
+	TokenBearer = "Bearer"
+	TokenDPoP   = "DPoP"
+)
+
 // Tokens is a successful token response (RFC 6749 §5.1).
 type Tokens struct {
 	AccessToken  Secret
+	TokenType    string // TokenBearer or TokenDPoP
 	ExpiresIn    time.Duration
 	Scope        string
 	IDToken      Secret // empty without the openid scope

@@ -8,6 +8,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
+	"countersign.dev/internal/authz/token"
 )
 
 var (
@@ -165,7 +166,7 @@ func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 		return nil, err
 	}
 	s.pace.drop(r.DeviceCode)
-	tokens, err := s.tokens.Issue(c, g, scope, refresh)
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
+	"countersign.dev/internal/authz/token"
 )
 
 var errRefresh = authz.Refuse(authz.InvalidGrant, "the refresh token is unknown, expired, revoked or another client's: sign in again")
@@ -22,17 +23,17 @@ var errRefreshPace = authz.Refuse(authz.Unavailable, "this grant's tokens are re
 //
 //	InvalidRequest, InvalidGrant, InvalidScope, UnauthorizedClient
 //	Unavailable: this grant is refreshed too often
-func (s *Grants) Refresh(ctx context.Context, c authz.Client, token authz.Secret, scope string) (*authz.Tokens, error) {
-	if token == "" {
+func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Secret, scope string) (*authz.Tokens, error) {
+	if presented == "" {
 		return nil, authz.Refuse(authz.InvalidRequest, "refresh_token is missing")
 	}
 	if !c.Allows(authz.GrantRefresh) {
 		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for refresh_token")
 	}
 	now := s.now()
-	kept, err := s.store.RefreshToken(ctx, token.Hash(), now)
+	kept, err := s.store.RefreshToken(ctx, presented.Hash(), now)
 	if errors.Is(err, contract.ErrNotFound) {
-		return nil, s.notKept(ctx, c, token, now)
+		return nil, s.notKept(ctx, c, presented, now)
 	}
 	if err != nil {
 		return nil, err
@@ -61,20 +62,20 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, token authz.Secret
 	if err != nil {
 		return nil, err
 	}
-	successor := s.secrets.Successor(token, g.ID)
-	r := contract.Rotation{Token: token.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse, Successor: s.RefreshToken(g, successor, now)}
-	r.Forgotten, _, _ = s.secrets.ReadRefreshToken(token)
+	successor := s.secrets.Successor(presented, g.ID)
+	r := contract.Rotation{Token: presented.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse, Successor: s.RefreshToken(g, successor, now)}
+	r.Forgotten, _, _ = s.secrets.ReadRefreshToken(presented)
 	err = s.store.RotateRefreshToken(ctx, r)
 	switch {
 	case errors.Is(err, contract.ErrReused):
 		s.noteReused(ctx, g)
 		return nil, errRefresh
 	case errors.Is(err, contract.ErrNotFound): // another use of it, or of its successor, was first
-		return nil, s.notKept(ctx, c, token, now)
+		return nil, s.notKept(ctx, c, presented, now)
 	case err != nil:
 		return nil, err
 	}
-	tokens, err := s.tokens.Issue(c, g, granted, successor)
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor})
 	if err != nil {
 		return nil, err
 	}

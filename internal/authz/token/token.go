@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,20 +54,55 @@ const (
 // Claims are the claims of an access token (RFC 9068 §2.2, requirement M-11)
 // and ours.
 type Claims struct {
-	Issuer   string   `json:"iss"`
-	Subject  string   `json:"sub"`
-	Audience string   `json:"aud"`
-	ClientID string   `json:"client_id"`
-	Scope    string   `json:"scope"`
-	IssuedAt int64    `json:"iat"`
-	Expires  int64    `json:"exp"`
-	ID       string   `json:"jti"`
-	GrantID  string   `json:"gid"`
-	AuthTime int64    `json:"auth_time"`
-	ACR      string   `json:"acr"`
-	AMR      []string `json:"amr"`
-	BAPID    string   `json:"bap_id"`
-	Pubkey   string   `json:"pubkey"`
+	Issuer   string        `json:"iss"`
+	Subject  string        `json:"sub"`
+	Audience audience      `json:"aud"`
+	ClientID string        `json:"client_id"`
+	Scope    string        `json:"scope"`
+	IssuedAt int64         `json:"iat"`
+	Expires  int64         `json:"exp"`
+	ID       string        `json:"jti"`
+	GrantID  string        `json:"gid"`
+	AuthTime int64         `json:"auth_time"`
+	ACR      string        `json:"acr"`
+	AMR      []string      `json:"amr"`
+	BAPID    string        `json:"bap_id"`
+	Pubkey   string        `json:"pubkey"`
+	Confirm  *confirmation `json:"cnf,omitempty"`
+}
+
+// audience is one text where it has one member (RFC 7519 §4.1.3).
+type audience []string
+
+// MarshalJSON writes a text or an array.
+func (a audience) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+// confirmation names the key that whoever uses a bound token has (RFC 9449 §6.1).
+type confirmation struct {
+	Thumbprint string `json:"jkt"`
+}
+
+// Thumbprint is of the key that the token is bound to, empty for a bearer token.
+func (c Claims) Thumbprint() string {
+	if c.Confirm == nil {
+		return ""
+	}
+	return c.Confirm.Thumbprint
 }
 
 // idClaims are the claims of an ID token (OpenID Connect Core §2, requirements L-01,
@@ -102,9 +138,23 @@ func amr(acr string) []string {
 	return amrBAP
 }
 
-// Issue signs the tokens of a grant. scope may be less than the grant's.
-func (s *Signer) Issue(c authz.Client, g authz.Grant, scope string, refresh authz.Secret) (*authz.Tokens, error) {
-	now := s.now()
+// Request is what tokens are to be signed.
+type Request struct {
+	Client authz.Client
+	Grant  authz.Grant
+	// Scope may be less than the grant's.
+	Scope        string
+	RefreshToken authz.Secret
+	// Thumbprint is of the DPoP key that the access token is bound to (RFC 7638); empty
+	// makes a bearer token.
+	Thumbprint string
+	// Audience is for whom the access token is; empty: for this server.
+	Audience []string
+}
+
+// Issue signs the tokens of a grant.
+func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
+	now, g := s.now(), r.Grant
 	id, err := s.secrets.NewID()
 	if err != nil {
 		return nil, err
@@ -112,10 +162,17 @@ func (s *Signer) Issue(c authz.Client, g authz.Grant, scope string, refresh auth
 	// What the owner was told that ends then, ends then: no token outlives its grant.
 	lifetime := min(s.settings.AccessTokenLifetime, g.ExpiresAt.Sub(now))
 	claims := Claims{
-		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: s.settings.Issuer,
-		ClientID: g.ClientID, Scope: scope, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
+		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: r.Audience,
+		ClientID: g.ClientID, Scope: r.Scope, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
 		ID: id, GrantID: g.ID, AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amr(g.ACR),
 		BAPID: g.BAPID, Pubkey: g.MemberKey,
+	}
+	if len(r.Audience) == 0 {
+		claims.Audience = audience{s.settings.Issuer}
+	}
+	t := &authz.Tokens{TokenType: authz.TokenBearer, ExpiresIn: lifetime, Scope: r.Scope, RefreshToken: r.RefreshToken}
+	if r.Thumbprint != "" {
+		claims.Confirm, t.TokenType = &confirmation{r.Thumbprint}, authz.TokenDPoP
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -125,10 +182,11 @@ func (s *Signer) Issue(c authz.Client, g authz.Grant, scope string, refresh auth
 	if err != nil {
 		return nil, err
 	}
-	s.known.Add(authz.Secret(access).Hash(), &claims)
-	t := &authz.Tokens{AccessToken: authz.Secret(access), ExpiresIn: lifetime, Scope: scope, RefreshToken: refresh}
-	if scopes.Has(scope, "openid") {
-		if t.IDToken, err = s.idToken(c, g, scope, access, now, lifetime); err != nil {
+	if t.AccessToken = authz.Secret(access); slices.Contains(claims.Audience, s.settings.Issuer) {
+		s.known.Add(t.AccessToken.Hash(), &claims)
+	}
+	if scopes.Has(r.Scope, "openid") {
+		if t.IDToken, err = s.idToken(r.Client, g, r.Scope, access, now, lifetime); err != nil {
 			return nil, err
 		}
 	}
@@ -204,7 +262,7 @@ func (s *Signer) verify(raw string) (Claims, error) {
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return Claims{}, ErrInvalid
 	}
-	if claims.Issuer != s.settings.Issuer || claims.Audience != s.settings.Issuer {
+	if claims.Issuer != s.settings.Issuer || !slices.Contains(claims.Audience, s.settings.Issuer) {
 		return Claims{}, ErrInvalid
 	}
 	return claims, nil

@@ -60,7 +60,7 @@ type tokenResponse struct {
 func writeTokens(w http.ResponseWriter, t *authz.Tokens) error {
 	w.Header().Set("Pragma", "no-cache")
 	return wire.WriteJSON(w, tokenResponse{
-		AccessToken: t.AccessToken.Reveal(), TokenType: "Bearer", ExpiresIn: int(t.ExpiresIn / time.Second),
+		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, ExpiresIn: int(t.ExpiresIn / time.Second),
 		Scope: t.Scope, IDToken: t.IDToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
 	})
 }
