@@ -133,7 +133,7 @@ func (s *Grants) grantOf(ctx context.Context, token authz.Secret) (string, error
 	if _, id, ours := s.secrets.ReadRefreshToken(token); ours {
 		return id, nil
 	}
-	claims, err := s.tokens.Verify(token)
+	claims, err := s.tokens.Verify(ctx, token)
 	if err != nil {
 		return "", nil //nolint:nilerr // RFC 7009 §2.2: an invalid token is no error
 	}

@@ -19,7 +19,7 @@ import (
 //	InvalidToken
 //	InsufficientScope (requirement U-06)
 func (s *Grants) usable(ctx context.Context, presented authz.Secret, needed string) (g authz.Grant, i authz.Identity, scope string, err error) {
-	claims, err := s.tokens.Verify(presented)
+	claims, err := s.tokens.Verify(ctx, presented)
 	if err != nil {
 		return g, i, "", err
 	}
