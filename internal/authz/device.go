@@ -44,7 +44,14 @@ type DeviceRequest struct {
 	Nonce string
 	Seen  Seen
 	Says  DeviceSays
+	// Redirect is where a request leads back to that came by a browser; a device's has none.
+	Redirect Redirect
 }
+
+// ByRedirect reports whether the request leads back to its client by a redirect, with an
+// authorization code (RFC 6749 §4.1). Nobody types the user code of such a one, and no
+// device polls for it (decision 0071).
+func (r DeviceRequest) ByRedirect() bool { return r.Redirect.URI != "" }
 
 // StateAt is the state of the request at a time.
 func (r DeviceRequest) StateAt(now time.Time) State {

@@ -53,6 +53,29 @@ var (
 	}
 )
 
+var redirects = []authz.Redirect{
+	{URI: "https://a.example/back?a=1&b=2", State: `<"é`, HasState: true, CodeChallenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"},
+	{URI: "com.example.app:/back", HasState: true, CodeChallenge: "c"},
+	{URI: "http://127.0.0.1:51004/back", CodeChallenge: "c"},
+}
+
+func TestARedirectIsKeptAsEarlierVersionsKeepIt(t *testing.T) {
+	for i, line := range lines(t, "redirect.jsonl") {
+		got, err := RedirectOf(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, got, redirects[i])
+		wantSame(t, Redirect(redirects[i]), line)
+	}
+	if none, err := RedirectOf(""); none != (authz.Redirect{}) || Redirect(none) != "" || err != nil {
+		t.Errorf("none is kept as %q, %v", Redirect(none), err)
+	}
+	if _, err := RedirectOf("{"); err == nil {
+		t.Error("half a document is read")
+	}
+}
+
 func TestDocumentsAreReadAsEarlierVersionsWroteThem(t *testing.T) {
 	for _, file := range []string{"client-before.jsonl", "client.jsonl"} {
 		for i, line := range lines(t, file) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
@@ -13,17 +14,17 @@ import (
 )
 
 const requestColumns = `id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved`
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect`
 
 const insertDeviceRequest = `INSERT INTO device_requests (` + requestColumns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`
 
 // CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
 	return s.insert(ctx, "storing a device request", r.ID, insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		kept.Time(r.CreatedAt), kept.Time(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
-		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved)
+		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect))
 }
 
 // requestFields are where a row's requestColumns go.
@@ -37,7 +38,17 @@ func requestFields(r *authz.DeviceRequest) []any {
 		toTime{&r.ExpiresAt},
 		&r.SignatureRequired, &r.MatchNumber, &r.Nonce,
 		&r.Seen.Network, &r.Seen.UserAgent, &r.Says.Origin, &r.Says.Name, &r.Says.Platform, &r.ClientProved,
+		toRedirect{&r.Redirect},
 	}
+}
+
+// toRedirect reads where a request leads back to.
+type toRedirect struct{ into *authz.Redirect }
+
+// ScanText implements pgtype.TextScanner.
+func (r toRedirect) ScanText(v pgtype.Text) (err error) {
+	*r.into, err = kept.RedirectOf(v.String)
+	return err
 }
 
 const (

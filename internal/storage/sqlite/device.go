@@ -16,8 +16,8 @@ import (
 
 const insertDeviceRequest = `
 INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
@@ -32,7 +32,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 		}
 		_, err = exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
 			r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
-			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved)
+			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect))
 		if err == nil {
 			s.index.add(keys, c.LastInsertRowID())
 		}
@@ -42,7 +42,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 
 const selectDeviceRequest = `
 SELECT id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect
 FROM device_requests WHERE `
 
 func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
@@ -57,6 +57,7 @@ func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
 
 			ClientProved: r.ColumnBool(17),
 		}
+		into.Redirect, _ = kept.RedirectOf(r.ColumnText(18)) // we wrote it
 	}
 }
 

@@ -16,6 +16,9 @@ func (f *fixture) request() authz.DeviceRequest {
 		SignatureRequired: true, ClientProved: true, MatchNumber: 47, Nonce: f.word("nonce"),
 		Seen: authz.Seen{Network: "192.0.2.0/24", UserAgent: f.word("agent")},
 		Says: authz.DeviceSays{Name: f.word("name"), Platform: "linux", Origin: "https://app.example"},
+		Redirect: authz.Redirect{
+			URI: "https://" + f.word("app") + ".example/back?a=b&c", State: f.word("state"), HasState: true, CodeChallenge: f.word("challenge"),
+		},
 	}
 }
 
@@ -59,6 +62,7 @@ var deviceCases = []testCase{
 			r.ID, r.ClientID, r.Scope, r.Nonce = s, s, s, s
 			r.Seen = authz.Seen{Network: s, UserAgent: s}
 			r.Says = authz.DeviceSays{Name: s, Platform: s, Origin: s}
+			r.Redirect = authz.Redirect{URI: s, State: s, HasState: true, CodeChallenge: s}
 			f.ok(f.store.CreateDeviceRequest(f.Context(), r))
 			f.kept(r)
 		}

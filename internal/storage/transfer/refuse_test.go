@@ -213,7 +213,7 @@ func TestAFileOfAnOlderVersionIsRefused(t *testing.T) {
 	if _, err := transfer.Move(t.Context(), h.options(nil)); !errors.Is(err, sqlite.ErrOlder) {
 		t.Errorf("got %v, want ErrOlder", err)
 	}
-	h.lite(`PRAGMA user_version = 9`)
+	h.lite(`PRAGMA user_version = 1000`)
 	if _, err := transfer.Move(t.Context(), h.options(nil)); err == nil || !strings.Contains(err.Error(), "newer than this program") {
 		t.Errorf("got %v", err)
 	}
