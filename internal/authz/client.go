@@ -6,8 +6,17 @@ import (
 
 // Grant types a client may be registered for.
 const (
-	GrantDevice  = "urn:ietf:params:oauth:grant-type:device_code"
-	GrantRefresh = "refresh_token"
+	GrantDevice      = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantRefresh     = "refresh_token"
+	GrantCode        = "authorization_code"
+	GrantCredentials = "client_credentials"
+	GrantExchange    = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
+
+// Kinds of applications (OpenID Connect Dynamic Client Registration §2).
+const (
+	ApplicationWeb    = "web"
+	ApplicationNative = "native"
 )
 
 // How clients authenticate at the token endpoint (RFC 7591 §2).
@@ -15,6 +24,7 @@ const (
 	AuthNone  = "none"
 	AuthBasic = "client_secret_basic"
 	AuthPost  = "client_secret_post"
+	AuthJWT   = "private_key_jwt"
 )
 
 // ApprovalSigned is the Approval of a client whose requests a session alone must not
@@ -26,9 +36,17 @@ type Client struct {
 	ID   string
 	Name string
 	// Secret is the SHA-256 of the client's secret, or zero for a public client.
-	Secret       Hash
-	RedirectURIs []string
-	GrantTypes   []string
+	Secret Hash
+	// Keys are its public keys, a JWK set (RFC 7517 §5), where it authenticates by
+	// what it signs with one of them (RFC 7523).
+	Keys string
+	// RedirectURIs are where authorization codes may be sent, PostLogoutRedirectURIs
+	// where a browser may be sent that was signed out.
+	RedirectURIs           []string
+	PostLogoutRedirectURIs []string
+	// ApplicationType is web or native, or empty where nobody said.
+	ApplicationType string
+	GrantTypes      []string
 	// Scope is what the client may ask for, space-separated; empty means the
 	// basic scopes, and offline_access with the refresh grant.
 	Scope      string
@@ -42,6 +60,12 @@ type Client struct {
 	// Approval is "signature" for a client whose requests a session alone must
 	// not approve.
 	Approval string
+	// DPoPBound: no access token of it is good without a proof by its key (RFC 9449
+	// §5.2).
+	DPoPBound bool
+	// Resources are the URIs, in canonical form, of what the client itself serves:
+	// others ask for access tokens for them (RFC 8707).
+	Resources []string
 	// Registered is false for an id that nobody registered; owners see such a
 	// client as not verified. True says that the operator knows an application of this
 	// name, and what it may ask: not that this is who asks.
@@ -52,16 +76,32 @@ type Client struct {
 }
 
 // Confidential reports whether the client has something to authenticate with.
-func (c Client) Confidential() bool { return c.Secret != Hash{} || c.MemberKey != "" }
+func (c Client) Confidential() bool { return c.Secret != Hash{} || c.Keys != "" || c.MemberKey != "" }
+
+// Native reports whether the client runs where its user is: it says so, or it is one
+// that can keep no secret and does not say otherwise.
+func (c Client) Native() bool {
+	return c.ApplicationType == ApplicationNative || (c.ApplicationType == "" && !c.Confidential())
+}
 
 // Allows reports whether the client may use a grant type. A client registered
 // without grant types may use the device and refresh grants: they are what
-// clients of this server are for.
+// clients of this server are for. One that says where authorization codes may be
+// sent may ask for them too.
 func (c Client) Allows(grantType string) bool {
-	if len(c.GrantTypes) == 0 {
-		return grantType == GrantDevice || (grantType == GrantRefresh && c.Registered)
+	if len(c.GrantTypes) > 0 {
+		return slices.Contains(c.GrantTypes, grantType)
 	}
-	return slices.Contains(c.GrantTypes, grantType)
+	switch grantType {
+	case GrantDevice:
+		return true
+	case GrantRefresh:
+		return c.Registered
+	case GrantCode:
+		return len(c.RedirectURIs) > 0
+	default:
+		return false
+	}
 }
 
 // DisplayName is the client's name as an owner may be shown it: cleaned, one

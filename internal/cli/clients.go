@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"countersign.dev/bap"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
@@ -31,65 +33,141 @@ here.`,
 }
 
 // withStore runs fn on the database of the settings in force.
-func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store contract.Store) error) (err error) {
+func withStore(cmd *cobra.Command, env *Env, fn func(ctx context.Context, store contract.Store) error) error {
 	settings, err := storeSettings(cmd, env)
 	if err != nil {
 		return err
 	}
+	return useStore(cmd.Context(), env, settings, fn)
+}
+
+// useStore runs fn on the database of some settings.
+func useStore(ctx context.Context, env *Env, settings *config.Settings, fn func(ctx context.Context, store contract.Store) error) (err error) {
 	if settings.Database == "" {
 		if err := haveDatabase(settings); err != nil {
 			return err
 		}
 	}
-	db, err := openDatabase(cmd.Context(), settings, newLogger(env, settings))
+	db, err := openDatabase(ctx, settings, newLogger(env, settings))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.close()) }()
-	return fn(cmd.Context(), db.store)
+	return fn(ctx, db.store)
 }
 
 func newClientsAdd(env *Env) *cobra.Command {
 	var c client.Registration
-	var confidential bool
+	var with clientAuthentication
 	cmd := &cobra.Command{
 		Use:   "add CLIENT_ID",
 		Short: "Register a client",
+		Long: `Register a client. One way of authenticating is enough: --confidential draws a
+secret, --member-key a key for apps with the Sigma plugin, and --jwks names the
+public keys of a client that has a key pair. Without, it is a public client.`,
 		Example: `  countersign clients add my-tv --name "My television" --scope "openid profile"
-  countersign clients add nightly --confidential`,
+  countersign clients add my-app --member-key \
+    --redirect-uri http://localhost:3000/auth/sigma/callback
+  countersign clients add nightly --confidential --grant-type client_credentials
+  countersign clients add my-api --confidential --resource https://api.example`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.ID = args[0]
-			return addClient(cmd, env, c, confidential)
+			return addClient(cmd, env, c, with)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.Name, "name", "", "the `name` that owners are shown")
 	f.StringVar(&c.Scope, "scope", "", "the `scopes` it may ask for, space-separated (default: openid profile email offline_access)")
-	f.StringSliceVar(&c.GrantTypes, "grant-type", nil, "a grant `type` it may use (default: the device grant and refresh_token)")
-	f.StringSliceVar(&c.RedirectURIs, "redirect-uri", nil, "`URI` to which an authorization code may be sent")
+	f.StringSliceVar(&c.GrantTypes, "grant-type", nil,
+		"a grant `type` it may use (default: the device grant and refresh_token, and authorization_code with --redirect-uri)")
+	f.StringArrayVar(&c.RedirectURIs, "redirect-uri", nil, "`URI` to which an authorization code may be sent")
+	f.StringArrayVar(&c.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "`URI` to which a browser may be sent that was signed out")
+	f.StringVar(&c.ApplicationType, "application-type", "", "the `kind`: web, or native, which runs on its user's machine (default: native if it is public)")
+	f.StringArrayVar(&c.Resources, "resource", nil, "`URI` of an API that it serves, for which others may ask for access tokens")
 	f.StringVar(&c.MemberPubkey, "member-pubkey", "", "the `key`, compressed in hex, whose X-Auth-Token authenticates it")
+	f.StringVar(&with.memberKey, "member-key", "", "as --member-pubkey; without a `key`, make one, and print it once, with all that .env.local needs")
+	f.Lookup("member-key").NoOptDefVal = newMemberKey
 	f.StringVar(&c.OwnerBAPID, "owner-bap-id", "", "the BAP `id` of the identity that owns it")
+	f.StringVar(&with.keyFile, "jwks", "", "a `file` with its public keys as a JWK set, or -, for private_key_jwt")
 	f.StringVar(&c.IDTokenAlg, "id-token-alg", "", "the `algorithm` of its ID tokens: ES256 (default), RS256 or EdDSA")
 	f.StringVar(&c.Approval, "require-approval", "", "`signature`: a session alone may not approve what it asks")
-	f.BoolVar(&confidential, "confidential", false, "draw a client secret, and print it once")
+	f.BoolVar(&c.DPoPBound, "dpop-bound", false, "give it no access token that is good without its key (DPoP)")
+	f.BoolVar(&with.confidential, "confidential", false, "draw a client secret, and print it once")
+	cmd.MarkFlagsMutuallyExclusive("member-key", "member-pubkey")
 	return cmd
 }
 
-func addClient(cmd *cobra.Command, env *Env, c client.Registration, confidential bool) error {
-	var secret string
-	if confidential {
+// newMemberKey is what --member-key says where it has no value.
+const newMemberKey = "new"
+
+// clientAuthentication is what a client is given to authenticate with, or has.
+type clientAuthentication struct {
+	confidential bool
+	memberKey    string
+	keyFile      string
+}
+
+// addTo makes what is to be made, and returns what is to be printed of it, once, and
+// under which words.
+func (a clientAuthentication) addTo(ctx context.Context, env *Env, c *client.Registration, issuer string) (words, secret string, err error) {
+	switch a.memberKey {
+	case "":
+	case newMemberKey:
+		key, err := bap.NewKey(env.Rand)
+		if err != nil {
+			return "", "", err
+		}
+		c.MemberPubkey = bap.FormatPublicKey(key.PubKey())
+		words = "For its .env.local, with its member key, which is not shown again:"
+		secret = "NEXT_PUBLIC_SIGMA_CLIENT_ID=" + c.ID + "\nNEXT_PUBLIC_SIGMA_AUTH_URL=" + issuer + "\nSIGMA_MEMBER_PRIVATE_KEY=" + key.Wif()
+	default:
+		c.MemberPubkey = a.memberKey
+	}
+	if a.confidential {
 		b := make([]byte, 32)
 		if _, err := io.ReadFull(env.Rand, b); err != nil {
-			return err
+			return "", "", err
 		}
-		secret = base64.RawURLEncoding.EncodeToString(b)
+		words, secret = "Its secret, which is not shown again:", base64.RawURLEncoding.EncodeToString(b)
 		c.Secret, c.TokenEndpointAuthMethod = secret, authz.AuthBasic
+	}
+	if a.keyFile != "" {
+		if c.JWKS, err = keySet(ctx, env, a.keyFile); err != nil {
+			return "", "", fail(settingCode(err), "reading the keys of "+c.ID, err, "Name a file with a JWK set: --jwks FILE")
+		}
+	}
+	return words, secret, nil
+}
+
+// keySet reads a file of public keys.
+func keySet(ctx context.Context, env *Env, path string) (string, error) {
+	const most = 64 << 10
+	if path == "-" {
+		text, err := env.input().all(ctx, most)
+		return string(text), err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	text, err := readAll(f, most)
+	return string(text), errors.Join(err, f.Close())
+}
+
+func addClient(cmd *cobra.Command, env *Env, c client.Registration, with clientAuthentication) error {
+	settings, err := storeSettings(cmd, env)
+	if err != nil {
+		return err
+	}
+	words, secret, err := with.addTo(cmd.Context(), env, &c, cmp.Or(settings.Issuer, defaultServer))
+	if err != nil {
+		return err
 	}
 	if member, err := c.Check(); err != nil {
 		return usage("%s %v", member, err)
 	}
-	return withStore(cmd, env, func(ctx context.Context, store contract.Store) error {
+	return useStore(cmd.Context(), env, settings, func(ctx context.Context, store contract.Store) error {
 		if client.Reserved(c.ID) {
 			return fail(ExitFailed, "adding "+c.ID, contract.ErrExists, "This client is always there; choose another id")
 		}
@@ -102,7 +180,7 @@ func addClient(cmd *cobra.Command, env *Env, c client.Registration, confidential
 		}
 		fmt.Fprintf(env.Stderr, "Registered %s.\n", printable(c.ID))
 		if secret != "" {
-			fmt.Fprintln(env.Stderr, "Its secret, which is not shown again:")
+			fmt.Fprintln(env.Stderr, words)
 			fmt.Fprintln(env.Stdout, secret)
 		}
 		return nil
@@ -136,6 +214,8 @@ func clientType(c authz.Client) string {
 	switch {
 	case c.MemberKey != "":
 		return "member key"
+	case c.Keys != "":
+		return "private key"
 	case c.Confidential():
 		return "confidential"
 	default:
@@ -166,10 +246,16 @@ func newClientsShow(env *Env) *cobra.Command {
 					{"scope", c.Scope},
 					{"grant_types", strings.Join(c.GrantTypes, " ")},
 					{"redirect_uris", strings.Join(c.RedirectURIs, " ")},
+					{"post_logout_redirect_uris", strings.Join(c.PostLogoutRedirectURIs, " ")},
+					{"application_type", c.ApplicationType},
+					{"resources", strings.Join(c.Resources, " ")},
+					{"token_endpoint_auth_method", c.AuthMethod},
+					{"jwks", c.Keys},
 					{"member_pubkey", c.MemberKey},
 					{"owner_bap_id", c.OwnerBAPID},
 					{"id_token_signed_response_alg", c.IDTokenAlg},
 					{"approval", c.Approval},
+					{"dpop_bound_access_tokens", map[bool]string{true: "true"}[c.DPoPBound]},
 				} {
 					if row[1] != "" {
 						fmt.Fprintf(env.Stdout, "%-30s%s\n", row[0], printable(row[1]))

@@ -6,7 +6,11 @@ type Client struct {
 	ID                      string   `toml:"client_id"`
 	Name                    string   `toml:"client_name"`
 	Secret                  string   `toml:"client_secret"`
+	JWKS                    string   `toml:"jwks"` // JSON
+	JWKSURI                 string   `toml:"jwks_uri"`
 	RedirectURIs            []string `toml:"redirect_uris"`
+	PostLogoutRedirectURIs  []string `toml:"post_logout_redirect_uris"`
+	ApplicationType         string   `toml:"application_type"`
 	GrantTypes              []string `toml:"grant_types"`
 	Scope                   string   `toml:"scope"`
 	TokenEndpointAuthMethod string   `toml:"token_endpoint_auth_method"`
@@ -16,5 +20,8 @@ type Client struct {
 	// IDTokenAlg is ES256, RS256 or EdDSA.
 	IDTokenAlg string `toml:"id_token_signed_response_alg"`
 	// Approval is session or signature.
-	Approval string `toml:"approval"`
+	Approval  string `toml:"approval"`
+	DPoPBound bool   `toml:"dpop_bound_access_tokens"`
+	// Resources are the URIs of what the client serves.
+	Resources []string `toml:"resources"`
 }

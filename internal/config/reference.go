@@ -27,9 +27,18 @@ or ` + "`COUNTERSIGN_CONFIG`" + ` names; a key in it is the flag's name. This pa
 	b.WriteString(`
 ## Clients
 
-Each ` + "`[[clients]]`" + ` table registers a client with the names of RFC 7591: ` + "`client_id`, `client_name`, `client_secret`,\n`redirect_uris`, `grant_types`, `scope`, `token_endpoint_auth_method`, `id_token_signed_response_alg`" + `; and ours:
-` + "`member_pubkey`" + ` (the key whose X-Auth-Token authenticates the client instead of a secret), ` + "`owner_bap_id`" + ` and
-` + "`approval`" + ` (` + "`signature`" + `: a session alone may not approve what this client asks). ` + "`countersign clients`" + ` keeps clients in the
+Each ` + "`[[clients]]`" + ` table registers a client with the names of RFC 7591 and the standards after it:
+` + "`client_id`, `client_name`, `client_secret`, `jwks`, `redirect_uris`, `post_logout_redirect_uris`, `application_type`,\n`grant_types`, `scope`, `token_endpoint_auth_method`, `id_token_signed_response_alg`, `dpop_bound_access_tokens`" + `; and ours:
+` + "`member_pubkey`" + ` (the key whose X-Auth-Token authenticates the client instead of a secret), ` + "`owner_bap_id`" + `,
+` + "`approval`" + ` (` + "`signature`" + `: a session alone may not approve what this client asks) and ` + "`resources`" + ` (the URIs of what the client
+itself serves, for which others ask for access tokens: RFC 8707).
+
+- Redirect URIs are https, or http on 127.0.0.1, [::1] or localhost, or of a scheme of the application's own that has a dot in it; they are compared to the
+  letter, but for the port of a loopback address where the client is native: ` + "`application_type`" + ` says so, or it is public and says nothing.
+- Without ` + "`grant_types`" + ` a client may use the device grant and ` + "`refresh_token`" + `, and ` + "`authorization_code`" + ` if it has redirect URIs.
+- ` + "`jwks`" + ` is a text with a JWK set of public keys (RFC 7517), with which the client authenticates by ` + "`private_key_jwt`" + `.
+
+` + "`countersign clients`" + ` keeps clients in the
 database instead; a client of the file wins over one there with the same id.
 
 ` + "```toml" + `
@@ -40,6 +49,11 @@ client_id = "my-tv"
 client_name = "My television"
 grant_types = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
 scope = "openid profile offline_access"
+
+[[clients]]
+client_id = "my-api"
+client_secret = "32 random bytes are best"
+resources = ["https://api.example.org"]
 ` + "```\n")
 	return b.String()
 }

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,8 +17,13 @@ type Registration struct {
 	ID   string
 	Name string
 	// Secret is in the clear; Client keeps its hash only.
-	Secret                  string
+	Secret string
+	// JWKS are public keys, as JSON; JWKSURI is where there are some, which is refused.
+	JWKS                    string
+	JWKSURI                 string
 	RedirectURIs            []string
+	PostLogoutRedirectURIs  []string
+	ApplicationType         string
 	GrantTypes              []string
 	Scope                   string
 	TokenEndpointAuthMethod string
@@ -25,6 +32,9 @@ type Registration struct {
 	OwnerBAPID   string
 	IDTokenAlg   string
 	Approval     string
+	DPoPBound    bool
+	// Resources are the URIs of what the client serves.
+	Resources []string
 }
 
 // leastClientSecret is how short a client's secret may be, in characters.
@@ -39,21 +49,18 @@ func (r Registration) Check() (member string, err error) {
 		return "client_secret", fmt.Errorf("must have at least %d characters", leastClientSecret)
 	case r.MemberPubkey != "" && !isCompressedKey(r.MemberPubkey):
 		return "member_pubkey", errors.New("must be a compressed public key, 66 lower-case hex characters")
-	case r.Secret != "" && r.MemberPubkey != "":
-		return "member_pubkey", errors.New("goes without client_secret: a client authenticates in one way")
-	case r.TokenEndpointAuthMethod != "" && (r.TokenEndpointAuthMethod == authz.AuthNone) != (r.Secret == ""):
-		return "token_endpoint_auth_method", errors.New("must be none without client_secret, and not none with one")
+	case r.JWKSURI != "":
+		return "jwks_uri", errors.New("is not fetched: put the public keys themselves into jwks")
 	}
-	for _, g := range r.GrantTypes {
-		if err := oneOf(g, authz.GrantDevice, authz.GrantRefresh); err != nil {
-			return "grant_types", err
-		}
+	if err := checkKeys(r.JWKS); err != nil {
+		return "jwks", err
 	}
 	for _, choice := range []struct {
 		member, text string
 		choices      []string
 	}{
-		{"token_endpoint_auth_method", r.TokenEndpointAuthMethod, []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost}},
+		{"token_endpoint_auth_method", r.TokenEndpointAuthMethod, []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost, authz.AuthJWT}},
+		{"application_type", r.ApplicationType, []string{authz.ApplicationWeb, authz.ApplicationNative}},
 		{"id_token_signed_response_alg", r.IDTokenAlg, []string{"ES256", "RS256", "EdDSA"}},
 		{"approval", r.Approval, []string{"session", authz.ApprovalSigned}},
 	} {
@@ -63,7 +70,69 @@ func (r Registration) Check() (member string, err error) {
 			}
 		}
 	}
+	if member, err := r.checkAuthentication(); err != nil {
+		return member, err
+	}
+	if member, err := r.checkURIs(); err != nil {
+		return member, err
+	}
+	return r.checkGrantTypes()
+}
+
+// checkAuthentication wants one way in which the client authenticates, and the method
+// that goes with it.
+func (r Registration) checkAuthentication() (member string, err error) {
+	goes := []string{authz.AuthNone} // an X-Auth-Token is no method of RFC 7591
+	switch {
+	case r.Secret != "" && r.MemberPubkey != "":
+		return "member_pubkey", errors.New("goes without client_secret: a client authenticates in one way")
+	case r.JWKS != "" && (r.Secret != "" || r.MemberPubkey != ""):
+		return "jwks", errors.New("goes without client_secret and member_pubkey: a client authenticates in one way")
+	case r.Secret != "":
+		goes = []string{authz.AuthBasic, authz.AuthPost}
+	case r.JWKS != "":
+		goes = []string{authz.AuthJWT}
+	}
+	if r.TokenEndpointAuthMethod != "" && !slices.Contains(goes, r.TokenEndpointAuthMethod) {
+		return "token_endpoint_auth_method", errors.New("must be client_secret_basic or client_secret_post with client_secret, private_key_jwt with jwks, and none without either")
+	}
 	return "", nil
+}
+
+func (r Registration) checkURIs() (member string, err error) {
+	for _, uri := range r.RedirectURIs {
+		if err := checkRedirect(uri, r.ApplicationType); err != nil {
+			return "redirect_uris", err
+		}
+	}
+	for _, uri := range r.PostLogoutRedirectURIs {
+		if err := checkRedirect(uri, r.ApplicationType); err != nil {
+			return "post_logout_redirect_uris", err
+		}
+	}
+	for _, uri := range r.Resources {
+		if _, ok := canonicalResource(uri); !ok {
+			return "resources", errors.New("must be http or https URIs with a host, without fragment and user (RFC 8707 §2)")
+		}
+	}
+	return "", nil
+}
+
+func (r Registration) checkGrantTypes() (member string, err error) {
+	c := r.Client()
+	for _, g := range r.GrantTypes {
+		if err := oneOf(g, authz.GrantDevice, authz.GrantRefresh, authz.GrantCode, authz.GrantCredentials, authz.GrantExchange); err != nil {
+			return "grant_types", err
+		}
+	}
+	switch {
+	case c.Allows(authz.GrantCode) && len(r.RedirectURIs) == 0:
+		return "redirect_uris", errors.New("must name at least one with authorization_code")
+	case c.Allows(authz.GrantCredentials) && !c.Confidential(): // RFC 6749 §4.4
+		return "grant_types", errors.New("must be without client_credentials for a client that has nothing to authenticate with")
+	default:
+		return "", nil
+	}
 }
 
 func oneOf(text string, choices ...string) error {
@@ -82,14 +151,28 @@ func isCompressedKey(text string) bool {
 // Client is the client that is registered so.
 func (r Registration) Client() authz.Client {
 	c := authz.Client{
-		ID: r.ID, Name: r.Name, RedirectURIs: r.RedirectURIs, GrantTypes: r.GrantTypes, Scope: r.Scope,
+		ID: r.ID, Name: r.Name, Keys: r.keys(), RedirectURIs: r.RedirectURIs, PostLogoutRedirectURIs: r.PostLogoutRedirectURIs,
+		ApplicationType: r.ApplicationType, GrantTypes: r.GrantTypes, Scope: r.Scope,
 		AuthMethod: r.TokenEndpointAuthMethod, MemberKey: r.MemberPubkey, OwnerBAPID: r.OwnerBAPID,
-		IDTokenAlg: r.IDTokenAlg, Approval: r.Approval, Registered: true,
+		IDTokenAlg: r.IDTokenAlg, Approval: r.Approval, DPoPBound: r.DPoPBound, Registered: true,
+	}
+	for _, uri := range r.Resources {
+		canonical, _ := canonicalResource(uri)
+		c.Resources = append(c.Resources, canonical)
 	}
 	if r.Secret != "" {
 		c.Secret = authz.Secret(r.Secret).Hash()
 	}
 	return c
+}
+
+// keys are the client's public keys, without what makes them readable only.
+func (r Registration) keys() string {
+	var short bytes.Buffer
+	if json.Compact(&short, []byte(r.JWKS)) != nil {
+		return ""
+	}
+	return short.String()
 }
 
 // Reserved reports whether an id is that of a client that is always there, and

@@ -35,14 +35,28 @@ func TestAClientIsRegisteredWithMetadataThatMeansSomething(t *testing.T) {
 		{client.Registration{ID: good, MemberPubkey: "02" + strings.Repeat("a", 63) + "g"}, "member_pubkey", "must be a compressed"},
 		{client.Registration{ID: good, MemberPubkey: key, Secret: strings.Repeat("s", 16)}, "member_pubkey", "a client authenticates in one way"},
 		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthNone}, ok, ""},
-		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthBasic}, "token_endpoint_auth_method", "must be none without client_secret, and not none with one"},
-		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthNone, Secret: strings.Repeat("s", 16)}, "token_endpoint_auth_method", "not none with one"},
-		{
-			client.Registration{ID: good, TokenEndpointAuthMethod: "private_key_jwt", Secret: strings.Repeat("s", 16)},
-			"token_endpoint_auth_method", "must be none or client_secret_basic or client_secret_post",
-		},
+		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthBasic}, "token_endpoint_auth_method", "must be client_secret_basic or client_secret_post with client_secret"},
+		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthNone, Secret: strings.Repeat("s", 16)}, "token_endpoint_auth_method", "none without either"},
+		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthJWT, Secret: strings.Repeat("s", 16)}, "token_endpoint_auth_method", "private_key_jwt with jwks"},
+		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthJWT, MemberPubkey: key}, "token_endpoint_auth_method", "private_key_jwt with jwks"},
+		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthJWT}, "token_endpoint_auth_method", "private_key_jwt with jwks"},
+		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthBasic, JWKS: keySet(ecKey)}, "token_endpoint_auth_method", "private_key_jwt with jwks"},
+		{client.Registration{ID: good, TokenEndpointAuthMethod: "client_secret_jwt"}, "token_endpoint_auth_method", "must be none or client_secret_basic or"},
+		{client.Registration{ID: good, TokenEndpointAuthMethod: authz.AuthJWT, JWKS: keySet(ecKey)}, ok, ""},
+		{client.Registration{ID: good, JWKS: keySet(ecKey), Secret: strings.Repeat("s", 16)}, "jwks", "a client authenticates in one way"},
+		{client.Registration{ID: good, JWKS: keySet(ecKey), MemberPubkey: key}, "jwks", "a client authenticates in one way"},
+		{client.Registration{ID: good, JWKSURI: "https://client.example/jwks"}, "jwks_uri", "put the public keys themselves into jwks"},
+		{client.Registration{ID: good, ApplicationType: authz.ApplicationNative}, ok, ""},
+		{client.Registration{ID: good, ApplicationType: "mobile"}, "application_type", "must be web or native"},
 		{client.Registration{ID: good, GrantTypes: []string{authz.GrantDevice, authz.GrantRefresh}}, ok, ""},
 		{client.Registration{ID: good, GrantTypes: []string{authz.GrantRefresh, "password"}}, "grant_types", "must be " + authz.GrantDevice + " or refresh_token"},
+		{client.Registration{ID: good, GrantTypes: []string{authz.GrantCode}}, "redirect_uris", "at least one with authorization_code"},
+		{client.Registration{ID: good, GrantTypes: []string{authz.GrantCode, authz.GrantExchange}, RedirectURIs: []string{"https://rp.example/cb"}}, ok, ""},
+		{client.Registration{ID: good, GrantTypes: []string{authz.GrantDevice}, RedirectURIs: []string{"https://rp.example/cb"}}, ok, ""},
+		{client.Registration{ID: good, GrantTypes: []string{authz.GrantCredentials}}, "grant_types", "must be without client_credentials"},
+		{client.Registration{ID: good, GrantTypes: []string{authz.GrantCredentials}, JWKS: keySet(ecKey)}, ok, ""},
+		{client.Registration{ID: good, Resources: []string{"https://api.example", "http://api.internal:8080/v1"}}, ok, ""},
+		{client.Registration{ID: good, Resources: []string{"https://api.example", "api"}}, "resources", "must be http or https URIs with a host"},
 		{client.Registration{ID: good, GrantTypes: []string{""}}, "grant_types", ""},
 		{client.Registration{ID: good, IDTokenAlg: "HS256"}, "id_token_signed_response_alg", "must be ES256 or RS256 or EdDSA"},
 		{client.Registration{ID: good, Approval: authz.ApprovalSigned}, ok, ""},
@@ -78,6 +92,49 @@ func TestARegisteredClientIsWhatItsMetadataSays(t *testing.T) {
 	}
 	if key := (client.Registration{ID: "client", MemberPubkey: "02"}).Client(); key.MemberKey != "02" {
 		t.Errorf("%+v", key)
+	}
+	service := (client.Registration{
+		ID: "service", JWKS: "{ \"keys\": [" + ecKey + "] }", PostLogoutRedirectURIs: []string{"https://client.example/bye"},
+		ApplicationType: authz.ApplicationWeb, DPoPBound: true, Resources: []string{"HTTPS://API.example:443/v1/"},
+	}).Client()
+	if service.Keys != keySet(ecKey) || !service.Confidential() || !slices.Equal(service.PostLogoutRedirectURIs, []string{"https://client.example/bye"}) ||
+		service.ApplicationType != authz.ApplicationWeb || !service.DPoPBound || !slices.Equal(service.Resources, []string{"https://api.example/v1"}) {
+		t.Errorf("%+v", service)
+	}
+}
+
+const (
+	ecKey  = `{"kty":"EC","kid":"a","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`
+	ec384  = `{"kty":"EC","kid":"b","crv":"P-384","x":"QScg9kxLLVrWlJ9YbhnRPUKeIgM1cNloBVoRR5Dj_xsJeHDfXWOfZ6uyKKmF8WPf","y":"CgVB2LqSwTDmk902z4i8enJtDQY__6KB7pIpa7Y4qj2jaFcbhnzYQ-1D-_-nOLkV"}`
+	edKey  = `{"kty":"OKP","kid":"c","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
+	octKey = `{"kty":"oct","kid":"d","k":"GawgguFyGrWKav7AX4VKUg"}`
+)
+
+func keySet(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
+
+func TestAClientIsRegisteredWithPublicKeysThatSign(t *testing.T) {
+	with := func(key, members string) string { return strings.TrimSuffix(key, "}") + "," + members + "}" }
+	for text, says := range map[string]string{
+		keySet(ecKey):        "",
+		keySet(ecKey, edKey): "",
+		keySet(with(ecKey, `"use":"sig","alg":"ES256"`)): "",
+		"{":                                  "must be a JWK set",
+		ecKey:                                "must be a JWK set",
+		keySet():                             "must be a JWK set",
+		keySet(make([]string, 11)...):        "must be a JWK set",
+		keySet(`{"kty":"EC"}`):               "must be a JWK set",
+		keySet(ecKey, ecKey):                 "a kid of its own",
+		keySet(ec384):                        "must have keys that sign",
+		keySet(octKey):                       "must have keys that sign",
+		keySet(with(ecKey, `"use":"enc"`)):   "use is sig",
+		keySet(with(ecKey, `"alg":"ES384"`)): "each for the one that it is made for",
+		keySet(with(ecKey, `"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"`)): "has a private key in it",
+		strings.Repeat(" ", 16<<10) + keySet(ecKey):                              "must be a JWK set",
+	} {
+		member, err := (client.Registration{ID: "client", JWKS: text}).Check()
+		if (err == nil) != (says == "") || (err != nil && (member != "jwks" || !strings.Contains(err.Error(), says))) {
+			t.Errorf("%.60s: %s %v; want %q", text, member, err, says)
+		}
 	}
 }
 

@@ -7,21 +7,27 @@ import (
 )
 
 // client has the members of authz.Client, or the conversions below do not compile. A
-// member may be renamed; what its tag says is in databases and stays.
+// member may be renamed; what its tag says is in databases and stays. What came after
+// the first ones is left out where it is empty, as it is of clients from before.
 type client struct {
-	ID           string     `json:"ID"`
-	Name         string     `json:"Name"`
-	Secret       authz.Hash `json:"Secret"` // as an array of numbers
-	RedirectURIs []string   `json:"RedirectURIs"`
-	GrantTypes   []string   `json:"GrantTypes"`
-	Scope        string     `json:"Scope"`
-	AuthMethod   string     `json:"AuthMethod"`
-	MemberKey    string     `json:"MemberKey"`
-	OwnerBAPID   string     `json:"OwnerBAPID"`
-	IDTokenAlg   string     `json:"IDTokenAlg"`
-	Approval     string     `json:"Approval"`
-	Registered   bool       `json:"Registered"`
-	Proved       bool       `json:"-"` // of a request, not of the client; false was written once
+	ID                     string     `json:"ID"`
+	Name                   string     `json:"Name"`
+	Secret                 authz.Hash `json:"Secret"` // as an array of numbers
+	Keys                   string     `json:"Keys,omitempty"`
+	RedirectURIs           []string   `json:"RedirectURIs"`
+	PostLogoutRedirectURIs []string   `json:"PostLogoutRedirectURIs,omitempty"`
+	ApplicationType        string     `json:"ApplicationType,omitempty"`
+	GrantTypes             []string   `json:"GrantTypes"`
+	Scope                  string     `json:"Scope"`
+	AuthMethod             string     `json:"AuthMethod"`
+	MemberKey              string     `json:"MemberKey"`
+	OwnerBAPID             string     `json:"OwnerBAPID"`
+	IDTokenAlg             string     `json:"IDTokenAlg"`
+	Approval               string     `json:"Approval"`
+	DPoPBound              bool       `json:"DPoPBound,omitempty"`
+	Resources              []string   `json:"Resources,omitempty"`
+	Registered             bool       `json:"Registered"`
+	Proved                 bool       `json:"-"` // of a request, not of the client; false was written once
 }
 
 // Client is how a client is kept.

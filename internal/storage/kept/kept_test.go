@@ -46,6 +46,11 @@ var (
 			Approval: authz.ApprovalSigned, Registered: true,
 		},
 		{ID: "a-client"},
+		{
+			ID: "a-service", RedirectURIs: []string{"https://a.example/back"}, PostLogoutRedirectURIs: []string{"https://a.example/bye"},
+			ApplicationType: authz.ApplicationWeb, GrantTypes: []string{authz.GrantCode, authz.GrantCredentials}, AuthMethod: authz.AuthJWT,
+			Keys: `{"keys":[]}`, DPoPBound: true, Resources: []string{"https://api.example/v1"}, Registered: true,
+		},
 	}
 	profiles = []authz.Profile{
 		{Name: "Ada <&> Lovelace", GivenName: "Ada", FamilyName: "Lovelace", Picture: "https://a.example/?a=1&b=2", Description: "é"},

@@ -1,0 +1,120 @@
+package client_test
+
+import (
+	"strings"
+	"testing"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
+)
+
+func TestZ06_NoCodeIsSentToWhatABrowserWouldRunOrTakeForAnother(t *testing.T) {
+	const anybody, web, native = "", authz.ApplicationWeb, authz.ApplicationNative
+	for uri, kinds := range map[string][]string{
+		"https://rp.example/cb":                     {anybody, web, native},
+		"https://rp.example:8443/cb?tenant=a":       {anybody, web, native},
+		"http://127.0.0.1/cb":                       {anybody, native},
+		"http://[::1]:8000/cb":                      {anybody, native},
+		"http://localhost:3000/auth/sigma/callback": {anybody, native},
+		"com.example.app:/cb":                       {anybody, native},
+		"com.example.app://cb":                      {anybody, native},
+
+		"": nil, "/cb": nil, "//rp.example/cb": nil, "https:///cb": nil, "https:cb": nil, "com.example.app:": nil,
+		"http://rp.example/cb": nil, "http://127.0.0.1.evil/cb": nil, "http://127.attacker.example/cb": nil, "http://127.0.0.2/cb": nil, "http://2130706433/cb": nil,
+		"myapp:/cb": nil, "javascript:alert(1)": nil, "JavaScript://rp.example/%0aalert(1)": nil, "data:text/html,x": nil, "vbscript:x": nil,
+		"file:///etc/passwd": nil, "blob:https://rp.example/x": nil, "about:blank": nil, "urn:ietf:wg:oauth:2.0:oob": nil,
+		"https://rp.example/cb#x": nil, "https://rp.example/cb#": nil, "https://user@rp.example/cb": nil, "https://rp.example@evil.example/cb": nil,
+		"https://*.rp.example/cb": nil, "https://rp.example/*": nil, "https://rp.example\\.evil.example/": nil, "https://rp.example/c b": nil,
+		"https://rp.example/\ncb": nil, "https://rp.example/é": nil, "https://rp.example:x/cb": nil, "https://rp.example/%zz": nil,
+		"https://rp.example/" + strings.Repeat("a", 2048): nil,
+	} {
+		for _, kind := range []string{anybody, web, native} {
+			good := strings.Contains(" "+strings.Join(kinds, " ")+" ", " "+kind+" ") && len(kinds) > 0
+			for member, r := range map[string]client.Registration{
+				"redirect_uris":             {ID: "app", ApplicationType: kind, RedirectURIs: []string{"https://rp.example/other", uri}},
+				"post_logout_redirect_uris": {ID: "app", ApplicationType: kind, PostLogoutRedirectURIs: []string{uri}},
+			} {
+				wrong, err := r.Check()
+				if (err == nil) != good || (err != nil && wrong != member) {
+					t.Errorf("%.60q, %q: %q %v", uri, kind, wrong, err)
+				}
+			}
+		}
+	}
+}
+
+func TestZ01_Z02_Z04_ACodeIsSentWhereTheClientIsRegistered(t *testing.T) {
+	web := authz.Client{RedirectURIs: []string{"https://rp.example/cb", "http://127.0.0.1:3000/cb"}, Keys: "{}"}
+	native := authz.Client{RedirectURIs: []string{"http://127.0.0.1/cb", "http://[::1]:1/cb", "http://localhost:1/cb?a=b", "com.example.app:/cb", "javascript:alert(1)"}}
+	for _, c := range []struct {
+		client authz.Client
+		uri    string
+		sent   bool
+	}{
+		{web, "https://rp.example/cb", true},
+		{web, "https://rp.example/cb/", false},
+		{web, "https://rp.example/cb?x=1", false},
+		{web, "https://RP.example/cb", false},
+		{web, "https://rp.example/%63b", false},
+		{web, "https://rp.example/x/../cb", false},
+		{web, "https://rp.example:443/cb", false},
+		{web, "https://rp.example@evil.example/cb", false},
+		{web, "https://rp.example\\.evil.example/cb", false},
+		{web, "//rp.example/cb", false},
+		{web, "", false},
+		{web, "http://127.0.0.1:3000/cb", true},
+		{web, "http://127.0.0.1:3001/cb", false}, // it has a secret: it is no native application
+		{native, "http://127.0.0.1/cb", true},
+		{native, "http://127.0.0.1:51004/cb", true},
+		{native, "http://127.0.0.1:51004/cb/", false},
+		{native, "http://127.0.0.1:51004/cb#x", false},
+		{native, "http://127.0.0.1:x/cb", false},
+		{native, "http://127.0.0.1:1@evil.example/cb", false},
+		{native, "http://127.0.0.1.evil/cb", false},
+		{native, "https://127.0.0.1/cb", false},
+		{native, "HTTP://127.0.0.1:9/cb", false},
+		{native, "http://[::1]:9/cb", true},
+		{native, "http://[::1]/cb", true},
+		{native, "http://localhost:9/cb?a=b", true},
+		{native, "http://localhost:9/cb", false}, // registered for the address only, not for the name
+		{native, "com.example.app:/cb", true},
+		{native, "com.example.app:/CB", false},
+		{native, "javascript:alert(1)", false}, // a version that checked nothing kept it
+	} {
+		if got := client.RedirectsTo(c.client, c.uri); got != c.sent {
+			t.Errorf("%q: %v", c.uri, got)
+		}
+	}
+	for _, kind := range []string{authz.ApplicationNative, authz.ApplicationWeb} {
+		c := authz.Client{Keys: "{}", ApplicationType: kind, RedirectURIs: []string{"http://127.0.0.1/cb"}}
+		if got := client.RedirectsTo(c, "http://127.0.0.1:9/cb"); got != (kind == authz.ApplicationNative) {
+			t.Errorf("%s with a key: %v", kind, got)
+		}
+	}
+}
+
+func TestS07_AResourceHasOneForm(t *testing.T) {
+	const none = ""
+	for uri, want := range map[string]string{
+		"https://api.example":           "https://api.example",
+		"https://api.example/":          "https://api.example",
+		"HTTPS://API.Example:443/":      "https://api.example",
+		"http://api.example:80/v1//":    "http://api.example/v1",
+		"https://api.example:8443/V1/x": "https://api.example:8443/V1/x",
+		"https://api.example/?b=1&a=2":  "https://api.example?b=1&a=2",
+		"https://[2001:DB8::1]/mcp":     "https://[2001:db8::1]/mcp",
+		"https://[::1]:80/mcp":          "https://[::1]:80/mcp",
+		"https://api.example/a%2Fb":     "https://api.example/a%2Fb",
+
+		none: none, "api": none, "/v1": none, "//api.example": none, "https://": none, "https://:443/": none, "urn:api": none, "ftp://api.example": none,
+		"https://api.example#x": none, "https://u@api.example": none, "https://api.example/a b": none, "https://api.example/\"": none,
+		"https://api.example/" + strings.Repeat("a", 2048): none,
+	} {
+		r := client.Registration{ID: "api", Resources: []string{uri}}
+		if _, err := r.Check(); (err == nil) != (want != none) {
+			t.Errorf("%.60q: %v", uri, err)
+		} else if got := r.Client().Resources[0]; got != want {
+			t.Errorf("%.60q became %q, want %q", uri, got, want)
+		}
+	}
+}
