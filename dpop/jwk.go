@@ -1,0 +1,183 @@
+package dpop
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"slices"
+	"strings"
+)
+
+// coordinate is the length of a coordinate of P-256, and of each half of a signature.
+const coordinate = 32
+
+// publicKey is a key that came in a proof.
+type publicKey struct {
+	// canonical are the members that RFC 7638 §3.2 names, in its order: what is hashed.
+	canonical json.RawMessage
+	key       crypto.PublicKey
+}
+
+// algorithm is one of JWS: which keys it takes, and when a signature is one.
+type algorithm struct {
+	name, kty, crv string
+	verify         func(key crypto.PublicKey, signed, signature []byte) bool
+}
+
+// algorithms are accepted, the likeliest first. All are asymmetric (RFC 9449 §4.3); Ed25519
+// is what RFC 9864 calls EdDSA with that curve. Another curve of its own, as ES256K, is
+// a row here, a case in parseJWK and a line in the advice for BadKey.
+var algorithms = []algorithm{
+	{"ES256", "EC", "P-256", verifyES256},
+	{"EdDSA", "OKP", "Ed25519", verifyEdDSA},
+	{"Ed25519", "OKP", "Ed25519", verifyEdDSA},
+	{"PS256", "RSA", "", verifyPS256},
+	{"RS256", "RSA", "", verifyRS256},
+}
+
+// Algorithms are the names of those that Parse accepts, for
+// dpop_signing_alg_values_supported (RFC 9449 §5.1).
+func Algorithms() []string {
+	names := make([]string, len(algorithms))
+	for i, a := range algorithms {
+		names[i] = a.name
+	}
+	return names
+}
+
+func algorithmCalled(name string) (algorithm, bool) {
+	i := slices.IndexFunc(algorithms, func(a algorithm) bool { return a.name == name })
+	if i < 0 {
+		return algorithm{}, false
+	}
+	return algorithms[i], true
+}
+
+func verifyES256(key crypto.PublicKey, signed, signature []byte) bool {
+	public, ok := key.(*ecdsa.PublicKey)
+	if !ok || len(signature) != 2*coordinate {
+		return false
+	}
+	digest := sha256.Sum256(signed)
+	return ecdsa.Verify(public, digest[:], new(big.Int).SetBytes(signature[:coordinate]), new(big.Int).SetBytes(signature[coordinate:]))
+}
+
+func verifyEdDSA(key crypto.PublicKey, signed, signature []byte) bool {
+	public, ok := key.(ed25519.PublicKey)
+	return ok && ed25519.Verify(public, signed, signature)
+}
+
+func verifyRS256(key crypto.PublicKey, signed, signature []byte) bool {
+	public, ok := key.(*rsa.PublicKey)
+	digest := sha256.Sum256(signed)
+	return ok && rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
+}
+
+func verifyPS256(key crypto.PublicKey, signed, signature []byte) bool {
+	public, ok := key.(*rsa.PublicKey)
+	digest := sha256.Sum256(signed)
+	return ok && rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+}
+
+// privateMembers are those of a JWK that no proof may have (RFC 7518 §6.2.2, §6.3.2,
+// §6.4.1; RFC 8037 §2).
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+// parseJWK reads the public key of a proof, which must be one of its algorithm, in the one
+// encoding that there is of it: another would have another thumbprint.
+//
+//	*Error: PrivateKey, BadKey
+func parseJWK(raw json.RawMessage, a algorithm) (publicKey, error) {
+	bad := &Error{Reason: BadKey}
+	m, ok := readObject(raw)
+	if !ok {
+		return publicKey{}, bad
+	}
+	for _, name := range privateMembers {
+		if m[name] != nil {
+			return publicKey{}, &Error{Reason: PrivateKey}
+		}
+	}
+	if text(m, "kty") != a.kty || text(m, "crv") != a.crv {
+		return publicKey{}, bad
+	}
+	var key publicKey
+	switch a.kty {
+	case "EC":
+		x, y := bytesOf(m, "x"), bytesOf(m, "y")
+		if len(x) != coordinate || len(y) != coordinate {
+			return publicKey{}, bad
+		}
+		key = ecKey(slices.Concat([]byte{uncompressed}, x, y))
+	case "OKP":
+		key = edKey(bytesOf(m, "x"))
+	case "RSA":
+		key = rsaKey(bytesOf(m, "n"), text(m, "e"))
+	}
+	if key.key == nil {
+		return publicKey{}, bad
+	}
+	return key, nil
+}
+
+// uncompressed stands before the coordinates of a point (SEC 1 §2.3.3).
+const uncompressed = 4
+
+// ecKey is the key of a point, without a key where it is none.
+func ecKey(point []byte) publicKey {
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		return publicKey{}
+	}
+	x, y := point[1:1+coordinate], point[1+coordinate:]
+	return publicKey{json.RawMessage(`{"crv":"P-256","kty":"EC","x":"` + encode(x) + `","y":"` + encode(y) + `"}`), public}
+}
+
+func edKey(x []byte) publicKey {
+	if len(x) != ed25519.PublicKeySize {
+		return publicKey{}
+	}
+	return publicKey{json.RawMessage(`{"crv":"Ed25519","kty":"OKP","x":"` + encode(x) + `"}`), ed25519.PublicKey(x)}
+}
+
+// Bounds of an RSA key: what is smaller is too weak, and what is larger costs its verifier
+// more than it is worth. Every library makes keys with the one exponent.
+const (
+	leastRSA, mostRSA = 2048, 4096
+	exponent          = 65537
+	exponentEncoded   = "AQAB"
+)
+
+func rsaKey(n []byte, e string) publicKey {
+	modulus := new(big.Int).SetBytes(n)
+	if e != exponentEncoded || n == nil || n[0] == 0 || modulus.BitLen() < leastRSA || modulus.BitLen() > mostRSA {
+		return publicKey{}
+	}
+	return publicKey{json.RawMessage(`{"e":"` + e + `","kty":"RSA","n":"` + encode(n) + `"}`), &rsa.PublicKey{N: modulus, E: exponent}}
+}
+
+// thumbprint is the key's name (RFC 7638, with SHA-256 as RFC 9449 §6.1 has it).
+func (k publicKey) thumbprint() string {
+	sum := sha256.Sum256(k.canonical)
+	return encode(sum[:])
+}
+
+// IsThumbprint reports whether a text can be a thumbprint, as one that comes as dpop_jkt.
+func IsThumbprint(text string) bool {
+	raw, ok := decode(text)
+	return ok && len(raw) == sha256.Size
+}
+
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// decode accepts the one encoding of some bytes; empty is none.
+func decode(text string) ([]byte, bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return b, err == nil && text != "" && !strings.ContainsAny(text, "\r\n") // which the library leaves out
+}
