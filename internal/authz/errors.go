@@ -28,6 +28,7 @@ const (
 	AccessDenied         Code = "access_denied"
 	InvalidToken         Code = "invalid_token"
 	InsufficientScope    Code = "insufficient_scope"
+	InvalidTarget        Code = "invalid_target" // RFC 8707 §2, RFC 8693 §2.2.2
 	Unavailable          Code = "temporarily_unavailable"
 	ServerError          Code = "server_error"
 )

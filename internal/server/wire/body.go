@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
@@ -23,8 +24,14 @@ type Params struct {
 	receipt.Members
 	// raw is the body as it was received: what an X-Auth-Token covers.
 	raw []byte
-	Err error
+	// lists are the repeatable members of a form.
+	lists map[string][]string
+	Err   error
 }
+
+// repeatable are what may be there more than once (RFC 8707 §2, RFC 8693 §2.1), all else
+// is there once.
+var repeatable = []string{"resource", "audience"}
 
 // Text returns a member; an empty value counts as absent (RFC 6749 §3.2,
 // requirement D-05).
@@ -34,6 +41,24 @@ func (p *Params) Text(name string) string {
 		p.Err = &authz.Error{Code: authz.InvalidRequest, Description: err.Error()}
 	}
 	return value
+}
+
+// List returns what a repeatable member has been given: of a JSON body a text, or an
+// array of them. Empty values count as absent.
+func (p *Params) List(name string) []string {
+	list := p.lists[name]
+	if _, other := p.Others[name]; other {
+		var members map[string]json.RawMessage
+		if json.Unmarshal(p.raw, &members) != nil || json.Unmarshal(members[name], &list) != nil {
+			p.Err = &authz.Error{Code: authz.InvalidRequest, Description: name + " must be a text, or an array of texts"}
+		}
+	} else if text := p.Texts[name]; text != "" {
+		list = []string{text}
+	}
+	if slices.ContainsFunc(list, func(value string) bool { return !receipt.IsText(value) }) {
+		p.Err = errNoText
+	}
+	return slices.DeleteFunc(list, func(value string) bool { return value == "" })
 }
 
 // Flag returns a member that is true or "true".
@@ -105,13 +130,20 @@ func (p *Params) readForm() error {
 		return &authz.Error{Code: authz.InvalidRequest, Description: "the form body cannot be read: encode it as application/x-www-form-urlencoded", Cause: err}
 	}
 	for name, values := range form {
-		if len(values) > 1 {
-			return errTwice
-		}
-		if !receipt.IsText(values[0]) {
+		if slices.ContainsFunc(values, func(value string) bool { return !receipt.IsText(value) }) {
 			return errNoText
 		}
-		p.Texts[name] = values[0]
+		switch {
+		case len(values) == 1:
+			p.Texts[name] = values[0]
+		case slices.Contains(repeatable, name):
+			if p.lists == nil {
+				p.lists = map[string][]string{}
+			}
+			p.lists[name] = values
+		default:
+			return errTwice
+		}
 	}
 	return nil
 }

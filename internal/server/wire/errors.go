@@ -58,6 +58,7 @@ var answers = map[authz.Code]answer{
 	authz.AccessDenied:         {status: http.StatusBadRequest},
 	authz.InvalidToken:         {status: http.StatusUnauthorized},
 	authz.InsufficientScope:    {status: http.StatusForbidden},
+	authz.InvalidTarget:        {status: http.StatusBadRequest},
 	authz.Unavailable:          {status: http.StatusTooManyRequests},
 	authz.ServerError:          {status: http.StatusInternalServerError},
 	authz.Unauthorized:         {status: http.StatusUnauthorized},

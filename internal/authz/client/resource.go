@@ -1,0 +1,80 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"countersign.dev/internal/authz"
+)
+
+// maxResources bounds how many resources one request names.
+const maxResources = 8
+
+// Resources are those that a client asks for access to, in their one form and each once
+// (RFC 8707 §2). What may be asked for is what a registered client serves (requirement
+// X-10), and this server itself; a client that nobody registered is for no one else.
+//
+//	InvalidTarget: it is no URI of a resource (requirement X-09), or nobody serves it
+func (s *Registry) Resources(ctx context.Context, c authz.Client, asked []string) ([]string, error) {
+	if len(asked) > maxResources {
+		return nil, authz.Refuse(authz.InvalidTarget, fmt.Sprintf("no more than %d resources may be named", maxResources))
+	}
+	var resources []string
+	for _, uri := range asked {
+		resource, ok := canonicalResource(uri)
+		if !ok {
+			return nil, authz.Refuse(authz.InvalidTarget, "resource must be an absolute http or https URI without fragment")
+		}
+		if !slices.Contains(resources, resource) {
+			resources = append(resources, resource)
+		}
+	}
+	others := slices.DeleteFunc(slices.Clone(resources), func(r string) bool { return r == s.settings.Issuer })
+	if len(others) == 0 {
+		return resources, nil
+	}
+	if !c.Registered {
+		return nil, errUnserved
+	}
+	serving, err := s.Serving(ctx, others)
+	if err == nil && len(serving) < len(others) {
+		err = errUnserved
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resources, nil
+}
+
+var errUnserved = authz.Refuse(authz.InvalidTarget, "no client that is registered here serves this resource, or this client may not ask for it")
+
+// Serving finds the registered client that serves each of some resources. What nobody
+// serves is left out; of several that serve the same one it is always the same.
+func (s *Registry) Serving(ctx context.Context, resources []string) (map[string]authz.Client, error) {
+	if len(resources) == 0 {
+		return nil, nil
+	}
+	stored, err := s.store.Clients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	clients := slices.Collect(maps.Values(s.configured))
+	for _, c := range stored {
+		if _, other := s.configured[c.ID]; !other {
+			clients = append(clients, c)
+		}
+	}
+	slices.SortFunc(clients, func(a, b authz.Client) int { return strings.Compare(b.ID, a.ID) }) // the first is written last
+	serving := map[string]authz.Client{}
+	for _, c := range clients {
+		for _, r := range c.Resources {
+			if slices.Contains(resources, r) {
+				serving[r] = c
+			}
+		}
+	}
+	return serving, nil
+}
