@@ -35,8 +35,10 @@ const ApprovalSigned = "signature"
 type Client struct {
 	ID   string
 	Name string
-	// Secret is the SHA-256 of the client's secret, or zero for a public client.
-	Secret Hash
+	// Secret is the SHA-256 of a secret that this program made, ChosenSecret what is kept
+	// of one that a person chose; the other is zero, and both are of a client without.
+	Secret       Hash
+	ChosenSecret string
 	// Keys are its public keys, a JWK set (RFC 7517 §5), where it authenticates by
 	// what it signs with one of them (RFC 7523).
 	Keys string
@@ -76,7 +78,9 @@ type Client struct {
 }
 
 // Confidential reports whether the client has something to authenticate with.
-func (c Client) Confidential() bool { return c.Secret != Hash{} || c.Keys != "" || c.MemberKey != "" }
+func (c Client) Confidential() bool {
+	return c.Secret != Hash{} || c.ChosenSecret != "" || c.Keys != "" || c.MemberKey != ""
+}
 
 // Native reports whether the client runs where its user is: it says so, or it is one
 // that can keep no secret and does not say otherwise.

@@ -94,7 +94,9 @@ public keys of a client that has a key pair. Without, it is a public client.`,
 	f.StringVar(&c.Approval, "require-approval", "", "`signature`: a session alone may not approve what it asks")
 	f.BoolVar(&c.DPoPBound, "dpop-bound", false, "give it no access token that is good without its key (DPoP)")
 	f.BoolVar(&with.confidential, "confidential", false, "draw a client secret, and print it once")
+	f.StringVar(&with.secretFile, "client-secret-file", "", "a `file` with a secret that it has already, or -; one that is drawn is better")
 	cmd.MarkFlagsMutuallyExclusive("member-key", "member-pubkey")
+	cmd.MarkFlagsMutuallyExclusive("confidential", "client-secret-file")
 	return cmd
 }
 
@@ -104,6 +106,7 @@ const newMemberKey = "new"
 // clientAuthentication is what a client is given to authenticate with, or has.
 type clientAuthentication struct {
 	confidential bool
+	secretFile   string
 	memberKey    string
 	keyFile      string
 }
@@ -132,16 +135,23 @@ func (a clientAuthentication) addTo(ctx context.Context, env *Env, c *client.Reg
 		words, secret = "Its secret, which is not shown again:", base64.RawURLEncoding.EncodeToString(b)
 		c.Secret, c.TokenEndpointAuthMethod = secret, authz.AuthBasic
 	}
+	if a.secretFile != "" {
+		text, err := fileOrInput(ctx, env, a.secretFile)
+		if err != nil {
+			return "", "", fail(settingCode(err), "reading the secret of "+c.ID, err, "Name a file with nothing else in it: --client-secret-file FILE")
+		}
+		c.Secret, c.TokenEndpointAuthMethod = strings.TrimRight(text, "\r\n"), authz.AuthBasic
+	}
 	if a.keyFile != "" {
-		if c.JWKS, err = keySet(ctx, env, a.keyFile); err != nil {
+		if c.JWKS, err = fileOrInput(ctx, env, a.keyFile); err != nil {
 			return "", "", fail(settingCode(err), "reading the keys of "+c.ID, err, "Name a file with a JWK set: --jwks FILE")
 		}
 	}
 	return words, secret, nil
 }
 
-// keySet reads a file of public keys.
-func keySet(ctx context.Context, env *Env, path string) (string, error) {
+// fileOrInput reads what a file holds, or, where that is -, the standard input.
+func fileOrInput(ctx context.Context, env *Env, path string) (string, error) {
 	const most = 64 << 10
 	if path == "-" {
 		text, err := env.input().all(ctx, most)
@@ -167,11 +177,17 @@ func addClient(cmd *cobra.Command, env *Env, c client.Registration, with clientA
 	if member, err := c.Check(); err != nil {
 		return usage("%s %v", member, err)
 	}
+	var registered authz.Client
+	if with.confidential {
+		registered = c.ClientWithMade(authz.Secret(secret))
+	} else if registered, err = c.Client(env.Rand); err != nil {
+		return err
+	}
 	return useStore(cmd.Context(), env, settings, func(ctx context.Context, store contract.Store) error {
 		if client.Reserved(c.ID) {
 			return fail(ExitFailed, "adding "+c.ID, contract.ErrExists, "This client is always there; choose another id")
 		}
-		err := store.AddClient(ctx, c.Client())
+		err := store.AddClient(ctx, registered)
 		if errors.Is(err, contract.ErrExists) {
 			return fail(ExitFailed, "adding "+c.ID, err, "Choose another id, or remove the client first")
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -229,8 +230,12 @@ func (run *running) open(ctx context.Context, env *Env) (err error) {
 	if err := settings.Resolve(run.listening[0].Addr()); err != nil {
 		return settingsFailure(err)
 	}
+	in, err := authzSettings(settings, env.Rand)
+	if err != nil {
+		return fail(ExitFailed, "starting", err, "")
+	}
 	run.service, err = issuer.New(ctx, issuer.Options{
-		Store: run.database.store, Others: run.database.others, Settings: authzSettings(settings), Secret: secret.bytes,
+		Store: run.database.store, Others: run.database.others, Settings: in, Secret: secret.bytes,
 		Clock: env.Now, Rand: env.Rand, Log: run.log,
 	})
 	if err != nil {
@@ -306,7 +311,7 @@ func (run *running) stop(ctx context.Context) error {
 	return nil
 }
 
-func authzSettings(s *config.Settings) authz.Settings {
+func authzSettings(s *config.Settings, random io.Reader) (authz.Settings, error) {
 	out := authz.Settings{
 		Issuer: s.Issuer, DeviceCodeLifetime: s.DeviceCodeLifetime, PollInterval: s.DevicePollInterval,
 		AccessTokenLifetime: s.AccessTokenLifetime, RefreshIdleLifetime: s.RefreshIdleLifetime,
@@ -315,7 +320,11 @@ func authzSettings(s *config.Settings) authz.Settings {
 		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit, DeviceRequestsPerNetwork: s.DeviceRequestsPerNetwork,
 	}
 	for _, c := range s.Clients {
-		out.Clients = append(out.Clients, client.Registration(c).Client())
+		registered, err := client.Registration(c).Client(random)
+		if err != nil {
+			return authz.Settings{}, err
+		}
+		out.Clients = append(out.Clients, registered)
 	}
-	return out
+	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -30,9 +31,13 @@ type Registry struct {
 	proofs     *proof.Verifier
 	configured map[string]authz.Client // never written after New
 	known      *lru.Cache[string, *knownClient]
-	// wrongSecrets bounds how many of a client a network tries.
-	wrongSecrets   *guard.Allowance
-	refusedClients audit.Sparing
+	// wrongSecrets bounds how many of a client a network tries, slowSecrets how many of
+	// all clients it has hashed slowly.
+	wrongSecrets, slowSecrets *guard.Allowance
+	anyChosen                 atomic.Bool   // whether a client has a secret that a person chose
+	hashing                   chan struct{} // has a place for the one that is hashed slowly
+	proved                    *lru.Cache[string, *provedSecret]
+	refusedClients            audit.Sparing
 }
 
 // knownClient is a client as it was in the database, or an open one, at a time.
@@ -44,9 +49,11 @@ type knownClient struct {
 // New makes a registry, which has the clients of the settings from the start.
 func New(store contract.ClientStore, settings authz.Settings, trail audit.Trail, proofs *proof.Verifier) *Registry {
 	known, _ := lru.New[string, *knownClient](clientsRemembered) // which fails for a size below one
+	proved, _ := lru.New[string, *provedSecret](clientsRemembered)
 	s := &Registry{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, trail: trail, proofs: proofs,
 		configured: map[string]authz.Client{}, known: known, wrongSecrets: guard.NewAllowance(wrongSecretsPerMinute),
+		slowSecrets: guard.NewAllowance(slowSecretsPerMinute), hashing: make(chan struct{}, 1), proved: proved,
 	}
 	cli := CLI()
 	s.configured[cli.ID] = cli
@@ -94,6 +101,9 @@ func (s *Registry) Find(ctx context.Context, id string) (authz.Client, error) {
 	switch {
 	case err == nil:
 		c.Registered = true
+		if c.ChosenSecret != "" {
+			s.anyChosen.Store(true)
+		}
 	case errors.Is(err, contract.ErrNotFound) && s.settings.OpenClients && authz.CleanText(id, 1) != "": // it is all the name there is
 		c, err = authz.Client{ID: id, AuthMethod: authz.AuthNone, GrantTypes: []string{authz.GrantDevice}}, nil
 	default: // one that is not there is asked for again: it may be registered any moment

@@ -3,18 +3,12 @@ package client
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
-	"strconv"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/proof"
 )
-
-// wrongSecretsPerMinute is of one client's wrong secrets: somebody who tries what
-// they have at hand, or machines that restart with an old one.
-const wrongSecretsPerMinute = 10
 
 // Credentials are what a request says about the client that sent it.
 type Credentials struct {
@@ -60,7 +54,7 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 		return client, nil
 	case unknown:
 		return authz.Client{}, authz.Refuse(authz.UnknownClient, "this client_id is not registered here: ask the operator to add it, or check its spelling")
-	case client.Secret != (authz.Hash{}):
+	case client.Confidential():
 		return authz.Client{}, s.unproved(ctx, client, errClientAuth)
 	default:
 		return client, nil
@@ -74,47 +68,6 @@ func (s *Registry) named(ctx context.Context, id string) (authz.Client, error) {
 	}
 	return s.Find(ctx, id)
 }
-
-// checkSecret authenticates a client by its secret. A client that is not there, and
-// a secret that nobody issued, must look like a wrong one (T-16, D-38). An empty one
-// in HTTP Basic too: golang.org/x/oauth2 tries that first, and must not have used up a
-// poll when it tries again without; it is no guess. Guesses are counted by client and
-// network, whatever the client: whoever guesses here locks nobody out elsewhere.
-//
-//	InvalidClient, Unavailable
-func (s *Registry) checkSecret(ctx context.Context, client authz.Client, c Credentials) error {
-	counted := guessedAt(c.ClientID)
-	if !s.wrongSecrets.Left(counted, c.From, s.now()) {
-		return errSecrets
-	}
-	given := c.Secret.Hash()
-	if right := subtle.ConstantTimeCompare(given[:], client.Secret[:]); right == 1 && client.Secret != (authz.Hash{}) {
-		return nil
-	}
-	if c.Secret != "" {
-		s.wrongSecrets.AllowIn(counted, c.From, s.now())
-	}
-	if client.ID != "" { // it was remembered; one that is not there was looked for
-		if _, err := s.store.Client(ctx, c.ClientID); err != nil && !errors.Is(err, contract.ErrNotFound) {
-			return err
-		}
-	}
-	return errClientAuth
-}
-
-// guessedAt is under which name wrong secrets of a client are counted. There are few
-// such names, shared by clients that are there and those that are not: ever new ones,
-// which cost nothing, would make the allowance forget those before.
-func guessedAt(clientID string) string {
-	const names = 1 << 10
-	hash := authz.Secret(clientID).Hash()
-	return strconv.Itoa(int(binary.BigEndian.Uint16(hash[:])) % names)
-}
-
-var errSecrets = authz.Refuse(authz.Unavailable, "too many wrong secrets of this client come from this network: try again in a minute with the right one")
-
-var errClientAuth = authz.Refuse(authz.InvalidClient,
-	"client authentication failed: check the client id and its secret (HTTP Basic or client_secret in the body)")
 
 // unproved says of a client that has something to prove itself with that somebody
 // else may be trying to be it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 type Registration struct {
 	ID   string
 	Name string
-	// Secret is in the clear; Client keeps its hash only.
+	// Secret is in the clear; only a hash of it is kept.
 	Secret string
 	// JWKS are public keys, as JSON; JWKSURI is where there are some, which is refused.
 	JWKS                    string
@@ -119,7 +120,7 @@ func (r Registration) checkURIs() (member string, err error) {
 }
 
 func (r Registration) checkGrantTypes() (member string, err error) {
-	c := r.Client()
+	c, proves := r.client(), r.Secret != "" || r.JWKS != "" || r.MemberPubkey != ""
 	for _, g := range r.GrantTypes {
 		if err := oneOf(g, authz.GrantDevice, authz.GrantRefresh, authz.GrantCode, authz.GrantCredentials, authz.GrantExchange); err != nil {
 			return "grant_types", err
@@ -128,7 +129,7 @@ func (r Registration) checkGrantTypes() (member string, err error) {
 	switch {
 	case c.Allows(authz.GrantCode) && len(r.RedirectURIs) == 0:
 		return "redirect_uris", errors.New("must name at least one with authorization_code")
-	case c.Allows(authz.GrantCredentials) && !c.Confidential(): // RFC 6749 §4.4
+	case c.Allows(authz.GrantCredentials) && !proves: // RFC 6749 §4.4
 		return "grant_types", errors.New("must be without client_credentials for a client that has nothing to authenticate with")
 	default:
 		return "", nil
@@ -148,8 +149,25 @@ func isCompressedKey(text string) bool {
 		strings.Trim(text, "0123456789abcdef") == ""
 }
 
-// Client is the client that is registered so.
-func (r Registration) Client() authz.Client {
+// Client is the client that is registered so. A person chose its secret, if it has one.
+func (r Registration) Client(random io.Reader) (authz.Client, error) {
+	c := r.client()
+	if r.Secret == "" {
+		return c, nil
+	}
+	var err error
+	c.ChosenSecret, err = hashChosen(r.Secret, random)
+	return c, err
+}
+
+// ClientWithMade is Client where this program made the secret.
+func (r Registration) ClientWithMade(secret authz.Secret) authz.Client {
+	c := r.client()
+	c.Secret = secret.Hash()
+	return c
+}
+
+func (r Registration) client() authz.Client {
 	c := authz.Client{
 		ID: r.ID, Name: r.Name, Keys: r.keys(), RedirectURIs: r.RedirectURIs, PostLogoutRedirectURIs: r.PostLogoutRedirectURIs,
 		ApplicationType: r.ApplicationType, GrantTypes: r.GrantTypes, Scope: r.Scope,
@@ -159,9 +177,6 @@ func (r Registration) Client() authz.Client {
 	for _, uri := range r.Resources {
 		canonical, _ := canonicalResource(uri)
 		c.Resources = append(c.Resources, canonical)
-	}
-	if r.Secret != "" {
-		c.Secret = authz.Secret(r.Secret).Hash()
 	}
 	return c
 }

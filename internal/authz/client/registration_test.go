@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"crypto/rand"
 	"slices"
 	"strings"
 	"testing"
@@ -75,28 +76,49 @@ func TestAClientIsRegisteredWithMetadataThatMeansSomething(t *testing.T) {
 	}
 }
 
+func registered(t *testing.T, r client.Registration) authz.Client {
+	t.Helper()
+	c, err := r.Client(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestARegisteredClientIsWhatItsMetadataSays(t *testing.T) {
 	secret := strings.Repeat("s", 16)
 	r := client.Registration{
 		ID: "client", Name: "Client", Secret: secret, RedirectURIs: []string{"https://client.example/back"}, GrantTypes: []string{authz.GrantDevice},
 		Scope: "openid", TokenEndpointAuthMethod: authz.AuthBasic, OwnerBAPID: "owner", IDTokenAlg: "RS256", Approval: authz.ApprovalSigned,
 	}
-	c := r.Client()
-	if c.ID != r.ID || c.Name != r.Name || c.Secret != authz.Secret(secret).Hash() || !slices.Equal(c.RedirectURIs, r.RedirectURIs) ||
+	c, err := r.Client(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.ID != r.ID || c.Name != r.Name || c.Secret != (authz.Hash{}) || !strings.HasPrefix(c.ChosenSecret, "$argon2id$v=19$") || !slices.Equal(c.RedirectURIs, r.RedirectURIs) ||
 		!slices.Equal(c.GrantTypes, r.GrantTypes) || c.Scope != r.Scope || c.AuthMethod != r.TokenEndpointAuthMethod || c.OwnerBAPID != r.OwnerBAPID ||
 		c.IDTokenAlg != r.IDTokenAlg || c.Approval != r.Approval || !c.Registered || !c.Confidential() {
 		t.Errorf("%+v", c)
 	}
-	if public := (client.Registration{ID: "client"}).Client(); public.Confidential() {
+	if again, err := r.Client(rand.Reader); err != nil || again.ChosenSecret == c.ChosenSecret {
+		t.Errorf("two hashes of a secret are the same: %v", err)
+	}
+	if _, err := r.Client(strings.NewReader("no salt")); err == nil {
+		t.Error("a secret was hashed without randomness")
+	}
+	if made := r.ClientWithMade(authz.Secret(secret)); made.Secret != authz.Secret(secret).Hash() || made.ChosenSecret != "" || !made.Confidential() {
+		t.Errorf("%+v", made)
+	}
+	if public := registered(t, client.Registration{ID: "client"}); public.Confidential() {
 		t.Error("a client without a secret has one")
 	}
-	if key := (client.Registration{ID: "client", MemberPubkey: "02"}).Client(); key.MemberKey != "02" {
+	if key := registered(t, client.Registration{ID: "client", MemberPubkey: "02"}); key.MemberKey != "02" {
 		t.Errorf("%+v", key)
 	}
-	service := (client.Registration{
+	service := registered(t, client.Registration{
 		ID: "service", JWKS: "{ \"keys\": [" + ecKey + "] }", PostLogoutRedirectURIs: []string{"https://client.example/bye"},
 		ApplicationType: authz.ApplicationWeb, DPoPBound: true, Resources: []string{"HTTPS://API.example:443/v1/"},
-	}).Client()
+	})
 	if service.Keys != keySet(ecKey) || !service.Confidential() || !slices.Equal(service.PostLogoutRedirectURIs, []string{"https://client.example/bye"}) ||
 		service.ApplicationType != authz.ApplicationWeb || !service.DPoPBound || !slices.Equal(service.Resources, []string{"https://api.example/v1"}) {
 		t.Errorf("%+v", service)

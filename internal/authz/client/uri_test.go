@@ -113,7 +113,7 @@ func TestS07_AResourceHasOneForm(t *testing.T) {
 		r := client.Registration{ID: "api", Resources: []string{uri}}
 		if _, err := r.Check(); (err == nil) != (want != none) {
 			t.Errorf("%.60q: %v", uri, err)
-		} else if got := r.Client().Resources[0]; got != want {
+		} else if got := registered(t, r).Resources[0]; got != want {
 			t.Errorf("%.60q became %q, want %q", uri, got, want)
 		}
 	}

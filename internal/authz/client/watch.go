@@ -15,12 +15,14 @@ const WatchEvery = time.Second
 // whoever does it uses another process (`countersign clients`), and has no part in
 // this one's log.
 func (s *Registry) Watch(known []authz.Client) func(ctx context.Context) error {
+	s.noteChosen(known)
 	return func(ctx context.Context) error {
 		now, err := s.store.Clients(ctx)
 		if err != nil {
 			return err // what cannot be read now is compared the next time
 		}
 		s.noteClients(ctx, known, now)
+		s.noteChosen(now)
 		known = now
 		return nil
 	}

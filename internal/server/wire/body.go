@@ -24,9 +24,9 @@ type Params struct {
 	receipt.Members
 	// raw is the body as it was received: what an X-Auth-Token covers.
 	raw []byte
-	// lists are the repeatable members of a form.
-	lists map[string][]string
-	Err   error
+	// several: a member of a form is there more than once, which List finds in raw.
+	several bool
+	Err     error
 }
 
 // repeatable are what may be there more than once (RFC 8707 §2, RFC 8693 §2.1), all else
@@ -46,8 +46,14 @@ func (p *Params) Text(name string) string {
 // List returns what a repeatable member has been given: of a JSON body a text, or an
 // array of them. Empty values count as absent.
 func (p *Params) List(name string) []string {
-	list := p.lists[name]
-	if _, other := p.Others[name]; other {
+	var list []string
+	if p.several {
+		form, err := url.ParseQuery(string(p.raw))
+		if err != nil {
+			p.Err = err
+		}
+		list = form[name]
+	} else if _, other := p.Others[name]; other {
 		var members map[string]json.RawMessage
 		if json.Unmarshal(p.raw, &members) != nil || json.Unmarshal(members[name], &list) != nil {
 			p.Err = &authz.Error{Code: authz.InvalidRequest, Description: name + " must be a text, or an array of texts"}
@@ -137,10 +143,7 @@ func (p *Params) readForm() error {
 		case len(values) == 1:
 			p.Texts[name] = values[0]
 		case slices.Contains(repeatable, name):
-			if p.lists == nil {
-				p.lists = map[string][]string{}
-			}
-			p.lists[name] = values
+			p.several = true
 		default:
 			return errTwice
 		}

@@ -13,6 +13,7 @@ type client struct {
 	ID                     string     `json:"ID"`
 	Name                   string     `json:"Name"`
 	Secret                 authz.Hash `json:"Secret"` // as an array of numbers
+	ChosenSecret           string     `json:"ChosenSecret,omitempty"`
 	Keys                   string     `json:"Keys,omitempty"`
 	RedirectURIs           []string   `json:"RedirectURIs"`
 	PostLogoutRedirectURIs []string   `json:"PostLogoutRedirectURIs,omitempty"`

@@ -49,7 +49,7 @@ var (
 		{
 			ID: "a-service", RedirectURIs: []string{"https://a.example/back"}, PostLogoutRedirectURIs: []string{"https://a.example/bye"},
 			ApplicationType: authz.ApplicationWeb, GrantTypes: []string{authz.GrantCode, authz.GrantCredentials}, AuthMethod: authz.AuthJWT,
-			Keys: `{"keys":[]}`, DPoPBound: true, Resources: []string{"https://api.example/v1"}, Registered: true,
+			ChosenSecret: "$argon2id$", Keys: `{"keys":[]}`, DPoPBound: true, Resources: []string{"https://api.example/v1"}, Registered: true,
 		},
 	}
 	profiles = []authz.Profile{
