@@ -14,10 +14,10 @@ import (
 
 // members are what each endpoint that takes JSON asks its body for.
 var members = map[string][]string{
-	"POST " + codePath:                              {"client_id", "client_secret", "scope", "nonce", "approval", "device_name", "device_platform"},
-	"POST " + pollPath:                              {"client_id", "client_secret", "device_code"},
-	"POST " + tokenPath:                             {"client_id", "client_secret", "device_code"},
-	"POST " + revokePath:                            {"client_id", "client_secret", "token"},
+	"POST " + codePath:                              {"client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "nonce", "approval", "device_name", "device_platform"},
+	"POST " + pollPath:                              {"client_id", "client_secret", "client_assertion", "client_assertion_type", "device_code"},
+	"POST " + tokenPath:                             {"client_id", "client_secret", "client_assertion", "client_assertion_type", "device_code"},
+	"POST " + revokePath:                            {"client_id", "client_secret", "client_assertion", "client_assertion_type", "token"},
 	"POST " + signInPath:                            {"bapId", "aud"},
 	"POST " + passkeySignInPath:                     {"ceremony", "credential"},
 	"POST " + approvePath:                           {"userCode", "scope", "match", "statement"},

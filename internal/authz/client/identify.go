@@ -3,7 +3,10 @@ package client
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
@@ -17,6 +20,8 @@ type Credentials struct {
 	Secret    authz.Secret
 	HasSecret bool
 	Basic     bool
+	// Assertion is what the client signed with one of its keys.
+	Assertion authz.Secret
 	// Signed is the request's X-Auth-Token, if it had one.
 	Signed *authz.SignedRequest
 	From   authz.Source
@@ -32,6 +37,17 @@ type Credentials struct {
 //	Unavailable: too many wrong secrets of this client, or signatures that do not
 //	hold, come from this network
 func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, error) {
+	var assertion *proof.Assertion
+	if c.Assertion != "" {
+		var err error
+		if assertion, err = s.proofs.ReadAssertion(c.Assertion, s.settings.Issuer); err != nil {
+			return authz.Client{}, err
+		}
+		if c.ClientID != "" && c.ClientID != assertion.ClientID {
+			return authz.Client{}, authz.Refuse(authz.InvalidRequest, "client_id and the subject of client_assertion differ")
+		}
+		c.ClientID = assertion.ClientID
+	}
 	if c.ClientID == "" {
 		return authz.Client{}, authz.Refuse(authz.InvalidRequest, "client_id is missing: send the id of your application")
 	}
@@ -46,6 +62,12 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 		}
 		client.Proved = true
 		return client, nil
+	case assertion != nil:
+		if err := s.checkAssertion(ctx, client, assertion, c.From); err != nil {
+			return authz.Client{}, s.unproved(ctx, client, err)
+		}
+		client.Proved = true
+		return client, nil
 	case c.HasSecret:
 		if err := s.checkSecret(ctx, client, c); err != nil {
 			return authz.Client{}, s.unproved(ctx, client, err)
@@ -54,6 +76,8 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 		return client, nil
 	case unknown:
 		return authz.Client{}, authz.Refuse(authz.UnknownClient, "this client_id is not registered here: ask the operator to add it, or check its spelling")
+	case client.Keys != "":
+		return authz.Client{}, s.unproved(ctx, client, errNoAssertion)
 	case client.Confidential():
 		return authz.Client{}, s.unproved(ctx, client, errClientAuth)
 	default:
@@ -100,3 +124,18 @@ func (s *Registry) checkMemberKey(ctx context.Context, client authz.Client, sign
 	}
 	return nil
 }
+
+// checkAssertion authenticates a client by what it signed (RFC 7523 §2.2). One that is not
+// there, or has no keys, signed nothing.
+func (s *Registry) checkAssertion(ctx context.Context, client authz.Client, a *proof.Assertion, from authz.Source) error {
+	if client.Keys == "" {
+		return proof.ErrNotTheirs
+	}
+	var keys jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(client.Keys), &keys); err != nil {
+		return err
+	}
+	return s.proofs.VerifyAssertion(ctx, a, keys, from)
+}
+
+var errNoAssertion = authz.Refuse(authz.InvalidClient, "this client authenticates by private_key_jwt: send client_assertion, signed with its registered key, and client_assertion_type "+proof.AssertionType)

@@ -1,21 +1,18 @@
 package client
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"countersign.dev/internal/authz/proof"
 )
 
 const (
-	maxKeys      = 10
-	maxKeySet    = 16 << 10 // bytes
-	leastRSABits = 2048     // RFC 7518 §3.3
+	maxKeys   = 10
+	maxKeySet = 16 << 10 // bytes
 )
 
 // checkKeys says what is wrong with a client's public keys, of which it may have none.
@@ -41,7 +38,7 @@ func checkKeys(text string) error {
 }
 
 func checkKey(key jose.JSONWebKey) error {
-	alg := keyAlg(key)
+	alg := proof.KeyAlg(key)
 	switch _, symmetric := key.Key.([]byte); {
 	case !symmetric && !key.IsPublic():
 		return errors.New("has a private key in it, which is known to others now: make another one, and give its public half")
@@ -54,25 +51,4 @@ func checkKey(key jose.JSONWebKey) error {
 	default:
 		return nil
 	}
-}
-
-// keyAlg is the one algorithm that a key is for, or none.
-func keyAlg(key jose.JSONWebKey) jose.SignatureAlgorithm {
-	switch k := key.Key.(type) {
-	case *ecdsa.PublicKey:
-		if k.Curve == elliptic.P256() {
-			return jose.ES256
-		}
-	case *rsa.PublicKey:
-		switch {
-		case k.N.BitLen() < leastRSABits:
-		case key.Algorithm == string(jose.PS256):
-			return jose.PS256
-		default:
-			return jose.RS256
-		}
-	case ed25519.PublicKey:
-		return jose.EdDSA
-	}
-	return ""
 }

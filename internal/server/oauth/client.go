@@ -8,27 +8,36 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/server/wire"
 )
 
 var (
-	errTwoMethods = &authz.Error{Code: authz.InvalidRequest, Description: "authenticate the client in one way only: HTTP Basic or client_secret in the body"}
-	errBadBasic   = &authz.Error{Code: authz.InvalidClient, Description: "the HTTP Basic header cannot be read: form-encode id and secret, join them with a colon, then base64"}
+	errTwoMethods    = &authz.Error{Code: authz.InvalidRequest, Description: "authenticate the client in one way only: HTTP Basic, client_secret, client_assertion or X-Auth-Token"}
+	errAssertionType = &authz.Error{Code: authz.InvalidRequest, Description: "client_assertion and client_assertion_type go together, and the type is " + proof.AssertionType}
+	errBadBasic      = &authz.Error{Code: authz.InvalidClient, Description: "the HTTP Basic header cannot be read: form-encode id and secret, join them with a colon, then base64"}
 )
 
 // identifyClient finds and authenticates the client of a request, the same way
 // at every endpoint (RFC 6749 §2.3): in one way (requirement T-03), which may be the
 // body (requirement T-06).
 func (e *Endpoints) identifyClient(r *http.Request, p *wire.Params) (authz.Client, error) {
-	c := client.Credentials{ClientID: p.Text("client_id"), Secret: authz.Secret(p.Text("client_secret")), From: e.door.Source(r)}
+	c := client.Credentials{
+		ClientID: p.Text("client_id"), Secret: authz.Secret(p.Text("client_secret")), Assertion: authz.Secret(p.Text("client_assertion")), From: e.door.Source(r),
+	}
+	assertionType := p.Text("client_assertion_type")
 	if p.Err != nil {
 		return authz.Client{}, p.Err
 	}
 	c.HasSecret = c.Secret != ""
-	if wire.UsedBasic(r) {
-		if c.HasSecret {
-			return authz.Client{}, errTwoMethods
-		}
+	basic, signed := wire.UsedBasic(r), r.Header.Get(bitcoinauth.Header) != ""
+	if c.HasSecret && basic || c.Assertion != "" && (c.HasSecret || basic || signed) {
+		return authz.Client{}, errTwoMethods
+	}
+	if (c.Assertion != "" || assertionType != "") && (c.Assertion == "" || assertionType != proof.AssertionType) {
+		return authz.Client{}, errAssertionType
+	}
+	if basic {
 		id, secret, err := basicCredentials(r)
 		if err != nil {
 			return authz.Client{}, err
@@ -38,7 +47,7 @@ func (e *Endpoints) identifyClient(r *http.Request, p *wire.Params) (authz.Clien
 		}
 		c.ClientID, c.Secret, c.HasSecret, c.Basic = id, secret, true, true
 	}
-	if r.Header.Get(bitcoinauth.Header) != "" { // else aud is nothing of ours
+	if signed { // else aud is nothing of ours
 		var err error
 		c.Signed, err = e.door.SignedRequest(r, p)
 		if errors.Is(err, wire.ErrForAnother) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/token"
 	"countersign.dev/internal/server/wire"
@@ -24,7 +25,9 @@ type metadata struct {
 	ScopesSupported             []string `json:"scopes_supported"`
 	GrantTypesSupported         []string `json:"grant_types_supported"`
 	TokenAuthMethods            []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgs               []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthMethods       []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgs          []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	SubjectTypesSupported       []string `json:"subject_types_supported"`
 	IDTokenAlgs                 []string `json:"id_token_signing_alg_values_supported"`
 	ACRValues                   []string `json:"acr_values_supported"`
@@ -39,7 +42,7 @@ type metadata struct {
 // (requirement M-05).
 func (e *Endpoints) prepareDocuments() error {
 	issuer := e.issuer.Identifier()
-	authMethods := []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost}
+	authMethods := []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost, authz.AuthJWT}
 	var err error
 	e.metadata, err = json.MarshalIndent(metadata{
 		Issuer:                      issuer,
@@ -51,7 +54,9 @@ func (e *Endpoints) prepareDocuments() error {
 		ScopesSupported:             scopes.Supported(),
 		GrantTypesSupported:         []string{authz.GrantDevice, authz.GrantRefresh},
 		TokenAuthMethods:            authMethods,
+		TokenAuthAlgs:               proof.AssertionAlgs(),
 		RevocationAuthMethods:       authMethods,
+		RevocationAuthAlgs:          proof.AssertionAlgs(),
 		SubjectTypesSupported:       []string{"public"},
 		IDTokenAlgs:                 token.SigningAlgs(),
 		ACRValues:                   []string{authz.ACRSignature, authz.ACRPasskey, authz.ACRSession},
