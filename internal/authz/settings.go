@@ -36,6 +36,9 @@ type Settings struct {
 	// DeviceRequestsPerNetwork is how many device requests an IPv4 address or IPv6
 	// /64 may start a minute; 0: any number.
 	DeviceRequestsPerNetwork int
+	// RotateKeysEvery is how long a signing key signs before another takes its place; 0: until
+	// the operator says so.
+	RotateKeysEvery time.Duration
 	// Clients are registered by configuration.
 	Clients []Client
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
@@ -48,7 +49,7 @@ func sharedSecret(ctx context.Context, s *config.Settings, keys contract.KeyStor
 	if !errors.Is(err, fs.ErrNotExist) || s.SecretFile != "" {
 		return secretHeld{bytes: secret}, err
 	}
-	stored, err := keys.SigningKeys(ctx)
+	stored, err := keys.SigningKeys(ctx, time.Time{})
 	if err != nil {
 		return secretHeld{}, err
 	}

@@ -315,7 +315,7 @@ func authzSettings(s *config.Settings, random io.Reader) (authz.Settings, error)
 	out := authz.Settings{
 		Issuer: s.Issuer, DeviceCodeLifetime: s.DeviceCodeLifetime, PollInterval: s.DevicePollInterval,
 		AccessTokenLifetime: s.AccessTokenLifetime, RefreshIdleLifetime: s.RefreshIdleLifetime,
-		RefreshLifetime: s.RefreshTokenLifetime, RefreshGrace: s.RefreshTokenGrace, SessionLifetime: s.SessionLifetime,
+		RefreshLifetime: s.RefreshTokenLifetime, RefreshGrace: s.RefreshTokenGrace, SessionLifetime: s.SessionLifetime, RotateKeysEvery: s.RotateKeysEvery,
 		OpenClients: s.UnregisteredClients == "open", SignatureRequired: s.Approval == authz.ApprovalSigned,
 		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit, DeviceRequestsPerNetwork: s.DeviceRequestsPerNetwork,
 	}

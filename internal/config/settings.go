@@ -28,9 +28,10 @@ type Settings struct {
 	RefreshTokenLifetime time.Duration
 	RefreshTokenGrace    time.Duration
 	SessionLifetime      time.Duration
-	UnregisteredClients  string // "open" or "refuse"
-	Approval             string // "session" or "signature"
-	SignUp               string // "open" or "closed"
+	RotateKeysEvery      time.Duration // 0 is never
+	UnregisteredClients  string        // "open" or "refuse"
+	Approval             string        // "session" or "signature"
+	SignUp               string        // "open" or "closed"
 	PendingLimit         int
 	// DeviceRequestsPerNetwork is a minute's worth; 0 is no limit.
 	DeviceRequestsPerNetwork int
@@ -121,6 +122,17 @@ var settings = []setting{
 		"how long a replaced refresh token still gives its successor, for answers that got lost", func(s *Settings) *time.Duration { return &s.RefreshTokenGrace }),
 	durationSetting("session-lifetime", "168h", time.Second, 8760*time.Hour,
 		"how long a person stays signed in", func(s *Settings) *time.Duration { return &s.SessionLifetime }),
+	{
+		name: "rotate-keys-every", fallback: "2160h", unit: "duration",
+		help: "after how long a signing key is replaced by a new one; 24h or more, 0 for never",
+		set: func(s *Settings, text string) (err error) {
+			s.RotateKeysEvery, err = time.ParseDuration(text)
+			if err != nil || (s.RotateKeysEvery != 0 && s.RotateKeysEvery < 24*time.Hour) {
+				return errors.New("must be 0 or a duration from 24h up, like 2160h")
+			}
+			return nil
+		},
+	},
 	choiceSetting("unregistered-clients", "", []string{"open", "refuse"},
 		"whether client ids that nobody registered may ask; they are shown as not verified", func(s *Settings) *string { return &s.UnregisteredClients },
 		"`open` on a loopback issuer, else `refuse`"),

@@ -79,7 +79,7 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 	if s.Passkeys, err = passkey.New(o.Store, o.Settings, trail, s.Guard, s.Accounts); err != nil {
 		return nil, err
 	}
-	if s.Tokens, err = token.New(ctx, o.Store, o.Settings, o.Clock, secrets); err != nil {
+	if s.Tokens, err = token.New(ctx, o.Store, o.Settings, o.Clock, secrets, o.Log); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
 	s.Grants = grant.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Tokens)
@@ -102,6 +102,9 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 	s.behind.Go(func() { s.every(ctx, sweepEvery, "removing what is over failed", s.Sweep) })
 	s.behind.Go(func() { s.every(ctx, device.RecountEvery, "counting what is pending failed", s.recount) })
 	s.behind.Go(func() { s.every(ctx, client.WatchEvery, "looking for new clients failed", s.Clients.Watch(registered)) })
+	s.behind.Go(func() {
+		s.every(ctx, token.FollowEvery, "the signing keys could not be read or replaced; those there are sign on", s.Tokens.Follow)
+	})
 	return s, nil
 }
 

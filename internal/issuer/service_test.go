@@ -32,7 +32,7 @@ func TestAServiceIsNotMadeOfWhatIsMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = store.Close() }()
-		if _, err := store.AddSigningKeys(t.Context(), keys[:kept]); err != nil {
+		if err := store.ChangeSigningKeys(t.Context(), contract.KeyChange{Keys: keys[:kept]}); err != nil {
 			t.Fatal(err)
 		}
 		o := issuer.Options{
@@ -44,7 +44,7 @@ func TestAServiceIsNotMadeOfWhatIsMissing(t *testing.T) {
 		if err == nil {
 			service.Close()
 		}
-		left, failed := store.SigningKeys(t.Context())
+		left, failed := store.SigningKeys(t.Context(), time.Time{})
 		if failed != nil {
 			t.Fatal(failed)
 		}
@@ -87,7 +87,7 @@ func TestAServiceIsNotMadeOfWhatIsMissing(t *testing.T) {
 // signingKeys are those of a world.
 func (w *world) signingKeys(t *testing.T) []authz.SigningKey {
 	t.Helper()
-	keys, err := w.store.SigningKeys(t.Context())
+	keys, err := w.store.SigningKeys(t.Context(), time.Time{})
 	if err != nil || len(keys) != 3 {
 		t.Fatalf("%d keys: %v", len(keys), err)
 	}

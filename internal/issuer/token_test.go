@@ -90,7 +90,7 @@ func (w *world) token(typ string, claims map[string]any) (authz.Secret, error) {
 	if err != nil {
 		return "", err
 	}
-	keys, err := w.store.SigningKeys(context.Background())
+	keys, err := w.store.SigningKeys(context.Background(), time.Time{})
 	if err != nil {
 		return "", err
 	}

@@ -20,6 +20,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/storage/sqlite"
 )
@@ -445,7 +446,7 @@ func TestAServerDoesNotStartOnAStoreThatFails(t *testing.T) {
 	h := newHouse(t)
 	start := func(kept int, f *fault) (calls []string, err error) {
 		t.Helper()
-		keys, err := h.store.SigningKeys(t.Context())
+		keys, err := h.store.SigningKeys(t.Context(), time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -455,7 +456,7 @@ func TestAServerDoesNotStartOnAStoreThatFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer lite.Close()
-		if _, err := lite.AddSigningKeys(t.Context(), keys[:kept]); err != nil {
+		if err := lite.ChangeSigningKeys(t.Context(), contract.KeyChange{Keys: keys[:kept]}); err != nil {
 			t.Fatal(err)
 		}
 		store := &failing{Store: lite}
@@ -475,7 +476,7 @@ func TestAServerDoesNotStartOnAStoreThatFails(t *testing.T) {
 		if err != nil || len(calls) == 0 {
 			t.Fatalf("%v %v", calls, err)
 		}
-		if added := slices.Contains(calls, "AddSigningKeys"); added != (kept < 3) { // an RSA key takes long
+		if added := slices.Contains(calls, "ChangeSigningKeys"); added != (kept < 3) { // an RSA key takes long
 			t.Errorf("with %d keys of 3 there, some are added: %v", kept, added)
 		}
 		made := map[string]int{}

@@ -372,20 +372,19 @@ func (s *failing) RotateRefreshToken(ctx context.Context, r contract.Rotation) (
 	return err
 }
 
-func (s *failing) AddSigningKeys(ctx context.Context, candidates []authz.SigningKey) (r0 []authz.SigningKey, err error) {
-	err = s.failed(ctx, "AddSigningKeys", func() (err error) {
-		r0, err = s.Store.AddSigningKeys(ctx, candidates)
+func (s *failing) SigningKeys(ctx context.Context, now time.Time) (r0 []authz.SigningKey, err error) {
+	err = s.failed(ctx, "SigningKeys", func() (err error) {
+		r0, err = s.Store.SigningKeys(ctx, now)
 		return err
 	})
 	return r0, err
 }
 
-func (s *failing) SigningKeys(ctx context.Context) (r0 []authz.SigningKey, err error) {
-	err = s.failed(ctx, "SigningKeys", func() (err error) {
-		r0, err = s.Store.SigningKeys(ctx)
-		return err
+func (s *failing) ChangeSigningKeys(ctx context.Context, c contract.KeyChange) (err error) {
+	err = s.failed(ctx, "ChangeSigningKeys", func() (err error) {
+		return s.Store.ChangeSigningKeys(ctx, c)
 	})
-	return r0, err
+	return err
 }
 
 func (s *failing) UseOnce(ctx context.Context, key authz.Hash, now time.Time, until time.Time) (err error) {

@@ -142,8 +142,7 @@ func (h *house) openStore() error {
 		return err
 	}
 	h.store, h.others = pg, pg
-	_, err = h.store.AddSigningKeys(ctx, first.keys)
-	return err
+	return h.store.ChangeSigningKeys(ctx, contract.KeyChange{Keys: first.keys})
 }
 
 // database is one in SQLite, closed.
@@ -164,20 +163,23 @@ var firstDatabase = sync.OnceValues(func() (first database, err error) {
 		return first, err
 	}
 	service, err := issuer.New(context.Background(), issuer.Options{
-		Store: store, Settings: authz.Settings{Issuer: testIssuer}, Secret: make([]byte, authz.SecretLength), Clock: time.Now, Rand: rand.Reader,
+		Store: store, Settings: authz.Settings{Issuer: testIssuer}, Secret: make([]byte, authz.SecretLength), Clock: func() time.Time { return opened }, Rand: rand.Reader,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return first, errors.Join(err, store.Close())
 	}
 	service.Close()
-	first.keys, err = store.SigningKeys(context.Background())
+	first.keys, err = store.SigningKeys(context.Background(), time.Time{})
 	if err := errors.Join(err, store.Close()); err != nil {
 		return first, err
 	}
 	first.file, err = os.ReadFile(file)
 	return first, err
 })
+
+// opened is when the houses' clocks begin.
+var opened = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
 // newHouse opens a server; change alters the settings first.
 func newHouse(t testing.TB, change ...func(*authz.Settings)) *house {
@@ -190,7 +192,7 @@ func newHouseAt(t testing.TB, dir string, change ...func(*authz.Settings)) *hous
 	t.Helper()
 	h := &house{t: t, log: &logBuffer{}, peer: "127.0.0.1:50000", path: filepath.Join(dir, "countersign.db"), random: &randomness{}}
 	h.random.left.Store(-1)
-	h.ns.Store(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).UnixNano())
+	h.ns.Store(opened.UnixNano())
 	if err := h.openStore(); err != nil {
 		t.Fatal(err)
 	}

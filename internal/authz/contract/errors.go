@@ -31,6 +31,8 @@ var (
 	ErrFull = errors.New("no more may be added")
 	// ErrGone: what proved the account was taken out of it meanwhile.
 	ErrGone = errors.New("no longer of this account")
+	// ErrChanged: what was decided was decided from something that is no longer so.
+	ErrChanged = errors.New("changed by somebody else meanwhile")
 	// ErrUnreachable: the database cannot be used now. What was to be written may
 	// or may not have been.
 	ErrUnreachable = errors.New("the database cannot be reached")
@@ -49,6 +51,6 @@ func (e *StateError) Error() string {
 // names, and no failure of the storage.
 func Promised(err error) bool {
 	var state *StateError
-	return errors.As(err, &state) || slices.ContainsFunc([]error{ErrNotFound, ErrExists, ErrReused, ErrCounter, ErrFull, ErrGone},
+	return errors.As(err, &state) || slices.ContainsFunc([]error{ErrNotFound, ErrExists, ErrReused, ErrCounter, ErrFull, ErrGone, ErrChanged},
 		func(outcome error) bool { return errors.Is(err, outcome) })
 }

@@ -10,7 +10,7 @@ import (
 
 func TestWhatAStoreMayAnswerIsNoFailure(t *testing.T) {
 	for _, outcome := range []error{
-		contract.ErrNotFound, contract.ErrExists, contract.ErrReused, contract.ErrCounter, contract.ErrFull, contract.ErrGone, &contract.StateError{},
+		contract.ErrNotFound, contract.ErrExists, contract.ErrReused, contract.ErrCounter, contract.ErrFull, contract.ErrGone, contract.ErrChanged, &contract.StateError{},
 	} {
 		if !contract.Promised(outcome) || !contract.Promised(fmt.Errorf("wrapped: %w", outcome)) {
 			t.Errorf("%v is a failure", outcome)

@@ -134,8 +134,8 @@ func (s *Grants) grantOf(ctx context.Context, token authz.Secret) (string, error
 		return id, nil
 	}
 	claims, err := s.tokens.Verify(ctx, token)
-	if err != nil {
-		return "", nil //nolint:nilerr // RFC 7009 §2.2: an invalid token is no error
+	if errors.Is(err, authz.InvalidToken) {
+		return "", nil // RFC 7009 §2.2: an invalid token is no error
 	}
-	return claims.GrantID, nil
+	return claims.GrantID, err
 }

@@ -3,5 +3,6 @@
 //
 // It knows no rows of grants: whether what a token says still holds is package grant's.
 //
-// Start reading at Signer.Issue in token.go; keys are in key.go.
+// Start reading at Signer.Issue in token.go; how a key is made and sealed is in key.go, when
+// it signs in life.go, how a server keeps up with that in follow.go.
 package token

@@ -26,11 +26,11 @@ func TestAKeyThatIsNotOneIsNotUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := newSigningKey(jose.ES256, secrets, time.Now())
+	good, err := newSigningKey("ES256", secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ring, err := openKeys([]authz.SigningKey{good}, secrets); err != nil || len(ring.order) != 1 {
+	if ring, err := openKeys([]authz.SigningKey{good}, secrets); err != nil || len(ring.kept) != 1 {
 		t.Fatalf("%v", err)
 	}
 	noKey, err := secrets.SealKey("x", []byte("no key"))
@@ -43,7 +43,8 @@ func TestAKeyThatIsNotOneIsNotUsed(t *testing.T) {
 	}{
 		"another id":             {authz.SigningKey{ID: "x", Algorithm: good.Algorithm, Sealed: good.Sealed}, true},
 		"cut":                    {authz.SigningKey{ID: good.ID, Algorithm: good.Algorithm, Sealed: good.Sealed[:5]}, true},
-		"nothing":                {authz.SigningKey{ID: good.ID, Algorithm: good.Algorithm}, true},
+		"nothing":                {authz.SigningKey{ID: good.ID, Algorithm: good.Algorithm}, false},
+		"another's public half":  {authz.SigningKey{ID: "x", Algorithm: good.Algorithm, Public: good.Public}, false},
 		"no key inside":          {authz.SigningKey{ID: "x", Algorithm: good.Algorithm, Sealed: noKey}, false},
 		"for another algorithm":  {authz.SigningKey{ID: good.ID, Algorithm: string(jose.RS256), Sealed: good.Sealed}, false},
 		"for an algorithm of no": {authz.SigningKey{ID: good.ID, Algorithm: "XS256", Sealed: good.Sealed}, false},
@@ -62,18 +63,18 @@ func TestAKeyIsMadeOfAKnownAlgorithmAndOfRandomness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newSigningKey("XS256", secrets, time.Now()); err == nil {
+	if _, err := newSigningKey("XS256", secrets); err == nil {
 		t.Error("of an algorithm that nobody knows")
 	}
 	secrets.Rand = iotest.ErrReader(io.ErrUnexpectedEOF)
-	if _, err := newSigningKey(jose.ES256, secrets, time.Now()); err == nil {
+	if _, err := newSigningKey("ES256", secrets); err == nil {
 		t.Error("without randomness")
 	}
 	ring, err := openKeys(nil, secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ring.sign(jose.ES256, accessTokenType, nil); err == nil {
+	if _, err := ring.sign(jose.ES256, accessTokenType, nil, time.Now()); err == nil {
 		t.Error("signed without a key")
 	}
 }

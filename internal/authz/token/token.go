@@ -3,12 +3,14 @@ package token
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
@@ -20,23 +22,29 @@ import (
 type Signer struct {
 	settings authz.Settings
 	now      func() time.Time
+	log      *slog.Logger
 	secrets  secret.Secrets
-	keys     *keyring // never written after New
-	// known are access tokens whose signature is known to be ours; whether their
-	// grant is alive is asked each time.
-	known *lru.Cache[authz.Hash, *Claims]
+	keys     *Keys
+	// ring are the keys as they were read last. Only who holds reading writes it.
+	ring    atomic.Pointer[keyring]
+	reading sync.Mutex
+	readAt  time.Time // guarded by reading, as is readErr: what came of it
+	readErr error
 }
 
 // New opens the signing keys or, the first time, makes them.
 //
 //	ErrOtherSecret
-func New(ctx context.Context, store contract.KeyStore, settings authz.Settings, now func() time.Time, secrets secret.Secrets) (*Signer, error) {
-	keys, err := openKeyring(ctx, store, secrets, now())
-	if err != nil {
-		return nil, err
+func New(ctx context.Context, store contract.KeyStore, settings authz.Settings, now func() time.Time, secrets secret.Secrets, log *slog.Logger) (*Signer, error) {
+	s := &Signer{settings: settings, now: now, log: log, secrets: secrets, keys: NewKeys(store, secrets, now, settings.RotateKeysEvery)}
+	s.ring.Store(&keyring{})
+	err := s.read(ctx)
+	if err == nil && !s.ring.Load().complete() {
+		if err = s.keys.Tend(ctx); err == nil {
+			err = s.read(ctx)
+		}
 	}
-	known, err := lru.New[authz.Hash, *Claims](tokensRemembered)
-	return &Signer{settings: settings, now: now, secrets: secrets, keys: keys, known: known}, err
+	return s, err
 }
 
 // The `typ` of what we sign keeps one kind of token from passing as another
@@ -178,12 +186,13 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	access, err := s.keys.sign(accessTokenAlg, accessTokenType, payload)
+	ring := s.ring.Load()
+	access, err := ring.sign(accessTokenAlg, accessTokenType, payload, now)
 	if err != nil {
 		return nil, err
 	}
 	if t.AccessToken = authz.Secret(access); slices.Contains(claims.Audience, s.settings.Issuer) {
-		s.known.Add(t.AccessToken.Hash(), &claims)
+		ring.known.Add(t.AccessToken.Hash(), &claims)
 	}
 	if scopes.Has(r.Scope, "openid") {
 		if t.IDToken, err = s.idToken(r.Client, g, r.Scope, access, now, lifetime); err != nil {
@@ -210,7 +219,7 @@ func (s *Signer) idToken(c authz.Client, g authz.Grant, scope, access string, no
 	if err != nil {
 		return "", err
 	}
-	token, err := s.keys.sign(alg, idTokenType, payload)
+	token, err := s.ring.Load().sign(alg, idTokenType, payload, now)
 	return authz.Secret(token), err
 }
 
@@ -222,26 +231,29 @@ var ErrInvalid = authz.Refuse(authz.InvalidToken, "the access token is malformed
 // and not expired. It does not look at the grant.
 //
 //	InvalidToken
-func (s *Signer) Verify(_ context.Context, presented authz.Secret) (Claims, error) {
+func (s *Signer) Verify(ctx context.Context, presented authz.Secret) (Claims, error) {
 	if len(presented) > maxToken {
 		return Claims{}, ErrInvalid
 	}
-	now := s.now()
-	if claims, ok := s.known.Get(presented.Hash()); ok && now.Unix() < claims.Expires {
+	now, ring := s.now(), s.ring.Load()
+	if claims, ok := ring.known.Get(presented.Hash()); ok && now.Unix() < claims.Expires {
 		return *claims, nil
 	}
-	claims, err := s.verify(presented.Reveal())
-	if err != nil || now.Unix() >= claims.Expires {
+	claims, err := s.verify(ctx, ring, presented.Reveal(), now)
+	if err != nil {
+		return Claims{}, err
+	}
+	if now.Unix() >= claims.Expires {
 		return Claims{}, ErrInvalid
 	}
-	s.known.Add(presented.Hash(), &claims)
+	ring.known.Add(presented.Hash(), &claims)
 	return claims, nil
 }
 
 // verify verifies signature, type, issuer and audience.
 //
 //	InvalidToken
-func (s *Signer) verify(raw string) (Claims, error) {
+func (s *Signer) verify(ctx context.Context, ring *keyring, raw string, now time.Time) (Claims, error) {
 	if !canonicalJWS(raw) {
 		return Claims{}, ErrInvalid
 	}
@@ -250,11 +262,14 @@ func (s *Signer) verify(raw string) (Claims, error) {
 		return Claims{}, ErrInvalid
 	}
 	header := jws.Signatures[0].Protected
-	key := s.keys.byID[header.KeyID] // one that is not there is for no algorithm
-	if key.Algorithm != string(accessTokenAlg) || header.ExtraHeaders[jose.HeaderType] != string(accessTokenType) {
+	key, err := s.lookUp(ctx, ring, header.KeyID, now)
+	if err != nil {
+		return Claims{}, err
+	}
+	if key == nil || key.Algorithm != string(accessTokenAlg) || header.ExtraHeaders[jose.HeaderType] != string(accessTokenType) {
 		return Claims{}, ErrInvalid
 	}
-	payload, err := jws.Verify(key.Public())
+	payload, err := jws.Verify(key.public)
 	if err != nil {
 		return Claims{}, ErrInvalid
 	}

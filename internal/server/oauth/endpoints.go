@@ -11,7 +11,6 @@ type Endpoints struct {
 	door   *wire.Door
 
 	metadata []byte // the discovery document
-	jwks     []byte
 }
 
 // New returns the endpoints of a server.

@@ -65,15 +65,11 @@ func (e *Endpoints) prepareDocuments() error {
 			"name", "given_name", "family_name", "picture", "bap_id", "pubkey", "bap",
 		},
 	}, "", "  ")
-	if err != nil {
-		return err
-	}
-	e.jwks, err = json.MarshalIndent(e.issuer.Tokens.PublicKeys(), "", "  ")
 	return err
 }
 
 // publicDocument answers with a document that is the same for everybody. Caches
-// keep it a few minutes: shorter than a new key waits before it is used (B-20).
+// keep it a few minutes: shorter than a new key waits before it signs (B-20).
 func publicDocument(w http.ResponseWriter, document []byte) error {
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	wire.WriteBody(w, http.StatusOK, document)
@@ -85,7 +81,12 @@ func (e *Endpoints) Discovery(w http.ResponseWriter, _ *http.Request) error {
 	return publicDocument(w, e.metadata)
 }
 
-// KeySet is the key set (RFC 7517 §5): the keys that tokens are signed with.
+// KeySet is the key set (RFC 7517 §5): the keys that tokens are signed with, were, or soon
+// will be (requirement M-08).
 func (e *Endpoints) KeySet(w http.ResponseWriter, _ *http.Request) error {
-	return publicDocument(w, e.jwks)
+	set, err := json.MarshalIndent(e.issuer.Tokens.PublicKeys(), "", "  ")
+	if err != nil {
+		return err
+	}
+	return publicDocument(w, set)
 }

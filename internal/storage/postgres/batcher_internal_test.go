@@ -287,11 +287,8 @@ func TestAGroupChangesItsRowsInOrder(t *testing.T) {
 func TestConnectionsThatCannotWriteAnyMoreAreGivenUp(t *testing.T) {
 	s, ctx := openInside(t), t.Context()
 	for what, use := range map[string]func() error{
-		"a write": func() error { return s.Ping(ctx) },
-		"a transaction": func() error {
-			_, err := s.AddSigningKeys(ctx, nil)
-			return err
-		},
+		"a write":       func() error { return s.Ping(ctx) },
+		"a transaction": func() error { return s.ChangeSigningKeys(ctx, contract.KeyChange{}) },
 	} {
 		var all []*pgxpool.Conn
 		for range s.pool.Config().MaxConns {

@@ -144,7 +144,7 @@ func (n *network) forward(from net.Conn) {
 func operations(s *postgres.Store) map[string]func(ctx context.Context) error {
 	return map[string]func(ctx context.Context) error{
 		"a read": func(ctx context.Context) error {
-			_, err := s.SigningKeys(ctx)
+			_, err := s.SigningKeys(ctx, time.Time{})
 			return err
 		},
 		"a write": s.Ping,

@@ -421,6 +421,7 @@ func TestADatabaseOfTheFirstStepKeepsItsRows(t *testing.T) {
 		INSERT INTO identities VALUES ('bap', 'account', '02', 1, '{}');
 		INSERT INTO sessions VALUES (zeroblob(32), 'session', 'account', 'bap', '02', 1, 1000);
 		INSERT INTO grants VALUES ('grant', 'account', 'client', 'openid', 'bap', '02', 'acr', '', 1, 1, 1000, 0, 0, 'receipt');
+		INSERT INTO signing_keys VALUES ('key', 'ES256', x'01', 1);
 		PRAGMA user_version = 1;`, nil)
 	if err := errors.Join(err, conn.Close()); err != nil {
 		t.Fatal(err)
@@ -437,5 +438,9 @@ func TestADatabaseOfTheFirstStepKeepsItsRows(t *testing.T) {
 	}
 	if receipt, err := store.Receipt(t.Context(), "grant"); err != nil || receipt != "receipt" {
 		t.Errorf("%q %v", receipt, err)
+	}
+	keys, err := store.SigningKeys(t.Context(), time.UnixMilli(2))
+	if err != nil || len(keys) != 1 || keys[0].StateAt(time.UnixMilli(1)) != authz.KeyActive || !keys[0].SignsUntil.IsZero() || keys[0].Sealed[0] != 1 {
+		t.Errorf("%+v %v", keys, err)
 	}
 }

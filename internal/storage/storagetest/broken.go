@@ -132,7 +132,7 @@ func (f *fixture) looks() map[string]func(o belongings) error {
 		},
 		"reading a receipt":        func(o belongings) error { _, err := f.store.Receipt(ctx, o.issued.grant.ID); return err },
 		"reading a refresh token":  func(o belongings) error { _, err := f.store.RefreshToken(ctx, o.token.Token, at(40)); return err },
-		"reading signing keys":     func(belongings) error { _, err := f.store.SigningKeys(ctx); return err },
+		"reading signing keys":     func(belongings) error { _, err := f.store.SigningKeys(ctx, at(0)); return err },
 		"reading guesses":          func(belongings) error { _, err := f.store.Guesses(ctx, []string{"a", "b"}, at(0)); return err },
 		"reading reports":          func(belongings) error { _, err := f.store.Reports(ctx, []string{"a", "b"}, at(0)); return err },
 		"reading what is reported": func(belongings) error { _, err := f.store.Reported(ctx, "client:", 1, at(0)); return err },
@@ -166,9 +166,12 @@ func (f *fixture) additions() map[string]way {
 		"adding a passkey": {do: func(o belongings) error {
 			return f.store.AddPasskey(ctx, f.passkey(o.identity), 100, f.event(o.identity.AccountID))
 		}},
-		"adding signing keys": {do: func(belongings) error {
-			_, err := f.store.AddSigningKeys(ctx, []authz.SigningKey{f.key(f.word("one")), f.key(f.word("other"))})
-			return err
+		"changing signing keys": {do: func(belongings) error {
+			seen, err := f.store.SigningKeys(ctx, at(0))
+			if err != nil {
+				return err
+			}
+			return f.store.ChangeSigningKeys(ctx, contract.KeyChange{Seen: seen, At: at(0), Keys: []authz.SigningKey{f.key("ES256"), f.key("RS256")}})
 		}},
 		"opening a request in a browser": {do: func(o belongings) error {
 			_, err := f.store.OpenDeviceRequest(ctx, contract.Opening{RequestID: o.elsewhere.ID, AccountID: o.identity.AccountID, Browser: f.hash(), At: at(1)})

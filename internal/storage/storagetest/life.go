@@ -286,8 +286,18 @@ func (l *Life) guess(ctx context.Context) error {
 }
 
 func (l *Life) makeKeys(ctx context.Context) error {
-	_, err := l.f.store.AddSigningKeys(ctx, []authz.SigningKey{l.f.key("ES256"), l.f.key(l.f.word("later"))})
-	return err
+	seen, err := l.f.store.SigningKeys(ctx, at(0))
+	if err != nil {
+		return err
+	}
+	next := l.f.key("ES256")
+	changed := []authz.SigningKey{next}
+	if len(seen) > 0 {
+		last := seen[len(seen)-1]
+		last.Sealed, last.SignsUntil, last.LeavesAt = nil, at(l.random.IntN(100)), at(100+l.random.IntN(100))
+		changed = append(changed, last)
+	}
+	return l.f.store.ChangeSigningKeys(ctx, contract.KeyChange{Seen: seen, At: at(0), Keys: changed})
 }
 
 func (l *Life) sweep(ctx context.Context) error {

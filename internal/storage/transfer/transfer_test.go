@@ -192,7 +192,7 @@ func TestAfterwardsTheFileIsReadAndNotWritten(t *testing.T) {
 	}
 	h.move(nil)
 	before := dumpFile(t, h.path)
-	if _, err := h.store.SigningKeys(t.Context()); err != nil {
+	if _, err := h.store.SigningKeys(t.Context(), time.Time{}); err != nil {
 		t.Errorf("a server that runs cannot read any more: %v", err)
 	}
 	refused := 0

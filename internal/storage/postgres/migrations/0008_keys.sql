@@ -1,0 +1,8 @@
+-- The life of signing keys. Those that there are sign already, and go on; a server notes their
+-- public halves when it has opened them.
+ALTER TABLE signing_keys ADD COLUMN public_key   BYTEA  NOT NULL DEFAULT '';
+ALTER TABLE signing_keys ADD COLUMN signs_from   BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE signing_keys ADD COLUMN signs_until  BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE signing_keys ADD COLUMN leaves_at    BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE signing_keys ADD COLUMN withdrawn_at BIGINT NOT NULL DEFAULT 0;
+UPDATE signing_keys SET signs_from = created_at;
