@@ -42,8 +42,11 @@ type DeviceRequest struct {
 	MatchNumber int
 	// Nonce is the OpenID Connect nonce the device sent, or empty.
 	Nonce string
-	Seen  Seen
-	Says  DeviceSays
+	// Resources are the URIs, in canonical form, of what the client asks for access to
+	// (RFC 8707); none: to this server.
+	Resources []string
+	Seen      Seen
+	Says      DeviceSays
 	// Redirect is where a request leads back to that came by a browser; a device's has none.
 	Redirect Redirect
 }

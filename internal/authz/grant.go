@@ -19,6 +19,8 @@ type Grant struct {
 	AccountID string
 	ClientID  string
 	Scope     string
+	// Resources are those of the request: for these its access tokens are.
+	Resources []string
 	// BAPID and MemberKey name the identity whose control was proved in the
 	// sign-in or approval behind this grant. MemberKey is compressed, in hex.
 	BAPID     string

@@ -52,6 +52,17 @@ func words[T ~string](all []T) string {
 	return "(" + strings.Join(quoted, ", ") + ")"
 }
 
+// Resources is how the URIs of resources are kept, in which there is no space.
+func Resources(uris []string) string { return strings.Join(uris, " ") }
+
+// ResourcesOf are the resources of which this is kept.
+func ResourcesOf(kept string) []string {
+	if kept == "" {
+		return nil
+	}
+	return strings.Split(kept, " ")
+}
+
 func document(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -190,6 +190,13 @@ func TestTimesAreKeptToTheMillisecond(t *testing.T) {
 	wantSame(t, TimeOf(0), time.Time{})
 }
 
+func TestResourcesAreKeptWithASpaceBetween(t *testing.T) {
+	for kept, uris := range map[string][]string{"": nil, "https://a.example": {"https://a.example"}, "https://a.example https://b.example/v1": {"https://a.example", "https://b.example/v1"}} {
+		wantSame(t, Resources(uris), kept)
+		wantSame(t, ResourcesOf(kept), uris)
+	}
+}
+
 func TestNothingIsBeforeTheFirstPosition(t *testing.T) {
 	wantSame(t, UpTo(contract.Position{}), int64(math.MaxInt64))
 	wantSame(t, UpTo(contract.Position{At: time.UnixMilli(5), ID: "id"}), int64(5))

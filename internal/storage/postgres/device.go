@@ -14,17 +14,17 @@ import (
 )
 
 const requestColumns = `id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect`
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources`
 
 const insertDeviceRequest = `INSERT INTO device_requests (` + requestColumns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING`
 
 // CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
 	return s.insert(ctx, "storing a device request", r.ID, insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		kept.Time(r.CreatedAt), kept.Time(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
-		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect))
+		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources))
 }
 
 // requestFields are where a row's requestColumns go.
@@ -39,6 +39,7 @@ func requestFields(r *authz.DeviceRequest) []any {
 		&r.SignatureRequired, &r.MatchNumber, &r.Nonce,
 		&r.Seen.Network, &r.Seen.UserAgent, &r.Says.Origin, &r.Says.Name, &r.Says.Platform, &r.ClientProved,
 		toRedirect{&r.Redirect},
+		toResources{&r.Resources},
 	}
 }
 
@@ -49,6 +50,15 @@ type toRedirect struct{ into *authz.Redirect }
 func (r toRedirect) ScanText(v pgtype.Text) (err error) {
 	*r.into, err = kept.RedirectOf(v.String)
 	return err
+}
+
+// toResources reads the URIs of resources.
+type toResources struct{ into *[]string }
+
+// ScanText implements pgtype.TextScanner.
+func (r toResources) ScanText(v pgtype.Text) error {
+	*r.into = kept.ResourcesOf(v.String)
+	return nil
 }
 
 const (
@@ -142,16 +152,16 @@ WITH identity AS (
 ), passkey AS (
 	SELECT FROM passkeys WHERE id = $24 AND account_id = $2 FOR KEY SHARE
 ), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($24 = '' OR EXISTS (SELECT FROM passkey))
-		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4) < $26 RETURNING device_code
-), ` + tell(29, "decided") + `, over AS (
+		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4) < $27 RETURNING device_code
+), ` + tell(30, "decided") + `, over AS (
 	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
-		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT $28 OFFSET $27 - 1
+		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT $29 OFFSET $28 - 1
 	)) FOR UPDATE SKIP LOCKED)) RETURNING id
 ), tokens AS (
 	DELETE FROM refresh_tokens USING over WHERE grant_id = over.id
 ), granted AS (
 	INSERT INTO grants (` + grantColumns + `, receipt)
-	SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25 FROM decided
+	SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26 FROM decided
 )
 SELECT device_code FROM decided`
 

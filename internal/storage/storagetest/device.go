@@ -14,8 +14,9 @@ func (f *fixture) request() authz.DeviceRequest {
 		ID: f.word("request"), DeviceCode: f.hash(), UserCode: f.hash(), ClientID: f.word("client"),
 		Scope: "openid profile", State: authz.Pending, CreatedAt: at(0), ExpiresAt: at(900),
 		SignatureRequired: true, ClientProved: true, MatchNumber: 47, Nonce: f.word("nonce"),
-		Seen: authz.Seen{Network: "192.0.2.0/24", UserAgent: f.word("agent")},
-		Says: authz.DeviceSays{Name: f.word("name"), Platform: "linux", Origin: "https://app.example"},
+		Resources: []string{"https://" + f.word("api") + ".example/v1?a=b", "https://api.example"},
+		Seen:      authz.Seen{Network: "192.0.2.0/24", UserAgent: f.word("agent")},
+		Says:      authz.DeviceSays{Name: f.word("name"), Platform: "linux", Origin: "https://app.example"},
 		Redirect: authz.Redirect{
 			URI: "https://" + f.word("app") + ".example/back?a=b&c", State: f.word("state"), HasState: true, CodeChallenge: f.word("challenge"),
 		},

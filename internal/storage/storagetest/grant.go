@@ -14,7 +14,7 @@ import (
 func (f *fixture) grant(r authz.DeviceRequest, i authz.Identity) authz.Grant {
 	return authz.Grant{
 		ID: r.ID, AccountID: i.AccountID, ClientID: r.ClientID, Scope: r.Scope, BAPID: i.BAPID, MemberKey: i.MemberKey,
-		Seen: r.Seen, Says: r.Says,
+		Seen: r.Seen, Says: r.Says, Resources: r.Resources,
 		ACR: authz.ACRSignature, Nonce: r.Nonce, AuthTime: at(5), CreatedAt: at(10), ExpiresAt: at(5000),
 	}
 }
