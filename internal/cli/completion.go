@@ -12,6 +12,7 @@ import (
 
 	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/token"
 	"countersign.dev/internal/config"
 )
 
@@ -28,6 +29,9 @@ func addCompletion(root *cobra.Command, env *Env) {
 	clients := func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return clientWords(cmd, env), cobra.ShellCompDirectiveNoFileComp
 	}
+	keys := func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return keyWords(cmd, env), cobra.ShellCompDirectiveNoFileComp
+	}
 	grants := func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return grantWords(cmd, env), cobra.ShellCompDirectiveNoFileComp
 	}
@@ -36,6 +40,7 @@ func addCompletion(root *cobra.Command, env *Env) {
 		"countersign identity import": files, "countersign receipt verify": files,
 		"countersign grants revoke": grants, "countersign receipt show": grants,
 		"countersign accounts switch": accounts, "countersign clients show": clients, "countersign clients remove": clients,
+		"countersign keys retire": keys, "countersign keys rotate": words(token.SigningAlgs()...),
 	}
 	flags := map[string]cobra.CompletionFunc{
 		"identity": identities, "server": fromHome(env, (*home).serverWords), "password-file": files, "out": files, "config": files, "logo": files, "secret-file": files,
@@ -146,29 +151,42 @@ func (h *home) serverWords() (all []cobra.Completion) {
 	return all
 }
 
-// clientWords are the clients in the database that a command's flags name. No shell
-// brings a database up to date: the program that serves it may be older.
-func clientWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
+// fromStore has what the database knows that a command's flags name. No shell brings a
+// database up to date: the program that serves it may be older.
+func fromStore(cmd *cobra.Command, env *Env, known func(ctx context.Context, store contract.Store) error) (ok bool) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 	defer cancel()
 	cmd.SetContext(ctx)
 	settings, err := storeSettings(cmd, env)
-	if err != nil || !upToDate(ctx, settings) {
-		return nil
-	}
-	err = withStore(cmd, env, func(ctx context.Context, store contract.Store) error {
+	return err == nil && upToDate(ctx, settings) && withStore(cmd, env, known) == nil
+}
+
+func clientWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
+	if !fromStore(cmd, env, func(ctx context.Context, store contract.Store) error {
 		clients, err := store.Clients(ctx)
 		for _, c := range clients {
 			all = append(all, word(c.ID, c.Name)...)
 		}
 		return err
-	})
-	if err != nil {
+	}) {
 		return nil
 	}
 	if strings.HasSuffix(cmd.CommandPath(), " show") {
 		all = append(all, word(client.CLI().ID, client.CLI().Name)...)
 	}
+	return all
+}
+
+// keyWords are the signing keys that may be retired.
+func keyWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
+	now := env.Now()
+	_ = fromStore(cmd, env, func(ctx context.Context, store contract.Store) error {
+		keys, err := store.SigningKeys(ctx, now)
+		for _, k := range keys {
+			all = append(all, word(k.ID, k.Algorithm+", "+keyState(k, now))...)
+		}
+		return err
+	})
 	return all
 }
 

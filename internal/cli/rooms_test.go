@@ -71,7 +71,7 @@ var allowed = map[string][]string{
 
 	"internal/config": {},
 	"internal/cli": {
-		"internal/authz", "internal/authz/contract", "internal/authz/client", "internal/config", "internal/issuer", "internal/server", "internal/server/page/assets", "internal/server/wire",
+		"internal/authz", "internal/authz/contract", "internal/authz/client", "internal/authz/secret", "internal/authz/token", "internal/config", "internal/issuer", "internal/server", "internal/server/page/assets", "internal/server/wire",
 		"internal/storage/postgres", "internal/storage/sqlite", "internal/storage/transfer", "bap", "bitcoinauth", "deviceflow", "receipt",
 	},
 	"cmd/countersign": {"internal/cli"},
@@ -105,7 +105,7 @@ var outside = map[string][]string{
 // operators are the files of internal/cli that operators' commands are made of. All others
 // are of devices' and owners' commands, and use the public packages and settings only.
 var operators = []string{
-	"announce.go", "brand.go", "clients.go", "completion.go", "log.go", "migrate.go", "secret.go", "serve.go", "store.go",
+	"announce.go", "brand.go", "clients.go", "completion.go", "keys.go", "log.go", "migrate.go", "secret.go", "serve.go", "store.go",
 }
 
 func among(room string, rooms []string) bool {

@@ -160,7 +160,7 @@ Try "countersign demo" for the whole story in three seconds.`,
 			root.AddCommand(c)
 		}
 	}
-	add(groupServer, newServeCommand(env), newClientsCommand(env), newMigrateCommand(env))
+	add(groupServer, newServeCommand(env), newClientsCommand(env), newKeysCommand(env), newMigrateCommand(env))
 	add(groupDevice, newLoginCommand(env), newWhoamiCommand(env), newTokenCommand(env), newLogoutCommand(env), newAccountsCommand(env))
 	add(groupOwner, newIdentityCommand(env), newApproveCommand(env), newDenyCommand(env), newGrantsCommand(env), newReceiptCommand(env))
 	add(groupLearn, newDemoCommand(env), newVersionCommand(env))
