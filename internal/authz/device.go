@@ -45,8 +45,10 @@ type DeviceRequest struct {
 	// Resources are the URIs, in canonical form, of what the client asks for access to
 	// (RFC 8707); none: to this server.
 	Resources []string
-	Seen      Seen
-	Says      DeviceSays
+	// Thumbprint names the key that the device code is bound to (RFC 7638), or is empty.
+	Thumbprint string
+	Seen       Seen
+	Says       DeviceSays
 	// Redirect is where a request leads back to that came by a browser; a device's has none.
 	Redirect Redirect
 }

@@ -50,6 +50,8 @@ func (g Grant) AliveAt(now time.Time) bool {
 type RefreshToken struct {
 	Token   Hash
 	GrantID string
+	// Thumbprint names the key that the token is bound to (RFC 7638), or is empty.
+	Thumbprint string
 	// ExpiresAt is the idle expiry; the grant's ExpiresAt is the absolute one.
 	ExpiresAt time.Time
 }

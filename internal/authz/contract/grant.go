@@ -38,7 +38,7 @@ type GrantStore interface {
 	// RotateRefreshToken replaces the token r.Token by r.Successor in one
 	// transaction, forgets r.Forgotten if it is the one of the same grant that
 	// r.Token replaced, and sets the grant's LastUsedAt to r.At. If the token was
-	// rotated before, but at most r.Grace before r.At, to this same successor,
+	// rotated before, but at most r.Grace before r.At, to a successor of this same name,
 	// and the successor has not been rotated itself, nothing changes and the call
 	// succeeds; so concurrent calls with one token end with one successor.
 	//	ErrNotFound: no such token, expired at r.At, or its grant is not alive

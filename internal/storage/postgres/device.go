@@ -14,17 +14,17 @@ import (
 )
 
 const requestColumns = `id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources`
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources, thumbprint`
 
 const insertDeviceRequest = `INSERT INTO device_requests (` + requestColumns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON CONFLICT DO NOTHING`
 
 // CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
 	return s.insert(ctx, "storing a device request", r.ID, insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		kept.Time(r.CreatedAt), kept.Time(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
-		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources))
+		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint)
 }
 
 // requestFields are where a row's requestColumns go.
@@ -40,6 +40,7 @@ func requestFields(r *authz.DeviceRequest) []any {
 		&r.Seen.Network, &r.Seen.UserAgent, &r.Says.Origin, &r.Says.Name, &r.Says.Platform, &r.ClientProved,
 		toRedirect{&r.Redirect},
 		toResources{&r.Resources},
+		&r.Thumbprint,
 	}
 }
 
@@ -247,20 +248,20 @@ WITH redeemed AS (
 ), used AS (
 	UPDATE grants SET last_used_at = $3 FROM redeemed WHERE grants.id = redeemed.id
 ), issued AS (
-	INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at)
-	SELECT $4::bytea, $5, $6::bigint, 0 FROM redeemed WHERE $4::bytea IS NOT NULL
+	INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at, thumbprint)
+	SELECT $4::bytea, $5, $6::bigint, 0, $7 FROM redeemed WHERE $4::bytea IS NOT NULL
 )
 SELECT FROM redeemed`
 
 // RedeemDeviceRequest implements contract.DeviceStore.
 func (s *Store) RedeemDeviceRequest(ctx context.Context, r contract.Redemption) error {
 	var token []byte
-	var grantID string
+	var grantID, thumbprint string
 	var expires int64
-	if r.RefreshToken != nil {
-		token, grantID, expires = r.RefreshToken.Token[:], r.RefreshToken.GrantID, kept.Time(r.RefreshToken.ExpiresAt)
+	if t := r.RefreshToken; t != nil {
+		token, grantID, expires, thumbprint = t.Token[:], t.GrantID, kept.Time(t.ExpiresAt), t.Thumbprint
 	}
-	err := s.change(ctx, "redeeming a device request", string(r.DeviceCode[:]), redeemRequest, r.DeviceCode[:], r.ClientID, kept.Time(r.At), token, grantID, expires)
+	err := s.change(ctx, "redeeming a device request", string(r.DeviceCode[:]), redeemRequest, r.DeviceCode[:], r.ClientID, kept.Time(r.At), token, grantID, expires, thumbprint)
 	if errors.Is(err, contract.ErrNotFound) {
 		return s.whyNot(ctx, requestByDeviceCode+` AND client_id = $2`, r.DeviceCode[:], r.ClientID)
 	}

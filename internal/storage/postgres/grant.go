@@ -112,8 +112,8 @@ func (s *Store) Receipt(ctx context.Context, grantID string) (receipt string, er
 // RefreshToken implements contract.GrantStore.
 func (s *Store) RefreshToken(ctx context.Context, token authz.Hash, now time.Time) (authz.RefreshToken, error) {
 	t := authz.RefreshToken{Token: token}
-	err := s.one(ctx, "reading a refresh token", `SELECT grant_id, expires_at FROM refresh_tokens WHERE token = $1 AND expires_at > $2`,
-		[]any{token[:], kept.Time(now)}, &t.GrantID, toTime{&t.ExpiresAt})
+	err := s.one(ctx, "reading a refresh token", `SELECT grant_id, expires_at, thumbprint FROM refresh_tokens WHERE token = $1 AND expires_at > $2`,
+		[]any{token[:], kept.Time(now)}, &t.GrantID, toTime{&t.ExpiresAt}, &t.Thumbprint)
 	if err != nil {
 		return authz.RefreshToken{}, err
 	}
@@ -132,12 +132,12 @@ WITH alive AS (
 ), forgotten AS (
 	DELETE FROM refresh_tokens t USING rotated WHERE t.token = $5 AND t.successor = $1 AND t.grant_id = rotated.grant_id
 )
-INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) SELECT $2, grant_id, $4, 0 FROM rotated`
+INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at, thumbprint) SELECT $2, grant_id, $4, 0, $6 FROM rotated`
 
 // RotateRefreshToken implements contract.GrantStore.
 func (s *Store) RotateRefreshToken(ctx context.Context, r contract.Rotation) error {
 	err := s.change(ctx, "rotating a refresh token", string(r.Token[:]), rotateRefreshToken,
-		r.Token[:], r.Successor.Token[:], kept.Time(r.At), kept.Time(r.Successor.ExpiresAt), r.Forgotten[:])
+		r.Token[:], r.Successor.Token[:], kept.Time(r.At), kept.Time(r.Successor.ExpiresAt), r.Forgotten[:], r.Successor.Thumbprint)
 	if errors.Is(err, contract.ErrNotFound) {
 		return s.notRotated(ctx, r)
 	}

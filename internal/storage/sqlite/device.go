@@ -16,8 +16,8 @@ import (
 
 const insertDeviceRequest = `
 INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources, thumbprint)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
@@ -32,7 +32,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 		}
 		_, err = exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
 			r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
-			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources))
+			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint)
 		if err == nil {
 			s.index.add(keys, c.LastInsertRowID())
 		}
@@ -42,7 +42,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 
 const selectDeviceRequest = `
 SELECT id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources, thumbprint
 FROM device_requests WHERE `
 
 func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
@@ -55,7 +55,7 @@ func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
 			Seen: authz.Seen{Network: r.ColumnText(12), UserAgent: r.ColumnText(13)},
 			Says: authz.DeviceSays{Name: r.ColumnText(15), Platform: r.ColumnText(16), Origin: r.ColumnText(14)},
 
-			ClientProved: r.ColumnBool(17), Resources: kept.ResourcesOf(r.ColumnText(19)),
+			ClientProved: r.ColumnBool(17), Resources: kept.ResourcesOf(r.ColumnText(19)), Thumbprint: r.ColumnText(20),
 		}
 		into.Redirect, _ = kept.RedirectOf(r.ColumnText(18)) // we wrote it
 	}

@@ -71,7 +71,7 @@ func (f *fixture) noGrant(r authz.DeviceRequest) {
 func (f *fixture) redemption(a approved) contract.Redemption {
 	return contract.Redemption{
 		DeviceCode: a.request.DeviceCode, ClientID: a.request.ClientID, At: at(20),
-		RefreshToken: &authz.RefreshToken{Token: f.hash(), GrantID: a.grant.ID, ExpiresAt: at(6000)},
+		RefreshToken: &authz.RefreshToken{Token: f.hash(), GrantID: a.grant.ID, ExpiresAt: at(6000), Thumbprint: f.word("thumbprint")},
 	}
 }
 

@@ -13,7 +13,7 @@ func (f *fixture) request() authz.DeviceRequest {
 	return authz.DeviceRequest{
 		ID: f.word("request"), DeviceCode: f.hash(), UserCode: f.hash(), ClientID: f.word("client"),
 		Scope: "openid profile", State: authz.Pending, CreatedAt: at(0), ExpiresAt: at(900),
-		SignatureRequired: true, ClientProved: true, MatchNumber: 47, Nonce: f.word("nonce"),
+		SignatureRequired: true, ClientProved: true, MatchNumber: 47, Nonce: f.word("nonce"), Thumbprint: f.word("thumbprint"),
 		Resources: []string{"https://" + f.word("api") + ".example/v1?a=b", "https://api.example"},
 		Seen:      authz.Seen{Network: "192.0.2.0/24", UserAgent: f.word("agent")},
 		Says:      authz.DeviceSays{Name: f.word("name"), Platform: "linux", Origin: "https://app.example"},
@@ -60,7 +60,7 @@ var deviceCases = []testCase{
 	{"strings of a request are kept byte for byte", func(f *fixture) {
 		for _, s := range awkward {
 			r := f.request()
-			r.ID, r.ClientID, r.Scope, r.Nonce = s, s, s, s
+			r.ID, r.ClientID, r.Scope, r.Nonce, r.Thumbprint = s, s, s, s, s
 			r.Seen = authz.Seen{Network: s, UserAgent: s}
 			r.Says = authz.DeviceSays{Name: s, Platform: s, Origin: s}
 			r.Redirect = authz.Redirect{URI: s, State: s, HasState: true, CodeChallenge: s}

@@ -28,7 +28,7 @@ func (f *fixture) issuedWith(edit func(*authz.DeviceRequest, *authz.Grant)) (app
 func (f *fixture) rotation(t authz.RefreshToken, when time.Time) contract.Rotation {
 	return contract.Rotation{
 		Token: t.Token, At: when, Grace: grace,
-		Successor: authz.RefreshToken{Token: f.hash(), GrantID: t.GrantID, ExpiresAt: at(7000)},
+		Successor: authz.RefreshToken{Token: f.hash(), GrantID: t.GrantID, ExpiresAt: at(7000), Thumbprint: f.word("thumbprint")},
 		Reuse:     anyEvent,
 	}
 }
@@ -79,7 +79,7 @@ var refreshCases = []testCase{
 		r := f.rotated(t, at(100))
 		again := r
 		again.At = r.At.Add(grace)
-		again.Successor.ExpiresAt = at(6500)
+		again.Successor.ExpiresAt, again.Successor.Thumbprint = at(6500), f.word("thumbprint")
 		f.ok(f.store.RotateRefreshToken(f.Context(), again))
 		got, err := f.store.RefreshToken(f.Context(), r.Successor.Token, at(100))
 		f.ok(err)
