@@ -33,6 +33,14 @@ const (
 	ServerError          Code = "server_error"
 )
 
+// Codes of RFC 9449 §5, §8. Of an access token's proof the answer is another (§7.1, §9).
+const (
+	InvalidProof  Code = "invalid_dpop_proof"
+	UseNonce      Code = "use_dpop_nonce"
+	UnprovenToken Code = "unproven_token"  // invalid_dpop_proof on the wire
+	NonceForToken Code = "nonce_for_token" // use_dpop_nonce on the wire
+)
+
 // Codes of our own.
 const (
 	// UnknownClient is invalid_client on the wire for a client id that nobody
@@ -85,6 +93,8 @@ type Error struct {
 	PollInterval time.Duration
 	// Scope is what an access token would have needed, with InsufficientScope.
 	Scope string
+	// Nonce is for the DPoP proof of another try, or empty.
+	Nonce string
 	// RequestID is what a failure is found under in the log, with ServerError.
 	RequestID string
 	// Cause is for the log.

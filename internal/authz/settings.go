@@ -29,6 +29,8 @@ type Settings struct {
 	OpenClients bool
 	// SignatureRequired: a session alone approves nothing.
 	SignatureRequired bool
+	// DPoPNonce: a DPoP proof counts only with a nonce of this server (RFC 9449 §8).
+	DPoPNonce bool
 	// SignUp lets the first sign-in of a key make its account.
 	SignUp bool
 	// PendingLimit is the most device requests that may be pending at once.

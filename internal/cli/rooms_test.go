@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"internal/authz/secret":   {"internal/authz", "internal/authz/contract"},
 	"internal/authz/audit":    {"internal/authz", "internal/authz/contract", "internal/authz/secret"},
 	"internal/authz/guard":    {"internal/authz", "internal/authz/contract", "internal/authz/usercode"},
-	"internal/authz/proof":    {"internal/authz", "internal/authz/contract", "internal/authz/guard", "bap", "bitcoinauth"},
+	"internal/authz/proof":    {"internal/authz", "internal/authz/contract", "internal/authz/guard", "internal/authz/secret", "bap", "bitcoinauth", "dpop"},
 	"internal/authz/token":    {"internal/authz", "internal/authz/contract", "internal/authz/scopes", "internal/authz/secret"},
 	"internal/authz/client":   {"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/scopes", "internal/authz/guard", "internal/authz/proof"},
 	"internal/authz/account": {
@@ -39,12 +39,12 @@ var allowed = map[string][]string{
 	},
 	"internal/authz/passkey": {"internal/authz", "internal/authz/contract", "internal/authz/account", "internal/authz/audit", "internal/authz/guard", "internal/authz/secret"},
 	"internal/authz/grant": {
-		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/guard", "internal/authz/scopes", "internal/authz/secret",
+		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/guard", "internal/authz/proof", "internal/authz/scopes", "internal/authz/secret",
 		"internal/authz/token", "bap",
 	},
 	"internal/authz/device": {
-		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/grant", "internal/authz/guard", "internal/authz/scopes",
-		"internal/authz/secret", "internal/authz/token", "internal/authz/usercode",
+		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/grant", "internal/authz/guard", "internal/authz/proof", "internal/authz/scopes",
+		"internal/authz/secret", "internal/authz/token", "internal/authz/usercode", "dpop",
 	},
 	"internal/authz/approval": {
 		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/device", "internal/authz/grant", "internal/authz/guard",
@@ -52,14 +52,14 @@ var allowed = map[string][]string{
 	},
 	"internal/issuer": {"internal/authz", "internal/authz/..."},
 
-	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth"},
+	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth", "dpop"},
 	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
-	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
+	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth", "dpop"},
 	"internal/server/page":          {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/page/assets", "internal/server/page/messages", "internal/server/page/view", "internal/server/wire"},
 	"internal/server/page/assets":   {"internal/authz"},
 	"internal/server/page/messages": {"internal/authz"},
 	"internal/server/page/view":     {"internal/authz", "internal/authz/...", "internal/server/page/messages"},
-	"internal/server/wire":          {"internal/authz", "internal/authz/...", "internal/issuer", "bitcoinauth", "receipt"},
+	"internal/server/wire":          {"internal/authz", "internal/authz/...", "internal/issuer", "bitcoinauth", "dpop", "receipt"},
 
 	"internal/storage/group":           {},
 	"internal/storage/kept":            {"internal/authz", "internal/authz/contract"},

@@ -317,7 +317,7 @@ func authzSettings(s *config.Settings, random io.Reader) (authz.Settings, error)
 		AccessTokenLifetime: s.AccessTokenLifetime, RefreshIdleLifetime: s.RefreshIdleLifetime,
 		RefreshLifetime: s.RefreshTokenLifetime, RefreshGrace: s.RefreshTokenGrace, SessionLifetime: s.SessionLifetime, RotateKeysEvery: s.RotateKeysEvery,
 		OpenClients: s.UnregisteredClients == "open", SignatureRequired: s.Approval == authz.ApprovalSigned,
-		SignUp: s.SignUp == "open", PendingLimit: s.PendingLimit, DeviceRequestsPerNetwork: s.DeviceRequestsPerNetwork,
+		SignUp: s.SignUp == "open", DPoPNonce: s.DPoPNonce == "required", PendingLimit: s.PendingLimit, DeviceRequestsPerNetwork: s.DeviceRequestsPerNetwork,
 	}
 	for _, c := range s.Clients {
 		registered, err := client.Registration(c).Client(random)

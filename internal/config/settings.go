@@ -32,6 +32,7 @@ type Settings struct {
 	UnregisteredClients  string        // "open" or "refuse"
 	Approval             string        // "session" or "signature"
 	SignUp               string        // "open" or "closed"
+	DPoPNonce            string        // "optional" or "required"
 	PendingLimit         int
 	// DeviceRequestsPerNetwork is a minute's worth; 0 is no limit.
 	DeviceRequestsPerNetwork int
@@ -140,6 +141,8 @@ var settings = []setting{
 		"whether a signed-in session may approve, or only a signature of the identity's key", func(s *Settings) *string { return &s.Approval }, ""),
 	choiceSetting("sign-up", "open", []string{"open", "closed"},
 		"whether the first sign-in of a key makes its account", func(s *Settings) *string { return &s.SignUp }, ""),
+	choiceSetting("dpop-nonce", "optional", []string{"optional", "required"},
+		"whether each DPoP proof must have a nonce of this server, which costs clients a request more every few minutes", func(s *Settings) *string { return &s.DPoPNonce }, ""),
 	{
 		name: "pending-limit", fallback: "1000000", unit: "device requests", word: "n",
 		help: "the most device requests that may wait for their owners at once",

@@ -33,6 +33,7 @@ type Issuer struct {
 	Passkeys  *passkey.Passkeys
 	Grants    *grant.Grants
 	Tokens    *token.Signer
+	Proofs    *proof.Verifier
 	Device    *device.Flow
 	Approvals *approval.Approvals
 
@@ -72,18 +73,18 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 	}
 	s := &Issuer{settings: o.Settings, store: o.Store, now: o.Clock, log: o.Log}
 	trail := audit.New(secrets, o.Clock, o.Log)
-	proofs := proof.New(o.Store, o.Clock, runtime.GOMAXPROCS(0))
+	s.Proofs = proof.New(o.Store, o.Settings, o.Clock, secrets, runtime.GOMAXPROCS(0))
 	s.Guard = guard.New(o.Store, o.Settings, o.Clock, o.Log)
-	s.Clients = client.New(o.Store, o.Settings, trail, proofs)
-	s.Accounts = account.New(o.Store, o.Settings, trail, s.Guard, proofs)
+	s.Clients = client.New(o.Store, o.Settings, trail, s.Proofs)
+	s.Accounts = account.New(o.Store, o.Settings, trail, s.Guard, s.Proofs)
 	if s.Passkeys, err = passkey.New(o.Store, o.Settings, trail, s.Guard, s.Accounts); err != nil {
 		return nil, err
 	}
 	if s.Tokens, err = token.New(ctx, o.Store, o.Settings, o.Clock, secrets, o.Log); err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
-	s.Grants = grant.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Tokens)
-	s.Device = device.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Tokens, o.Others != nil)
+	s.Grants = grant.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Tokens, s.Proofs)
+	s.Device = device.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Tokens, s.Proofs, o.Others != nil)
 	s.Approvals = approval.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Device)
 	if err := s.Device.Recount(ctx); err != nil {
 		return nil, err

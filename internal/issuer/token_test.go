@@ -31,7 +31,7 @@ func TestM09_EachClaimOfAnAccessTokenIsCheckedByItself(t *testing.T) {
 	if err := w.signedApproval(w.service, 0, d.UserCode); err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0)
+	tokens, err := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.DPoP{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestM09_EachClaimOfAnAccessTokenIsCheckedByItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.service.Grants.UserInfo(t.Context(), token); c.good != (err == nil) || (!c.good && !errors.Is(err, authz.InvalidToken)) {
+		if _, err := w.service.Grants.UserInfo(t.Context(), authz.Presented{Token: token}); c.good != (err == nil) || (!c.good && !errors.Is(err, authz.InvalidToken)) {
 			t.Errorf("typ %s, %s %v: %v", c.typ, c.claim, c.value, err)
 		}
 	}
@@ -73,12 +73,12 @@ func TestM09_EachClaimOfAnAccessTokenIsCheckedByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, wait := range []time.Duration{time.Second, time.Second} { // remembered the second time, and over the third
-		if _, err := w.service.Grants.UserInfo(t.Context(), token); err != nil {
+		if _, err := w.service.Grants.UserInfo(t.Context(), authz.Presented{Token: token}); err != nil {
 			t.Fatal(err)
 		}
 		w.clock.advance(wait)
 	}
-	if _, err := w.service.Grants.UserInfo(t.Context(), token); !errors.Is(err, authz.InvalidToken) {
+	if _, err := w.service.Grants.UserInfo(t.Context(), authz.Presented{Token: token}); !errors.Is(err, authz.InvalidToken) {
 		t.Errorf("a token that is over: %v", err)
 	}
 }

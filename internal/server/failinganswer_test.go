@@ -16,6 +16,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"countersign.dev/bitcoinauth"
+	"countersign.dev/dpop"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/server"
 )
@@ -94,7 +95,8 @@ func (f *frail) try(ask func(*frail) call, strike *fault) (r reply, calls, chang
 	if c.method == "" {
 		c = ask(f)
 	}
-	if c.method == http.MethodGet && !slices.Contains(c.header, bitcoinauth.Header) && !f.once {
+	counts := slices.Contains(c.header, bitcoinauth.Header) || slices.Contains(c.header, dpop.Header)
+	if c.method == http.MethodGet && !counts && !f.once {
 		f.same = c // it can be sent again
 	}
 	f.advance(2 * time.Second) // what is remembered for a moment is asked again

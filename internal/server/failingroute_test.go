@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"countersign.dev/bitcoinauth"
+	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
 )
 
@@ -163,8 +164,14 @@ var asks = map[string]map[string]func(*frail) call{
 			return f.by("client", http.MethodPost, codePath, map[string]any{"client_id": "stored-member"})
 		},
 		"of a client that nobody registered": func(f *frail) call { return f.form(codePath, url.Values{"client_id": {f.somebody()}}) },
+		"with a key": func(f *frail) call {
+			return f.form(codePath, url.Values{"client_id": {stored}}, dpop.Header, f.holder().proof(http.MethodPost, codePath, ""))
+		},
 	},
 	"POST " + pollPath: {
+		"with a key": func(f *frail) call {
+			return f.pollOf(f.allowed(), dpop.Header, f.holder().proof(http.MethodPost, pollPath, ""))
+		},
 		"approved":      func(f *frail) call { return f.pollOf(f.allowed()) },
 		"that may wait": func(f *frail) call { return f.pollOf(f.allowed(), "Prefer", "wait=1") },
 	},
@@ -175,6 +182,9 @@ var asks = map[string]map[string]func(*frail) call{
 			return c
 		},
 		"refresh": func(f *frail) call { return f.form(tokenPath, refreshForm(stored, f.issued().text("refresh_token"))) },
+		"refresh with a key": func(f *frail) call {
+			return f.form(tokenPath, refreshForm(stored, f.issued().text("refresh_token")), dpop.Header, f.holder().proof(http.MethodPost, tokenPath, ""))
+		},
 		"refresh again": func(f *frail) call {
 			first := f.issued().text("refresh_token")
 			f.postForm(tokenPath, refreshForm(stored, first)).wantOK()
@@ -189,9 +199,16 @@ var asks = map[string]map[string]func(*frail) call{
 			return f.form(revokePath, url.Values{"client_id": {stored}, "token": {f.issued().text("access_token")}})
 		},
 	},
-	"GET " + userinfoPath: {"": func(f *frail) call {
-		return call{http.MethodGet, userinfoPath, "", []string{"Authorization", "Bearer " + f.issued().text("access_token")}}
-	}},
+	"GET " + userinfoPath: {
+		"": func(f *frail) call {
+			return call{http.MethodGet, userinfoPath, "", []string{"Authorization", "Bearer " + f.issued().text("access_token")}}
+		},
+		"with a key": func(f *frail) call {
+			k := f.holder()
+			token := k.polls(f.allowed()).wantOK().text("access_token")
+			return call{http.MethodGet, userinfoPath, "", []string{"Authorization", "DPoP " + token, dpop.Header, k.proof(http.MethodGet, userinfoPath, token)}}
+		},
+	},
 	"POST " + userinfoPath: {"": func(f *frail) call {
 		return f.form(userinfoPath, url.Values{"access_token": {f.issued().text("access_token")}})
 	}},

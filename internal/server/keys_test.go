@@ -177,7 +177,7 @@ func TestM09_B20_NamesOfKeysThatThereAreNotCostNoReadEach(t *testing.T) {
 		return base64.RawURLEncoding.EncodeToString(header) + "." + part[1] + "." + part[2]
 	}
 	use := func(ctx context.Context, access string) error {
-		_, err := h.service.Grants.UserInfo(ctx, authz.Secret(access))
+		_, err := h.service.Grants.UserInfo(ctx, authz.Presented{Token: authz.Secret(access)})
 		return err
 	}
 	others := h.published()

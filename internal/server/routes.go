@@ -213,7 +213,11 @@ func (s *Server) adapt(to route) http.Handler {
 			s.door.WriteError(rec, r, say, err)
 			return
 		}
-		if err := to.handler(rec, r); err != nil {
+		err := s.door.OfferNonce(rec, r)
+		if err == nil {
+			err = to.handler(rec, r)
+		}
+		if err != nil {
 			s.door.WriteError(rec, r, say, err)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/cors"
 
 	"countersign.dev/bitcoinauth"
+	"countersign.dev/dpop"
 	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server/api"
 	"countersign.dev/internal/server/oauth"
@@ -74,7 +75,7 @@ func newCORS() *cors.Cors {
 		AllowedOrigins: []string{"*"},
 		AllowedMethods: []string{http.MethodGet, http.MethodPost},
 		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{"WWW-Authenticate", "Retry-After", "Preference-Applied"},
+		ExposedHeaders: []string{"WWW-Authenticate", "Retry-After", "Preference-Applied", dpop.NonceHeader},
 		MaxAge:         maxAge,
 	})
 }

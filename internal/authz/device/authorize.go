@@ -5,8 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/secret"
 	"countersign.dev/internal/authz/usercode"
@@ -22,8 +24,12 @@ type AuthorizationRequest struct {
 	SignatureRequired bool
 	// Nonce is echoed in the ID token.
 	Nonce string
-	Says  authz.DeviceSays
-	Seen  authz.Seen
+	// Thumbprint is dpop_jkt: the key that the device code is to be bound to, where DPoP
+	// does not prove one.
+	Thumbprint string
+	DPoP       authz.DPoP
+	Says       authz.DeviceSays
+	Seen       authz.Seen
 }
 
 // Authorization is the answer to a device (RFC 8628 §3.2).
@@ -48,6 +54,7 @@ const (
 //
 //	UnauthorizedClient: the client may not use the device grant (requirement D-08)
 //	InvalidScope, InvalidRequest
+//	InvalidProof, UseNonce
 //	Unavailable: too many requests are pending, in all or of such clients
 func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationRequest) (*Authorization, error) {
 	if !c.Allows(authz.GrantDevice) {
@@ -60,9 +67,13 @@ func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationR
 	if len(ask.Nonce) > maxNonce {
 		return nil, authz.Refuse(authz.InvalidRequest, "nonce is longer than 255 bytes")
 	}
+	thumbprint, err := s.bindTo(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
 	now := s.now()
 	r := authz.DeviceRequest{
-		ClientID: c.ID, ClientProved: c.Proved, Scope: scope, State: authz.Pending, Nonce: ask.Nonce,
+		ClientID: c.ID, ClientProved: c.Proved, Scope: scope, State: authz.Pending, Nonce: ask.Nonce, Thumbprint: thumbprint,
 		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
 		SignatureRequired: ask.SignatureRequired || s.clients.NeedsSignature(c),
 		Seen:              ask.Seen.Clean(),
@@ -81,6 +92,25 @@ func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationR
 		s.guard.Leave(c.ID)
 	}
 	return d, err
+}
+
+// bindTo is the key that a device code is to be bound to (requirement P-13), or empty:
+// whoever finds the code without the key has nothing (attack B-26).
+func (s *Flow) bindTo(ctx context.Context, ask AuthorizationRequest) (string, error) {
+	if ask.Thumbprint != "" && !dpop.IsThumbprint(ask.Thumbprint) {
+		return "", authz.Refuse(authz.InvalidRequest, "dpop_jkt is not the SHA-256 thumbprint of a key, 43 characters of base64url")
+	}
+	key, err := s.proofs.Possession(ask.DPoP, proof.Wanted{})
+	if err != nil {
+		return "", err
+	}
+	if key.Thumbprint == "" {
+		return ask.Thumbprint, nil
+	}
+	if ask.Thumbprint != "" && ask.Thumbprint != key.Thumbprint {
+		return "", authz.Refuse(authz.InvalidProof, "dpop_jkt and the DPoP proof are of different keys: send one of them, or the same")
+	}
+	return key.Thumbprint, s.proofs.UseUpProof(ctx, key)
 }
 
 // create draws the codes and stores the request, again with other

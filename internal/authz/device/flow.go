@@ -12,6 +12,7 @@ import (
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/grant"
 	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/secret"
 	"countersign.dev/internal/authz/token"
 )
@@ -27,16 +28,17 @@ type Flow struct {
 	clients  *client.Registry
 	grants   *grant.Grants
 	tokens   *token.Signer
+	proofs   *proof.Verifier
 	pace     *pace
 	waiting  *waiting
 }
 
 // New makes the flow of a server; others says that more servers share its database, whose
 // decisions Follow hears.
-func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, tokens *token.Signer, others bool) *Flow {
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, tokens *token.Signer, proofs *proof.Verifier, others bool) *Flow {
 	s := &Flow{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets,
-		guard: guard, clients: clients, grants: grants, tokens: tokens, pace: newPace(0), waiting: newWaiting(),
+		guard: guard, clients: clients, grants: grants, tokens: tokens, proofs: proofs, pace: newPace(0), waiting: newWaiting(),
 	}
 	if others {
 		s.pace = newPace(trustOthers)

@@ -12,7 +12,7 @@ func TestWhatIsKnownOfOthersHoldsForAWhile(t *testing.T) {
 	r := authz.DeviceRequest{DeviceCode: authz.Hash{1}, ClientID: "client", ExpiresAt: now.Add(time.Hour)}
 	learn := func() {
 		_, epoch := p.known(r.DeviceCode, r.ClientID, now)
-		p.accept(r.DeviceCode, now, time.Second, r.ExpiresAt)
+		p.accept(r, now, time.Second)
 		p.remember(r, now, epoch)
 	}
 	known := func(after time.Duration) bool {

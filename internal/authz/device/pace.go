@@ -51,6 +51,8 @@ type paced struct {
 	// pendingFor; empty: it is not known.
 	connection uint32
 	pendingFor string
+	// thumbprint is of the key that the code is bound to.
+	thumbprint string
 }
 
 // known reports whether a client's request is pending, as far as is known without
@@ -121,16 +123,25 @@ func (p *pace) early(code authz.Hash, now time.Time) (time.Duration, bool) {
 	return interval, true
 }
 
-// accept marks a poll of a code that exists as the last one accepted.
-func (p *pace) accept(code authz.Hash, now time.Time, interval time.Duration, expires time.Time) {
+// accept marks a poll of a request that exists as the last one accepted. Of one that was
+// polled before the code will do.
+func (p *pace) accept(r authz.DeviceRequest, now time.Time, interval time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, seen := p.codes[r.DeviceCode]
+	if !seen {
+		c = paced{interval: uint32(interval.Milliseconds()), expires: r.ExpiresAt.UnixMilli(), thumbprint: r.Thumbprint} //nolint:gosec // as above
+	}
+	c.last = now.UnixMilli()
+	p.codes[r.DeviceCode] = c
+}
+
+// boundTo is the key that a code is bound to, if it was polled before.
+func (p *pace) boundTo(code authz.Hash) (thumbprint string, seen bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c, seen := p.codes[code]
-	if !seen {
-		c = paced{interval: uint32(interval.Milliseconds()), expires: expires.UnixMilli()} //nolint:gosec // as above
-	}
-	c.last = now.UnixMilli()
-	p.codes[code] = c
+	return c.thumbprint, seen
 }
 
 // dropExpired forgets the codes that have expired.

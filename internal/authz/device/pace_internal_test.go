@@ -16,7 +16,7 @@ func polls(interval time.Duration, at ...time.Duration) []bool {
 	for i, moment := range at {
 		now := began.Add(moment)
 		if _, told[i] = p.early(code, now); !told[i] {
-			p.accept(code, now, interval, now.Add(time.Hour))
+			p.accept(authz.DeviceRequest{DeviceCode: code, ExpiresAt: now.Add(time.Hour)}, now, interval)
 		}
 	}
 	return told
@@ -60,8 +60,8 @@ func TestD27_AClientThatIgnoresSlowDownStillGetsThrough(t *testing.T) {
 
 func TestPaceForgetsWhatHasExpired(t *testing.T) {
 	p, now := newPace(0), time.Unix(1_700_000_000, 0)
-	p.accept(authz.Hash{1}, now, time.Second, now.Add(time.Minute))
-	p.accept(authz.Hash{2}, now, time.Second, now.Add(time.Hour))
+	p.accept(authz.DeviceRequest{DeviceCode: authz.Hash{1}, ExpiresAt: now.Add(time.Minute)}, now, time.Second)
+	p.accept(authz.DeviceRequest{DeviceCode: authz.Hash{2}, ExpiresAt: now.Add(time.Hour)}, now, time.Second)
 	if p.dropExpired(now.Add(time.Minute)); len(p.codes) != 2 {
 		t.Errorf("%d codes are remembered while both live", len(p.codes))
 	}

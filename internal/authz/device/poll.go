@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/token"
 )
@@ -25,11 +26,12 @@ var (
 //
 //	UnauthorizedClient: the client may not use the device grant
 //	InvalidRequest: no device code (requirement D-23)
-//	InvalidGrant: unknown, redeemed, or another client's code, or for nothing that
-//	the client may have still
+//	InvalidGrant: unknown, redeemed, another client's or another key's code, or for
+//	nothing that the client may have still
+//	InvalidProof, UseNonce: the code is then as good as before
 //	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
 //	(requirements D-25, D-28, D-29)
-func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret, wait time.Duration) (*authz.Tokens, error) {
+func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret, wait time.Duration, d authz.DPoP) (*authz.Tokens, error) {
 	if deviceCode == "" {
 		return nil, authz.Refuse(authz.InvalidRequest, "device_code is missing")
 	}
@@ -37,6 +39,17 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for the device grant")
 	}
 	code, began := deviceCode.Hash(), s.now()
+	var key proof.Possession
+	prove := func(thumbprint string) (err error) {
+		key, err = s.proofs.Possession(d, proof.Wanted{Thumbprint: thumbprint, Required: c.DPoPBound})
+		return err
+	}
+	bound, seen := s.pace.boundTo(code)
+	if seen { // before the pace: who has not the key of a code slows nobody down who has
+		if err := prove(bound); err != nil {
+			return nil, err
+		}
+	}
 	if interval, early := s.pace.early(code, began); early {
 		return nil, &authz.Error{
 			Code: authz.SlowDown, PollInterval: interval,
@@ -45,7 +58,7 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 	}
 	pending, generation := s.pace.known(code, c.ID, began)
 	if pending && wait <= 0 {
-		s.pace.accept(code, began, s.settings.PollInterval, time.Time{})
+		s.pace.accept(authz.DeviceRequest{DeviceCode: code}, began, s.settings.PollInterval)
 		return nil, errPending
 	}
 	var held *waiter
@@ -57,7 +70,12 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 	if err != nil {
 		return nil, err
 	}
-	s.pace.accept(code, began, s.settings.PollInterval, r.ExpiresAt)
+	if !seen || bound != r.Thumbprint {
+		if err := prove(r.Thumbprint); err != nil {
+			return nil, err
+		}
+	}
+	s.pace.accept(r, began, s.settings.PollInterval)
 	if r.StateAt(began) == authz.Pending {
 		s.pace.remember(r, began, generation)
 	}
@@ -74,7 +92,7 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 	case authz.Expired:
 		return nil, errExpired
 	case authz.Approved:
-		return s.redeem(ctx, c, r)
+		return s.redeem(ctx, c, r, key)
 	default:
 		return nil, errDeviceCode
 	}
@@ -131,7 +149,7 @@ func (s *Flow) overBefore(ctx context.Context, r authz.DeviceRequest, now time.T
 // check that can still fail comes before the store moves the request; the signing comes
 // after it, so that of many concurrent polls only the winner signs (attack B-09). There
 // is a refresh token only where the device asked for offline access (requirement R-07).
-func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest) (*authz.Tokens, error) {
+func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest, key proof.Possession) (*authz.Tokens, error) {
 	now := s.now()
 	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
 	if errors.Is(err, contract.ErrNotFound) {
@@ -152,8 +170,11 @@ func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 			return nil, err
 		}
 		refresh = s.secrets.RefreshToken(authz.Hash(first), g.ID)
-		kept := s.grants.RefreshToken(g, refresh, now)
+		kept := s.grants.RefreshToken(c, g, refresh, key, now)
 		redemption.RefreshToken = &kept
+	}
+	if err := s.proofs.UseUpProof(ctx, key); err != nil {
+		return nil, err
 	}
 	var state *contract.StateError
 	err = s.store.RedeemDeviceRequest(ctx, redemption)
@@ -166,11 +187,11 @@ func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 		return nil, err
 	}
 	s.pace.drop(r.DeviceCode)
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh})
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh, Thumbprint: key.Thumbprint})
 	if err != nil {
 		return nil, err
 	}
 	s.log.InfoContext(ctx, "tokens issued", "grant", g.ID, "client_id", g.ClientID, "scope", scope, "account", g.AccountID, "bap_id", g.BAPID,
-		"refresh_token", refresh != "")
+		"refresh_token", refresh != "", "dpop", key.Thumbprint != "")
 	return tokens, nil
 }

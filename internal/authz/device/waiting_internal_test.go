@@ -62,7 +62,7 @@ func (o told) Watch(ctx context.Context, heard func(contract.Decided), deaf func
 
 func TestWhoCouldNotHearTheOthersLooksAtWhatWasMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := New(nil, authz.Settings{}, audit.Trail{}, nil, nil, nil, nil, true)
+		s := New(nil, authz.Settings{}, audit.Trail{}, nil, nil, nil, nil, nil, true)
 		ctx, stop := context.WithCancel(t.Context())
 		say := make(chan bool)
 		var hearing sync.WaitGroup

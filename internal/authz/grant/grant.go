@@ -12,6 +12,7 @@ import (
 	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/secret"
 	"countersign.dev/internal/authz/token"
@@ -20,6 +21,10 @@ import (
 // refreshesPerMinute is how often one grant's tokens are refreshed: they live an
 // hour, and processes that share a grant refresh at once, but not every second.
 const refreshesPerMinute = 60
+
+// provedPerMinute is how often one grant's tokens are used here with a proof, which is
+// remembered for minutes: ten times a second, for as long as somebody likes.
+const provedPerMinute = 600
 
 // Grants are what was allowed, and lives.
 type Grants struct {
@@ -32,8 +37,10 @@ type Grants struct {
 	guard    *guard.Guard
 	clients  *client.Registry
 	tokens   *token.Signer
-	// refreshes bounds how often one grant is refreshed.
-	refreshes *guard.Allowance
+	proofs   *proof.Verifier
+	// refreshes bounds how often one grant is refreshed, proved how often its bound token
+	// is used.
+	refreshes, proved *guard.Allowance
 
 	noting    chan struct{} // has a place for each that keeps the use of a grant
 	notedFrom atomic.Int64  // when that may be tried again, in Unix nanoseconds
@@ -41,10 +48,10 @@ type Grants struct {
 }
 
 // New makes the grants of a server.
-func New(store contract.GrantStore, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, tokens *token.Signer) *Grants {
+func New(store contract.GrantStore, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, tokens *token.Signer, proofs *proof.Verifier) *Grants {
 	return &Grants{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
-		guard: bounds, clients: clients, tokens: tokens, refreshes: guard.NewAllowance(refreshesPerMinute), noting: make(chan struct{}, usesAtOnce),
+		guard: bounds, clients: clients, tokens: tokens, proofs: proofs, refreshes: guard.NewAllowance(refreshesPerMinute), proved: guard.NewAllowance(provedPerMinute), noting: make(chan struct{}, usesAtOnce),
 	}
 }
 

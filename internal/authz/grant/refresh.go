@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/token"
 )
@@ -19,11 +20,13 @@ var errRefreshPace = authz.Refuse(authz.Unavailable, "this grant's tokens are re
 // replaced at each use (requirement R-01); a token used again after its grace time is
 // taken for stolen and ends the grant (RFC 9700 §4.14.2, requirement R-02). A token of
 // another client is refused (requirement R-05), and so is one whose grant is over, in the
-// same words whatever ended it (requirement R-17).
+// same words whatever ended it (requirement R-17). One that is bound to a key is of no use
+// to who has not the key, and its use by them ends nothing.
 //
 //	InvalidRequest, InvalidGrant, InvalidScope, UnauthorizedClient
+//	InvalidProof, UseNonce
 //	Unavailable: this grant is refreshed too often
-func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Secret, scope string) (*authz.Tokens, error) {
+func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Secret, scope string, d authz.DPoP) (*authz.Tokens, error) {
 	if presented == "" {
 		return nil, authz.Refuse(authz.InvalidRequest, "refresh_token is missing")
 	}
@@ -45,12 +48,19 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	if err != nil {
 		return nil, err
 	}
+	key, err := s.proofs.Possession(d, proof.Wanted{Thumbprint: kept.Thumbprint, Required: c.DPoPBound})
+	if err != nil {
+		return nil, err
+	}
 	has := scopes.MayHave(c, g.Scope) // since the grant its registration may have changed
 	if !scopes.Has(has, scopes.OfflineAccess) {
 		return nil, authz.Refuse(authz.InvalidGrant, "this client is no longer registered to renew its tokens: sign in again")
 	}
 	granted, err := refreshScope(has, scope)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.proofs.UseUpProof(ctx, key); err != nil {
 		return nil, err
 	}
 	// Last of all: who could spend a grant's allowance without rotating its tokens would
@@ -63,7 +73,7 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 		return nil, err
 	}
 	successor := s.secrets.Successor(presented, g.ID)
-	r := contract.Rotation{Token: presented.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse, Successor: s.RefreshToken(g, successor, now)}
+	r := contract.Rotation{Token: presented.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse, Successor: s.RefreshToken(c, g, successor, key, now)}
 	r.Forgotten, _, _ = s.secrets.ReadRefreshToken(presented)
 	err = s.store.RotateRefreshToken(ctx, r)
 	switch {
@@ -75,11 +85,12 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	case err != nil:
 		return nil, err
 	}
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor})
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor, Thumbprint: key.Thumbprint})
 	if err != nil {
 		return nil, err
 	}
-	s.log.InfoContext(ctx, "tokens refreshed", "grant", g.ID, "client_id", g.ClientID, "scope", granted, "account", g.AccountID, "bap_id", g.BAPID)
+	s.log.InfoContext(ctx, "tokens refreshed", "grant", g.ID, "client_id", g.ClientID, "scope", granted, "account", g.AccountID, "bap_id", g.BAPID,
+		"dpop", key.Thumbprint != "")
 	return tokens, nil
 }
 
@@ -117,13 +128,19 @@ func (s *Grants) notKept(ctx context.Context, c authz.Client, token authz.Secret
 }
 
 // RefreshToken is the row of a refresh token of a grant: it is over when it was
-// not used for long, and with its grant (requirement R-08).
-func (s *Grants) RefreshToken(g authz.Grant, token authz.Secret, now time.Time) authz.RefreshToken {
+// not used for long, and with its grant (requirement R-08). A public client's is bound to the
+// key that the client proves to have (RFC 9449 §5, requirement P-09); another has itself to
+// prove, whatever its key is now.
+func (s *Grants) RefreshToken(c authz.Client, g authz.Grant, token authz.Secret, key proof.Possession, now time.Time) authz.RefreshToken {
 	expires := now.Add(s.settings.RefreshIdleLifetime)
 	if g.ExpiresAt.Before(expires) {
 		expires = g.ExpiresAt
 	}
-	return authz.RefreshToken{Token: token.Hash(), GrantID: g.ID, ExpiresAt: expires}
+	t := authz.RefreshToken{Token: token.Hash(), GrantID: g.ID, ExpiresAt: expires}
+	if !c.Confidential() {
+		t.Thumbprint = key.Thumbprint
+	}
+	return t
 }
 
 // refreshScope lets the scope shrink, never grow (RFC 6749 §6, requirement R-06).

@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/token"
 )
@@ -14,12 +15,18 @@ import (
 // usable returns the grant, the identity and the whole scope of a presented access token
 // that has the scope needed. The token must verify, and its grant, account and client
 // must be alive: whatever ended them, the answer is the same (requirements U-05, U-14,
-//
+// A token that is bound to a key is of no use without a proof by it.
 //
 //	InvalidToken
+//	UnprovenToken, NonceForToken
 //	InsufficientScope (requirement U-06)
-func (s *Grants) usable(ctx context.Context, presented authz.Secret, needed string) (g authz.Grant, i authz.Identity, scope string, err error) {
-	claims, err := s.tokens.Verify(ctx, presented)
+//	Unavailable: this grant is proved too often
+func (s *Grants) usable(ctx context.Context, presented authz.Presented, needed string) (g authz.Grant, i authz.Identity, scope string, err error) {
+	claims, err := s.tokens.Verify(ctx, presented.Token)
+	if err != nil {
+		return g, i, "", err
+	}
+	has, err := s.possession(presented, claims)
 	if err != nil {
 		return g, i, "", err
 	}
@@ -41,17 +48,47 @@ func (s *Grants) usable(ctx context.Context, presented authz.Secret, needed stri
 	if !scopes.Has(scope, needed) {
 		return g, i, scope, &authz.Error{Code: authz.InsufficientScope, Description: "the access token was not granted the " + needed + " scope", Scope: needed}
 	}
+	if presented.ByProof && !s.proved.AllowName(g.ID, s.now()) {
+		return g, i, scope, errProved
+	}
+	if err := s.proofs.UseUpProof(ctx, has); err != nil {
+		return g, i, scope, err
+	}
 	s.noteUse(ctx, g)
 	return g, i, scope, nil
+}
+
+var (
+	errProved       = authz.Refuse(authz.Unavailable, "this grant's tokens are used with a DPoP proof more than ten times a second: send fewer requests, and try again in a minute")
+	errBoundToken   = authz.Refuse(authz.InvalidToken, "the access token is bound to a key: send it as Authorization: DPoP, with a proof in the DPoP header")
+	errUnboundToken = authz.Refuse(authz.InvalidToken, "the access token is bound to no key: send it as Authorization: Bearer")
+)
+
+// possession verifies that who presents a token has the key that it is bound to
+// (RFC 9449 §7.1, requirements K-09, P-10). A bound token is no bearer token (requirement U-13),
+// and a proof does not make a bearer token a bound one.
+//
+//	InvalidToken, UnprovenToken, NonceForToken
+func (s *Grants) possession(presented authz.Presented, claims token.Claims) (proof.Possession, error) {
+	bound := claims.Thumbprint()
+	switch {
+	case bound != "" && !presented.ByProof:
+		return proof.Possession{}, errBoundToken
+	case bound == "" && presented.ByProof:
+		return proof.Possession{}, errUnboundToken
+	case bound == "":
+		return proof.Possession{}, nil
+	}
+	return s.proofs.Possession(presented.DPoP, proof.Wanted{Thumbprint: bound, AccessToken: presented.Token})
 }
 
 // Owner returns the owner for whom a program acts that has the grants scope: it sees
 // what was allowed and takes it back, and proves nothing of the owner.
 //
-//	InvalidToken
+//	InvalidToken, UnprovenToken, NonceForToken
 //	InsufficientScope
-func (s *Grants) Owner(ctx context.Context, token authz.Secret) (authz.Owner, error) {
-	g, _, _, err := s.usable(ctx, token, scopes.Grants)
+func (s *Grants) Owner(ctx context.Context, presented authz.Presented) (authz.Owner, error) {
+	g, _, _, err := s.usable(ctx, presented, scopes.Grants)
 	if err != nil {
 		return authz.Owner{}, err
 	}

@@ -53,10 +53,10 @@ type bapPerson struct {
 
 // UserInfo returns the claims an access token gives access to.
 //
-//	InvalidToken
+//	InvalidToken, UnprovenToken, NonceForToken
 //	InsufficientScope: the token lacks openid
-func (s *Grants) UserInfo(ctx context.Context, token authz.Secret) (UserInfo, error) {
-	grant, identity, scope, err := s.usable(ctx, token, "openid")
+func (s *Grants) UserInfo(ctx context.Context, presented authz.Presented) (UserInfo, error) {
+	grant, identity, scope, err := s.usable(ctx, presented, "openid")
 	if err != nil {
 		return UserInfo{}, err
 	}

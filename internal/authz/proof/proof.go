@@ -11,6 +11,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
+	"countersign.dev/internal/authz/secret"
 )
 
 const (
@@ -28,15 +29,17 @@ type Verifier struct {
 	now      func() time.Time
 	// signatures bounds how many a network has verified, forged how many of these do not hold.
 	signatures, forged *guard.Allowance
+	secrets            secret.Secrets
+	nonceRequired      bool // of a DPoP proof
 	// verifying has a place for each signature that is verified at once.
 	verifying chan struct{}
 }
 
 // New makes a verifier that verifies so many signatures at once.
-func New(store contract.Store, now func() time.Time, atOnce int) *Verifier {
+func New(store contract.Store, settings authz.Settings, now func() time.Time, secrets secret.Secrets, atOnce int) *Verifier {
 	return &Verifier{
 		accounts: store, used: store, now: now, signatures: guard.NewAllowance(signaturesPerMinute), forged: guard.NewAllowance(forgedPerMinute),
-		verifying: make(chan struct{}, atOnce),
+		secrets: secrets, nonceRequired: settings.DPoPNonce, verifying: make(chan struct{}, atOnce),
 	}
 }
 

@@ -100,7 +100,8 @@ func (a *audience) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(a))
 }
 
-// confirmation names the key that whoever uses a bound token has (RFC 9449 §6.1).
+// confirmation names the key that whoever uses a bound token has (RFC 9449 §6.1,
+// requirement P-08).
 type confirmation struct {
 	Thumbprint string `json:"jkt"`
 }

@@ -28,11 +28,11 @@ func (a *API) authenticate(r *http.Request, p *wire.Params, does authz.Deed) (au
 // program may send that has an access token with the grants scope. The token is in the
 // header: the body is the endpoint's own.
 func (a *API) AuthenticateForGrants(r *http.Request, p *wire.Params, does authz.Deed) (authz.Owner, error) {
-	token, ok := wire.BearerInHeader(r)
+	presented, ok := a.door.Presented(r)
 	if !ok || r.Header.Get(bitcoinauth.Header) != "" {
 		return a.authenticate(r, p, does)
 	}
-	owner, err := a.issuer.Grants.Owner(r.Context(), token)
+	owner, err := a.issuer.Grants.Owner(r.Context(), presented)
 	if err != nil {
 		return owner, err
 	}

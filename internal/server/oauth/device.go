@@ -40,8 +40,9 @@ func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 	ask := device.AuthorizationRequest{
 		Scope: p.Text("scope"), NumberMatch: p.Flag("number_match"), Nonce: p.Text("nonce"),
 		SignatureRequired: p.Text("approval") == authz.ApprovalSigned,
-		Says:              says,
-		Seen:              e.door.Seen(r),
+		Thumbprint:        p.Text("dpop_jkt"), DPoP: e.door.DPoP(r),
+		Says: says,
+		Seen: e.door.Seen(r),
 	}
 	client, err := e.identifyClient(r, p)
 	if err != nil {
@@ -93,7 +94,7 @@ func (e *Endpoints) redeemDevice(w http.ResponseWriter, r *http.Request, p *wire
 		wait = min(wait, authz.MaxWait)
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 	}
-	tokens, err := e.issuer.Device.Poll(r.Context(), client, code, wait)
+	tokens, err := e.issuer.Device.Poll(r.Context(), client, code, wait, e.door.DPoP(r))
 	if err != nil {
 		return err
 	}

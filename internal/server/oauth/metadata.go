@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/scopes"
@@ -30,6 +31,7 @@ type metadata struct {
 	RevocationAuthAlgs          []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	SubjectTypesSupported       []string `json:"subject_types_supported"`
 	IDTokenAlgs                 []string `json:"id_token_signing_alg_values_supported"`
+	DPoPAlgs                    []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 §5.1, requirement P-14
 	ACRValues                   []string `json:"acr_values_supported"`
 	ClaimsSupported             []string `json:"claims_supported"`
 	ClaimsParameter             bool     `json:"claims_parameter_supported"`
@@ -59,6 +61,7 @@ func (e *Endpoints) prepareDocuments() error {
 		RevocationAuthAlgs:          proof.AssertionAlgs(),
 		SubjectTypesSupported:       []string{"public"},
 		IDTokenAlgs:                 token.SigningAlgs(),
+		DPoPAlgs:                    dpop.Algorithms(),
 		ACRValues:                   []string{authz.ACRSignature, authz.ACRPasskey, authz.ACRSession},
 		ClaimsSupported: []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash",

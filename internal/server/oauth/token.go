@@ -39,7 +39,7 @@ func (e *Endpoints) refresh(w http.ResponseWriter, r *http.Request, p *wire.Para
 	if err != nil {
 		return err
 	}
-	tokens, err := e.issuer.Grants.Refresh(r.Context(), client, token, scope)
+	tokens, err := e.issuer.Grants.Refresh(r.Context(), client, token, scope, e.door.DPoP(r))
 	if err != nil {
 		return err
 	}

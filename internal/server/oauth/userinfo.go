@@ -9,52 +9,52 @@ import (
 )
 
 var (
-	errNoBearer     = &authz.Error{Code: wire.CodeNoCredentials, Description: "send the access token as Authorization: Bearer"}
-	errTwoBearers   = &authz.Error{Code: authz.InvalidRequest, Description: "send the access token in one way only"}
+	errNoToken      = &authz.Error{Code: wire.CodeNoCredentials, Description: "send the access token as Authorization: Bearer, or one that is bound to a key as Authorization: DPoP with a proof"}
+	errTwoTokens    = &authz.Error{Code: authz.InvalidRequest, Description: "send the access token in one way only"}
 	errTokenInQuery = &authz.Error{Code: authz.InvalidRequest, Description: "an access token in the URL is not accepted: send it as Authorization: Bearer"}
 )
 
 // UserInfo is the UserInfo endpoint (OpenID Connect Core §5.3), by GET and by POST
-// (requirement U-07). Only a bearer token counts, no cookie (requirement U-12).
+// (requirement U-07). Only an access token counts, no cookie (requirement U-12).
 func (e *Endpoints) UserInfo(w http.ResponseWriter, r *http.Request) error {
-	token, err := bearer(r)
+	presented, err := e.presented(r)
 	if err != nil {
 		return err
 	}
-	info, err := e.issuer.Grants.UserInfo(r.Context(), token)
+	info, err := e.issuer.Grants.UserInfo(r.Context(), presented)
 	if err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, info)
 }
 
-// bearer finds the access token of a request (RFC 6750 §2): in the header, or in
+// presented finds the access token of a request (RFC 6750 §2): in the header, or in
 // a form body; never in the URL, never in two places (requirements U-02, U-03).
-func bearer(r *http.Request) (authz.Secret, error) {
+func (e *Endpoints) presented(r *http.Request) (authz.Presented, error) {
 	if r.URL.Query().Has("access_token") {
-		return "", errTokenInQuery
+		return authz.Presented{}, errTokenInQuery
 	}
-	token, inHeader := wire.BearerInHeader(r)
+	presented, inHeader := e.door.Presented(r)
 	if r.Method != http.MethodPost {
 		if !inHeader {
-			return "", errNoBearer
+			return authz.Presented{}, errNoToken
 		}
-		return token, nil
+		return presented, nil
 	}
 	p, err := decodeIfForm(r)
 	if err != nil {
-		return "", err
+		return authz.Presented{}, err
 	}
 	inBody := p.Text("access_token")
 	switch {
 	case inHeader && inBody != "":
-		return "", errTwoBearers
+		return authz.Presented{}, errTwoTokens
 	case inHeader:
-		return token, nil
+		return presented, nil
 	case inBody != "":
-		return authz.Secret(inBody), nil
+		return authz.Presented{Token: authz.Secret(inBody)}, nil
 	default:
-		return "", errNoBearer
+		return authz.Presented{}, errNoToken
 	}
 }
 

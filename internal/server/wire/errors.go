@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 )
@@ -59,6 +60,10 @@ var answers = map[authz.Code]answer{
 	authz.InvalidToken:         {status: http.StatusUnauthorized},
 	authz.InsufficientScope:    {status: http.StatusForbidden},
 	authz.InvalidTarget:        {status: http.StatusBadRequest},
+	authz.InvalidProof:         {status: http.StatusBadRequest},
+	authz.UseNonce:             {status: http.StatusBadRequest},
+	authz.UnprovenToken:        {status: http.StatusUnauthorized, wire: "invalid_dpop_proof"},
+	authz.NonceForToken:        {status: http.StatusUnauthorized, wire: "use_dpop_nonce"},
 	authz.Unavailable:          {status: http.StatusTooManyRequests},
 	authz.ServerError:          {status: http.StatusInternalServerError},
 	authz.Unauthorized:         {status: http.StatusUnauthorized},
@@ -151,11 +156,11 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, say Refuser, refusal *
 			h.Set("WWW-Authenticate", `Basic realm="countersign", charset="UTF-8"`)
 		}
 	case CodeNoCredentials:
-		h.Set("WWW-Authenticate", `Bearer realm="countersign"`)
-	case authz.InvalidToken:
-		h.Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="`+headerSafe(refusal.Description)+`"`)
+		challenge(h, r, `realm="countersign"`, true)
+	case authz.InvalidToken, authz.UnprovenToken, authz.NonceForToken:
+		challenge(h, r, `error="`+wireCode(refusal.Code)+`", error_description="`+headerSafe(refusal.Description)+`"`, true)
 	case authz.InsufficientScope:
-		h.Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+headerSafe(refusal.Scope)+`"`)
+		challenge(h, r, `error="insufficient_scope", scope="`+headerSafe(refusal.Scope)+`"`, false)
 	case authz.Unavailable:
 		h.Set("Retry-After", retryUnavailable)
 	case authz.TooManyGuesses, authz.ProofRequired:
@@ -163,13 +168,19 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, say Refuser, refusal *
 	case codeNotReady:
 		h.Set("Retry-After", retryNotReady)
 	}
+	if refusal.Nonce != "" {
+		h.Set(dpop.NonceHeader, refusal.Nonce)
+	}
 	say(w, r, StatusOf(refusal.Code), refusal)
 }
+
+// wireCode is how a code is said to programs.
+func wireCode(code authz.Code) string { return cmp.Or(answerTo(code).wire, string(code)) }
 
 // RefuseJSON says a refusal to programs (RFC 6749 §5.2).
 func RefuseJSON(w http.ResponseWriter, _ *http.Request, status int, refusal *authz.Error) {
 	a := answerTo(refusal.Code)
-	body := errorBody{Error: cmp.Or(a.wire, string(refusal.Code)), Description: errorText(refusal.Description), Interval: int(refusal.PollInterval / time.Second), Code: a.code}
+	body := errorBody{Error: wireCode(refusal.Code), Description: errorText(refusal.Description), Interval: int(refusal.PollInterval / time.Second), Code: a.code}
 	if a.code != "" {
 		body.Message = body.Description
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -90,14 +89,4 @@ func (d *Door) InTurn(r *http.Request, who authz.Owner, answer func() ([]byte, e
 	}
 	defer done()
 	return answer()
-}
-
-// BearerInHeader finds the access token in a request's header (RFC 6750 §2.1,
-// requirement U-01).
-func BearerInHeader(r *http.Request) (token authz.Secret, ok bool) {
-	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return "", false
-	}
-	return authz.Secret(strings.TrimSpace(text)), true
 }
