@@ -39,7 +39,7 @@ func (m *machine) listedKeys(alg string, flags ...string) (keys []keyListed) {
 func untilPublished(t *testing.T, issuer, alg string, want []keyListed) {
 	t.Helper()
 	for began := time.Now(); ; {
-		r, err := http.Get(issuer + "/api/auth/jwks") //nolint:noctx // a test's own server
+		r, err := http.Get(issuer + "/api/auth/jwks")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -118,6 +118,9 @@ func TestM08_ANewKeyIsPublishedBeforeItSignsAndTheOldOneAsLongAsItsTokensLive(t 
 	}
 	h.follow()
 	h.accessToken()
+	if strings.Contains(h.log.String(), "withdrawn") {
+		t.Error("the log tells of a key that was withdrawn")
+	}
 	all, err := h.store.SigningKeys(t.Context(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
@@ -334,6 +337,64 @@ func TestB20_ARestartedServerVerifiesWhatItSigned(t *testing.T) {
 	h.userInfo(access).wantOK()
 	if _, again := h.accessToken(); again != kid {
 		t.Error("after a restart another key signs")
+	}
+	if n := strings.Count(h.log.String(), "signing key published"); n != 1 {
+		t.Errorf("the log tells of %d new keys", n)
+	}
+}
+
+// In a database of before there are no times but that of the key, and no public halves.
+func TestB20_KeysFromBeforeGoOnAsActiveOnes(t *testing.T) {
+	h := newHouse(t)
+	access, kid := h.accessToken()
+	before := h.published()
+	h.service.Close()
+	keys, err := h.store.SigningKeys(t.Context(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := slices.Clone(keys)
+	for i := range old {
+		old[i].Public = nil
+	}
+	if err := h.store.ChangeSigningKeys(t.Context(), contract.KeyChange{Seen: keys, Keys: old}); err != nil {
+		t.Fatal(err)
+	}
+	h.start(h.settings)
+	h.userInfo(access).wantOK()
+	if _, again := h.accessToken(); again != kid || fmt.Sprint(h.published()) != fmt.Sprint(before) {
+		t.Errorf("%s signs, and there are %v", again, h.published())
+	}
+	h.follow()
+	noted, err := h.store.SigningKeys(t.Context(), time.Time{})
+	if err != nil || fmt.Sprint(noted) != fmt.Sprint(keys) {
+		t.Errorf("their public halves were not noted: %v", err)
+	}
+	h.rotate("ES256")
+	if ids := h.published()["ES256"]; len(ids) != 2 || !slices.Contains(ids, kid) {
+		t.Errorf("rotated there are %v", ids)
+	}
+}
+
+// Somebody who writes into the database by hand stops no server that runs.
+func TestB20_AKeyThatCannotBeOpenedIsNotTaken(t *testing.T) {
+	h := newHouse(t)
+	access, kid := h.accessToken()
+	keys, err := h.store.SigningKeys(t.Context(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := keys[0]
+	foreign.ID = strings.Repeat("k", len(foreign.ID))
+	if err := h.store.ChangeSigningKeys(t.Context(), contract.KeyChange{Seen: keys, Keys: []authz.SigningKey{foreign}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.service.Tokens.Follow(t.Context()); !errors.Is(err, authz.ErrOtherSecret) {
+		t.Errorf("%v", err)
+	}
+	h.userInfo(access).wantOK()
+	if _, again := h.accessToken(); again != kid {
+		t.Errorf("%s signs", again)
 	}
 }
 

@@ -50,7 +50,6 @@ func (s *Signer) readLocked(ctx context.Context) error {
 	}
 	next, err := openKeys(kept, s.secrets)
 	if err != nil {
-		s.readErr = err
 		return err
 	}
 	s.ring.Store(next)
@@ -78,12 +77,13 @@ func (s *Signer) noteKeys(ctx context.Context, before, after *keyring, now time.
 // lookUp is the key that a token names. One that is not known may have been made by
 // another server a moment ago; that is asked now and then only, by whoever comes next.
 func (s *Signer) lookUp(ctx context.Context, ring *keyring, id string, now time.Time) (*openKey, error) {
-	if key := ring.verifier(id, now); key != nil || ring.byID[id] != nil || len(id) != thumbprintLength {
+	if key := ring.verifier(id, now); key != nil || len(id) != thumbprintLength {
 		return key, nil
 	}
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	if s.ring.Load() == ring && (now.Before(s.readAt) || now.Sub(s.readAt) >= lookAgain) {
+	now = s.now() // somebody may have read them while this one waited
+	if now.Before(s.readAt) || now.Sub(s.readAt) >= lookAgain {
 		_ = s.readLocked(context.WithoutCancel(ctx)) // what comes of it is for all who wait
 	}
 	if key := s.ring.Load().verifier(id, now); key != nil {

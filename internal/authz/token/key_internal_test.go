@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -65,6 +66,15 @@ func TestAKeyIsMadeOfAKnownAlgorithmAndOfRandomness(t *testing.T) {
 	}
 	if _, err := newSigningKey("XS256", secrets); err == nil {
 		t.Error("of an algorithm that nobody knows")
+	}
+	for range 1000 {
+		k, err := newSigningKey("ES256", secrets)
+		if err != nil || strings.HasPrefix(k.ID, "-") || len(k.ID) != thumbprintLength {
+			t.Fatalf("%q would be taken for a flag: %v", k.ID, err)
+		}
+	}
+	if _, err := (&Keys{secrets: secrets}).publicOf(authz.SigningKey{ID: "x"}); err == nil {
+		t.Error("the public half of nothing")
 	}
 	secrets.Rand = iotest.ErrReader(io.ErrUnexpectedEOF)
 	if _, err := newSigningKey("ES256", secrets); err == nil {

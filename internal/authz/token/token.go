@@ -28,8 +28,8 @@ type Signer struct {
 	// ring are the keys as they were read last. Only who holds reading writes it.
 	ring    atomic.Pointer[keyring]
 	reading sync.Mutex
-	readAt  time.Time // guarded by reading, as is readErr: what came of it
-	readErr error
+	readAt  time.Time // when that was tried; guarded by reading
+	readErr error     // what came of it; guarded by reading
 }
 
 // New opens the signing keys or, the first time, makes them.

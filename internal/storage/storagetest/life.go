@@ -297,7 +297,11 @@ func (l *Life) makeKeys(ctx context.Context) error {
 		last.Sealed, last.SignsUntil, last.LeavesAt = nil, at(l.random.IntN(100)), at(100+l.random.IntN(100))
 		changed = append(changed, last)
 	}
-	return l.f.store.ChangeSigningKeys(ctx, contract.KeyChange{Seen: seen, At: at(0), Keys: changed})
+	err = l.f.store.ChangeSigningKeys(ctx, contract.KeyChange{Seen: seen, At: at(0), Keys: changed})
+	if errors.Is(err, contract.ErrChanged) {
+		return nil // by another life beside this one
+	}
+	return err
 }
 
 func (l *Life) sweep(ctx context.Context) error {
