@@ -81,7 +81,10 @@ func (c *Config) postBody(ctx context.Context, address, contentType string, body
 		// RFC 6749 §2.3.1: both parts are form-encoded first.
 		req.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))
 	}
-	return send(c.client(), req, wait+answerTime)
+	if address == c.Endpoint.RevocationURL { // where nothing is given
+		return send(c.client(), req, wait+answerTime)
+	}
+	return c.sendProved(req, "", wait+answerTime)
 }
 
 // send sends a request and reads its answer, all within a time: whatever the

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"countersign.dev/dpop"
 )
 
 // Endpoint are the addresses of an authorization server.
@@ -23,6 +25,9 @@ type Endpoint struct {
 	SecretInForm bool
 	// ScopesSupported are the scopes that the server says it knows; empty: it does not say.
 	ScopesSupported []string
+	// ProofAlgs are the algorithms of DPoP proofs that the server takes (RFC 9449 §5.1);
+	// empty: it knows bearer tokens only.
+	ProofAlgs []string
 }
 
 // Config is one client at one server.
@@ -42,6 +47,13 @@ type Config struct {
 	DeviceName, DevicePlatform string
 	// Nonce comes back in the ID token.
 	Nonce string
+	// Key is what codes and tokens are bound to (RFC 9449): whoever copies one has nothing
+	// without it. Where it is nil, Request makes one if the server takes proofs. Keep it where
+	// the token is kept (Key.Save), and set it again to refresh and use what is bound to it.
+	Key *dpop.Key
+	// Bearer has Request make no key: for tokens that others send for the program, who know
+	// bearer tokens only.
+	Bearer bool
 	// Progress, when set, hears of each poll that was answered without a token,
 	// from the goroutine that called Wait.
 	Progress func(Poll)
@@ -122,6 +134,9 @@ func (c *Config) Request(ctx context.Context) (*Authorization, error) {
 		if value != "" {
 			form.Set(name, value)
 		}
+	}
+	if err := c.bind(); err != nil {
+		return nil, &TransportError{Err: err}
 	}
 	asked := time.Now()
 	answer, err := c.post(ctx, c.Endpoint.DeviceAuthorizationURL, form, 0)

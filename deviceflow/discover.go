@@ -77,5 +77,6 @@ func (a *answer) metadata(issuer string) (Endpoint, *TransportError) {
 	methods := m.texts("token_endpoint_auth_methods_supported")
 	e.SecretInForm = slices.Contains(methods, "client_secret_post") && !slices.Contains(methods, "client_secret_basic")
 	e.ScopesSupported = m.texts("scopes_supported")
+	e.ProofAlgs = m.texts("dpop_signing_alg_values_supported")
 	return e, nil
 }

@@ -9,11 +9,15 @@
 //	token, err := config.Wait(ctx, request)
 //	who, err := config.UserInfo(ctx, token)
 //
+// Where the server takes DPoP proofs (RFC 9449), codes and tokens are bound to a key that
+// Request makes: keep Config.Key where the token is kept. Config.Client sends such a token to
+// APIs, with a proof of each request.
+//
 // A server is believed as little as it can be, and understood as well as it can be:
 // each request ends by itself whatever the server does, codes and secrets follow no
 // redirect to another host, and what is sent with an issued token in an odd way
 // never costs the token.
 //
-// It depends on the standard library and golang.org/x/oauth2. Storing tokens and
+// It depends on package dpop, the standard library and golang.org/x/oauth2. Storing tokens and
 // showing codes is the program's business.
 package deviceflow

@@ -80,7 +80,12 @@ func (c *Config) userInfo(ctx context.Context, token *oauth2.Token) (map[string]
 		return nil, &TransportError{Err: err}
 	}
 	token.SetAuthHeader(req)
-	answer, err := send(c.client(), req, answerTime)
+	var answer *answer
+	if bound(token) {
+		answer, err = c.sendProved(req, token.AccessToken, answerTime)
+	} else {
+		answer, err = send(c.client(), req, answerTime)
+	}
 	if err == nil {
 		err = answer.failure("sub")
 	}
