@@ -58,6 +58,14 @@ type DeviceRequest struct {
 // device polls for it (decision 0071).
 func (r DeviceRequest) ByRedirect() bool { return r.Redirect.URI != "" }
 
+// GrantType is the grant type that the request is redeemed with.
+func (r DeviceRequest) GrantType() string {
+	if r.ByRedirect() {
+		return GrantCode
+	}
+	return GrantDevice
+}
+
 // StateAt is the state of the request at a time.
 func (r DeviceRequest) StateAt(now time.Time) State {
 	if (r.State == Pending || r.State == Approved) && !now.Before(r.ExpiresAt) {

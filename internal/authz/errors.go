@@ -41,11 +41,25 @@ const (
 	NonceForToken Code = "nonce_for_token" // use_dpop_nonce on the wire
 )
 
+// Codes of the authorization endpoint: RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6 and
+// RFC 8707 §2. A client hears them at its redirect URI.
+const (
+	UnsupportedResponseType  Code = "unsupported_response_type"
+	LoginRequired            Code = "login_required"
+	ConsentRequired          Code = "consent_required"
+	RequestNotSupported      Code = "request_not_supported"
+	RequestURINotSupported   Code = "request_uri_not_supported"
+	RegistrationNotSupported Code = "registration_not_supported"
+)
+
 // Codes of our own.
 const (
 	// UnknownClient is invalid_client on the wire for a client id that nobody
 	// registered: 400, because no authentication took place that could have failed.
 	UnknownClient Code = "unknown_client"
+	// BadLink is invalid_request on the wire: an application led a person here with a
+	// request that cannot be answered at any address of its own.
+	BadLink Code = "bad_link"
 	// Unauthorized: nobody is signed in.
 	Unauthorized Code = "unauthorized"
 	// Forbidden is access_denied on the wire, for a person who may not do this.

@@ -50,6 +50,10 @@ var allowed = map[string][]string{
 		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/device", "internal/authz/grant", "internal/authz/guard",
 		"internal/authz/scopes", "internal/authz/secret", "internal/authz/usercode", "bitcoinauth", "receipt",
 	},
+	"internal/authz/code": {
+		"internal/authz", "internal/authz/contract", "internal/authz/approval", "internal/authz/audit", "internal/authz/client", "internal/authz/device",
+		"internal/authz/grant", "internal/authz/proof", "internal/authz/scopes", "internal/authz/secret", "dpop",
+	},
 	"internal/issuer": {"internal/authz", "internal/authz/..."},
 
 	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth", "dpop"},

@@ -14,6 +14,7 @@ import (
 	"countersign.dev/internal/authz/approval"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/code"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/device"
 	"countersign.dev/internal/authz/grant"
@@ -36,6 +37,7 @@ type Issuer struct {
 	Proofs    *proof.Verifier
 	Device    *device.Flow
 	Approvals *approval.Approvals
+	Codes     *code.Codes
 
 	settings authz.Settings
 	store    contract.Store
@@ -86,6 +88,7 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 	s.Grants = grant.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Tokens, s.Proofs)
 	s.Device = device.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Tokens, s.Proofs, o.Others != nil)
 	s.Approvals = approval.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Device)
+	s.Codes = code.New(o.Store, o.Settings, trail, s.Clients, s.Grants, s.Proofs, s.Device, s.Approvals)
 	if err := s.Device.Recount(ctx); err != nil {
 		return nil, err
 	}

@@ -159,7 +159,7 @@ func (f *frail) wrong(r reply, route string, strike *fault) string {
 		return "the log does not say what failed"
 	}
 	html := strings.HasPrefix(r.header.Get("Content-Type"), "text/html")
-	switch people := !strings.HasPrefix(path, "/api/") && path != "/readyz"; {
+	switch people := (!strings.HasPrefix(path, "/api/") || strings.HasSuffix(path, authorizePath)) && path != "/readyz"; {
 	case people && !html:
 		return "people get " + r.header.Get("Content-Type")
 	case !people && (html || r.text("error") != code):

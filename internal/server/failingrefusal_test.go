@@ -34,6 +34,15 @@ var refused = map[string]map[string]func(*frail) call{
 		},
 	},
 	"POST " + tokenPath: {
+		"an unknown code": func(f *frail) call { return f.form(tokenPath, redemption("csc_unknown", "client_id", stored)) },
+		"a code again": func(f *frail) call {
+			code := f.code()
+			f.redeem(code, "client_id", stored).wantOK()
+			return f.form(tokenPath, redemption(code, "client_id", stored))
+		},
+		"another verifier": func(f *frail) call {
+			return f.form(tokenPath, redemption(f.code(), "client_id", stored, "code_verifier", verifier+"x"))
+		},
 		"an unknown token":  func(f *frail) call { return f.form(tokenPath, refreshForm(stored, "csr_unknown")) },
 		"of another client": func(f *frail) call { return f.form(tokenPath, refreshForm("pub-a", f.issued().text("refresh_token"))) },
 		"of a grant that is over": func(f *frail) call {

@@ -54,7 +54,7 @@ func newFrail(t *testing.T) *frail {
 	f := &frail{house: h, store: &failing{Store: h.store}}
 	h.store = f.store
 	h.restart()
-	c := authz.Client{ID: stored, Name: "Stored", AuthMethod: authz.AuthNone, GrantTypes: []string{deviceGrant, "refresh_token"}, Scope: "openid profile offline_access"}
+	c := authz.Client{ID: stored, Name: "Stored", AuthMethod: authz.AuthNone, GrantTypes: []string{deviceGrant, "refresh_token", "authorization_code"}, Scope: "openid profile offline_access", RedirectURIs: []string{webBack}}
 	if err := h.store.AddClient(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +128,13 @@ func (f *frail) allowed() device {
 	return d
 }
 
+// code is an authorization code that the owner allowed.
+func (f *frail) code() string {
+	q := authorization("client_id", stored)
+	_, transaction := f.reviewFor(f.cookie, q)
+	return f.decide(f.cookie, transaction, "approve", "openid", "profile").back(webBack).Get("code")
+}
+
 // granted is the id of a permission that the owner's key signed.
 func (f *frail) granted() string { return f.approveSigned("alice", f.ask(stored, "openid").userCode) }
 
@@ -181,6 +188,7 @@ var asks = map[string]map[string]func(*frail) call{
 			c.target = tokenPath
 			return c
 		},
+		"code":    func(f *frail) call { return f.form(tokenPath, redemption(f.code(), "client_id", stored)) },
 		"refresh": func(f *frail) call { return f.form(tokenPath, refreshForm(stored, f.issued().text("refresh_token"))) },
 		"refresh with a key": func(f *frail) call {
 			return f.form(tokenPath, refreshForm(stored, f.issued().text("refresh_token")), dpop.Header, f.holder().proof(http.MethodPost, tokenPath, ""))
@@ -317,6 +325,15 @@ var asks = map[string]map[string]func(*frail) call{
 		return f.by("alice", http.MethodPost, "/api/user/bap-ids/"+bapIDOf(f.t, name)+"/remove", map[string]any{"aud": testIssuer})
 	}},
 
+	"GET /oauth2/authorize": {
+		"": func(f *frail) call { return f.get(authorizePath + "?" + authorization("client_id", stored).Encode()) },
+		"by nobody": func(f *frail) call {
+			return call{http.MethodGet, authorizePath + "?" + authorization("client_id", stored).Encode(), "", nil}
+		},
+	},
+	"GET /api/auth/oauth2/authorize": {"": func(f *frail) call {
+		return f.get("/api/auth" + authorizePath + "?" + authorization("client_id", stored).Encode())
+	}},
 	"GET /device": {"": func(f *frail) call { return f.get("/device?code=" + f.ask(stored, "openid").userCode) }},
 	"POST /device": {
 		"": func(f *frail) call {
@@ -336,7 +353,13 @@ var asks = map[string]map[string]func(*frail) call{
 		"deny":    func(f *frail) call { return f.decision("deny") },
 		"report":  func(f *frail) call { return f.decision("report") },
 	},
-	"GET /device/done/{id}":            {"": func(f *frail) call { return f.get("/device/done/" + f.granted()) }},
+	"GET /device/done/{id}": {
+		"": func(f *frail) call { return f.get("/device/done/" + f.granted()) },
+		"that leads back": func(f *frail) call {
+			_, transaction := f.reviewFor(f.cookie, authorization("client_id", stored))
+			return f.get(f.page("/device/decide", f.cookie, url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}}).header.Get("Location"))
+		},
+	},
 	"POST /device/done/{id}/undo":      {"": func(f *frail) call { return f.button("/device/done/"+f.granted()+"/undo", nil) }},
 	"POST /device/done/{id}/report":    {"": func(f *frail) call { return f.button("/device/done/"+f.granted()+"/report", nil) }},
 	"GET /account":                     {"": func(f *frail) call { f.granted(); return f.get("/account") }, "of what is over": func(f *frail) call { return f.denied("/account") }},
@@ -381,5 +404,5 @@ func (f *frail) decision(decision string) call {
 var asksNothing = []string{
 	"GET /api/auth/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/openid-configuration",
 	"GET /api/auth/.well-known/openid-configuration", "GET /assets/{file}", "GET /{$}", "GET /healthz",
-	"POST " + passkeySignInPath + "/options",
+	"POST " + passkeySignInPath + "/options", "POST " + authorizePath, "POST /api/auth" + authorizePath,
 }

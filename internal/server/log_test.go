@@ -182,17 +182,17 @@ func TestRefusalsThatStrangersCauseAreLoggedSparingly(t *testing.T) {
 
 // What a request can have a secret in, and what it says that is none.
 var (
-	secretHeaders = []string{"Authorization", "Cookie", "X-Auth-Token", "X-Vouch-Token", "Referer"}
+	secretHeaders = []string{"Authorization", "Cookie", "DPoP", "X-Auth-Token", "X-Vouch-Token", "Referer"}
 	publicHeaders = []string{
 		"Accept", "Accept-Encoding", "Accept-Language", "Access-Control-Request-Headers", "Content-Encoding", "Content-Type", "Forwarded", "Origin", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "X-Forwarded-For",
 	}
 	secretMembers = []string{
-		"access_token", "ceremony", "client_secret", "code", "credential", "device_code", "encryptedBackup", "form", "match", "password", "proof", "refresh_token",
+		"access_token", "ceremony", "client_assertion", "client_secret", "code", "code_verifier", "credential", "device_code", "encryptedBackup", "form", "match", "password", "proof", "refresh_token",
 		"statement", "token", "transaction", "userCode", "user_code", "visit",
 	}
 	publicMembers = []string{
-		"approval", "aud", "bapId", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "events", "family_name", "given_name",
-		"grant_type", "grants", "identity", "lang", "name", "nonce", "number_match", "picture", "report", "scope", "v", "vouchedBy",
+		"approval", "aud", "bapId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
+		"grant_type", "grants", "identity", "lang", "name", "nonce", "number_match", "picture", "redirect_uri", "report", "scope", "v", "vouchedBy",
 	}
 )
 
@@ -200,7 +200,7 @@ var (
 func TestB16_WhatIsReadOfARequestIsPlantedOrNoSecret(t *testing.T) {
 	header := regexp.MustCompile(`Header\.(?:Get|Values)\(("[^"]+"|[a-zA-Z.]+)\)`)
 	member := regexp.MustCompile(`(?:\.Text|\.Flag|Query\(\)\.Get)\("([^"]+)"\)`)
-	names := map[string]string{"bitcoinauth.Header": "X-Auth-Token", "vouchHeader": vouchHeader, "asked": "Access-Control-Request-Headers"}
+	names := map[string]string{"bitcoinauth.Header": "X-Auth-Token", "dpop.Header": "DPoP", "vouchHeader": vouchHeader, "asked": "Access-Control-Request-Headers"}
 	read := 0
 	for _, file := range sources(t) {
 		source, err := os.ReadFile(file)

@@ -20,6 +20,8 @@ const (
 	// person: HTML; a foreign web page may link here, not post here (attack
 	// B-04), and reads nothing (requirement Z-20).
 	person
+	// linked: HTML that pages of other sites lead to, by a link or a form; it decides nothing.
+	linked
 	// probe: for machines that watch this one.
 	probe
 )
@@ -78,6 +80,11 @@ func (s *Server) routes() []route {
 		{"GET", "/api/user/bap-ids", s.api.Lists(s.api.Identities), owner, wire.InQuery},
 		{"POST", "/api/user/bap-ids", s.api.LinkIdentity, owner, wire.InBody},
 		{"POST", "/api/user/bap-ids/{id}/remove", s.api.Stops(s.issuer.Accounts.RemoveIdentity), owner, wire.InBody},
+
+		{"GET", "/oauth2/authorize", s.screens.Authorize, linked, wire.Unsigned},
+		{"POST", "/oauth2/authorize", s.screens.AuthorizeByForm, linked, wire.Unsigned},
+		{"GET", "/api/auth/oauth2/authorize", s.screens.Authorize, linked, wire.Unsigned},
+		{"POST", "/api/auth/oauth2/authorize", s.screens.AuthorizeByForm, linked, wire.Unsigned},
 
 		{"GET", "/device", s.screens.Enter, person, wire.Unsigned},
 		{"POST", "/device", s.screens.Open, person, wire.Unsigned},
@@ -196,7 +203,7 @@ func (s *Server) dispatch(routes []route) http.Handler {
 func (s *Server) adapt(to route) http.Handler {
 	c := to.class
 	say := wire.RefuseJSON
-	if c == person {
+	if c == person || c == linked {
 		say = s.screens.Problem
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -233,7 +240,7 @@ func (s *Server) headers(h http.Header, c class) {
 	}
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Content-Security-Policy", page.ContentSecurityPolicy(false))
+	h.Set("Content-Security-Policy", page.ContentSecurityPolicy(false, ""))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=(), publickey-credentials-create=(self), publickey-credentials-get=(self)")

@@ -73,7 +73,7 @@ func (s *Approvals) asOfNow(ctx context.Context, r authz.DeviceRequest) (authz.D
 	if err != nil {
 		return r, c, contract.OrNotFound(err, "the client that asks is no longer admitted here")
 	}
-	if r.Scope = scopes.MayHave(c, r.Scope); r.Scope == "" || !c.Allows(authz.GrantDevice) {
+	if r.Scope = scopes.MayHave(c, r.Scope); r.Scope == "" || !c.Allows(r.GrantType()) {
 		return r, c, authz.Refuse(authz.NotFound, "the client that asks may have nothing of what it asked for any more: start again on the device")
 	}
 	r.SignatureRequired = r.SignatureRequired || s.clients.NeedsSignature(c)

@@ -34,6 +34,8 @@ const (
 func matchKind(r authz.DeviceRequest, c authz.Client, scope string, network NetworkDistance, reports guard.Reports) MatchKind {
 	beyondBasic := slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return !scopes.Has(scopes.Basic, s) })
 	switch {
+	case r.ByRedirect(): // the answer goes to the client's own address, in this very browser
+		return MatchNone
 	case !beyondBasic && c.Registered && r.ClientProved && network == NetworkSame && reports.Network == 0:
 		return MatchNone
 	case r.MatchNumber != 0:

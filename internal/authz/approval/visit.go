@@ -42,6 +42,11 @@ func (s *Approvals) seal(code, opener string) (id string, err error) {
 	return s.secrets.Seal(visitPurpose, plain)
 }
 
+// VisitFor is a visit that leads an owner to the review of a request that is theirs.
+func (s *Approvals) VisitFor(owner authz.Owner, code string) (id string, err error) {
+	return s.seal(code, owner.AccountID)
+}
+
 // VisitCode returns the user code of a visit, and the account that opened its request
 // in it, or none.
 //

@@ -51,7 +51,7 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 	if c.ClientID == "" {
 		return authz.Client{}, authz.Refuse(authz.InvalidRequest, "client_id is missing: send the id of your application")
 	}
-	client, err := s.named(ctx, c.ClientID)
+	client, err := s.Named(ctx, c.ClientID)
 	unknown := errors.Is(err, contract.ErrNotFound)
 	switch {
 	case err != nil && !unknown:
@@ -85,8 +85,10 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 	}
 }
 
-// named is Find for any text.
-func (s *Registry) named(ctx context.Context, id string) (authz.Client, error) {
+// Named is Find for any text.
+//
+//	ErrNotFound
+func (s *Registry) Named(ctx context.Context, id string) (authz.Client, error) {
 	if !validClientID(id) {
 		return authz.Client{}, contract.ErrNotFound
 	}

@@ -34,6 +34,8 @@ type AuthorizationRequest struct {
 
 // Authorization is the answer to a device (RFC 8628 §3.2).
 type Authorization struct {
+	RequestID string
+	// DeviceCode is empty for what leads back by a redirect.
 	DeviceCode authz.Secret
 	// UserCode is as it is shown: XXXX-XXXX, or with one or two letters more.
 	UserCode    string
@@ -84,6 +86,15 @@ func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationR
 			return nil, err
 		}
 	}
+	return s.Store(ctx, c, r)
+}
+
+// Store stores a new request of a client, with codes and an id of its own. For what leads
+// back by a redirect the device code is one that no device can poll with: the
+// authorization code, kept as such.
+//
+//	Unavailable: too many requests are pending, in all or of such clients
+func (s *Flow) Store(ctx context.Context, c authz.Client, r authz.DeviceRequest) (*Authorization, error) {
 	if err := s.guard.Enter(c); err != nil {
 		return nil, err
 	}
@@ -130,6 +141,10 @@ func (s *Flow) create(ctx context.Context, r authz.DeviceRequest) (*Authorizatio
 			return nil, err
 		}
 		r.DeviceCode, r.UserCode = deviceCode.Hash(), s.secrets.HashUserCode(userCode)
+		if r.ByRedirect() {
+			deviceCode = ""
+			r.DeviceCode = s.secrets.AuthorizationCode(r.ID).KeptAs()
+		}
 		err = s.store.CreateDeviceRequest(ctx, r)
 		if errors.Is(err, contract.ErrExists) {
 			continue
@@ -140,7 +155,7 @@ func (s *Flow) create(ctx context.Context, r authz.DeviceRequest) (*Authorizatio
 		// Other servers may draw this length until their next recount.
 		s.guard.Drew(length, r.ExpiresAt.Add(RecountEvery))
 		return &Authorization{
-			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
+			RequestID: r.ID, DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
 			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,
 		}, nil
 	}

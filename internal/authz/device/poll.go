@@ -92,7 +92,7 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 	case authz.Expired:
 		return nil, errExpired
 	case authz.Approved:
-		return s.redeem(ctx, c, r, key)
+		return s.Redeem(ctx, c, r, key)
 	default:
 		return nil, errDeviceCode
 	}
@@ -145,11 +145,15 @@ func (s *Flow) overBefore(ctx context.Context, r authz.DeviceRequest, now time.T
 	}
 }
 
-// redeem trades an approved request for tokens, once (requirements D-31, D-32). Every
+// Redeem trades an approved request for tokens, once (requirements D-31, D-32). Every
 // check that can still fail comes before the store moves the request; the signing comes
 // after it, so that of many concurrent polls only the winner signs (attack B-09). There
 // is a refresh token only where the device asked for offline access (requirement R-07).
-func (s *Flow) redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest, key proof.Possession) (*authz.Tokens, error) {
+// That the client is the one that asked is for the caller to have checked, and
+// that it has the key that the request is bound to.
+//
+//	InvalidGrant, ExpiredToken, AccessDenied: as Poll
+func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest, key proof.Possession) (*authz.Tokens, error) {
 	now := s.now()
 	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
 	if errors.Is(err, contract.ErrNotFound) {

@@ -95,7 +95,7 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 }
 
 func (s *Grants) noteReused(ctx context.Context, g authz.Grant) {
-	s.log.WarnContext(ctx, "refresh token reused, grant revoked", "grant", g.ID, "client_id", g.ClientID, "account", g.AccountID, "bap_id", g.BAPID)
+	s.log.WarnContext(ctx, "token or code reused, grant revoked", "grant", g.ID, "client_id", g.ClientID, "account", g.AccountID, "bap_id", g.BAPID)
 }
 
 // notKept refuses a token that has no row. One that says of itself that it is ours
@@ -116,7 +116,15 @@ func (s *Grants) notKept(ctx context.Context, c authz.Client, token authz.Secret
 	if err != nil {
 		return err
 	}
-	r := contract.Revocation{GrantID: g.ID, At: now}
+	if err := s.EndReused(ctx, g); err != nil {
+		return err
+	}
+	return errRefresh
+}
+
+// EndReused ends a grant of which a token or a code was used twice, and so may be stolen.
+func (s *Grants) EndReused(ctx context.Context, g authz.Grant) (err error) {
+	r := contract.Revocation{GrantID: g.ID, At: s.now()}
 	if r.Event, err = s.revoked(authz.Owner{AccountID: g.AccountID}, g, authz.SubjectReuse); err != nil {
 		return err
 	}
@@ -124,7 +132,7 @@ func (s *Grants) notKept(ctx context.Context, c authz.Client, token authz.Secret
 		return err
 	}
 	s.noteReused(ctx, g)
-	return errRefresh
+	return nil
 }
 
 // RefreshToken is the row of a refresh token of a grant: it is over when it was

@@ -22,6 +22,7 @@ type Secrets struct {
 	match    []byte // draws the wrong numbers of a number match
 	form     []byte // binds forms to sessions
 	sealing  []byte // seals what browsers keep for the server
+	code     []byte // derives authorization codes
 	keys     cipher.AEAD
 	Rand     io.Reader
 }
@@ -45,7 +46,7 @@ func Derive(master []byte, random io.Reader) (Secrets, error) {
 	var sealKey []byte
 	for purpose, key := range map[string]*[]byte{
 		"user-code": &s.userCode, "refresh-token": &s.refresh, "number-match": &s.match, "signing-keys": &sealKey,
-		"forms": &s.form, "handed-out": &s.sealing,
+		"forms": &s.form, "handed-out": &s.sealing, "authorization-codes": &s.code,
 	} {
 		k, err := hkdf.Key(sha256.New, master, nil, "countersign/v1/"+purpose, 32)
 		if err != nil {
@@ -92,6 +93,7 @@ func keyed(key, over []byte) []byte {
 // Prefixes let secret scanners find codes and tokens that leaked.
 const (
 	DeviceCodePrefix   authz.Secret = "csd_"
+	codePrefix         authz.Secret = "csc_"
 	refreshTokenPrefix authz.Secret = "csr_"
 	SessionTokenPrefix authz.Secret = "css_"
 )

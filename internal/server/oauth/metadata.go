@@ -18,13 +18,19 @@ import (
 // it (requirement D-33).
 type metadata struct {
 	Issuer                      string   `json:"issuer"`
+	AuthorizationEndpoint       string   `json:"authorization_endpoint"`
 	TokenEndpoint               string   `json:"token_endpoint"`
 	DeviceAuthorizationEndpoint string   `json:"device_authorization_endpoint"`
 	UserInfoEndpoint            string   `json:"userinfo_endpoint"`
 	RevocationEndpoint          string   `json:"revocation_endpoint"`
 	JWKSURI                     string   `json:"jwks_uri"`
 	ScopesSupported             []string `json:"scopes_supported"`
+	ResponseTypesSupported      []string `json:"response_types_supported"`
+	ResponseModesSupported      []string `json:"response_modes_supported"`
 	GrantTypesSupported         []string `json:"grant_types_supported"`
+	CodeChallengeMethods        []string `json:"code_challenge_methods_supported"`
+	ResponseIss                 bool     `json:"authorization_response_iss_parameter_supported"`
+	PromptValues                []string `json:"prompt_values_supported"`
 	TokenAuthMethods            []string `json:"token_endpoint_auth_methods_supported"`
 	TokenAuthAlgs               []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthMethods       []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -48,13 +54,19 @@ func (e *Endpoints) prepareDocuments() error {
 	var err error
 	e.metadata, err = json.MarshalIndent(metadata{
 		Issuer:                      issuer,
+		AuthorizationEndpoint:       issuer + "/oauth2/authorize",
 		TokenEndpoint:               issuer + "/api/auth/oauth2/token",
 		DeviceAuthorizationEndpoint: issuer + "/api/auth/device/code",
 		UserInfoEndpoint:            issuer + "/api/auth/oauth2/userinfo",
 		RevocationEndpoint:          issuer + "/api/auth/oauth2/revoke",
 		JWKSURI:                     issuer + "/api/auth/jwks",
 		ScopesSupported:             scopes.Supported(),
-		GrantTypesSupported:         []string{authz.GrantDevice, authz.GrantRefresh},
+		ResponseTypesSupported:      []string{"code"},
+		ResponseModesSupported:      []string{"query"},
+		GrantTypesSupported:         []string{authz.GrantCode, authz.GrantDevice, authz.GrantRefresh},
+		CodeChallengeMethods:        []string{"S256"},
+		ResponseIss:                 true,
+		PromptValues:                []string{"none", "login", "consent", "select_account"},
 		TokenAuthMethods:            authMethods,
 		TokenAuthAlgs:               proof.AssertionAlgs(),
 		RevocationAuthMethods:       authMethods,

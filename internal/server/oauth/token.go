@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/code"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -23,6 +24,8 @@ func (e *Endpoints) Token(w http.ResponseWriter, r *http.Request) error {
 	switch p.Text("grant_type") {
 	case authz.GrantDevice:
 		return e.redeemDevice(w, r, p)
+	case authz.GrantCode:
+		return e.redeemCode(w, r, p)
 	case authz.GrantRefresh:
 		return e.refresh(w, r, p)
 	case "":
@@ -30,6 +33,20 @@ func (e *Endpoints) Token(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return errGrantType
 	}
+}
+
+// redeemCode answers with the tokens of an authorization code (RFC 6749 §4.1.3).
+func (e *Endpoints) redeemCode(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
+	given := code.Redemption{Code: authz.Secret(p.Text("code")), RedirectURI: p.Text("redirect_uri"), Verifier: authz.Secret(p.Text("code_verifier"))}
+	client, err := e.identifyClient(r, p)
+	if err != nil {
+		return err
+	}
+	tokens, err := e.issuer.Codes.Redeem(r.Context(), client, given, e.door.DPoP(r))
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, tokens)
 }
 
 // refresh is the refresh grant (RFC 6749 §6).

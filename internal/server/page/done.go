@@ -10,12 +10,19 @@ import (
 )
 
 // Done is GET /device/done/{id}: what was decided, with which a person goes back to
-// the device (requirement D-21), and how to undo it (requirement K-11). What else lives
+// the device (requirement D-21) or is led back to the application, and how to undo it (requirement K-11). What else lives
 // and what happened are read for it, so it is made in the owner's turn.
 func (s *Screens) Done(w http.ResponseWriter, r *http.Request) error {
 	who, err := s.door.SessionOwner(r)
 	if err != nil {
 		return err
+	}
+	back, err := s.issuer.Codes.Answer(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if back != "" {
+		return s.leave(w, r, back)
 	}
 	return s.showInTurn(w, r, who, doneScreen, func() (any, error) { return s.doneView(r, who) })
 }

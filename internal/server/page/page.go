@@ -31,12 +31,13 @@ const (
 	doneScreen     screen = "done"
 	accountScreen  screen = "account"
 	problemScreen  screen = "problem"
+	leaveScreen    screen = "leave"
 )
 
 // newPages are the screens' templates, each inside one layout.
 func newPages() (map[screen]*template.Template, error) {
 	pages := map[screen]*template.Template{}
-	for _, name := range []screen{homeScreen, enterScreen, continueScreen, signInScreen, reviewScreen, doneScreen, accountScreen, problemScreen} {
+	for _, name := range []screen{homeScreen, enterScreen, continueScreen, signInScreen, reviewScreen, doneScreen, accountScreen, problemScreen, leaveScreen} {
 		t, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/"+string(name)+".html")
 		if err != nil {
 			return nil, err
@@ -69,6 +70,8 @@ type frame struct {
 	// Address is where a reload finds this page again, without a code in it;
 	// empty where the address bar already says so.
 	Address string
+	// LeadsTo is the address outside of this server that a form of the page ends at, or empty.
+	LeadsTo string
 	// Who is signed in, or nil; Form is the token that their forms carry.
 	Who  *authz.Identity
 	Form string
@@ -134,7 +137,7 @@ func (s *Screens) made(w http.ResponseWriter, r *http.Request, on screen, v fram
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", v.Lang())
 	w.Header().Add("Vary", "Accept-Language, Cookie")
-	w.Header().Set("Content-Security-Policy", ContentSecurityPolicy(on == signInScreen || on == reviewScreen))
+	w.Header().Set("Content-Security-Policy", ContentSecurityPolicy(on == signInScreen || on == reviewScreen, originOf(v.LeadsTo)))
 	return b.Bytes(), nil
 }
 
@@ -182,12 +185,16 @@ func (s *Screens) showAnybody(w http.ResponseWriter, r *http.Request, status int
 
 // ContentSecurityPolicy allows our own style sheet, script and forms, and nothing of
 // anybody else's (requirement Z-22, attack B-08). The signer on the person's own machine
-// may be called only from the screens that sign.
-func ContentSecurityPolicy(signs bool) string {
+// may be called only from the screens that sign, and only where a form ends at another
+// origin it may be followed there.
+func ContentSecurityPolicy(signs bool, leadsTo string) string {
+	if leadsTo != "" {
+		leadsTo = " " + leadsTo
+	}
 	signer := ""
 	if signs {
 		signer = " http://localhost:21000 http://127.0.0.1:21000"
 	}
 	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'" + signer + "; " +
-		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+		"form-action 'self'" + leadsTo + "; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 }

@@ -11,6 +11,8 @@ import (
 type problemView struct {
 	What string
 	Next string
+	// Developer is for whoever runs the application that led here, in English.
+	Developer string
 }
 
 // problem names the messages of a refusal.
@@ -30,6 +32,7 @@ var Problems = map[authz.Code]problem{
 	authz.WrongMatch:     {"problem.what-match", "problem.start-again"},
 	authz.TooManyGuesses: {"enter.too-many", "problem.enter-again"},
 	authz.ProofRequired:  {"enter.proof", "problem.enter-again"},
+	authz.BadLink:        {"problem.what-app", "problem.next-app"},
 	authz.Forbidden:      {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.OtherAccount:   {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.UserNotFound:   {"problem.what-forbidden", "problem.next-forbidden"},
@@ -55,6 +58,9 @@ func (s *Screens) Problem(w http.ResponseWriter, r *http.Request, status int, re
 	var err error
 	if page.What, err = say.A(said.what); err == nil {
 		page.Next, err = say.A(said.next, "id", refusal.RequestID)
+	}
+	if refusal.Code == authz.BadLink {
+		page.Developer = refusal.Description
 	}
 	if err == nil {
 		err = s.show(w, r, status, problemScreen, frame{Page: page})

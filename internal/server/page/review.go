@@ -70,6 +70,7 @@ func (s *Screens) Review(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	v.LeadsTo = facts.Request.Redirect.URI
 	return s.show(w, r, http.StatusOK, reviewScreen, v)
 }
 

@@ -11,6 +11,9 @@ import (
 // signInView is the screen of ways to prove an identity.
 type signInView struct {
 	visitView
+	// GoOn is where a person goes on to whom an application sent here, and ForApp its name;
+	// Hint is the identity that it hopes for. All are empty for anybody else.
+	GoOn, ForApp, Hint string
 	// Passkeys: this server's issuer can have them.
 	Passkeys bool
 	// NoCookies: the browser sent nothing back of what another of these pages gave it.

@@ -237,4 +237,20 @@ func DecodeForm(r *http.Request) (*Params, error) {
 	return p, nil
 }
 
+// FormValues reads a form as it was sent, members that were sent twice included.
+func FormValues(r *http.Request) (url.Values, error) {
+	raw, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		return nil, errMediaType
+	}
+	fields, err := url.ParseQuery(string(raw))
+	if err != nil {
+		return nil, errUnreadableForm
+	}
+	return fields, nil
+}
+
 var errUnreadableForm = &authz.Error{Code: CodeForm, Description: "this form cannot be read: go back and send it again"}

@@ -4,7 +4,7 @@
 
 import { mountAccount } from "../page/account";
 import { App } from "../page/app";
-import { readMessages } from "../page/dom";
+import { need, readMessages } from "../page/dom";
 import { mountEnter } from "../page/enter";
 import { mountProofs } from "../page/proof";
 import { mountReview } from "../page/review";
@@ -38,6 +38,9 @@ function mountScreen(main: HTMLElement): () => void {
       return mountReview(app, main);
     case "account":
       return mountAccount(app, main);
+    case "leave":
+      location.replace(need<HTMLAnchorElement>(main, "#leave").href);
+      return () => undefined;
     default:
       return () => undefined;
   }

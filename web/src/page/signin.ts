@@ -158,6 +158,9 @@ class SignIn {
     const form = this.#form("browser");
     const select = need<HTMLSelectElement>(form, "select");
     select.replaceChildren(...records.map((r) => new Option(r.name || r.bapId, r.bapId)));
+    // What an application hopes for is chosen, if it is here, and nobody is told if it is not.
+    const hint = need(this.main, "#ways").dataset["hint"];
+    if (records.some((r) => r.bapId === hint)) select.value = hint ?? "";
     const only = records.length === 1 ? records[0] : undefined;
     need(form, "[data-part=which]").hidden = !!only;
     const who = need(form, "[data-part=who]");

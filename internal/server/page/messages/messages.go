@@ -6,6 +6,7 @@ import (
 	"html"
 	"html/template"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -151,14 +152,17 @@ type Link struct {
 	Address string
 }
 
-// Links are the languages a page can be read in. address is the page's
-// own, without a query.
+// Links are the languages a page can be read in, at the page's own address.
 func Links(current Words, address string) []Link {
 	links := make([]Link, len(languages))
+	separator := "?"
+	if strings.Contains(address, "?") {
+		separator = "&"
+	}
 	for i, tag := range languages {
 		links[i] = Link{
 			Tag: tag.String(), Name: selfNames[tag], Here: tag == current.tag,
-			Address: address + "?lang=" + tag.String(),
+			Address: address + separator + "lang=" + tag.String(),
 		}
 	}
 	return links

@@ -12,10 +12,13 @@ var units = []struct {
 
 // Lasts says how long a permission lasts, to the second, in the largest unit that
 // says it in a whole number.
-func (w Words) Lasts(d time.Duration, renewed bool) (string, error) {
-	message := "lasts.once"
-	if renewed {
+func (w Words) Lasts(d time.Duration, renewed, byDevice bool) (string, error) {
+	message := "lasts.once-app"
+	switch {
+	case renewed:
 		message = "lasts.renewed"
+	case byDevice:
+		message = "lasts.once"
 	}
 	for _, unit := range units {
 		if d%unit.length == 0 {

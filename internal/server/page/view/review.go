@@ -1,6 +1,7 @@
 package view
 
 import (
+	"net/url"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -11,8 +12,14 @@ import (
 // Review is everything the owner is shown before deciding: who asks, for what, and
 // what is known of the device (requirements D-20, D-35, K-06).
 type Review struct {
+	// Code is empty where there is no device to compare it with.
 	Code        string
 	Transaction string
+	// UserCode is what the script knows the request by.
+	UserCode string
+	// LeadsTo is the host that a person goes back to, or the scheme of an application's own
+	// address; empty for a device.
+	LeadsTo string
 	// Visit leads back here when the session has ended meanwhile.
 	Visit       string
 	ClientName  string
@@ -62,7 +69,7 @@ func standing(f approval.Facts) string {
 // session at hand began. Visit and Identities are for the caller to add.
 func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, method string) (v Review, err error) {
 	v = Review{
-		Code: f.UserCode, Transaction: transaction.Reveal(),
+		Code: f.UserCode, UserCode: f.UserCode, Transaction: transaction.Reveal(),
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Standing: standing(f),
 		Identity: f.Identity.DisplayName(), BAPID: f.Identity.BAPID,
 		Scopes:     Scopes(f.Request.Scope),
@@ -71,13 +78,16 @@ func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, m
 		Numbers: f.Numbers, Letters: f.Match == approval.MatchLetters, SignedOnly: f.Request.SignatureRequired,
 		Network: networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
 	}
+	if f.Request.ByRedirect() {
+		v.Code, v.LeadsTo = "", whereTo(f.Request.Redirect.URI)
+	}
 	if v.Program, err = say.Program(f.Request.Seen.UserAgent); err != nil {
 		return v, err
 	}
 	if v.Asked, err = say.Ago(f.Age); err != nil {
 		return v, err
 	}
-	if v.Lasts, err = say.Lasts(f.Lasts, f.Renewed); err != nil {
+	if v.Lasts, err = say.Lasts(f.Lasts, f.Renewed, !f.Request.ByRedirect()); err != nil {
 		return v, err
 	}
 	if v.Warnings, err = warnings(say, f); err != nil {
@@ -89,6 +99,19 @@ func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, m
 	}
 	v.How, err = say.A(how)
 	return v, err
+}
+
+// whereTo is what of a redirect URI tells a person where it leads (requirement Z-03).
+func whereTo(uri string) string {
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return ""
+	case u.Host == "":
+		return u.Scheme + ":"
+	default:
+		return u.Host
+	}
 }
 
 // warnings tell what a client could be taken for, and what others reported today

@@ -1,0 +1,38 @@
+package code
+
+import (
+	"log/slog"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/approval"
+	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/device"
+	"countersign.dev/internal/authz/grant"
+	"countersign.dev/internal/authz/proof"
+	"countersign.dev/internal/authz/secret"
+)
+
+// Codes are authorization codes, and the requests that they answer.
+type Codes struct {
+	store     contract.Store
+	settings  authz.Settings
+	now       func() time.Time
+	log       *slog.Logger
+	secrets   secret.Secrets
+	clients   *client.Registry
+	grants    *grant.Grants
+	proofs    *proof.Verifier
+	device    *device.Flow
+	approvals *approval.Approvals
+}
+
+// New makes the codes of a server.
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, clients *client.Registry, grants *grant.Grants, proofs *proof.Verifier, device *device.Flow, approvals *approval.Approvals) *Codes {
+	return &Codes{
+		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets,
+		clients: clients, grants: grants, proofs: proofs, device: device, approvals: approvals,
+	}
+}

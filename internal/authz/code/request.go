@@ -1,0 +1,200 @@
+package code
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"countersign.dev/dpop"
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/scopes"
+)
+
+// Request is an authorization request that holds (RFC 6749 §4.1.1, OpenID Connect Core
+// §3.1.2.1).
+type Request struct {
+	Client   authz.Client
+	Scope    string
+	Nonce    string
+	Redirect authz.Redirect
+	// Thumbprint is the key that the code is to be bound to (RFC 9449 §10, requirement P-11),
+	// or empty.
+	Thumbprint string
+	// Silent is prompt=none: nothing may be shown. Anew is prompt=login: whoever is signed
+	// in proves it again.
+	Silent, Anew bool
+	// MaxAge is how long ago the owner may have proved an identity; negative for any time.
+	MaxAge time.Duration
+	// Hint is the identity that the client would like to be chosen, which nobody has checked.
+	Hint string
+}
+
+// Refusal is a refusal that the client is told of at its redirect URI; any other is shown to
+// the person, who is led nowhere (requirement Z-05).
+type Refusal struct {
+	To  authz.Redirect
+	Err *authz.Error
+}
+
+// Error is that of the refusal.
+func (r *Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap returns the refusal.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Bounds of what a client sends, in bytes. A state has any length that fits into an address.
+const (
+	maxParameters = 6 << 10
+	maxNonce      = 255
+)
+
+var (
+	errTooLong    = authz.Refuse(authz.BadLink, "the authorization request is longer than 6 KiB")
+	errNoClient   = authz.Refuse(authz.BadLink, "client_id is missing, or is sent twice")
+	errNotKnown   = authz.Refuse(authz.BadLink, "client_id is not registered on this server")
+	errNoRedirect = authz.Refuse(authz.BadLink, "redirect_uri is missing, or is sent twice")
+	errRedirect   = authz.Refuse(authz.BadLink, "redirect_uri is not one that is registered for this client: it must be the same text, and only a loopback address may have another port")
+)
+
+// Read reads an authorization request, as it came in a query or a form.
+//
+//	BadLink: it leads nowhere that could be trusted
+//	*Refusal: InvalidRequest, UnauthorizedClient, UnsupportedResponseType, InvalidScope,
+//	RequestNotSupported, RequestURINotSupported, InvalidTarget
+func (s *Codes) Read(ctx context.Context, given url.Values) (Request, error) {
+	if len(given.Encode()) > maxParameters {
+		return Request{}, errTooLong
+	}
+	ids, uris := given["client_id"], given["redirect_uri"]
+	if len(ids) != 1 || ids[0] == "" {
+		return Request{}, errNoClient
+	}
+	c, err := s.clients.Named(ctx, ids[0])
+	if errors.Is(err, contract.ErrNotFound) {
+		return Request{}, errNotKnown
+	}
+	if err != nil {
+		return Request{}, err
+	}
+	if len(uris) != 1 || uris[0] == "" {
+		return Request{}, errNoRedirect
+	}
+	if !leadsTo(c.RedirectURIs, uris[0]) {
+		return Request{}, errRedirect
+	}
+	q := Request{Client: c, Redirect: authz.Redirect{URI: uris[0]}, MaxAge: -1}
+	if states := given["state"]; len(states) > 0 {
+		q.Redirect.State, q.Redirect.HasState = states[0], true
+	}
+	if refusal := q.read(given); refusal != nil {
+		return Request{}, &Refusal{q.Redirect, refusal}
+	}
+	if q.Scope, err = scopes.Requested(c, given.Get("scope")); err != nil {
+		return Request{}, refusedAt(q.Redirect, err)
+	}
+	return q, nil
+}
+
+// refusedAt makes a refusal of the domain one that the client is told of.
+func refusedAt(to authz.Redirect, err error) error {
+	var refusal *authz.Error
+	if errors.As(err, &refusal) {
+		return &Refusal{to, refusal}
+	}
+	return err
+}
+
+// notSupported are parameters that would change what is asked, and that this server does not
+// read: nothing is fetched for them (requirement Z-28).
+var notSupported = map[string]authz.Code{
+	"request": authz.RequestNotSupported, "request_uri": authz.RequestURINotSupported, "registration": authz.RegistrationNotSupported,
+}
+
+// read reads what is answered at the redirect URI.
+func (q *Request) read(given url.Values) *authz.Error {
+	for name, values := range given {
+		if len(values) > 1 {
+			return authz.Refuse(authz.InvalidRequest, "a parameter was sent twice")
+		}
+		if code, ok := notSupported[name]; ok && values[0] != "" {
+			return authz.Refuse(code, "send the parameters of the request in its query")
+		}
+	}
+	switch given.Get("response_type") {
+	case "code":
+	case "":
+		return authz.Refuse(authz.InvalidRequest, "response_type is missing: this server answers code")
+	default: // no token ever stands in an address (RFC 9700 §2.1.2, requirement Z-16)
+		return authz.Refuse(authz.UnsupportedResponseType, "this server answers response_type code")
+	}
+	switch given.Get("response_mode") {
+	case "", "query":
+	default:
+		return authz.Refuse(authz.InvalidRequest, "this server answers with response_mode query")
+	}
+	if !q.Client.Allows(authz.GrantCode) {
+		return authz.Refuse(authz.UnauthorizedClient, "this client is not registered for authorization_code")
+	}
+	if given.Get("resource") != "" {
+		return authz.Refuse(authz.InvalidTarget, "no such resource is registered on this server")
+	}
+	if q.Nonce = given.Get("nonce"); len(q.Nonce) > maxNonce {
+		return authz.Refuse(authz.InvalidRequest, "nonce is longer than 255 bytes")
+	}
+	if q.Hint = given.Get("bap_id"); q.Hint == "" {
+		q.Hint = given.Get("bapId")
+	}
+	if q.Thumbprint = given.Get("dpop_jkt"); q.Thumbprint != "" && !dpop.IsThumbprint(q.Thumbprint) {
+		return authz.Refuse(authz.InvalidRequest, "dpop_jkt must be the RFC 7638 thumbprint of a key")
+	}
+	if err := q.readChallenge(given); err != nil {
+		return err
+	}
+	return q.readPrompt(given)
+}
+
+// readChallenge wants PKCE of every client, with S256 (requirement Z-09): there is no
+// request without a challenge that a verifier could be left out for (requirement Z-11).
+func (q *Request) readChallenge(given url.Values) *authz.Error {
+	challenge, method := given.Get("code_challenge"), given.Get("code_challenge_method")
+	switch sum, err := base64.RawURLEncoding.Strict().DecodeString(challenge); {
+	case challenge == "":
+		return authz.Refuse(authz.InvalidRequest, "code_challenge is missing: PKCE (RFC 7636) is required of every client")
+	case method != "S256":
+		return authz.Refuse(authz.InvalidRequest, "code_challenge_method must be S256")
+	case err != nil || len(sum) != len(authz.Hash{}):
+		return authz.Refuse(authz.InvalidRequest, "code_challenge must be the SHA-256 of the verifier in base64url without padding")
+	}
+	q.Redirect.CodeChallenge = challenge
+	return nil
+}
+
+// readPrompt reads how the owner is to be asked (OpenID Connect Core §3.1.2.1). That consent
+// is asked for, or which account, is what the review is for anyway.
+func (q *Request) readPrompt(given url.Values) *authz.Error {
+	prompts := strings.Fields(given.Get("prompt"))
+	for _, p := range prompts {
+		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, p) {
+			return authz.Refuse(authz.InvalidRequest, "prompt must be of none, login, consent and select_account")
+		}
+	}
+	q.Silent, q.Anew = slices.Contains(prompts, "none"), slices.Contains(prompts, "login")
+	if q.Silent && len(prompts) > 1 {
+		return authz.Refuse(authz.InvalidRequest, "prompt=none goes with no other prompt")
+	}
+	if age := given.Get("max_age"); age != "" {
+		const aYear = 365 * 24 * 60 * 60
+		seconds, err := strconv.ParseUint(age, 10, 31)
+		if err != nil {
+			return authz.Refuse(authz.InvalidRequest, "max_age must be a number of seconds")
+		}
+		q.MaxAge = time.Duration(min(seconds, aYear)) * time.Second
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package page
+
+import (
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/code"
+	"countersign.dev/internal/server/wire"
+)
+
+// cameParameter is when a request first came, in Unix seconds: who has to sign in once more
+// comes back with it, and has done so then. It says nothing that the client could not have
+// asked for itself.
+const cameParameter = "came"
+
+// Authorize is the authorization endpoint (RFC 6749 §3.1): an application sends a person here
+// is to allow it something. It decides nothing; the person does, on the review that the
+// device flow has, and each time anew (requirement Z-18). Where nothing may be shown the
+// application is told why something had to be (requirement Z-26).
+func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
+	given := r.URL.Query()
+	came := s.came(given)
+	given.Del("lang") // a choice of this page's reader, who is sent on without it
+	asked, err := s.issuer.Codes.Read(r.Context(), given)
+	var refusal *code.Refusal
+	if errors.As(err, &refusal) {
+		return s.leave(w, r, s.issuer.Codes.Refused(refusal.To, refusal.Err))
+	}
+	if err != nil {
+		return err
+	}
+	who, err := s.door.SessionOwner(r)
+	if err != nil && !wire.IsUnauthorized(err) {
+		return err
+	}
+	signedIn := err == nil && asked.Fresh(who.AuthTime, came)
+	switch {
+	case asked.Silent && !signedIn:
+		return s.leave(w, r, s.issuer.Codes.Refused(asked.Redirect, code.ErrLoginRequired))
+	case asked.Silent:
+		return s.leave(w, r, s.issuer.Codes.Refused(asked.Redirect, code.ErrConsentRequired))
+	case !signedIn:
+		given.Set(cameParameter, strconv.FormatInt(came.Unix(), 10))
+		return s.signInFor(w, r, asked, r.URL.Path+"?"+given.Encode())
+	}
+	if err := s.issuer.Guard.Admit(who, s.door.Source(r), authz.Changes); err != nil {
+		return err
+	}
+	visit, err := s.issuer.Codes.Ask(r.Context(), who, asked)
+	if errors.As(err, &refusal) {
+		return s.leave(w, r, s.issuer.Codes.Refused(refusal.To, refusal.Err))
+	}
+	if err != nil {
+		return err
+	}
+	return seeOther(w, r, visitAddress(visit))
+}
+
+// came is when a request first came, which is taken out of it.
+func (s *Screens) came(given url.Values) time.Time {
+	now := s.issuer.Now()
+	seconds, err := strconv.ParseInt(given.Get(cameParameter), 10, 64)
+	given.Del(cameParameter)
+	if before := time.Unix(seconds, 0); err == nil && before.Before(now) {
+		return before
+	}
+	return now
+}
+
+// AuthorizeByForm is the same for a request that is sent by a form (OpenID Connect Core
+// §3.1.2.1, requirement Z-25). A browser sends no session with the form of another site, and
+// does with the address that it is led to.
+func (s *Screens) AuthorizeByForm(w http.ResponseWriter, r *http.Request) error {
+	given, err := wire.FormValues(r)
+	if err != nil {
+		return err
+	}
+	return seeOther(w, r, r.URL.Path+"?"+given.Encode())
+}
+
+// signInFor offers the ways to prove an identity to who was sent here by an application, and
+// goes on to an address of ours.
+func (s *Screens) signInFor(w http.ResponseWriter, r *http.Request, asked code.Request, goOn string) error {
+	return s.show(w, r, http.StatusOK, signInScreen, frame{Address: goOn, Page: signInView{
+		GoOn: goOn, ForApp: asked.Client.DisplayName(), Hint: asked.Hint, Passkeys: s.issuer.Passkeys.Possible(),
+	}})
+}
+
+// leave leads a browser back to the application (requirement Z-19: never with 307). Who asks by
+// our script gets a page instead, which the script leaves by: it may not read what another
+// origin answers.
+func (s *Screens) leave(w http.ResponseWriter, r *http.Request, address string) error {
+	if r.Header.Get("Sec-Fetch-Dest") == "empty" {
+		return s.show(w, r, http.StatusOK, leaveScreen, frame{Page: leaveView{
+			Address: template.URL(address), //nolint:gosec // it begins with a redirect URI that the client is registered for
+		}})
+	}
+	w.Header().Set("Location", address)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// leaveView is where a browser goes on to.
+type leaveView struct{ Address template.URL }
+
+// originOf is the origin of a redirect URI as a source of a Content-Security-Policy: a browser
+// follows a form only to addresses that are allowed. What has no host is known by its scheme,
+// and so is an address in brackets, which no such policy can say.
+func originOf(uri string) string {
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil || u.Scheme == "":
+		return ""
+	case u.Host == "" || u.Host[0] == '[':
+		return u.Scheme + ":"
+	default:
+		return u.Scheme + "://" + u.Host
+	}
+}
