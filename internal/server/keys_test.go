@@ -113,10 +113,10 @@ func TestM08_ANewKeyIsPublishedBeforeItSignsAndTheOldOneAsLongAsItsTokensLive(t 
 		t.Errorf("after a day the key set has %v", got)
 	}
 	h.advance(time.Hour)
+	h.follow()
 	if got := h.published(); !slices.Equal(got["ES256"], ids[1:]) || len(got["RS256"]) != 1 || len(got["EdDSA"]) != 1 {
 		t.Errorf("later the key set has %v", got)
 	}
-	h.follow()
 	h.accessToken()
 	if strings.Contains(h.log.String(), "withdrawn") {
 		t.Error("the log tells of a key that was withdrawn")

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"countersign.dev/internal/authz"
 )
 
@@ -17,9 +15,9 @@ const (
 	lookAgain = 100 * time.Millisecond
 )
 
-// PublicKeys are the keys that verify this server's tokens (RFC 7517 §5), public
-// members only (requirement M-07), and those that soon will.
-func (s *Signer) PublicKeys() jose.JSONWebKeySet { return s.ring.Load().published(s.now()) }
+// KeySet is the key set (RFC 7517 §5, requirement M-07): the keys that verify this server's
+// tokens, and those that soon will. One that is gone has left it when the keys are read next.
+func (s *Signer) KeySet() []byte { return s.ring.Load().set }
 
 // Follow takes over what others have made of the keys, and does with them what is due.
 // While that cannot be done, the keys there are sign on.

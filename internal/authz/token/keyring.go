@@ -1,6 +1,7 @@
 package token
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -17,6 +18,8 @@ import (
 // when the keys have changed, another takes its place.
 type keyring struct {
 	kept []authz.SigningKey
+	// set is the key set as it is published (RFC 7517 §5), public members only.
+	set  []byte
 	byID map[string]*openKey
 	// signing are those with a private half, in the order in which they begin to sign.
 	signing map[jose.SignatureAlgorithm][]*openKey
@@ -40,14 +43,17 @@ func openKeys(kept []authz.SigningKey, secrets secret.Secrets) (*keyring, error)
 		return nil, err
 	}
 	ring := &keyring{kept: kept, byID: map[string]*openKey{}, signing: map[jose.SignatureAlgorithm][]*openKey{}, known: known}
+	var set jose.JSONWebKeySet
 	for _, k := range kept {
 		key, err := openOne(k, secrets)
 		if err != nil {
 			return nil, err
 		}
 		ring.add(key)
+		set.Keys = append(set.Keys, key.public)
 	}
-	return ring, nil
+	ring.set, err = json.MarshalIndent(set, "", "  ")
+	return ring, err
 }
 
 func (r *keyring) add(key *openKey) {
@@ -127,14 +133,4 @@ func (r *keyring) sign(alg jose.SignatureAlgorithm, typ jose.ContentType, payloa
 		return "", err
 	}
 	return jws.CompactSerialize()
-}
-
-// published are the keys that verify tokens now or soon, public members only.
-func (r *keyring) published(now time.Time) (set jose.JSONWebKeySet) {
-	for _, k := range r.kept {
-		if k.StateAt(now) != authz.KeyGone {
-			set.Keys = append(set.Keys, r.byID[k.ID].public)
-		}
-	}
-	return set
 }

@@ -99,9 +99,5 @@ func (e *Endpoints) Discovery(w http.ResponseWriter, _ *http.Request) error {
 // KeySet is the key set (RFC 7517 §5): the keys that tokens are signed with, were, or soon
 // will be (requirement M-08).
 func (e *Endpoints) KeySet(w http.ResponseWriter, _ *http.Request) error {
-	set, err := json.MarshalIndent(e.issuer.Tokens.PublicKeys(), "", "  ")
-	if err != nil {
-		return err
-	}
-	return publicDocument(w, set)
+	return publicDocument(w, e.issuer.Tokens.KeySet())
 }
