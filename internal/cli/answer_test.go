@@ -211,6 +211,11 @@ func TestNothingIsSignedThatIsNotWhatWasAskedForAndShown(t *testing.T) {
 	member := func(name string, value any) change {
 		return func(f map[string]any, _ *receipt.Statement) { f[name] = value }
 	}
+	resource := func(shown string, named ...string) change {
+		return func(f map[string]any, s *receipt.Statement) {
+			f["resources"], s.Resource = []any{map[string]any{"resource": shown, "name": "Bank", "host": "api.example"}}, named
+		}
+	}
 	for name, c := range map[string]change{
 		"no code": code(""), "a letter of it": code("B"), "its end": code("GHJK"), "its beginning": code("BCDF"), "more of it": code("BCDF-GHJKL"), "another": code("BCDF-GHJL"),
 		"dashes": code("--------"), "in small letters": code("bcdf-ghjk"), "hidden letters": code("BCDF\u200b-GHJK"), "a code that is null": member("user_code", nil), "a code that is a number": member("user_code", 7),
@@ -227,6 +232,9 @@ func TestNothingIsSignedThatIsNotWhatWasAskedForAndShown(t *testing.T) {
 		"no scopes":               func(f map[string]any, s *receipt.Statement) { f["scopes"], s.Scope = nil, "" },
 		"another identity's":      func(_ map[string]any, s *receipt.Statement) { s.BAPID = "2dRHPZkCh9ygtq3VPARw8Z5e1vEL" },
 		"a resource":              func(_ map[string]any, s *receipt.Statement) { s.Resource = []string{"https://bank.example"} },
+		"another resource":        resource("https://api.example", "https://bank.example"),
+		"a resource that hides":   resource("https://api.example\u2060", "https://api.example\u2060"),
+		"no resource":             resource("https://api.example"),
 		"an agent":                func(_ map[string]any, s *receipt.Statement) { s.Agent = &receipt.Agent{Name: "x", JKT: "y"} },
 		"what has expired":        func(_ map[string]any, s *receipt.Statement) { s.ExpiresAt = time.Now().Unix() - 1 },
 		"what is good for a year": func(_ map[string]any, s *receipt.Statement) { s.ExpiresAt += 365 * 86400 },
@@ -257,6 +265,20 @@ func TestAGoodRequestIsApprovedWhateverItCallsItself(t *testing.T) {
 		if code != 0 || len(bad.wasSent()) != 2 || !isPlain(out) || !strings.Contains(out, "Approved.") {
 			t.Errorf("%q: %d %v %q", typed, code, bad.wasSent(), out)
 		}
+	}
+	// Whose API it is for is shown, and then signed.
+	bad.answers(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			answering(200, answer)(w, r)
+			return
+		}
+		answering(200, goodFacts(bad.URL, satoshi().BAPID(), func(f map[string]any, s *receipt.Statement) {
+			f["resources"], s.Resource = []any{map[string]any{"resource": "https://api.example/v1", "name": "My bank", "host": "api.example"}}, []string{"https://api.example/v1"}
+		}))(w, r)
+	})
+	code, out := as(bad.URL, func(c *owner) error { return c.approve(t.Context(), "BCDF-GHJK", yes) })
+	if code != 0 || !strings.Contains(out, `To use:  "My bank" at api.example (https://api.example/v1)`) {
+		t.Errorf("%d %q", code, out)
 	}
 	for _, answer = range []string{"", "null", "{}", `{"grant_id":""}`, `{"grant_id":"another"}`, `{"grant_id":7}`} {
 		if code, out := as(bad.URL, func(c *owner) error { return c.approve(t.Context(), "BCDF-GHJK", yes) }); code == 0 || strings.Contains(out, "Approved.") {

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,11 @@ type facts struct {
 		Text   string `json:"text"`
 		Weight string `json:"weight"`
 	} `json:"scopes"`
+	Resources []struct {
+		Resource string `json:"resource"`
+		Name     string `json:"name"`
+		Host     string `json:"host"`
+	} `json:"resources"`
 	RequestedAt int64 `json:"requested_at"`
 	Seen        struct {
 		Network string `json:"network"`
@@ -58,6 +64,13 @@ func (f facts) scope() string {
 	return strings.Join(names, " ")
 }
 
+func (f facts) resources() (uris []string) {
+	for _, r := range f.Resources {
+		uris = append(uris, r.Resource)
+	}
+	return uris
+}
+
 // checkStatement makes sure that what is to be signed is what was shown: the
 // server is not trusted with that.
 func (f facts) checkStatement(c *owner, typed string, now time.Time) error {
@@ -77,8 +90,10 @@ func (f facts) checkStatement(c *owner, typed string, now time.Time) error {
 		return mismatch("identity", c.identity.BAPID(), s.BAPID)
 	case code == "" || code != plainCode(typed) || s.UserCodeHash != receipt.UserCodeHash(code):
 		return mismatch("code", typed, f.UserCode)
-	case s.Resource != nil || s.Agent != nil:
-		return fail(ExitVerification, "checking what is to be signed", errors.New("the statement names a resource or an agent, which was not shown"),
+	case !slices.Equal(s.Resource, f.resources()) || strings.ContainsFunc(strings.Join(s.Resource, ""), hidden):
+		return mismatch("resource", strings.Join(f.resources(), " "), strings.Join(s.Resource, " "))
+	case s.Agent != nil:
+		return fail(ExitVerification, "checking what is to be signed", errors.New("the statement names an agent, which was not shown"),
 			"Do not approve this; tell the operator of the server")
 	case s.ExpiresAt <= now.Unix():
 		return fail(ExitExpired, "checking what is to be signed", errors.New("it has expired"), "Start again on the device, and check this machine's clock")
@@ -108,6 +123,9 @@ func (f facts) show(env *Env, c *owner) {
 	say("  It may:", "")
 	for _, s := range f.Scopes {
 		say("    - ", "%s (%s, %s)", printable(s.Text), printable(s.Scope), printable(s.Weight))
+	}
+	for _, r := range f.Resources {
+		say("  To use:  ", "%q at %s (%s)", printable(r.Name), printable(r.Host), printable(r.Resource))
 	}
 	say("  We saw:  ", "asked %s ago, from %s", max(0, env.Now().Sub(time.Unix(f.RequestedAt, 0))).Round(time.Second), networkInWords(f.Seen.Network))
 	if f.Imitates != "" {

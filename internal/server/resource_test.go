@@ -1,12 +1,18 @@
 package server_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/receipt"
 )
 
 // apis are clients that serve something, of the configuration and of the database.
@@ -33,8 +39,7 @@ func TestX09_X10_AResourceIsOneThatARegisteredClientServes(t *testing.T) {
 		{registered, []string{"https://one.example"}, []string{"https://one.example"}},
 		{registered, []string{"HTTPS://TWO.example:443/", "https://one.example", "https://two.example"}, []string{"https://two.example", "https://one.example"}},
 		{registered, []string{"https://shared.example/v1/"}, []string{"https://shared.example/v1"}},
-		{registered, []string{testIssuer + "/"}, []string{testIssuer}},
-		{unregistered, []string{testIssuer}, []string{testIssuer}},
+		{registered, []string{testIssuer + "/", "https://one.example"}, []string{testIssuer, "https://one.example"}},
 		{unregistered, []string{"https://one.example"}, nil},
 		{registered, []string{"https://one.example", "https://three.example"}, nil},
 		{registered, []string{"https://hidden.example"}, nil},
@@ -48,12 +53,172 @@ func TestX09_X10_AResourceIsOneThatARegisteredClientServes(t *testing.T) {
 			t.Errorf("%s asks for %.80q: %q %v", c.client.ID, c.asked, got, err)
 		}
 	}
-	if got, err := clients.Resources(t.Context(), unregistered, nil); got != nil || err != nil {
-		t.Errorf("none: %q %v", got, err)
+	for _, asked := range [][]string{nil, {testIssuer}} { // which is the same
+		if got, err := clients.Resources(t.Context(), unregistered, asked); got != nil || err != nil {
+			t.Errorf("%q: %q %v", asked, got, err)
+		}
 	}
 	serving, err := clients.Serving(t.Context(), []string{"https://one.example", "https://two.example", "https://shared.example/v1", "https://three.example"})
 	if err != nil || len(serving) != 3 || serving["https://one.example"].Name != "First API" || serving["https://two.example"].Name != "Second API" ||
 		serving["https://shared.example/v1"].ID != "rs-1" {
 		t.Errorf("%+v %v", serving, err)
+	}
+}
+
+// asks is an application that asks for access to others' APIs.
+func (h *house) askFor(scope string, resources ...string) device {
+	h.t.Helper()
+	return h.deviceOf(h.postForm(codePath, url.Values{"client_id": {"pub-a"}, "scope": {scope}, "resource": resources}))
+}
+
+func (h *house) deviceOf(r reply) device {
+	r.wantOK()
+	return device{client: "pub-a", deviceCode: r.text("device_code"), userCode: r.text("user_code")}
+}
+
+// audienceOf is for whom an access token is.
+func audienceOf(t *testing.T, accessToken string) []string {
+	t.Helper()
+	_, payload := claimsOf(t, accessToken)
+	switch aud := payload["aud"].(type) {
+	case string:
+		return []string{aud}
+	case []any:
+		var all []string
+		for _, a := range aud {
+			all = append(all, a.(string)) //nolint:forcetypeassert // or the test fails
+		}
+		return all
+	default:
+		t.Fatalf("%v", payload)
+		return nil
+	}
+}
+
+func TestX12_ADeviceAsksForAccessToAnAPI(t *testing.T) {
+	h := newHouse(t)
+	apis(h)
+	for _, wrong := range [][]string{{"https://three.example"}, {"one.example"}, {"https://one.example#x"}, {"https://one.example", "https://three.example"}} {
+		h.postForm(codePath, url.Values{"client_id": {"pub-a"}, "resource": wrong}).wantError(http.StatusBadRequest, "invalid_target")
+	}
+	h.postForm(codePath, url.Values{"client_id": {"anybody"}, "resource": {"https://one.example"}}).wantError(http.StatusBadRequest, "invalid_target")
+	h.postJSON(codePath, map[string]any{"client_id": "pub-a", "resource": "https://three.example"}).wantError(http.StatusBadRequest, "invalid_target")
+	h.postJSON(codePath, map[string]any{"client_id": "pub-a", "resource": []any{1}}).wantError(http.StatusBadRequest, "invalid_request")
+	h.postJSON(codePath, map[string]any{"client_id": "pub-a", "resource": []string{"https://one.example\x00"}}).wantError(http.StatusBadRequest, "invalid_request")
+
+	// What is asked for is told to the owner, and signed.
+	d := h.deviceOf(h.postJSON(codePath, map[string]any{"client_id": "pub-a", "scope": "profile", "resource": []string{"https://two.example/", "https://one.example"}}))
+	alice := h.signIn("alice")
+	page, _ := h.review(alice, d.userCode)
+	for _, said := range []string{"Second API", "two.example", "First API", "one.example", `data-resource="https://two.example"`} {
+		if !strings.Contains(page.body, said) {
+			t.Errorf("the page does not say %q:\n%s", said, page.body)
+		}
+	}
+	var facts struct {
+		Resources []struct{ Resource, Name, Host string }
+		Statement string
+	}
+	told := h.facts("alice", d.userCode).wantOK()
+	if err := json.Unmarshal([]byte(told.body), &facts); err != nil || len(facts.Resources) != 2 || facts.Resources[0].Name != "Second API" || facts.Resources[1].Host != "one.example" {
+		t.Errorf("%v %s", err, told.body)
+	}
+	resources := []string{"https://two.example", "https://one.example"}
+	if s, err := receipt.ParseStatement(facts.Statement); err != nil || !slices.Equal(s.Resource, resources) {
+		t.Errorf("the statement says %s: %v", facts.Statement, err)
+	}
+	h.signStatement("alice", d.userCode, strings.Replace(facts.Statement, "https://two.example", "https://shared.example/v1", 1)).wantError(http.StatusForbidden, "access_denied")
+	grant := h.signStatement("alice", d.userCode, facts.Statement).wantOK().text("grant_id")
+	s, err := receipt.Verify([]byte(h.signed("alice", http.MethodGet, "/api/grants/"+grant+"/receipt", "").wantOK().body))
+	if err != nil || !slices.Equal(s.Statement.Resource, resources) {
+		t.Errorf("the receipt says %+v: %v", s, err)
+	}
+	if list := h.send(http.MethodGet, "/api/grants", "", "Cookie", alice).wantOK(); !strings.Contains(list.body, `"resources":["https://two.example","https://one.example"]`) {
+		t.Errorf("%s", list.body)
+	}
+	if aud := audienceOf(t, h.poll(d).wantOK().text("access_token")); !slices.Equal(aud, resources) {
+		t.Errorf("the token is for %q", aud)
+	}
+}
+
+func TestX12_WhatNobodyServesAnyMoreIsNotApproved(t *testing.T) {
+	h := newHouse(t)
+	apis(h)
+	gone, renamed := h.askFor("profile", "https://two.example"), h.askFor("profile", "https://two.example")
+	alice := h.signIn("alice")
+	_, transaction := h.review(alice, renamed.userCode)
+	h.register("database", "rs-2", &authz.Client{ID: "rs-2", Name: "Another name", Resources: []string{"https://two.example"}})
+	decision := url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"profile"}, "match": {renamed.userCode[5:]}}
+	if r := h.page("/device/decide", alice, decision); strings.HasPrefix(r.header.Get("Location"), "/device/done/") {
+		t.Error("what was shown under another name was approved")
+	}
+	h.open(alice, gone.userCode).wantOK()
+	h.register("database", "rs-2", nil)
+	h.postJSON(approvePath, map[string]any{"userCode": gone.userCode}, "Cookie", alice).wantError(http.StatusNotFound, "not_found")
+	h.facts("alice", gone.userCode).wantError(http.StatusNotFound, "not_found")
+}
+
+func TestX10_X11_ATokenIsForWhatWasApprovedAndNothingElse(t *testing.T) {
+	h := newHouse(t)
+	apis(h)
+	const one, two = "https://one.example", "https://two.example"
+	redeem := func(d device, resources ...string) reply {
+		h.advance(5 * time.Second)
+		return h.postForm(tokenPath, url.Values{"grant_type": {deviceGrant}, "device_code": {d.deviceCode}, "client_id": {"pub-a"}, "resource": resources})
+	}
+	for name, c := range map[string]struct {
+		scope           string
+		approved, asked []string
+		aud             []string
+	}{
+		"for one":                         {"profile", []string{one}, nil, []string{one}},
+		"for one, said again":             {"profile", []string{one}, []string{"HTTPS://ONE.example/"}, []string{one}},
+		"for one, who may be asked about": {"openid profile", []string{one}, nil, []string{one, testIssuer}},
+		"for less":                        {"profile", []string{one, two}, []string{two}, []string{two}},
+		"for this server only":            {"openid profile", []string{one}, []string{testIssuer}, []string{testIssuer}},
+		"for this server":                 {"openid profile", nil, []string{testIssuer}, []string{testIssuer}},
+		"for nobody else":                 {"profile", nil, nil, []string{testIssuer}},
+	} {
+		d := h.askFor(c.scope+" offline_access", c.approved...)
+		h.approveSigned("alice", d.userCode)
+		for _, other := range []string{"https://shared.example/v1", "one.example"} { // nothing is used up
+			redeem(d, other).wantError(http.StatusBadRequest, "invalid_target")
+		}
+		tokens := redeem(d, c.asked...).wantOK()
+		if aud := audienceOf(t, tokens.text("access_token")); !slices.Equal(aud, c.aud) {
+			t.Errorf("%s: %q", name, aud)
+		}
+		// At userinfo what is for others counts for nothing.
+		if r := h.userInfo(tokens.text("access_token")); (r.status == http.StatusUnauthorized) == slices.Contains(c.aud, testIssuer) {
+			t.Errorf("%s: userinfo says %d %s", name, r.status, r.body)
+		}
+		refresh := refreshForm("pub-a", tokens.text("refresh_token"))
+		refresh["resource"] = []string{"https://shared.example/v1"}
+		h.postForm(tokenPath, refresh).wantError(http.StatusBadRequest, "invalid_target")
+		refresh["resource"] = c.asked
+		fresh := h.postForm(tokenPath, refresh).wantOK()
+		if aud := audienceOf(t, fresh.text("access_token")); !slices.Equal(aud, c.aud) {
+			t.Errorf("%s, refreshed: %q", name, aud)
+		}
+		// Its client may take any of them back.
+		h.postForm(revokePath, url.Values{"client_id": {"pub-a"}, "token": {fresh.text("access_token")}}).wantOK()
+		h.postForm(tokenPath, refreshForm("pub-a", fresh.text("refresh_token"))).wantError(http.StatusBadRequest, "invalid_grant")
+	}
+}
+
+// A token that others have too acts for the owner nowhere here.
+func TestX11_ATokenThatAnAPIHasTooSeesNoGrants(t *testing.T) {
+	h := newHouse(t)
+	apis(h)
+	h.register("database", "tool", &authz.Client{ID: "tool", Scope: "openid grants", GrantTypes: []string{deviceGrant}})
+	for resource, status := range map[string]int{testIssuer: http.StatusOK, "https://one.example": http.StatusUnauthorized} {
+		r := h.postForm(codePath, url.Values{"client_id": {"tool"}, "scope": {"openid grants"}, "resource": {resource}}).wantOK()
+		d := device{client: "tool", deviceCode: r.text("device_code"), userCode: r.text("user_code")}
+		h.approveSigned("alice", d.userCode)
+		token := h.poll(d).wantOK().text("access_token")
+		h.userInfo(token).wantOK()
+		if r := h.send(http.MethodGet, "/api/grants", "", "Authorization", "Bearer "+token); r.status != status {
+			t.Errorf("%s: %d %s", resource, r.status, r.body)
+		}
 	}
 }

@@ -45,6 +45,8 @@ export interface ApprovalFacts {
   status: string;
   client: { client_id: string; client_name: string; registered: boolean; verified: boolean };
   scopes: { scope: string; text: string; weight: string; optional: boolean }[];
+  /** Whose APIs these are for; none: the server's alone. */
+  resources?: { resource: string; name: string; host: string }[];
   requested_at: number;
   expires_at: number;
   seen: { network: string };
@@ -105,9 +107,10 @@ export function profileOf(api: Api, signer: Signer): Promise<Profile & { bapId: 
 export async function fetchApproval(api: Api, signer: Signer, userCode: string, scope = ""): Promise<ApprovalFacts> {
   const query = new URLSearchParams({ user_code: userCode, ...(scope && { scope }) });
   const facts = await send<ApprovalFacts>(api, "GET", `/api/auth/device/approval?${query}`, undefined, signer);
-  const { user_code, statement, client, scopes } = facts as unknown as Record<string, unknown>;
+  const { user_code, statement, client, scopes, resources } = facts as unknown as Record<string, unknown>;
   expect(areTexts(user_code, statement, (client as { client_id?: unknown } | null | undefined)?.client_id));
   expect(Array.isArray(scopes) && scopes.every((s: { scope?: unknown } | null) => areTexts(s?.scope)));
+  expect(resources === undefined || (Array.isArray(resources) && resources.every((r: { resource?: unknown } | null) => areTexts(r?.resource))));
   return facts;
 }
 
@@ -119,7 +122,13 @@ export function shownOf(api: Api, signer: Signer, facts: ApprovalFacts): Shown {
     clientId: facts.client.client_id,
     scope: facts.scopes.map((s) => s.scope).join(" "),
     bapId: signer.bapId,
+    resources: resourcesOf(facts),
   };
+}
+
+/** The URIs of whose APIs an approval is for. */
+export function resourcesOf(facts: ApprovalFacts): string[] {
+  return (facts.resources ?? []).map((r) => r.resource);
 }
 
 /**

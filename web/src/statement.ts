@@ -27,6 +27,8 @@ export interface Shown {
   /** Space-separated, in the order shown. */
   scope: string;
   bapId: string;
+  /** The URIs of whose APIs it is for, in the order shown. */
+  resources: string[];
 }
 
 /** The statement is not what was shown, or not one at all. Nothing was signed. */
@@ -97,8 +99,9 @@ export async function checkStatement(text: string, shown: Shown, now: Date): Pro
     [s.client_id !== shown.clientId, "client"],
     [s.scope !== shown.scope, "scope"],
     [s.bap_id !== shown.bapId, "identity"],
+    [(s.resource ?? []).join(" ") !== shown.resources.join(" "), "resource"],
   ];
-  if (s.resource || s.agent) throw new StatementError("the statement names a resource or an agent, and the page showed none");
+  if (s.agent) throw new StatementError("the statement names an agent, and the page showed none");
   const difference = differences.find(([differs]) => differs);
   if (difference) throw new StatementError(`the statement names another ${difference[1]} than the page showed`);
   if (s.exp * 1000 <= now.getTime()) throw new StatementError("the statement has expired");

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { checkStatement, parseStatement, type Shown, type Statement, StatementError, userCodeHash } from "../src/statement";
 import { now } from "./vectors";
 
-const shown: Shown = { issuer: "http://localhost:8628", userCode: "BCDF-GHJK", clientId: "my-app", scope: "openid profile", bapId: "itpJCFzZv9WWMcCkvoGQCtBDgQU" };
+const shown: Shown = { issuer: "http://localhost:8628", userCode: "BCDF-GHJK", clientId: "my-app", scope: "openid profile", bapId: "itpJCFzZv9WWMcCkvoGQCtBDgQU", resources: [] };
 
 async function statement(change: Partial<Record<keyof Statement, unknown>> = {}): Promise<string> {
   return JSON.stringify({
@@ -35,12 +35,18 @@ test("a statement that says another thing than was shown is not signed", async (
   }
 });
 
-test("a statement that names a resource or an agent is not signed while the page shows none", async () => {
+test("a statement that names another resource or an agent than the page showed is not signed", async () => {
   const { bap_id, nonce, iat, exp, ...first } = JSON.parse(await statement()) as Statement;
-  for (const more of [{ resource: ["https://api.example"] }, { agent: { name: "a", jkt: "b" } }]) {
-    const text = JSON.stringify({ ...first, ...more, bap_id, nonce, iat, exp });
-    await assert.rejects(checkStatement(text, shown, now), (e) => e instanceof StatementError && /resource or an agent/.test(e.message), text);
+  const rest = { bap_id, nonce, iat, exp };
+  const api = ["https://api.example", "https://other.example"];
+  const naming = (resource: string[]): string => JSON.stringify({ ...first, resource, ...rest });
+  await checkStatement(naming(api), { ...shown, resources: api }, now);
+  for (const [named, seen] of [[api, []], [[], api], [api, api.slice(0, 1)], [api, [...api].reverse()]] as const) {
+    const refused = checkStatement(naming([...named]), { ...shown, resources: [...seen] }, now);
+    await assert.rejects(refused, (e) => e instanceof StatementError && /another resource/.test(e.message), JSON.stringify([named, seen]));
   }
+  const agent = JSON.stringify({ ...first, agent: { name: "a", jkt: "b" }, ...rest });
+  await assert.rejects(checkStatement(agent, shown, now), (e) => e instanceof StatementError && /an agent/.test(e.message));
 });
 
 test("a statement is read in its one form only", async () => {

@@ -103,7 +103,7 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	g := authz.Grant{
 		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
 		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: authz.ACRSession, Nonce: f.Request.Nonce,
-		Seen: f.Request.Seen, Says: f.Request.Says,
+		Seen: f.Request.Seen, Says: f.Request.Says, Resources: f.Request.Resources,
 		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts),
 	}
 	if owner.Method == authz.MethodPasskey {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"sync"
 	"time"
 
@@ -34,9 +35,11 @@ type Facts struct {
 	UserCode string
 	Client   authz.Client
 	// Scope is what will be granted: the requested scope, or what the owner left of it.
-	Scope    string
-	Identity authz.Identity
-	Network  NetworkDistance
+	Scope string
+	// Resources are whose APIs that is for; none: this server alone.
+	Resources []Resource
+	Identity  authz.Identity
+	Network   NetworkDistance
 	// Reports warn of the client and of the network the device asked from,
 	// Imitates of a client that could be taken for another.
 	Reports  guard.Reports
@@ -50,6 +53,13 @@ type Facts struct {
 	// lasts longer; Renewed is whether the device renews its tokens by itself meanwhile.
 	Lasts   time.Duration
 	Renewed bool
+}
+
+// Resource is a client that serves what another one asks for access to.
+type Resource struct {
+	URI string
+	// Name is its display name, Host where it is.
+	Name, Host string
 }
 
 // shownFacts are facts with what only somebody who reads them needs: to compare
@@ -102,12 +112,37 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 	if err := errors.Join(err, unreported); err != nil {
 		return Facts{}, err
 	}
+	if f.Resources, err = s.resources(ctx, r); err != nil {
+		return Facts{}, err
+	}
 	f.Match = matchKind(r, c, granted, f.Network, f.Reports)
 	if f.Match == MatchNumber {
 		f.Numbers = usercode.Numbers(r.MatchNumber, s.secrets.NumberMatch(r.ID))
 	}
 	f.Lasts, f.Renewed = s.grants.Lasts(c, granted)
 	return f, nil
+}
+
+// resources say in words what a request wants access to (requirement X-12).
+//
+//	NotFound: nobody serves one of them any more
+func (s *Approvals) resources(ctx context.Context, r authz.DeviceRequest) (resources []Resource, err error) {
+	serving, err := s.clients.Serving(ctx, r.Resources)
+	if err != nil {
+		return nil, err
+	}
+	for _, uri := range r.Resources {
+		c, served := serving[uri]
+		switch u, err := url.Parse(uri); {
+		case err == nil && uri == s.settings.Issuer:
+			resources = append(resources, Resource{uri, u.Host, u.Host})
+		case err != nil || !served:
+			return nil, authz.Refuse(authz.NotFound, "what the client asks for access to is served by nobody here any more: start again on the device")
+		default:
+			resources = append(resources, Resource{uri, c.DisplayName(), u.Host})
+		}
+	}
+	return resources, nil
 }
 
 // distance compares the network the device asked from with the owner's (requirement
@@ -131,6 +166,7 @@ func (f Facts) digest() (authz.Hash, error) {
 		ID, UserCode, ClientID, ClientName, Scope, BAPID string
 		Registered, Proved                               bool
 		Match                                            MatchKind
-	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match})
+		Resources                                        []Resource
+	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match, f.Resources})
 	return sha256.Sum256(shown), err
 }

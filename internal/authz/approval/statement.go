@@ -28,7 +28,7 @@ func (s *Approvals) Statement(f Facts) string {
 func (s *Approvals) statement(f Facts, issued, expires int64) receipt.Statement {
 	return receipt.Statement{
 		Version: receipt.StatementVersion, Issuer: s.settings.Issuer, Purpose: receipt.PurposeDeviceApproval,
-		UserCodeHash: receipt.UserCodeHash(f.UserCode), ClientID: f.Client.ID, Scope: f.Scope, BAPID: f.Identity.BAPID,
+		UserCodeHash: receipt.UserCodeHash(f.UserCode), ClientID: f.Client.ID, Scope: f.Scope, Resource: f.Request.Resources, BAPID: f.Identity.BAPID,
 		Nonce: f.Request.ID, IssuedAt: issued, ExpiresAt: expires,
 	}
 }

@@ -113,7 +113,7 @@ func (r Registration) checkURIs() (member string, err error) {
 	}
 	for _, uri := range r.Resources {
 		if _, ok := canonicalResource(uri); !ok {
-			return "resources", errors.New("must be http or https URIs with a host, without fragment and user (RFC 8707 §2)")
+			return "resources", errors.New("must be http or https URIs with a host, without fragment and user (RFC 8707 §2), of 255 bytes at most")
 		}
 	}
 	return "", nil

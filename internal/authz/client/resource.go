@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/scopes"
 )
 
 // maxResources bounds how many resources one request names.
@@ -15,26 +16,18 @@ const maxResources = 8
 
 // Resources are those that a client asks for access to, in their one form and each once
 // (RFC 8707 §2). What may be asked for is what a registered client serves (requirement
-// X-10), and this server itself; a client that nobody registered is for no one else.
+// X-10), and this server itself, which alone is what nothing is: none. A client that
+// nobody registered is for no one else.
 //
 //	InvalidTarget: it is no URI of a resource (requirement X-09), or nobody serves it
 func (s *Registry) Resources(ctx context.Context, c authz.Client, asked []string) ([]string, error) {
-	if len(asked) > maxResources {
-		return nil, authz.Refuse(authz.InvalidTarget, fmt.Sprintf("no more than %d resources may be named", maxResources))
-	}
-	var resources []string
-	for _, uri := range asked {
-		resource, ok := canonicalResource(uri)
-		if !ok {
-			return nil, authz.Refuse(authz.InvalidTarget, "resource must be an absolute http or https URI without fragment")
-		}
-		if !slices.Contains(resources, resource) {
-			resources = append(resources, resource)
-		}
+	resources, err := canonical(asked)
+	if err != nil {
+		return nil, err
 	}
 	others := slices.DeleteFunc(slices.Clone(resources), func(r string) bool { return r == s.settings.Issuer })
 	if len(others) == 0 {
-		return resources, nil
+		return nil, nil
 	}
 	if !c.Registered {
 		return nil, errUnserved
@@ -47,6 +40,51 @@ func (s *Registry) Resources(ctx context.Context, c authz.Client, asked []string
 		return nil, err
 	}
 	return resources, nil
+}
+
+// canonical are resources that a request names, in their one form and each once.
+//
+//	InvalidTarget
+func canonical(asked []string) (resources []string, err error) {
+	if len(asked) > maxResources {
+		return nil, authz.Refuse(authz.InvalidTarget, fmt.Sprintf("no more than %d resources may be named", maxResources))
+	}
+	for _, uri := range asked {
+		resource, ok := canonicalResource(uri)
+		if !ok {
+			return nil, authz.Refuse(authz.InvalidTarget, "resource must be an absolute http or https URI without fragment")
+		}
+		if !slices.Contains(resources, resource) {
+			resources = append(resources, resource)
+		}
+	}
+	return resources, nil
+}
+
+// Audience is for whom an access token of a grant is, which has a scope and for which a
+// token request may name some of the grant's resources (RFC 8707 §2.2): for these, or for
+// all that were approved, and no other (requirement X-11). With openid it is for this
+// server too, at whose UserInfo endpoint it is good. None means: for this server alone.
+//
+//	InvalidTarget: a resource that was not approved, or is none (requirement X-10)
+func (s *Registry) Audience(g authz.Grant, scope string, asked []string) ([]string, error) {
+	audience, err := canonical(asked)
+	if err != nil {
+		return nil, err
+	}
+	here := len(g.Resources) == 0 || scopes.Has(scope, "openid")
+	for _, resource := range audience {
+		if !slices.Contains(g.Resources, resource) && (!here || resource != s.settings.Issuer) {
+			return nil, authz.Refuse(authz.InvalidTarget, "this resource is not among those that were approved: ask for it when you ask for the approval")
+		}
+	}
+	if len(audience) == 0 {
+		audience = slices.Clone(g.Resources)
+	}
+	if here && !slices.Contains(audience, s.settings.Issuer) {
+		audience = append(audience, s.settings.Issuer)
+	}
+	return audience, nil
 }
 
 var errUnserved = authz.Refuse(authz.InvalidTarget, "no client that is registered here serves this resource, or this client may not ask for it")

@@ -13,6 +13,9 @@ import (
 // maxURI bounds a URI of a client's metadata, or of a request, in bytes.
 const maxURI = 2048
 
+// maxResource bounds the URI of a resource: access tokens have some in them.
+const maxResource = 255
+
 // parseURI reads an absolute URI of the characters that RFC 3986 §2 knows: none that
 // browsers take for others, as the backslash, or that end a line or a word. It has no
 // fragment and no user.
@@ -100,7 +103,7 @@ func hostOf(u *url.URL, port string) string {
 // the end.
 func canonicalResource(uri string) (string, bool) {
 	u, ok := parseURI(uri)
-	if !ok || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
+	if !ok || len(uri) > maxResource || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return "", false
 	}
 	port := u.Port()

@@ -18,6 +18,8 @@ import (
 // (RFC 8628 §3.1), and what the server saw of it.
 type AuthorizationRequest struct {
 	Scope string
+	// Resources are what the client wants access to (RFC 8707 §2).
+	Resources []string
 	// NumberMatch: the device can show a number that its owner must pick out.
 	NumberMatch bool
 	// SignatureRequired: the client wants a signed approval, a session will not do.
@@ -57,12 +59,17 @@ const (
 //	UnauthorizedClient: the client may not use the device grant (requirement D-08)
 //	InvalidScope, InvalidRequest
 //	InvalidProof, UseNonce
+//	InvalidTarget: a resource that nobody serves (requirement X-12)
 //	Unavailable: too many requests are pending, in all or of such clients
 func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationRequest) (*Authorization, error) {
 	if !c.Allows(authz.GrantDevice) {
 		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for the device grant")
 	}
 	scope, err := scopes.Requested(c, ask.Scope)
+	if err != nil {
+		return nil, err
+	}
+	resources, err := s.clients.Resources(ctx, c, ask.Resources)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +82,7 @@ func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationR
 	}
 	now := s.now()
 	r := authz.DeviceRequest{
-		ClientID: c.ID, ClientProved: c.Proved, Scope: scope, State: authz.Pending, Nonce: ask.Nonce, Thumbprint: thumbprint,
+		ClientID: c.ID, ClientProved: c.Proved, Scope: scope, Resources: resources, State: authz.Pending, Nonce: ask.Nonce, Thumbprint: thumbprint,
 		CreatedAt: now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
 		SignatureRequired: ask.SignatureRequired || s.clients.NeedsSignature(c),
 		Seen:              ask.Seen.Clean(),

@@ -28,10 +28,11 @@ var (
 //	InvalidRequest: no device code (requirement D-23)
 //	InvalidGrant: unknown, redeemed, another client's or another key's code, or for
 //	nothing that the client may have still
+//	InvalidTarget: for a resource that was not approved; the code is not used up
 //	InvalidProof, UseNonce: the code is then as good as before
 //	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
 //	(requirements D-25, D-28, D-29)
-func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret, wait time.Duration, d authz.DPoP) (*authz.Tokens, error) {
+func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret, wait time.Duration, d authz.DPoP, resources ...string) (*authz.Tokens, error) {
 	if deviceCode == "" {
 		return nil, authz.Refuse(authz.InvalidRequest, "device_code is missing")
 	}
@@ -92,7 +93,7 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 	case authz.Expired:
 		return nil, errExpired
 	case authz.Approved:
-		return s.Redeem(ctx, c, r, key)
+		return s.Redeem(ctx, c, r, key, resources...)
 	default:
 		return nil, errDeviceCode
 	}
@@ -152,8 +153,9 @@ func (s *Flow) overBefore(ctx context.Context, r authz.DeviceRequest, now time.T
 // That the client is the one that asked is for the caller to have checked, and
 // that it has the key that the request is bound to.
 //
+//	InvalidTarget: a resource that was not approved; nothing is used up
 //	InvalidGrant, ExpiredToken, AccessDenied: as Poll
-func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest, key proof.Possession) (*authz.Tokens, error) {
+func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest, key proof.Possession, resources ...string) (*authz.Tokens, error) {
 	now := s.now()
 	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
 	if errors.Is(err, contract.ErrNotFound) {
@@ -165,6 +167,10 @@ func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 	scope := scopes.MayHave(c, g.Scope) // since the approval its registration may have changed
 	if scope == "" {
 		return nil, errNothingLeft
+	}
+	audience, err := s.clients.Audience(g, scope, resources)
+	if err != nil {
+		return nil, err
 	}
 	redemption := contract.Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
 	var refresh authz.Secret
@@ -191,7 +197,7 @@ func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 		return nil, err
 	}
 	s.pace.drop(r.DeviceCode)
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh, Thumbprint: key.Thumbprint})
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh, Thumbprint: key.Thumbprint, Audience: audience})
 	if err != nil {
 		return nil, err
 	}

@@ -23,10 +23,10 @@ var errRefreshPace = authz.Refuse(authz.Unavailable, "this grant's tokens are re
 // same words whatever ended it (requirement R-17). One that is bound to a key is of no use
 // to who has not the key, and its use by them ends nothing.
 //
-//	InvalidRequest, InvalidGrant, InvalidScope, UnauthorizedClient
+//	InvalidRequest, InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient
 //	InvalidProof, UseNonce
 //	Unavailable: this grant is refreshed too often
-func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Secret, scope string, d authz.DPoP) (*authz.Tokens, error) {
+func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Secret, scope string, d authz.DPoP, resources ...string) (*authz.Tokens, error) {
 	if presented == "" {
 		return nil, authz.Refuse(authz.InvalidRequest, "refresh_token is missing")
 	}
@@ -60,6 +60,10 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	if err != nil {
 		return nil, err
 	}
+	audience, err := s.clients.Audience(g, granted, resources)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.proofs.UseUpProof(ctx, key); err != nil {
 		return nil, err
 	}
@@ -85,7 +89,7 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	case err != nil:
 		return nil, err
 	}
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor, Thumbprint: key.Thumbprint})
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor, Thumbprint: key.Thumbprint, Audience: audience})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -28,6 +29,9 @@ func (s *Grants) usable(ctx context.Context, presented authz.Presented, needed s
 	}
 	has, err := s.possession(presented, claims)
 	if err != nil {
+		return g, i, "", err
+	}
+	if err := s.forUs(claims, needed); err != nil {
 		return g, i, "", err
 	}
 	g, i, err = s.store.LiveGrant(ctx, claims.GrantID, s.now())
@@ -80,6 +84,18 @@ func (s *Grants) possession(presented authz.Presented, claims token.Claims) (pro
 		return proof.Possession{}, nil
 	}
 	return s.proofs.Possession(presented.DPoP, proof.Wanted{Thumbprint: bound, AccessToken: presented.Token})
+}
+
+// forUs refuses a token that is for somebody else's API (RFC 9068 §4), and what acts for
+// the owner here to one that others have too, which they could send here.
+//
+//	InvalidToken
+func (s *Grants) forUs(claims token.Claims, needed string) error {
+	ours := slices.Contains(claims.Audience, s.settings.Issuer)
+	if !ours || needed == scopes.Grants && len(claims.Audience) > 1 {
+		return authz.Refuse(authz.InvalidToken, "the access token is for another API, or for others too: get one for this server, without resource")
+	}
+	return nil
 }
 
 // Owner returns the owner for whom a program acts that has the grants scope: it sees

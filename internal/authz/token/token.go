@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -192,9 +191,8 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.AccessToken = authz.Secret(access); slices.Contains(claims.Audience, s.settings.Issuer) {
-		ring.known.Add(t.AccessToken.Hash(), &claims)
-	}
+	t.AccessToken = authz.Secret(access)
+	ring.known.Add(t.AccessToken.Hash(), &claims)
 	if scopes.Has(r.Scope, "openid") {
 		if t.IDToken, err = s.idToken(r.Client, g, r.Scope, access, now, lifetime); err != nil {
 			return nil, err
@@ -229,7 +227,7 @@ var ErrInvalid = authz.Refuse(authz.InvalidToken, "the access token is malformed
 
 // Verify verifies a presented access token: ours, by our key and our algorithm
 // whatever the token says of itself (RFC 8725 §3.1, requirement M-09), of the right type
-// and not expired. It does not look at the grant.
+// and not expired. It looks neither at the grant nor at whom the token is for.
 //
 //	InvalidToken
 func (s *Signer) Verify(ctx context.Context, presented authz.Secret) (Claims, error) {
@@ -251,7 +249,7 @@ func (s *Signer) Verify(ctx context.Context, presented authz.Secret) (Claims, er
 	return claims, nil
 }
 
-// verify verifies signature, type, issuer and audience.
+// verify verifies signature, type and issuer.
 //
 //	InvalidToken
 func (s *Signer) verify(ctx context.Context, ring *keyring, raw string, now time.Time) (Claims, error) {
@@ -278,7 +276,7 @@ func (s *Signer) verify(ctx context.Context, ring *keyring, raw string, now time
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return Claims{}, ErrInvalid
 	}
-	if claims.Issuer != s.settings.Issuer || !slices.Contains(claims.Audience, s.settings.Issuer) {
+	if claims.Issuer != s.settings.Issuer {
 		return Claims{}, ErrInvalid
 	}
 	return claims, nil

@@ -52,9 +52,11 @@ type approvalFacts struct {
 		Registered bool `json:"registered"`
 		Verified   bool `json:"verified"`
 	} `json:"client"`
-	Scopes      []scopeFact `json:"scopes"`
-	RequestedAt int64       `json:"requested_at"`
-	ExpiresAt   int64       `json:"expires_at"`
+	Scopes []scopeFact `json:"scopes"`
+	// Resources are whose APIs these are for; none: this server alone.
+	Resources   []resourceFact `json:"resources,omitempty"`
+	RequestedAt int64          `json:"requested_at"`
+	ExpiresAt   int64          `json:"expires_at"`
 	Seen        struct {
 		Network string `json:"network"`
 	} `json:"seen"`
@@ -98,6 +100,12 @@ type scopeFact struct {
 	Optional bool   `json:"optional"`
 }
 
+type resourceFact struct {
+	Resource string `json:"resource"`
+	Name     string `json:"name"`
+	Host     string `json:"host"`
+}
+
 func newApprovalFacts(f approval.Facts, statement string) approvalFacts {
 	out := approvalFacts{
 		UserCode: f.UserCode, Status: string(f.Request.State),
@@ -109,6 +117,9 @@ func newApprovalFacts(f approval.Facts, statement string) approvalFacts {
 	out.Client.Registered, out.Client.Verified = f.Client.Registered, f.Request.ClientProved
 	for _, t := range scopes.Describe(f.Scope) {
 		out.Scopes = append(out.Scopes, scopeFact{t.Scope, t.Text, t.Weight, t.Optional})
+	}
+	for _, r := range f.Resources {
+		out.Resources = append(out.Resources, resourceFact{r.URI, r.Name, r.Host})
 	}
 	out.Seen.Network = string(f.Network)
 	out.Device.Name, out.Device.Platform = f.Request.Says.Name, f.Request.Says.Platform

@@ -14,12 +14,14 @@ type grantView struct {
 	ClientID   string `json:"client_id"`
 	ClientName string `json:"client_name"`
 	Scope      string `json:"scope"`
-	BAPID      string `json:"bap_id"`
-	ACR        string `json:"acr"`
-	CreatedAt  int64  `json:"created_at"`
-	ExpiresAt  int64  `json:"expires_at"`
-	LastUsedAt int64  `json:"last_used_at,omitempty"`
-	RevokedAt  int64  `json:"revoked_at,omitempty"`
+	// Resources are whose APIs it is for; none: this server alone.
+	Resources  []string `json:"resources,omitempty"`
+	BAPID      string   `json:"bap_id"`
+	ACR        string   `json:"acr"`
+	CreatedAt  int64    `json:"created_at"`
+	ExpiresAt  int64    `json:"expires_at"`
+	LastUsedAt int64    `json:"last_used_at,omitempty"`
+	RevokedAt  int64    `json:"revoked_at,omitempty"`
 	// Where the device asked from, and what it says of itself.
 	Network    string `json:"network,omitempty"`
 	UserAgent  string `json:"user_agent,omitempty"`
@@ -47,7 +49,7 @@ func (a *API) Grants(r *http.Request, who authz.Owner) (any, error) {
 			return nil, err
 		}
 		views[i] = grantView{
-			ID: g.ID, ClientID: g.ClientID, ClientName: name, Scope: g.Scope, BAPID: g.BAPID, ACR: g.ACR,
+			ID: g.ID, ClientID: g.ClientID, ClientName: name, Scope: g.Scope, Resources: g.Resources, BAPID: g.BAPID, ACR: g.ACR,
 			CreatedAt: g.CreatedAt.Unix(), ExpiresAt: g.ExpiresAt.Unix(),
 			LastUsedAt: unixOrZero(g.LastUsedAt), RevokedAt: unixOrZero(g.RevokedAt),
 			Network: g.Seen.Network, UserAgent: g.Seen.UserAgent, DeviceName: g.Says.Name, Platform: g.Says.Platform,

@@ -38,7 +38,7 @@ func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 	}
 	says.Name, says.Platform = p.Text("device_name"), p.Text("device_platform")
 	ask := device.AuthorizationRequest{
-		Scope: p.Text("scope"), NumberMatch: p.Flag("number_match"), Nonce: p.Text("nonce"),
+		Scope: p.Text("scope"), Resources: p.List("resource"), NumberMatch: p.Flag("number_match"), Nonce: p.Text("nonce"),
 		SignatureRequired: p.Text("approval") == authz.ApprovalSigned,
 		Thumbprint:        p.Text("dpop_jkt"), DPoP: e.door.DPoP(r),
 		Says: says,
@@ -84,7 +84,7 @@ func (e *Endpoints) DeviceToken(w http.ResponseWriter, r *http.Request) error {
 
 // redeemDevice answers one poll (RFC 8628 §3.4), at either token endpoint.
 func (e *Endpoints) redeemDevice(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
-	code := authz.Secret(p.Text("device_code"))
+	code, resources := authz.Secret(p.Text("device_code")), p.List("resource")
 	client, err := e.identifyClient(r, p)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (e *Endpoints) redeemDevice(w http.ResponseWriter, r *http.Request, p *wire
 		wait = min(wait, authz.MaxWait)
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 	}
-	tokens, err := e.issuer.Device.Poll(r.Context(), client, code, wait, e.door.DPoP(r))
+	tokens, err := e.issuer.Device.Poll(r.Context(), client, code, wait, e.door.DPoP(r), resources...)
 	if err != nil {
 		return err
 	}

@@ -51,12 +51,12 @@ func (e *Endpoints) redeemCode(w http.ResponseWriter, r *http.Request, p *wire.P
 
 // refresh is the refresh grant (RFC 6749 §6).
 func (e *Endpoints) refresh(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
-	token, scope := authz.Secret(p.Text("refresh_token")), p.Text("scope")
+	token, scope, resources := authz.Secret(p.Text("refresh_token")), p.Text("scope"), p.List("resource")
 	client, err := e.identifyClient(r, p)
 	if err != nil {
 		return err
 	}
-	tokens, err := e.issuer.Grants.Refresh(r.Context(), client, token, scope, e.door.DPoP(r))
+	tokens, err := e.issuer.Grants.Refresh(r.Context(), client, token, scope, e.door.DPoP(r), resources...)
 	if err != nil {
 		return err
 	}

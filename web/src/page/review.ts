@@ -221,9 +221,9 @@ class Review {
       this.#choose();
       return fail(this.form, say("no-key")); // not the session instead: the page said that a key signs
     }
-    const { approve, fetchApproval } = await this.app.curve();
+    const { approve, fetchApproval, resourcesOf } = await this.app.curve();
     const facts = await fetchApproval(this.app.api, signer, this.code, this.#scope);
-    this.#checkShown(facts.user_code, facts.client.client_id, facts.scopes.map((s) => s.scope));
+    this.#checkShown(facts.user_code, facts.client.client_id, facts.scopes.map((s) => s.scope), resourcesOf(facts));
     const match = new FormData(this.form).get("match");
     const grant = await approve(this.app.api, signer, facts, typeof match === "string" ? match : "");
     await this.#showOutcome(signer, `/device/done/${encodeURIComponent(grant)}`);
@@ -237,10 +237,11 @@ class Review {
   }
 
   /** Nothing is signed that differs from what was read on the page. */
-  #checkShown(code: string, clientId: string, scopes: string[]): void {
+  #checkShown(code: string, clientId: string, scopes: string[], resources: string[]): void {
     const ticked = this.#scope.split(" ").sort().join(" ");
     const shown = code === this.code && clientId === need(this.main, "[data-part=client-id]").textContent;
-    if (!shown || [...scopes].sort().join(" ") !== ticked) {
+    const named = [...this.form.querySelectorAll<HTMLElement>("[data-resource]")].map((e) => e.dataset["resource"]);
+    if (!shown || [...scopes].sort().join(" ") !== ticked || resources.join(" ") !== named.join(" ")) {
       throw new ChangedError("the request is not what the page shows");
     }
   }

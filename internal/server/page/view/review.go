@@ -30,6 +30,7 @@ type Review struct {
 	Identities  []IdentityChoice
 	Warnings    []string
 	Scopes      []Scope
+	Resources   []approval.Resource
 	Asked       string
 	Network     string // a message
 	Program     string
@@ -73,6 +74,7 @@ func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, m
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Standing: standing(f),
 		Identity: f.Identity.DisplayName(), BAPID: f.Identity.BAPID,
 		Scopes:     Scopes(f.Request.Scope),
+		Resources:  f.Resources,
 		Origin:     f.Request.Says.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
 		Numbers: f.Numbers, Letters: f.Match == approval.MatchLetters, SignedOnly: f.Request.SignatureRequired,
