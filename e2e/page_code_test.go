@@ -1,0 +1,161 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/oauth2"
+
+	"countersign.dev/e2e/browser"
+	"countersign.dev/receipt"
+)
+
+// application is a web application as others write one, with golang.org/x/oauth2: it sends a
+// browser to the server, and says who came back.
+type application struct {
+	*httptest.Server
+	config   oauth2.Config
+	verifier string
+	// prompt is added to what it asks.
+	prompt string
+	token  *oauth2.Token
+}
+
+const applicationState = "a state <&> of its own"
+
+func (a *application) start(w http.ResponseWriter, r *http.Request) {
+	a.verifier = oauth2.GenerateVerifier()
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.verifier)}
+	if a.prompt != "" {
+		options = append(options, oauth2.SetAuthURLParam("prompt", a.prompt))
+	}
+	http.Redirect(w, r, a.config.AuthCodeURL(applicationState, options...), http.StatusFound)
+}
+
+func (a *application) back(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if q.Get("state") != applicationState {
+		fmt.Fprintf(w, "<h1>another state: %q</h1>", q.Get("state"))
+		return
+	}
+	if q.Has("error") {
+		fmt.Fprintf(w, "<h1>refused: %s</h1>", q.Get("error"))
+		return
+	}
+	token, err := a.config.Exchange(r.Context(), q.Get("code"), oauth2.VerifierOption(a.verifier))
+	if err != nil {
+		fmt.Fprintf(w, "<h1>not exchanged</h1><pre>%v</pre>", err)
+		return
+	}
+	a.token = token
+	resp, err := a.config.Client(r.Context(), token).Get(strings.Replace(a.config.Endpoint.TokenURL, "/token", "/userinfo", 1))
+	if err != nil {
+		fmt.Fprintf(w, "<h1>not asked: %v</h1>", err)
+		return
+	}
+	defer resp.Body.Close()
+	var who struct {
+		Name string `json:"name"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&who); err != nil {
+		fmt.Fprintf(w, "<h1>not read: %v</h1>", err)
+		return
+	}
+	fmt.Fprintf(w, "<h1>Welcome, %s</h1>", who.Name)
+}
+
+// applicationOf starts an application, and a server that knows it.
+func applicationOf(t *testing.T) (*instance, *application) {
+	t.Helper()
+	a := &application{}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{$}", a.start)
+	mux.HandleFunc("/back", a.back)
+	a.Server = httptest.NewServer(mux)
+	t.Cleanup(a.Close)
+	file := filepath.Join(t.TempDir(), "countersign.toml")
+	clients := fmt.Sprintf("[[clients]]\nclient_id = \"notes\"\nclient_name = \"Notes\"\nredirect_uris = [%q]\n", a.URL+"/back")
+	if err := os.WriteFile(file, []byte(clients), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := startInstance(t, "--config", file)
+	a.config = oauth2.Config{
+		ClientID: "notes", RedirectURL: a.URL + "/back", Scopes: []string{"openid", "profile", "offline_access"},
+		Endpoint: oauth2.Endpoint{AuthURL: h.base + "/oauth2/authorize", TokenURL: h.url + "/api/auth/oauth2/token", AuthStyle: oauth2.AuthStyleInParams},
+	}
+	return h, a
+}
+
+func TestPageAnApplicationSendsSomebodyHereAndGetsThemBack(t *testing.T) {
+	t.Parallel()
+	h, a := applicationOf(t)
+	tab := h.guest(t)
+	tab.AllowOrigin(a.URL)
+	tab.AllowOrigin(h.base)
+	tab.Open(a.URL + "/")
+	tab.WaitFor("#ways[data-ready]")
+	if got := tab.Text("main"); !strings.Contains(got, "“Notes” asks you to sign in") {
+		t.Errorf("the page says\n%s", got)
+	}
+	tab.Axe()
+	tab.Screenshot("sign-in-for-an-application")
+	create(tab, "Alice")
+	tab.WaitFor("#decision")
+	tab.WaitFor("#approve:not([disabled])")
+	if got := tab.Text("main"); !strings.Contains(got, "you go back to "+strings.TrimPrefix(a.URL, "http://")) || strings.Contains(got, "device") {
+		t.Errorf("the review says\n%s", got)
+	}
+	tab.Axe()
+	tab.Screenshot("review-for-an-application")
+	tab.Click(approveButton)
+	tab.WaitUntil(`document.querySelector("h1")?.textContent === "Welcome, Alice"`)
+
+	// The key was at hand, so the approval is signed, and leaves a receipt.
+	said := claimsOf(t, a.token.AccessToken)
+	if said.ACR != bySignature {
+		t.Errorf("the token says %s", said.ACR)
+	}
+	tab.Open(h.base + "/account")
+	tab.WaitFor("[data-screen=account]")
+	if got := tab.Text("main"); !strings.Contains(got, "Notes") {
+		t.Errorf("the account says\n%s", got)
+	}
+	text := browser.Eval[string](tab, `fetch(document.querySelector("a[href$='/receipt']").href).then(r => r.text())`)
+	if v, err := receipt.Verify([]byte(text)); err != nil || v.Statement.ClientID != "notes" || v.Statement.BAPID != said.BAPID {
+		t.Errorf("the receipt says %+v, %v", v, err)
+	}
+
+	// Signed in already, the owner sees the review at once; and may deny.
+	tab.Open(a.URL + "/")
+	tab.WaitFor("#decision")
+	tab.Click(denyButton)
+	tab.WaitUntil(`document.querySelector("h1")?.textContent === "refused: access_denied"`)
+	a.prompt = "none"
+	tab.Open(a.URL + "/")
+	tab.WaitUntil(`document.querySelector("h1")?.textContent === "refused: consent_required"`)
+	a.prompt = "login"
+	tab.Open(a.URL + "/")
+	unlock(tab, password)
+	tab.WaitFor("#decision")
+}
+
+func TestPageWithoutScriptsASessionLeadsBackToAnApplication(t *testing.T) {
+	t.Parallel()
+	h, a := applicationOf(t)
+	tab := h.resident(t)
+	tab.AllowOrigin(a.URL)
+	tab.AllowOrigin(h.base)
+	tab.ScriptsOff()
+	tab.Open(a.URL + "/")
+	tab.WaitFor("#decision")
+	tab.Click(approveButton)
+	tab.WaitUntil(`document.querySelector("h1")?.textContent.startsWith("Welcome, ")`)
+}
