@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"countersign.dev/dpop"
 )
 
 func newWhoamiCommand(env *Env) *cobra.Command {
@@ -91,14 +94,14 @@ func (c *signIn) token(ctx context.Context, refused string) (storedToken, error)
 
 // withToken does something with a good token. One that the server refuses though the
 // clock says that it is good is renewed once: do says so with ExitNotSignedIn.
-func (c *signIn) withToken(ctx context.Context, do func(token string) error) error {
+func (c *signIn) withToken(ctx context.Context, do func(t storedToken) error) error {
 	refused := ""
 	for {
 		t, err := c.token(ctx, refused)
 		if err != nil {
 			return err
 		}
-		err = do(t.AccessToken)
+		err = do(t)
 		var said *Failure
 		if !errors.As(err, &said) || said.Code != ExitNotSignedIn || refused != "" {
 			return err
@@ -113,8 +116,8 @@ func (c *signIn) whoami(ctx context.Context) (info claims, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.withToken(ctx, func(token string) (err error) {
-		info, err = userInfo(ctx, config.Endpoint, token)
+	err = c.withToken(ctx, func(t storedToken) (err error) {
+		info, err = userInfo(ctx, config.Endpoint, t)
 		return err
 	})
 	return info, err
@@ -126,18 +129,34 @@ func over(server string) error {
 }
 
 func newTokenCommand(env *Env) *cobra.Command {
-	var server, format string
+	var server, format, nonce string
 	var p passwordSource
+	var proof bool
 	cmd := &cobra.Command{
-		Use:   "token",
+		Use:   "token [--proof METHOD URL]",
 		Short: "Print a good access token",
 		Long: `Print one access token and a newline. A token with less than a minute left is
-refreshed first; two processes that do so at once end with one refresh.`,
-		Example: `  curl -H "$(countersign token --format header)" https://api.example.org/me
+refreshed first; two processes that do so at once end with one refresh.
+
+A token that is bound to this machine's key, as those of login are where the
+server takes DPoP proofs, is of use with a proof for one request: --proof prints
+both headers, for that request and once. Sign in with login --bearer for tools
+that send Authorization: Bearer by themselves.`,
+		Example: `  countersign token --proof GET "$url" | curl -H @- "$url"
+  curl -H "$(countersign token --format header)" https://api.example.org/me
   countersign token --format json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, ok := tokenFormats[format]; !ok {
+		Args: func(_ *cobra.Command, args []string) error {
+			if (proof && len(args) != 2) || (!proof && len(args) > 0) {
+				return usage("token takes a method and an address with --proof, and nothing without")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			show, known := tokenFormats[format]
+			if proof {
+				show = func(t storedToken) (string, error) { return proved(t, args[0], args[1], nonce, env.Now()) }
+			}
+			if !known {
 				return usage("--format must be plain, header, env or json")
 			}
 			c, err := openAccount(cmd.Context(), env, server, p)
@@ -148,7 +167,7 @@ refreshed first; two processes that do so at once end with one refresh.`,
 			if err != nil {
 				return err
 			}
-			text, err := tokenFormats[format](t)
+			text, err := show(t)
 			if err != nil {
 				return err
 			}
@@ -159,21 +178,45 @@ refreshed first; two processes that do so at once end with one refresh.`,
 	serverFlag(cmd, &server)
 	passwordFlag(cmd, &p)
 	cmd.Flags().StringVar(&format, "format", "plain", "`word` for how it is printed: plain, header, env or json")
+	cmd.Flags().BoolVar(&proof, "proof", false, "print the headers of one request: METHOD URL")
+	cmd.Flags().StringVar(&nonce, "nonce", "", "with --proof, the `text` of the DPoP-Nonce header that the server answered with")
 	return cmd
 }
 
 var tokenFormats = map[string]func(storedToken) (string, error){
-	"plain":  func(t storedToken) (string, error) { return t.AccessToken, nil },
-	"header": func(t storedToken) (string, error) { return "Authorization: Bearer " + t.AccessToken, nil },
-	"env":    func(t storedToken) (string, error) { return "COUNTERSIGN_TOKEN=" + t.AccessToken, nil },
+	"plain": func(t storedToken) (string, error) { return t.AccessToken, nil },
+	"header": func(t storedToken) (string, error) {
+		if t.bound() {
+			return "", fail(ExitUsage, "the token is bound to this machine's key, so a header alone is of no use", nil,
+				"Print it with a proof, --proof METHOD URL; or sign in with login --bearer")
+		}
+		return "Authorization: Bearer " + t.AccessToken, nil
+	},
+	"env": func(t storedToken) (string, error) { return "COUNTERSIGN_TOKEN=" + t.AccessToken, nil },
 	"json": func(t storedToken) (string, error) {
-		answer := map[string]any{"access_token": t.AccessToken, "token_type": "Bearer"}
+		answer := map[string]any{"access_token": t.AccessToken, "token_type": cmp.Or(t.Type, "Bearer")}
 		if !t.Expiry.IsZero() {
 			answer["expires_at"] = t.Expiry.Unix()
 		}
 		b, err := json.Marshal(answer)
 		return string(b), err
 	},
+}
+
+// proved are the headers of one request with a token: one where it is bound to no key.
+func proved(t storedToken, method, address, nonce string, now time.Time) (string, error) {
+	if !t.bound() {
+		return tokenFormats["header"](t)
+	}
+	key, err := t.key()
+	if err != nil {
+		return "", err
+	}
+	proof, err := key.Sign(dpop.Signing{Method: method, URL: address, AccessToken: t.AccessToken, Nonce: nonce, Time: now})
+	if err != nil {
+		return "", usage("--proof takes the method and the whole address of a request, like GET https://api.example.org/me")
+	}
+	return "Authorization: " + dpop.Scheme + " " + t.AccessToken + "\n" + dpop.Header + ": " + proof, nil
 }
 
 func newLogoutCommand(env *Env) *cobra.Command {

@@ -149,7 +149,7 @@ func TestABadServersAnswersEndInOneSentenceAndAnExitCode(t *testing.T) {
 		"receipt show":       func(c *owner) error { _, err := c.receipt(ctx, "mzxw6ytboi"); return err },
 		"identity profile":   func(c *owner) error { return c.setProfile(ctx, profileBody{Name: "Satoshi"}) },
 		"whoami": func(c *owner) error {
-			info, err := userInfo(ctx, deviceflow.Endpoint{Issuer: c.server, UserInfoURL: c.server + "/userinfo"}, "token")
+			info, err := userInfo(ctx, deviceflow.Endpoint{Issuer: c.server, UserInfoURL: c.server + "/userinfo"}, storedToken{AccessToken: "token"})
 			if strings.Contains(info.text("sub"), "owned") { // anything may be a sub
 				return errors.New(info.text("sub"))
 			}
@@ -313,12 +313,12 @@ func TestWhatAServerListsIsPrintedAsPlainLines(t *testing.T) {
 func TestATokenThatIsNoneIsNotKept(t *testing.T) {
 	for _, token := range []string{"a b", "a\nb", "a\x1b[31m", "é", "a\x7f", "\u200b"} {
 		for _, t2 := range []*oauth2.Token{{AccessToken: token}, {AccessToken: "good", RefreshToken: token}} {
-			if kept, err := keep(t2, time.Now()); err == nil {
+			if kept, err := keep(t2, nil, time.Now()); err == nil {
 				t.Errorf("%q was kept: %v", token, kept)
 			}
 		}
 	}
-	if _, err := keep(&oauth2.Token{AccessToken: "eyJ.a-b_c", RefreshToken: "csr_x"}, time.Now()); err != nil {
+	if _, err := keep(&oauth2.Token{AccessToken: "eyJ.a-b_c", RefreshToken: "csr_x"}, nil, time.Now()); err != nil {
 		t.Error(err)
 	}
 }

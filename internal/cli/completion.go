@@ -221,7 +221,7 @@ func grantWords(cmd *cobra.Command, env *Env) (all []cobra.Completion) {
 	if err != nil || !t.good(env.Now(), "") {
 		return nil
 	}
-	raw, err := (&owner{server: server}).sendAs(ctx, http.MethodGet, "/api/grants", nil, "Authorization", "Bearer "+t.AccessToken)
+	raw, err := (&owner{server: server}).sendBy(ctx, t, http.MethodGet, "/api/grants", nil)
 	var answer grantsAnswer
 	if err != nil || decodeInto(raw, &answer) != nil {
 		return nil

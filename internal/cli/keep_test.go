@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -320,4 +321,74 @@ func TestASignalWaitsForATokenToBeKept(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", name, code, said)
 		}
 	}
+}
+
+// What lies in the file is of no use to who copies the tokens without the key; one from before
+// there were keys works on.
+func TestP13_K09_TheTokensOfALoginAreBoundToAKeyThatIsKeptBesideThem(t *testing.T) {
+	inFull(t)
+	t.Parallel()
+	f := newFront(t)
+	m, p := newMachine(t), newOwner(t, f.url)
+	m.env["COUNTERSIGN_SERVER"] = f.url
+	file := filepath.Join(m.env["COUNTERSIGN_CONFIG_DIR"], plainFile)
+	kept := func() string {
+		t.Helper()
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	m.signIn(p, "--token-store", "plain")
+	with := kept()
+	if !strings.Contains(with, `"key":"ES256:`) || !strings.Contains(with, `"token_type":"DPoP"`) {
+		t.Fatal("no key is kept")
+	}
+	if len(with) > 2000 {
+		t.Errorf("%d bytes are kept: a keyring may hold 2560", len(with))
+	}
+	ask := func(header string) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url+userInfoPath, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(header) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			r.Header.Set(name, value)
+		}
+		answer, err := httpClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode
+	}
+	headers, _ := m.want(ExitDone, "Authorization: DPoP ", "", "token", "--proof", "GET", f.url+userInfoPath)
+	token, _ := m.want(ExitDone, "", "", "token")
+	for header, want := range map[string]int{headers: http.StatusOK, "Authorization: Bearer " + token: http.StatusUnauthorized} {
+		if got := ask(header); got != want {
+			t.Errorf("answered %d, want %d", got, want)
+		}
+	}
+	m.want(ExitDone, "", "", "whoami")
+
+	key := regexp.MustCompile(`,"key":"[^"]*"`)
+	if err := os.WriteFile(file, key.ReplaceAll([]byte(with), nil), privateFile); err != nil {
+		t.Fatal(err)
+	}
+	m.want(ExitFailed, "", "reading the key of your sign-in", "whoami")
+	if err := os.WriteFile(file, []byte(with), privateFile); err != nil {
+		t.Fatal(err)
+	}
+	m.signIn(p, "--bearer")
+	if before := kept(); strings.Contains(before, "key") || strings.Contains(before, "token_type") {
+		t.Error("a key is kept that nobody wanted")
+	}
+	header, _ := m.want(ExitDone, "Authorization: Bearer ", "", "token", "--format", "header")
+	if got := ask(header); got != http.StatusOK {
+		t.Errorf("answered %d", got)
+	}
+	m.want(ExitDone, "", "", "logout")
 }

@@ -86,7 +86,7 @@ func TestM08_TheOperatorRotatesAndWithdrawsKeysWhileTheServerRuns(t *testing.T) 
 			m := newMachine(t)
 			m.env["COUNTERSIGN_CONFIG"] = os.DevNull
 			issuer := runServer(t, settings(t, m))
-			m.signIn(newOwner(t, issuer))
+			m.signIn(newOwner(t, issuer), "--bearer")
 			first := m.listedKeys("ES256")[0]
 			if first.State != "active" || first.SignsUntil != 0 {
 				t.Errorf("%+v", first)

@@ -22,6 +22,7 @@ import (
 type loginOptions struct {
 	server, clientID, scope string
 	tokenStore              string
+	bearer                  bool
 	password                passwordSource
 	browser, noBrowser      bool
 	device, noColor         bool
@@ -51,6 +52,7 @@ reachable, 7 refused, 130 cancelled.`,
 	f.StringVar(&o.clientID, "client-id", "", "`id` of the client to sign in as (default: COUNTERSIGN_CLIENT_ID, "+ownClient+")")
 	f.StringVar(&o.scope, "scope", "", "the `scopes` to ask for, space-separated (default: "+loginScope+"; and grants, where the server knows it)")
 	f.StringVar(&o.tokenStore, "token-store", "", "`where` tokens are kept: keyring, encrypted (a file under a password) or plain (a file that only you can read; default: the keyring, else as before, else asked)")
+	f.BoolVar(&o.bearer, "bearer", false, "ask for tokens that are of use without a key of this machine: for tools that know Authorization: Bearer only")
 	f.BoolVar(&o.browser, "browser", false, "open the browser without asking")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "never open a browser")
 	f.BoolVar(&o.noColor, "no-color", false, "no bold text, like NO_COLOR")
@@ -83,7 +85,7 @@ func login(ctx context.Context, env *Env, o loginOptions) error {
 		return err
 	}
 	config.Scopes = o.scopes(config)
-	config.NumberMatch = true
+	config.NumberMatch, config.Bearer = true, o.bearer
 	config.DeviceName, _ = os.Hostname() // a device without a name says none
 	config.DevicePlatform = runtime.GOOS
 	tokens, where, err := newTokens(ctx, env, h, o.password, o.tokenStore)
@@ -160,14 +162,14 @@ func (c *signIn) begin(ctx context.Context, config *deviceflow.Config, token *oa
 	ctx = context.WithoutCancel(ctx)
 	c.account.Scope, _ = token.Extra("scope").(string)
 	before := c.earlier(ctx)
-	kept, err := keep(token, c.env.Now())
+	kept, err := keep(token, config.Key, c.env.Now())
 	if err == nil {
 		err = c.put(ctx, kept)
 	}
 	if err != nil {
 		return c.takenBack(ctx, config, token, err)
 	}
-	info, err := userInfo(ctx, config.Endpoint, token.AccessToken)
+	info, err := userInfo(ctx, config.Endpoint, kept)
 	if err != nil && !o.asJSON { // the token is good, and may be the only one there is
 		c.env.say("The server does not say who you are: " + printable(err.Error()) + ".")
 	}
@@ -331,7 +333,7 @@ func (c claims) text(name string) string {
 }
 
 // userInfo reads the userinfo endpoint with an access token.
-func userInfo(ctx context.Context, e deviceflow.Endpoint, accessToken string) (claims, error) {
+func userInfo(ctx context.Context, e deviceflow.Endpoint, t storedToken) (claims, error) {
 	if e.UserInfoURL == "" {
 		return nil, errors.New("it has no userinfo endpoint")
 	}
@@ -339,8 +341,11 @@ func userInfo(ctx context.Context, e deviceflow.Endpoint, accessToken string) (c
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+accessToken)
-	status, body, err := exchange(req, ownerTimeout)
+	client, err := t.client()
+	if err != nil {
+		return nil, err
+	}
+	status, body, err := exchange(client, req, ownerTimeout)
 	if err != nil {
 		return nil, serverFailure("asking who you are", e.Issuer, err)
 	}

@@ -157,7 +157,7 @@ func TestAServerThatDoesNotAnswerIsNoTimeoutOfTheCallers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _, err = exchange(req, 50*time.Millisecond)
+		_, _, err = exchange(httpClient, req, 50*time.Millisecond)
 		var f *Failure
 		if !errors.As(serverFailure("asking", server.URL, err), &f) || f.Code != ExitNetwork {
 			t.Errorf("%s: %v is told as %+v", name, err, f)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -198,8 +199,8 @@ func (c *owner) sendRaw(ctx context.Context, method, path string, body []byte) (
 
 // sendWithToken is sendRaw with the token of who is signed in.
 func (c *owner) sendWithToken(ctx context.Context, method, path string, body []byte) (answer []byte, err error) {
-	err = c.signedIn.withToken(ctx, func(token string) (err error) {
-		answer, err = c.sendAs(ctx, method, path, body, "Authorization", "Bearer "+token)
+	err = c.signedIn.withToken(ctx, func(t storedToken) (err error) {
+		answer, err = c.sendBy(ctx, t, method, path, body)
 		var refused *Failure
 		if !errors.As(err, &refused) {
 			return err
@@ -231,17 +232,30 @@ func (c *owner) signs(ctx context.Context) error {
 	return err
 }
 
+// sendBy sends a request with a token.
+func (c *owner) sendBy(ctx context.Context, t storedToken, method, path string, body []byte) ([]byte, error) {
+	client, err := t.client()
+	if err != nil {
+		return nil, err
+	}
+	return c.exchange(ctx, client, method, path, body, nil)
+}
+
 // sendAs sends a request with the header that says who asks.
 func (c *owner) sendAs(ctx context.Context, method, path string, body []byte, header, value string) ([]byte, error) {
+	return c.exchange(ctx, httpClient, method, path, body, http.Header{header: {value}})
+}
+
+func (c *owner) exchange(ctx context.Context, client *http.Client, method, path string, body []byte, header http.Header) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, usage("--server is not a web address")
 	}
-	req.Header.Set(header, value)
+	maps.Copy(req.Header, header)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	status, answer, err := exchange(req, ownerTimeout)
+	status, answer, err := exchange(client, req, ownerTimeout)
 	if err != nil {
 		return nil, serverFailure("asking", c.server, err)
 	}
@@ -271,7 +285,7 @@ func (c *owner) again() string {
 var errSilent = errors.New("the server gave no answer in time")
 
 // exchange sends a request and reads the answer, within a time.
-func exchange(req *http.Request, within time.Duration) (status int, body []byte, err error) {
+func exchange(client *http.Client, req *http.Request, within time.Duration) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(req.Context(), within)
 	defer cancel()
 	defer func() {
@@ -279,7 +293,7 @@ func exchange(req *http.Request, within time.Duration) (status int, body []byte,
 			err = errSilent
 		}
 	}()
-	resp, err := httpClient.Do(req.WithContext(ctx))
+	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		return 0, nil, err
 	}

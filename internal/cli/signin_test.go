@@ -409,9 +409,9 @@ func TestATokenThatTheServerRefusesIsRenewedOnceAndElseHandedToNobody(t *testing
 	m, p := newMachine(t), newOwner(t, f.url)
 	m.signIn(p)
 	_, before, _ := m.run("token")
-	dead := "Bearer " + strings.TrimSpace(before)
+	dead := " " + strings.TrimSpace(before)
 	f.does(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Header.Get("Authorization") == dead {
+		if strings.HasSuffix(r.Header.Get("Authorization"), dead) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return true
 		}

@@ -16,12 +16,17 @@ import (
 	"golang.org/x/oauth2"
 
 	"countersign.dev/deviceflow"
+	"countersign.dev/dpop"
 )
 
 // storedToken is a token as it is kept.
 type storedToken struct {
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+	// Type is how it is sent, Bearer where it is empty; Key is what it is bound to, as
+	// dpop.Key.Save wrote it.
+	Type string `json:"token_type,omitempty"`
+	Key  string `json:"key,omitempty"`
 	// Expiry is zero where the server did not say.
 	Expiry   time.Time `json:"expiry"`
 	Obtained time.Time `json:"obtained,omitzero"`
@@ -268,6 +273,9 @@ func renewed(ctx context.Context, env *Env, a account, t storedToken) (storedTok
 	if err != nil {
 		return t, err
 	}
+	if config.Key, err = t.key(); err != nil {
+		return t, err
+	}
 	fresh, err := config.Refresh(ctx, t.RefreshToken)
 	if refused, ok := errors.AsType[*deviceflow.Error](err); ok && refused.Code == "invalid_grant" {
 		return t, over(a.Server)
@@ -275,18 +283,55 @@ func renewed(ctx context.Context, env *Env, a account, t storedToken) (storedTok
 	if err != nil {
 		return t, serverFailure("refreshing the token", a.Server, err)
 	}
-	return keep(fresh, env.Now())
+	return keep(fresh, config.Key, env.Now())
 }
 
-// keep is a token as it is kept. What is printed into shells and headers later is
+// keep is a token as it is kept, with the key that it may be bound to. What is printed into shells and headers later is
 // visible ASCII (RFC 6749 appendix A.12) or is no token.
-func keep(t *oauth2.Token, now time.Time) (storedToken, error) {
+func keep(t *oauth2.Token, key *dpop.Key, now time.Time) (kept storedToken, err error) {
 	for _, token := range []string{t.AccessToken, t.RefreshToken} {
 		if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			return storedToken{}, unexpected("its token is none: it has characters that no token has")
 		}
 	}
-	return storedToken{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, Expiry: t.Expiry, Obtained: now}, nil
+	kept = storedToken{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, Expiry: t.Expiry, Obtained: now}
+	if key == nil {
+		return kept, nil
+	}
+	if strings.EqualFold(t.TokenType, dpop.Scheme) {
+		kept.Type = dpop.Scheme
+	}
+	kept.Key, err = key.Save()
+	return kept, err
+}
+
+// key is what the token and what renews it are bound to; nil: nothing.
+func (t storedToken) key() (*dpop.Key, error) {
+	if t.Key == "" && !t.bound() {
+		return nil, nil
+	}
+	key, err := dpop.LoadKey(t.Key)
+	if err != nil {
+		return nil, fail(ExitFailed, "reading the key of your sign-in", err, "Sign in again")
+	}
+	return key, nil
+}
+
+// bound reports whether the token is of use with a proof by its key alone.
+func (t storedToken) bound() bool { return t.Type == dpop.Scheme }
+
+// client is an HTTP client that sends the token, with a proof of each request if it is
+// bound to a key.
+func (t storedToken) client() (*http.Client, error) {
+	key, err := t.key()
+	if err != nil {
+		return nil, err
+	}
+	c := *httpClient
+	c.Transport = &deviceflow.Transport{
+		Source: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: t.AccessToken, TokenType: t.Type}), Key: key, Base: httpClient.Transport,
+	}
+	return &c, nil
 }
 
 // good reports whether a token can be handed out, as far as the clock says and the
