@@ -21,6 +21,8 @@ import (
 	"countersign.dev/internal/authz/secret"
 	"countersign.dev/internal/authz/token"
 	"countersign.dev/internal/issuer"
+	"countersign.dev/internal/storage/postgres"
+	"countersign.dev/internal/storage/sqlite"
 )
 
 // signingKeys are the keys as the operator's command has them, which is another process.
@@ -232,10 +234,25 @@ func TestM09_B20_NamesOfKeysThatThereAreNotCostNoReadEach(t *testing.T) {
 // beside starts another server on the same database.
 func (h *house) beside(settings authz.Settings) *house {
 	h.t.Helper()
-	other := &house{t: h.t, log: &logBuffer{}, peer: h.peer, path: h.path, random: h.random, store: h.store, others: h.others}
+	other := &house{t: h.t, log: &logBuffer{}, peer: h.peer, random: h.random}
 	other.ns.Store(h.ns.Load())
+	var err error
+	if onPostgres {
+		pg, failed := postgres.Open(h.t.Context(), h.url, slog.New(slog.DiscardHandler))
+		other.store, other.others, err = pg, pg, failed
+	} else {
+		other.store, err = sqlite.Open(h.t.Context(), h.path)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	other.start(settings)
-	h.t.Cleanup(func() { other.service.Close() })
+	h.t.Cleanup(func() {
+		other.service.Close()
+		if err := other.store.Close(); err != nil {
+			h.t.Error(err)
+		}
+	})
 	return other
 }
 
