@@ -3,6 +3,7 @@ package server_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -433,6 +434,31 @@ func TestP11_ACodeIsBoundToTheKeyThatAskedForIt(t *testing.T) {
 	h.userInfo(tokens.text("access_token")).wantError(401, "invalid_token")
 	if answer := h.authorize("", authorization("dpop_jkt", "short")).back(webBack); answer.Get("error") != "invalid_request" {
 		t.Errorf("no thumbprint: %v", answer)
+	}
+}
+
+func TestX10_X11_ACodeIsForTheResourcesThatWereApproved(t *testing.T) {
+	h := newHouse(t, codeClients, func(s *authz.Settings) {
+		for _, uri := range []string{"https://one.example", "https://two.example/api"} {
+			s.Clients = append(s.Clients, authz.Client{ID: uri[8:11], Name: "The API " + uri[8:11], Resources: []string{uri}})
+		}
+	})
+	cookie := h.signIn("alice")
+	q := authorization("scope", "openid profile")
+	q["resource"] = []string{"HTTPS://One.example/", "https://two.example/api"}
+	review, transaction := h.reviewFor(cookie, q)
+	review.wantPage(200, "The API one", "The API two")
+	code := h.decide(cookie, transaction, "approve", "openid", "profile").back(webBack).Get("code")
+	h.redeem(code, "resource", "https://three.example").wantError(400, "invalid_target")
+	tokens := h.redeem(code, "resource", "https://one.example").wantOK()
+	_, claims := claimsOf(t, tokens.text("access_token"))
+	if got := fmt.Sprint(claims["aud"]); got != "[https://one.example "+testIssuer+"]" {
+		t.Errorf("for %s", got)
+	}
+	for _, resource := range []string{"https://nobody.example", "relative", "https://one.example#x"} {
+		if answer := h.authorize(cookie, authorization("resource", resource)).back(webBack); answer.Get("error") != "invalid_target" {
+			t.Errorf("%s: %v", resource, answer)
+		}
 	}
 }
 

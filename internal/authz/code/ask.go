@@ -41,7 +41,7 @@ func (q Request) Fresh(proved, came time.Time) bool {
 func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit string, err error) {
 	now := s.now()
 	r := authz.DeviceRequest{
-		ClientID: q.Client.ID, Scope: q.Scope, State: authz.Pending, AccountID: owner.AccountID, Nonce: q.Nonce, Thumbprint: q.Thumbprint,
+		ClientID: q.Client.ID, Scope: q.Scope, Resources: q.Resources, State: authz.Pending, AccountID: owner.AccountID, Nonce: q.Nonce, Thumbprint: q.Thumbprint,
 		// Only the client itself hears an answer at an address of its own in the web.
 		ClientProved:      strings.HasPrefix(q.Redirect.URI, "https://"),
 		SignatureRequired: s.clients.NeedsSignature(q.Client),

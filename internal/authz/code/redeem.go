@@ -20,6 +20,8 @@ type Redemption struct {
 	Code        authz.Secret
 	RedirectURI string
 	Verifier    authz.Secret
+	// Resources narrow what was approved (RFC 8707 §2.2).
+	Resources []string
 }
 
 var (
@@ -37,6 +39,7 @@ var (
 //
 //	InvalidRequest, UnauthorizedClient, InvalidGrant
 //	InvalidProof, UseNonce: the code is then as good as before
+//	InvalidTarget: a resource that was not approved; so is it then
 func (s *Codes) Redeem(ctx context.Context, c authz.Client, given Redemption, d authz.DPoP) (*authz.Tokens, error) {
 	switch {
 	case given.Code == "":
@@ -79,7 +82,7 @@ func (s *Codes) Redeem(ctx context.Context, c authz.Client, given Redemption, d 
 	if !now.Before(g.CreatedAt.Add(codeLifetime)) {
 		return nil, errCode
 	}
-	tokens, err := s.device.Redeem(ctx, c, r, key)
+	tokens, err := s.device.Redeem(ctx, c, r, key, given.Resources...)
 	if errors.Is(err, authz.InvalidGrant) || errors.Is(err, authz.ExpiredToken) || errors.Is(err, authz.AccessDenied) {
 		if again, unread := s.store.DeviceRequestByID(ctx, r.ID); unread == nil && again.State == authz.Redeemed {
 			return nil, s.stolen(ctx, g, errCode) // somebody else was first, at the same moment

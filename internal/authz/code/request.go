@@ -19,10 +19,12 @@ import (
 // Request is an authorization request that holds (RFC 6749 §4.1.1, OpenID Connect Core
 // §3.1.2.1).
 type Request struct {
-	Client   authz.Client
-	Scope    string
-	Nonce    string
-	Redirect authz.Redirect
+	Client authz.Client
+	Scope  string
+	// Resources are whose APIs that is for (RFC 8707 §2), in canonical form.
+	Resources []string
+	Nonce     string
+	Redirect  authz.Redirect
 	// Thumbprint is the key that the code is to be bound to (RFC 9449 §10, requirement P-11),
 	// or empty.
 	Thumbprint string
@@ -98,6 +100,9 @@ func (s *Codes) Read(ctx context.Context, given url.Values) (Request, error) {
 	if q.Scope, err = scopes.Requested(c, given.Get("scope")); err != nil {
 		return Request{}, refusedAt(q.Redirect, err)
 	}
+	if q.Resources, err = s.clients.Resources(ctx, c, given["resource"]); err != nil {
+		return Request{}, refusedAt(q.Redirect, err)
+	}
 	return q, nil
 }
 
@@ -119,7 +124,7 @@ var notSupported = map[string]authz.Code{
 // read reads what is answered at the redirect URI.
 func (q *Request) read(given url.Values) *authz.Error {
 	for name, values := range given {
-		if len(values) > 1 {
+		if len(values) > 1 && name != "resource" {
 			return authz.Refuse(authz.InvalidRequest, "a parameter was sent twice")
 		}
 		if code, ok := notSupported[name]; ok && values[0] != "" {
@@ -140,9 +145,6 @@ func (q *Request) read(given url.Values) *authz.Error {
 	}
 	if !q.Client.Allows(authz.GrantCode) {
 		return authz.Refuse(authz.UnauthorizedClient, "this client is not registered for authorization_code")
-	}
-	if given.Get("resource") != "" {
-		return authz.Refuse(authz.InvalidTarget, "no such resource is registered on this server")
 	}
 	if q.Nonce = given.Get("nonce"); len(q.Nonce) > maxNonce {
 		return authz.Refuse(authz.InvalidRequest, "nonce is longer than 255 bytes")

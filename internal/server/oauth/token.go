@@ -37,7 +37,7 @@ func (e *Endpoints) Token(w http.ResponseWriter, r *http.Request) error {
 
 // redeemCode answers with the tokens of an authorization code (RFC 6749 §4.1.3).
 func (e *Endpoints) redeemCode(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
-	given := code.Redemption{Code: authz.Secret(p.Text("code")), RedirectURI: p.Text("redirect_uri"), Verifier: authz.Secret(p.Text("code_verifier"))}
+	given := code.Redemption{Code: authz.Secret(p.Text("code")), RedirectURI: p.Text("redirect_uri"), Verifier: authz.Secret(p.Text("code_verifier")), Resources: p.List("resource")}
 	client, err := e.identifyClient(r, p)
 	if err != nil {
 		return err
