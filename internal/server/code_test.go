@@ -30,6 +30,7 @@ func codeClients(s *authz.Settings) {
 		authz.Client{ID: "web-a", Name: "Web A", RedirectURIs: []string{webBack, "https://rp.example/other?x=1"}, Scope: "openid profile email offline_access"},
 		authz.Client{ID: "native-a", Name: "Native A", RedirectURIs: []string{"http://127.0.0.1/cb", "http://[::1]/cb", "com.example.app:/cb"}},
 		authz.Client{ID: "web-member", RedirectURIs: []string{webBack}, MemberKey: bap.FormatPublicKey(person("client").PubKey())},
+		authz.Client{ID: "web-secret", Name: "Web S", RedirectURIs: []string{webBack}, Secret: sha256.Sum256([]byte(confSecret)), AuthMethod: authz.AuthPost, Scope: "openid profile email offline_access"},
 		authz.Client{ID: "only-device", RedirectURIs: []string{webBack}, GrantTypes: []string{deviceGrant}},
 	)
 }
@@ -434,6 +435,84 @@ func TestP11_ACodeIsBoundToTheKeyThatAskedForIt(t *testing.T) {
 	h.userInfo(tokens.text("access_token")).wantError(401, "invalid_token")
 	if answer := h.authorize("", authorization("dpop_jkt", "short")).back(webBack); answer.Get("error") != "invalid_request" {
 		t.Errorf("no thumbprint: %v", answer)
+	}
+}
+
+func TestAnApplicationThatProvesItselfIsLetInAgainForWhatItWasAllowed(t *testing.T) {
+	h := newHouse(t, codeClients)
+	alice := h.signIn("alice")
+	q := func(change ...string) url.Values {
+		return authorization(append([]string{"client_id", "web-secret", "scope", "openid profile email"}, change...)...)
+	}
+	asked := func(cookie string, q url.Values) bool {
+		t.Helper()
+		r := h.authorize(cookie, q)
+		if r.status != http.StatusSeeOther {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		return strings.HasPrefix(r.header.Get("Location"), "/device/request/")
+	}
+	allow := func(cookie string, q url.Values, scope ...string) reply {
+		t.Helper()
+		_, transaction := h.reviewFor(cookie, q)
+		code := h.decide(cookie, transaction, "approve", scope...).back(webBack).Get("code")
+		return h.redeem(code, "client_id", "web-secret", "client_secret", confSecret).wantOK()
+	}
+	allow(alice, q(), "openid", "profile") // the address is left out
+	h.advance(24 * time.Hour)              // and the grant is over long since
+	alice = h.signIn("alice")
+	for _, prompt := range []string{"-", "none", "login"} {
+		if prompt == "login" {
+			alice = h.signIn("alice")
+		}
+		code := h.authorize(alice, q("prompt", prompt)).back(webBack).Get("code")
+		if tokens := h.redeem(code, "client_id", "web-secret", "client_secret", confSecret).wantOK(); tokens.text("scope") != "openid profile" {
+			t.Errorf("prompt=%s gives %s", prompt, tokens.text("scope"))
+		}
+	}
+	if code := h.authorize(alice, q("scope", "openid")).back(webBack).Get("code"); code == "" {
+		t.Error("less is asked for again")
+	}
+	if got := h.events(alice)[0]; got.Kind != "approved" || got.ACR != "urn:countersign:approved:before" {
+		t.Errorf("the owner is told of %+v", got)
+	}
+	h.send(http.MethodGet, "/account", "", "Cookie", alice).wantPage(200, "was let in again as")
+	for name, other := range map[string]url.Values{
+		"more":         q("scope", "openid profile email offline_access"),
+		"to be asked":  q("prompt", "consent"),
+		"by selection": q("prompt", "select_account"),
+		"of another":   authorization("client_id", "web-member"),
+	} {
+		if !asked(alice, other) {
+			t.Errorf("%s is not asked for", name)
+		}
+	}
+	if answer := h.authorize(alice, q("scope", "openid offline_access", "prompt", "none")).back(webBack); answer.Get("error") != "consent_required" {
+		t.Errorf("more, in silence: %v", answer)
+	}
+	if !asked(h.signIn("bob"), q()) {
+		t.Error("somebody else is not asked")
+	}
+	// Only what is new is to be read; the rest can be looked at, and taken back.
+	review, _ := h.reviewFor(alice, q("scope", "openid profile offline_access"))
+	before, after, folded := strings.Cut(review.body, "<details><summary>What you allowed it before")
+	if !folded || strings.Contains(before, "See your identity") || !strings.Contains(before, "Stay signed in") || !strings.Contains(after, "See your identity") {
+		t.Errorf("the review: %s", review.body)
+	}
+	// What is taken back once is asked for again, and so is what is forgotten.
+	h.postJSON("/api/grants/revoke", map[string]any{}, "Cookie", alice).wantOK()
+	if !asked(alice, q()) {
+		t.Error("what was taken back is allowed")
+	}
+	h.advance(time.Minute)
+	allow(alice, q(), "openid", "profile")
+	h.advance(180*24*time.Hour - time.Minute)
+	if alice = h.signIn("alice"); asked(alice, q()) {
+		t.Error("it is forgotten too early")
+	}
+	h.advance(time.Minute)
+	if !asked(alice, q()) {
+		t.Error("it is never forgotten")
 	}
 }
 

@@ -53,6 +53,10 @@ type Facts struct {
 	// lasts longer; Renewed is whether the device renews its tokens by itself meanwhile.
 	Lasts   time.Duration
 	Renewed bool
+	// Before is what of the scope the owner allowed this client before; only the rest is new.
+	Before string
+	// again: the owner is not asked, but let the client in before.
+	again bool
 }
 
 // Resource is a client that serves what another one asks for access to.
@@ -120,7 +124,9 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 		f.Numbers = usercode.Numbers(r.MatchNumber, s.secrets.NumberMatch(r.ID))
 	}
 	f.Lasts, f.Renewed = s.grants.Lasts(c, granted)
-	return f, nil
+	before, err := s.before(ctx, owner, c, r)
+	f.Before = before.Scope
+	return f, err
 }
 
 // resources say in words what a request wants access to (requirement X-12).

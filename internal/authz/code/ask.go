@@ -18,7 +18,7 @@ const codeLifetime = time.Minute
 // The refusals of OpenID Connect Core §3.1.2.6 to who asked that nothing be shown.
 var (
 	ErrLoginRequired   = authz.Refuse(authz.LoginRequired, "nobody is signed in here, or not of late: ask without prompt=none")
-	ErrConsentRequired = authz.Refuse(authz.ConsentRequired, "the owner has to be asked: ask without prompt=none")
+	errConsentRequired = authz.Refuse(authz.ConsentRequired, "the owner has to be asked: ask without prompt=none")
 	errDenied          = authz.Refuse(authz.AccessDenied, "the owner denied the request")
 )
 
@@ -34,11 +34,13 @@ func (q Request) Fresh(proved, came time.Time) bool {
 	return q.MaxAge < 0 || !proved.Before(came.Add(-q.MaxAge))
 }
 
-// Ask stores a request for the owner whom it came by, and returns a visit that leads them to
-// its review.
+// Ask stores a request for the owner whom it came by. It returns a visit that leads them to
+// its review; or, where they allowed this client all of it before, the address that leads them
+// back at once.
 //
-//	*Refusal: Unavailable
-func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit string, err error) {
+//	*Refusal: Unavailable, and ConsentRequired where nothing may be shown
+//	AccountFull
+func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit, address string, err error) {
 	now := s.now()
 	r := authz.DeviceRequest{
 		ClientID: q.Client.ID, Scope: q.Scope, Resources: q.Resources, State: authz.Pending, AccountID: owner.AccountID, Nonce: q.Nonce, Thumbprint: q.Thumbprint,
@@ -48,11 +50,29 @@ func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit st
 		CreatedAt:         now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
 		Seen: owner.Seen.Clean(), Redirect: q.Redirect,
 	}
+	before := ""
+	if !q.Asks {
+		if before, err = s.approvals.AllowedBefore(ctx, owner, q.Client, r); err != nil {
+			return "", "", err
+		}
+	}
+	if q.Silent && before == "" {
+		return "", "", &Refusal{q.Redirect, errConsentRequired}
+	}
 	d, err := s.device.Store(ctx, q.Client, r)
 	if err != nil {
-		return "", refusedAt(q.Redirect, err)
+		return "", "", refusedAt(q.Redirect, err)
 	}
-	return s.approvals.VisitFor(owner, d.UserCode)
+	if before == "" {
+		visit, err = s.approvals.VisitFor(owner, d.UserCode)
+		return visit, "", err
+	}
+	r.ID = d.RequestID
+	if err := s.approvals.ApproveAgain(ctx, owner, q.Client, r, before); err != nil {
+		return "", "", err
+	}
+	address, err = s.Answer(ctx, owner, r.ID)
+	return "", address, err
 }
 
 // Answer is the address that leads a browser back to the client once the owner has decided:

@@ -117,8 +117,7 @@ func registered(c authz.Client) string {
 // MayHave is what of a scope the client may have as it is registered now: each grant is
 // held to it wherever it is used (attack B-13).
 func MayHave(c authz.Client, scope string) string {
-	allowed := withoutBarred(registered(c))
-	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return !Has(allowed, s) }), " ")
+	return Both(scope, withoutBarred(registered(c)))
 }
 
 // Requested decides what a device request asks for (RFC 6749 §3.3, requirement
@@ -205,6 +204,11 @@ func requiredScope(requested string) string {
 		}
 	}
 	return strings.Join(kept, " ")
+}
+
+// Both is what two scopes have in common, in the order of the first.
+func Both(a, b string) string {
+	return strings.Join(slices.DeleteFunc(strings.Fields(a), func(s string) bool { return !Has(b, s) }), " ")
 }
 
 // Subset returns what was asked, in the order granted.
