@@ -72,6 +72,10 @@ func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) 
 		args        []string
 	}{
 		{args: []string{"--device-poll-interval", "soon"}, wants: "device-poll-interval (from --device-poll-interval) must be a duration from 1s to 1m0s, like 5s"},
+		{args: []string{"--rotate-keys-every", "23h59m"}, wants: "rotate-keys-every (from --rotate-keys-every) must be 0 or a duration from 24h up"},
+		{args: []string{"--rotate-keys-every", "-24h"}, wants: "must be 0 or a duration from 24h up"},
+		{args: []string{"--rotate-keys-every", "90d"}, wants: "must be 0 or a duration from 24h up"},
+		{args: []string{"--access-token-lifetime", "24h1s"}, wants: "must be a duration from 1s to 24h0m0s"}, // keys stay published for longer (M-08)
 		{args: []string{"--issuer", "http://id.example.org"}, wants: "issuer (from --issuer) must be https"},
 		{args: []string{"--issuer", "https://id.example.org/"}, wants: "without a trailing slash"},
 		{args: []string{"--listen", "8628"}, wants: "listen (from --listen) must be address:port"},
@@ -100,6 +104,18 @@ func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) 
 		var wrong *config.Error
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.wants) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q %v\n got %v\nwant %s", c.file, c.args, err, c.wants)
+		}
+	}
+}
+
+func TestB20_KeysAreReplacedAsOftenAsTheOperatorSays(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 90 * 24 * time.Hour, "0": 0, "24h": 24 * time.Hour, "8760h": 365 * 24 * time.Hour} {
+		file := ""
+		if text != "" {
+			file = "rotate-keys-every = \"" + text + "\"\n"
+		}
+		if s, err := load(t, file, nil); err != nil || s.RotateKeysEvery != want {
+			t.Errorf("%q: %v, %v", text, s, err)
 		}
 	}
 }
