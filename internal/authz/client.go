@@ -82,12 +82,6 @@ func (c Client) Confidential() bool {
 	return c.Secret != Hash{} || c.ChosenSecret != "" || c.Keys != "" || c.MemberKey != ""
 }
 
-// Native reports whether the client runs where its user is: it says so, or it is one
-// that can keep no secret and does not say otherwise.
-func (c Client) Native() bool {
-	return c.ApplicationType == ApplicationNative || (c.ApplicationType == "" && !c.Confidential())
-}
-
 // Allows reports whether the client may use a grant type. A client registered
 // without grant types may use the device and refresh grants: they are what
 // clients of this server are for. One that says where authorization codes may be

@@ -28,7 +28,8 @@ const (
 	AccessDenied         Code = "access_denied"
 	InvalidToken         Code = "invalid_token"
 	InsufficientScope    Code = "insufficient_scope"
-	InvalidTarget        Code = "invalid_target" // RFC 8707 §2, RFC 8693 §2.2.2
+	InvalidTarget        Code = "invalid_target"         // RFC 8707 §2, RFC 8693 §2.2.2
+	UnsupportedTokenType Code = "unsupported_token_type" // RFC 7009 §2.2.1
 	Unavailable          Code = "temporarily_unavailable"
 	ServerError          Code = "server_error"
 )

@@ -58,6 +58,8 @@ type RefreshToken struct {
 	Thumbprint string
 	// ExpiresAt is the idle expiry; the grant's ExpiresAt is the absolute one.
 	ExpiresAt time.Time
+	// RotatedAt is when the token was replaced; zero: it is the latest.
+	RotatedAt time.Time
 }
 
 // How an access token is presented: by whoever has it (RFC 6750), or by who proves to

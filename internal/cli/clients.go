@@ -83,7 +83,7 @@ public keys of a client that has a key pair. Without, it is a public client.`,
 		"a grant `type` it may use (default: the device grant and refresh_token, and authorization_code with --redirect-uri)")
 	f.StringArrayVar(&c.RedirectURIs, "redirect-uri", nil, "`URI` to which an authorization code may be sent")
 	f.StringArrayVar(&c.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "`URI` to which a browser may be sent that was signed out")
-	f.StringVar(&c.ApplicationType, "application-type", "", "the `kind`: web, or native, which runs on its user's machine (default: native if it is public)")
+	f.StringVar(&c.ApplicationType, "application-type", "", "the `kind`: native, which runs on its user's machine, or web, whose URIs are https (default: either)")
 	f.StringArrayVar(&c.Resources, "resource", nil, "`URI` of an API that it serves, for which others may ask for access tokens")
 	f.StringVar(&c.MemberPubkey, "member-pubkey", "", "the `key`, compressed in hex, whose X-Auth-Token authenticates it")
 	f.StringVar(&with.memberKey, "member-key", "", "as --member-pubkey; without a `key`, make one, and print it once, with all that .env.local needs")

@@ -34,7 +34,7 @@ Each ` + "`[[clients]]`" + ` table registers a client with the names of RFC 7591
 itself serves, for which others ask for access tokens: RFC 8707).
 
 - Redirect URIs are https, or http on 127.0.0.1, [::1] or localhost, or of a scheme of the application's own that has a dot in it; they are compared to the
-  letter, but for the port of a loopback address where the client is native: ` + "`application_type`" + ` says so, or it is public and says nothing.
+  letter, but for the port of a loopback address. With ` + "`application_type`" + ` ` + "`web`" + ` only https is taken.
 - Without ` + "`grant_types`" + ` a client may use the device grant and ` + "`refresh_token`" + `, and ` + "`authorization_code`" + ` if it has redirect URIs.
 - ` + "`jwks`" + ` is a text with a JWK set of public keys (RFC 7517), with which the client authenticates by ` + "`private_key_jwt`" + `.
 

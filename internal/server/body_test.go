@@ -17,6 +17,7 @@ var members = map[string][]string{
 	"POST " + codePath:                              {"client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "nonce", "approval", "device_name", "device_platform"},
 	"POST " + pollPath:                              {"client_id", "client_secret", "client_assertion", "client_assertion_type", "device_code"},
 	"POST " + tokenPath:                             {"client_id", "client_secret", "client_assertion", "client_assertion_type", "device_code"},
+	"POST " + introspectPath:                        {"client_id", "client_secret", "client_assertion", "client_assertion_type", "token"},
 	"POST " + revokePath:                            {"client_id", "client_secret", "client_assertion", "client_assertion_type", "token"},
 	"POST " + signInPath:                            {"bapId", "aud"},
 	"POST " + passkeySignInPath:                     {"ceremony", "credential"},
@@ -42,7 +43,7 @@ var members = map[string][]string{
 func TestABodyIsJSONAndEachOfItsMembersAText(t *testing.T) {
 	h := newHouse(t)
 	cookie := h.signIn("alice")
-	open := map[string]bool{codePath: true, pollPath: true, tokenPath: true, revokePath: true}
+	open := map[string]bool{codePath: true, pollPath: true, tokenPath: true, revokePath: true, introspectPath: true}
 	for endpoint, names := range members {
 		method, target, _ := strings.Cut(endpoint, " ")
 		good := map[string]any{"grant_type": deviceGrant}

@@ -103,6 +103,22 @@ func (f *frail) by(name, method, target string, members map[string]any, header .
 	return c
 }
 
+// ofService are tokens of a client that only the database knows, and that has a secret.
+func (f *frail) ofService() reply {
+	f.t.Helper()
+	if _, err := f.house.store.Client(f.t.Context(), "service"); err != nil {
+		if err := f.house.store.AddClient(f.t.Context(), *made("service", nil)); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	return f.tokensOf("service")
+}
+
+// introspected is what that client asks about a token.
+func (f *frail) introspected(token string) call {
+	return f.form(introspectPath, url.Values{"token": {token}}, "Authorization", basic("service", serviceSecret))
+}
+
 func (f *frail) form(target string, values url.Values, header ...string) call {
 	return call{http.MethodPost, target, values.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)}
 }
@@ -188,7 +204,11 @@ var asks = map[string]map[string]func(*frail) call{
 			c.target = tokenPath
 			return c
 		},
-		"code":    func(f *frail) call { return f.form(tokenPath, redemption(f.code(), "client_id", stored)) },
+		"code": func(f *frail) call { return f.form(tokenPath, redemption(f.code(), "client_id", stored)) },
+		"credentials": func(f *frail) call {
+			f.ofService()
+			return f.form(tokenPath, credentials(nil), "Authorization", basic("service", serviceSecret))
+		},
 		"refresh": func(f *frail) call { return f.form(tokenPath, refreshForm(stored, f.issued().text("refresh_token"))) },
 		"refresh with a key": func(f *frail) call {
 			return f.form(tokenPath, refreshForm(stored, f.issued().text("refresh_token")), dpop.Header, f.holder().proof(http.MethodPost, tokenPath, ""))
@@ -198,6 +218,10 @@ var asks = map[string]map[string]func(*frail) call{
 			f.postForm(tokenPath, refreshForm(stored, first)).wantOK()
 			return f.form(tokenPath, refreshForm(stored, first))
 		},
+	},
+	"POST " + introspectPath: {
+		"access token":  func(f *frail) call { return f.introspected(f.ofService().text("access_token")) },
+		"refresh token": func(f *frail) call { return f.introspected(f.ofService().text("refresh_token")) },
 	},
 	"POST " + revokePath: {
 		"refresh token": func(f *frail) call {

@@ -36,17 +36,18 @@ import (
 )
 
 const (
-	testIssuer   = "http://localhost:8628"
-	deviceGrant  = "urn:ietf:params:oauth:grant-type:device_code"
-	confSecret   = "a:b%c d and more of it"
-	codePath     = "/api/auth/device/code"
-	pollPath     = "/api/auth/device/token"
-	tokenPath    = "/api/auth/oauth2/token"
-	revokePath   = "/api/auth/oauth2/revoke"
-	userinfoPath = "/api/auth/oauth2/userinfo"
-	signInPath   = "/api/auth/sign-in/sigma"
-	approvePath  = "/api/auth/device/approve"
-	denyPath     = "/api/auth/device/deny"
+	testIssuer     = "http://localhost:8628"
+	deviceGrant    = "urn:ietf:params:oauth:grant-type:device_code"
+	confSecret     = "a:b%c d and more of it"
+	codePath       = "/api/auth/device/code"
+	pollPath       = "/api/auth/device/token"
+	tokenPath      = "/api/auth/oauth2/token"
+	revokePath     = "/api/auth/oauth2/revoke"
+	introspectPath = "/api/auth/oauth2/introspect"
+	userinfoPath   = "/api/auth/oauth2/userinfo"
+	signInPath     = "/api/auth/sign-in/sigma"
+	approvePath    = "/api/auth/device/approve"
+	denyPath       = "/api/auth/device/deny"
 )
 
 // house is the whole server on a real database, with the clients and people that

@@ -22,7 +22,8 @@ const (
 	person
 	// linked: HTML that pages of other sites lead to, by a link or a form; it decides nothing.
 	linked
-	// probe: for machines that watch this one.
+	// probe: for machines that watch this one, and APIs that ask about tokens; no web page
+	// reads the answers.
 	probe
 )
 
@@ -104,6 +105,7 @@ func (s *Server) routes() []route {
 		{"GET", "/assets/{file}", s.screens.Asset, person, wire.Unsigned},
 		{"GET", "/{$}", s.home, person, wire.Unsigned},
 
+		{"POST", "/api/auth/oauth2/introspect", s.oauth.Introspect, probe, wire.IfNamed},
 		{"GET", "/healthz", s.api.Healthz, probe, wire.Unsigned},
 		{"GET", "/readyz", s.api.Readyz, probe, wire.Unsigned},
 	}

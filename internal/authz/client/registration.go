@@ -46,6 +46,8 @@ func (r Registration) Check() (member string, err error) {
 	switch {
 	case r.ID == "" || len(r.ID) > maxClientID || strings.ContainsFunc(r.ID, func(c rune) bool { return c < 0x21 || c > 0x7e }):
 		return "client_id", errors.New("must be 1 to 255 printable ASCII characters without spaces")
+	case likeAnAccount(r.ID):
+		return "client_id", errors.New("must not look like the number of a person's account: 26 of the characters a to z and 2 to 7")
 	case r.Secret != "" && len(r.Secret) < leastClientSecret:
 		return "client_secret", fmt.Errorf("must have at least %d characters", leastClientSecret)
 	case r.MemberPubkey != "" && !isCompressedKey(r.MemberPubkey):
@@ -134,6 +136,13 @@ func (r Registration) checkGrantTypes() (member string, err error) {
 	default:
 		return "", nil
 	}
+}
+
+// likeAnAccount reports whether a client id could be an account's, both of which are
+// subjects of tokens (RFC 9700 §4.15, requirement Z-24).
+func likeAnAccount(id string) bool {
+	const length = 26
+	return len(id) == length && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz234567") == ""
 }
 
 func oneOf(text string, choices ...string) error {

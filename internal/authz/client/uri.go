@@ -58,34 +58,6 @@ func isLoopback(u *url.URL) bool {
 	return u.Scheme == "http" && slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname())
 }
 
-// RedirectsTo reports whether an authorization code of the client may be sent to a URI:
-// one that is registered, to the letter (requirement Z-01). A native application is at
-// whatever port of the loopback interface it was given (RFC 8252 §7.3, requirements
-// Z-02, Z-03).
-func RedirectsTo(c authz.Client, uri string) bool {
-	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
-		if checkRedirect(registered, c.ApplicationType) != nil { // it was kept by a version that checked nothing
-			return false
-		}
-		if registered == uri {
-			return true
-		}
-		at, local := withoutPort(uri)
-		kept, _ := withoutPort(registered)
-		return local && at == kept && c.Native()
-	})
-}
-
-// withoutPort is a loopback URI without its port.
-func withoutPort(uri string) (string, bool) {
-	u, ok := parseURI(uri)
-	if !ok || !isLoopback(u) {
-		return "", false
-	}
-	rest, plain := strings.CutPrefix(uri, "http://"+u.Host)
-	return hostOf(u, "") + rest, plain
-}
-
 // hostOf is the host of a URI as URIs have it, with a port unless that is empty.
 func hostOf(u *url.URL, port string) string {
 	host := strings.ToLower(u.Hostname())

@@ -1,5 +1,6 @@
 // Package grant is what was allowed, alive or over: grants are listed, revoked and reported, their
-// tokens refreshed (RFC 6749 §6), revoked (RFC 7009) and used, their receipts given out.
+// tokens refreshed (RFC 6749 §6), revoked (RFC 7009), used and told of (RFC 7662), their receipts
+// given out. What a client gets without anybody's grant (RFC 6749 §4.4) is here too.
 //
 // Package approval makes grants, and package device gives their first tokens.
 //

@@ -88,6 +88,7 @@ func (s *Grants) RevokeAll(ctx context.Context, owner authz.Owner) (int, error) 
 //
 //
 //	InvalidGrant: the token is another client's; it stays alive (requirement R-09)
+//	UnsupportedTokenType: it is a client's own, which ends with its registration
 func (s *Grants) RevokeToken(ctx context.Context, c authz.Client, token authz.Secret) error {
 	if token == "" {
 		return authz.Refuse(authz.InvalidRequest, "token is missing")
@@ -120,8 +121,12 @@ func (s *Grants) RevokeToken(ctx context.Context, c authz.Client, token authz.Se
 	return nil
 }
 
+var errOfClient = authz.Refuse(authz.UnsupportedTokenType, "a client's own access token is not revoked one by one: it lasts as long as expires_in said, and no longer than the client's registration")
+
 // grantOf finds the grant of a refresh or access token; empty for a token that
 // is neither.
+//
+//	UnsupportedTokenType
 func (s *Grants) grantOf(ctx context.Context, token authz.Secret) (string, error) {
 	refresh, err := s.store.RefreshToken(ctx, token.Hash(), s.now())
 	if err == nil {
@@ -136,6 +141,9 @@ func (s *Grants) grantOf(ctx context.Context, token authz.Secret) (string, error
 	claims, err := s.tokens.Verify(ctx, token)
 	if errors.Is(err, authz.InvalidToken) {
 		return "", nil // RFC 7009 §2.2: an invalid token is no error
+	}
+	if err == nil && claims.OfClient() {
+		return "", errOfClient
 	}
 	return claims.GrantID, err
 }

@@ -87,10 +87,14 @@ func (s *Grants) possession(presented authz.Presented, claims token.Claims) (pro
 }
 
 // forUs refuses a token that is for somebody else's API (RFC 9068 §4), and what acts for
-// the owner here to one that others have too, which they could send here.
+// the owner here to one that others have too, which they could send here. A client's own
+// token is of no owner.
 //
 //	InvalidToken
 func (s *Grants) forUs(claims token.Claims, needed string) error {
+	if claims.OfClient() {
+		return authz.Refuse(authz.InvalidToken, "the access token is a client's own and of no person: get one that somebody approved")
+	}
 	ours := slices.Contains(claims.Audience, s.settings.Issuer)
 	if !ours || needed == scopes.Grants && len(claims.Audience) > 1 {
 		return authz.Refuse(authz.InvalidToken, "the access token is for another API, or for others too: get one for this server, without resource")

@@ -155,6 +155,32 @@ func Requested(c authz.Client, asked string) (string, error) {
 	return strings.Join(granted, " "), nil
 }
 
+// ForItself is what a client may have without a person (RFC 6749 §4.4): of what it is
+// registered for, all that this server does not know itself, for what it knows is about
+// people.
+func ForItself(c authz.Client) string {
+	return strings.Join(slices.DeleteFunc(strings.Fields(withoutBarred(c.Scope)), func(s string) bool { return !describe(s).Named }), " ")
+}
+
+// RequestedForItself decides what a client gets that asks for a token of its own: nothing
+// asked means all that it may have.
+//
+//	InvalidScope
+func RequestedForItself(c authz.Client, asked string) (string, error) {
+	allowed := ForItself(c)
+	if strings.TrimSpace(asked) == "" {
+		return allowed, nil
+	}
+	if len(asked) > maxScope {
+		return "", authz.Refuse(authz.InvalidScope, "scope is too long")
+	}
+	granted, err := Subset(allowed, asked)
+	if err != nil {
+		return "", authz.Refuse(authz.InvalidScope, "a scope was asked for that this client may not have for itself, without a person; it may ask for: "+allowed)
+	}
+	return granted, nil
+}
+
 // withoutBarred takes out what the device grant never gives.
 func withoutBarred(scope string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return notByDevice[s] }), " ")

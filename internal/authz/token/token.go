@@ -63,18 +63,18 @@ const (
 type Claims struct {
 	Issuer   string        `json:"iss"`
 	Subject  string        `json:"sub"`
-	Audience audience      `json:"aud"`
+	Audience audience      `json:"aud,omitempty"`
 	ClientID string        `json:"client_id"`
-	Scope    string        `json:"scope"`
-	IssuedAt int64         `json:"iat"`
+	Scope    string        `json:"scope,omitempty"`
+	IssuedAt int64         `json:"iat,omitempty"`
 	Expires  int64         `json:"exp"`
-	ID       string        `json:"jti"`
-	GrantID  string        `json:"gid"`
-	AuthTime int64         `json:"auth_time"`
-	ACR      string        `json:"acr"`
-	AMR      []string      `json:"amr"`
-	BAPID    string        `json:"bap_id"`
-	Pubkey   string        `json:"pubkey"`
+	ID       string        `json:"jti,omitempty"`
+	GrantID  string        `json:"gid,omitempty"`
+	AuthTime int64         `json:"auth_time,omitempty"`
+	ACR      string        `json:"acr,omitempty"`
+	AMR      []string      `json:"amr,omitempty"`
+	BAPID    string        `json:"bap_id,omitempty"`
+	Pubkey   string        `json:"pubkey,omitempty"`
 	Confirm  *confirmation `json:"cnf,omitempty"`
 }
 
@@ -118,7 +118,7 @@ func (c Claims) Thumbprint() string {
 type idClaims struct {
 	Issuer     string   `json:"iss"`
 	Subject    string   `json:"sub"`
-	Audience   string   `json:"aud"`
+	Audience   string   `json:"aud,omitempty"`
 	IssuedAt   int64    `json:"iat"`
 	Expires    int64    `json:"exp"`
 	AuthTime   int64    `json:"auth_time"`
@@ -146,10 +146,19 @@ func amr(acr string) []string {
 	return amrBAP
 }
 
+// BindTo says which key the token is bound to.
+func (c *Claims) BindTo(thumbprint string) { c.Confirm = &confirmation{thumbprint} }
+
+// OfClient reports whether a token is a client's own, of no person: it belongs to no grant,
+// and its subject is the client (RFC 9068 §2.2), whose id is nobody's account (requirement
+// Z-24).
+func (c Claims) OfClient() bool { return c.GrantID == "" }
+
 // Request is what tokens are to be signed.
 type Request struct {
 	Client authz.Client
-	Grant  authz.Grant
+	// Grant is zero for a client's own token.
+	Grant authz.Grant
 	// Scope may be less than the grant's.
 	Scope        string
 	RefreshToken authz.Secret
@@ -160,7 +169,7 @@ type Request struct {
 	Audience []string
 }
 
-// Issue signs the tokens of a grant.
+// Issue signs the tokens of a grant, or a client's own.
 func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 	now, g := s.now(), r.Grant
 	id, err := s.secrets.NewID()
@@ -168,19 +177,22 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 		return nil, err
 	}
 	// What the owner was told that ends then, ends then: no token outlives its grant.
-	lifetime := min(s.settings.AccessTokenLifetime, g.ExpiresAt.Sub(now))
-	claims := Claims{
-		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: r.Audience,
-		ClientID: g.ClientID, Scope: r.Scope, IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
-		ID: id, GrantID: g.ID, AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amr(g.ACR),
-		BAPID: g.BAPID, Pubkey: g.MemberKey,
+	lifetime := s.settings.AccessTokenLifetime
+	if g.ID != "" {
+		lifetime = min(lifetime, g.ExpiresAt.Sub(now))
 	}
+	claims := Claims{Issuer: s.settings.Issuer, Subject: r.Client.ID, ClientID: r.Client.ID, Scope: r.Scope}
+	if g.ID != "" {
+		claims = s.ClaimsOf(g, r.Scope)
+	}
+	claims.ID, claims.Audience, claims.IssuedAt, claims.Expires = id, r.Audience, now.Unix(), now.Add(lifetime).Unix()
 	if len(r.Audience) == 0 {
 		claims.Audience = audience{s.settings.Issuer}
 	}
 	t := &authz.Tokens{TokenType: authz.TokenBearer, ExpiresIn: lifetime, Scope: r.Scope, RefreshToken: r.RefreshToken}
 	if r.Thumbprint != "" {
-		claims.Confirm, t.TokenType = &confirmation{r.Thumbprint}, authz.TokenDPoP
+		claims.BindTo(r.Thumbprint)
+		t.TokenType = authz.TokenDPoP
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -199,6 +211,14 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 		}
 	}
 	return t, nil
+}
+
+// ClaimsOf are the claims that every token of a grant has with a scope.
+func (s *Signer) ClaimsOf(g authz.Grant, scope string) Claims {
+	return Claims{
+		Issuer: s.settings.Issuer, Subject: g.AccountID, ClientID: g.ClientID, Scope: scope, GrantID: g.ID,
+		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amr(g.ACR), BAPID: g.BAPID, Pubkey: g.MemberKey,
+	}
 }
 
 func (s *Signer) idToken(c authz.Client, g authz.Grant, scope, access string, now time.Time, lifetime time.Duration) (authz.Secret, error) {

@@ -23,6 +23,7 @@ type metadata struct {
 	DeviceAuthorizationEndpoint string   `json:"device_authorization_endpoint"`
 	UserInfoEndpoint            string   `json:"userinfo_endpoint"`
 	RevocationEndpoint          string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint       string   `json:"introspection_endpoint"`
 	JWKSURI                     string   `json:"jwks_uri"`
 	ScopesSupported             []string `json:"scopes_supported"`
 	ResponseTypesSupported      []string `json:"response_types_supported"`
@@ -35,6 +36,8 @@ type metadata struct {
 	TokenAuthAlgs               []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthMethods       []string `json:"revocation_endpoint_auth_methods_supported"`
 	RevocationAuthAlgs          []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthMethods    []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs       []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	SubjectTypesSupported       []string `json:"subject_types_supported"`
 	IDTokenAlgs                 []string `json:"id_token_signing_alg_values_supported"`
 	DPoPAlgs                    []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 §5.1, requirement P-14
@@ -59,11 +62,12 @@ func (e *Endpoints) prepareDocuments() error {
 		DeviceAuthorizationEndpoint: issuer + "/api/auth/device/code",
 		UserInfoEndpoint:            issuer + "/api/auth/oauth2/userinfo",
 		RevocationEndpoint:          issuer + "/api/auth/oauth2/revoke",
+		IntrospectionEndpoint:       issuer + "/api/auth/oauth2/introspect",
 		JWKSURI:                     issuer + "/api/auth/jwks",
 		ScopesSupported:             scopes.Supported(),
 		ResponseTypesSupported:      []string{"code"},
 		ResponseModesSupported:      []string{"query"},
-		GrantTypesSupported:         []string{authz.GrantCode, authz.GrantDevice, authz.GrantRefresh},
+		GrantTypesSupported:         []string{authz.GrantCode, authz.GrantDevice, authz.GrantRefresh, authz.GrantCredentials},
 		CodeChallengeMethods:        []string{"S256"},
 		ResponseIss:                 true,
 		PromptValues:                []string{"none", "login", "consent", "select_account"},
@@ -71,6 +75,8 @@ func (e *Endpoints) prepareDocuments() error {
 		TokenAuthAlgs:               proof.AssertionAlgs(),
 		RevocationAuthMethods:       authMethods,
 		RevocationAuthAlgs:          proof.AssertionAlgs(),
+		IntrospectionAuthMethods:    authMethods[1:], // nobody asks without authenticating
+		IntrospectionAuthAlgs:       proof.AssertionAlgs(),
 		SubjectTypesSupported:       []string{"public"},
 		IDTokenAlgs:                 token.SigningAlgs(),
 		DPoPAlgs:                    dpop.Algorithms(),

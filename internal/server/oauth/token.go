@@ -28,6 +28,8 @@ func (e *Endpoints) Token(w http.ResponseWriter, r *http.Request) error {
 		return e.redeemCode(w, r, p)
 	case authz.GrantRefresh:
 		return e.refresh(w, r, p)
+	case authz.GrantCredentials:
+		return e.credentials(w, r, p)
 	case "":
 		return errNoGrantType
 	default:
@@ -63,13 +65,27 @@ func (e *Endpoints) refresh(w http.ResponseWriter, r *http.Request, p *wire.Para
 	return writeTokens(w, tokens)
 }
 
+// credentials is the client credentials grant (RFC 6749 §4.4).
+func (e *Endpoints) credentials(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
+	scope, resources := p.Text("scope"), p.List("resource")
+	client, err := e.identifyClient(r, p)
+	if err != nil {
+		return err
+	}
+	tokens, err := e.issuer.Grants.Credentials(r.Context(), client, scope, resources, e.door.DPoP(r))
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, tokens)
+}
+
 // tokenResponse is a successful token response (RFC 6749 §5.1, requirements D-30,
 // T-08).
 type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int    `json:"expires_in"`
-	Scope        string `json:"scope"`
+	Scope        string `json:"scope,omitempty"` // of a client that has none
 	IDToken      string `json:"id_token,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
 }

@@ -60,6 +60,7 @@ var answers = map[authz.Code]answer{
 	authz.InvalidToken:             {status: http.StatusUnauthorized},
 	authz.InsufficientScope:        {status: http.StatusForbidden},
 	authz.InvalidTarget:            {status: http.StatusBadRequest},
+	authz.UnsupportedTokenType:     {status: http.StatusBadRequest},
 	authz.Unavailable:              {status: http.StatusTooManyRequests},
 	authz.ServerError:              {status: http.StatusInternalServerError},
 	authz.UnsupportedResponseType:  {status: http.StatusBadRequest},

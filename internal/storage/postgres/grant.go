@@ -124,8 +124,8 @@ func (s *Store) Receipt(ctx context.Context, grantID string) (receipt string, er
 // RefreshToken implements contract.GrantStore.
 func (s *Store) RefreshToken(ctx context.Context, token authz.Hash, now time.Time) (authz.RefreshToken, error) {
 	t := authz.RefreshToken{Token: token}
-	err := s.one(ctx, "reading a refresh token", `SELECT grant_id, expires_at, thumbprint FROM refresh_tokens WHERE token = $1 AND expires_at > $2`,
-		[]any{token[:], kept.Time(now)}, &t.GrantID, toTime{&t.ExpiresAt}, &t.Thumbprint)
+	err := s.one(ctx, "reading a refresh token", `SELECT grant_id, expires_at, thumbprint, rotated_at FROM refresh_tokens WHERE token = $1 AND expires_at > $2`,
+		[]any{token[:], kept.Time(now)}, &t.GrantID, toTime{&t.ExpiresAt}, &t.Thumbprint, toTime{&t.RotatedAt})
 	if err != nil {
 		return authz.RefreshToken{}, err
 	}

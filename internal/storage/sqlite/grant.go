@@ -180,8 +180,8 @@ func insertRefreshToken(c *sqlite.Conn, t authz.RefreshToken) error {
 func (s *Store) RefreshToken(ctx context.Context, token authz.Hash, now time.Time) (t authz.RefreshToken, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) {
-			t = authz.RefreshToken{Token: token, GrantID: r.ColumnText(0), ExpiresAt: columnTime(r, 1), Thumbprint: r.ColumnText(2)}
-		}, `SELECT grant_id, expires_at, thumbprint FROM refresh_tokens WHERE token = ? AND expires_at > ?`, token, now)
+			t = authz.RefreshToken{Token: token, GrantID: r.ColumnText(0), ExpiresAt: columnTime(r, 1), Thumbprint: r.ColumnText(2), RotatedAt: columnTime(r, 3)}
+		}, `SELECT grant_id, expires_at, thumbprint, rotated_at FROM refresh_tokens WHERE token = ? AND expires_at > ?`, token, now)
 	})
 	return t, wrap("reading a refresh token", err)
 }

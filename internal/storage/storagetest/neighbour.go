@@ -316,8 +316,8 @@ var changes = map[string]int{
 	"approving a request": 3, "cancelling a request": 2, "deleting a session": 3, "denying a request": 3, "ending a session": 3,
 	"ending other sessions": 3, "linking an identity": 1, "opening a request": 2, "redeeming a request": 4, "removing a backup": 2,
 	"removing a client": 3, "removing a passkey": 2, "removing an identity": 4, "replacing a session": 3, "revoking a grant": 3, "revoking all grants": 5,
-	"rotating a refresh token": 2, "rotating and forgetting": 3, "saving a backup": 2, "setting a profile": 4, "signing in with a passkey": 3,
-	"rotating twice, and forgetting what was replaced before": 2, "rotating after the end": 3, "using a refresh token twice": 3, "taking a review": 0, "sweeping": 0,
+	"rotating a refresh token": 3, "rotating and forgetting": 4, "saving a backup": 2, "setting a profile": 4, "signing in with a passkey": 3,
+	"rotating twice, and forgetting what was replaced before": 3, "rotating after the end": 3, "using a refresh token twice": 3, "taking a review": 0, "sweeping": 0,
 }
 
 func (f *fixture) changesLittle(name string, before, after []any) {

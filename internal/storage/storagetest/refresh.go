@@ -57,7 +57,9 @@ var refreshCases = []testCase{
 		f.rotated(t, at(100))
 		got, err := f.store.RefreshToken(f.Context(), t.Token, t.ExpiresAt.Add(-time.Millisecond))
 		f.ok(err)
-		f.same(got, t)
+		rotated := t
+		rotated.RotatedAt = at(100)
+		f.same(got, rotated)
 		_, err = f.store.RefreshToken(f.Context(), t.Token, t.ExpiresAt)
 		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.RefreshToken(f.Context(), f.hash(), at(100))
