@@ -439,3 +439,24 @@ func FuzzAddress(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkVerify(b *testing.B) {
+	for alg, private := range signers(b) {
+		proof := made(b, alg, private, nil, nil)
+		for name, do := range map[string]func() error{
+			"parse": func() error { _, err := dpop.Parse(proof); return err },
+			"verify": func() error {
+				_, err := dpop.Verify(proof, dpop.Check{Method: "POST", URL: address, Now: now})
+				return err
+			},
+		} {
+			b.Run(alg+"/"+name, func(b *testing.B) {
+				for b.Loop() {
+					if err := do(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
