@@ -94,6 +94,48 @@ func TestM09_B20_NamesOfKeysThatThereAreNotCostNoReadEach(t *testing.T) {
 	}
 }
 
+// away is a store whose keys cannot be read, which it says after three seconds.
+type away struct {
+	contract.Store
+	house *house
+	asked atomic.Int64
+}
+
+func (s *away) SigningKeys(ctx context.Context, now time.Time) ([]authz.SigningKey, error) {
+	if ctx.Value(watched{}) == nil {
+		return s.Store.SigningKeys(ctx, now)
+	}
+	s.asked.Add(1)
+	s.house.advance(3 * time.Second)
+	return nil, contract.ErrUnreachable
+}
+
+func TestB20_WhoeverNamesAKeyWaitsForADatabaseThatIsAwayOnce(t *testing.T) {
+	h := newHouse(t)
+	h.service.Close()
+	good, _ := h.accessToken()
+	part := strings.Split(good, ".")
+	store := &away{Store: h.store, house: h}
+	h.store = store
+	h.start(h.settings)
+	h.service.Close() // what it does each second would count
+	h.advance(time.Second)
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"at+jwt","kid":"` + strings.Repeat("k", 43) + `"}`))
+	var at sync.WaitGroup
+	for range 20 {
+		at.Go(func() {
+			_, err := h.service.Grants.UserInfo(context.WithValue(context.Background(), watched{}, true), authz.Presented{Token: authz.Secret(header + "." + part[1] + "." + part[2])})
+			if !errors.Is(err, contract.ErrUnreachable) {
+				t.Error(err)
+			}
+		})
+	}
+	at.Wait()
+	if n := store.asked.Load(); n != 1 {
+		t.Errorf("20 requests asked %d times", n)
+	}
+}
+
 // ours is a key of the server's, with its private half.
 func (h *house) ours(alg string) (kid string, private any) {
 	h.t.Helper()

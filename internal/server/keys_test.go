@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/secret"
@@ -129,8 +131,16 @@ func TestM08_ANewKeyIsPublishedBeforeItSignsAndTheOldOneAsLongAsItsTokensLive(t 
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(all, func(k authz.SigningKey) bool { return k.ID == first })
-	if public, err := token.PublicHalf(all[i]); err != nil || public.KeyID != first || len(all[i].Sealed) != 0 {
+	public, err := token.PublicHalf(all[i])
+	if err != nil || public.KeyID != first || len(all[i].Sealed) != 0 {
 		t.Errorf("of a key that is gone its public half alone stays: %v, %d bytes of the other", err, len(all[i].Sealed))
+	}
+	signed, err := jose.ParseSignedCompact(old, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signed.Verify(public); err != nil {
+		t.Errorf("what it signed cannot be checked any more: %v", err)
 	}
 }
 

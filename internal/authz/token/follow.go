@@ -41,7 +41,7 @@ func (s *Signer) read(ctx context.Context) error {
 func (s *Signer) readLocked(ctx context.Context) error {
 	now := s.now()
 	kept, err := s.keys.store.SigningKeys(ctx, now)
-	s.readAt, s.readErr = now, err
+	s.readAt, s.readErr = s.now(), err // who waited for a database that is away does not try as well
 	ring := s.ring.Load()
 	if err != nil || ring.holds(kept) {
 		return err
