@@ -96,18 +96,12 @@ func (k *Keys) Withdraw(ctx context.Context, id string) ([]authz.SigningKey, err
 }
 
 // Tend does what is due: it makes the keys that are missing, replaces those that have
-// signed for long enough, drops private halves that are of no use any more, and notes the
-// public ones of keys from before they were kept.
+// signed for long enough, and drops private halves that are of no use any more.
 //
 //	ErrOtherSecret
 func (k *Keys) Tend(ctx context.Context) error {
 	_, err := k.change(ctx, func(keys []authz.SigningKey, now time.Time) (_ []authz.SigningKey, err error) {
 		for i := range keys {
-			if unnoted(keys[i]) {
-				if keys[i].Public, err = k.publicOf(keys[i]); err != nil {
-					return nil, err
-				}
-			}
 			if idle(keys[i], now) {
 				keys[i].Sealed = nil
 			}
@@ -152,7 +146,8 @@ func (k *Keys) publicOf(key authz.SigningKey) ([]byte, error) {
 }
 
 // change changes the keys as they are, however often others do so meanwhile, and returns
-// those there are then.
+// those there are then. It notes the public halves of keys from before they were kept, while
+// there is the other half to know them by.
 func (k *Keys) change(ctx context.Context, do func(keys []authz.SigningKey, now time.Time) ([]authz.SigningKey, error)) ([]authz.SigningKey, error) {
 	for {
 		now := k.now().Truncate(time.Millisecond) // as it is kept
@@ -160,8 +155,15 @@ func (k *Keys) change(ctx context.Context, do func(keys []authz.SigningKey, now 
 		if err != nil {
 			return nil, err
 		}
-		keys, err := do(slices.Clone(seen), now)
-		if err != nil {
+		keys := slices.Clone(seen)
+		for i := range keys {
+			if unnoted(keys[i]) {
+				if keys[i].Public, err = k.publicOf(keys[i]); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if keys, err = do(keys, now); err != nil {
 			return nil, err
 		}
 		var changed []authz.SigningKey
