@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -47,14 +48,19 @@ func eachConfiguration(t *testing.T, test func(t *testing.T, c configuration)) {
 	}
 }
 
-// runClients runs `countersign clients`, as an operator does on any machine.
-func runClients(t *testing.T, database string, args ...string) {
+// runClients runs `countersign clients`, as an operator does on any machine, and returns
+// what it prints for programs. With no database named, args say whose data it is.
+func runClients(t *testing.T, database string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"clients"}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "COUNTERSIGN_DATABASE="+database)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("countersign clients %v: %v: %s", args, err, out)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("countersign clients %v: %v: %s", args, err, said.Bytes())
 	}
+	return string(out)
 }
 
 // trustGates makes this program and those that it starts trust the certificate of

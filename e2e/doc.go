@@ -3,9 +3,10 @@
 //
 // The tests have the build tag e2e; `make test` runs them. clients holds the
 // clients from npm at fixed versions, and one small script for each that says
-// what it saw. What can be shown without a process of its own is tested in the
-// rooms themselves. peer_test.go turns it around: there our SDK asks the servers of
-// others, those of bench/peers.
+// what it saw. code_test.go leads those of the authorization code flow through the pages.
+// What can be shown without a process of its own is tested in the rooms themselves.
+// peer_test.go turns it around: there our SDK asks the servers of others, those of
+// bench/peers.
 //
 // The tests in page_*_test.go, whose names begin with TestPage, look at the pages
 // in a real Chromium; page_test.go is what they share, and package browser drives

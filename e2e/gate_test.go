@@ -21,6 +21,8 @@ import (
 type gate struct {
 	*httptest.Server
 	process *process
+	// store names the server's database to `countersign clients`.
+	store []string
 	// hurry makes the gate poll once itself before a device's first poll, so that
 	// the device polls too early without being modified.
 	hurry bool
@@ -51,7 +53,14 @@ func startGate(t *testing.T, c configuration, hurry bool, flags ...string) *gate
 	}
 	t.Cleanup(g.Close)
 	flags = append(append([]string{"--issuer", g.URL}, c.flags(t)...), flags...)
-	g.process = startProcess(t, t.TempDir(), flags...)
+	data := t.TempDir()
+	g.process = startProcess(t, data, flags...)
+	g.store = []string{"--data", data}
+	if at := slices.Index(flags, "--database"); at >= 0 {
+		g.store = flags[at : at+2]
+	} else if onPostgres {
+		g.store = []string{"--database", databaseOf(t, data)}
+	}
 	return g
 }
 
@@ -88,6 +97,12 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(got.status)
 	w.Write(got.body) // a client that has gone hears nothing
+}
+
+// register registers a client as its operator does, and returns what is printed for it.
+func (g *gate) register(t *testing.T, id string, flags ...string) string {
+	t.Helper()
+	return runClients(t, "", slices.Concat([]string{"add", id}, flags, g.store)...)
 }
 
 // reply is an answer of the server.

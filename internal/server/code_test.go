@@ -550,6 +550,11 @@ func TestAMemberKeySignsForACode(t *testing.T) {
 	}
 	send(h.sign("mallory", tokenPath, body)).wantError(401, "invalid_client")
 	send(h.sign("client", tokenPath, body+"&")).wantError(401, "invalid_client")
+	misspelt := strings.Replace(body, "web-member", "web-menber", 1)
+	r := h.send(http.MethodPost, tokenPath, misspelt, "Content-Type", "application/x-www-form-urlencoded", bitcoinauth.Header, h.sign("client", tokenPath, misspelt))
+	if r.wantError(401, "invalid_client"); !strings.Contains(r.text("error_description"), "not registered here") {
+		t.Errorf("a developer who misspelt the id reads %s", r.body)
+	}
 	tokens := send(h.sign("client", tokenPath, body)).wantOK()
 	if tokens.text("id_token") == "" {
 		t.Errorf("no ID token: %s", tokens.body)

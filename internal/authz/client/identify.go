@@ -33,7 +33,7 @@ type Credentials struct {
 //
 //	InvalidRequest: no client id (requirement D-02)
 //	UnknownClient: an id nobody registered, where such clients are refused
-//	InvalidClient: authentication is missing or failed
+//	InvalidClient: authentication is missing or failed, or comes from an id nobody registered
 //	Unavailable: too many wrong secrets of this client, or signatures that do not
 //	hold, come from this network
 func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, error) {
@@ -74,8 +74,10 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 		}
 		client.Proved = true
 		return client, nil
+	case !client.Registered && c.Signed != nil: // whoever signs means to be known
+		return authz.Client{}, authz.Refuse(authz.InvalidClient, notRegistered)
 	case unknown:
-		return authz.Client{}, authz.Refuse(authz.UnknownClient, "this client_id is not registered here: ask the operator to add it, or check its spelling")
+		return authz.Client{}, authz.Refuse(authz.UnknownClient, notRegistered)
 	case client.Keys != "":
 		return authz.Client{}, s.unproved(ctx, client, errNoAssertion)
 	case client.Confidential():
@@ -84,6 +86,8 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 		return client, nil
 	}
 }
+
+const notRegistered = "this client_id is not registered here: ask the operator to add it, or check its spelling"
 
 // Named is Find for any text.
 //
