@@ -30,12 +30,18 @@ row() {
 
 start_server "$dir/data"
 token=$("$dir/signin" -base "$base")
+# A service asks about a token of its own, which a person approved, and gets others for itself.
+service=(-client bench-service -secret "$("$dir/countersign" clients add bench-service --confidential --scope "openid profile offline_access jobs:run" \
+  --grant-type urn:ietf:params:oauth:grant-type:device_code --grant-type refresh_token --grant-type client_credentials --data "$dir/data" 2>/dev/null)")
+service_token=$("$dir/signin" -base "$base" "${service[@]}")
 
 baseline_before=$(load code "$baseline")
 polls=$(load poll "$base")
 codes=$(load code "$base")
 flows=$(load flow "$base")
 userinfo=$(load userinfo "$base" -token "$token")
+introspection=$(load introspect "$base" -token "$service_token" "${service[@]}")
+credentials=$(load credentials "$base" -token-path /api/auth/oauth2/token "${service[@]}")
 # 200 devices wait, each for two seconds.
 waits=$(load wait "$base" -conns 200 -rate 100)
 baseline_after=$(load code "$baseline")
@@ -47,7 +53,9 @@ row "bare handler, after" "$baseline_after" 0 ""
 row "pending polls" "$polls" "$baseline_rate" "75 %"
 row "durable device codes" "$codes" "$baseline_rate" "40 %"
 row "whole flows" "$flows" "$baseline_rate" "8 %"
-row "userinfo" "$userinfo" "$baseline_rate" ""
+row "userinfo" "$userinfo" "$baseline_rate" "60 %"
+row "introspection" "$introspection" "$baseline_rate" "60 %"
+row "client credentials" "$credentials" "$baseline_rate" "25 %"
 row "approval to token, waiting" "$waits" 0 "p99 20 ms"
 stop_server
 

@@ -9,6 +9,8 @@
 //	deviceload -base http://127.0.0.1:8628 -work poll      # polls answered authorization_pending
 //	deviceload -base http://127.0.0.1:8628 -work flow      # code, approve, token, userinfo
 //	deviceload -base http://127.0.0.1:8628 -work userinfo -token "$TOKEN"
+//	deviceload -base http://127.0.0.1:8628 -work introspect -token "$TOKEN" -client my-api -secret "$SECRET"
+//	deviceload -base http://127.0.0.1:8628 -work credentials -token-path /api/auth/oauth2/token -client my-api -secret "$SECRET"
 //	deviceload -base http://127.0.0.1:8628 -work wait -conns 200 -rate 100   # approval to token, see wait.go
 //
 // Owners of its own approve, by turns, each signed in as Countersign wants it; at
@@ -43,7 +45,7 @@ func timed(work func(ctx context.Context) error) op {
 
 func main() {
 	var t target
-	work := flag.String("work", "code", "what to measure: code, poll, flow, userinfo, wait, get")
+	work := flag.String("work", "code", "what to measure: code, poll, flow, userinfo, introspect, credentials, wait, get")
 	conns := flag.Int("conns", 32, "concurrent keep-alive connections")
 	warmup := flag.Duration("warmup", 2*time.Second, "time before counting starts")
 	duration := flag.Duration("duration", 8*time.Second, "time counted in each run")
@@ -60,7 +62,9 @@ func main() {
 	flag.StringVar(&t.client, "client", "my-app", "client_id")
 	flag.StringVar(&t.scope, "scope", "openid profile", "scope")
 	flag.StringVar(&t.cookie, "cookie", "", "Cookie header of a user who approves everything (default: owners of our own, by turns)")
-	flag.StringVar(&t.bearer, "token", "", "access token, for -work userinfo")
+	flag.StringVar(&t.bearer, "token", "", "access token, for -work userinfo and introspect")
+	flag.StringVar(&t.secret, "secret", "", "the client's secret, for -work introspect and credentials")
+	flag.StringVar(&t.introspection, "introspection-path", "/api/auth/oauth2/introspect", "introspection endpoint")
 	flag.DurationVar(&t.pollSpread, "interval", 5*time.Second, "the server's polling interval: no code is polled twice within it")
 	flag.IntVar(&t.pollCodes, "codes", 40000, "how many device codes the polls are spread over")
 	flag.StringVar(&t.origin, "origin", "", "Origin header of approvals: the issuer's, if that is not where they go")
@@ -124,6 +128,10 @@ func (t target) prepare(c *http.Client, work string, conns int) (op, error) {
 		}, nil
 	case "userinfo":
 		return timed(func(ctx context.Context) error { return t.getUserinfo(ctx, c, t.bearer) }), nil
+	case "introspect":
+		return timed(func(ctx context.Context) error { return t.introspect(ctx, c) }), nil
+	case "credentials":
+		return timed(func(ctx context.Context) error { return t.credentials(ctx, c) }), nil
 	case "wait":
 		return t.waiting(conns)
 	case "get":

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ type target struct {
 	tokenForm, codeForm                  bool
 	client, scope                        string
 	cookie, bearer, origin               string
+	secret, introspection                string
 	owners                               *trial.Owners // instead of a cookie
 	userCodeField                        string
 	pollSpread                           time.Duration
@@ -123,6 +125,43 @@ func (t target) getUserinfo(ctx context.Context, c *http.Client, token string) e
 		return fmt.Errorf("userinfo: status %d: %.200s", status, got)
 	}
 	return nil
+}
+
+// introspect asks about an access token, as an API does for each request that it gets.
+func (t target) introspect(ctx context.Context, c *http.Client) error {
+	got, status, err := t.asService(ctx, c, t.introspection, url.Values{"token": {t.bearer}})
+	if err != nil {
+		return err
+	}
+	var i struct {
+		Active bool   `json:"active"`
+		Sub    string `json:"sub"`
+	}
+	if status != http.StatusOK || json.Unmarshal(got, &i) != nil || !i.Active || i.Sub == "" {
+		return fmt.Errorf("introspection: status %d: %.200s", status, got)
+	}
+	return nil
+}
+
+// credentials gets an access token of the client's own.
+func (t target) credentials(ctx context.Context, c *http.Client) error {
+	got, status, err := t.asService(ctx, c, t.token, url.Values{"grant_type": {"client_credentials"}})
+	if err != nil {
+		return err
+	}
+	var tokens struct {
+		AccessToken string `json:"access_token"`
+	}
+	if status != http.StatusOK || json.Unmarshal(got, &tokens) != nil || tokens.AccessToken == "" {
+		return fmt.Errorf("client credentials: status %d: %.200s", status, got)
+	}
+	return nil
+}
+
+// asService posts a form with HTTP Basic.
+func (t target) asService(ctx context.Context, c *http.Client, path string, form url.Values) ([]byte, int, error) {
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(t.client) + ":" + url.QueryEscape(t.secret)))
+	return t.do(ctx, c, http.MethodPost, path, "application/x-www-form-urlencoded", []byte(form.Encode()), map[string]string{"Authorization": "Basic " + basic})
 }
 
 // owner is the Cookie header of who approves the next request.

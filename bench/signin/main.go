@@ -16,10 +16,12 @@ import (
 
 func main() {
 	base := flag.String("base", "http://127.0.0.1:8628", "server origin")
+	client := flag.String("client", "", "client_id (default: one that nobody registered)")
+	secret := flag.String("secret", "", "its secret")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	token, err := accessToken(ctx, trial.Device{Base: *base, HTTP: trial.NewHTTP(1)})
+	token, err := accessToken(ctx, trial.Device{Base: *base, HTTP: trial.NewHTTP(1), Client: *client, Secret: *secret})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "signin:", err)
 		os.Exit(1)

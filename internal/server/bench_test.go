@@ -55,6 +55,7 @@ func newBenchServerOn(b *testing.B, store contract.Store) *benchServer {
 			Issuer: issuerURL, DeviceCodeLifetime: time.Hour, PollInterval: time.Nanosecond, AccessTokenLifetime: time.Hour,
 			RefreshIdleLifetime: time.Hour, RefreshLifetime: time.Hour, SessionLifetime: time.Hour, OpenClients: true, SignUp: true,
 			PendingLimit: 1 << 40, DeviceRequestsPerNetwork: 1 << 30,
+			Clients: []authz.Client{*made("service", nil)},
 		},
 	})
 	if err != nil {
@@ -191,4 +192,52 @@ func BenchmarkTheAccountPageOfAFullAccount(b *testing.B) {
 	for b.Loop() {
 		h.send(http.MethodGet, "/account", "", "Cookie", cookie).wantOK()
 	}
+}
+
+// BenchmarkUserInfo and BenchmarkIntrospection are what an API asks about each request
+// that it gets.
+func BenchmarkUserInfo(b *testing.B) {
+	s := newBenchServer(b)
+	token := s.serviceToken(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.do(b, "GET", "/api/auth/oauth2/userinfo", "", http.StatusOK, "Authorization", "Bearer "+token)
+	}
+}
+
+func BenchmarkIntrospection(b *testing.B) {
+	s := newBenchServer(b)
+	body := `{"token":"` + s.serviceToken(b) + `"}`
+	b.ReportAllocs()
+	for b.Loop() {
+		s.do(b, "POST", "/api/auth/oauth2/introspect", body, http.StatusOK, "Authorization", basic("service", serviceSecret))
+	}
+}
+
+func BenchmarkClientCredentials(b *testing.B) {
+	s := newBenchServer(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.do(b, "POST", "/api/auth/oauth2/token", `{"grant_type":"client_credentials"}`, http.StatusOK, "Authorization", basic("service", serviceSecret))
+	}
+}
+
+// serviceToken is an access token that a person approved, of a client that has a secret.
+func (s *benchServer) serviceToken(b *testing.B) string {
+	b.Helper()
+	var c benchCode
+	auth := []string{"Authorization", basic("service", serviceSecret)}
+	if err := json.Unmarshal(s.do(b, "POST", "/api/auth/device/code", `{"scope":"openid profile"}`, http.StatusOK, auth...), &c); err != nil {
+		b.Fatal(err)
+	}
+	s.do(b, "GET", "/api/auth/device?user_code="+c.UserCode, "", http.StatusOK, "Cookie", s.cookie)
+	s.do(b, "POST", "/api/auth/device/approve", `{"userCode":"`+c.UserCode+`"}`, http.StatusOK, "Cookie", s.cookie)
+	var t struct {
+		AccessToken string `json:"access_token"`
+	}
+	poll := `{"grant_type":"urn:ietf:params:oauth:grant-type:device_code","device_code":"` + c.DeviceCode + `"}`
+	if err := json.Unmarshal(s.do(b, "POST", "/api/auth/device/token", poll, http.StatusOK, auth...), &t); err != nil {
+		b.Fatal(err)
+	}
+	return t.AccessToken
 }

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -42,6 +43,17 @@ const SessionCookie = "better-auth.session_token"
 type Device struct {
 	Base string
 	HTTP *http.Client
+	// Client and Secret are of a client that is registered; empty: ClientID, which is not.
+	Client, Secret string
+}
+
+// of adds which client asks to the fields of a request.
+func (d Device) of(fields map[string]string) map[string]string {
+	fields["client_id"] = cmp.Or(d.Client, ClientID)
+	if d.Secret != "" {
+		fields["client_secret"] = d.Secret
+	}
+	return fields
 }
 
 // NewHTTP returns a client that keeps so many connections.
@@ -66,7 +78,7 @@ type Tokens struct {
 
 // Code asks for a code (RFC 8628 §3.1).
 func (d Device) Code(ctx context.Context) (c Codes, err error) {
-	err = d.post(ctx, codePath, map[string]string{"client_id": ClientID, "scope": Scope}, nil, http.StatusOK, &c)
+	err = d.post(ctx, codePath, d.of(map[string]string{"scope": Scope}), nil, http.StatusOK, &c)
 	if err == nil && (c.DeviceCode == "" || c.UserCode == "") {
 		err = fmt.Errorf("%s gave no codes", codePath)
 	}
@@ -100,12 +112,12 @@ func (d Device) poll(ctx context.Context, code string, wait, status int, into an
 	if wait > 0 {
 		header = map[string]string{"Prefer": "wait=" + strconv.Itoa(wait)}
 	}
-	return d.post(ctx, pollPath, map[string]string{"grant_type": deviceGrant, "device_code": code, "client_id": ClientID}, header, status, into)
+	return d.post(ctx, pollPath, d.of(map[string]string{"grant_type": deviceGrant, "device_code": code}), header, status, into)
 }
 
 // Refresh trades a refresh token for new tokens (RFC 6749 §6).
 func (d Device) Refresh(ctx context.Context, token string) (t Tokens, err error) {
-	err = d.post(ctx, tokenPath, map[string]string{"grant_type": "refresh_token", "refresh_token": token, "client_id": ClientID}, nil, http.StatusOK, &t)
+	err = d.post(ctx, tokenPath, d.of(map[string]string{"grant_type": "refresh_token", "refresh_token": token}), nil, http.StatusOK, &t)
 	return t, err
 }
 
