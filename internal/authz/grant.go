@@ -77,4 +77,7 @@ type Tokens struct {
 	Scope        string
 	IDToken      Secret // empty without the openid scope
 	RefreshToken Secret // empty without the offline_access scope
+	// RefreshExpiresIn is how long the refresh token lasts unless it is used, and
+	// GrantExpiresIn how long what was allowed does, however often it is.
+	RefreshExpiresIn, GrantExpiresIn time.Duration
 }

@@ -60,3 +60,7 @@ const SecretLength = 32
 
 // ErrOtherSecret is what an operator sees who changed or lost the secret.
 var ErrOtherSecret = errors.New("a signing key in the database cannot be opened with this secret: start with the secret it was made with")
+
+// UserInfoPath is where the UserInfo endpoint is: a protected resource of this server's that
+// has metadata of its own.
+const UserInfoPath = "/api/auth/oauth2/userinfo"

@@ -102,7 +102,8 @@ func TestN07_WhatAClientSignedForAnotherServerIsNotRead(t *testing.T) {
 	unsigned := map[string]bool{
 		"GET /api/auth/oauth2/userinfo": true, "POST /api/auth/oauth2/userinfo": true, "GET /api/auth/jwks": true,
 		"GET /.well-known/oauth-authorization-server": true, "GET /.well-known/openid-configuration": true,
-		"GET /api/auth/.well-known/openid-configuration": true,
+		"GET /api/auth/.well-known/openid-configuration": true, "GET /.well-known/oauth-protected-resource": true,
+		"GET /.well-known/oauth-protected-resource/api/auth/oauth2/userinfo": true,
 	}
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	checked := 0

@@ -349,10 +349,10 @@ func TestP08_P10_U13_K09_ABoundTokenIsOfUseToItsKeyAlone(t *testing.T) {
 	small := k.with(tokenPath, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {tokens.text("refresh_token")}, "client_id": {"pub-a"}, "scope": {"profile"}}).wantOK()
 	r = k.uses(http.MethodGet, userinfoPath, small.text("access_token"))
 	r.wantError(http.StatusForbidden, "insufficient_scope")
-	if got := r.header.Values("WWW-Authenticate"); len(got) != 1 || !strings.HasPrefix(got[0], `DPoP error="insufficient_scope", scope="openid", algs="`) {
+	if got := r.header.Values("WWW-Authenticate"); len(got) != 1 || !strings.HasPrefix(got[0], `DPoP error="insufficient_scope", scope="openid", resource_metadata="`+userInfoMetadata+`", algs="`) {
 		t.Error(got)
 	}
-	if got := h.send(http.MethodGet, userinfoPath, "").header.Values("WWW-Authenticate"); !slices.Equal(got, []string{`Bearer realm="countersign"`, `DPoP algs="ES256 EdDSA Ed25519 PS256 RS256"`}) {
+	if got := h.send(http.MethodGet, userinfoPath, "").header.Values("WWW-Authenticate"); !slices.Equal(got, []string{`Bearer realm="countersign", scope="openid", resource_metadata="` + userInfoMetadata + `"`, `DPoP algs="ES256 EdDSA Ed25519 PS256 RS256"`}) {
 		t.Error(got)
 	}
 	// It is taken back like any other.

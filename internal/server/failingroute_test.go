@@ -427,6 +427,7 @@ func (f *frail) decision(decision string) call {
 // asksNothing are the endpoints that ask no database.
 var asksNothing = []string{
 	"GET /api/auth/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/openid-configuration",
+	"GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-protected-resource/api/auth/oauth2/userinfo",
 	"GET /api/auth/.well-known/openid-configuration", "GET /assets/{file}", "GET /{$}", "GET /healthz",
 	"POST " + passkeySignInPath + "/options", "POST " + authorizePath, "POST /api/auth" + authorizePath,
 }

@@ -256,7 +256,7 @@ func TestU04_ABearerIsInTheHeaderOrAForm(t *testing.T) {
 		"nothing":        h.postForm(userinfoPath, url.Values{}),
 		"another scheme": h.send(http.MethodGet, userinfoPath, "", "Authorization", "Basic "+token),
 	} {
-		if says := r.header.Get("WWW-Authenticate"); r.status != http.StatusUnauthorized || says != `Bearer realm="countersign"` {
+		if says := r.header.Get("WWW-Authenticate"); r.status != http.StatusUnauthorized || says != `Bearer realm="countersign", scope="openid", resource_metadata="`+userInfoMetadata+`"` {
 			t.Errorf("%s: %d, WWW-Authenticate: %q", name, r.status, says)
 		}
 	}

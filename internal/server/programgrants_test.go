@@ -67,7 +67,7 @@ func TestTheGrantsScopeIsAllThatLetsAProgramAtItsOwnersGrants(t *testing.T) {
 	without := tokens.text("access_token")
 	r := h.byToken(without, http.MethodGet, "/api/grants", "")
 	r.wantError(http.StatusForbidden, "insufficient_scope")
-	if want := `Bearer error="insufficient_scope", scope="grants"`; r.header.Get("WWW-Authenticate") != want {
+	if want := `Bearer error="insufficient_scope", scope="grants", resource_metadata="` + testIssuer + `/.well-known/oauth-protected-resource"`; r.header.Get("WWW-Authenticate") != want {
 		t.Errorf("WWW-Authenticate: %s, want %s", r.header.Get("WWW-Authenticate"), want)
 	}
 	h.byToken(without, http.MethodGet, "/api/grants/"+own+"/receipt", "").wantError(http.StatusForbidden, "insufficient_scope")

@@ -222,3 +222,78 @@ func TestX11_ATokenThatAnAPIHasTooSeesNoGrants(t *testing.T) {
 		}
 	}
 }
+
+// userInfoMetadata is where the metadata of the UserInfo endpoint are.
+const userInfoMetadata = testIssuer + "/.well-known/oauth-protected-resource" + userinfoPath
+
+func TestS01_S02_S03_S09_WhatTheServerProtectsIsDescribed(t *testing.T) {
+	h := newHouse(t)
+	tokens := h.tokens("pub-a", "profile", "alice").text("access_token")
+	for target, resource := range map[string]string{userinfoPath: testIssuer + userinfoPath, "/api/grants": testIssuer} {
+		for name, bearer := range map[string]string{"invalid_token": "nonsense", "insufficient_scope": tokens} {
+			challenge := h.send(http.MethodGet, target, "", "Authorization", "Bearer "+bearer).header.Get("WWW-Authenticate")
+			for _, said := range []string{`error="` + name + `"`, map[string]string{userinfoPath: `scope="openid"`, "/api/grants": `scope="grants"`}[target]} {
+				if !strings.Contains(challenge, said) {
+					t.Errorf("%s says %q, and not %s", target, challenge, said)
+				}
+			}
+			_, address, _ := strings.Cut(challenge, `resource_metadata="`+testIssuer)
+			r := h.send(http.MethodGet, strings.TrimSuffix(address, `"`), "", "Origin", "https://x.example").wantOK()
+			var about struct {
+				Resource string
+				Servers  []string `json:"authorization_servers"`
+				Scopes   []string `json:"scopes_supported"`
+			}
+			if err := json.Unmarshal([]byte(r.body), &about); err != nil || about.Resource != resource || !slices.Equal(about.Servers, []string{testIssuer}) {
+				t.Errorf("%s: %v %s", target, err, r.body)
+			}
+			if slices.Contains(about.Scopes, "offline_access") || r.header.Get("Access-Control-Allow-Origin") != "*" {
+				t.Errorf("%s: %v %s", target, r.header, r.body)
+			}
+		}
+	}
+	// Who names a resource as its metadata do gets a token that is good there.
+	d := h.askFor("openid", testIssuer+userinfoPath)
+	h.approveSigned("alice", d.userCode)
+	h.userInfo(h.poll(d).wantOK().text("access_token")).wantOK()
+}
+
+func TestR18_ATokenResponseSaysHowLongWhatItGaveLasts(t *testing.T) {
+	h := newHouse(t)
+	const day = 24 * time.Hour
+	in := func(r reply, name string) time.Duration {
+		t.Helper()
+		n, there := r.wantOK().members()[name].(float64)
+		if !there {
+			t.Errorf("%s has no %s", r.body, name)
+		}
+		return time.Duration(n) * time.Second
+	}
+	if r := h.tokens("pub-a", "openid", "alice"); strings.Contains(r.body, "refresh_token_expires_in") || strings.Contains(r.body, "authorization_expires_in") {
+		t.Errorf("without a refresh token: %s", r.body)
+	}
+	tokens := h.tokens("pub-a", "openid offline_access", "alice")
+	for age, n := 0*day, 0; n < 6; n++ { // refreshed every 29 days and a bit, to the end of the grant
+		if got, want := in(tokens, "authorization_expires_in"), 180*day-age; got != want {
+			t.Errorf("after %v what was allowed lasts %v, want %v", age, got, want)
+		}
+		if got, want := in(tokens, "refresh_token_expires_in"), min(30*day, 180*day-age); got != want {
+			t.Errorf("after %v the refresh token lasts %v, want %v", age, got, want)
+		}
+		age += 29 * day
+		h.advance(29 * day)
+		first := h.postForm(tokenPath, refreshForm("pub-a", tokens.text("refresh_token")))
+		h.advance(10 * time.Second) // asked again, it is the same token, of then
+		again := h.postForm(tokenPath, refreshForm("pub-a", tokens.text("refresh_token")))
+		if in(first, "refresh_token_expires_in")-in(again, "refresh_token_expires_in") != 10*time.Second || first.text("refresh_token") != again.text("refresh_token") {
+			t.Errorf("%s\n%s", first.body, again.body)
+		}
+		h.advance(-10 * time.Second)
+		tokens = first
+	}
+	// And so it is.
+	h.advance(in(tokens, "refresh_token_expires_in") - time.Second)
+	tokens = h.postForm(tokenPath, refreshForm("pub-a", tokens.text("refresh_token"))).wantOK()
+	h.advance(in(tokens, "refresh_token_expires_in"))
+	h.postForm(tokenPath, refreshForm("pub-a", tokens.text("refresh_token"))).wantError(http.StatusBadRequest, "invalid_grant")
+}

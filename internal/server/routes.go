@@ -50,6 +50,8 @@ func (s *Server) routes() []route {
 		{"GET", "/.well-known/oauth-authorization-server", s.oauth.Discovery, public, wire.Unsigned},
 		{"GET", "/.well-known/openid-configuration", s.oauth.Discovery, public, wire.Unsigned},
 		{"GET", "/api/auth/.well-known/openid-configuration", s.oauth.Discovery, public, wire.Unsigned},
+		{"GET", "/.well-known/oauth-protected-resource", s.oauth.ProtectedResource, public, wire.Unsigned},
+		{"GET", "/.well-known/oauth-protected-resource/api/auth/oauth2/userinfo", s.oauth.UserInfoResource, public, wire.Unsigned},
 
 		{"POST", "/api/auth/sign-in/sigma", s.api.SignIn, owner, wire.IfNamed},
 		{"POST", "/api/auth/sign-in/passkey/options", s.api.PasskeySignInOptions, owner, wire.Unsigned},

@@ -172,7 +172,7 @@ func TestU06_UserInfoNeedsOpenID(t *testing.T) {
 	h := newHouse(t)
 	r := h.userInfo(h.tokens("pub-a", "profile", "alice").text("access_token"))
 	r.wantError(http.StatusForbidden, "insufficient_scope")
-	if want := `Bearer error="insufficient_scope", scope="openid"`; r.header.Get("WWW-Authenticate") != want {
+	if want := `Bearer error="insufficient_scope", scope="openid", resource_metadata="` + userInfoMetadata + `"`; r.header.Get("WWW-Authenticate") != want {
 		t.Errorf("%q", r.header.Get("WWW-Authenticate"))
 	}
 }

@@ -21,7 +21,7 @@ const maxResources = 8
 //
 //	InvalidTarget: it is no URI of a resource (requirement X-09), or nobody serves it
 func (s *Registry) Resources(ctx context.Context, c authz.Client, asked []string) ([]string, error) {
-	resources, err := canonical(asked)
+	resources, err := s.canonical(asked)
 	if err != nil {
 		return nil, err
 	}
@@ -42,10 +42,11 @@ func (s *Registry) Resources(ctx context.Context, c authz.Client, asked []string
 	return resources, nil
 }
 
-// canonical are resources that a request names, in their one form and each once.
+// canonical are resources that a request names, in their one form and each once. The
+// UserInfo endpoint, which has metadata of its own, is this server.
 //
 //	InvalidTarget
-func canonical(asked []string) (resources []string, err error) {
+func (s *Registry) canonical(asked []string) (resources []string, err error) {
 	if len(asked) > maxResources {
 		return nil, authz.Refuse(authz.InvalidTarget, fmt.Sprintf("no more than %d resources may be named", maxResources))
 	}
@@ -53,6 +54,9 @@ func canonical(asked []string) (resources []string, err error) {
 		resource, ok := canonicalResource(uri)
 		if !ok {
 			return nil, authz.Refuse(authz.InvalidTarget, "resource must be an absolute http or https URI without fragment")
+		}
+		if resource == s.settings.Issuer+authz.UserInfoPath {
+			resource = s.settings.Issuer
 		}
 		if !slices.Contains(resources, resource) {
 			resources = append(resources, resource)
@@ -68,7 +72,7 @@ func canonical(asked []string) (resources []string, err error) {
 //
 //	InvalidTarget: a resource that was not approved, or is none (requirement X-10)
 func (s *Registry) Audience(g authz.Grant, scope string, asked []string) ([]string, error) {
-	audience, err := canonical(asked)
+	audience, err := s.canonical(asked)
 	if err != nil {
 		return nil, err
 	}

@@ -174,6 +174,7 @@ func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 	}
 	redemption := contract.Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
 	var refresh authz.Secret
+	var refreshExpires time.Time
 	if c.Allows(authz.GrantRefresh) && scopes.Has(scope, scopes.OfflineAccess) {
 		first, err := s.secrets.Random(len(authz.Hash{}))
 		if err != nil {
@@ -181,7 +182,7 @@ func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 		}
 		refresh = s.secrets.RefreshToken(authz.Hash(first), g.ID)
 		kept := s.grants.RefreshToken(c, g, refresh, key, now)
-		redemption.RefreshToken = &kept
+		redemption.RefreshToken, refreshExpires = &kept, kept.ExpiresAt
 	}
 	if err := s.proofs.UseUpProof(ctx, key); err != nil {
 		return nil, err
@@ -197,7 +198,7 @@ func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 		return nil, err
 	}
 	s.pace.drop(r.DeviceCode)
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh, Thumbprint: key.Thumbprint, Audience: audience})
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh, RefreshExpires: refreshExpires, Thumbprint: key.Thumbprint, Audience: audience})
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,11 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	case err != nil:
 		return nil, err
 	}
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor, Thumbprint: key.Thumbprint, Audience: audience})
+	expires := r.Successor.ExpiresAt
+	if !kept.RotatedAt.IsZero() { // it was replaced before, and its successor is from then
+		expires = s.RefreshToken(c, g, successor, key, kept.RotatedAt).ExpiresAt
+	}
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor, RefreshExpires: expires, Thumbprint: key.Thumbprint, Audience: audience})
 	if err != nil {
 		return nil, err
 	}

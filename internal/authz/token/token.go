@@ -162,6 +162,8 @@ type Request struct {
 	// Scope may be less than the grant's.
 	Scope        string
 	RefreshToken authz.Secret
+	// RefreshExpires is when the refresh token is over, if there is one.
+	RefreshExpires time.Time
 	// Thumbprint is of the DPoP key that the access token is bound to (RFC 7638); empty
 	// makes a bearer token.
 	Thumbprint string
@@ -190,6 +192,9 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 		claims.Audience = audience{s.settings.Issuer}
 	}
 	t := &authz.Tokens{TokenType: authz.TokenBearer, ExpiresIn: lifetime, Scope: r.Scope, RefreshToken: r.RefreshToken}
+	if r.RefreshToken != "" {
+		t.RefreshExpiresIn, t.GrantExpiresIn = r.RefreshExpires.Sub(now), g.ExpiresAt.Sub(now)
+	}
 	if r.Thumbprint != "" {
 		claims.BindTo(r.Thumbprint)
 		t.TokenType = authz.TokenDPoP

@@ -10,7 +10,8 @@ type Endpoints struct {
 	issuer *issuer.Issuer
 	door   *wire.Door
 
-	metadata []byte // the discovery document
+	metadata                   []byte // the discovery document
+	resource, userInfoResource []byte // those of RFC 9728
 }
 
 // New returns the endpoints of a server.

@@ -41,6 +41,7 @@ type metadata struct {
 	SubjectTypesSupported       []string `json:"subject_types_supported"`
 	IDTokenAlgs                 []string `json:"id_token_signing_alg_values_supported"`
 	DPoPAlgs                    []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 §5.1, requirement P-14
+	RefreshExpirationTypes      []string `json:"refresh_token_expiration_types_supported"`
 	ACRValues                   []string `json:"acr_values_supported"`
 	ClaimsSupported             []string `json:"claims_supported"`
 	ClaimsParameter             bool     `json:"claims_parameter_supported"`
@@ -60,7 +61,7 @@ func (e *Endpoints) prepareDocuments() error {
 		AuthorizationEndpoint:       issuer + "/oauth2/authorize",
 		TokenEndpoint:               issuer + "/api/auth/oauth2/token",
 		DeviceAuthorizationEndpoint: issuer + "/api/auth/device/code",
-		UserInfoEndpoint:            issuer + "/api/auth/oauth2/userinfo",
+		UserInfoEndpoint:            issuer + authz.UserInfoPath,
 		RevocationEndpoint:          issuer + "/api/auth/oauth2/revoke",
 		IntrospectionEndpoint:       issuer + "/api/auth/oauth2/introspect",
 		JWKSURI:                     issuer + "/api/auth/jwks",
@@ -80,13 +81,17 @@ func (e *Endpoints) prepareDocuments() error {
 		SubjectTypesSupported:       []string{"public"},
 		IDTokenAlgs:                 token.SigningAlgs(),
 		DPoPAlgs:                    dpop.Algorithms(),
+		RefreshExpirationTypes:      []string{"authorization", "credential"},
 		ACRValues:                   []string{authz.ACRSignature, authz.ACRPasskey, authz.ACRSession},
 		ClaimsSupported: []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash",
 			"name", "given_name", "family_name", "picture", "bap_id", "pubkey", "bap",
 		},
 	}, "", "  ")
-	return err
+	if err != nil {
+		return err
+	}
+	return e.prepareResources()
 }
 
 // publicDocument answers with a document that is the same for everybody. Caches

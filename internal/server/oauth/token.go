@@ -88,6 +88,10 @@ type tokenResponse struct {
 	Scope        string `json:"scope,omitempty"` // of a client that has none
 	IDToken      string `json:"id_token,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+	// Beside a refresh token: how long it lasts unless it is used, and what was allowed
+	// (draft-ietf-oauth-refresh-token-expiration, requirement R-18).
+	RefreshExpiresIn int `json:"refresh_token_expires_in,omitempty"`
+	GrantExpiresIn   int `json:"authorization_expires_in,omitempty"`
 }
 
 func writeTokens(w http.ResponseWriter, t *authz.Tokens) error {
@@ -95,5 +99,6 @@ func writeTokens(w http.ResponseWriter, t *authz.Tokens) error {
 	return wire.WriteJSON(w, tokenResponse{
 		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, ExpiresIn: int(t.ExpiresIn / time.Second),
 		Scope: t.Scope, IDToken: t.IDToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
+		RefreshExpiresIn: int(t.RefreshExpiresIn / time.Second), GrantExpiresIn: int(t.GrantExpiresIn / time.Second),
 	})
 }

@@ -135,7 +135,7 @@ func (d *Door) WriteError(w http.ResponseWriter, r *http.Request, say Refuser, e
 			refusal.Code, refusal.Description = codeNotReady, "the database cannot be reached now: try again in a few seconds; the operator finds it in the log under "+id
 		}
 	}
-	writeRefusal(w, r, say, refusal)
+	d.writeRefusal(w, r, say, refusal)
 }
 
 func internalError(id string) *authz.Error {
@@ -156,7 +156,7 @@ func StatusOf(code authz.Code) int { return answerTo(code).status }
 
 // writeRefusal answers with a refusal. Whoever failed to authenticate is told by which
 // scheme (requirement T-05); whoever did not try hears no error code (requirement U-04).
-func writeRefusal(w http.ResponseWriter, r *http.Request, say Refuser, refusal *authz.Error) {
+func (d *Door) writeRefusal(w http.ResponseWriter, r *http.Request, say Refuser, refusal *authz.Error) {
 	h := w.Header()
 	switch refusal.Code {
 	case authz.InvalidClient:
@@ -164,11 +164,11 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, say Refuser, refusal *
 			h.Set("WWW-Authenticate", `Basic realm="countersign", charset="UTF-8"`)
 		}
 	case CodeNoCredentials:
-		challenge(h, r, `realm="countersign"`, true)
+		d.challenge(h, r, `realm="countersign", scope="`+needed(r)+`"`, true)
 	case authz.InvalidToken, authz.UnprovenToken, authz.NonceForToken:
-		challenge(h, r, `error="`+wireCode(refusal.Code)+`", error_description="`+headerSafe(refusal.Description)+`"`, true)
+		d.challenge(h, r, `error="`+wireCode(refusal.Code)+`", error_description="`+headerSafe(refusal.Description)+`", scope="`+needed(r)+`"`, true)
 	case authz.InsufficientScope:
-		challenge(h, r, `error="insufficient_scope", scope="`+headerSafe(refusal.Scope)+`"`, false)
+		d.challenge(h, r, `error="insufficient_scope", scope="`+headerSafe(refusal.Scope)+`"`, false)
 	case authz.Unavailable:
 		h.Set("Retry-After", retryUnavailable)
 	case authz.TooManyGuesses, authz.ProofRequired:

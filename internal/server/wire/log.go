@@ -43,7 +43,7 @@ func (d *Door) Finish(w *Recorder, r *http.Request, say Refuser) {
 		}
 		d.Log.ErrorContext(r.Context(), "panic", "route", r.Pattern, "cause", cause, "stack", string(debug.Stack()))
 		if w.status == 0 {
-			writeRefusal(w, r, say, internalError(nameOf(r.Context())))
+			d.writeRefusal(w, r, say, internalError(nameOf(r.Context())))
 		}
 	}
 	if d.Log.Enabled(r.Context(), slog.LevelDebug) {

@@ -6,6 +6,7 @@ import (
 
 	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/scopes"
 )
 
 // DPoP is what a request brings to prove that its sender has a key. The address is the
@@ -51,8 +52,9 @@ var proofAlgs = strings.Join(dpop.Algorithms(), " ")
 
 // challenge tells who presented an access token what is wrong with it, in its own
 // scheme; who presented none, or one that was not taken, hears of both (RFC 6750 §3, RFC 9449
-// §7.1).
-func challenge(h http.Header, r *http.Request, parameters string, both bool) {
+// §7.1), and where to read what the resource wants (RFC 9728 §5.1, requirement S-02).
+func (d *Door) challenge(h http.Header, r *http.Request, parameters string, both bool) {
+	parameters += `, resource_metadata="` + d.URL.Scheme + "://" + d.URL.Host + resourceMetadata + ofUserInfo(r, authz.UserInfoPath, "") + `"`
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, dpop.Scheme) {
 		h.Set("WWW-Authenticate", `DPoP `+parameters+`, algs="`+proofAlgs+`"`)
@@ -62,4 +64,20 @@ func challenge(h http.Header, r *http.Request, parameters string, both bool) {
 	if both {
 		h.Add("WWW-Authenticate", `DPoP algs="`+proofAlgs+`"`)
 	}
+}
+
+// resourceMetadata is where the metadata of what this server protects begin: behind it is
+// the path of the resource (RFC 9728 §3.1).
+const resourceMetadata = "/.well-known/oauth-protected-resource"
+
+// needed is the scope that an access token needs where it was sent (requirement S-03).
+func needed(r *http.Request) string { return ofUserInfo(r, "openid", scopes.Grants) }
+
+// ofUserInfo is one of two texts: of the UserInfo endpoint, or of what else takes access
+// tokens.
+func ofUserInfo(r *http.Request, there, elsewhere string) string {
+	if r.URL.Path == authz.UserInfoPath {
+		return there
+	}
+	return elsewhere
 }
