@@ -23,6 +23,10 @@ type step struct {
 	// Title and Status are how it was refused, with the Text.
 	Title  string `json:"title"`
 	Status int    `json:"status"`
+	// The types of its tokens, what it was told of one, and how it was refused afterwards.
+	Types        []string          `json:"types"`
+	Introspected map[string]any    `json:"introspected"`
+	Refused      map[string]string `json:"refused"`
 	// What a Better Auth server has then.
 	Cookie   string           `json:"cookie"`
 	Users    []map[string]any `json:"users"`

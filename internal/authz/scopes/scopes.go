@@ -1,6 +1,7 @@
 package scopes
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -176,7 +177,7 @@ func RequestedForItself(c authz.Client, asked string) (string, error) {
 	}
 	granted, err := Subset(allowed, asked)
 	if err != nil {
-		return "", authz.Refuse(authz.InvalidScope, "a scope was asked for that this client may not have for itself, without a person; it may ask for: "+allowed)
+		return "", authz.Refuse(authz.InvalidScope, "a scope was asked for that this client may not have for itself, without a person; it may ask for: "+cmp.Or(allowed, "none, until its operator registers some"))
 	}
 	return granted, nil
 }

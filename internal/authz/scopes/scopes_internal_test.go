@@ -71,3 +71,10 @@ func TestK04_AScopeMayBeBarredFromTheDeviceGrant(t *testing.T) {
 		t.Errorf("a client with nothing else: %v", err)
 	}
 }
+
+func TestAServiceThatMayHaveNoScopeIsToldSo(t *testing.T) {
+	_, err := RequestedForItself(authz.Client{Registered: true, GrantTypes: []string{authz.GrantCredentials}}, "openid")
+	if !errors.Is(err, authz.InvalidScope) || !strings.HasSuffix(err.Error(), "may ask for: none, until its operator registers some") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,98 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+func TestZ17_U08_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) {
+	eachConfiguration(t, func(t *testing.T, conf configuration) {
+		g := startGate(t, conf, false)
+		const redirect = "http://127.0.0.1:4000/back"
+		key, keys := clientKey(t)
+		g.register(t, "notes", "--redirect-uri", "http://127.0.0.1/back") // on any port
+		secret := g.register(t, "notes-secret", "--redirect-uri", redirect, "--confidential")
+		g.register(t, "notes-key", "--redirect-uri", redirect, "--jwks", keys)
+		service := g.register(t, "nightly", "--confidential", "--grant-type", "client_credentials", "--scope", "reports:read")
+		o := newOwner(t)
+		o.signIn(t, g.URL)
+		cmd := exec.CommandContext(t.Context(), "node", "openid-client-code.mjs")
+		cmd.Dir = "clients"
+		cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.URL, "REDIRECT_URI="+redirect,
+			"CLIENT_SECRET="+strings.TrimSpace(secret), "SERVICE_SECRET="+strings.TrimSpace(service), "CLIENT_KEY="+key)
+		seen := 0
+		for _, s := range journey(t, g, o, cmd) {
+			if seen++; s.Event != "done" {
+				t.Errorf("%s: %s %s", s.Name, s.Error, s.Text)
+				continue
+			}
+			way, bound := strings.CutSuffix(s.Name, " with DPoP")
+			kind := map[bool]string{false: "bearer", true: "dpop"}[bound] // as the library reads it
+			if slices.ContainsFunc(s.Types, func(t string) bool { return t != kind }) {
+				t.Errorf("%s: tokens of the types %q", s.Name, s.Types)
+			}
+			told := s.Introspected
+			if way == "a service" {
+				if told["active"] != true || told["client_id"] != "nightly" || told["scope"] != "reports:read" {
+					t.Errorf("of a service's token is said %v", told)
+				}
+				continue
+			}
+			if err := o.checkClaims(s.Claims); err != nil {
+				t.Errorf("%s: %v", s.Name, err)
+			}
+			if s.IDTokenClaims["sub"] != s.Claims["sub"] {
+				t.Errorf("%s: U-08: the ID token says %v, userinfo %v", s.Name, s.IDTokenClaims, s.Claims)
+			}
+			refused := map[string]string{"refresh": "invalid_grant", "userinfo": "invalid_token", "introspected": "not active"}
+			if way == "none" {
+				delete(refused, "introspected")
+				refused["in silence"] = "consent_required"
+			} else if _, cnf := told["cnf"]; told["active"] != true || told["sub"] != s.Claims["sub"] || cnf != bound {
+				t.Errorf("%s: of its token is said %v", s.Name, told)
+			}
+			if !maps.Equal(s.Refused, refused) {
+				t.Errorf("%s: after revocation it is told %v", s.Name, s.Refused)
+			}
+		}
+		if seen != 9 {
+			t.Errorf("%d runs were told of", seen)
+		}
+	})
+}
+
+// clientKey makes a key pair for private_key_jwt, and the file with its public half.
+func clientKey(t *testing.T) (private, file string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := jose.JSONWebKey{Key: key, KeyID: "of-notes", Algorithm: string(jose.ES256), Use: "sig"}
+	text, err := json.Marshal(pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{pair.Public()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "keys.json")
+	if err := os.WriteFile(file, public, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return string(text), file
+}
