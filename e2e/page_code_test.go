@@ -31,6 +31,12 @@ type application struct {
 
 const applicationState = "a state <&> of its own"
 
+// say answers with a page, for which a browser asks for no icon.
+func say(w http.ResponseWriter, text string, args ...any) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(w, `<link rel="icon" href="data:,">`+text, args...)
+}
+
 func (a *application) start(w http.ResponseWriter, r *http.Request) {
 	a.verifier = oauth2.GenerateVerifier()
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.verifier)}
@@ -43,22 +49,22 @@ func (a *application) start(w http.ResponseWriter, r *http.Request) {
 func (a *application) back(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if q.Get("state") != applicationState {
-		fmt.Fprintf(w, "<h1>another state: %q</h1>", q.Get("state"))
+		say(w, "<h1>another state: %q</h1>", q.Get("state"))
 		return
 	}
 	if q.Has("error") {
-		fmt.Fprintf(w, "<h1>refused: %s</h1>", q.Get("error"))
+		say(w, "<h1>refused: %s</h1>", q.Get("error"))
 		return
 	}
 	token, err := a.config.Exchange(r.Context(), q.Get("code"), oauth2.VerifierOption(a.verifier))
 	if err != nil {
-		fmt.Fprintf(w, "<h1>not exchanged</h1><pre>%v</pre>", err)
+		say(w, "<h1>not exchanged</h1><pre>%v</pre>", err)
 		return
 	}
 	a.token = token
 	resp, err := a.config.Client(r.Context(), token).Get(strings.Replace(a.config.Endpoint.TokenURL, "/token", "/userinfo", 1))
 	if err != nil {
-		fmt.Fprintf(w, "<h1>not asked: %v</h1>", err)
+		say(w, "<h1>not asked: %v</h1>", err)
 		return
 	}
 	defer resp.Body.Close()
@@ -66,10 +72,10 @@ func (a *application) back(w http.ResponseWriter, r *http.Request) {
 		Name string `json:"name"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&who); err != nil {
-		fmt.Fprintf(w, "<h1>not read: %v</h1>", err)
+		say(w, "<h1>not read: %v</h1>", err)
 		return
 	}
-	fmt.Fprintf(w, "<h1>Welcome, %s</h1>", who.Name)
+	say(w, "<h1>Welcome, %s</h1>", who.Name)
 }
 
 // applicationOf starts an application, and a server that knows it.
@@ -145,6 +151,17 @@ func TestPageAnApplicationSendsSomebodyHereAndGetsThemBack(t *testing.T) {
 	tab.Open(a.URL + "/")
 	unlock(tab, password)
 	tab.WaitFor("#decision")
+
+	// Whom no application names is asked before anything ends, and told what goes on.
+	tab.Open(h.base + "/oauth2/logout?client_id=notes")
+	tab.WaitFor("[data-screen=signout] form[action='/sign-out']")
+	if got := tab.Text("main"); !strings.Contains(got, "“Notes” asks that you sign out") || !strings.Contains(got, "does not stop them") {
+		t.Errorf("the page says\n%s", got)
+	}
+	tab.Axe()
+	tab.Screenshot("sign-out-asked")
+	tab.Click("main form[action='/sign-out'] button")
+	tab.WaitUntil(`document.querySelector("h1")?.textContent === "You are signed out in this browser"`)
 }
 
 func TestPageWithoutScriptsASessionLeadsBackToAnApplication(t *testing.T) {

@@ -52,7 +52,8 @@ var allowed = map[string][]string{
 	},
 	"internal/authz/code": {
 		"internal/authz", "internal/authz/contract", "internal/authz/approval", "internal/authz/audit", "internal/authz/client", "internal/authz/device",
-		"internal/authz/grant", "internal/authz/proof", "internal/authz/scopes", "internal/authz/secret", "dpop",
+		"internal/authz/grant", "internal/authz/proof", "internal/authz/scopes", "internal/authz/secret",
+		"internal/authz/token", "dpop",
 	},
 	"internal/issuer": {"internal/authz", "internal/authz/..."},
 

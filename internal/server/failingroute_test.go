@@ -358,6 +358,15 @@ var asks = map[string]map[string]func(*frail) call{
 	"GET /api/auth/oauth2/authorize": {"": func(f *frail) call {
 		return f.get("/api/auth" + authorizePath + "?" + authorization("client_id", stored).Encode())
 	}},
+	"GET /oauth2/logout": {
+		"asked": func(f *frail) call { f.granted(); return f.get(logoutPath + "?client_id=" + stored) },
+		"by a hint": func(f *frail) call {
+			tokens := f.postForm(tokenPath, redemption(f.code(), "client_id", stored)).wantOK()
+			f.cookie = f.signIn("alice")
+			f.once = true // it ends the session
+			return f.get(logoutPath + "?id_token_hint=" + tokens.text("id_token"))
+		},
+	},
 	"GET /device": {"": func(f *frail) call { return f.get("/device?code=" + f.ask(stored, "openid").userCode) }},
 	"POST /device": {
 		"": func(f *frail) call {
@@ -429,5 +438,5 @@ var asksNothing = []string{
 	"GET /api/auth/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/openid-configuration",
 	"GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-protected-resource/api/auth/oauth2/userinfo",
 	"GET /api/auth/.well-known/openid-configuration", "GET /assets/{file}", "GET /{$}", "GET /healthz",
-	"POST " + passkeySignInPath + "/options", "POST " + authorizePath, "POST /api/auth" + authorizePath,
+	"POST " + passkeySignInPath + "/options", "POST " + authorizePath, "POST /api/auth" + authorizePath, "POST " + logoutPath,
 }

@@ -89,6 +89,9 @@ func (s *Server) routes() []route {
 		{"GET", "/api/auth/oauth2/authorize", s.screens.Authorize, linked, wire.Unsigned},
 		{"POST", "/api/auth/oauth2/authorize", s.screens.AuthorizeByForm, linked, wire.Unsigned},
 
+		{"GET", "/oauth2/logout", s.screens.Logout, linked, wire.Unsigned},
+		{"POST", "/oauth2/logout", s.screens.LogoutByForm, linked, wire.Unsigned},
+
 		{"GET", "/device", s.screens.Enter, person, wire.Unsigned},
 		{"POST", "/device", s.screens.Open, person, wire.Unsigned},
 		{"GET", "/device/request/{visit}", s.screens.Review, person, wire.Unsigned},

@@ -13,6 +13,7 @@ import (
 	"countersign.dev/internal/authz/grant"
 	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/secret"
+	"countersign.dev/internal/authz/token"
 )
 
 // Codes are authorization codes, and the requests that they answer.
@@ -24,15 +25,16 @@ type Codes struct {
 	secrets   secret.Secrets
 	clients   *client.Registry
 	grants    *grant.Grants
+	tokens    *token.Signer
 	proofs    *proof.Verifier
 	device    *device.Flow
 	approvals *approval.Approvals
 }
 
 // New makes the codes of a server.
-func New(store contract.Store, settings authz.Settings, trail audit.Trail, clients *client.Registry, grants *grant.Grants, proofs *proof.Verifier, device *device.Flow, approvals *approval.Approvals) *Codes {
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, clients *client.Registry, grants *grant.Grants, tokens *token.Signer, proofs *proof.Verifier, device *device.Flow, approvals *approval.Approvals) *Codes {
 	return &Codes{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets,
-		clients: clients, grants: grants, proofs: proofs, device: device, approvals: approvals,
+		clients: clients, grants: grants, tokens: tokens, proofs: proofs, device: device, approvals: approvals,
 	}
 }

@@ -55,11 +55,16 @@ func (s *Codes) answer(to authz.Redirect, members url.Values) string {
 		members.Set("state", to.State)
 	}
 	members.Set("iss", s.settings.Issuer)
+	return with(to.URI, members)
+}
+
+// with adds members to the query of a redirect URI, which stays as it is otherwise.
+func with(uri string, members url.Values) string {
 	separator := "?"
-	if strings.Contains(to.URI, "?") {
+	if strings.Contains(uri, "?") {
 		separator = "&"
 	}
-	return to.URI + separator + members.Encode()
+	return uri + separator + members.Encode()
 }
 
 // Refused is the address that tells the client of a refusal (RFC 6749 §4.1.2.1, requirement

@@ -22,6 +22,7 @@ type metadata struct {
 	TokenEndpoint               string   `json:"token_endpoint"`
 	DeviceAuthorizationEndpoint string   `json:"device_authorization_endpoint"`
 	UserInfoEndpoint            string   `json:"userinfo_endpoint"`
+	EndSessionEndpoint          string   `json:"end_session_endpoint"`
 	RevocationEndpoint          string   `json:"revocation_endpoint"`
 	IntrospectionEndpoint       string   `json:"introspection_endpoint"`
 	JWKSURI                     string   `json:"jwks_uri"`
@@ -62,6 +63,7 @@ func (e *Endpoints) prepareDocuments() error {
 		TokenEndpoint:               issuer + "/api/auth/oauth2/token",
 		DeviceAuthorizationEndpoint: issuer + "/api/auth/device/code",
 		UserInfoEndpoint:            issuer + authz.UserInfoPath,
+		EndSessionEndpoint:          issuer + "/oauth2/logout",
 		RevocationEndpoint:          issuer + "/api/auth/oauth2/revoke",
 		IntrospectionEndpoint:       issuer + "/api/auth/oauth2/introspect",
 		JWKSURI:                     issuer + "/api/auth/jwks",

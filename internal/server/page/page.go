@@ -32,12 +32,13 @@ const (
 	accountScreen  screen = "account"
 	problemScreen  screen = "problem"
 	leaveScreen    screen = "leave"
+	signOutScreen  screen = "signout"
 )
 
 // newPages are the screens' templates, each inside one layout.
 func newPages() (map[screen]*template.Template, error) {
 	pages := map[screen]*template.Template{}
-	for _, name := range []screen{homeScreen, enterScreen, continueScreen, signInScreen, reviewScreen, doneScreen, accountScreen, problemScreen, leaveScreen} {
+	for _, name := range []screen{homeScreen, enterScreen, continueScreen, signInScreen, reviewScreen, doneScreen, accountScreen, problemScreen, leaveScreen, signOutScreen} {
 		t, err := template.ParseFS(templateFiles, "templates/layout.html", "templates/"+string(name)+".html")
 		if err != nil {
 			return nil, err

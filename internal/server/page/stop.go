@@ -15,7 +15,7 @@ import (
 // page again: back is its address, in which {id} is the thing's.
 func (s *Screens) Stop(act func(ctx context.Context, owner authz.Owner, id string) error, back string) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := s.ownForm(r)
+		who, _, err := s.ownForm(r)
 		if err != nil {
 			return err
 		}
@@ -46,27 +46,16 @@ func (s *Screens) EndOthers(ctx context.Context, who authz.Owner, _ string) erro
 	return err
 }
 
-// SignOut is POST /sign-out, the button of every signed-in page.
-func (s *Screens) SignOut(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.ownForm(r); err != nil {
-		return err
-	}
-	if err := s.door.ForgetSession(w, r); err != nil {
-		return err
-	}
-	return seeOther(w, r, "/")
-}
-
 // ownForm reads a form of a signed-in page and returns who sent it. It must be a form
 // that was made for this very session.
-func (s *Screens) ownForm(r *http.Request) (authz.Owner, error) {
+func (s *Screens) ownForm(r *http.Request) (authz.Owner, *wire.Params, error) {
 	p, err := wire.DecodeForm(r)
 	if err != nil {
-		return authz.Owner{}, err
+		return authz.Owner{}, nil, err
 	}
 	who, err := s.door.SessionOwner(r)
 	if err != nil {
-		return authz.Owner{}, err
+		return authz.Owner{}, nil, err
 	}
-	return who, s.issuer.Accounts.CheckForm(who, p.Text("form"))
+	return who, p, s.issuer.Accounts.CheckForm(who, p.Text("form"))
 }
