@@ -261,6 +261,26 @@ func TestAServerThatNeverHasEnoughIsAskedTwice(t *testing.T) {
 	}
 }
 
+func TestANonceThatIsNoneIsNotUsed(t *testing.T) {
+	for name, nonce := range map[string]string{"none": "", "far too long": strings.Repeat("n", 2000)} {
+		asked := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			w.Header().Set(dpop.NonceHeader, nonce)
+			writeJSON(w, http.StatusBadRequest, map[string]any{"error": "use_dpop_nonce"})
+		}))
+		key, err := dpop.NewKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &deviceflow.Config{Key: key, Endpoint: deviceflow.Endpoint{TokenURL: server.URL}}
+		if _, err := c.Refresh(t.Context(), "refresh"); asked != 1 || err == nil {
+			t.Errorf("%s: asked %d times: %v", name, asked, err)
+		}
+		server.Close()
+	}
+}
+
 func TestATokenGoesToNoOtherServer(t *testing.T) {
 	p := newProver(t, "ES256")
 	var leaked []string

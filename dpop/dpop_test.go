@@ -226,6 +226,10 @@ func TestP02_OnlyAPublicKeyOfAnAsymmetricAlgorithmCounts(t *testing.T) {
 		"a weak RSA key":       {map[string]any{"alg": "RS256", "jwk": jwk(&weak.PublicKey)}, dpop.BadKey},
 		"an exponent of 3":     {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"e": "Aw"})}, dpop.BadKey},
 		"a crit header":        {map[string]any{"crit": []string{"b64"}, "b64": false}, dpop.Malformed},
+		"a zero before n":      {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": base64.RawURLEncoding.EncodeToString(append([]byte{0}, r.N.Bytes()...))})}, dpop.BadKey},
+		"a huge RSA key":       {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": strings.Repeat("_", 684)})}, dpop.BadKey},
+		"another kty":          {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"kty": "RSA"})}, dpop.BadKey},
+		"another curve's name": {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"crv": "P-384"})}, dpop.BadKey},
 		"a short Ed25519 key":  {map[string]any{"alg": "EdDSA", "jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}}, dpop.BadKey},
 		"a key of no modulus":  {map[string]any{"alg": "PS256", "jwk": map[string]any{"kty": "RSA", "e": "AQAB"}}, dpop.BadKey},
 	} {
@@ -307,7 +311,10 @@ func TestP04_MethodAndAddressMustBeTheRequests(t *testing.T) {
 		t.Error(err)
 	}
 	ec := signers(t)["ES256"]
-	for _, none := range []string{"/a/token", "id.example.org/a/token", "https:///a/token", "https://ada@id.example.org/a/token", "ftp://id.example.org/a", "https://id.example.org/%zz", "mailto:a"} {
+	if err := verify("POST", asked, "/a/token"); err == nil {
+		t.Error("a server without an address of its own takes proofs")
+	}
+	for _, none := range []string{"https://:443/a/token", "/a/token", "id.example.org/a/token", "https:///a/token", "https://ada@id.example.org/a/token", "ftp://id.example.org/a", "https://id.example.org/%zz", "mailto:a"} {
 		_, err := dpop.Verify(made(t, "ES256", ec, nil, map[string]any{"htu": none}), dpop.Check{Method: "POST", URL: asked, Now: now})
 		wantReason(t, err, dpop.WrongURL)
 	}
@@ -328,6 +335,10 @@ func TestP05_AProofCountsForMinutes(t *testing.T) {
 			t.Errorf("%v: %v", row.off, err)
 		} else if row.want != "" {
 			wantReason(t, err, row.want)
+		}
+		_, err = dpop.Verify(proof, dpop.Check{Method: "POST", URL: address, Now: now, Window: time.Hour})
+		if err != nil {
+			t.Errorf("%v, though the window is an hour: %v", row.off, err)
 		}
 		if _, err = dpop.Verify(proof, dpop.Check{Method: "POST", URL: address, Now: now, Fresh: true}); err != nil {
 			t.Errorf("%v, though it is known to be fresh: %v", row.off, err)

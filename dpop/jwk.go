@@ -24,22 +24,21 @@ type publicKey struct {
 	key       crypto.PublicKey
 }
 
-// algorithm is one of JWS: which keys it takes, and when a signature is one.
-type algorithm struct {
-	name, kty, crv string
-	verify         func(key crypto.PublicKey, signed, signature []byte) bool
-}
+// algorithm is one of JWS, and which keys it takes.
+type algorithm struct{ name, kty, crv string }
 
 // algorithms are accepted, the likeliest first. All are asymmetric (RFC 9449 §4.3); Ed25519
-// is what RFC 9864 calls EdDSA with that curve. Another curve of its own, as ES256K, is
-// a row here, a case in parseJWK and a line in the advice for BadKey.
+// is what RFC 9864 calls EdDSA with that curve. Another curve, as that of ES256K, is a row
+// here, a case in parseJWK and in verify, and a word in the advice for BadKey.
 var algorithms = []algorithm{
-	{"ES256", "EC", "P-256", verifyES256},
-	{"EdDSA", "OKP", "Ed25519", verifyEdDSA},
-	{"Ed25519", "OKP", "Ed25519", verifyEdDSA},
-	{"PS256", "RSA", "", verifyPS256},
-	{"RS256", "RSA", "", verifyRS256},
+	{"ES256", "EC", "P-256"},
+	{"EdDSA", "OKP", "Ed25519"},
+	{"Ed25519", "OKP", "Ed25519"},
+	{ps256, "RSA", ""},
+	{"RS256", "RSA", ""},
 }
+
+const ps256 = "PS256"
 
 // Algorithms are the names of those that Parse accepts, for
 // dpop_signing_alg_values_supported (RFC 9449 §5.1).
@@ -59,30 +58,25 @@ func algorithmCalled(name string) (algorithm, bool) {
 	return algorithms[i], true
 }
 
-func verifyES256(key crypto.PublicKey, signed, signature []byte) bool {
-	public, ok := key.(*ecdsa.PublicKey)
-	if !ok || len(signature) != 2*coordinate {
+// verify reports whether a signature of an algorithm that takes the key is the key's.
+func (k publicKey) verify(a algorithm, signed, signature []byte) bool {
+	digest := sha256.Sum256(signed)
+	switch key := k.key.(type) {
+	case *ecdsa.PublicKey:
+		if len(signature) != 2*coordinate {
+			return false
+		}
+		return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:coordinate]), new(big.Int).SetBytes(signature[coordinate:]))
+	case ed25519.PublicKey:
+		return ed25519.Verify(key, signed, signature)
+	case *rsa.PublicKey:
+		if a.name == ps256 {
+			return rsa.VerifyPSS(key, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		}
+		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) == nil
+	default:
 		return false
 	}
-	digest := sha256.Sum256(signed)
-	return ecdsa.Verify(public, digest[:], new(big.Int).SetBytes(signature[:coordinate]), new(big.Int).SetBytes(signature[coordinate:]))
-}
-
-func verifyEdDSA(key crypto.PublicKey, signed, signature []byte) bool {
-	public, ok := key.(ed25519.PublicKey)
-	return ok && ed25519.Verify(public, signed, signature)
-}
-
-func verifyRS256(key crypto.PublicKey, signed, signature []byte) bool {
-	public, ok := key.(*rsa.PublicKey)
-	digest := sha256.Sum256(signed)
-	return ok && rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
-}
-
-func verifyPS256(key crypto.PublicKey, signed, signature []byte) bool {
-	public, ok := key.(*rsa.PublicKey)
-	digest := sha256.Sum256(signed)
-	return ok && rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 }
 
 // privateMembers are those of a JWK that no proof may have (RFC 7518 §6.2.2, §6.3.2,

@@ -11,7 +11,7 @@ import (
 // must be and in upper case.
 func normalForm(address string) (string, bool) {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil {
+	if err != nil || u.Hostname() == "" || u.User != nil {
 		return "", false
 	}
 	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
@@ -26,31 +26,27 @@ func normalForm(address string) (string, bool) {
 	return scheme + "://" + strings.TrimSuffix(host, ":") + withoutDots(plainest(u.EscapedPath())), true
 }
 
+// unreserved are the characters of RFC 3986 §2.3, which mean the same encoded or not.
+const unreserved = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
+
 // plainest writes a path with as little percent-encoding as means the same.
 func plainest(path string) string {
-	if !strings.Contains(path, "%") {
-		return path
-	}
 	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		if path[i] != '%' || i+2 >= len(path) {
-			b.WriteByte(path[i])
-			continue
+	for {
+		before, after, found := strings.Cut(path, "%")
+		b.WriteString(before)
+		if !found {
+			return b.String()
 		}
-		encoded := path[i : i+3]
-		i += 2
-		if plain, err := url.PathUnescape(encoded); err == nil && unreserved(plain[0]) {
+		digits := after[:min(2, len(after))]
+		path = after[len(digits):]
+		plain, _ := url.PathUnescape("%" + digits) // the path of a URL has none that cannot be read
+		if strings.Trim(plain, unreserved) == "" {
 			b.WriteString(plain)
 			continue
 		}
-		b.WriteString(strings.ToUpper(encoded))
+		b.WriteString("%" + strings.ToUpper(digits))
 	}
-	return b.String()
-}
-
-// unreserved are the characters of RFC 3986 §2.3, which mean the same encoded or not.
-func unreserved(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }
 
 // withoutDots resolves the segments . and .. of a path (RFC 3986 §5.2.4), which begins
