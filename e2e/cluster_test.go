@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -204,6 +207,47 @@ func TestServersThatStartTogetherAgreeOnTheirKeys(t *testing.T) {
 			p.stop(t)
 		}
 	}
+}
+
+// TestB20_ALeakedKeyIsTakenOutOfServersThatRun: of three, by a command elsewhere.
+func TestB20_ALeakedKeyIsTakenOutOfServersThatRun(t *testing.T) {
+	t.Parallel()
+	c := startTrio(t, pgtest.Database(t))
+	o := newOwner(t)
+	o.signIn(t, c.URL)
+	forged := c.token(t, o, 0, 0, 0)
+	kid := keyOf(t, forged)
+	operate(t, c.database, "keys", "retire", kid, "--now", "--secret-file", c.secret)
+	for i := range c.nodes {
+		within(t, 5*time.Second, "a server accepts what a leaked key signed", func() bool { return userinfoStatus(t, c.node(i), forged) == http.StatusUnauthorized })
+	}
+	_, keys := get(t, c.node(0)+"/api/auth/jwks")
+	for i := range c.nodes {
+		if _, other := get(t, c.node(i)+"/api/auth/jwks"); other != keys || strings.Contains(other, kid) {
+			t.Errorf("server %d has the keys %s", i, other)
+		}
+		token := c.token(t, o, i, i, i)
+		if keyOf(t, token) == kid {
+			t.Errorf("server %d signs with the leaked key", i)
+		}
+		for verifier := range c.nodes {
+			if status := userinfoStatus(t, c.node(verifier), token); status != http.StatusOK {
+				t.Errorf("server %d answers a token of server %d with %d", verifier, i, status)
+			}
+		}
+	}
+}
+
+// keyOf is the key that a token says it was signed with.
+func keyOf(t *testing.T, token string) string {
+	t.Helper()
+	encoded, _, _ := strings.Cut(token, ".")
+	var header struct{ Kid string }
+	b, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err := errors.Join(err, json.Unmarshal(b, &header)); err != nil || header.Kid == "" {
+		t.Fatalf("a token without a key: %v", err)
+	}
+	return header.Kid
 }
 
 // token runs a flow, each step on a server of its own.

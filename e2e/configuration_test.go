@@ -52,13 +52,19 @@ func eachConfiguration(t *testing.T, test func(t *testing.T, c configuration)) {
 // what it prints for programs. With no database named, args say whose data it is.
 func runClients(t *testing.T, database string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, append([]string{"clients"}, args...)...)
+	return operate(t, database, append([]string{"clients"}, args...)...)
+}
+
+// operate is runClients for any command of an operator's.
+func operate(t *testing.T, database string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "COUNTERSIGN_DATABASE="+database)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("countersign clients %v: %v: %s", args, err, said.Bytes())
+		t.Fatalf("countersign %v: %v: %s", args, err, said.Bytes())
 	}
 	return string(out)
 }
