@@ -361,9 +361,8 @@ var asks = map[string]map[string]func(*frail) call{
 	"GET /oauth2/logout": {
 		"asked": func(f *frail) call { f.granted(); return f.get(logoutPath + "?client_id=" + stored) },
 		"by a hint": func(f *frail) call {
+			f.cookie, f.once = f.signIn("alice"), true // it ends the session
 			tokens := f.postForm(tokenPath, redemption(f.code(), "client_id", stored)).wantOK()
-			f.cookie = f.signIn("alice")
-			f.once = true // it ends the session
 			return f.get(logoutPath + "?id_token_hint=" + tokens.text("id_token"))
 		},
 	},
