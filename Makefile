@@ -47,6 +47,7 @@ test-fast: ## Check the Go code only, in under a minute once `make build` has co
 .PHONY: vet
 vet:
 	go vet -tags e2e ./...
+	go -C e2e/goclients vet .
 
 .PHONY: test-unit
 test-unit:

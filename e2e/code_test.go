@@ -33,8 +33,8 @@ type step struct {
 	Accounts []map[string]any `json:"accounts"`
 }
 
-// journey runs a client of the code flow to its end. Wherever it sends its user, the owner
-// goes, allows, and is led back. What it told is returned.
+// journey runs a client to its end. Wherever it sends its user, the owner goes, allows, and
+// is led back; a code that it shows the owner approves. What it told besides is returned.
 func journey(t *testing.T, g *gate, o *owner, cmd *exec.Cmd) []step {
 	t.Helper()
 	back, err := cmd.StdinPipe()
@@ -44,7 +44,14 @@ func journey(t *testing.T, g *gate, o *owner, cmd *exec.Cmd) []step {
 	defer back.Close()
 	var told []step
 	err = readEvents(cmd, func(s step) {
-		if s.Event != "authorize" {
+		switch s.Event {
+		case "authorize":
+		case "code":
+			if err := o.decide(t.Context(), g.URL, s.UserCode, "approve"); err != nil {
+				t.Error(err)
+			}
+			return
+		default:
 			told = append(told, s)
 			return
 		}

@@ -3,7 +3,8 @@
 //
 // The tests have the build tag e2e; `make test` runs them. clients holds the
 // clients from npm at fixed versions, and one small script for each that says
-// what it saw. code_test.go leads those of the authorization code flow through the pages.
+// what it saw; goclients are those in Go, a module of their own. code_test.go leads
+// those of the authorization code flow through the pages.
 // What can be shown without a process of its own is tested in the rooms themselves.
 // peer_test.go turns it around: there our SDK asks the servers of others, those of
 // bench/peers.

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -22,7 +23,15 @@ func TestZ17_U08_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) 
 	eachConfiguration(t, func(t *testing.T, conf configuration) {
 		g := startGate(t, conf, false)
 		const redirect = "http://127.0.0.1:4000/back"
-		key, keys := clientKey(t)
+		ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair, keys := clientKeys(t, ec, jose.ES256)
+		key, err := json.Marshal(pair)
+		if err != nil {
+			t.Fatal(err)
+		}
 		g.register(t, "notes", "--redirect-uri", "http://127.0.0.1/back") // on any port
 		secret := g.register(t, "notes-secret", "--redirect-uri", redirect, "--confidential")
 		g.register(t, "notes-key", "--redirect-uri", redirect, "--jwks", keys)
@@ -32,7 +41,7 @@ func TestZ17_U08_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) 
 		cmd := exec.CommandContext(t.Context(), "node", "openid-client-code.mjs")
 		cmd.Dir = "clients"
 		cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.URL, "REDIRECT_URI="+redirect,
-			"CLIENT_SECRET="+strings.TrimSpace(secret), "SERVICE_SECRET="+strings.TrimSpace(service), "CLIENT_KEY="+key)
+			"CLIENT_SECRET="+strings.TrimSpace(secret), "SERVICE_SECRET="+strings.TrimSpace(service), "CLIENT_KEY="+string(key))
 		seen := 0
 		for _, s := range journey(t, g, o, cmd) {
 			if seen++; s.Event != "done" {
@@ -74,18 +83,10 @@ func TestZ17_U08_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) 
 	})
 }
 
-// clientKey makes a key pair for private_key_jwt, and the file with its public half.
-func clientKey(t *testing.T) (private, file string) {
+// clientKeys is a key pair for private_key_jwt, and the file with its public half.
+func clientKeys(t *testing.T, key crypto.Signer, alg jose.SignatureAlgorithm) (pair jose.JSONWebKey, file string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair := jose.JSONWebKey{Key: key, KeyID: "of-notes", Algorithm: string(jose.ES256), Use: "sig"}
-	text, err := json.Marshal(pair)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pair = jose.JSONWebKey{Key: key, KeyID: "of-notes", Algorithm: string(alg), Use: "sig"}
 	public, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{pair.Public()}})
 	if err != nil {
 		t.Fatal(err)
@@ -94,5 +95,5 @@ func clientKey(t *testing.T) (private, file string) {
 	if err := os.WriteFile(file, public, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return string(text), file
+	return pair, file
 }

@@ -123,7 +123,7 @@ func TestT18_AClientProvesItselfWithItsKey(t *testing.T) {
 		"aud as an array":         s.assertion("ES256", map[string]any{"aud": []string{testIssuer}}, nil),
 		"without typ":             s.assertion("ES256", nil, map[jose.HeaderKey]any{"typ": nil}),
 		"with the typ of the RFC": s.assertion("ES256", nil, map[jose.HeaderKey]any{"typ": "client-authentication+jwt"}),
-		"five minutes":            s.assertion("ES256", map[string]any{"exp": h.now().Unix() + 300}, nil),
+		"an hour, by its clock":   s.assertion("ES256", map[string]any{"exp": h.now().Unix() + 3630, "iat": h.now().Unix() + 30}, nil),
 		"without iat":             s.assertion("ES256", map[string]any{"iat": nil}, nil),
 		"a clock that is ahead":   s.assertion("ES256", map[string]any{"iat": h.now().Unix() + 20, "nbf": h.now().Unix() + 20}, nil),
 	} {
@@ -133,6 +133,11 @@ func TestT18_AClientProvesItselfWithItsKey(t *testing.T) {
 			t.Errorf("%s: %d %s", name, r.status, r.body)
 		}
 	}
+	// However long it says, it counts once.
+	long := asserted(s.assertion("ES256", map[string]any{"exp": h.now().Unix() + 3600}, nil))
+	h.postForm(codePath, long).wantOK()
+	h.advance(59 * time.Minute)
+	h.postForm(codePath, long).wantError(http.StatusUnauthorized, "invalid_client")
 	// It goes at every endpoint, and the id alone does not.
 	form := asserted(s.assertion("ES256", nil, nil))
 	form.Set("token", "x")
@@ -162,7 +167,7 @@ func TestT18_M10_AnAssertionThatIsWrongInOneThingIsRefused(t *testing.T) {
 		"about a number":                  with("sub", 1),
 		"over":                            with("exp", now),
 		"without an end":                  with("exp", nil),
-		"for longer than five minutes":    with("exp", now+301),
+		"for longer than an hour":         with("exp", now+3631),
 		"for ever":                        with("exp", 1e300),
 		"not yet":                         with("nbf", now+60),
 		"made in the future":              with("iat", now+60),

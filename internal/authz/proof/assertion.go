@@ -24,8 +24,10 @@ const AssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 const (
 	maxAssertion = 8 << 10 // bytes
 	maxJTI       = 255
-	// assertionLife is how far ahead an assertion's end may be: it is made for one request.
-	assertionLife = 5 * time.Minute
+	// assertionLife is how far ahead an assertion's end may be: it is made for one request,
+	// but libraries give it up to an hour (zitadel/oidc), which nobody can set there. Until
+	// then it is remembered, so that it counts once all the same.
+	assertionLife = time.Hour
 	// assertionSkew is how far ahead a client's clock may be.
 	assertionSkew = 30 * time.Second
 	leastRSABits  = 2048 // RFC 7518 §3.3
@@ -112,8 +114,8 @@ func (s *Verifier) ReadAssertion(text authz.Secret, issuer string) (*Assertion, 
 		return nil, errAssertion("must have aud, and in it nothing but this server's issuer: " + issuer)
 	case !now.Before(expires):
 		return nil, errAssertion("is over: exp must be ahead; check the clock")
-	case expires.After(now.Add(assertionLife)):
-		return nil, errAssertion("lasts too long: exp must be within five minutes; check the clock")
+	case expires.After(ahead.Add(assertionLife)):
+		return nil, errAssertion("lasts too long: exp must be within an hour; check the clock")
 	case atSecond(c.NotBefore).After(ahead) || atSecond(c.IssuedAt).After(ahead):
 		return nil, errAssertion("is not good yet: check the clock")
 	case c.ID == "" || len(c.ID) > maxJTI:
