@@ -132,7 +132,8 @@ func (a clientAuthentication) addTo(ctx context.Context, env *Env, c *client.Reg
 		if _, err := io.ReadFull(env.Rand, b); err != nil {
 			return "", "", err
 		}
-		words, secret = "Its secret, which is not shown again:", base64.RawURLEncoding.EncodeToString(b)
+		words = "Its secret, which is not shown again:"
+		secret = base64.RawURLEncoding.EncodeToString(b)
 		c.Secret, c.TokenEndpointAuthMethod = secret, authz.AuthBasic
 	}
 	if a.secretFile != "" {

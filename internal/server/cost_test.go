@@ -125,7 +125,7 @@ func TestB10_OnlyADecisionThatIsStoredMakesRoom(t *testing.T) {
 func TestIntrospectionLooksUpTheGrantAndNothingElse(t *testing.T) {
 	f := newFrail(t)
 	c := f.introspected(f.ofService().text("access_token"))
-	for _, want := range [][]string{{"Client", "LiveGrant"}, {"LiveGrant"}} { // the client is remembered
+	for _, want := range [][]string{{"Client", "GrantAlive"}, {"GrantAlive"}} { // the client is remembered
 		f.advance(time.Duration(len(want)-1) * time.Second)
 		if made := f.store.during(nil, func(ctx context.Context) { f.do(ctx, c).wantActive() }); !slices.Equal(made, want) {
 			t.Errorf("looked up %q, want %q", made, want)

@@ -319,6 +319,14 @@ func (s *failing) LiveGrant(ctx context.Context, id string, now time.Time) (r0 a
 	return r0, r1, err
 }
 
+func (s *failing) GrantAlive(ctx context.Context, id string, now time.Time) (r0 authz.Grant, err error) {
+	err = s.failed(ctx, "GrantAlive", func() (err error) {
+		r0, err = s.Store.GrantAlive(ctx, id, now)
+		return err
+	})
+	return r0, err
+}
+
 func (s *failing) Grants(ctx context.Context, accountID string, l contract.GrantList) (r0 []authz.Grant, err error) {
 	err = s.failed(ctx, "Grants", func() (err error) {
 		r0, err = s.Store.Grants(ctx, accountID, l)

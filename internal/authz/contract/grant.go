@@ -16,6 +16,10 @@ type GrantStore interface {
 	// whose account is not disabled, with its identity.
 	//	ErrNotFound
 	LiveGrant(ctx context.Context, id string, now time.Time) (authz.Grant, authz.Identity, error)
+	// GrantAlive returns a grant that LiveGrant would return, for whoever has no use for
+	// the identity.
+	//	ErrNotFound
+	GrantAlive(ctx context.Context, id string, now time.Time) (authz.Grant, error)
 	// Grants returns a part of an account's grants, newest first.
 	Grants(ctx context.Context, accountID string, l GrantList) ([]authz.Grant, error)
 	// RememberedGrant returns the newest of an account's grants to a client as an identity

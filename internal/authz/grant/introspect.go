@@ -55,7 +55,7 @@ func (s *Grants) Introspect(ctx context.Context, c authz.Client, presented authz
 		}
 		claims.Scope = scopes.Both(claims.Scope, scopes.ForItself(owner))
 	} else {
-		g, _, err := s.store.LiveGrant(ctx, claims.GrantID, s.now())
+		g, err := s.store.GrantAlive(ctx, claims.GrantID, s.now())
 		if err != nil {
 			return nil, notActive(err)
 		}
@@ -80,7 +80,7 @@ func (s *Grants) introspectRefresh(ctx context.Context, c authz.Client, presente
 	if err != nil {
 		return nil, notActive(err)
 	}
-	g, _, err := s.store.LiveGrant(ctx, kept.GrantID, now)
+	g, err := s.store.GrantAlive(ctx, kept.GrantID, now)
 	if err != nil {
 		return nil, notActive(err)
 	}

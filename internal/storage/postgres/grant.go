@@ -59,6 +59,16 @@ func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g auth
 	return g, i, err
 }
 
+const grantAlive = `SELECT ` + grantColumns + ` FROM grants g WHERE id = $1 AND revoked_at = 0 AND expires_at > $2
+	AND EXISTS (SELECT FROM accounts a WHERE a.id = g.account_id AND NOT a.disabled)
+	AND EXISTS (SELECT FROM identities i WHERE i.bap_id = g.bap_id AND i.account_id = g.account_id)`
+
+// GrantAlive implements contract.GrantStore.
+func (s *Store) GrantAlive(ctx context.Context, id string, now time.Time) (g authz.Grant, err error) {
+	err = s.one(ctx, "reading a grant", grantAlive, []any{id, kept.Time(now)}, grantFields(&g)...)
+	return g, err
+}
+
 // Grants implements contract.GrantStore.
 func (s *Store) Grants(ctx context.Context, accountID string, l contract.GrantList) ([]authz.Grant, error) {
 	return list(ctx, s, "listing grants", func(row pgx.CollectableRow) (g authz.Grant, err error) {

@@ -99,6 +99,16 @@ func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g auth
 	return g, i, nil
 }
 
+const grantAlive = liveGrant + ` AND EXISTS (SELECT 1 FROM identities i WHERE i.bap_id = g.bap_id AND i.account_id = g.account_id)`
+
+// GrantAlive implements contract.GrantStore.
+func (s *Store) GrantAlive(ctx context.Context, id string, now time.Time) (g authz.Grant, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) { g = scanGrant(r) }, grantAlive, id, now)
+	})
+	return g, wrap("reading a grant", err)
+}
+
 // Grants implements contract.GrantStore.
 func (s *Store) Grants(ctx context.Context, accountID string, l contract.GrantList) (all []authz.Grant, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {

@@ -124,8 +124,9 @@ func (f *fixture) looks() map[string]func(o belongings) error {
 			_, err := f.store.Sessions(ctx, o.identity.AccountID, at(40), many)
 			return err
 		},
-		"reading a grant":        func(o belongings) error { _, err := f.store.Grant(ctx, o.issued.grant.ID); return err },
-		"reading a living grant": func(o belongings) error { _, _, err := f.store.LiveGrant(ctx, o.issued.grant.ID, at(40)); return err },
+		"reading a grant":            func(o belongings) error { _, err := f.store.Grant(ctx, o.issued.grant.ID); return err },
+		"reading a grant that lives": func(o belongings) error { _, err := f.store.GrantAlive(ctx, o.issued.grant.ID, at(40)); return err },
+		"reading a living grant":     func(o belongings) error { _, _, err := f.store.LiveGrant(ctx, o.issued.grant.ID, at(40)); return err },
 		"reading grants": func(o belongings) error {
 			_, err := f.store.Grants(ctx, o.identity.AccountID, contract.GrantList{Limit: 10})
 			return err

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -17,6 +18,18 @@ func (f *fixture) grant(r authz.DeviceRequest, i authz.Identity) authz.Grant {
 		Seen: r.Seen, Says: r.Says, Resources: r.Resources,
 		ACR: authz.ACRSignature, Nonce: r.Nonce, AuthTime: at(5), CreatedAt: at(10), ExpiresAt: at(5000), RememberedUntil: at(6000), Asked: r.Scope + " email",
 	}
+}
+
+// living is what is found of a grant that lives, with its identity and without.
+func (f *fixture) living(id string, now time.Time) (authz.Grant, authz.Identity, error) {
+	f.Helper()
+	g, i, err := f.store.LiveGrant(f.Context(), id, now)
+	alone, errAlone := f.store.GrantAlive(f.Context(), id, now)
+	f.same(alone, g)
+	if errors.Is(err, contract.ErrNotFound) != errors.Is(errAlone, contract.ErrNotFound) {
+		f.Fatalf("with its identity: %v, without: %v", err, errAlone)
+	}
+	return g, i, err
 }
 
 var grantCases = []testCase{
@@ -39,7 +52,7 @@ var grantCases = []testCase{
 	{"a grant that is not there is not found", func(f *fixture) {
 		pending := f.pending()
 		f.noGrant(pending)
-		_, _, err := f.store.LiveGrant(f.Context(), pending.ID, at(0))
+		_, _, err := f.living(pending.ID, at(0))
 		f.refused(err, contract.ErrNotFound)
 		f.refused(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: pending.ID, At: at(0), Event: anyEvent}), contract.ErrNotFound)
 	}},
@@ -56,7 +69,7 @@ var grantCases = []testCase{
 		a := f.approved()
 		second := f.newIdentity(a.identity.AccountID)
 		f.ok(f.store.LinkIdentity(f.Context(), second, a.identity.BAPID, many, anyEvent))
-		g, i, err := f.store.LiveGrant(f.Context(), a.grant.ID, at(20))
+		g, i, err := f.living(a.grant.ID, at(20))
 		f.ok(err)
 		f.same(g, a.grant)
 		f.same(i, a.identity)
@@ -127,9 +140,9 @@ var grantCases = []testCase{
 	}},
 	{"a grant lives until it expires", func(f *fixture) {
 		a := f.approved()
-		_, _, err := f.store.LiveGrant(f.Context(), a.grant.ID, a.grant.ExpiresAt.Add(-time.Millisecond))
+		_, _, err := f.living(a.grant.ID, a.grant.ExpiresAt.Add(-time.Millisecond))
 		f.ok(err)
-		_, _, err = f.store.LiveGrant(f.Context(), a.grant.ID, a.grant.ExpiresAt)
+		_, _, err = f.living(a.grant.ID, a.grant.ExpiresAt)
 		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.Grant(f.Context(), a.grant.ID)
 		f.ok(err)
@@ -138,7 +151,7 @@ var grantCases = []testCase{
 		_, i := f.accountWith(func(a *authz.Account) { a.Disabled = true })
 		r := f.pending()
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), f.approval(r, i)))
-		_, _, err := f.store.LiveGrant(f.Context(), r.ID, at(20))
+		_, _, err := f.living(r.ID, at(20))
 		f.refused(err, contract.ErrNotFound)
 		_, err = f.store.Grant(f.Context(), r.ID)
 		f.ok(err)
@@ -148,7 +161,7 @@ var grantCases = []testCase{
 		other := f.approved()
 		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: a.grant.ID, At: at(30), Event: anyEvent}))
 		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: a.grant.ID, At: at(40), Event: anyEvent}))
-		_, _, err := f.store.LiveGrant(f.Context(), a.grant.ID, at(20))
+		_, _, err := f.living(a.grant.ID, at(20))
 		f.refused(err, contract.ErrNotFound)
 		got, err := f.store.Grant(f.Context(), a.grant.ID)
 		f.ok(err)
@@ -156,7 +169,7 @@ var grantCases = []testCase{
 		f.same(got, a.grant)
 		_, err = f.store.Receipt(f.Context(), a.grant.ID)
 		f.ok(err)
-		_, _, err = f.store.LiveGrant(f.Context(), other.grant.ID, at(40))
+		_, _, err = f.living(other.grant.ID, at(40))
 		f.ok(err)
 	}},
 	{"an account revokes all its living grants, and no others", func(f *fixture) {

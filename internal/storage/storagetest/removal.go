@@ -76,7 +76,7 @@ var removalCases = []testCase{
 		f.ok(f.store.RemoveIdentity(f.Context(), f.removal(second, first)))
 		second.AccountID = f.word("account")
 		f.ok(f.store.CreateAccount(f.Context(), authz.Account{ID: second.AccountID, CreatedAt: at(40)}, second))
-		_, _, err := f.store.LiveGrant(f.Context(), left.Grant.ID, at(20))
+		_, _, err := f.living(left.Grant.ID, at(20))
 		f.refused(err, contract.ErrNotFound)
 		p := f.added(second)
 		f.ok(f.store.RemovePasskey(f.Context(), second.AccountID, p.ID, at(20), f.event(second.AccountID)))
@@ -280,7 +280,7 @@ var removalCases = []testCase{
 		}{{old, unknown.Grant, contract.ErrNotFound}, {others, foreign.Grant, nil}} {
 			_, err := f.store.Session(f.Context(), x.s.Token, at(0))
 			f.refused(err, x.want)
-			_, _, err = f.store.LiveGrant(f.Context(), x.g.ID, at(40))
+			_, _, err = f.living(x.g.ID, at(40))
 			f.refused(err, x.want)
 		}
 	}},
@@ -309,7 +309,7 @@ var removalCases = []testCase{
 				if errs[2*n] != nil {
 					f.refused(errs[2*n], contract.ErrGone)
 				}
-				_, _, err := f.store.LiveGrant(f.Context(), approvals[n].Grant.ID, at(40))
+				_, _, err := f.living(approvals[n].Grant.ID, at(40))
 				f.refused(err, contract.ErrNotFound)
 				_, err = f.store.Session(f.Context(), sessions[n].Session.Token, at(0))
 				f.refused(err, contract.ErrNotFound)

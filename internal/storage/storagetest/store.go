@@ -40,6 +40,7 @@ var storeCases = []testCase{
 				"SetProfile": func() error { return f.store.SetProfile(f.Context(), key, authz.Profile{}, anyEvent) },
 				"EndSession": func() error { return f.store.EndSession(f.Context(), a.ID, key, at(1), anyEvent) },
 				"Grant":      func() error { _, err := f.store.Grant(f.Context(), key); return err },
+				"GrantAlive": func() error { _, err := f.store.GrantAlive(f.Context(), key, at(1)); return err },
 				"LiveGrant":  func() error { _, _, err := f.store.LiveGrant(f.Context(), key, at(1)); return err },
 				"RevokeGrant": func() error {
 					return f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: key, At: at(1), Event: anyEvent})
