@@ -24,6 +24,7 @@ type goClient struct {
 }
 
 func TestL01_L02_ApplicationsInGoSignTheirUsersIn(t *testing.T) {
+	t.Parallel() // so that others run while it is built
 	program := filepath.Join(t.TempDir(), "goclients")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
 	build.Dir, build.Env = "goclients", append(os.Environ(), "CGO_ENABLED=0")
