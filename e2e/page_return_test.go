@@ -5,6 +5,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,8 @@ func startInstanceWith(t *testing.T, client string, flags ...string) *instance {
 
 const (
 	radioSecret = "the secret of the kitchen radio"
-	radio       = "[[clients]]\nclient_id = \"radio\"\nclient_name = \"Kitchen radio\"\nclient_secret = \"" + radioSecret + "\"\n"
+	radio       = "[[clients]]\nclient_id = \"radio\"\nclient_name = \"Kitchen radio\"\nclient_secret = \"" + radioSecret + "\"\n" +
+		"[[clients]]\nclient_id = \"weather\"\nclient_name = \"Weather reports\"\nresources = [\"https://weather.example/v1\"]\n"
 )
 
 func TestPageAReturningOwnerUnlocksAndApproves(t *testing.T) {
@@ -31,7 +33,7 @@ func TestPageAReturningOwnerUnlocksAndApproves(t *testing.T) {
 	h := startInstanceWith(t, radio)
 	tab := h.newcomer(t, "Satoshi")
 	signOut(tab)
-	device := h.ask(t, map[string][]string{"client_id": {"radio"}})
+	device := h.ask(t, map[string][]string{"client_id": {"radio"}, "resource": {"https://weather.example/v1/"}})
 	h.link(tab, device)
 	if got := browser.Eval[string](tab, `document.querySelector("details.way").dataset.way`); got != "browser" {
 		t.Errorf("the way used last is %q", got)
@@ -47,12 +49,18 @@ func TestPageAReturningOwnerUnlocksAndApproves(t *testing.T) {
 	tab.Keys(password) // the field has the focus
 	tab.Press("Enter")
 	tab.WaitFor("#decision")
+	if got := tab.Text("#decision"); !strings.Contains(got, "Use “Weather reports” at weather.example") { // requirement X-12
+		t.Errorf("the review says\n%s", got)
+	}
+	tab.Screenshot("returning-owner-2-review-for-an-api")
 	tab.Click(approveButton)
 	tab.WaitFor("[data-screen=done]")
 	if steps := 1 + tab.Steps() - before; steps > 2 {
 		t.Errorf("a returning owner takes %d steps", steps)
 	}
-	goodReceipt(t, tab)
+	if signed := goodReceipt(t, tab).Statement.Resource; !slices.Equal(signed, []string{"https://weather.example/v1"}) {
+		t.Errorf("signed was %q", signed)
+	}
 	device.wantApproved(t, bySignature)
 }
 
