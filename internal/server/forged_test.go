@@ -51,6 +51,7 @@ func TestM09_B20_NamesOfKeysThatThereAreNotCostNoReadEach(t *testing.T) {
 	others := h.published()
 	tricks := []any{"", "../../dev/null", "/proc/self/environ", "' OR 1=1 --", "https://evil.example/jwks", strings.Repeat("k", 2000), 7, nil, others["RS256"][0], others["EdDSA"][0], kid + "\x00"}
 	for _, trick := range tricks {
+		h.advance(time.Second) // the keys may be read again
 		calls := store.during(nil, func(ctx context.Context) {
 			if err := use(ctx, named(trick)); !errors.Is(err, authz.InvalidToken) {
 				t.Errorf("kid %.40q: %v", fmt.Sprint(trick), err)

@@ -240,15 +240,17 @@ func (h *house) beside(settings authz.Settings) *house {
 func TestB20_OtherServersKnowANewKeyAtOnce(t *testing.T) {
 	h := newHouse(t)
 	other := h.beside(h.settings)
-	_, first := other.accessToken()
-	h.advance(time.Second)
-	other.advance(time.Second)
-	other.withdraw(first)
-	access, kid := other.accessToken()
-	if kid == first {
-		t.Error("a withdrawn key signs")
+	for _, passes := range []time.Duration{100 * time.Millisecond, -time.Hour} { // until they may be read again; a clock that is set back
+		_, first := other.accessToken()
+		other.advance(time.Second)
+		other.withdraw(first)
+		access, kid := other.accessToken()
+		if kid == first {
+			t.Error("a withdrawn key signs")
+		}
+		h.advance(passes)
+		h.userInfo(access).wantOK() // which nobody has told of the key
 	}
-	h.userInfo(access).wantOK() // which nobody has told of the key
 	other.rotate("ES256")
 	h.follow()
 	if here, there := h.published()["ES256"], other.published()["ES256"]; !slices.Equal(here, there) || len(here) != 2 {
@@ -358,6 +360,13 @@ func TestB20_KeysFromBeforeGoOnAsActiveOnes(t *testing.T) {
 	if err := h.store.ChangeSigningKeys(t.Context(), contract.KeyChange{Seen: keys, Keys: old}); err != nil {
 		t.Fatal(err)
 	}
+	secrets, err := secret.Derive([]byte("another secret of thirty-two bytes"), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := token.NewKeys(h.store, secrets, h.now, 0).Withdraw(t.Context(), before["RS256"][0]); !errors.Is(err, authz.ErrOtherSecret) {
+		t.Errorf("with another secret: %v", err)
+	}
 	if _, err := h.signingKeys().Withdraw(t.Context(), before["RS256"][0]); err != nil { // before any server was there
 		t.Fatal(err)
 	}
@@ -380,6 +389,27 @@ func TestB20_KeysFromBeforeGoOnAsActiveOnes(t *testing.T) {
 	h.rotate("ES256")
 	if ids := h.published()["ES256"]; len(ids) != 2 || !slices.Contains(ids, kid) {
 		t.Errorf("rotated there are %v", ids)
+	}
+}
+
+func TestB20_AServerWithNothingToDoForItsKeysReadsThemOnly(t *testing.T) {
+	h := newHouse(t)
+	h.service.Close()
+	store := &failing{Store: h.store}
+	h.store = store
+	h.start(h.settings)
+	h.rotate("ES256")
+	for range 3 {
+		h.advance(20 * time.Minute)
+		h.follow()
+		calls := store.during(nil, func(ctx context.Context) {
+			if err := h.service.Tokens.Follow(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		if !slices.Equal(calls, []string{"SigningKeys"}) {
+			t.Errorf("%v", calls)
+		}
 	}
 }
 
@@ -467,15 +497,16 @@ func TestAKeyIsRetiredByAnotherInItsPlace(t *testing.T) {
 		}
 	}
 	first := h.published()["ES256"][0]
-	for range 2 { // who says it again has not made another
-		if _, err := keys.Retire(t.Context(), first); err != nil {
-			t.Fatal(err)
+	for alg, ids := range h.published() {
+		for range 2 { // who says it again has not made another
+			if _, err := keys.Retire(t.Context(), ids[0]); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	h.follow()
-	ids := h.published()["ES256"]
-	if len(ids) != 2 {
-		t.Fatalf("the key set has %v", ids)
+		h.follow()
+		if ids := h.published()[alg]; len(ids) != 2 {
+			t.Fatalf("of %s the key set has %v", alg, ids)
+		}
 	}
 	h.advance(15 * time.Minute)
 	if _, kid := h.accessToken(); kid == first {
@@ -483,5 +514,13 @@ func TestAKeyIsRetiredByAnotherInItsPlace(t *testing.T) {
 	}
 	if _, err := keys.Retire(t.Context(), first); !errors.Is(err, contract.ErrNotFound) {
 		t.Errorf("one that signs no more: %v", err)
+	}
+	for alg, ids := range h.published() {
+		for _, id := range ids {
+			h.withdraw(id)
+		}
+		if left := h.published()[alg]; len(left) != 1 || slices.Contains(ids, left[0]) {
+			t.Errorf("all of %s were withdrawn, and there are %v", alg, left)
+		}
 	}
 }

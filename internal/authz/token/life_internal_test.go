@@ -2,6 +2,7 @@ package token
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -138,6 +139,15 @@ func TestM08_B20_WhateverHappensToKeysOneSignsAndWhatWasSignedCanBeVerified(t *t
 					return
 				}
 				l.hurried = l.now
+				until := l.keys[i].SignsUntil
+				if until.IsZero() || l.now.Before(until) {
+					until = l.now
+				}
+				defer func() {
+					if got := l.keys[i].SignsUntil; got != until {
+						t.Fatalf("it signed until %v, and the row says %v", until, got)
+					}
+				}()
 				if !withdraw(l.keys, i, l.now) {
 					l.keys = withNext(l.keys, l.next(), l.now)
 				}
@@ -157,6 +167,48 @@ func TestM08_B20_WhateverHappensToKeysOneSignsAndWhatWasSignedCanBeVerified(t *t
 			},
 		})
 	})
+}
+
+func TestEachKeySignsUntilTheNextOneBegins(t *testing.T) {
+	at := func(minutes int) time.Time { return time.Date(2026, 11, 30, 9, minutes, 0, 0, time.UTC) }
+	key := func(id string, from time.Time) authz.SigningKey {
+		return authz.SigningKey{ID: id, Algorithm: "ES256", Sealed: []byte{1}, SignsFrom: from}
+	}
+	other := key("of another algorithm", at(0))
+	other.Algorithm = "RS256"
+	said := func(keys []authz.SigningKey) (all string) {
+		for _, k := range keys {
+			until := "on"
+			if !k.SignsUntil.IsZero() {
+				until = fmt.Sprint("to ", k.SignsUntil.Sub(at(0)).Minutes())
+				if k.LeavesAt != k.SignsUntil.Add(25*time.Hour) {
+					t.Errorf("%s leaves at %v", k.ID, k.LeavesAt)
+				}
+			}
+			all += fmt.Sprintf("%s from %v %s. ", k.ID, k.SignsFrom.Sub(at(0)).Minutes(), until)
+		}
+		return all
+	}
+	keys := withNext([]authz.SigningKey{key("a", at(0)), other}, key("b", time.Time{}), at(10))
+	if got, want := said(keys), "a from 0 to 25. of another algorithm from 0 on. b from 25 on. "; got != want {
+		t.Errorf("replaced: %s", got)
+	}
+	if got, want := said(withNext(slices.Clone(keys), key("c", time.Time{}), at(20))), "a from 0 to 25. of another algorithm from 0 on. b from 25 to 35. c from 35 on. "; got != want {
+		t.Errorf("replaced before it began: %s", got)
+	}
+	// The clock was set back to before the second was to begin, and the third begins first.
+	if got, want := said(withNext(slices.Clone(keys), key("c", time.Time{}), at(5))), "a from 0 to 20. of another algorithm from 0 on. b from 20 to 20. c from 20 on. "; got != want {
+		t.Errorf("replaced by a clock that was set back: %s", got)
+	}
+	if got, want := said(withNext(slices.Clone(keys[:1]), key("c", time.Time{}), at(-30))), "a from -30 to -15. c from -15 on. "; got != want {
+		t.Errorf("replaced before it was made: %s", got)
+	}
+	ring := &keyring{byID: map[string]*openKey{}, signing: map[jose.SignatureAlgorithm][]*openKey{}}
+	ring.add(&openKey{SigningKey: keys[0]})
+	left := keys[0].LeavesAt
+	if ring.verifier("a", left.Add(-time.Millisecond)) == nil || ring.verifier("a", left) != nil || ring.verifier("b", left) != nil {
+		t.Error("what a key signed is not accepted until it is gone, and no longer")
+	}
 }
 
 func TestTheStatesOfAKeyFollowFromItsTimes(t *testing.T) {
