@@ -499,6 +499,17 @@ func TestAnApplicationThatProvesItselfIsLetInAgainForWhatItWasAllowed(t *testing
 	if !folded || strings.Contains(before, "See your identity") || !strings.Contains(before, "Stay signed in") || !strings.Contains(after, "See your identity") {
 		t.Errorf("the review: %s", review.body)
 	}
+	// A page that sends a browser here again and again fills no account.
+	let := 0
+	for !asked(alice, q()) {
+		if let++; let > 20 {
+			t.Fatal("it is let in as often as anybody likes")
+		}
+	}
+	h.advance(time.Minute)
+	if asked(alice, q()) {
+		t.Error("a minute later the owner is asked")
+	}
 	// What is taken back once is asked for again, and so is what is forgotten.
 	h.postJSON("/api/grants/revoke", map[string]any{}, "Cookie", alice).wantOK()
 	if !asked(alice, q()) {

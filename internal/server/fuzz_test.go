@@ -70,3 +70,39 @@ func FuzzTypedCodes(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAuthorizationRequests: a browser is led nowhere but to what is registered, and a person
+// is never told of a failure of ours.
+func FuzzAuthorizationRequests(f *testing.F) {
+	h := newHouse(f, logoutClients)
+	f.Add(authorization().Encode(), webBack)
+	f.Add(authorization("client_id", "native-a", "prompt", "none login", "max_age", "1").Encode(), "http://127.0.0.1:51004/cb")
+	f.Add("client_id=web-a&redirect_uri=https://rp.example@evil.example/cb", `https://rp.example\.evil.example/`)
+	f.Add("id_token_hint=x&post_logout_redirect_uri="+url.QueryEscape(goodbye), goodbye)
+	f.Fuzz(func(t *testing.T, query, redirect string) {
+		h.t = t
+		for _, target := range []string{
+			authorizePath + "?" + url.PathEscape(query),
+			authorizePath + "?" + authorization("redirect_uri", redirect).Encode(),
+			authorizePath + "?" + authorization("client_id", "native-a", "redirect_uri", redirect, "state", query, "response_type", "token").Encode(),
+			logoutPath + "?" + url.Values{"client_id": {"web-a"}, "post_logout_redirect_uri": {redirect}, "state": {query}, "id_token_hint": {query}}.Encode(),
+			logoutPath + "?" + url.Values{"client_id": {"web-a"}, "post_logout_redirect_uri": {redirect}, "state": {query}}.Encode(),
+		} {
+			r := h.send(http.MethodGet, target, "")
+			to, err := url.Parse(r.header.Get("Location"))
+			if err != nil || r.status >= http.StatusInternalServerError {
+				t.Fatalf("%q: %d %q %s", target, r.status, r.header.Get("Location"), r.body)
+			}
+			where := to.Scheme + "://" + to.Host + to.Path
+			if known := where == webBack || where == "https://rp.example/bye" || where == "https://rp.example/other" || to.Scheme == "com.example.app"; r.header.Get("Location") != "" && !known && !leadsHome(to) {
+				t.Fatalf("%q leads to %q", target, r.header.Get("Location"))
+			}
+		}
+	})
+}
+
+// leadsHome reports whether an address is native-a's, at whatever port of the loopback
+// interface.
+func leadsHome(to *url.URL) bool {
+	return to.Scheme == "http" && (to.Hostname() == "127.0.0.1" || to.Hostname() == "::1") && to.Path == "/cb" && to.User == nil
+}

@@ -15,6 +15,10 @@ import (
 // before with the retention of grants, and with the first that is taken back.
 const consentRemembered = 180 * 24 * time.Hour
 
+// againPerMinute is how often an account lets somebody in without being asked. Any page can send
+// its browser here: more would fill the account with grants. Beyond it the owner is asked.
+const againPerMinute = 2
+
 // remembers reports whether what an owner allows a client may be remembered: only where the
 // client proves itself before it gets anything, and where no key has to sign. Anybody can
 // pose as a native application (RFC 8252 §8.6, requirement Z-18).
@@ -36,7 +40,7 @@ func (s *Approvals) before(ctx context.Context, owner authz.Owner, c authz.Clien
 }
 
 // AllowedBefore is what an owner left before of all that a request asks for, or empty: then
-// they have to be asked, for something is new or nothing is remembered. What they left out
+// they have to be asked, for something is new, nothing is remembered, or it happens too often. What they left out
 // then stays out.
 func (s *Approvals) AllowedBefore(ctx context.Context, owner authz.Owner, c authz.Client, r authz.DeviceRequest) (scope string, err error) {
 	g, err := s.before(ctx, owner, c, r)
@@ -53,7 +57,10 @@ func (s *Approvals) AllowedBefore(ctx context.Context, owner authz.Owner, c auth
 			return "", nil
 		}
 	}
-	return scopes.Both(r.Scope, g.Scope), nil
+	if scope = scopes.Both(r.Scope, g.Scope); scope == "" || !s.lettingIn.AllowName(owner.AccountID, s.now()) {
+		return "", nil
+	}
+	return scope, nil
 }
 
 // ApproveAgain approves a request that is its owner's for a scope that AllowedBefore gave.

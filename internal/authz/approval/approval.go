@@ -26,13 +26,15 @@ type Approvals struct {
 	clients  *client.Registry
 	grants   *grant.Grants
 	device   *device.Flow
+	// lettingIn bounds how often an account lets somebody in again without being asked.
+	lettingIn *guard.Allowance
 }
 
 // New makes the approvals of a server.
-func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, device *device.Flow) *Approvals {
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, grants *grant.Grants, device *device.Flow) *Approvals {
 	return &Approvals{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
-		guard: guard, clients: clients, grants: grants, device: device,
+		guard: bounds, clients: clients, grants: grants, device: device, lettingIn: guard.NewAllowance(againPerMinute),
 	}
 }
 
