@@ -10,7 +10,7 @@ BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)"
 TOOL    := go tool -modfile=tools/go.mod
 
 # What has goroutines that meet: these run once more under the race detector.
-RACED := ./internal/authz/... ./internal/issuer ./internal/storage/... ./internal/server/... ./deviceflow/...
+RACED := ./internal/authz/... ./internal/issuer ./internal/storage/... ./internal/server/... ./deviceflow/... ./protect/...
 
 # How long each target is fuzzed in `make test` (inputs), and in `make fuzz`.
 FUZZ_SHORT := 3000x

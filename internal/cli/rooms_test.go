@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"dpop":        {},
 	"receipt":     {"bap", "bitcoinauth"},
 	"deviceflow":  {"dpop"},
+	"protect":     {"bitcoinauth", "dpop"},
 
 	"internal/authz":          {},
 	"internal/authz/contract": {"internal/authz"},

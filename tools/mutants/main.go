@@ -42,6 +42,7 @@ var judged = []struct {
 	{dir: "dpop", by: "dpop"},
 	{dir: "receipt", by: "receipt internal/server"},
 	{dir: "deviceflow", by: "deviceflow"},
+	{dir: "protect", by: "protect internal/server"},
 	{dir: "internal/authz", by: "internal/authz internal/issuer internal/server"},
 	{dir: "internal/authz/contract", by: "internal/authz/contract internal/issuer internal/server"},
 	{dir: "internal/authz/usercode", by: "internal/authz/usercode internal/issuer internal/server"},
