@@ -260,3 +260,28 @@ func TestT18_ForgedAssertionsAreBoundedByTheirNetworkAndClient(t *testing.T) {
 	h.sentFrom(here, good(other)).wantOK()
 	h.sentFrom(elsewhere, good(s)).wantOK()
 }
+
+func FuzzAssertions(f *testing.F) {
+	h := newHouse(f)
+	s := h.signer("service", "EdDSA")
+	f.Add(`{"iss":"service","sub":"service","aud":"`+testIssuer+`","exp":1e10,"jti":"x"}`, "JWT", "a.b.c")
+	f.Add(`{"iss":"service","sub":"service","aud":["`+testIssuer+`"],"exp":1795424460.5,"nbf":-1e308,"jti":"x"}`, "client-authentication+jwt", "..")
+	f.Add("null", "", "")
+	f.Fuzz(func(t *testing.T, payload, typ, raw string) {
+		h.t = t
+		made, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: s.keys["EdDSA"]}, (&jose.SignerOptions{}).WithType(jose.ContentType(typ)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		jws, err := made.Sign([]byte(payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := jws.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answersInJSON(t, h.postForm(revokePath, url.Values{"client_assertion": {signed}, "client_assertion_type": {assertionType}, "token": {"x"}}))
+		answersInJSON(t, h.postForm(revokePath, url.Values{"client_assertion": {raw}, "client_assertion_type": {assertionType}, "token": {"x"}}))
+	})
+}

@@ -39,7 +39,7 @@ func FuzzBodies(f *testing.F) {
 	f.Add("%zz=&&=;", "application/x-www-form-urlencoded; charset=utf-8")
 	f.Fuzz(func(t *testing.T, body, contentType string) {
 		h.t = t
-		for _, path := range []string{codePath, pollPath, tokenPath, revokePath} {
+		for _, path := range []string{codePath, pollPath, tokenPath, revokePath, introspectPath} {
 			answersInJSON(t, h.send(http.MethodPost, path, body, "Content-Type", contentType))
 		}
 	})

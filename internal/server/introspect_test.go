@@ -281,6 +281,10 @@ func TestR17_U14_WhatEndsATokenEndsItEverywhere(t *testing.T) {
 			h.register("database", "app", nil)
 			h.register("database", "app", made("app", nil))
 		},
+		"its owner takes the identity out": func(h *house, _, cookie string, _ reply) {
+			h.link(cookie, "bob", "alice").wantOK()
+			h.removeIdentity("alice", "bob").wantOK()
+		},
 		"the grant is over": func(h *house, _, _ string, _ reply) { h.advance(180 * 24 * time.Hour) },
 	} {
 		t.Run(name, func(t *testing.T) {

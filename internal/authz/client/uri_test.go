@@ -1,6 +1,8 @@
 package client_test
 
 import (
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,4 +69,31 @@ func TestS07_AResourceHasOneForm(t *testing.T) {
 			t.Errorf("%.60q became %q, want %q", uri, got, want)
 		}
 	}
+}
+
+// Whatever is registered, no browser is sent to what it would run, and of two forms of a
+// resource one is kept.
+func FuzzURIs(f *testing.F) {
+	for _, uri := range []string{
+		"https://rp.example/cb", "http://[::1]:1/cb", "com.example.app:/cb", "HTTPS://API.Example:443/a%2Fb//?x=1", "javascript:alert(1)", "https://a@b\\c", "https://[v1.x]/",
+	} {
+		f.Add(uri)
+	}
+	f.Fuzz(func(t *testing.T, uri string) {
+		if _, err := (client.Registration{ID: "app", RedirectURIs: []string{uri}}).Check(); err == nil {
+			u, err := url.Parse(uri)
+			if err != nil || u.User != nil || u.Fragment != "" || strings.ContainsAny(uri, " \\\"<>\r\n\t") ||
+				u.Scheme != "https" && !strings.Contains(u.Scheme, ".") && (u.Scheme != "http" || !slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname())) {
+				t.Errorf("a code may be sent to %q", uri)
+			}
+		}
+		r := client.Registration{ID: "api", Resources: []string{uri}}
+		if _, err := r.Check(); err == nil {
+			kept := registered(t, r).Resources
+			again := client.Registration{ID: "api", Resources: kept}
+			if _, err := again.Check(); err != nil || !slices.Equal(registered(t, again).Resources, kept) || strings.Contains(kept[0], " ") {
+				t.Errorf("%q is kept as %q, and that as %q: %v", uri, kept, registered(t, again).Resources, err)
+			}
+		}
+	})
 }
