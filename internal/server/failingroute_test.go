@@ -241,6 +241,13 @@ var asks = map[string]map[string]func(*frail) call{
 			return call{http.MethodGet, userinfoPath, "", []string{"Authorization", "DPoP " + token, dpop.Header, k.proof(http.MethodGet, userinfoPath, token)}}
 		},
 	},
+	"GET /api/auth/organization/list": {"": func(f *frail) call {
+		return call{http.MethodGet, "/api/auth/organization/list", "", []string{"Authorization", "Bearer " + f.issued().text("access_token")}}
+	}},
+	"POST /api/auth/organization/set-active": {"": func(f *frail) call {
+		return f.json(http.MethodPost, "/api/auth/organization/set-active", map[string]any{"organizationId": bapIDOf(f.t, "alice")},
+			"Authorization", "Bearer "+f.issued().text("access_token"))
+	}},
 	"POST " + userinfoPath: {"": func(f *frail) call {
 		return f.form(userinfoPath, url.Values{"access_token": {f.issued().text("access_token")}})
 	}},

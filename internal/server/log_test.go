@@ -192,7 +192,7 @@ var (
 	}
 	publicMembers = []string{
 		"approval", "asked", "aud", "bapId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
-		"grant_type", "grants", "identity", "lang", "name", "nonce", "number_match", "picture", "redirect_uri", "report", "scope", "v", "vouchedBy",
+		"grant_type", "grants", "identity", "lang", "name", "nonce", "number_match", "organizationId", "picture", "redirect_uri", "report", "scope", "v", "vouchedBy",
 	}
 )
 

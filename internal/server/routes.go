@@ -46,6 +46,8 @@ func (s *Server) routes() []route {
 		{"POST", "/api/auth/oauth2/revoke", s.oauth.Revoke, public, wire.IfNamed},
 		{"GET", "/api/auth/oauth2/userinfo", s.oauth.UserInfo, public, wire.Unsigned},
 		{"POST", "/api/auth/oauth2/userinfo", s.oauth.UserInfo, public, wire.Unsigned},
+		{"GET", "/api/auth/organization/list", s.oauth.Organizations, public, wire.Unsigned},
+		{"POST", "/api/auth/organization/set-active", s.oauth.SetActiveOrganization, public, wire.Unsigned},
 		{"GET", "/api/auth/jwks", s.oauth.KeySet, public, wire.Unsigned},
 		{"GET", "/.well-known/oauth-authorization-server", s.oauth.Discovery, public, wire.Unsigned},
 		{"GET", "/.well-known/openid-configuration", s.oauth.Discovery, public, wire.Unsigned},
