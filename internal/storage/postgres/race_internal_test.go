@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,8 +140,12 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 	s, ctx := openInside(t), t.Context()
 	now := time.Now()
 	token, first, second := authz.Hash{1}, authz.Hash{2}, authz.Hash{3}
-	if _, err := s.pool.Exec(ctx, `INSERT INTO grants (`+grantColumns+`, receipt)
-		SELECT 'grant', '', '', '', '', '', '', '', 0, 0, $1, 0, 0, '', '', '', '', '', '', ''`, kept.Time(now.Add(time.Hour))); err != nil {
+	args := grantArgs(authz.Grant{ID: "grant", ExpiresAt: now.Add(time.Hour)})
+	places := make([]string, len(args))
+	for i := range args {
+		places[i] = "$" + strconv.Itoa(i+1)
+	}
+	if _, err := s.pool.Exec(ctx, `INSERT INTO grants (`+grantColumns+`, receipt) VALUES (`+strings.Join(places, ", ")+`, '')`, args...); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.pool.Exec(ctx, `INSERT INTO refresh_tokens (token, grant_id, expires_at, rotated_at) VALUES ($1, 'grant', $2, 0)`,
@@ -151,7 +157,7 @@ func TestARotationThatWaitedForAnotherFindsTheTokenRotated(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback(context.Background()) }()
-	if _, err := tx.Exec(ctx, rotateRefreshToken, token[:], first[:], kept.Time(now), kept.Time(now.Add(time.Hour)), nil); err != nil {
+	if _, err := tx.Exec(ctx, rotateRefreshToken, token[:], first[:], kept.Time(now), kept.Time(now.Add(time.Hour)), nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	err = behind(t, s, tx, func() error {
