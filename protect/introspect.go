@@ -44,7 +44,7 @@ var errNoIntrospection = errors.New("the issuer's metadata name no introspection
 func (a *API) introspect(ctx context.Context, token, scope string) (string, *refusal) {
 	hash, now := sha256.Sum256([]byte(token)), a.now()
 	said, ok := a.told.Get(hash)
-	if !ok || now.After(said.until) || now.Before(said.until.Add(-toldFor)) {
+	if !ok || now.After(said.until) {
 		var err error
 		if said, err = a.ask(ctx, token, scope); err != nil {
 			a.log.WarnContext(ctx, "the issuer could not be asked about a token, which was not accepted", "issuer", a.issuer.id, "error", err)

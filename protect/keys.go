@@ -26,6 +26,8 @@ const (
 	// pause is between two questions: whoever sends a token with a key id that nobody knows,
 	// or while the issuer is away, costs it no question each.
 	pause = 10 * time.Second
+	// knownAway is for how long a question that had no answer says how it stands.
+	knownAway = time.Minute
 	// outlive is how long keys go on while the issuer is away. A day of it is noticed;
 	// for ever would be a way to have withdrawn keys accepted.
 	outlive = 24 * time.Hour
@@ -75,10 +77,13 @@ func (k *keys) begin(ctx context.Context) error {
 func (k *keys) find(ctx context.Context, id string) (key, error) {
 	k.mu.Lock()
 	now := k.now()
-	if found, ok := k.known[id]; ok && now.Before(k.freshUntil) {
+	found, ok := k.known[id]
+	if ok && now.Before(k.freshUntil) {
 		k.mu.Unlock()
 		return found, nil
 	}
+	// While the issuer is known to be away nobody waits for it who can do without.
+	away := ok && k.failed && now.Sub(k.triedAt) < knownAway
 	if k.reading == nil && now.Sub(k.triedAt).Abs() >= pause {
 		k.triedAt, k.reading = now, make(chan struct{})
 		// It is for all who wait: one of them who goes away does not end it. It ends by itself.
@@ -86,7 +91,7 @@ func (k *keys) find(ctx context.Context, id string) (key, error) {
 	}
 	reading := k.reading
 	k.mu.Unlock()
-	if reading != nil {
+	if reading != nil && !away {
 		select {
 		case <-reading:
 		case <-ctx.Done():
@@ -95,7 +100,7 @@ func (k *keys) find(ctx context.Context, id string) (key, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	found, ok := k.known[id]
+	found, ok = k.known[id]
 	switch {
 	case now.Sub(k.readAt) > outlive, !ok && k.failed:
 		return key{}, errAway
@@ -118,6 +123,8 @@ func (k *keys) readFor(ctx context.Context, done chan struct{}) {
 
 // read reads metadata and key set. What is no key set leaves the keys as they are.
 func (k *keys) read(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	known, m, fresh, err := k.ask(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -168,7 +175,7 @@ func freshness(h http.Header) time.Duration {
 	return min(max(fresh, leastFresh), mostFresh)
 }
 
-// parseKeys reads the keys of a key set (RFC 7517 §5) that tokens can be signed with here;
+// parseKeys reads the keys of a key set (RFC 7517 §5) that tokens can be signed with here (B-19);
 // others are somebody else's.
 func parseKeys(body []byte) map[string]key {
 	var set struct {

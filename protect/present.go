@@ -88,7 +88,7 @@ const maxSigned = 1 << 20
 // back for the handler.
 func (a *API) checkSignature(w http.ResponseWriter, r *http.Request, publicKey string) *refusal {
 	signatures := r.Header.Values(bitcoinauth.Header)
-	if publicKey == "" || len(signatures) != 1 {
+	if len(signatures) != 1 {
 		return errUnsigned
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSigned))

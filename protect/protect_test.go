@@ -64,7 +64,7 @@ func TestM09_M10_OnlyAnAccessTokenThatTheIssuerSignedForThisAPICounts(t *testing
 		"alg none": raw(`{"alg":"none","typ":"at+jwt","kid":"ES256"}`, string(payload)), "the public key as a secret": signed(t, "HS256", "RS256", public, nil, payload),
 		"another key": signed(t, "ES256", "ES256", other, nil, payload), "another algorithm of the key": signed(t, "PS256", "RS256", signers(t)["RS256"], nil, payload),
 		"the name of another key": signed(t, "ES256", "EdDSA", signers(t)["ES256"], nil, payload), "an ID token": head(map[string]any{"typ": "JWT"}), "no type": head(map[string]any{"typ": nil}),
-		"a logout token": head(map[string]any{"typ": "logout+jwt"}), "crit": head(map[string]any{"crit": []string{"x"}, "x": 1}), "no kid": head(map[string]any{"kid": ""}),
+		"a logout token": head(map[string]any{"typ": "logout+jwt"}), "crit": head(map[string]any{"crit": []string{"b64"}, "b64": true}), "no kid": head(map[string]any{"kid": ""}),
 		"a header that is a list": raw(`[]`, string(payload)), "a member twice": raw(`{"typ":"at+jwt","typ":"at+jwt","alg":"ES256","kid":"ES256"}`, string(payload)),
 		"another case":   raw(`{"TYP":"at+jwt","alg":"ES256","KID":"ES256"}`, string(payload)),
 		"another issuer": with("iss", "https://evil.example"), "a slash more": with("iss", i.URL+"/"), "no issuer": with("iss", nil),
@@ -121,6 +121,15 @@ func TestU04_ATokenComesInOneHeader(t *testing.T) {
 		if c := w.Header().Values("WWW-Authenticate"); w.Code != http.StatusUnauthorized || none != "Bearer" && strings.Contains(strings.Join(c, ","), "error") {
 			t.Errorf("%q: %d %q", none, w.Code, c)
 		}
+	}
+	anybody, err := protect.New(t.Context(), i.URL, resource, protect.Clock(i.now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	anybody.Require("", api).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/notes", nil))
+	if c := w.Header().Get("WWW-Authenticate"); w.Code != http.StatusUnauthorized || strings.Contains(c, "scope") {
+		t.Errorf("where no scope is needed: %d %s", w.Code, c)
 	}
 	if token := protect.FromContext(t.Context()); token != (protect.Token{}) || token.May("") {
 		t.Errorf("%+v", token)
@@ -184,6 +193,7 @@ func TestB19_KeysThatAreNoneChangeNothing(t *testing.T) {
 	}
 	elsewhere := httptest.NewServer(say(`{"keys":[]}`))
 	defer elsewhere.Close()
+	good := string(i.keySet(t))
 	weak := `{"kty":"RSA","kid":"x","e":"AQAB","n":"` + strings.Repeat("A", 43) + `"}`
 	for name, c := range map[string]struct {
 		path string
@@ -193,8 +203,8 @@ func TestB19_KeysThatAreNoneChangeNothing(t *testing.T) {
 		"no key":             {jwks, say(`{"keys":[]}`)},
 		"no JSON":            {jwks, say(`<html>`)},
 		"keys of no use":     {jwks, say(`{"keys":[{"kty":"oct","kid":"x","k":"AAAA"},{"kty":"EC"},7,` + weak + `]}`)},
-		"too many":           {jwks, say(`{"keys":[` + strings.Repeat("{},", 64) + `{}]}`)},
-		"too much":           {jwks, say(strings.Repeat(" ", 256<<10) + `{"keys":[]}`)},
+		"too many":           {jwks, say(strings.Replace(good, "[", "["+strings.Repeat("{},", 64), 1))},
+		"too much":           {jwks, say(good + strings.Repeat(" ", 256<<10))},
 		"a redirect":         {jwks, http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP},
 		"nothing":            {jwks, http.NotFound},
 		"another issuer":     {metadata, say(`{"issuer":"` + i.URL + `/","jwks_uri":"` + i.URL + `/jwks"}`)},
@@ -209,16 +219,47 @@ func TestB19_KeysThatAreNoneChangeNothing(t *testing.T) {
 		if i.asked.Load() == before {
 			t.Errorf("%s: nobody asked", name)
 		}
-		if _, err := protect.New(t.Context(), i.URL, resource, protect.Clock(i.now)); err == nil {
-			t.Errorf("%s: an API began with that", name)
+		if _, err := protect.New(t.Context(), i.URL, resource, protect.Clock(i.now)); err == nil || strings.HasPrefix(name, "keys by") && !strings.Contains(err.Error(), "jwks_uri") {
+			t.Errorf("%s: an API began with that: %v", name, err)
 		}
 	}
 	// What is no key of ours does not spoil the others.
 	i.set(func() { i.serve = nil })
-	set := strings.Replace(string(i.keySet(t)), `{"keys":[`, `{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44"},`, 1)
-	i.set(func() { i.serve = map[string]http.HandlerFunc{jwks: say(set)} })
+	set := strings.Replace(good, `{"keys":[`, `{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44"},`, 1)
+	i.set(func() {
+		i.serve = map[string]http.HandlerFunc{jwks: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, set) }}
+	})
 	i.advance(10 * time.Minute)
 	want(t, "a key of another kind", call(i.api(t), i.good(t)), http.StatusOK)
+	set = strings.Replace(good, `"kty":"RSA",`, `"kty":"RSA","alg":"PS256",`, 1)
+	i.advance(10 * time.Minute)
+	want(t, "a key for another algorithm", call(i.api(t), i.sign(t, "RS256", nil, i.claims(nil))), http.StatusUnauthorized)
+}
+
+func TestNobodyWaitsForAnIssuerThatIsKnownToBeAway(t *testing.T) {
+	i := newIssuer(t)
+	api := i.api(t)
+	const metadata = "/.well-known/oauth-authorization-server"
+	i.set(func() {
+		i.serve[metadata] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	})
+	i.advance(10 * time.Minute)
+	want(t, "the first, who finds out", call(api, i.good(t)), http.StatusOK)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	i.set(func() {
+		i.serve[metadata] = func(_ http.ResponseWriter, r *http.Request) {
+			close(asked)
+			select {
+			case <-answer:
+			case <-r.Context().Done():
+				t.Error("somebody waited for as long as an answer may take")
+			}
+		}
+	})
+	i.advance(10 * time.Second)
+	want(t, "the others", call(api, i.good(t)), http.StatusOK) // and there is no answer yet
+	<-asked
+	close(answer)
 }
 
 func TestAnAPIThatIsSetUpWrongDoesNotBegin(t *testing.T) {

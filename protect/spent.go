@@ -31,11 +31,8 @@ type spent struct {
 func (s *spent) once(proof [sha256.Size]byte, at time.Time) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if age := at.Sub(s.since); s.now == nil || age >= turn {
-		if s.earlier = s.now; age >= 2*turn {
-			s.earlier = nil
-		}
-		s.now, s.since = map[[sha256.Size]byte]struct{}{}, at
+	if s.now == nil || at.Sub(s.since) >= turn {
+		s.now, s.earlier, s.since = map[[sha256.Size]byte]struct{}{}, s.now, at
 	}
 	_, used := s.now[proof]
 	_, usedEarlier := s.earlier[proof]

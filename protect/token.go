@@ -141,7 +141,7 @@ func readHeader(raw string) (head header, ok bool) {
 			first = b
 		}
 	}
-	if json.Unmarshal(first, &head) != nil || head.Critical != nil || head.KeyID == "" {
+	if json.Unmarshal(first, &head) != nil || head.Critical != nil {
 		return head, false
 	}
 	return head, strings.EqualFold(strings.TrimPrefix(head.Type, "application/"), "at+jwt")
