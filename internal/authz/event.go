@@ -48,10 +48,6 @@ const (
 // the device shows. A kind of its own would be none to servers of before.
 const DeniedForMatch = "urn:countersign:denied:match"
 
-// ApprovedBefore is the ACR of an approval for which the owner was not asked: the client was
-// let in as before.
-const ApprovedBefore = "urn:countersign:approved:before"
-
 // Event is something that happened to an account, kept for its owner.
 type Event struct {
 	ID        string
@@ -64,7 +60,7 @@ type Event struct {
 	ClientID string
 	// GrantID is also that of a denied request, which no grant has.
 	GrantID string
-	// ACR is how an approval was proved, ApprovedBefore or DeniedForMatch.
+	// ACR is how an approval was proved, or DeniedForMatch.
 	ACR string
 	// Network and UserAgent are those of the request that did it, if the owner's.
 	Network   string

@@ -28,10 +28,6 @@ type Grant struct {
 	ACR       string
 	// Passkey is the passkey whose session approved, or empty.
 	Passkey string
-	// RememberedUntil is until when the client is let in again without asking, for no more
-	// than Asked, which is what it asked for then; zero for a grant that is not remembered.
-	RememberedUntil time.Time
-	Asked           string
 	// Nonce is the OpenID Connect nonce of the request.
 	Nonce string
 	// Seen and Says are those of the device request.

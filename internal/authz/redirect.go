@@ -10,4 +10,7 @@ type Redirect struct {
 	HasState bool
 	// CodeChallenge is the S256 challenge of RFC 7636 §4.2.
 	CodeChallenge string
+	// ProvedSince is how long ago at most who decides may have proved their identity, in Unix
+	// seconds; zero for any time (OpenID Connect Core §3.1.2.1, requirement Z-27).
+	ProvedSince int64
 }

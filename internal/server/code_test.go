@@ -3,6 +3,7 @@ package server_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -335,13 +336,13 @@ func TestZ20_Z21_Z25_TheAuthorizationEndpointIsForPeople(t *testing.T) {
 	h := newHouse(t, codeClients)
 	for _, path := range []string{authorizePath, "/api/auth/oauth2/authorize"} {
 		for _, cookie := range []string{"", h.signIn("alice")} {
-			r := h.send(http.MethodGet, path+"?"+authorization().Encode(), "", "Cookie", cookie, "Origin", "https://rp.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Dest", "document")
+			r := h.send(http.MethodGet, path+"?"+authorization().Encode(), "", "Cookie", cookie, "Origin", "https://rp.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document")
 			if r.header.Get("Access-Control-Allow-Origin") != "" || r.header.Get("X-Frame-Options") != "DENY" ||
 				!strings.Contains(r.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") || r.status >= 400 {
 				t.Errorf("%s: %d %v", path, r.status, r.header)
 			}
 		}
-		r := h.postForm(path, authorization(), "Origin", "https://rp.example", "Sec-Fetch-Site", "cross-site")
+		r := h.postForm(path, authorization(), "Origin", "https://rp.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document")
 		if r.status != http.StatusSeeOther || r.header.Get("Location") != path+"?"+authorization().Encode() {
 			t.Errorf("POST %s: %d %q", path, r.status, r.header.Get("Location"))
 		}
@@ -378,6 +379,17 @@ func TestZ27_WhoIsToSignInAnewDoes(t *testing.T) {
 			t.Errorf("%v: signed in anew: %d %s", change, led.status, led.body)
 		}
 	}
+	// Nor does another session of the same person that is older than that.
+	h.advance(time.Hour)
+	fresh := h.signIn("alice")
+	led := h.authorize(fresh, authorization("max_age", "300")).header.Get("Location")
+	stale := h.send(http.MethodGet, led, "", "Cookie", cookie)
+	decided := h.page("/device/decide", cookie, url.Values{"transaction": {transactionField.FindStringSubmatch(stale.body)[1]}, "decision": {"approve"}, "scope": {"openid", "profile"}})
+	decided.wantPage(http.StatusUnauthorized)
+	review := h.send(http.MethodGet, led, "", "Cookie", fresh)
+	h.decide(fresh, transactionField.FindStringSubmatch(review.body)[1], "approve", "openid", "profile").back(webBack)
+	cookie = fresh
+	h.advance(10 * time.Minute)
 	if led := h.authorize(cookie, authorization("max_age", "3600")); led.status != http.StatusSeeOther {
 		t.Errorf("signed in of late: %d", led.status)
 	}
@@ -438,92 +450,54 @@ func TestP11_ACodeIsBoundToTheKeyThatAskedForIt(t *testing.T) {
 	}
 }
 
-func TestAnApplicationThatProvesItselfIsLetInAgainForWhatItWasAllowed(t *testing.T) {
+func TestANoLongerRegisteredAddressGetsNoAnswer(t *testing.T) {
 	h := newHouse(t, codeClients)
+	const stolen = "https://stolen.example/cb"
+	c := authz.Client{ID: "app", Name: "App", RedirectURIs: []string{stolen, webBack}, Registered: true}
+	if err := h.store.AddClient(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
 	alice := h.signIn("alice")
-	q := func(change ...string) url.Values {
-		return authorization(append([]string{"client_id", "web-secret", "scope", "openid profile email"}, change...)...)
-	}
-	asked := func(cookie string, q url.Values) bool {
+	q := authorization("client_id", "app", "redirect_uri", stolen)
+	change := func(uris ...string) {
 		t.Helper()
-		r := h.authorize(cookie, q)
-		if r.status != http.StatusSeeOther {
-			t.Fatalf("%d %s", r.status, r.body)
+		c.RedirectURIs = uris
+		if err := errors.Join(h.store.RemoveClient(t.Context(), "app", time.Time{}), h.store.AddClient(t.Context(), c)); err != nil {
+			t.Fatal(err)
 		}
-		return strings.HasPrefix(r.header.Get("Location"), "/device/request/")
+		h.advance(time.Second) // for which a client is known
 	}
-	allow := func(cookie string, q url.Values, scope ...string) reply {
-		t.Helper()
-		_, transaction := h.reviewFor(cookie, q)
-		code := h.decide(cookie, transaction, "approve", scope...).back(webBack).Get("code")
-		return h.redeem(code, "client_id", "web-secret", "client_secret", confSecret).wantOK()
+	_, transaction := h.reviewFor(alice, q)
+	change(webBack)
+	if r := h.page("/device/decide", alice, url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid", "profile"}}); r.status != http.StatusNotFound {
+		t.Errorf("it was approved: %d %q", r.status, r.header.Get("Location"))
 	}
-	allow(alice, q(), "openid", "profile") // the address is left out
-	h.advance(24 * time.Hour)              // and the grant is over long since
-	alice = h.signIn("alice")
-	for _, prompt := range []string{"-", "none", "login"} {
-		if prompt == "login" {
-			alice = h.signIn("alice")
+	change(webBack, stolen)
+	_, transaction = h.reviewFor(alice, q)
+	done := h.page("/device/decide", alice, url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid", "profile"}}).header.Get("Location")
+	code := h.send(http.MethodGet, done, "", "Cookie", alice).back(stolen).Get("code")
+	change(webBack)
+	h.send(http.MethodGet, done, "", "Cookie", alice).wantPage(200, "App")
+	h.redeem(code, "client_id", "app", "redirect_uri", stolen).wantError(400, "invalid_grant")
+}
+
+func TestAPageOfTheSameSiteUsesNoEndpointAsAPicture(t *testing.T) {
+	h := newHouse(t, logoutClients)
+	hint, cookie := h.hintOf("alice")
+	before := h.number(`SELECT count(*) FROM device_requests`)
+	for _, target := range []string{authorizePath + "?" + authorization().Encode(), logoutPath + "?id_token_hint=" + hint} {
+		for _, header := range [][]string{
+			{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"},
+			{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"},
+		} {
+			h.send(http.MethodGet, target, "", append([]string{"Cookie", cookie}, header...)...).wantPage(http.StatusForbidden)
 		}
-		code := h.authorize(alice, q("prompt", prompt)).back(webBack).Get("code")
-		if tokens := h.redeem(code, "client_id", "web-secret", "client_secret", confSecret).wantOK(); tokens.text("scope") != "openid profile" {
-			t.Errorf("prompt=%s gives %s", prompt, tokens.text("scope"))
-		}
-	}
-	if code := h.authorize(alice, q("scope", "openid")).back(webBack).Get("code"); code == "" {
-		t.Error("less is asked for again")
-	}
-	if got := h.events(alice)[0]; got.Kind != "approved" || got.ACR != "urn:countersign:approved:before" {
-		t.Errorf("the owner is told of %+v", got)
-	}
-	h.send(http.MethodGet, "/account", "", "Cookie", alice).wantPage(200, "was let in again as")
-	for name, other := range map[string]url.Values{
-		"more":         q("scope", "openid profile email offline_access"),
-		"to be asked":  q("prompt", "consent"),
-		"by selection": q("prompt", "select_account"),
-		"of another":   authorization("client_id", "web-member"),
-	} {
-		if !asked(alice, other) {
-			t.Errorf("%s is not asked for", name)
+		if r := h.send(http.MethodHead, target, "", "Cookie", cookie); r.status != http.StatusForbidden {
+			t.Errorf("HEAD: %d", r.status)
 		}
 	}
-	if answer := h.authorize(alice, q("scope", "openid offline_access", "prompt", "none")).back(webBack); answer.Get("error") != "consent_required" {
-		t.Errorf("more, in silence: %v", answer)
-	}
-	if !asked(h.signIn("bob"), q()) {
-		t.Error("somebody else is not asked")
-	}
-	// Only what is new is to be read; the rest can be looked at, and taken back.
-	review, _ := h.reviewFor(alice, q("scope", "openid profile offline_access"))
-	before, after, folded := strings.Cut(review.body, "<details><summary>What you allowed it before")
-	if !folded || strings.Contains(before, "See your identity") || !strings.Contains(before, "Stay signed in") || !strings.Contains(after, "See your identity") {
-		t.Errorf("the review: %s", review.body)
-	}
-	// A page that sends a browser here again and again fills no account.
-	let := 0
-	for !asked(alice, q()) {
-		if let++; let > 20 {
-			t.Fatal("it is let in as often as anybody likes")
-		}
-	}
-	h.advance(time.Minute)
-	if asked(alice, q()) {
-		t.Error("a minute later the owner is asked")
-	}
-	// What is taken back once is asked for again, and so is what is forgotten.
-	h.postJSON("/api/grants/revoke", map[string]any{}, "Cookie", alice).wantOK()
-	if !asked(alice, q()) {
-		t.Error("what was taken back is allowed")
-	}
-	h.advance(time.Minute)
-	allow(alice, q(), "openid", "profile")
-	h.advance(180*24*time.Hour - time.Minute)
-	if alice = h.signIn("alice"); asked(alice, q()) {
-		t.Error("it is forgotten too early")
-	}
-	h.advance(time.Minute)
-	if !asked(alice, q()) {
-		t.Error("it is never forgotten")
+	if h.whoIs(cookie) == "" || h.number(`SELECT count(*) FROM device_requests`) != before {
+		t.Error("it did something")
 	}
 }
 

@@ -335,14 +335,6 @@ func (s *failing) Grants(ctx context.Context, accountID string, l contract.Grant
 	return r0, err
 }
 
-func (s *failing) RememberedGrant(ctx context.Context, accountID string, clientID string, bapID string, now time.Time) (r0 authz.Grant, err error) {
-	err = s.failed(ctx, "RememberedGrant", func() (err error) {
-		r0, err = s.Store.RememberedGrant(ctx, accountID, clientID, bapID, now)
-		return err
-	})
-	return r0, err
-}
-
 func (s *failing) UseGrant(ctx context.Context, id string, now time.Time) (err error) {
 	err = s.failed(ctx, "UseGrant", func() (err error) {
 		return s.Store.UseGrant(ctx, id, now)

@@ -66,7 +66,7 @@ func TestL06_L07_L08_L10_AnApplicationSignsItsUserOut(t *testing.T) {
 			t.Errorf("%s: without a session led to %q", name, again.header.Get("Location"))
 		}
 	}
-	form := h.postForm(logoutPath, url.Values{"client_id": {"web-a"}}, "Origin", "https://rp.example", "Sec-Fetch-Site", "cross-site")
+	form := h.postForm(logoutPath, url.Values{"client_id": {"web-a"}}, "Origin", "https://rp.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document")
 	if form.status != http.StatusSeeOther || form.header.Get("Location") != logoutPath+"?client_id=web-a" {
 		t.Errorf("by a form: %d %q", form.status, form.header.Get("Location"))
 	}

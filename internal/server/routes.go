@@ -221,7 +221,7 @@ func (s *Server) adapt(to route) http.Handler {
 		defer s.door.Finish(rec, r, say)
 		// Pages may be linked to from anywhere; what owners' programs ask for is asked
 		// by no other site's page, not even with GET (decision 0027).
-		if c == owner && s.door.Foreign(r) || c == person && s.crossOrigin.Check(r) != nil {
+		if c == owner && s.door.Foreign(r) || c == person && s.crossOrigin.Check(r) != nil || c == linked && !followed(r) {
 			s.door.WriteError(rec, r, say, wire.ErrCrossOrigin)
 			return
 		}
@@ -237,6 +237,20 @@ func (s *Server) adapt(to route) http.Handler {
 			s.door.WriteError(rec, r, say, err)
 		}
 	})
+}
+
+// followed reports whether a request is a window that goes there, and no picture or frame of
+// another page: to those of the same site a browser adds the session. Ours ask by script, and
+// programs say nothing of it. HEAD leads nobody anywhere.
+func followed(r *http.Request) bool {
+	switch site := r.Header.Get("Sec-Fetch-Site"); {
+	case r.Method == http.MethodHead:
+		return false
+	case site == "" || site == "none" || site == "same-origin":
+		return true
+	default:
+		return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+	}
 }
 
 // headers sets what every answer of a class has, errors included: nothing is kept by

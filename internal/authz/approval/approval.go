@@ -26,24 +26,23 @@ type Approvals struct {
 	clients  *client.Registry
 	grants   *grant.Grants
 	device   *device.Flow
-	// lettingIn bounds how often an account lets somebody in again without being asked.
-	lettingIn *guard.Allowance
 }
 
 // New makes the approvals of a server.
-func New(store contract.Store, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, grants *grant.Grants, device *device.Flow) *Approvals {
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, device *device.Flow) *Approvals {
 	return &Approvals{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
-		guard: bounds, clients: clients, grants: grants, device: device, lettingIn: guard.NewAllowance(againPerMinute),
+		guard: guard, clients: clients, grants: grants, device: device,
 	}
 }
 
 var (
-	errNoSuchCode    = authz.Refuse(authz.InvalidRequest, "there is no such code: check it against the device, or start again there")
-	errDecided       = authz.Refuse(authz.AlreadyDecided, "this request is already decided")
-	errNotOpened     = authz.Refuse(authz.NotOpened, "this request was not opened yet: look at it before deciding")
-	errForeign       = authz.Refuse(authz.Forbidden, "this request was opened by somebody else")
-	errCodeOver      = authz.Refuse(authz.ExpiredToken, "this code has expired: start again on the device")
-	errTooManyGrants = authz.Refuse(authz.AccountFull, "an account may have 200 devices and programs at once: take back one that you no longer use (countersign grants list, or the page /account), then approve again")
-	errCancelled     = authz.Refuse(authz.Forbidden, "too many people opened this code, so it was cancelled: start again on the device, and give the code to nobody")
+	errNoSuchCode       = authz.Refuse(authz.InvalidRequest, "there is no such code: check it against the device, or start again there")
+	errProvedTooLongAgo = authz.Refuse(authz.Unauthorized, "the client wants the identity proved of late: sign in once more, and decide then")
+	errDecided          = authz.Refuse(authz.AlreadyDecided, "this request is already decided")
+	errNotOpened        = authz.Refuse(authz.NotOpened, "this request was not opened yet: look at it before deciding")
+	errForeign          = authz.Refuse(authz.Forbidden, "this request was opened by somebody else")
+	errCodeOver         = authz.Refuse(authz.ExpiredToken, "this code has expired: start again on the device")
+	errTooManyGrants    = authz.Refuse(authz.AccountFull, "an account may have 200 devices and programs at once: take back one that you no longer use (countersign grants list, or the page /account), then approve again")
+	errCancelled        = authz.Refuse(authz.Forbidden, "too many people opened this code, so it was cancelled: start again on the device, and give the code to nobody")
 )

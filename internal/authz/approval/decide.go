@@ -81,6 +81,9 @@ func mayDecide(r authz.DeviceRequest, owner authz.Owner) error {
 	if r.AccountID == "" && !owner.Signed() {
 		return errNotOpened
 	}
+	if owner.AuthTime.Unix() < r.Redirect.ProvedSince {
+		return errProvedTooLongAgo
+	}
 	return nil
 }
 
@@ -109,9 +112,6 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	if owner.Method == authz.MethodPasskey {
 		g.ACR, g.Passkey = authz.ACRPasskey, owner.Passkey
 	}
-	if remembers(f.Client, f.Request) && !f.again {
-		g.RememberedUntil, g.Asked = now.Add(consentRemembered), f.Request.Scope
-	}
 	a := contract.Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now, Living: authz.LivingGrants, Keep: contract.KeepAtMost(authz.GrantsPerAccount)}
 	if proof != "" {
 		g.ACR, a.Unclaimed, a.Receipt = authz.ACRSignature, true, proof
@@ -121,9 +121,7 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	if a.Event, err = s.decisionEvent(owner, authz.EventApproved, f.Request); err != nil {
 		return authz.Grant{}, err
 	}
-	if a.Event.GrantID, a.Event.ACR = g.ID, g.ACR; f.again {
-		a.Event.ACR = authz.ApprovedBefore
-	}
+	a.Event.GrantID, a.Event.ACR = g.ID, g.ACR
 	err = s.store.ApproveDeviceRequest(ctx, a)
 	s.device.Decided(f.Request, err)
 	if err != nil {

@@ -53,10 +53,6 @@ type Facts struct {
 	// lasts longer; Renewed is whether the device renews its tokens by itself meanwhile.
 	Lasts   time.Duration
 	Renewed bool
-	// Before is what of the scope the owner allowed this client before; only the rest is new.
-	Before string
-	// again: the owner is not asked, but let the client in before.
-	again bool
 }
 
 // Resource is a client that serves what another one asks for access to.
@@ -86,6 +82,9 @@ func (s *Approvals) asOfNow(ctx context.Context, r authz.DeviceRequest) (authz.D
 	c, err := s.clients.Find(ctx, r.ClientID)
 	if err != nil {
 		return r, c, contract.OrNotFound(err, "the client that asks is no longer admitted here")
+	}
+	if r.ByRedirect() && !client.LeadsTo(c.RedirectURIs, r.Redirect.URI) {
+		return r, c, authz.Refuse(authz.NotFound, "the address that the answer would go to is no longer registered")
 	}
 	if r.Scope = scopes.MayHave(c, r.Scope); r.Scope == "" || !c.Allows(r.GrantType()) {
 		return r, c, authz.Refuse(authz.NotFound, "the client that asks may have nothing of what it asked for any more: start again on the device")
@@ -124,9 +123,7 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 		f.Numbers = usercode.Numbers(r.MatchNumber, s.secrets.NumberMatch(r.ID))
 	}
 	f.Lasts, f.Renewed = s.grants.Lasts(c, granted)
-	before, err := s.before(ctx, owner, c, r)
-	f.Before = before.Scope
-	return f, err
+	return f, nil
 }
 
 // resources say in words what a request wants access to (requirement X-12).

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
 )
 
@@ -18,29 +19,29 @@ const codeLifetime = time.Minute
 // The refusals of OpenID Connect Core §3.1.2.6 to who asked that nothing be shown.
 var (
 	ErrLoginRequired   = authz.Refuse(authz.LoginRequired, "nobody is signed in here, or not of late: ask without prompt=none")
-	errConsentRequired = authz.Refuse(authz.ConsentRequired, "the owner has to be asked: ask without prompt=none")
+	ErrConsentRequired = authz.Refuse(authz.ConsentRequired, "the owner has to be asked: ask without prompt=none")
 	errDenied          = authz.Refuse(authz.AccessDenied, "the owner denied the request")
 )
 
-// Fresh reports whether who proved an identity at a time may answer a request that came at
-// another: where the client wants it proved again or of late, it must have been (requirement
-// Z-27).
-func (q Request) Fresh(proved, came time.Time) bool {
-	// Both are kept to the second in an address: who signs in within the same has signed in.
-	proved, came = proved.Truncate(time.Second), came.Truncate(time.Second)
-	if q.Anew && proved.Before(came) {
-		return false
+// Since is from when on who answers must have proved their identity, for a request that came at
+// a time: where the client wants it proved again or of late (requirement Z-27). It is kept with
+// the request, for another session of the same person may decide. Addresses keep it to the
+// second: who signs in within the same has signed in.
+func (q *Request) Since(came time.Time) time.Time {
+	switch {
+	case q.Anew:
+		q.Redirect.ProvedSince = came.Unix()
+	case q.MaxAge >= 0:
+		q.Redirect.ProvedSince = came.Add(-q.MaxAge).Unix()
 	}
-	return q.MaxAge < 0 || !proved.Before(came.Add(-q.MaxAge))
+	return time.Unix(q.Redirect.ProvedSince, 0)
 }
 
-// Ask stores a request for the owner whom it came by. It returns a visit that leads them to
-// its review; or, where they allowed this client all of it before, the address that leads them
-// back at once.
+// Ask stores a request for the owner whom it came by, and returns a visit that leads them to
+// its review.
 //
-//	*Refusal: Unavailable, and ConsentRequired where nothing may be shown
-//	AccountFull
-func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit, address string, err error) {
+//	*Refusal: Unavailable
+func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit string, err error) {
 	now := s.now()
 	r := authz.DeviceRequest{
 		ClientID: q.Client.ID, Scope: q.Scope, Resources: q.Resources, State: authz.Pending, AccountID: owner.AccountID, Nonce: q.Nonce, Thumbprint: q.Thumbprint,
@@ -50,29 +51,11 @@ func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit, a
 		CreatedAt:         now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
 		Seen: owner.Seen.Clean(), Redirect: q.Redirect,
 	}
-	before := ""
-	if !q.Asks {
-		if before, err = s.approvals.AllowedBefore(ctx, owner, q.Client, r); err != nil {
-			return "", "", err
-		}
-	}
-	if q.Silent && before == "" {
-		return "", "", &Refusal{q.Redirect, errConsentRequired}
-	}
 	d, err := s.device.Store(ctx, q.Client, r)
 	if err != nil {
-		return "", "", refusedAt(q.Redirect, err)
+		return "", refusedAt(q.Redirect, err)
 	}
-	if before == "" {
-		visit, err = s.approvals.VisitFor(owner, d.UserCode)
-		return visit, "", err
-	}
-	r.ID = d.RequestID
-	if err := s.approvals.ApproveAgain(ctx, owner, q.Client, r, before); err != nil {
-		return "", "", err
-	}
-	address, err = s.Answer(ctx, owner, r.ID)
-	return "", address, err
+	return s.approvals.VisitFor(owner, d.UserCode)
 }
 
 // Answer is the address that leads a browser back to the client once the owner has decided:
@@ -82,6 +65,13 @@ func (s *Codes) Answer(ctx context.Context, owner authz.Owner, requestID string)
 	r, err := s.store.DeviceRequestByID(ctx, requestID)
 	if errors.Is(err, contract.ErrNotFound) || (err == nil && (r.AccountID != owner.AccountID || !r.ByRedirect())) {
 		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	c, err := s.clients.Find(ctx, r.ClientID)
+	if errors.Is(err, contract.ErrNotFound) || (err == nil && !client.LeadsTo(c.RedirectURIs, r.Redirect.URI)) {
+		return "", nil // it was registered when it was asked
 	}
 	if err != nil {
 		return "", err

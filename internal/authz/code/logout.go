@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/secret"
 )
@@ -64,7 +65,7 @@ func (s *Codes) ReadLogout(ctx context.Context, given url.Values) (l Logout, err
 	if err != nil {
 		return l, err
 	}
-	if to := given.Get("post_logout_redirect_uri"); to != "" && leadsTo(l.Client.PostLogoutRedirectURIs, to) {
+	if to := given.Get("post_logout_redirect_uri"); to != "" && client.LeadsTo(l.Client.PostLogoutRedirectURIs, to) {
 		l.Back = to
 		if state, sent := given["state"]; sent {
 			l.Back = with(to, url.Values{"state": state})

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/secret"
@@ -56,7 +57,7 @@ func (s *Codes) Redeem(ctx context.Context, c authz.Client, given Redemption, d 
 	if err != nil {
 		return nil, err
 	}
-	if r.Redirect.URI != given.RedirectURI {
+	if r.Redirect.URI != given.RedirectURI || !client.LeadsTo(c.RedirectURIs, r.Redirect.URI) {
 		return nil, errNotRedirect
 	}
 	// Before a code is used up: who has not its key takes nothing from who has (requirement

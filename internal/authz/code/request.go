@@ -12,6 +12,7 @@ import (
 
 	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
 )
@@ -31,8 +32,6 @@ type Request struct {
 	// Silent is prompt=none: nothing may be shown. Anew is prompt=login: whoever is signed
 	// in proves it again.
 	Silent, Anew bool
-	// Asks is prompt=consent or select_account: the owner is asked in any case.
-	Asks bool
 	// MaxAge is how long ago the owner may have proved an identity; negative for any time.
 	MaxAge time.Duration
 	// Hint is the identity that the client would like to be chosen, which nobody has checked.
@@ -89,7 +88,7 @@ func (s *Codes) Read(ctx context.Context, given url.Values) (Request, error) {
 	if len(uris) != 1 || uris[0] == "" {
 		return Request{}, errNoRedirect
 	}
-	if !leadsTo(c.RedirectURIs, uris[0]) {
+	if !client.LeadsTo(c.RedirectURIs, uris[0]) {
 		return Request{}, errRedirect
 	}
 	q := Request{Client: c, Redirect: authz.Redirect{URI: uris[0]}, MaxAge: -1}
@@ -179,8 +178,8 @@ func (q *Request) readChallenge(given url.Values) *authz.Error {
 	return nil
 }
 
-// readPrompt reads how the owner is to be asked (OpenID Connect Core §3.1.2.1). Which account
-// it is to be the review shows.
+// readPrompt reads how the owner is to be asked (OpenID Connect Core §3.1.2.1). That consent
+// is asked for, or which account, is what the review is for anyway.
 func (q *Request) readPrompt(given url.Values) *authz.Error {
 	prompts := strings.Fields(given.Get("prompt"))
 	for _, p := range prompts {
@@ -188,7 +187,6 @@ func (q *Request) readPrompt(given url.Values) *authz.Error {
 			return authz.Refuse(authz.InvalidRequest, "prompt must be of none, login, consent and select_account")
 		}
 	}
-	q.Asks = slices.Contains(prompts, "consent") || slices.Contains(prompts, "select_account")
 	q.Silent, q.Anew = slices.Contains(prompts, "none"), slices.Contains(prompts, "login")
 	if q.Silent && len(prompts) > 1 {
 		return authz.Refuse(authz.InvalidRequest, "prompt=none goes with no other prompt")

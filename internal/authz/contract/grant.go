@@ -22,11 +22,6 @@ type GrantStore interface {
 	GrantAlive(ctx context.Context, id string, now time.Time) (authz.Grant, error)
 	// Grants returns a part of an account's grants, newest first.
 	Grants(ctx context.Context, accountID string, l GrantList) ([]authz.Grant, error)
-	// RememberedGrant returns the newest of an account's grants to a client as an identity
-	// that is remembered after now and not revoked, unless one of the account's grants to that
-	// client was revoked since: what was taken back once is asked for again.
-	//	ErrNotFound
-	RememberedGrant(ctx context.Context, accountID, clientID, bapID string, now time.Time) (authz.Grant, error)
 	// UseGrant sets the LastUsedAt of a grant that is alive at now, unless it is as late
 	// already. Of any other nothing is set, and it is no error.
 	UseGrant(ctx context.Context, id string, now time.Time) error

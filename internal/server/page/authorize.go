@@ -20,8 +20,7 @@ const cameParameter = "came"
 
 // Authorize is the authorization endpoint (RFC 6749 §3.1): an application sends a person here
 // is to allow it something. It decides nothing; the person does, on the review that the
-// device flow has, and each time anew where anybody could pose as the application (requirement
-// Z-18). Where nothing may be shown the
+// device flow has, and each time anew (requirement Z-18). Where nothing may be shown the
 // application is told why something had to be (requirement Z-26).
 func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	given := r.URL.Query()
@@ -39,10 +38,12 @@ func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !wire.IsUnauthorized(err) {
 		return err
 	}
-	signedIn := err == nil && asked.Fresh(who.AuthTime, came)
+	signedIn := err == nil && !who.AuthTime.Truncate(time.Second).Before(asked.Since(came))
 	switch {
 	case asked.Silent && !signedIn:
 		return s.leave(w, r, s.issuer.Codes.Refused(asked.Redirect, code.ErrLoginRequired))
+	case asked.Silent:
+		return s.leave(w, r, s.issuer.Codes.Refused(asked.Redirect, code.ErrConsentRequired))
 	case !signedIn:
 		given.Set(cameParameter, strconv.FormatInt(came.Unix(), 10))
 		return s.signInFor(w, r, asked, r.URL.Path+"?"+given.Encode())
@@ -50,14 +51,12 @@ func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err := s.issuer.Guard.Admit(who, s.door.Source(r), authz.Changes); err != nil {
 		return err
 	}
-	visit, back, err := s.issuer.Codes.Ask(r.Context(), who, asked)
-	switch {
-	case errors.As(err, &refusal):
+	visit, err := s.issuer.Codes.Ask(r.Context(), who, asked)
+	if errors.As(err, &refusal) {
 		return s.leave(w, r, s.issuer.Codes.Refused(refusal.To, refusal.Err))
-	case err != nil:
+	}
+	if err != nil {
 		return err
-	case back != "":
-		return s.leave(w, r, back)
 	}
 	return seeOther(w, r, visitAddress(visit))
 }

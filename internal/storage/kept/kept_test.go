@@ -62,6 +62,7 @@ var redirects = []authz.Redirect{
 	{URI: "https://a.example/back?a=1&b=2", State: `<"é`, HasState: true, CodeChallenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"},
 	{URI: "com.example.app:/back", HasState: true, CodeChallenge: "c"},
 	{URI: "http://127.0.0.1:51004/back", CodeChallenge: "c"},
+	{URI: "https://a.example/back", CodeChallenge: "c", ProvedSince: 1795424400},
 }
 
 func TestARedirectIsKeptAsEarlierVersionsKeepIt(t *testing.T) {
@@ -178,7 +179,7 @@ func TestWordsInDatabasesStayWhatTheyAre(t *testing.T) {
 		words = append(words, string(kind))
 	}
 	words = append(words, authz.SubjectAll, authz.SubjectClient, authz.SubjectNotMe, authz.SubjectReuse,
-		authz.MethodBAP, authz.MethodPasskey, authz.ACRSession, authz.ACRPasskey, authz.ACRSignature, authz.DeniedForMatch, authz.ApprovedBefore, WayEvents)
+		authz.MethodBAP, authz.MethodPasskey, authz.ACRSession, authz.ACRPasskey, authz.ACRSignature, authz.DeniedForMatch, WayEvents)
 	wantSame(t, words, lines(t, "words.txt"))
 }
 

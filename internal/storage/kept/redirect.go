@@ -12,6 +12,7 @@ type redirect struct {
 	State         string `json:"state,omitempty"`
 	HasState      bool   `json:"has_state,omitempty"`
 	CodeChallenge string `json:"code_challenge"`
+	ProvedSince   int64  `json:"proved_since,omitempty"`
 }
 
 // Redirect is how it is kept where a request leads back to; nothing for a device's.

@@ -153,16 +153,16 @@ WITH identity AS (
 ), passkey AS (
 	SELECT FROM passkeys WHERE id = $24 AND account_id = $2 FOR KEY SHARE
 ), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($24 = '' OR EXISTS (SELECT FROM passkey))
-		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4) < $29 RETURNING device_code
-), ` + tell(32, "decided") + `, over AS (
+		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4) < $27 RETURNING device_code
+), ` + tell(30, "decided") + `, over AS (
 	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
-		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT $31 OFFSET $30 - 1
+		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT $29 OFFSET $28 - 1
 	)) FOR UPDATE SKIP LOCKED)) RETURNING id
 ), tokens AS (
 	DELETE FROM refresh_tokens USING over WHERE grant_id = over.id
 ), granted AS (
 	INSERT INTO grants (` + grantColumns + `, receipt)
-	SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28 FROM decided
+	SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26 FROM decided
 )
 SELECT device_code FROM decided`
 

@@ -13,14 +13,13 @@ import (
 )
 
 const grantColumns = `id, account_id, client_id, scope, bap_id, member_key, acr, nonce, auth_time,
-	created_at, expires_at, last_used_at, revoked_at, network, user_agent, origin, device_name, platform, passkey, resources,
-	remembered_until, asked`
+	created_at, expires_at, last_used_at, revoked_at, network, user_agent, origin, device_name, platform, passkey, resources`
 
 func grantArgs(g authz.Grant) []any {
 	return []any{
 		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, kept.Time(g.AuthTime),
 		kept.Time(g.CreatedAt), kept.Time(g.ExpiresAt), kept.Time(g.LastUsedAt), kept.Time(g.RevokedAt),
-		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform, g.Passkey, kept.Resources(g.Resources), kept.Time(g.RememberedUntil), g.Asked,
+		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform, g.Passkey, kept.Resources(g.Resources),
 	}
 }
 
@@ -35,8 +34,6 @@ func grantFields(g *authz.Grant) []any {
 		toTime{&g.RevokedAt},
 		&g.Seen.Network, &g.Seen.UserAgent, &g.Says.Origin, &g.Says.Name, &g.Says.Platform, &g.Passkey,
 		toResources{&g.Resources},
-		toTime{&g.RememberedUntil},
-		&g.Asked,
 	}
 }
 
@@ -48,7 +45,7 @@ func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error)
 
 const liveGrant = `
 SELECT g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
-	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform, g.passkey, g.resources, g.remembered_until, g.asked,
+	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform, g.passkey, g.resources,
 	i.bap_id, i.account_id, i.member_key, i.created_at, i.network, i.signed_in_at, i.since, i.profile
 FROM grants g JOIN accounts a ON a.id = g.account_id JOIN identities i ON i.bap_id = g.bap_id AND i.account_id = g.account_id
 WHERE g.id = $1 AND g.revoked_at = 0 AND g.expires_at > $2 AND NOT a.disabled`
@@ -77,15 +74,6 @@ func (s *Store) Grants(ctx context.Context, accountID string, l contract.GrantLi
 	}, `SELECT `+grantColumns+` FROM grants WHERE account_id = $1 AND ($2 = 0::bigint OR (revoked_at = 0 AND expires_at > $2))
 		AND created_at <= $4 AND (created_at < $4 OR id > $5)
 		ORDER BY created_at DESC, id LIMIT $3`, accountID, kept.Time(l.AliveAt), l.Limit, kept.UpTo(l.After), l.After.ID)
-}
-
-// RememberedGrant implements contract.GrantStore.
-func (s *Store) RememberedGrant(ctx context.Context, accountID, clientID, bapID string, now time.Time) (g authz.Grant, err error) {
-	err = s.one(ctx, "reading a grant", `SELECT `+grantColumns+` FROM grants WHERE account_id = $1 AND client_id = $2 AND bap_id = $3
-		AND revoked_at = 0 AND remembered_until > $4 AND NOT EXISTS (
-			SELECT FROM grants r WHERE r.account_id = $1 AND r.client_id = $2 AND r.revoked_at >= grants.created_at)
-		ORDER BY created_at DESC, id LIMIT 1`, []any{accountID, clientID, bapID, kept.Time(now)}, grantFields(&g)...)
-	return g, err
 }
 
 // UseGrant implements contract.GrantStore.

@@ -14,13 +14,11 @@ import (
 
 func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 	_, err := exec(c, `INSERT INTO grants (id, account_id, client_id, scope, bap_id, member_key, acr, nonce, auth_time,
-			created_at, expires_at, last_used_at, revoked_at, receipt, network, user_agent, origin, device_name, platform, passkey, resources,
-			remembered_until, asked)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			created_at, expires_at, last_used_at, revoked_at, receipt, network, user_agent, origin, device_name, platform, passkey, resources)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, g.AuthTime,
 		g.CreatedAt, g.ExpiresAt, g.LastUsedAt, g.RevokedAt, receipt,
-		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform, g.Passkey, kept.Resources(g.Resources),
-		g.RememberedUntil, g.Asked)
+		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform, g.Passkey, kept.Resources(g.Resources))
 	return err
 }
 
@@ -58,7 +56,7 @@ func makeRoom(c *sqlite.Conn, a contract.Approval) error {
 }
 
 const grantColumns = `g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
-	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform, g.passkey, g.resources, g.remembered_until, g.asked`
+	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform, g.passkey, g.resources`
 
 func scanGrant(r *sqlite.Stmt) authz.Grant {
 	return authz.Grant{
@@ -68,7 +66,7 @@ func scanGrant(r *sqlite.Stmt) authz.Grant {
 		LastUsedAt: columnTime(r, 11), RevokedAt: columnTime(r, 12),
 		Seen: authz.Seen{Network: r.ColumnText(13), UserAgent: r.ColumnText(14)},
 		Says: authz.DeviceSays{Name: r.ColumnText(16), Platform: r.ColumnText(17), Origin: r.ColumnText(15)}, Passkey: r.ColumnText(18),
-		Resources: kept.ResourcesOf(r.ColumnText(19)), RememberedUntil: columnTime(r, 20), Asked: r.ColumnText(21),
+		Resources: kept.ResourcesOf(r.ColumnText(19)),
 	}
 }
 
@@ -119,18 +117,6 @@ func (s *Store) Grants(ctx context.Context, accountID string, l contract.GrantLi
 		return err
 	})
 	return all, wrap("listing grants", err)
-}
-
-// RememberedGrant implements contract.GrantStore.
-func (s *Store) RememberedGrant(ctx context.Context, accountID, clientID, bapID string, now time.Time) (g authz.Grant, err error) {
-	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return one(c, func(r *sqlite.Stmt) { g = scanGrant(r) },
-			`SELECT `+grantColumns+` FROM grants g WHERE g.account_id = ?1 AND g.client_id = ?2 AND g.bap_id = ?3
-			AND g.revoked_at = 0 AND g.remembered_until > ?4 AND NOT EXISTS (
-				SELECT 1 FROM grants r WHERE r.account_id = ?1 AND r.client_id = ?2 AND r.revoked_at >= g.created_at)
-			ORDER BY g.created_at DESC, g.id LIMIT 1`, accountID, clientID, bapID, now)
-	})
-	return g, wrap("reading a grant", err)
 }
 
 // UseGrant implements contract.GrantStore.

@@ -16,7 +16,7 @@ func (f *fixture) grant(r authz.DeviceRequest, i authz.Identity) authz.Grant {
 	return authz.Grant{
 		ID: r.ID, AccountID: i.AccountID, ClientID: r.ClientID, Scope: r.Scope, BAPID: i.BAPID, MemberKey: i.MemberKey,
 		Seen: r.Seen, Says: r.Says, Resources: r.Resources,
-		ACR: authz.ACRSignature, Nonce: r.Nonce, AuthTime: at(5), CreatedAt: at(10), ExpiresAt: at(5000), RememberedUntil: at(6000), Asked: r.Scope + " email",
+		ACR: authz.ACRSignature, Nonce: r.Nonce, AuthTime: at(5), CreatedAt: at(10), ExpiresAt: at(5000),
 	}
 }
 
@@ -73,70 +73,6 @@ var grantCases = []testCase{
 		f.ok(err)
 		f.same(g, a.grant)
 		f.same(i, a.identity)
-	}},
-	{"of the grants of a client the newest that is remembered is found", func(f *fixture) {
-		_, i := f.account()
-		client := f.word("client")
-		allow := func(created, until time.Time) authz.Grant {
-			r := f.request()
-			r.ClientID = client
-			f.ok(f.store.CreateDeviceRequest(f.Context(), r))
-			a := f.approval(r, i)
-			a.Grant.CreatedAt, a.Grant.RememberedUntil, a.Grant.ExpiresAt = created, until, created.Add(time.Second)
-			f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
-			return a.Grant
-		}
-		find := func(when time.Time) (authz.Grant, error) {
-			return f.store.RememberedGrant(f.Context(), i.AccountID, client, i.BAPID, when)
-		}
-		_, err := find(at(0))
-		f.refused(err, contract.ErrNotFound)
-		allow(at(10), at(6000))
-		second := allow(at(20), at(6000)) // and is over long before it is forgotten
-		allow(at(30), time.Time{})
-		f.approved() // somebody else's
-		got, err := find(at(5999))
-		f.ok(err)
-		f.same(got, second)
-		for _, other := range []struct{ account, client, bapID string }{
-			{f.word("account"), client, i.BAPID}, {i.AccountID, f.word("client"), i.BAPID}, {i.AccountID, client, f.word("identity")},
-		} {
-			_, err = f.store.RememberedGrant(f.Context(), other.account, other.client, other.bapID, at(40))
-			f.refused(err, contract.ErrNotFound)
-		}
-		_, err = find(at(6000))
-		f.refused(err, contract.ErrNotFound)
-	}},
-	{"what was taken back of a client's is remembered no longer, whichever grant it was", func(f *fixture) {
-		_, i := f.account()
-		client := f.word("client")
-		var grants []authz.Grant
-		for n := range 3 {
-			r := f.request()
-			r.ClientID = client
-			f.ok(f.store.CreateDeviceRequest(f.Context(), r))
-			a := f.approval(r, i)
-			if a.Grant.CreatedAt = at(10 * (n + 1)); n == 2 {
-				a.Grant.RememberedUntil = time.Time{}
-			}
-			f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
-			grants = append(grants, a.Grant)
-		}
-		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: grants[2].ID, At: at(40), Event: anyEvent}))
-		_, err := f.store.RememberedGrant(f.Context(), i.AccountID, client, i.BAPID, at(50))
-		f.refused(err, contract.ErrNotFound)
-		r := f.request() // allowed anew
-		r.ClientID = client
-		f.ok(f.store.CreateDeviceRequest(f.Context(), r))
-		a := f.approval(r, i)
-		a.Grant.CreatedAt = at(41)
-		f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
-		got, err := f.store.RememberedGrant(f.Context(), i.AccountID, client, i.BAPID, at(50))
-		f.ok(err)
-		f.same(got, a.Grant)
-		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: a.Grant.ID, At: at(42), Event: anyEvent}))
-		_, err = f.store.RememberedGrant(f.Context(), i.AccountID, client, i.BAPID, at(50))
-		f.refused(err, contract.ErrNotFound)
 	}},
 	{"a grant lives until it expires", func(f *fixture) {
 		a := f.approved()

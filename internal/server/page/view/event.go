@@ -6,8 +6,6 @@ import "countersign.dev/internal/authz"
 // or was not the owner's doing, is said in words of its own.
 func EventMessage(e authz.Event) string {
 	switch {
-	case e.ACR == authz.ApprovedBefore:
-		return "event.approved-before"
 	case e.ACR == authz.DeniedForMatch:
 		return "event.mismatched"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectAll:

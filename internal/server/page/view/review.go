@@ -6,7 +6,6 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
-	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/server/page/messages"
 )
 
@@ -22,29 +21,28 @@ type Review struct {
 	// address; empty for a device.
 	LeadsTo string
 	// Visit leads back here when the session has ended meanwhile.
-	Visit      string
-	ClientName string
-	ClientID   string
-	Standing   string // of the client: proved, registered or unverified
-	Identity   string
-	BAPID      string
-	Identities []IdentityChoice
-	Warnings   []string
-	// Before are the scopes that the client had before, where some are new.
-	Scopes, Before []Scope
-	Resources      []approval.Resource
-	Asked          string
-	Network        string // a message
-	Program        string
-	Origin         string
-	DeviceName     string
-	Platform       string
-	Lasts          string
-	How            string
-	Numbers        []string
-	Letters        bool
-	SignedOnly     bool
-	SecondsLeft    int
+	Visit       string
+	ClientName  string
+	ClientID    string
+	Standing    string // of the client: proved, registered or unverified
+	Identity    string
+	BAPID       string
+	Identities  []IdentityChoice
+	Warnings    []string
+	Scopes      []Scope
+	Resources   []approval.Resource
+	Asked       string
+	Network     string // a message
+	Program     string
+	Origin      string
+	DeviceName  string
+	Platform    string
+	Lasts       string
+	How         string
+	Numbers     []string
+	Letters     bool
+	SignedOnly  bool
+	SecondsLeft int
 }
 
 // IdentityChoice is an identity of the account. Only the session's own may act by
@@ -75,21 +73,12 @@ func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, m
 		Code: f.UserCode, UserCode: f.UserCode, Transaction: transaction.Reveal(),
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Standing: standing(f),
 		Identity: f.Identity.DisplayName(), BAPID: f.Identity.BAPID,
+		Scopes:     Scopes(f.Request.Scope),
 		Resources:  f.Resources,
 		Origin:     f.Request.Says.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
 		Numbers: f.Numbers, Letters: f.Match == approval.MatchLetters, SignedOnly: f.Request.SignatureRequired,
 		Network: networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
-	}
-	for _, s := range Scopes(f.Request.Scope) {
-		if scopes.Has(f.Before, s.Scope) {
-			v.Before = append(v.Before, s)
-		} else {
-			v.Scopes = append(v.Scopes, s)
-		}
-	}
-	if len(v.Scopes) == 0 { // asked for all the same
-		v.Scopes, v.Before = v.Before, nil
 	}
 	if f.Request.ByRedirect() {
 		v.Code, v.LeadsTo = "", whereTo(f.Request.Redirect.URI)
