@@ -104,7 +104,7 @@ func TestN07_WhatAClientSignedForAnotherServerIsNotRead(t *testing.T) {
 		"GET /.well-known/oauth-authorization-server": true, "GET /.well-known/openid-configuration": true,
 		"GET /api/auth/.well-known/openid-configuration": true, "GET /.well-known/oauth-protected-resource": true,
 		"GET /.well-known/oauth-protected-resource/api/auth/oauth2/userinfo": true,
-		"GET /api/auth/organization/list": true, "POST /api/auth/organization/set-active": true,
+		"GET /api/auth/organization/list":                                    true, "POST /api/auth/organization/set-active": true,
 	}
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	checked := 0

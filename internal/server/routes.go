@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"countersign.dev/internal/server/page"
+	"countersign.dev/internal/server/page/assets"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -87,12 +88,12 @@ func (s *Server) routes() []route {
 		{"POST", "/api/user/bap-ids/{id}/remove", s.api.Stops(s.issuer.Accounts.RemoveIdentity), owner, wire.InBody},
 
 		{"GET", "/oauth2/authorize", s.screens.Authorize, linked, wire.Unsigned},
-		{"POST", "/oauth2/authorize", s.screens.AuthorizeByForm, linked, wire.Unsigned},
+		{"POST", "/oauth2/authorize", s.screens.ByForm, linked, wire.Unsigned},
 		{"GET", "/api/auth/oauth2/authorize", s.screens.Authorize, linked, wire.Unsigned},
-		{"POST", "/api/auth/oauth2/authorize", s.screens.AuthorizeByForm, linked, wire.Unsigned},
+		{"POST", "/api/auth/oauth2/authorize", s.screens.ByForm, linked, wire.Unsigned},
 
 		{"GET", "/oauth2/logout", s.screens.Logout, linked, wire.Unsigned},
-		{"POST", "/oauth2/logout", s.screens.LogoutByForm, linked, wire.Unsigned},
+		{"POST", "/oauth2/logout", s.screens.ByForm, linked, wire.Unsigned},
 
 		{"GET", "/device", s.screens.Enter, person, wire.Unsigned},
 		{"POST", "/device", s.screens.Open, person, wire.Unsigned},
@@ -263,7 +264,7 @@ func (s *Server) headers(h http.Header, c class) {
 	}
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Content-Security-Policy", page.ContentSecurityPolicy(false, ""))
+	h.Set("Content-Security-Policy", assets.ContentSecurityPolicy(false, ""))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=(), publickey-credentials-create=(self), publickey-credentials-get=(self)")

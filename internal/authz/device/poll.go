@@ -85,6 +85,11 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 			return nil, err
 		}
 	}
+	return s.answer(ctx, c, r, key, resources)
+}
+
+// answer is what a device is told of its request (RFC 8628 §3.5).
+func (s *Flow) answer(ctx context.Context, c authz.Client, r authz.DeviceRequest, key proof.Possession, resources []string) (*authz.Tokens, error) {
 	switch r.StateAt(s.now()) {
 	case authz.Pending:
 		return nil, errPending

@@ -72,26 +72,9 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	if !s.refreshes.AllowName(g.ID, now) {
 		return nil, errRefreshPace
 	}
-	reuse, err := s.revoked(authz.Owner{AccountID: g.AccountID}, g, authz.SubjectReuse)
+	successor, expires, err := s.rotate(ctx, c, g, presented, kept, key, now)
 	if err != nil {
 		return nil, err
-	}
-	successor := s.secrets.Successor(presented, g.ID)
-	r := contract.Rotation{Token: presented.Hash(), At: now, Grace: s.settings.RefreshGrace, Reuse: reuse, Successor: s.RefreshToken(c, g, successor, key, now)}
-	r.Forgotten, _, _ = s.secrets.ReadRefreshToken(presented)
-	err = s.store.RotateRefreshToken(ctx, r)
-	switch {
-	case errors.Is(err, contract.ErrReused):
-		s.noteReused(ctx, g)
-		return nil, errRefresh
-	case errors.Is(err, contract.ErrNotFound): // another use of it, or of its successor, was first
-		return nil, s.notKept(ctx, c, presented, now)
-	case err != nil:
-		return nil, err
-	}
-	expires := r.Successor.ExpiresAt
-	if !kept.RotatedAt.IsZero() { // it was replaced before, and its successor is from then
-		expires = s.RefreshToken(c, g, successor, key, kept.RotatedAt).ExpiresAt
 	}
 	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor, RefreshExpires: expires, Thumbprint: key.Thumbprint, Audience: audience})
 	if err != nil {
@@ -100,6 +83,34 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	s.log.InfoContext(ctx, "tokens refreshed", "grant", g.ID, "client_id", g.ClientID, "scope", granted, "account", g.AccountID, "bap_id", g.BAPID,
 		"dpop", key.Thumbprint != "")
 	return tokens, nil
+}
+
+// rotate replaces a refresh token of a grant, and returns its successor and when that is over.
+//
+//	InvalidGrant: it was used before
+func (s *Grants) rotate(ctx context.Context, c authz.Client, g authz.Grant, presented authz.Secret, kept authz.RefreshToken, key proof.Possession, now time.Time) (successor authz.Secret, expires time.Time, err error) {
+	r := contract.Rotation{Token: presented.Hash(), At: now, Grace: s.settings.RefreshGrace}
+	if r.Reuse, err = s.revoked(authz.Owner{AccountID: g.AccountID}, g, authz.SubjectReuse); err != nil {
+		return "", expires, err
+	}
+	successor = s.secrets.Successor(presented, g.ID)
+	r.Successor = s.RefreshToken(c, g, successor, key, now)
+	r.Forgotten, _, _ = s.secrets.ReadRefreshToken(presented)
+	err = s.store.RotateRefreshToken(ctx, r)
+	switch {
+	case errors.Is(err, contract.ErrReused):
+		s.noteReused(ctx, g)
+		return "", expires, errRefresh
+	case errors.Is(err, contract.ErrNotFound): // another use of it, or of its successor, was first
+		return "", expires, s.notKept(ctx, c, presented, now)
+	case err != nil:
+		return "", expires, err
+	}
+	if kept.RotatedAt.IsZero() {
+		return successor, r.Successor.ExpiresAt, nil
+	}
+	// It was replaced before, and its successor is from then.
+	return successor, s.RefreshToken(c, g, successor, key, kept.RotatedAt).ExpiresAt, nil
 }
 
 func (s *Grants) noteReused(ctx context.Context, g authz.Grant) {

@@ -89,7 +89,7 @@ func (e *Endpoints) redeemDevice(w http.ResponseWriter, r *http.Request, p *wire
 	if err != nil {
 		return err
 	}
-	wait := time.Duration(wire.PreferredWait(r.Header)) * time.Second
+	wait := time.Duration(preferredWait(r.Header)) * time.Second
 	if wait > 0 {
 		wait = min(wait, authz.MaxWait)
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))

@@ -3,8 +3,6 @@ package page
 import (
 	"net/http"
 	"net/url"
-	"slices"
-	"time"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server/page/messages"
@@ -30,7 +28,7 @@ func (s *Screens) Account(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.showInTurn(w, r, who, accountScreen, func() (any, error) {
 		page, err := s.accountView(r, who)
-		page.Told = page.justNow(r.URL.Query().Get(toldOf), s.issuer.Now())
+		page.Told = page.JustNow(r.URL.Query().Get(toldOf), s.issuer.Now())
 		return page, err
 	})
 }
@@ -40,78 +38,7 @@ func (s *Screens) Account(w http.ResponseWriter, r *http.Request) error {
 const (
 	toldOf      = "done"
 	AccountDone = accountPath + "?" + toldOf + "="
-	toldFor     = time.Minute
 )
-
-// justNow is the newest event of a name, if it happened just now.
-func (v accountView) justNow(name string, now time.Time) *accountEvent {
-	i := slices.IndexFunc(v.Events, func(e accountEvent) bool { return e.Message == "event."+name })
-	if i < 0 || now.Sub(v.Events[i].At) > toldFor {
-		return nil
-	}
-	return &v.Events[i]
-}
-
-// accountView is everything on the page.
-type accountView struct {
-	// BAPID is the identity of the session, which a passkey began or the key did.
-	BAPID            string
-	ByPasskey        bool
-	Told             *accountEvent // what a form of this page did just now, or nil
-	Identities       []accountIdentity
-	Grants           []accountGrant
-	PasskeysPossible bool
-	Passkeys         []accountPasskey
-	Backups          []authz.Backup
-	Sessions         []accountSession
-	OtherSessions    bool
-	Events           []accountEvent
-	// The addresses of the older grants and events, empty where there are none, and
-	// whether newer ones are left out.
-	OlderGrants string
-	OlderEvents string
-	Later       bool
-}
-
-type accountIdentity struct {
-	authz.Identity
-	Name    string
-	Session bool // the one signed in
-}
-
-type accountGrant struct {
-	authz.Grant
-	ClientName string
-	Identity   string
-	Scopes     []view.Scope
-	How        string // a message
-	Receipt    bool
-	DeviceName string
-	Program    string
-	Network    string
-}
-
-type accountPasskey struct {
-	authz.Passkey
-	Identity string
-}
-
-type accountSession struct {
-	authz.Session
-	Identity string
-	Program  string
-	How      string // a message
-	Here     bool
-}
-
-type accountEvent struct {
-	authz.Event
-	Message    string
-	ClientName string
-	Identity   string
-	Program    string
-	Receipt    bool
-}
 
 // shown is how many things of a long list a person gets at once.
 const shown = 50
@@ -123,14 +50,14 @@ type accountReader struct {
 	who   authz.Owner
 	say   messages.Words
 	names map[string]string // of identities
-	view  accountView
+	view  view.Account
 }
 
-func (s *Screens) accountView(r *http.Request, who authz.Owner) (accountView, error) {
-	a := &accountReader{Screens: s, r: r, who: who, say: s.words(r), names: map[string]string{}, view: accountView{BAPID: who.BAPID, ByPasskey: who.Method == authz.MethodPasskey}}
+func (s *Screens) accountView(r *http.Request, who authz.Owner) (view.Account, error) {
+	a := &accountReader{Screens: s, r: r, who: who, say: s.words(r), names: map[string]string{}, view: view.Account{BAPID: who.BAPID, ByPasskey: who.Method == authz.MethodPasskey}}
 	for _, read := range []func() error{a.identities, a.grants, a.passkeys, a.backups, a.sessions, a.events} {
 		if err := read(); err != nil {
-			return accountView{}, err
+			return view.Account{}, err
 		}
 	}
 	return a.view, nil
@@ -140,7 +67,7 @@ func (a *accountReader) identities() error {
 	list, err := a.issuer.Accounts.Identities(a.r.Context(), a.who)
 	for _, i := range list {
 		a.names[i.BAPID] = i.DisplayName()
-		a.view.Identities = append(a.view.Identities, accountIdentity{i, i.DisplayName(), i.BAPID == a.who.BAPID})
+		a.view.Identities = append(a.view.Identities, view.AccountIdentity{Identity: i, Name: i.DisplayName(), Session: i.BAPID == a.who.BAPID})
 	}
 	return err
 }
@@ -162,7 +89,7 @@ func (a *accountReader) grants() error {
 		if err != nil {
 			return err
 		}
-		a.view.Grants = append(a.view.Grants, accountGrant{
+		a.view.Grants = append(a.view.Grants, view.AccountGrant{
 			Grant: g, ClientName: name, Identity: a.names[g.BAPID], Scopes: view.Scopes(g.Scope),
 			How: "how." + view.Proof(g.ACR), Receipt: g.ACR == authz.ACRSignature,
 			DeviceName: g.Says.Name, Program: program, Network: g.Seen.Network,
@@ -193,7 +120,7 @@ func (a *accountReader) passkeys() error {
 	a.view.PasskeysPossible = a.issuer.Passkeys.Possible()
 	list, err := a.issuer.Passkeys.List(a.r.Context(), a.who)
 	for _, p := range list {
-		a.view.Passkeys = append(a.view.Passkeys, accountPasskey{p, a.names[p.BAPID]})
+		a.view.Passkeys = append(a.view.Passkeys, view.AccountPasskey{Passkey: p, Identity: a.names[p.BAPID]})
 	}
 	return err
 }
@@ -217,7 +144,7 @@ func (a *accountReader) sessions() error {
 		if n.Method == authz.MethodPasskey {
 			how = "signed-in.passkey"
 		}
-		a.view.Sessions = append(a.view.Sessions, accountSession{n, a.names[n.BAPID], program, how, n.ID == a.who.SessionID})
+		a.view.Sessions = append(a.view.Sessions, view.AccountSession{Session: n, Identity: a.names[n.BAPID], Program: program, How: how, Here: n.ID == a.who.SessionID})
 	}
 	a.view.OtherSessions = len(list) > 1
 	return nil
@@ -239,7 +166,7 @@ func (a *accountReader) events() error {
 		if err != nil {
 			return err
 		}
-		a.view.Events = append(a.view.Events, accountEvent{
+		a.view.Events = append(a.view.Events, view.AccountEvent{
 			Event: e, Message: view.EventMessage(e), ClientName: name, Identity: a.nameOf(e.BAPID),
 			Program: program, Receipt: e.ACR == authz.ACRSignature, // of an approval
 		})

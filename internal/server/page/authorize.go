@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/code"
+	"countersign.dev/internal/server/page/view"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -19,7 +20,7 @@ import (
 const cameParameter = "came"
 
 // Authorize is the authorization endpoint (RFC 6749 §3.1): an application sends a person here
-// is to allow it something. It decides nothing; the person does, on the review that the
+// who is to allow it something. It decides nothing; the person does, on the review that the
 // device flow has, and each time anew (requirement Z-18). Where nothing may be shown the
 // application is told why something had to be (requirement Z-26).
 func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
@@ -72,10 +73,10 @@ func (s *Screens) came(given url.Values) time.Time {
 	return now
 }
 
-// AuthorizeByForm is the same for a request that is sent by a form (OpenID Connect Core
-// §3.1.2.1, requirement Z-25). A browser sends no session with the form of another site, and
-// does with the address that it is led to.
-func (s *Screens) AuthorizeByForm(w http.ResponseWriter, r *http.Request) error {
+// ByForm is for a request to the authorization or the end session endpoint that is sent by a
+// form (OpenID Connect Core §3.1.2.1, requirements Z-25, L-06). A browser sends no session with
+// the form of another site, and does with the address that it is led to.
+func (s *Screens) ByForm(w http.ResponseWriter, r *http.Request) error {
 	given, err := wire.FormValues(r)
 	if err != nil {
 		return err
@@ -86,7 +87,7 @@ func (s *Screens) AuthorizeByForm(w http.ResponseWriter, r *http.Request) error 
 // signInFor offers the ways to prove an identity to who was sent here by an application, and
 // goes on to an address of ours.
 func (s *Screens) signInFor(w http.ResponseWriter, r *http.Request, asked code.Request, goOn string) error {
-	return s.show(w, r, http.StatusOK, signInScreen, frame{Address: goOn, Page: signInView{
+	return s.show(w, r, http.StatusOK, signInScreen, frame{Address: goOn, Page: view.SignIn{
 		GoOn: goOn, ForApp: asked.Client.DisplayName(), Hint: asked.Hint, Passkeys: s.issuer.Passkeys.Possible(),
 	}})
 }
@@ -96,29 +97,10 @@ func (s *Screens) signInFor(w http.ResponseWriter, r *http.Request, asked code.R
 // origin answers.
 func (s *Screens) leave(w http.ResponseWriter, r *http.Request, address string) error {
 	if r.Header.Get("Sec-Fetch-Dest") == "empty" {
-		return s.show(w, r, http.StatusOK, leaveScreen, frame{Page: leaveView{
-			Address: template.URL(address), //nolint:gosec // it begins with a redirect URI that the client is registered for
-		}})
+		to := template.URL(address) //nolint:gosec // it begins with a redirect URI that the client is registered for
+		return s.show(w, r, http.StatusOK, leaveScreen, frame{Page: view.Leave{Address: to}})
 	}
 	w.Header().Set("Location", address)
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
-}
-
-// leaveView is where a browser goes on to.
-type leaveView struct{ Address template.URL }
-
-// originOf is the origin of a redirect URI as a source of a Content-Security-Policy: a browser
-// follows a form only to addresses that are allowed. What has no host is known by its scheme,
-// and so is an address in brackets, which no such policy can say.
-func originOf(uri string) string {
-	u, err := url.Parse(uri)
-	switch {
-	case err != nil || u.Scheme == "":
-		return ""
-	case u.Host == "" || u.Host[0] == '[':
-		return u.Scheme + ":"
-	default:
-		return u.Scheme + "://" + u.Host
-	}
 }

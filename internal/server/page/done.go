@@ -3,7 +3,6 @@ package page
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server/page/view"
@@ -27,7 +26,7 @@ func (s *Screens) Done(w http.ResponseWriter, r *http.Request) error {
 	return s.showInTurn(w, r, who, doneScreen, func() (any, error) { return s.doneView(r, who) })
 }
 
-func (s *Screens) doneView(r *http.Request, who authz.Owner) (page doneView, err error) {
+func (s *Screens) doneView(r *http.Request, who authz.Owner) (page view.Done, err error) {
 	outcome, err := s.issuer.Approvals.Outcome(r.Context(), who, r.PathValue("id"))
 	if err != nil {
 		return page, err
@@ -36,7 +35,7 @@ func (s *Screens) doneView(r *http.Request, who authz.Owner) (page doneView, err
 	if err != nil {
 		return page, err
 	}
-	page = doneView{ID: outcome.ID, ClientName: name, Title: "done.denied", Approved: outcome.Approved}
+	page = view.Done{ID: outcome.ID, ClientName: name, Title: "done.denied", Approved: outcome.Approved}
 	page.Mismatched, page.Reported = outcome.Mismatched, outcome.Reported
 	if outcome.Others > 0 {
 		if page.Others, err = s.words(r).N("done.others", outcome.Others); err != nil {
@@ -64,21 +63,4 @@ func (s *Screens) doneView(r *http.Request, who authz.Owner) (page doneView, err
 		}
 	}
 	return page, nil
-}
-
-type doneView struct {
-	ID         string
-	Title      string // a message
-	Mismatched bool   // it was denied for what the device does not show
-	Reported   bool
-	ClientName string
-	Identity   string
-	Approved   bool
-	Revoked    bool
-	Alive      bool
-	Others     string // how many permissions of the same client live, or empty
-	Scopes     []view.Scope
-	Until      time.Time
-	How        string // a message
-	Receipt    bool
 }

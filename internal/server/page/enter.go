@@ -6,16 +6,9 @@ import (
 	"net/http"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/page/view"
 	"countersign.dev/internal/server/wire"
 )
-
-// enterView is the form for a user code.
-type enterView struct {
-	// Typed is what a person typed that did not do.
-	Typed string
-	// Problem is the message that says why, or empty.
-	Problem string
-}
 
 // Enter is GET /device: where a person enters the code (RFC 8628 §3.3,
 // requirement D-17). A link may fill it in (§3.3.1); it never does more than that.
@@ -23,14 +16,14 @@ func (s *Screens) Enter(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	code, other := q.Get("code"), q.Get("user_code")
 	if code != "" && other != "" && code != other {
-		return s.enterAgain(w, r, http.StatusBadRequest, enterView{Problem: "enter.two-codes"})
+		return s.enterAgain(w, r, http.StatusBadRequest, view.Enter{Problem: "enter.two-codes"})
 	}
 	if code+other == "" {
-		return s.enterAgain(w, r, http.StatusOK, enterView{})
+		return s.enterAgain(w, r, http.StatusOK, view.Enter{})
 	}
 	visit, parsed, err := s.issuer.Approvals.StartVisit(cmp.Or(code, other))
 	if errors.Is(err, authz.NotACode) {
-		return s.enterAgain(w, r, http.StatusOK, enterView{Problem: "enter.not-a-code"})
+		return s.enterAgain(w, r, http.StatusOK, view.Enter{Problem: "enter.not-a-code"})
 	}
 	if err != nil {
 		return err
@@ -46,7 +39,7 @@ func (s *Screens) Enter(w http.ResponseWriter, r *http.Request) error {
 }
 
 // enterAgain shows the form, with what was wrong.
-func (s *Screens) enterAgain(w http.ResponseWriter, r *http.Request, status int, page enterView) error {
+func (s *Screens) enterAgain(w http.ResponseWriter, r *http.Request, status int, page view.Enter) error {
 	return s.showAnybody(w, r, status, enterScreen, page)
 }
 
@@ -99,7 +92,7 @@ func (s *Screens) visitOf(p *wire.Params) (visit, code string, err error) {
 // notOpened says on the form itself why a code did not do. Unknown, expired, used
 // and somebody else's codes look alike (attack B-17).
 func (s *Screens) notOpened(w http.ResponseWriter, r *http.Request, typed string, err error) error {
-	problem, found := codeProblems[codeOf(err)]
+	problem, found := view.CodeProblems[codeOf(err)]
 	if !found {
 		return err
 	}
@@ -110,21 +103,11 @@ func (s *Screens) notOpened(w http.ResponseWriter, r *http.Request, typed string
 	} else {
 		status = http.StatusBadRequest
 	}
-	page := enterView{Problem: problem}
-	if problem == codeProblems[authz.NotACode] { // a mistake in typing, which a person mends
+	page := view.Enter{Problem: problem}
+	if problem == view.CodeProblems[authz.NotACode] { // a mistake in typing, which a person mends
 		page.Typed = authz.CleanText(typed, typedShown)
 	}
 	return s.enterAgain(w, r, status, page)
-}
-
-// codeProblems are the refusals of a code that are said on the form.
-var codeProblems = map[authz.Code]string{
-	authz.NotACode:       "enter.not-a-code",
-	authz.InvalidRequest: "enter.no-use",
-	authz.ExpiredToken:   "enter.no-use",
-	authz.Forbidden:      "enter.no-use",
-	authz.TooManyGuesses: "enter.too-many",
-	authz.ProofRequired:  "enter.proof",
 }
 
 // typedShown is how much of what was typed is shown again, in characters.

@@ -87,11 +87,10 @@ type frame struct {
 // that a failure is still an error page.
 func (s *Screens) show(w http.ResponseWriter, r *http.Request, status int, on screen, v frame) error {
 	body, err := s.made(w, r, on, v)
-	if err != nil {
-		return err
+	if err == nil {
+		sendPage(w, status, body)
 	}
-	sendPage(w, status, body)
-	return nil
+	return err
 }
 
 // showInTurn shows an owner a page of much that they have. It is made in the owner's turn,
@@ -138,7 +137,7 @@ func (s *Screens) made(w http.ResponseWriter, r *http.Request, on screen, v fram
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", v.Lang())
 	w.Header().Add("Vary", "Accept-Language, Cookie")
-	w.Header().Set("Content-Security-Policy", ContentSecurityPolicy(on == signInScreen || on == reviewScreen, originOf(v.LeadsTo)))
+	w.Header().Set("Content-Security-Policy", assets.ContentSecurityPolicy(on == signInScreen || on == reviewScreen, v.LeadsTo))
 	return b.Bytes(), nil
 }
 
@@ -182,20 +181,4 @@ func (s *Screens) showAnybody(w http.ResponseWriter, r *http.Request, status int
 		return err
 	}
 	return s.show(w, r, status, on, v)
-}
-
-// ContentSecurityPolicy allows our own style sheet, script and forms, and nothing of
-// anybody else's (requirement Z-22, attack B-08). The signer on the person's own machine
-// may be called only from the screens that sign, and only where a form ends at another
-// origin it may be followed there.
-func ContentSecurityPolicy(signs bool, leadsTo string) string {
-	if leadsTo != "" {
-		leadsTo = " " + leadsTo
-	}
-	signer := ""
-	if signs {
-		signer = " http://localhost:21000 http://127.0.0.1:21000"
-	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'" + signer + "; " +
-		"form-action 'self'" + leadsTo + "; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 }

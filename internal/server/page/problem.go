@@ -4,16 +4,9 @@ import (
 	"net/http"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/page/view"
 	"countersign.dev/internal/server/wire"
 )
-
-// problemView is an error for a person: what happened, and the next step.
-type problemView struct {
-	What string
-	Next string
-	// Developer is for whoever runs the application that led here, in English.
-	Developer string
-}
 
 // problem names the messages of a refusal.
 type problem struct{ what, next string }
@@ -54,7 +47,7 @@ func (s *Screens) Problem(w http.ResponseWriter, r *http.Request, status int, re
 	if !known {
 		said = problem{"problem.what-ours", "problem.next-ours"}
 	}
-	var page problemView
+	var page view.Problem
 	var err error
 	if page.What, err = say.A(said.what); err == nil {
 		page.Next, err = say.A(said.next, "id", refusal.RequestID)

@@ -4,21 +4,9 @@ import (
 	"net/http"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/page/view"
 	"countersign.dev/internal/server/wire"
 )
-
-// signOutView asks whether a person wants to be signed out, or says that they are.
-type signOutView struct {
-	// Client is the name of the application that asks, or empty.
-	Client string
-	// Back leads on afterwards, sealed; empty for nowhere.
-	Back string
-	// Done: it has happened.
-	Done bool
-	// Grants act for the person still (requirement L-11), of which the newest are here.
-	Grants []accountGrant
-	Older  bool
-}
 
 // Logout is the end session endpoint (OpenID Connect RP-Initiated Logout §2, requirement L-06).
 // It ends the session of this browser, and nothing that devices and programs have: it says which
@@ -33,35 +21,30 @@ func (s *Screens) Logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	who, err := s.door.SessionOwner(r)
 	if wire.IsUnauthorized(err) {
-		return s.signedOut(w, r, asked.Back, signOutView{})
+		return s.signedOut(w, r, asked.Back, view.SignOut{})
 	}
 	if err != nil {
 		return err
 	}
-	view := signOutView{Client: asked.Client.DisplayName()}
-	if err := s.stillActing(r, who, &view); err != nil {
+	page := view.SignOut{Client: asked.Client.DisplayName()}
+	if err := s.stillActing(r, who, &page); err != nil {
 		return err
 	}
 	if asked.Subject == who.AccountID {
 		if err := s.door.ForgetSession(w, r); err != nil {
 			return err
 		}
-		return s.signedOut(w, r, asked.Back, view)
+		return s.signedOut(w, r, asked.Back, page)
 	}
-	if view.Back, err = s.issuer.Codes.SealBack(asked); err != nil {
+	if page.Back, err = s.issuer.Codes.SealBack(asked); err != nil {
 		return err
 	}
-	v, err := s.frameOf(r, who, view)
+	v, err := s.frameOf(r, who, page)
 	if err != nil {
 		return err
 	}
 	v.LeadsTo = asked.Back
 	return s.show(w, r, http.StatusOK, signOutScreen, v)
-}
-
-// LogoutByForm is the same for a form (requirement L-06), as AuthorizeByForm is.
-func (s *Screens) LogoutByForm(w http.ResponseWriter, r *http.Request) error {
-	return s.AuthorizeByForm(w, r)
 }
 
 // SignOut is POST /sign-out, the button of every signed-in page and of the one that asks.
@@ -70,37 +53,37 @@ func (s *Screens) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	asked := p.Text("asked") != ""
 	back, err := s.issuer.Codes.OpenBack(p.Text("back"))
 	if err != nil {
 		return err
 	}
-	view := signOutView{}
-	if asked := p.Text("asked") != ""; !asked {
-		if err := s.door.ForgetSession(w, r); err != nil {
+	var page view.SignOut
+	if asked {
+		if err := s.stillActing(r, who, &page); err != nil {
 			return err
 		}
-		return seeOther(w, r, "/")
-	}
-	if err := s.stillActing(r, who, &view); err != nil {
-		return err
 	}
 	if err := s.door.ForgetSession(w, r); err != nil {
 		return err
 	}
-	return s.signedOut(w, r, back, view)
+	if !asked {
+		return seeOther(w, r, "/")
+	}
+	return s.signedOut(w, r, back, page)
 }
 
 // signedOut leads a browser back, or says that it is signed out.
-func (s *Screens) signedOut(w http.ResponseWriter, r *http.Request, back string, view signOutView) error {
+func (s *Screens) signedOut(w http.ResponseWriter, r *http.Request, back string, page view.SignOut) error {
 	if back != "" {
 		return s.leave(w, r, back)
 	}
-	view.Done = true
-	return s.show(w, r, http.StatusOK, signOutScreen, frame{Page: view})
+	page.Done = true
+	return s.show(w, r, http.StatusOK, signOutScreen, frame{Page: page})
 }
 
-// stillActing finds what acts for a person.
-func (s *Screens) stillActing(r *http.Request, who authz.Owner, into *signOutView) error {
+// stillActing finds what acts for a person (requirement L-11).
+func (s *Screens) stillActing(r *http.Request, who authz.Owner, into *view.SignOut) error {
 	a := &accountReader{Screens: s, r: r, who: who, say: s.words(r), names: map[string]string{}}
 	for _, read := range []func() error{a.identities, a.grants} {
 		if err := read(); err != nil {
