@@ -100,9 +100,12 @@ var refused = map[string]map[string]func(*frail) call{
 		},
 	},
 	"POST " + approvePath: {
-		"somebody else's":               func(f *frail) call { return f.own(approvePath, map[string]any{"userCode": f.opensFirst(1)}) },
-		"a slip":                        func(f *frail) call { return f.approval(f.ask(stored, "openid").userCode, "") },
-		"the letters of another device": func(f *frail) call { return f.approval(f.ask(stored, "openid").userCode, "BBBB") },
+		"somebody else's": func(f *frail) call { return f.own(approvePath, map[string]any{"userCode": f.opensFirst(1)}) },
+		"a slip":          func(f *frail) call { return f.approval(f.ask(stored, "openid").userCode, "") },
+		"the letters of another device": func(f *frail) call {
+			code := f.ask(stored, "openid").userCode
+			return f.approval(code, lettersUnlike(code))
+		},
 		"of a client that is gone": func(f *frail) call {
 			return f.own(approvePath, map[string]any{"userCode": f.ofGoneClient().userCode})
 		},

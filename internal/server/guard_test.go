@@ -301,7 +301,7 @@ func TestK08_WhatNoDeviceShowsIsAskedForAgain(t *testing.T) {
 
 		d, _, wrong := start(number) // what another device shows denies at once
 		if !number {
-			wrong = []string{"BBBB"}
+			wrong = []string{lettersUnlike(d.userCode)}
 		}
 		sign(d, wrong[0]).wantError(http.StatusForbidden, "access_denied")
 		h.poll(d).wantError(http.StatusBadRequest, "access_denied")

@@ -29,6 +29,18 @@ func (h *house) from(addr string) *house {
 	return h
 }
 
+// lettersUnlike are four letters of which none is where a code has it: no slip leads from the
+// ones to the others.
+func lettersUnlike(code string) string {
+	letters := []byte("BBBB")
+	for i, letter := range []byte(code[len(code)-4:]) {
+		if letter == 'B' {
+			letters[i] = 'C'
+		}
+	}
+	return string(letters)
+}
+
 // wrong is a code that nobody drew, another for each number.
 func wrong(n int) string {
 	const letters = "BCDFGHJKLMNPQRSTVWXZ"

@@ -175,7 +175,7 @@ func TestN13_OfWhatWasSignedAndNotGrantedNoReceiptIsHandedOut(t *testing.T) {
 	for _, number := range []bool{true, false} {
 		d, right := start(number)
 		facts := h.signed("alice", http.MethodGet, "/api/auth/device/approval?user_code="+d.userCode, "").wantOK()
-		wrong := "BBBB"
+		wrong := lettersUnlike(d.userCode)
 		if number {
 			match, _ := facts.members()["match"].(map[string]any)
 			offered, _ := match["numbers"].([]any)
