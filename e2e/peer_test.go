@@ -24,6 +24,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"countersign.dev/deviceflow"
+	"countersign.dev/dpop"
 )
 
 // The tests of this file turn the others around: our SDK asks servers that others
@@ -295,7 +296,11 @@ func TestTheSDKGetsTokensFromServersOfOthersOrHearsThatTheOwnerSaidNo(t *testing
 			if err != nil || !slices.Equal(told, []string{"authorization_pending", "ok"}) {
 				t.Fatalf("%v after %v", err, told)
 			}
-			if token.AccessToken == "" || token.Type() != "Bearer" || !token.Valid() || token.Expiry.IsZero() {
+			kind := "Bearer"
+			if slices.Contains(row.config.Endpoint.ProofAlgs, "ES256") {
+				kind = "DPoP" // it takes proofs, so the SDK sends some
+			}
+			if token.AccessToken == "" || token.Type() != kind || !token.Valid() || token.Expiry.IsZero() {
 				t.Errorf("%+v", token)
 			}
 			if row.config.ClientSecret == "" {
@@ -321,6 +326,10 @@ func TestTheSDKGetsTokensFromServersOfOthersOrHearsThatTheOwnerSaidNo(t *testing
 func TestTheSDKRefreshesAndRevokesAtOIDCProvider(t *testing.T) {
 	t.Parallel()
 	p, config := oidcProvider(t, "120")
+	var err error
+	if config.Key, err = dpop.NewKey(); err != nil { // kept with the tokens, which are bound to it
+		t.Fatal(err)
+	}
 	token, _, err := course{Config: config, decide: func(code string) { p.decideOIDCProvider(t, code, "approve") }}.run(t)
 	if err != nil || token.RefreshToken == "" {
 		t.Fatalf("%+v %v", token, err)
@@ -334,8 +343,7 @@ func TestTheSDKRefreshesAndRevokesAtOIDCProvider(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fresh.SetAuthHeader(req)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := config.Client(oauth2.StaticTokenSource(fresh)).Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
