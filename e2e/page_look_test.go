@@ -152,7 +152,7 @@ var pictures = map[string][]string{
 // seen there (2.4.7), in light and dark and forced colours.
 func TestPageEveryScreenIsForEverybody(t *testing.T) {
 	t.Parallel()
-	h := startInstanceWith(t, strings.Replace(radio, "Kitchen radio", longWord, 1)+"scope = \"openid profile email offline_access "+longScope+"\"\n")
+	h := startInstanceWith(t, strings.Replace(radio, "\"Kitchen radio\"\n", quoted(longWord)+"\nscope = \"openid profile email offline_access "+longScope+"\"\n", 1))
 	for name, views := range map[string]func(t *testing.T) []view{"guest": h.guestViews, "resident": h.residentViews} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

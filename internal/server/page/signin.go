@@ -9,7 +9,7 @@ import (
 // signInPage offers the ways to prove an identity. With a visit a person goes on
 // to its code, without one to their account.
 func (s *Screens) signInPage(w http.ResponseWriter, r *http.Request, visit, code string) error {
-	page := view.SignIn{Visit: view.Visit{Code: code, Visit: visit}, Passkeys: s.issuer.Passkeys.Possible()}
+	page := view.SignIn{Carried: view.Carried{Code: code, Visit: visit}, Passkeys: s.issuer.Passkeys.Possible()}
 	v := frame{}
 	if visit != "" {
 		v.Address = visitAddress(visit)

@@ -64,15 +64,15 @@ var CodeProblems = map[authz.Code]string{
 	authz.ProofRequired:  "enter.proof",
 }
 
-// Visit is a code on its way, and the visit that carries it.
-type Visit struct {
+// Carried is a code on its way, and the visit that carries it.
+type Carried struct {
 	Code  string
 	Visit string
 }
 
 // SignIn is the screen of ways to prove an identity.
 type SignIn struct {
-	Visit
+	Carried
 	// GoOn is where a person goes on to whom an application sent here, and ForApp its name;
 	// Hint is the identity that it hopes for. All are empty for anybody else.
 	GoOn, ForApp, Hint string
