@@ -2,7 +2,6 @@ package code
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 
@@ -84,15 +83,11 @@ func (s *Codes) SealBack(l Logout) (string, error) {
 	if l.Back == "" {
 		return "", nil
 	}
-	plain, err := json.Marshal(l.Back)
-	if err != nil {
-		return "", err
-	}
-	return s.secrets.Seal(backPurpose, plain)
+	return s.secrets.Seal(backPurpose, []byte(l.Back))
 }
 
 // OpenBack is where SealBack kept that a browser is led; nowhere for what it did not seal.
-func (s *Codes) OpenBack(sealed string) (back string, err error) {
+func (s *Codes) OpenBack(sealed string) (string, error) {
 	if sealed == "" {
 		return "", nil
 	}
@@ -100,8 +95,5 @@ func (s *Codes) OpenBack(sealed string) (back string, err error) {
 	if errors.Is(err, secret.ErrNotSealed) {
 		return "", nil
 	}
-	if err != nil {
-		return "", err
-	}
-	return back, json.Unmarshal(plain, &back)
+	return string(plain), err
 }

@@ -14,6 +14,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/device"
 	"countersign.dev/internal/authz/scopes"
 )
 
@@ -51,11 +52,9 @@ func (r *Refusal) Error() string { return r.Err.Error() }
 // Unwrap returns the refusal.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// Bounds of what a client sends, in bytes. A state has any length that fits into an address.
-const (
-	maxParameters = 6 << 10
-	maxNonce      = 255
-)
+// maxParameters bounds what a client sends, in bytes. A state has any length that fits into an
+// address.
+const maxParameters = 6 << 10
 
 var (
 	errTooLong    = authz.Refuse(authz.BadLink, "the authorization request is longer than 6 KiB")
@@ -147,8 +146,9 @@ func (q *Request) read(given url.Values) *authz.Error {
 	if !q.Client.Allows(authz.GrantCode) {
 		return authz.Refuse(authz.UnauthorizedClient, "this client is not registered for authorization_code")
 	}
-	if q.Nonce = given.Get("nonce"); len(q.Nonce) > maxNonce {
-		return authz.Refuse(authz.InvalidRequest, "nonce is longer than 255 bytes")
+	q.Nonce = given.Get("nonce")
+	if err := device.CheckNonce(q.Nonce); err != nil {
+		return err
 	}
 	if q.Hint = given.Get("bap_id"); q.Hint == "" {
 		q.Hint = given.Get("bapId")

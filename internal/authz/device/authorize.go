@@ -36,7 +36,6 @@ type AuthorizationRequest struct {
 
 // Authorization is the answer to a device (RFC 8628 §3.2).
 type Authorization struct {
-	RequestID string
 	// DeviceCode is empty for what leads back by a redirect.
 	DeviceCode authz.Secret
 	// UserCode is as it is shown: XXXX-XXXX, or with one or two letters more.
@@ -73,8 +72,8 @@ func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationR
 	if err != nil {
 		return nil, err
 	}
-	if len(ask.Nonce) > maxNonce {
-		return nil, authz.Refuse(authz.InvalidRequest, "nonce is longer than 255 bytes")
+	if err := CheckNonce(ask.Nonce); err != nil {
+		return nil, err
 	}
 	thumbprint, err := s.bindTo(ctx, ask)
 	if err != nil {
@@ -94,6 +93,14 @@ func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationR
 		}
 	}
 	return s.Store(ctx, c, r)
+}
+
+// CheckNonce bounds a nonce, which is echoed in the ID token.
+func CheckNonce(nonce string) *authz.Error {
+	if len(nonce) > maxNonce {
+		return authz.Refuse(authz.InvalidRequest, "nonce is longer than 255 bytes")
+	}
+	return nil
 }
 
 // Store stores a new request of a client, with codes and an id of its own. For what leads
@@ -162,7 +169,7 @@ func (s *Flow) create(ctx context.Context, r authz.DeviceRequest) (*Authorizatio
 		// Other servers may draw this length until their next recount.
 		s.guard.Drew(length, r.ExpiresAt.Add(RecountEvery))
 		return &Authorization{
-			RequestID: r.ID, DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
+			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
 			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,
 		}, nil
 	}

@@ -28,12 +28,8 @@ func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	came := s.came(given)
 	given.Del("lang") // a choice of this page's reader, who is sent on without it
 	asked, err := s.issuer.Codes.Read(r.Context(), given)
-	var refusal *code.Refusal
-	if errors.As(err, &refusal) {
-		return s.leave(w, r, s.issuer.Codes.Refused(refusal.To, refusal.Err))
-	}
 	if err != nil {
-		return err
+		return s.refused(w, r, err)
 	}
 	who, err := s.door.SessionOwner(r)
 	if err != nil && !wire.IsUnauthorized(err) {
@@ -42,9 +38,9 @@ func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	signedIn := err == nil && !who.AuthTime.Truncate(time.Second).Before(asked.Since(came))
 	switch {
 	case asked.Silent && !signedIn:
-		return s.leave(w, r, s.issuer.Codes.Refused(asked.Redirect, code.ErrLoginRequired))
+		return s.refused(w, r, &code.Refusal{To: asked.Redirect, Err: code.ErrLoginRequired})
 	case asked.Silent:
-		return s.leave(w, r, s.issuer.Codes.Refused(asked.Redirect, code.ErrConsentRequired))
+		return s.refused(w, r, &code.Refusal{To: asked.Redirect, Err: code.ErrConsentRequired})
 	case !signedIn:
 		given.Set(cameParameter, strconv.FormatInt(came.Unix(), 10))
 		return s.signInFor(w, r, asked, r.URL.Path+"?"+given.Encode())
@@ -53,13 +49,20 @@ func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	visit, err := s.issuer.Codes.Ask(r.Context(), who, asked)
+	if err != nil {
+		return s.refused(w, r, err)
+	}
+	return seeOther(w, r, visitAddress(visit))
+}
+
+// refused leads a browser back with a refusal that the client is told of; any other is for the
+// person.
+func (s *Screens) refused(w http.ResponseWriter, r *http.Request, err error) error {
+	var refusal *code.Refusal
 	if errors.As(err, &refusal) {
 		return s.leave(w, r, s.issuer.Codes.Refused(refusal.To, refusal.Err))
 	}
-	if err != nil {
-		return err
-	}
-	return seeOther(w, r, visitAddress(visit))
+	return err
 }
 
 // came is when a request first came, which is taken out of it.
