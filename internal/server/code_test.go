@@ -431,6 +431,11 @@ func TestTheAnswerIsForTheOwnerAlone(t *testing.T) {
 	code := h.send(http.MethodGet, done, "", "Cookie", alice).back(webBack).Get("code") // once more, for a reload
 	h.redeem(code).wantOK()
 	h.send(http.MethodGet, done, "", "Cookie", alice).wantPage(200, "Web A") // and then it is told what was decided
+	// Who comes late is led nowhere with a code that is good no more.
+	_, transaction = h.reviewFor(alice, authorization())
+	late := h.page("/device/decide", alice, url.Values{"transaction": {transaction}, "decision": {"approve"}, "scope": {"openid"}}).header.Get("Location")
+	h.advance(time.Minute)
+	h.send(http.MethodGet, late, "", "Cookie", alice).wantPage(200, "Web A")
 }
 
 func TestP11_ACodeIsBoundToTheKeyThatAskedForIt(t *testing.T) {
