@@ -138,6 +138,7 @@ func TestAnAuthorizationCodeBecomesTokens(t *testing.T) {
 	if answer.Get("state") != "the state" || answer.Has("error") {
 		t.Fatalf("answered %v", answer)
 	}
+	h.wantLine("INFO", "request approved", "grant_type", authz.GrantCode, "client_id", "web-a")
 	tokens := h.redeem(answer.Get("code")).wantOK()
 	for _, member := range []string{"access_token", "id_token", "refresh_token", "scope"} {
 		if tokens.text(member) == "" {
@@ -407,6 +408,58 @@ func TestTheOwnerWhoDeniesIsLedBack(t *testing.T) {
 			t.Errorf("%s: %v", decision, answer)
 		}
 	}
+	if denied := h.lines("request denied"); len(denied) != 2 || denied[0]["grant_type"] != authz.GrantCode {
+		t.Errorf("the log says %v", denied)
+	}
+	h.wantLine("WARN", "request reported: its owner did not start it", "grant_type", authz.GrantCode, "client_id", "web-a")
+}
+
+// TestWhoDecidesTooLateStartsAgainAtTheApplication comes when the request is over, when it is
+// forgotten, and when its address is over too.
+func TestWhoDecidesTooLateStartsAgainAtTheApplication(t *testing.T) {
+	h := newHouse(t, codeClients)
+	cookie := h.signIn("alice")
+	visit := h.authorize(cookie, authorization()).header.Get("Location")
+	review := h.send(http.MethodGet, visit, "", "Cookie", cookie)
+	form := url.Values{"visit": {strings.TrimPrefix(visit, "/device/request/")}, "decision": {"approve"}, "scope": {"openid"}}
+	again := func(when string, r reply) {
+		t.Helper()
+		if r.wantPage(http.StatusBadRequest, "Go back to “<bdi>Web A</bdi>”"); strings.Contains(r.body, `href="/device"`) || strings.Contains(r.body, `name="code"`) {
+			t.Errorf("%s: there is a way to enter a code: %s", when, r.body)
+		}
+	}
+	if !strings.Contains(review.body, "Go back to “<bdi>Web A</bdi>”") {
+		t.Errorf("the review does not say so when its time is up: %s", review.body)
+	}
+	// Who is signed out meanwhile signs in for the application, with no code to compare.
+	signIn := h.send(http.MethodGet, visit, "")
+	if signIn.wantPage(200, "<bdi>Web A</bdi>", `name="visit"`); strings.Contains(signIn.body, `id="user-code"`) {
+		t.Errorf("a code is shown: %s", signIn.body)
+	}
+	opened := h.page("/device", cookie, url.Values{"visit": form["visit"]}).header.Get("Location")
+
+	h.advance(12 * time.Minute)
+	form.Set("transaction", transactionField.FindStringSubmatch(h.send(http.MethodGet, visit, "", "Cookie", cookie).body)[1])
+	h.advance(3 * time.Minute)
+	again("decided too late", h.page("/device/decide", cookie, form))
+	for _, address := range []string{visit, opened} {
+		again("looked at too late", h.send(http.MethodGet, address, "", "Cookie", cookie))
+	}
+	h.advance(15*time.Minute - time.Second)
+	if err := h.service.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again("forgotten", h.send(http.MethodGet, visit, "", "Cookie", cookie))
+	h.advance(time.Second)
+	again("its address is over", h.send(http.MethodGet, visit, "", "Cookie", cookie))
+	again("signed out, and its address is over", h.send(http.MethodGet, visit, ""))
+	again("a form of it", h.page("/device", cookie, url.Values{"visit": form["visit"]}))
+	// A device's is as it was.
+	late := h.page("/device", cookie, url.Values{"code": {h.ask("pub-a", "openid").userCode}}).header.Get("Location")
+	h.advance(15 * time.Minute)
+	h.send(http.MethodGet, late, "", "Cookie", cookie).wantPage(http.StatusBadRequest, `name="code"`)
+	h.advance(15 * time.Minute)
+	h.send(http.MethodGet, late, "", "Cookie", cookie).wantPage(http.StatusBadRequest, `href="/device"`)
 }
 
 func TestTheAnswerIsForTheOwnerAlone(t *testing.T) {

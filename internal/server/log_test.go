@@ -75,7 +75,7 @@ func TestEachThingThatAnOperatorIsAskedAboutLeavesOneLine(t *testing.T) {
 	d := h.ask("pub-a", "openid profile offline_access")
 	h.peer = "203.0.113.7:50000"
 	h.approve(cookie, d.userCode)
-	approved := h.wantLine("INFO", "device request approved", by("client_id", "pub-a", "scope", "openid profile offline_access", "acr", authz.ACRSession, "device_network", deviceNetwork)...)
+	approved := h.wantLine("INFO", "request approved", by("grant_type", deviceGrant, "client_id", "pub-a", "scope", "openid profile offline_access", "acr", authz.ACRSession, "device_network", deviceNetwork)...)
 	if approved["request"] == made["request"] {
 		t.Error("two requests have one name")
 	}
@@ -93,7 +93,7 @@ func TestEachThingThatAnOperatorIsAskedAboutLeavesOneLine(t *testing.T) {
 	denied := h.ask("pub-b", "openid")
 	h.open(cookie, denied.userCode).wantOK()
 	h.postJSON(denyPath, map[string]any{"userCode": denied.userCode}, "Cookie", cookie).wantOK()
-	h.wantLine("INFO", "device request denied", by("client_id", "pub-b", "device_network", network)...)
+	h.wantLine("INFO", "request denied", by("grant_type", deviceGrant, "client_id", "pub-b", "device_network", network)...)
 
 	again := h.approveSigned("alice", h.ask("pub-a", "openid").userCode)
 	for range 2 {
@@ -356,7 +356,7 @@ func TestB16_NoSecretIsLoggedWhateverIsSentWhere(t *testing.T) {
 	h.page("/account/sessions/end", signIn, url.Values{"form": {secrets["a form's token"]}})
 
 	log := h.log.String()
-	for _, done := range []string{"identity linked", "identity removed", "device request denied", "tokens refreshed", "backup fetched", "signed in", "sign-in refused", "client refused: it did not prove itself"} {
+	for _, done := range []string{"identity linked", "identity removed", "request denied", "tokens refreshed", "backup fetched", "signed in", "sign-in refused", "client refused: it did not prove itself"} {
 		if len(h.lines(done)) == 0 {
 			t.Errorf("nothing was logged of %q", done)
 		}

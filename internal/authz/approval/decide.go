@@ -127,7 +127,7 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	if err != nil {
 		return authz.Grant{}, decisionRefused(err, owner, now)
 	}
-	s.log.InfoContext(ctx, "device request approved", "grant", g.ID, "client_id", g.ClientID, "scope", g.Scope, "acr", g.ACR, authz.By(owner),
+	s.log.InfoContext(ctx, "request approved", "grant", g.ID, "grant_type", f.Request.GrantType(), "client_id", g.ClientID, "scope", g.Scope, "acr", g.ACR, authz.By(owner),
 		"device_network", g.Seen.Network)
 	return g, nil
 }
@@ -168,11 +168,12 @@ func (s *Approvals) deny(ctx context.Context, owner authz.Owner, r authz.DeviceR
 	if err != nil {
 		return decisionRefused(err, owner, now)
 	}
-	s.log.InfoContext(ctx, "device request denied", "device_request", r.ID, "client_id", r.ClientID, authz.By(owner), "device_network", r.Seen.Network)
+	s.log.InfoContext(ctx, "request denied", "device_request", r.ID, "grant_type", r.GrantType(), "client_id", r.ClientID, authz.By(owner),
+		"device_network", r.Seen.Network)
 	if !report {
 		return nil
 	}
-	s.log.WarnContext(ctx, "device request reported: its owner did not start it", "device_request", r.ID, "client_id", r.ClientID, authz.By(owner),
+	s.log.WarnContext(ctx, "request reported: its owner did not start it", "device_request", r.ID, "grant_type", r.GrantType(), "client_id", r.ClientID, authz.By(owner),
 		"device_network", r.Seen.Network)
 	if err := s.guard.ReadShunned(ctx); err != nil { // the next recount reads it too
 		s.log.ErrorContext(ctx, "reading the reported networks failed", "error", err)
