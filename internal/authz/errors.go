@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -138,6 +139,15 @@ func Refuse(code Code, description string) *Error {
 // RefuseBecause is a refusal with a cause, which the log says and nobody else hears.
 func RefuseBecause(code Code, description string, cause error) *Error {
 	return &Error{Code: code, Description: description, Cause: cause}
+}
+
+// CodeOf is the code of a refusal, or empty for a failure.
+func CodeOf(err error) Code {
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		return refusal.Code
+	}
+	return ""
 }
 
 // Refusals that more than one room gives.

@@ -20,11 +20,11 @@ const reviewLifetime = 5 * time.Minute
 //
 //	as Open
 func (s *Approvals) OpenReview(ctx context.Context, owner authz.Owner, asker authz.Asker, typed string) (visit string, err error) {
-	code, _, err := s.Open(ctx, owner, asker, typed, true)
+	code, r, err := s.Open(ctx, owner, asker, typed, true)
 	if err != nil {
 		return "", s.atEqualCost(ctx, asker, err)
 	}
-	return s.seal(code, owner.AccountID)
+	return s.VisitFor(owner, code, r)
 }
 
 // Review returns what to show of a request that the session's account has

@@ -17,7 +17,7 @@ const visitLifetime = 30 * time.Minute
 
 const (
 	visitPurpose   = "visit"
-	visitSeparator = " " // in no code and in no account's id
+	visitSeparator = " " // in no code and in no account's id; in clients' ids, which come last
 )
 
 // StartVisit keeps a typed user code over a sign-in under an opaque id: nobody but
@@ -31,20 +31,25 @@ func (s *Approvals) StartVisit(typed string) (id, code string, err error) {
 	if !plausible {
 		return "", "", errNotACode
 	}
-	id, err = s.seal(code, "")
+	id, err = s.seal(code, "", "")
 	return id, code, err
 }
 
-// seal makes a visit of a code, and the account that has opened its request or none.
-func (s *Approvals) seal(code, opener string) (id string, err error) {
+// seal makes a visit of a code, the account that has opened its request or none, and the
+// client that it leads back to or none.
+func (s *Approvals) seal(code, opener, application string) (id string, err error) {
 	plain := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(visitLifetime).Unix()))
-	plain = append(plain, code+visitSeparator+opener...)
+	plain = append(plain, strings.Join([]string{code, opener, application}, visitSeparator)...)
 	return s.secrets.Seal(visitPurpose, plain)
 }
 
 // VisitFor is a visit that leads an owner to the review of a request that is theirs.
-func (s *Approvals) VisitFor(owner authz.Owner, code string) (id string, err error) {
-	return s.seal(code, owner.AccountID)
+func (s *Approvals) VisitFor(owner authz.Owner, code string, r authz.DeviceRequest) (id string, err error) {
+	application := ""
+	if r.ByRedirect() {
+		application = r.ClientID
+	}
+	return s.seal(code, owner.AccountID, application)
 }
 
 // VisitCode returns the user code of a visit, and the account that opened its request
@@ -52,19 +57,37 @@ func (s *Approvals) VisitFor(owner authz.Owner, code string) (id string, err err
 //
 //	ReviewOver: not a visit of this server, or over
 func (s *Approvals) VisitCode(id string) (code, opener string, err error) {
+	code, opener, _, err = s.openVisit(id)
+	return code, opener, err
+}
+
+// VisitApplication is the client whose request by redirect a visit is for, of one that is over
+// too: who comes late is to learn where to start again. It is empty for any other visit.
+func (s *Approvals) VisitApplication(id string) (clientID string, err error) {
+	_, _, clientID, err = s.openVisit(id)
+	if errors.Is(err, authz.ReviewOver) {
+		err = nil
+	}
+	return clientID, err
+}
+
+// openVisit reads what seal wrote. Of a visit that is over it returns the application all the
+// same.
+func (s *Approvals) openVisit(id string) (code, opener, application string, err error) {
 	const expiryLength = 8
 	plain, err := s.secrets.Open(visitPurpose, id)
 	if errors.Is(err, secret.ErrNotSealed) {
-		return "", "", authz.ErrReviewOver
+		return "", "", "", authz.ErrReviewOver
 	}
 	if err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
+	code, rest, _ := strings.Cut(string(plain[expiryLength:]), visitSeparator)
+	opener, application, _ = strings.Cut(rest, visitSeparator)
 	if uint64(s.now().Unix()) >= binary.BigEndian.Uint64(plain) {
-		return "", "", authz.ErrReviewOver
+		return "", "", application, authz.ErrReviewOver
 	}
-	code, opener, _ = strings.Cut(string(plain[expiryLength:]), visitSeparator)
-	return code, opener, nil
+	return code, opener, application, nil
 }
 
 // Returning returns the asker as one who comes back to a request, if a visit says that

@@ -55,7 +55,7 @@ func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit st
 	if err != nil {
 		return "", refusedAt(q.Redirect, err)
 	}
-	return s.approvals.VisitFor(owner, d.UserCode)
+	return s.approvals.VisitFor(owner, d.UserCode, r)
 }
 
 // Answer is the address that leads a browser back to the client once the owner has decided:

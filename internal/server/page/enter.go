@@ -55,7 +55,7 @@ func (s *Screens) Open(w http.ResponseWriter, r *http.Request) error {
 	}
 	visit, code, err := s.visitOf(p)
 	if err != nil {
-		return s.notOpened(w, r, p.Text("code"), err)
+		return s.notOpened(w, r, p.Text("visit"), p.Text("code"), err)
 	}
 	who, err := s.door.AuthenticateSession(r, authz.Changes)
 	if err != nil && !wire.IsUnauthorized(err) {
@@ -67,7 +67,7 @@ func (s *Screens) Open(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if visit, err = s.issuer.Approvals.OpenReview(r.Context(), who, s.issuer.Approvals.Returning(who, asker, visit), code); err != nil {
-			return s.notOpened(w, r, code, err)
+			return s.notOpened(w, r, p.Text("visit"), code, err)
 		}
 	}
 	return seeOther(w, r, visitAddress(visit))
@@ -90,14 +90,22 @@ func (s *Screens) visitOf(p *wire.Params) (visit, code string, err error) {
 }
 
 // notOpened says on the form itself why a code did not do. Unknown, expired, used
-// and somebody else's codes look alike (attack B-17).
-func (s *Screens) notOpened(w http.ResponseWriter, r *http.Request, typed string, err error) error {
-	problem, found := view.CodeProblems[codeOf(err)]
-	if !found {
+// and somebody else's codes look alike (attack B-17). Nobody types the code of a request by
+// redirect: there a person has to start again at the application.
+func (s *Screens) notOpened(w http.ResponseWriter, r *http.Request, visit, typed string, err error) error {
+	refusal := authz.CodeOf(err)
+	problem, found := view.CodeProblems[refusal]
+	app, unread := s.application(r, visit)
+	switch status := wire.StatusOf(refusal); {
+	case unread != nil:
+		return unread
+	case app != "" && (found || refusal == authz.ReviewOver) && status != http.StatusTooManyRequests:
+		return s.showAnybody(w, r, http.StatusBadRequest, problemScreen, view.Problem{StartAgainAt: app})
+	case !found:
 		return err
 	}
 	h := w.Header()
-	status := wire.StatusOf(codeOf(err))
+	status := wire.StatusOf(refusal)
 	if status == http.StatusTooManyRequests {
 		h.Set("Retry-After", wire.RetryGuesses)
 	} else {
@@ -110,14 +118,14 @@ func (s *Screens) notOpened(w http.ResponseWriter, r *http.Request, typed string
 	return s.enterAgain(w, r, status, page)
 }
 
+// application is the name of the client whose request by redirect a visit is for, or empty.
+func (s *Screens) application(r *http.Request, visit string) (name string, err error) {
+	id, err := s.issuer.Approvals.VisitApplication(visit)
+	if id == "" || err != nil {
+		return "", err
+	}
+	return s.door.ClientName(r, id)
+}
+
 // typedShown is how much of what was typed is shown again, in characters.
 const typedShown = 60
-
-// codeOf is the code of a refusal, or empty for a failure.
-func codeOf(err error) authz.Code {
-	var refusal *authz.Error
-	if errors.As(err, &refusal) {
-		return refusal.Code
-	}
-	return ""
-}

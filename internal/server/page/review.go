@@ -18,7 +18,7 @@ func (s *Screens) Review(w http.ResponseWriter, r *http.Request) error {
 	visit := r.PathValue("visit")
 	code, opener, err := s.issuer.Approvals.VisitCode(visit)
 	if err != nil {
-		return err
+		return s.notOpened(w, r, visit, "", err)
 	}
 	who, err := s.door.SessionOwner(r)
 	if wire.IsUnauthorized(err) {
@@ -37,7 +37,7 @@ func (s *Screens) Review(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, authz.AlreadyDecided): // by this very person: somebody else's is foreign
 		return seeOther(w, r, "/device/done/"+facts.Request.ID)
 	case err != nil:
-		return s.notOpened(w, r, code, err)
+		return s.notOpened(w, r, visit, code, err)
 	}
 	identities, err := s.issuer.Accounts.Identities(r.Context(), who)
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *Screens) Decide(w http.ResponseWriter, r *http.Request) error {
 	case visit != "" && errors.Is(err, authz.ReviewOver): // read too long, or it has changed: read it again
 		return seeOther(w, r, visitAddress(visit))
 	default:
-		return s.notOpened(w, r, "", err)
+		return s.notOpened(w, r, p.Text("visit"), "", err)
 	}
 }
 

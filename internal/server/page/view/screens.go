@@ -42,6 +42,9 @@ type SignOut struct {
 type Problem struct {
 	What string
 	Next string
+	// StartAgainAt is the application at which a person starts again, and all that is said; or
+	// empty.
+	StartAgainAt string
 	// Developer is for whoever runs the application that led here, in English.
 	Developer string
 }
