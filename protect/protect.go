@@ -153,30 +153,49 @@ func trusted(address string) bool {
 
 // Require lets requests through whose token may do all that a scope names, separated by
 // spaces; an empty one wants a token alone. Put it before what changes a request's path, as
-// http.StripPrefix does: proofs are for the path as it came.
+// http.StripPrefix does: proofs are for the path as it came. Inside another Require of this
+// API it asks for more, of the same token, whose proof has counted.
 func (a *API) Require(scope string, next http.Handler) http.Handler {
 	needed := strings.Fields(scope)
 	a.mu.Lock()
 	a.scopes = append(a.scopes, needed...)
 	a.mu.Unlock()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, refused := a.admit(w, r)
-		if refused == nil && slices.ContainsFunc(needed, func(s string) bool { return !token.May(s) }) {
+		in, _ := r.Context().Value(contextKey{}).(admission)
+		var refused *refusal
+		if in.by != a {
+			in = admission{by: a}
+			in.token, refused = a.admit(w, r)
+		}
+		// Who asks for what is needed here alone could not come as far as here (requirement S-03).
+		for _, s := range needed {
+			if !slices.Contains(in.needed, s) {
+				in.needed = append(slices.Clip(in.needed), s)
+			}
+		}
+		if refused == nil && slices.ContainsFunc(needed, func(s string) bool { return !in.token.May(s) }) {
 			refused = errScope
 		}
 		if refused != nil {
-			a.refuse(w, r, refused, strings.Join(needed, " "))
+			a.refuse(w, r, refused, strings.Join(in.needed, " "))
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, token)))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, in)))
 	})
 }
 
 type contextKey struct{}
 
+// admission is how a request was let through, and by whom.
+type admission struct {
+	by     *API
+	token  Token
+	needed []string // scopes
+}
+
 // FromContext is the token that a request was let through with; where nothing was required it
 // is empty, with no subject.
 func FromContext(ctx context.Context) Token {
-	token, _ := ctx.Value(contextKey{}).(Token)
-	return token
+	in, _ := ctx.Value(contextKey{}).(admission)
+	return in.token
 }
