@@ -105,6 +105,11 @@ func (g *gate) register(t *testing.T, id string, flags ...string) string {
 	return runClients(t, "", slices.Concat([]string{"add", id}, flags, g.store)...)
 }
 
+// storeEnv is how a terminal knows the server's database.
+func (g *gate) storeEnv() string {
+	return "COUNTERSIGN_" + strings.ToUpper(strings.TrimPrefix(g.store[0], "--")) + "=" + g.store[1]
+}
+
 // reply is an answer of the server.
 type reply struct {
 	status int

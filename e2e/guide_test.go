@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"bufio"
+	"bytes"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +18,97 @@ import (
 // marked is a block of a guide that is to be run, or is a file.
 var marked = regexp.MustCompile("(?s)<!-- (run|file): (\\S+) -->\n```\\w+\n(.*?)```\n")
 
+// guide is one of docs/guides, which a test follows word for word but for the addresses in
+// it: a directory of its own, and a terminal.
+type guide struct {
+	*testing.T
+	blocks map[string]string
+	dir    string
+	env    []string
+}
+
+// openGuide reads a guide; addresses are those in it, and each time the one instead.
+func openGuide(t *testing.T, name string, addresses ...string) *guide {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../docs/guides", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &guide{T: t, blocks: map[string]string{}, dir: t.TempDir()}
+	for _, m := range marked.FindAllStringSubmatch(strings.NewReplacer(addresses...).Replace(string(text)), -1) {
+		g.blocks[m[2]] = m[3]
+	}
+	g.env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+	return g
+}
+
+// run runs a script; told hears each line that it prints.
+func (g *guide) run(script string, told ...func(line string)) string {
+	g.Helper()
+	cmd := exec.CommandContext(g.Context(), "bash", "-euc", script)
+	cmd.Dir, cmd.Env = g.dir, g.env
+	var said bytes.Buffer
+	out, err := cmd.StdoutPipe()
+	cmd.Stderr = &said
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		g.Fatal(err)
+	}
+	var printed strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		printed.WriteString(lines.Text() + "\n")
+		for _, tell := range told {
+			tell(lines.Text())
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		g.Fatalf("%v: %s\n%s%s", err, script, printed.String(), said.Bytes())
+	}
+	return printed.String()
+}
+
+// write writes a file of the guide's, and returns its path.
+func (g *guide) write(name string) string {
+	g.Helper()
+	path := filepath.Join(g.dir, name)
+	if err := os.WriteFile(path, []byte(g.blocks[name]), 0o600); err != nil {
+		g.Fatal(err)
+	}
+	return path
+}
+
+// compile compiles main.go in a module, so that its imports are of the versions there.
+func (g *guide) compile(module string) (program string) {
+	g.Helper()
+	program = filepath.Join(g.dir, "program")
+	build := exec.CommandContext(g.Context(), "go", "build", "-o", program, g.write("main.go"))
+	build.Dir, build.Env = module, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		g.Fatalf("%v: %s", err, out)
+	}
+	return program
+}
+
+// serve starts a program of the guide's, and returns when somebody can reach it. It ends with
+// the test, or when it is told to.
+func (g *guide) serve(address, program string, args ...string) (stop func()) {
+	g.Helper()
+	cmd := exec.CommandContext(g.Context(), program, args...)
+	cmd.Dir, cmd.Env, cmd.Stderr = g.dir, g.env, os.Stderr
+	if err := cmd.Start(); err != nil {
+		g.Fatal(err)
+	}
+	stop = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	g.Cleanup(stop)
+	awaitListener(g.T, address)
+	return stop
+}
+
 // TestAGoAPIIsProtectedByFollowingTheGuide does what docs/guides/go-api.md says, word for
 // word but for the two addresses.
 func TestAGoAPIIsProtectedByFollowingTheGuide(t *testing.T) {
@@ -24,52 +117,15 @@ func TestAGoAPIIsProtectedByFollowingTheGuide(t *testing.T) {
 	server := startProcess(t, data)
 	issuer := issuerOf(t, server.url)
 	address := "localhost:" + freePort(t)
-	guide, err := os.ReadFile("../docs/guides/go-api.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := map[string]string{}
-	for _, m := range marked.FindAllStringSubmatch(strings.NewReplacer("http://localhost:8628", issuer, "localhost:9000", address).Replace(string(guide)), -1) {
-		blocks[m[2]] = m[3]
-	}
-	dir := t.TempDir()
-	env := append(os.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "COUNTERSIGN_DATA="+data, "COUNTERSIGN_SERVER="+issuer, "COUNTERSIGN_PASSWORD=correct horse battery staple",
-		"PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+	g := openGuide(t, "go-api.md", "http://localhost:8628", issuer, "localhost:9000", address)
+	g.env = append(g.env, "COUNTERSIGN_DATA="+data, "COUNTERSIGN_SERVER="+issuer, "COUNTERSIGN_PASSWORD=correct horse battery staple")
 	if onPostgres {
-		env = append(env, "COUNTERSIGN_DATABASE="+databaseOf(t, data))
+		g.env = append(g.env, "COUNTERSIGN_DATABASE="+databaseOf(t, data))
 	}
-	run := func(script string) string {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "bash", "-euc", script)
-		cmd.Env = env
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %s\n%s", err, script, out)
-		}
-		return string(out)
-	}
+	g.run(g.blocks["register"])
+	g.serve(address, g.compile("."))
 
-	run(blocks["register"])
-	main, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "notes")
-	if err := os.WriteFile(main, []byte(blocks["main.go"]), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	// Compiled from here, so that its imports are this module's.
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, main).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	api := exec.CommandContext(t.Context(), program)
-	api.Stderr = os.Stderr
-	if err := api.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = api.Process.Kill()
-		_ = api.Wait()
-	})
-	awaitListener(t, address)
-
-	said := run(blocks["challenge"])
+	said := g.run(g.blocks["challenge"])
 	for _, part := range []string{"401 Unauthorized", `scope="notes:read"`, `resource_metadata="http://` + address + `/.well-known/oauth-protected-resource"`, `"resource": "http://` + address + `"`} {
 		if !strings.Contains(said, part) {
 			t.Errorf("without a token: no %s in\n%s", part, said)
@@ -77,7 +133,7 @@ func TestAGoAPIIsProtectedByFollowingTheGuide(t *testing.T) {
 	}
 	approve := `countersign identity create satoshi
 countersign approve "$(echo "$code" | sed -nE 's/.*"user_code":"([^"]*)".*/\1/p')" --yes --expect-client notes-app --expect-scope "openid profile notes:read"`
-	said = run(blocks["ask"] + approve + "\n" + blocks["use"])
+	said = g.run(g.blocks["ask"] + approve + "\n" + g.blocks["use"])
 	if !regexp.MustCompile(`(?m)^the notes of \w{20,}, for notes-app$`).MatchString(said) {
 		t.Errorf("with one:\n%s", said)
 	}

@@ -150,6 +150,23 @@ func TestM10_U04_U06_S02_S03_AnAPIBehindProtectServesWhomTheServerGaveATokenForI
 	n.bearing(access).wantError(http.StatusUnauthorized, "invalid_token")
 }
 
+func TestS07_HoweverAClientSpellsAResourceItsAPITakesTheToken(t *testing.T) {
+	h := newHouse(t)
+	n := h.serveNotes()
+	for _, spelling := range []string{notesAPI, notesAPI + "/", "HTTPS://Notes.Example", "https://NOTES.example:443/"} {
+		d := h.askFor("profile offline_access", spelling)
+		h.approveSigned("alice", d.userCode)
+		tokens := n.poll(d).wantOK()
+		n.bearing(tokens.text("access_token")).wantOK()
+		// A client may name it anew at each refresh, in whatever spelling it has.
+		fresh := h.postForm(tokenPath, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {tokens.text("refresh_token")}, "client_id": {"pub-a"}, "resource": {"HTTPS://NOTES.EXAMPLE/"}}).wantOK()
+		n.bearing(fresh.text("access_token")).wantOK()
+		if _, claims := claimsOf(t, fresh.text("access_token")); claims["aud"] != notesAPI {
+			t.Errorf("%s: aud is %v", spelling, claims["aud"])
+		}
+	}
+}
+
 func TestM09_B20_AnAPIBehindProtectFollowsTheKeysAndOutlivesAnOutage(t *testing.T) {
 	h := newHouse(t, func(s *authz.Settings) { s.AccessTokenLifetime = 24 * time.Hour })
 	n := h.serveNotes()

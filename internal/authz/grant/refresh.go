@@ -17,7 +17,7 @@ var errRefresh = authz.Refuse(authz.InvalidGrant, "the refresh token is unknown,
 var errRefreshPace = authz.Refuse(authz.Unavailable, "this grant's tokens are refreshed more than once a second: use the access token until it expires")
 
 // Refresh trades a refresh token for new tokens (RFC 6749 §6). The token is
-// replaced at each use (requirement R-01); a token used again after its grace time is
+// replaced at each use (requirements R-01, S-05); a token used again after its grace time is
 // taken for stolen and ends the grant (RFC 9700 §4.14.2, requirement R-02). A token of
 // another client is refused (requirement R-05), and so is one whose grant is over, in the
 // same words whatever ended it (requirement R-17). One that is bound to a key is of no use

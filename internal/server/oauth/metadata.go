@@ -104,7 +104,7 @@ func publicDocument(w http.ResponseWriter, document []byte) error {
 	return nil
 }
 
-// Discovery answers wherever clients look for the document (requirement M-01).
+// Discovery answers wherever clients look for the document (requirements M-01, S-04).
 func (e *Endpoints) Discovery(w http.ResponseWriter, _ *http.Request) error {
 	return publicDocument(w, e.metadata)
 }

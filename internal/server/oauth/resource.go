@@ -11,7 +11,7 @@ import (
 
 // protectedResource is the metadata of what this server itself protects (RFC 9728 §2,
 // requirement S-01). offline_access is not among its scopes: it is for the client, and
-// opens nothing here.
+// opens nothing here (requirement S-09).
 type protectedResource struct {
 	Resource             string   `json:"resource"`
 	AuthorizationServers []string `json:"authorization_servers"`
