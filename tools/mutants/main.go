@@ -46,6 +46,7 @@ var judged = []struct {
 	{dir: "internal/authz", by: "internal/authz internal/issuer internal/server"},
 	{dir: "internal/authz/contract", by: "internal/authz/contract internal/issuer internal/server"},
 	{dir: "internal/authz/usercode", by: "internal/authz/usercode internal/issuer internal/server"},
+	{dir: "internal/authz/ciphertext", by: "internal/authz/ciphertext internal/server"},
 	{dir: "internal/authz/scopes", by: "internal/authz/scopes internal/issuer internal/server"},
 	{dir: "internal/authz/secret", by: "internal/authz/secret internal/issuer internal/server"},
 	{dir: "internal/authz/audit", by: "internal/authz/audit internal/issuer internal/server"},

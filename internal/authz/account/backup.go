@@ -6,6 +6,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
+	"countersign.dev/internal/authz/ciphertext"
 	"countersign.dev/internal/authz/contract"
 )
 
@@ -23,7 +24,7 @@ func (s *Accounts) SaveBackup(ctx context.Context, owner authz.Owner, bapID, tex
 		return authz.Backup{}, errOnlySigned
 	}
 	text = strings.TrimSpace(text)
-	if reason := notCiphertext(text); reason != "" {
+	if reason := ciphertext.Refusal(text); reason != "" {
 		return authz.Backup{}, authz.Refuse(authz.InvalidRequest, reason)
 	}
 	identity, err := s.Identity(ctx, owner, ownIfEmpty(owner, bapID))

@@ -1,4 +1,4 @@
-package account
+package ciphertext
 
 import (
 	"encoding/base64"
@@ -70,7 +70,7 @@ func TestWhatABackupLooksLikeAtItsBounds(t *testing.T) {
 		`"` + whole + `"`: reasonJSON, `["`: reasonJSON, base64.StdEncoding.EncodeToString([]byte(" {} ")): reasonJSON,
 		"xprv" + xprv: reasonXPrv, "tprv" + xprv: reasonXPrv, "xprv" + whole[:56] + "0+/0": "", base58[:56]: reasonNotBackup, "1 f": reasonHex, "x y z": reasonWords,
 	} {
-		if got := notCiphertext(text); got != want {
+		if got := Refusal(text); got != want {
 			t.Errorf("%.20q: %q, want %q", text, got, want)
 		}
 	}

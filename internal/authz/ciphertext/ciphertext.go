@@ -1,4 +1,4 @@
-package account
+package ciphertext
 
 import (
 	"bytes"
@@ -31,10 +31,10 @@ const (
 	reasonNotBackup = "this is not an encrypted backup: send the text of a .bep file, one line of base64"
 )
 
-// notCiphertext says why a text is not an encrypted backup, or nothing for what
+// Refusal says why a text is not an encrypted backup, or nothing for what
 // looks like one: base64 of at least 45 bytes that are no text. More cannot be
 // seen without the password.
-func notCiphertext(text string) string {
+func Refusal(text string) string {
 	if text == "" {
 		return reasonMissing
 	}
