@@ -71,6 +71,9 @@ const (
 	VouchRequired Code = "vouch_required"
 	// UserNotFound refuses a sign-in where accounts are not made implicitly.
 	UserNotFound Code = "user_not_found"
+	// NoProfile is UserNotFound for a sign-in that names its identity, as command lines do
+	// that ask for an account by themselves (contract, section 3).
+	NoProfile Code = "no_profile"
 	// NotFound: there is no such thing, or it is somebody else's.
 	NotFound Code = "not_found"
 	// AlreadyDecided is invalid_request on the wire: the request was approved or

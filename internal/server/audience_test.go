@@ -46,7 +46,7 @@ func TestN07_ARequestThatWasSignedForAnotherServerDoesNothing(t *testing.T) {
 	h := newHouse(t)
 	// Existing clients sign these without a word about the server. What such a request
 	// can do anotherServer stands in the risk assessment.
-	compatible := map[string]bool{"POST /api/auth/sign-in/sigma": true, "POST /api/auth/device/deny": true}
+	compatible := map[string]bool{"POST /api/auth/sign-in/sigma": true, "POST /api/auth/sign-up/sigma": true, "POST /api/auth/device/deny": true}
 	// A signature is nothing to these.
 	unsigned := map[string]bool{
 		"GET /api/auth/device": true, "GET /api/auth/get-session": true, "POST /api/auth/sign-out": true,
@@ -84,6 +84,7 @@ func TestN07_ARequestForThisServerIsRead(t *testing.T) {
 	cookie := h.signIn("alice")
 	for _, path := range []string{
 		"/api/grants", "/api/sessions", "/api/events", "/api/passkeys", "/api/backups", "/api/user/bap-ids",
+		"/api/user/last-oauth-identity?clientId=pub-a",
 		"/api/bap/profile?bapId=" + bapIDOf(t, "alice"), "/api/auth/device/approval?user_code=" + h.ask("pub-a", "openid").userCode,
 	} {
 		h.send(http.MethodGet, path, "", "Cookie", cookie).wantOK() // a session is this server's anyway

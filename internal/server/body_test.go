@@ -20,6 +20,7 @@ var members = map[string][]string{
 	"POST " + introspectPath:                        {"client_id", "client_secret", "client_assertion", "client_assertion_type", "token"},
 	"POST " + revokePath:                            {"client_id", "client_secret", "client_assertion", "client_assertion_type", "token"},
 	"POST " + signInPath:                            {"bapId", "aud"},
+	"POST " + signUpPath:                            {"bapId", "intent", "aud"},
 	"POST " + passkeySignInPath:                     {"ceremony", "credential"},
 	"POST " + approvePath:                           {"userCode", "scope", "match", "statement"},
 	"POST " + denyPath:                              {"userCode", "aud"},

@@ -251,6 +251,10 @@ var asks = map[string]map[string]func(*frail) call{
 	"POST " + userinfoPath: {"": func(f *frail) call {
 		return f.form(userinfoPath, url.Values{"access_token": {f.issued().text("access_token")}})
 	}},
+	"POST " + signUpPath: {
+		"somebody new": func(f *frail) call { return f.enrolment(f.somebody()) },
+		"again":        func(f *frail) call { return f.enrolment("alice") },
+	},
 	"POST " + signInPath: {
 		"somebody new": func(f *frail) call { return f.by(f.somebody(), http.MethodPost, signInPath, nil) },
 		"somebody again": func(f *frail) call {
@@ -348,8 +352,9 @@ var asks = map[string]map[string]func(*frail) call{
 	"PUT /api/bap/profile": {"": func(f *frail) call {
 		return f.by("alice", http.MethodPut, "/api/bap/profile", map[string]any{"aud": testIssuer, "bapId": bapIDOf(f.t, "alice"), "name": "Alice"})
 	}},
-	"GET /api/user/bap-ids":  {"": func(f *frail) call { return f.get("/api/user/bap-ids") }},
-	"POST /api/user/bap-ids": {"": func(f *frail) call { return f.newIdentity(f.somebody()) }},
+	"GET /api/user/last-oauth-identity": {"": func(f *frail) call { f.granted(); return f.get(lastPath + "?clientId=" + stored) }},
+	"GET /api/user/bap-ids":             {"": func(f *frail) call { return f.get("/api/user/bap-ids") }},
+	"POST /api/user/bap-ids":            {"": func(f *frail) call { return f.newIdentity(f.somebody()) }},
 	"POST /api/user/bap-ids/{id}/remove": {"": func(f *frail) call {
 		name := f.somebody()
 		f.do(f.t.Context(), f.newIdentity(name)).wantOK()
@@ -423,6 +428,12 @@ var asks = map[string]map[string]func(*frail) call{
 		return f.button("/sign-out", nil)
 	}},
 	"GET /readyz": {"": func(f *frail) call { return f.get("/readyz") }},
+}
+
+// enrolment is a sign-up of a person.
+func (f *frail) enrolment(name string) call {
+	e := f.enrolmentOf(name)
+	return call{http.MethodPost, e.target, e.body, append(slices.Clone(jsonBody), bitcoinauth.Header, e.token, proofHeader, e.proof)}
 }
 
 // newIdentity links a person's identity to the owner's account.

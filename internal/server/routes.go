@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"countersign.dev/internal/server/api"
 	"countersign.dev/internal/server/page"
 	"countersign.dev/internal/server/page/assets"
 	"countersign.dev/internal/server/wire"
@@ -56,7 +57,8 @@ func (s *Server) routes() []route {
 		{"GET", "/.well-known/oauth-protected-resource", s.oauth.ProtectedResource, public, wire.Unsigned},
 		{"GET", "/.well-known/oauth-protected-resource/api/auth/oauth2/userinfo", s.oauth.UserInfoResource, public, wire.Unsigned},
 
-		{"POST", "/api/auth/sign-in/sigma", s.api.SignIn, owner, wire.IfNamed},
+		{"POST", api.SignInPath, s.api.SignIn, owner, wire.IfNamed},
+		{"POST", "/api/auth/sign-up/sigma", s.api.SignUp, owner, wire.IfNamed},
 		{"POST", "/api/auth/sign-in/passkey/options", s.api.PasskeySignInOptions, owner, wire.Unsigned},
 		{"POST", "/api/auth/sign-in/passkey", s.api.SignInWithPasskey, owner, wire.Unsigned},
 		{"GET", "/api/auth/get-session", s.api.GetSession, owner, wire.Unsigned},
@@ -83,8 +85,9 @@ func (s *Server) routes() []route {
 		{"GET", "/api/backups", s.api.Lists(s.api.Backups), owner, wire.InQuery},
 		{"GET", "/api/bap/profile", s.api.Profile, owner, wire.InQuery},
 		{"PUT", "/api/bap/profile", s.api.SetProfile, owner, wire.InBody},
-		{"GET", "/api/user/bap-ids", s.api.Lists(s.api.Identities), owner, wire.InQuery},
+		{"GET", "/api/user/bap-ids", s.api.IdentitiesOfKey, owner, wire.InQuery},
 		{"POST", "/api/user/bap-ids", s.api.LinkIdentity, owner, wire.InBody},
+		{"GET", "/api/user/last-oauth-identity", s.api.LastIdentity, owner, wire.InQuery},
 		{"POST", "/api/user/bap-ids/{id}/remove", s.api.Stops(s.issuer.Accounts.RemoveIdentity), owner, wire.InBody},
 
 		{"GET", "/oauth2/authorize", s.screens.Authorize, linked, wire.Unsigned},

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/url"
 	"time"
@@ -62,9 +63,34 @@ func (s *Accounts) Identity(ctx context.Context, owner authz.Owner, bapID string
 
 const noSuchIdentity = "this account has no such identity"
 
+// IdentityOfKey is the identity of a member key, as anybody can compute it.
+//
+//	InvalidRequest: it is no key
+func IdentityOfKey(memberKey string) (authz.Identity, error) {
+	bapID, err := proof.BAPID(memberKey)
+	if err != nil {
+		return authz.Identity{}, authz.RefuseBecause(authz.InvalidRequest, "pubkey must be a compressed public key in hex", err)
+	}
+	return authz.Identity{BAPID: bapID, MemberKey: memberKey}, nil
+}
+
 // Identities returns the identities of the owner's account.
 func (s *Accounts) Identities(ctx context.Context, owner authz.Owner) ([]authz.Identity, error) {
 	return s.store.Identities(ctx, owner.AccountID, authz.ListedAtMost)
+}
+
+// LastIdentity is the identity as which a client was allowed something the last time that the
+// owner did so; empty: they never did, or it is none of theirs any more.
+func (s *Accounts) LastIdentity(ctx context.Context, owner authz.Owner, clientID string) (bapID string, err error) {
+	grants, err := s.store.Grants(ctx, owner.AccountID, contract.GrantList{ClientID: clientID, Limit: 1})
+	if err != nil || len(grants) == 0 {
+		return "", err
+	}
+	identity, err := s.Identity(ctx, owner, grants[0].BAPID)
+	if errors.Is(err, authz.NotFound) {
+		return "", nil
+	}
+	return identity.BAPID, err
 }
 
 // How long what an owner says of themselves may be, in characters as a reader counts them;

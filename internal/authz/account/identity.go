@@ -50,7 +50,7 @@ func (s *Accounts) LinkIdentity(ctx context.Context, owner authz.Owner, in Linki
 		return authz.Identity{}, err
 	}
 	if in.BAPID != proved {
-		return authz.Identity{}, authz.Refuse(authz.Forbidden, "bapId is not the identity of the key that signed: sign with that identity's member key")
+		return authz.Identity{}, errOtherIdentity
 	}
 	voucher, err := s.voucher(ctx, owner, in)
 	if err != nil {

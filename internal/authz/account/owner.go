@@ -79,7 +79,7 @@ func (s *Accounts) identityOfKey(ctx context.Context, memberKey string, from aut
 	}
 	if !s.settings.SignUp {
 		s.proofs.CountForged(from, memberKey)
-		return authz.Identity{}, authz.Refuse(authz.UserNotFound, "this identity has no account here, and the operator makes accounts by hand")
+		return authz.Identity{}, authz.Refuse(authz.UserNotFound, noAccount)
 	}
 	if !s.newcomers.Allow(from, s.now()) {
 		s.proofs.CountForged(from, memberKey)

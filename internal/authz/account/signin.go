@@ -6,8 +6,10 @@ import (
 	"errors"
 	"time"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/proof"
 	"countersign.dev/internal/authz/secret"
 )
 
@@ -17,6 +19,9 @@ type SignInRequest struct {
 	// BAPID is the identity the body asks for, or empty.
 	BAPID string
 	Seen  authz.Seen
+	// Proof is the same request with a signature over its body, where it is for an account
+	// to be made; nil for a sign-in.
+	Proof *authz.SignedRequest
 	// Replaces is the session token that the browser had before, or empty. That
 	// session ends: what somebody planted in the browser is of no use after the
 	// sign-in (attack B-03).
@@ -46,7 +51,8 @@ func (b Beginning) As(i authz.Identity) SignedIn { return SignedIn{b.Session, b.
 //
 //	Unauthorized: the signature is refused
 //	Forbidden: BAPID is not an identity of this key, or its account is disabled
-//	UserNotFound: no account, and none is made implicitly
+//	UserNotFound: no account, and the operator makes none; NoProfile: the same, where it names
+//	its identity
 //	Unavailable: too many come from this network
 func (s *Accounts) SignIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
 	signedIn, err := s.signIn(ctx, r)
@@ -56,12 +62,12 @@ func (s *Accounts) SignIn(ctx context.Context, r SignInRequest) (SignedIn, error
 
 func (s *Accounts) signIn(ctx context.Context, r SignInRequest) (SignedIn, error) {
 	r.BodyMayBeUnsigned = unsignedBodyAllowed(r.Body) // the browser plugin signs no body and sends {}
-	identity, err := s.signer(ctx, r.SignedRequest, func(i authz.Identity) error { return s.guard.AdmitSignIn(i.AccountID, r.From) })
+	identity, err := s.provedBy(ctx, r)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	if r.BAPID != "" && r.BAPID != identity.BAPID {
-		return SignedIn{}, authz.Refuse(authz.Forbidden, "bapId is not an identity of the key that signed: sign with that identity's member key")
+		return SignedIn{}, errOtherIdentity
 	}
 	begin, err := s.Begin(identity, authz.MethodBAP, r.Seen, r.Replaces)
 	if err != nil {
@@ -76,6 +82,41 @@ func (s *Accounts) signIn(ctx context.Context, r SignInRequest) (SignedIn, error
 		return SignedIn{}, authz.Refuse(authz.Unauthorized, "this identity was taken out of its account just now: sign in again")
 	}
 	return begin.As(identity), err
+}
+
+// provedBy is the identity that signed a sign-in. One that asks for an account is signed twice
+// by the same key: as a sign-in, which may have been made for a sign-in alone, and as what it is.
+func (s *Accounts) provedBy(ctx context.Context, r SignInRequest) (authz.Identity, error) {
+	may := func(i authz.Identity) error { return s.guard.AdmitSignIn(i.AccountID, r.From) }
+	if r.Proof == nil {
+		identity, err := s.signer(ctx, r.SignedRequest, may)
+		if errors.Is(err, authz.UserNotFound) && r.BAPID != "" {
+			return identity, authz.RefuseBecause(authz.NoProfile, noAccount, err)
+		}
+		return identity, err
+	}
+	v, err := s.proofs.Verify(ctx, *r.Proof)
+	if err != nil {
+		return authz.Identity{}, proof.Unauthorized(err)
+	}
+	token, err := bitcoinauth.Parse(r.Token)
+	if err != nil {
+		return authz.Identity{}, proof.Unauthorized(err)
+	}
+	bapID, err := proof.BAPID(v.PublicKey)
+	switch { // before an account is made
+	case err != nil:
+		return authz.Identity{}, err
+	case token.PublicKey != v.PublicKey:
+		return authz.Identity{}, errOtherProof
+	case bapID != r.BAPID:
+		return authz.Identity{}, errOtherIdentity
+	}
+	identity, err := s.signer(ctx, r.SignedRequest, may)
+	if err != nil {
+		return authz.Identity{}, err
+	}
+	return identity, proof.Unauthorized(s.proofs.UseUp(ctx, v))
 }
 
 // unsignedBodyAllowed: a body that says nothing needs no signature.
@@ -131,3 +172,10 @@ func (s *Accounts) NoteSignIn(ctx context.Context, session authz.Session, way st
 	}
 	s.log.InfoContext(ctx, "signed in", "way", way, authz.By(authz.Owner{AccountID: session.AccountID, BAPID: session.BAPID, Seen: seen}), "session", session.ID)
 }
+
+var (
+	errOtherIdentity = authz.Refuse(authz.Forbidden, "bapId is not the identity of the key that signed: sign with that identity's member key")
+	errOtherProof    = authz.Refuse(authz.Unauthorized, "X-Sigma-Enrollment-Proof and X-Auth-Token are by different keys: sign both with the member key of the identity that signs up")
+)
+
+const noAccount = "this identity has no account here, and the operator makes accounts by hand"

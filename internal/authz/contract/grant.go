@@ -55,8 +55,10 @@ type GrantStore interface {
 type GrantList struct {
 	// AliveAt leaves out those that are over then; zero leaves out none.
 	AliveAt time.Time
-	After   Position
-	Limit   int
+	// ClientID leaves out those to other clients; empty leaves out none.
+	ClientID string
+	After    Position
+	Limit    int
 }
 
 // Revocation is what RevokeGrant stores.

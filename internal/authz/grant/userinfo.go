@@ -26,8 +26,8 @@ type UserInfo struct {
 	BAP string `json:"bap,omitempty"`
 }
 
-// bapProfile is the BAP profile as clients of Sigma Identity know it.
-type bapProfile struct {
+// BAPProfile is the BAP profile as clients of Sigma Identity know it.
+type BAPProfile struct {
 	IDKey          string       `json:"idKey"`
 	RootAddress    string       `json:"rootAddress"`
 	CurrentAddress string       `json:"currentAddress"`
@@ -67,25 +67,26 @@ func (s *Grants) UserInfo(ctx context.Context, presented authz.Presented) (UserI
 	p := identity.Profile
 	info.Name, info.GivenName, info.FamilyName, info.Picture = identity.DisplayName(), p.GivenName, p.FamilyName, p.Picture
 	info.BAPID, info.Pubkey = grant.BAPID, grant.MemberKey
-	info.BAP, err = bapProfileOf(identity)
+	profile, err := BAPProfileOf(identity)
+	if err != nil {
+		return UserInfo{}, err
+	}
+	written, err := json.Marshal(profile)
+	info.BAP = string(written)
 	return info, err
 }
 
-// bapProfileOf writes the identity's BAP profile. Without a rotation the member
+// BAPProfileOf is the identity's BAP profile. Without a rotation the member
 // key's address is the root and the current address at once.
-func bapProfileOf(i authz.Identity) (string, error) {
+func BAPProfileOf(i authz.Identity) (BAPProfile, error) {
 	address, err := bap.AddressOfHex(i.MemberKey)
-	if err != nil {
-		return "", err
-	}
 	p := i.Profile
-	b, err := json.Marshal(bapProfile{
+	return BAPProfile{
 		IDKey: i.BAPID, RootAddress: address, CurrentAddress: address,
 		Addresses: []bapAddress{{Address: address}},
 		Identity: bapPerson{
 			Context: "https://schema.org", Type: "Person", AlternateName: i.DisplayName(),
 			GivenName: p.GivenName, FamilyName: p.FamilyName, Image: p.Picture, Description: p.Description,
 		},
-	})
-	return string(b), err
+	}, err
 }

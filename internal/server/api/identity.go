@@ -4,8 +4,10 @@ import (
 	"errors"
 	"net/http"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
+	"countersign.dev/internal/authz/grant"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -15,9 +17,13 @@ type profileView struct {
 	authz.Profile
 }
 
-// Profile gives the owner the profile of one of their identities.
+// Profile gives the owner the profile of one of their identities, as they set it and as clients
+// of Sigma Identity read it. Nobody made theirs public: to anybody else there is none.
 func (a *API) Profile(w http.ResponseWriter, r *http.Request) error {
 	who, err := a.authenticate(r, &wire.Params{}, authz.Reads)
+	if unsigned(r, err) {
+		return errNotPublic
+	}
 	if err != nil {
 		return err
 	}
@@ -25,7 +31,19 @@ func (a *API) Profile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, profileView{identity.BAPID, identity.Profile})
+	result, err := grant.BAPProfileOf(identity)
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, struct {
+		Status string           `json:"status"`
+		Result grant.BAPProfile `json:"result"`
+		profileView
+	}{"OK", result, profileView{identity.BAPID, identity.Profile}})
+}
+
+var errNotPublic = &authz.Error{
+	Code: authz.NotFound, Description: "no profile here is public: owners see their own, signed in, and applications that they allowed it see it at the UserInfo endpoint",
 }
 
 // SetProfile replaces the profile of the identity that signed the request.
@@ -53,13 +71,30 @@ func (a *API) SetProfile(w http.ResponseWriter, r *http.Request) error {
 // identityView is an identity of an account, as clients of Sigma Identity know it.
 type identityView struct {
 	BAPID         string `json:"bap_id"`
-	UserID        string `json:"user_id"`
+	ID            string `json:"bapId"` // the same, as lists are read
+	UserID        string `json:"user_id,omitempty"`
 	AccountPubkey string `json:"account_pubkey"`
 	Name          string `json:"name"`
+	// Counter says how a key was derived from another, which this server does not know.
+	Counter *int `json:"counter"`
 }
 
 func newIdentityView(i authz.Identity) identityView {
-	return identityView{i.BAPID, i.AccountID, i.MemberKey, i.DisplayName()}
+	return identityView{BAPID: i.BAPID, ID: i.BAPID, UserID: i.AccountID, AccountPubkey: i.MemberKey, Name: i.DisplayName()}
+}
+
+// listedIdentity is one in a list, of which the oldest is the primary one.
+type listedIdentity struct {
+	identityView
+	Primary bool `json:"is_primary"`
+}
+
+func listOf(identities ...authz.Identity) map[string]any {
+	views := make([]listedIdentity, len(identities))
+	for i, identity := range identities {
+		views[i] = listedIdentity{newIdentityView(identity), i == 0}
+	}
+	return map[string]any{"bapIds": views}
 }
 
 // Identities lists the identities of the owner's account.
@@ -68,11 +103,54 @@ func (a *API) Identities(r *http.Request, who authz.Owner) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	views := make([]identityView, len(list))
-	for i, identity := range list {
-		views[i] = newIdentityView(identity)
+	return listOf(list...), nil
+}
+
+// IdentitiesOfKey is Identities for whom it knows. Whoever names a key is told what anybody
+// can compute of it, whether it is known here or not: nothing is looked up.
+func (a *API) IdentitiesOfKey(w http.ResponseWriter, r *http.Request) error {
+	err := a.Lists(a.Identities)(w, r)
+	if key := r.URL.Query().Get("pubkey"); key != "" && unsigned(r, err) {
+		identity, err := account.IdentityOfKey(key)
+		if err != nil {
+			return err
+		}
+		return wire.WriteJSON(w, listOf(identity))
 	}
-	return map[string]any{"bapIds": views}, nil
+	return err
+}
+
+// LastIdentity tells owners which of their identities a client was allowed something as, the
+// last time; anybody else hears that there is none.
+func (a *API) LastIdentity(w http.ResponseWriter, r *http.Request) error {
+	var last struct {
+		BAPID *string `json:"lastSelectedBapId"`
+	}
+	who, err := a.authenticate(r, &wire.Params{}, authz.Reads)
+	if unsigned(r, err) {
+		return wire.WriteJSON(w, last)
+	}
+	if err != nil {
+		return err
+	}
+	clientID := r.URL.Query().Get("clientId")
+	if clientID == "" {
+		return &authz.Error{Code: authz.InvalidRequest, Description: "clientId is missing: name the client that the identity is to be chosen for"}
+	}
+	bapID, err := a.issuer.Accounts.LastIdentity(r.Context(), who, clientID)
+	if err != nil {
+		return err
+	}
+	if bapID != "" {
+		last.BAPID = &bapID
+	}
+	return wire.WriteJSON(w, last)
+}
+
+// unsigned reports whether a request was refused because nobody is signed in, and it did not
+// try to say by a signature who asks.
+func unsigned(r *http.Request, err error) bool {
+	return wire.IsUnauthorized(err) && r.Header.Get(bitcoinauth.Header) == ""
 }
 
 // LinkIdentity adds an identity to the account of the session; the request is

@@ -76,14 +76,53 @@ func (a *API) SignIn(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get(bitcoinauth.Header) == "" {
 		return &authz.Error{Code: authz.Unauthorized, Description: "X-Auth-Token is missing: sign the request with your identity's member key"}
 	}
-	in := account.SignInRequest{BAPID: p.Text("bapId"), Seen: a.door.Seen(r), Replaces: first(a.door.SessionTokens(r))}
-	in.SignedRequest, err = a.signature(r, p)
-	if errors.Is(err, wire.ErrForAnother) {
-		return &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + a.issuer.Identifier()}
-	}
+	in, err := a.signIn(r, p)
 	if err != nil {
 		return err
 	}
+	signedIn, err := a.issuer.Accounts.SignIn(r.Context(), in)
+	if err != nil {
+		return err
+	}
+	return a.signedIn(w, signedIn)
+}
+
+// signIn is a sign-in with its signature, which is for this server if it names one.
+func (a *API) signIn(r *http.Request, p *wire.Params) (in account.SignInRequest, err error) {
+	in = account.SignInRequest{BAPID: p.Text("bapId"), Seen: a.door.Seen(r), Replaces: first(a.door.SessionTokens(r))}
+	in.SignedRequest, err = a.signature(r, p)
+	if errors.Is(err, wire.ErrForAnother) {
+		err = &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + a.issuer.Identifier()}
+	}
+	return in, err
+}
+
+// SignInPath is what the X-Auth-Token of a sign-in is for, and of a sign-up, which is signed
+// for itself by another header.
+const (
+	SignInPath  = "/api/auth/sign-in/sigma"
+	proofHeader = "X-Sigma-Enrollment-Proof"
+)
+
+// SignUp makes the account of a member key, if it has none, and signs in (contract, section 3).
+func (a *API) SignUp(w http.ResponseWriter, r *http.Request) error {
+	p, err := wire.DecodeJSON(r)
+	if err != nil {
+		return err
+	}
+	intent := p.Text("intent")
+	in, err := a.signIn(r, p)
+	switch {
+	case err != nil:
+		return err
+	case intent != "sign-up":
+		return &authz.Error{Code: authz.InvalidRequest, Description: "intent must be sign-up: to sign in, use " + SignInPath}
+	case r.Header.Get(proofHeader) == "":
+		return &authz.Error{Code: authz.Unauthorized, Description: proofHeader + " is missing: sign this path and body in it, as X-Auth-Token signs " + SignInPath + " without a body"}
+	}
+	proof := in.SignedRequest
+	proof.Token = r.Header.Get(proofHeader)
+	in.Proof, in.Path, in.Body = &proof, SignInPath, nil
 	signedIn, err := a.issuer.Accounts.SignIn(r.Context(), in)
 	if err != nil {
 		return err

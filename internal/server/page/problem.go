@@ -29,6 +29,7 @@ var Problems = map[authz.Code]problem{
 	authz.Forbidden:      {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.OtherAccount:   {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.UserNotFound:   {"problem.what-forbidden", "problem.next-forbidden"},
+	authz.NoProfile:      {"problem.what-forbidden", "problem.next-forbidden"},
 	authz.Unauthorized:   {"problem.what-unauthorized", "problem.next-unauthorized"},
 	authz.NotFound:       {"problem.what-none", "problem.next-none"},
 	authz.AccountFull:    {"problem.what-full", "problem.next-full"},

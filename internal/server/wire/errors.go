@@ -74,6 +74,7 @@ var answers = map[authz.Code]answer{
 	authz.Forbidden:                {status: http.StatusForbidden, wire: "access_denied"},
 	authz.VouchRequired:            {status: http.StatusForbidden, wire: "access_denied", code: "VOUCH_REQUIRED"},
 	authz.UserNotFound:             {status: http.StatusForbidden, wire: "access_denied", code: "USER_NOT_FOUND"},
+	authz.NoProfile:                {status: http.StatusForbidden, wire: "access_denied", code: "RESTORE_PROFILE_NOT_FOUND"},
 	authz.NotFound:                 {status: http.StatusNotFound},
 	authz.AlreadyDecided:           {status: http.StatusBadRequest, wire: "invalid_request"},
 	authz.NotOpened:                {status: http.StatusBadRequest, wire: "invalid_request"},

@@ -72,8 +72,8 @@ func (s *Store) Grants(ctx context.Context, accountID string, l contract.GrantLi
 		err = row.Scan(grantFields(&g)...)
 		return g, err
 	}, `SELECT `+grantColumns+` FROM grants WHERE account_id = $1 AND ($2 = 0::bigint OR (revoked_at = 0 AND expires_at > $2))
-		AND created_at <= $4 AND (created_at < $4 OR id > $5)
-		ORDER BY created_at DESC, id LIMIT $3`, accountID, kept.Time(l.AliveAt), l.Limit, kept.UpTo(l.After), l.After.ID)
+		AND created_at <= $4 AND (created_at < $4 OR id > $5) AND ($6 = '' OR client_id = $6)
+		ORDER BY created_at DESC, id LIMIT $3`, accountID, kept.Time(l.AliveAt), l.Limit, kept.UpTo(l.After), l.After.ID, l.ClientID)
 }
 
 // UseGrant implements contract.GrantStore.

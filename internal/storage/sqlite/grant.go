@@ -112,8 +112,8 @@ func (s *Store) Grants(ctx context.Context, accountID string, l contract.GrantLi
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanGrant(r)) },
 			`SELECT `+grantColumns+` FROM grants g WHERE g.account_id = ?1 AND (?2 = 0 OR (g.revoked_at = 0 AND g.expires_at > ?2))
-			AND g.created_at <= ?4 AND (g.created_at < ?4 OR g.id > ?5)
-			ORDER BY g.created_at DESC, g.id LIMIT ?3`, accountID, l.AliveAt, l.Limit, kept.UpTo(l.After), l.After.ID)
+			AND g.created_at <= ?4 AND (g.created_at < ?4 OR g.id > ?5) AND (?6 = '' OR g.client_id = ?6)
+			ORDER BY g.created_at DESC, g.id LIMIT ?3`, accountID, l.AliveAt, l.Limit, kept.UpTo(l.After), l.After.ID, l.ClientID)
 		return err
 	})
 	return all, wrap("listing grants", err)

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -162,7 +163,7 @@ var grantCases = []testCase{
 		for _, created := range []int{12, 10, 11} {
 			r := f.pending()
 			a := f.approval(r, i)
-			a.Grant.CreatedAt = at(created)
+			a.Grant.CreatedAt, a.Grant.ClientID = at(created), fmt.Sprint("client ", created%11)
 			f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
 			want = append(want, a.Grant)
 		}
@@ -175,6 +176,9 @@ var grantCases = []testCase{
 		alive, err := f.store.Grants(f.Context(), i.AccountID, contract.GrantList{AliveAt: at(20), After: positionOf(want[1]), Limit: 10})
 		f.ok(err)
 		f.same(alive, want[2:])
+		ofOne, err := f.store.Grants(f.Context(), i.AccountID, contract.GrantList{ClientID: want[1].ClientID, Limit: 10})
+		f.ok(err)
+		f.same(ofOne, want[1:2])
 		over, err := f.store.Grants(f.Context(), i.AccountID, contract.GrantList{AliveAt: at(5000), Limit: 10})
 		f.ok(err)
 		f.same(len(over), 0)

@@ -23,6 +23,7 @@ export class NoVoucherError extends Error {
 const refusals: Record<string, string> = {
   ACCOUNT_FULL: "refused-full",
   OTHER_ACCOUNT: "refused-elsewhere",
+  RESTORE_PROFILE_NOT_FOUND: "refused-no-account",
   USER_NOT_FOUND: "refused-no-account",
   VOUCH_REQUIRED: "refused-unknown",
   access_denied: "refused-forbidden",
