@@ -91,6 +91,37 @@ func respelled(token string) string {
 	return token[:len(token)-1] + alphabet[last^1:last^1+1]
 }
 
+func TestX04_WhoActsIsNamedOrTheTokenIsNone(t *testing.T) {
+	i := newIssuer(t)
+	api, err := protect.New(t.Context(), i.URL, resource, protect.Clock(i.now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := api.Require("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, protect.FromContext(r.Context()).Actor)
+	}))
+	chain := map[string]any{"sub": "second", "act": map[string]any{"sub": "first"}}
+	for name, c := range map[string]struct {
+		act   any
+		actor string
+	}{
+		"nobody but its client":       {nil, ""},
+		"who acts now":                {chain, "second"},
+		"somebody who is not named":   {map[string]any{"client_id": "second"}, "refused"},
+		"somebody without a name":     {map[string]any{"sub": ""}, "refused"},
+		"a text":                      {"second", "refused"},
+		"somebody for nobody's sake":  {map[string]any{"act": chain}, "refused"},
+		"somebody with a name of two": {map[string]any{"sub": []string{"first", "second"}}, "refused"},
+	} {
+		w := call(said, i.sign(t, "ES256", nil, i.claims(map[string]any{"act": c.act})))
+		if c.actor == "refused" {
+			want(t, name, w, http.StatusUnauthorized)
+		} else if w.Code != http.StatusOK || w.Body.String() != c.actor {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
 func TestALeewayIsWhatItSays(t *testing.T) {
 	i := newIssuer(t)
 	strict, lenient := i.api(t), i.api(t, protect.Leeway(time.Minute))
@@ -412,7 +443,7 @@ func FuzzTokens(f *testing.F) {
 func FuzzClaims(f *testing.F) {
 	i := newIssuer(f)
 	api := i.api(f)
-	for _, changed := range []map[string]any{nil, {"aud": []string{resource}}, {"cnf": map[string]any{"jkt": "x"}}, {"exp": 1e300}, {"scope": 7}} {
+	for _, changed := range []map[string]any{nil, {"aud": []string{resource}}, {"cnf": map[string]any{"jkt": "x"}}, {"exp": 1e300}, {"scope": 7}, {"act": map[string]any{"sub": "x"}}} {
 		payload, err := json.Marshal(i.claims(changed))
 		if err != nil {
 			f.Fatal(err)

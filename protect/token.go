@@ -20,6 +20,10 @@ import (
 type Token struct {
 	// Subject is the account at the issuer, or the client itself where it acts for nobody.
 	Subject, ClientID string
+	// Actor is the client that acts for the subject with a token that it got in exchange for one
+	// that it was sent (RFC 8693 §4.1); empty where the subject's own client calls. Who acted before
+	// it is in the token too, and decides nothing.
+	Actor string
 	// Scope is what the token may do here, separated by spaces.
 	Scope string
 	// BAPID and PublicKey are the owner's identity and key; empty for a client's own token.
@@ -64,6 +68,9 @@ type claims struct {
 	Confirm   *struct {
 		Thumbprint string `json:"jkt"`
 	} `json:"cnf"`
+	Actor *struct {
+		Subject string `json:"sub"`
+	} `json:"act"`
 }
 
 // audience is a text or a list of them (RFC 7519 §4.1.3).
@@ -113,6 +120,11 @@ func (a *API) verify(ctx context.Context, raw string) (Token, *refusal) {
 	if c.Confirm != nil {
 		// What is bound in a way that nobody here can prove is not taken as if it were not.
 		if t.Thumbprint = c.Confirm.Thumbprint; !dpop.IsThumbprint(t.Thumbprint) {
+			return Token{}, errToken
+		}
+	}
+	if c.Actor != nil {
+		if t.Actor = c.Actor.Subject; t.Actor == "" { // nobody is taken for who acts
 			return Token{}, errToken
 		}
 	}

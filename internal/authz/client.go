@@ -68,6 +68,11 @@ type Client struct {
 	// Resources are the URIs, in canonical form, of what the client itself serves:
 	// others ask for access tokens for them (RFC 8707).
 	Resources []string
+	// ExchangeFor are the resources, in canonical form, for which it may exchange tokens that
+	// others gave it (RFC 8693); for no others. Of whom tokens come as actor tokens, but for
+	// itself, is ExchangeActors.
+	ExchangeFor    []string
+	ExchangeActors []string
 	// Registered is false for an id that nobody registered; owners see such a
 	// client as not verified. True says that the operator knows an application of this
 	// name, and what it may ask: not that this is who asks.
@@ -85,7 +90,7 @@ func (c Client) Confidential() bool {
 // Allows reports whether the client may use a grant type. A client registered
 // without grant types may use the device and refresh grants: they are what
 // clients of this server are for. One that says where authorization codes may be
-// sent may ask for them too.
+// sent may ask for them too, and one that says for whom it exchanges tokens may exchange them.
 func (c Client) Allows(grantType string) bool {
 	if len(c.GrantTypes) > 0 {
 		return slices.Contains(c.GrantTypes, grantType)
@@ -97,6 +102,8 @@ func (c Client) Allows(grantType string) bool {
 		return c.Registered
 	case GrantCode:
 		return len(c.RedirectURIs) > 0
+	case GrantExchange:
+		return len(c.ExchangeFor) > 0
 	default:
 		return false
 	}

@@ -67,10 +67,13 @@ const (
 
 // Tokens is a successful token response (RFC 6749 §5.1).
 type Tokens struct {
-	AccessToken  Secret
-	TokenType    string // TokenBearer or TokenDPoP
-	ExpiresIn    time.Duration
-	Scope        string
+	AccessToken Secret
+	TokenType   string // TokenBearer or TokenDPoP
+	ExpiresIn   time.Duration
+	Scope       string
+	// IssuedType is what kind of token the access token is, in the answer to a token exchange
+	// (RFC 8693 §2.2.1); empty in others.
+	IssuedType   string
 	IDToken      Secret // empty without the openid scope
 	RefreshToken Secret // empty without the offline_access scope
 	// RefreshExpiresIn is how long the refresh token lasts unless it is used, and

@@ -69,7 +69,9 @@ public keys of a client that has a key pair. Without, it is a public client.`,
   countersign clients add my-app --member-key \
     --redirect-uri http://localhost:3000/auth/sigma/callback
   countersign clients add nightly --confidential --grant-type client_credentials
-  countersign clients add my-api --confidential --resource https://api.example`,
+  countersign clients add my-api --confidential --resource https://api.example
+  countersign clients add my-api --confidential --resource https://api.example \
+    --exchange-for https://calendar.example --scope calendar:read`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.ID = args[0]
@@ -80,11 +82,13 @@ public keys of a client that has a key pair. Without, it is a public client.`,
 	f.StringVar(&c.Name, "name", "", "the `name` that owners are shown")
 	f.StringVar(&c.Scope, "scope", "", "the `scopes` it may ask for, space-separated (default: openid profile email offline_access)")
 	f.StringSliceVar(&c.GrantTypes, "grant-type", nil,
-		"a grant `type` it may use (default: the device grant and refresh_token, and authorization_code with --redirect-uri)")
+		"a grant `type` it may use (default: the device grant and refresh_token, authorization_code with --redirect-uri, and token exchange with --exchange-for)")
 	f.StringArrayVar(&c.RedirectURIs, "redirect-uri", nil, "`URI` to which an authorization code may be sent")
 	f.StringArrayVar(&c.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "`URI` to which a browser may be sent that was signed out")
 	f.StringVar(&c.ApplicationType, "application-type", "", "the `kind`: native, which runs on its user's machine, or web, whose URIs are https (default: either)")
 	f.StringArrayVar(&c.Resources, "resource", nil, "`URI` of an API that it serves, for which others may ask for access tokens")
+	f.StringArrayVar(&c.ExchangeFor, "exchange-for", nil, "`URI` of an API for which it may exchange the tokens that it is sent, to call it for their owner")
+	f.StringArrayVar(&c.ExchangeActors, "exchange-actor", nil, "`id` of another client that it may say acts for the owner, when it exchanges a token")
 	f.StringVar(&c.MemberPubkey, "member-pubkey", "", "the `key`, compressed in hex, whose X-Auth-Token authenticates it")
 	f.StringVar(&with.memberKey, "member-key", "", "as --member-pubkey; without a `key`, make one, and print it once, with all that .env.local needs")
 	f.Lookup("member-key").NoOptDefVal = newMemberKey
@@ -266,6 +270,8 @@ func newClientsShow(env *Env) *cobra.Command {
 					{"post_logout_redirect_uris", strings.Join(c.PostLogoutRedirectURIs, " ")},
 					{"application_type", c.ApplicationType},
 					{"resources", strings.Join(c.Resources, " ")},
+					{"exchange_for", strings.Join(c.ExchangeFor, " ")},
+					{"exchange_actors", strings.Join(c.ExchangeActors, " ")},
 					{"token_endpoint_auth_method", c.AuthMethod},
 					{"jwks", c.Keys},
 					{"member_pubkey", c.MemberKey},

@@ -24,4 +24,8 @@ type Client struct {
 	DPoPBound bool   `toml:"dpop_bound_access_tokens"`
 	// Resources are the URIs of what the client serves.
 	Resources []string `toml:"resources"`
+	// ExchangeFor are the resources for which it exchanges tokens, ExchangeActors the clients
+	// that it may say are acting.
+	ExchangeFor    []string `toml:"exchange_for"`
+	ExchangeActors []string `toml:"exchange_actors"`
 }

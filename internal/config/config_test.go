@@ -188,11 +188,15 @@ grant_types = ["urn:ietf:params:oauth:grant-type:device_code"]
 client_id = "service"
 client_secret = "0123456789abcdef"
 token_endpoint_auth_method = "client_secret_basic"
+resources = ["https://api.example"]
+exchange_for = ["https://calendar.example"]
+exchange_actors = ["worker"]
 `, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Clients) != 2 || s.Clients[0].Name != "Television" || s.Clients[1].Secret != "0123456789abcdef" {
+	if len(s.Clients) != 2 || s.Clients[0].Name != "Television" || s.Clients[1].Secret != "0123456789abcdef" ||
+		!slices.Equal(s.Clients[1].ExchangeFor, []string{"https://calendar.example"}) || !slices.Equal(s.Clients[1].ExchangeActors, []string{"worker"}) {
 		t.Errorf("%+v", s.Clients)
 	}
 }

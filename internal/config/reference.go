@@ -30,12 +30,14 @@ or ` + "`COUNTERSIGN_CONFIG`" + ` names; a key in it is the flag's name. This pa
 Each ` + "`[[clients]]`" + ` table registers a client with the names of RFC 7591 and the standards after it:
 ` + "`client_id`, `client_name`, `client_secret`, `jwks`, `redirect_uris`, `post_logout_redirect_uris`, `application_type`,\n`grant_types`, `scope`, `token_endpoint_auth_method`, `id_token_signed_response_alg`, `dpop_bound_access_tokens`" + `; and ours:
 ` + "`member_pubkey`" + ` (the key whose X-Auth-Token authenticates the client instead of a secret), ` + "`owner_bap_id`" + `,
-` + "`approval`" + ` (` + "`signature`" + `: a session alone may not approve what this client asks) and ` + "`resources`" + ` (the URIs of what the client
-itself serves, for which others ask for access tokens: RFC 8707).
+` + "`approval`" + ` (` + "`signature`" + `: a session alone may not approve what this client asks), ` + "`resources`" + ` (the URIs of what the client
+itself serves, for which others ask for access tokens: RFC 8707), ` + "`exchange_for`" + ` (those for which it may exchange the tokens that it is sent:
+RFC 8693) and ` + "`exchange_actors`" + ` (ids of other clients that it may then say act for the owner, with a token of theirs).
 
 - Redirect URIs are https, or http on 127.0.0.1, [::1] or localhost, or of a scheme of the application's own that has a dot in it; they are compared to the
   letter, but for the port of a loopback address. With ` + "`application_type`" + ` ` + "`web`" + ` only https is taken.
-- Without ` + "`grant_types`" + ` a client may use the device grant and ` + "`refresh_token`" + `, and ` + "`authorization_code`" + ` if it has redirect URIs.
+- Without ` + "`grant_types`" + ` a client may use the device grant and ` + "`refresh_token`" + `, ` + "`authorization_code`" + ` if it has redirect URIs, and
+  ` + "`urn:ietf:params:oauth:grant-type:token-exchange`" + ` if it has ` + "`exchange_for`" + `. Who exchanges tokens authenticates, and gets of their scope what its own ` + "`scope`" + ` has.
 - ` + "`jwks`" + ` is a text with a JWK set of public keys (RFC 7517), with which the client authenticates by ` + "`private_key_jwt`" + `.
 
 ` + "`countersign clients`" + ` keeps clients in the

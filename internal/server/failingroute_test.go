@@ -114,6 +114,21 @@ func (f *frail) ofService() reply {
 	return f.tokensOf("service")
 }
 
+// sent is an access token that an API was sent, which calls another one.
+func (f *frail) sent() string {
+	f.t.Helper()
+	f.ofService()
+	if _, err := f.house.store.Client(f.t.Context(), "api"); err != nil {
+		api := made("api", func(c *authz.Client) {
+			c.Resources, c.ExchangeFor, c.GrantTypes = []string{apiOne}, []string{testIssuer}, []string{exchangeGrant}
+		})
+		if err := f.house.store.AddClient(f.t.Context(), *api); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	return f.tokensOf("service", apiOne).text("access_token")
+}
+
 // introspected is what that client asks about a token.
 func (f *frail) introspected(token string) call {
 	return f.form(introspectPath, url.Values{"token": {token}}, "Authorization", basic("service", serviceSecret))
@@ -208,6 +223,12 @@ var asks = map[string]map[string]func(*frail) call{
 		"credentials": func(f *frail) call {
 			f.ofService()
 			return f.form(tokenPath, credentials(nil), "Authorization", basic("service", serviceSecret))
+		},
+		"exchange": func(f *frail) call {
+			return f.form(tokenPath, exchange(f.sent()), "Authorization", basic("api", serviceSecret))
+		},
+		"exchange with a key": func(f *frail) call {
+			return f.form(tokenPath, exchange(f.sent()), "Authorization", basic("api", serviceSecret), dpop.Header, f.holder().proof(http.MethodPost, tokenPath, ""))
 		},
 		"refresh": func(f *frail) call { return f.form(tokenPath, refreshForm(stored, f.issued().text("refresh_token"))) },
 		"refresh with a key": func(f *frail) call {

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"countersign.dev/receipt"
 )
@@ -67,6 +70,43 @@ func FuzzTypedCodes(f *testing.F) {
 		answersInJSON(t, h.send(http.MethodGet, "/api/auth/device?user_code="+url.QueryEscape(typed), ""))
 		if r := h.send(http.MethodGet, "/device?code="+url.QueryEscape(typed), ""); r.status != answered(typed) {
 			t.Errorf("%d", r.status)
+		}
+	})
+}
+
+// FuzzExchanges: whatever is asked for a token, what comes of it is for no others and good for no
+// more, and nobody but its client acts.
+func FuzzExchanges(f *testing.F) {
+	h := newHouse(f)
+	chain(h)
+	subject := h.subject()
+	f.Add("", "", "", "", "", "")
+	f.Add(apiTwo, "", "jobs:run profile", accessTokenType, "", "")
+	f.Add(testIssuer+"/", apiTwo, "grants", "", subject, accessTokenType)
+	f.Fuzz(func(t *testing.T, resource, audience, scope, requested, actor, actorType string) {
+		h.t = t
+		form := exchange(subject, "resource", resource, "audience", audience, "scope", scope, "requested_token_type", requested, "actor_token", actor, "actor_token_type", actorType)
+		r := h.as("rs-1", tokenPath, form)
+		if r.status == http.StatusTooManyRequests { // so many were right
+			h.advance(time.Second)
+			return
+		}
+		answersInJSON(t, r)
+		if r.status != http.StatusOK {
+			return
+		}
+		for _, aud := range audienceOf(t, r.text("access_token")) {
+			if aud != apiTwo && aud != apiThree && aud != testIssuer {
+				t.Errorf("for %q", aud)
+			}
+		}
+		for s := range strings.FieldsSeq(r.text("scope")) {
+			if !slices.Contains([]string{"openid", "profile", "jobs:run", "jobs:read"}, s) {
+				t.Errorf("%q", s)
+			}
+		}
+		if a := actors(t, r.text("access_token")); !slices.Equal(a, []string{"rs-1"}) {
+			t.Errorf("%q act", a)
 		}
 	})
 }

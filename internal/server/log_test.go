@@ -187,12 +187,12 @@ var (
 		"Accept", "Accept-Encoding", "Accept-Language", "Access-Control-Request-Headers", "Content-Encoding", "Content-Type", "Forwarded", "Origin", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "X-Forwarded-For",
 	}
 	secretMembers = []string{
-		"access_token", "back", "ceremony", "client_assertion", "client_secret", "code", "code_verifier", "credential", "device_code", "encryptedBackup", "form", "match", "password", "proof", "refresh_token",
-		"statement", "token", "transaction", "userCode", "user_code", "visit",
+		"access_token", "actor_token", "back", "ceremony", "client_assertion", "client_secret", "code", "code_verifier", "credential", "device_code", "encryptedBackup", "form", "match", "password", "proof", "refresh_token",
+		"statement", "subject_token", "token", "transaction", "userCode", "user_code", "visit",
 	}
 	publicMembers = []string{
-		"approval", "asked", "aud", "bapId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
-		"grant_type", "grants", "identity", "lang", "name", "nonce", "number_match", "organizationId", "picture", "redirect_uri", "report", "scope", "v", "vouchedBy",
+		"actor_token_type", "approval", "asked", "aud", "bapId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
+		"grant_type", "grants", "identity", "lang", "name", "nonce", "number_match", "organizationId", "picture", "redirect_uri", "report", "requested_token_type", "scope", "subject_token_type", "v", "vouchedBy",
 	}
 )
 

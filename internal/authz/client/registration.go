@@ -36,6 +36,10 @@ type Registration struct {
 	DPoPBound    bool
 	// Resources are the URIs of what the client serves.
 	Resources []string
+	// ExchangeFor are the resources for which it exchanges tokens, ExchangeActors the clients
+	// that it may say are acting.
+	ExchangeFor    []string
+	ExchangeActors []string
 }
 
 // leastClientSecret is how short a client's secret may be, in characters.
@@ -113,10 +117,12 @@ func (r Registration) checkURIs() (member string, err error) {
 			return "post_logout_redirect_uris", err
 		}
 	}
-	for _, uri := range r.Resources {
-		if _, ok := canonicalResource(uri); !ok {
-			return "resources", errors.New("must be http or https URIs with a host, without fragment and user (RFC 8707 §2), of 255 bytes at most")
-		}
+	errResource := errors.New("must be http or https URIs with a host, without fragment and user (RFC 8707 §2), of 255 bytes at most")
+	if slices.Contains(canonicalResources(r.Resources), "") {
+		return "resources", errResource
+	}
+	if slices.Contains(canonicalResources(r.ExchangeFor), "") {
+		return "exchange_for", errResource
 	}
 	return "", nil
 }
@@ -131,6 +137,12 @@ func (r Registration) checkGrantTypes() (member string, err error) {
 	switch {
 	case c.Allows(authz.GrantCode) && len(r.RedirectURIs) == 0:
 		return "redirect_uris", errors.New("must name at least one with authorization_code")
+	case c.Allows(authz.GrantExchange) && len(r.ExchangeFor) == 0: // requirement X-07
+		return "exchange_for", errors.New("must name at least one resource with " + authz.GrantExchange)
+	case c.Allows(authz.GrantExchange) && !proves:
+		return "exchange_for", errors.New("must be empty for a client that has nothing to authenticate with")
+	case !c.Allows(authz.GrantExchange) && len(r.ExchangeFor)+len(r.ExchangeActors) > 0:
+		return "grant_types", errors.New("must have " + authz.GrantExchange + " with exchange_for, which exchange_actors needs")
 	case c.Allows(authz.GrantCredentials) && !proves: // RFC 6749 §4.4
 		return "grant_types", errors.New("must be without client_credentials for a client that has nothing to authenticate with")
 	default:
@@ -182,10 +194,7 @@ func (r Registration) client() authz.Client {
 		ApplicationType: r.ApplicationType, GrantTypes: r.GrantTypes, Scope: r.Scope,
 		AuthMethod: r.TokenEndpointAuthMethod, MemberKey: r.MemberPubkey, OwnerBAPID: r.OwnerBAPID,
 		IDTokenAlg: r.IDTokenAlg, Approval: r.Approval, DPoPBound: r.DPoPBound, Registered: true,
-	}
-	for _, uri := range r.Resources {
-		canonical, _ := canonicalResource(uri)
-		c.Resources = append(c.Resources, canonical)
+		Resources: canonicalResources(r.Resources), ExchangeFor: canonicalResources(r.ExchangeFor), ExchangeActors: r.ExchangeActors,
 	}
 	return c
 }

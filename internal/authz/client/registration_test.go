@@ -13,7 +13,7 @@ import (
 
 func TestAClientIsRegisteredWithMetadataThatMeansSomething(t *testing.T) {
 	const good, ok = "client", ""
-	key := "02" + strings.Repeat("a", 64)
+	key, secret, api := "02"+strings.Repeat("a", 64), strings.Repeat("s", 16), []string{"https://api.example"}
 	for _, c := range []struct {
 		r     client.Registration
 		wrong string // the member
@@ -56,7 +56,14 @@ func TestAClientIsRegisteredWithMetadataThatMeansSomething(t *testing.T) {
 		{client.Registration{ID: good, GrantTypes: []string{authz.GrantDevice, authz.GrantRefresh}}, ok, ""},
 		{client.Registration{ID: good, GrantTypes: []string{authz.GrantRefresh, "password"}}, "grant_types", "must be " + authz.GrantDevice + " or refresh_token"},
 		{client.Registration{ID: good, GrantTypes: []string{authz.GrantCode}}, "redirect_uris", "at least one with authorization_code"},
-		{client.Registration{ID: good, GrantTypes: []string{authz.GrantCode, authz.GrantExchange}, RedirectURIs: []string{"https://rp.example/cb"}}, ok, ""},
+		{client.Registration{ID: good, Secret: secret, GrantTypes: []string{authz.GrantDevice, authz.GrantExchange}, ExchangeFor: api, ExchangeActors: []string{"other"}}, ok, ""},
+		{client.Registration{ID: good, JWKS: keySet(ecKey), ExchangeFor: api}, ok, ""},
+		{client.Registration{ID: good, MemberPubkey: key, ExchangeFor: api}, ok, ""},
+		{client.Registration{ID: good, Secret: secret, GrantTypes: []string{authz.GrantExchange}}, "exchange_for", "must name at least one resource"},
+		{client.Registration{ID: good, ExchangeFor: api}, "exchange_for", "nothing to authenticate with"},
+		{client.Registration{ID: good, Secret: secret, ExchangeFor: []string{api[0], "rs-2"}}, "exchange_for", "must be http or https URIs"},
+		{client.Registration{ID: good, Secret: secret, GrantTypes: []string{authz.GrantDevice}, ExchangeFor: api}, "grant_types", "with exchange_for"},
+		{client.Registration{ID: good, Secret: secret, ExchangeActors: []string{"other"}}, "grant_types", "which exchange_actors needs"},
 		{client.Registration{ID: good, GrantTypes: []string{authz.GrantDevice}, RedirectURIs: []string{"https://rp.example/cb"}}, ok, ""},
 		{client.Registration{ID: good, GrantTypes: []string{authz.GrantCredentials}}, "grant_types", "must be without client_credentials"},
 		{client.Registration{ID: good, GrantTypes: []string{authz.GrantCredentials}, JWKS: keySet(ecKey)}, ok, ""},
@@ -122,9 +129,11 @@ func TestARegisteredClientIsWhatItsMetadataSays(t *testing.T) {
 	service := registered(t, client.Registration{
 		ID: "service", JWKS: "{ \"keys\": [" + ecKey + "] }", PostLogoutRedirectURIs: []string{"https://client.example/bye"},
 		ApplicationType: authz.ApplicationWeb, DPoPBound: true, Resources: []string{"HTTPS://API.example:443/v1/"},
+		ExchangeFor: []string{"https://B.example/"}, ExchangeActors: []string{"other"},
 	})
 	if service.Keys != keySet(ecKey) || !service.Confidential() || !slices.Equal(service.PostLogoutRedirectURIs, []string{"https://client.example/bye"}) ||
-		service.ApplicationType != authz.ApplicationWeb || !service.DPoPBound || !slices.Equal(service.Resources, []string{"https://api.example/v1"}) {
+		service.ApplicationType != authz.ApplicationWeb || !service.DPoPBound || !slices.Equal(service.Resources, []string{"https://api.example/v1"}) ||
+		!slices.Equal(service.ExchangeFor, []string{"https://b.example"}) || !slices.Equal(service.ExchangeActors, []string{"other"}) {
 		t.Errorf("%+v", service)
 	}
 }

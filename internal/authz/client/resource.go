@@ -21,7 +21,7 @@ const maxResources = 8
 //
 //	InvalidTarget: it is no URI of a resource (requirement X-09), or nobody serves it
 func (s *Registry) Resources(ctx context.Context, c authz.Client, asked []string) ([]string, error) {
-	resources, err := s.canonical(asked)
+	resources, err := s.Canonical(asked)
 	if err != nil {
 		return nil, err
 	}
@@ -42,11 +42,11 @@ func (s *Registry) Resources(ctx context.Context, c authz.Client, asked []string
 	return resources, nil
 }
 
-// canonical are resources that a request names, in their one form and each once. The
+// Canonical are resources that a request names, in their one form and each once. The
 // UserInfo endpoint, which has metadata of its own, is this server.
 //
 //	InvalidTarget
-func (s *Registry) canonical(asked []string) (resources []string, err error) {
+func (s *Registry) Canonical(asked []string) (resources []string, err error) {
 	if len(asked) > maxResources {
 		return nil, authz.Refuse(authz.InvalidTarget, fmt.Sprintf("no more than %d resources may be named", maxResources))
 	}
@@ -72,7 +72,7 @@ func (s *Registry) canonical(asked []string) (resources []string, err error) {
 //
 //	InvalidTarget: a resource that was not approved, or is none (requirement X-10)
 func (s *Registry) Audience(g authz.Grant, scope string, asked []string) ([]string, error) {
-	audience, err := s.canonical(asked)
+	audience, err := s.Canonical(asked)
 	if err != nil {
 		return nil, err
 	}

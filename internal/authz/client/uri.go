@@ -88,3 +88,12 @@ func canonicalResource(uri string) (string, bool) {
 	}
 	return canonical, true
 }
+
+// canonicalResources are some URIs in their one form, which of what is none is empty.
+func canonicalResources(uris []string) (canonical []string) {
+	for _, uri := range uris {
+		c, _ := canonicalResource(uri)
+		canonical = append(canonical, c)
+	}
+	return canonical
+}

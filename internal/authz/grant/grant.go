@@ -39,8 +39,8 @@ type Grants struct {
 	tokens   *token.Signer
 	proofs   *proof.Verifier
 	// refreshes bounds how often one grant is refreshed, proved how often its bound token
-	// is used.
-	refreshes, proved *guard.Allowance
+	// is used, exchanges how often a client exchanges its tokens.
+	refreshes, proved, exchanges *guard.Allowance
 
 	noting    chan struct{} // has a place for each that keeps the use of a grant
 	notedFrom atomic.Int64  // when that may be tried again, in Unix nanoseconds
@@ -51,7 +51,8 @@ type Grants struct {
 func New(store contract.GrantStore, settings authz.Settings, trail audit.Trail, bounds *guard.Guard, clients *client.Registry, tokens *token.Signer, proofs *proof.Verifier) *Grants {
 	return &Grants{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
-		guard: bounds, clients: clients, tokens: tokens, proofs: proofs, refreshes: guard.NewAllowance(refreshesPerMinute), proved: guard.NewAllowance(provedPerMinute), noting: make(chan struct{}, usesAtOnce),
+		guard: bounds, clients: clients, tokens: tokens, proofs: proofs, refreshes: guard.NewAllowance(refreshesPerMinute), proved: guard.NewAllowance(provedPerMinute),
+		exchanges: guard.NewAllowance(exchangesPerMinute), noting: make(chan struct{}, usesAtOnce),
 	}
 }
 

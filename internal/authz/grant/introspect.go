@@ -41,32 +41,57 @@ func (s *Grants) Introspect(ctx context.Context, c authz.Client, presented authz
 	if err != nil {
 		return nil, err
 	}
-	here := func(resource string) bool { return slices.Contains(claims.Audience, resource) }
-	if claims.ClientID != c.ID && !slices.ContainsFunc(c.Resources, here) {
+	if !concerns(claims, c) {
 		return nil, nil
 	}
-	owner, err := s.clients.Find(ctx, claims.ClientID)
+	if claims.OfClient() {
+		claims.Scope, err = s.ownScopeNow(ctx, claims)
+	} else {
+		claims.Scope, err = s.used(ctx, claims)
+	}
 	if err != nil {
 		return nil, notActive(err)
-	}
-	if claims.OfClient() {
-		if !owner.Allows(authz.GrantCredentials) || !owner.Confidential() {
-			return nil, nil
-		}
-		claims.Scope = scopes.Both(claims.Scope, scopes.ForItself(owner))
-	} else {
-		g, err := s.store.GrantAlive(ctx, claims.GrantID, s.now())
-		if err != nil {
-			return nil, notActive(err)
-		}
-		claims.Scope = scopes.MayHave(owner, claims.Scope)
-		s.noteUse(ctx, g)
 	}
 	i := &Introspection{true, claims, authz.TokenBearer}
 	if claims.Thumbprint() != "" {
 		i.TokenType = authz.TokenDPoP
 	}
 	return i, nil
+}
+
+// concerns reports whether a token is a client's business: it is for what the client serves,
+// or was issued to it (requirement R-16).
+func concerns(claims token.Claims, c authz.Client) bool {
+	return claims.ClientID == c.ID || slices.ContainsFunc(c.Resources, func(r string) bool { return slices.Contains(claims.Audience, r) })
+}
+
+// ownScopeNow is what a client's own token is good for as the client is registered now.
+//
+//	ErrNotFound: it is of no client, or of one that may have none any more
+func (s *Grants) ownScopeNow(ctx context.Context, claims token.Claims) (string, error) {
+	c, err := s.clients.Find(ctx, claims.ClientID)
+	if err == nil && (!claims.OfClient() || !c.Allows(authz.GrantCredentials) || !c.Confidential()) {
+		err = contract.ErrNotFound
+	}
+	if err != nil {
+		return "", err
+	}
+	return scopes.Both(claims.Scope, scopes.ForItself(c)), nil
+}
+
+// used is what a token of a grant that lives is good for now, and notes that it was asked.
+//
+//	ErrNotFound
+func (s *Grants) used(ctx context.Context, claims token.Claims) (string, error) {
+	g, err := s.store.GrantAlive(ctx, claims.GrantID, s.now())
+	if err != nil {
+		return "", err
+	}
+	scope, err := s.scopeNow(ctx, claims, g)
+	if err == nil {
+		s.noteUse(ctx, g)
+	}
+	return scope, err
 }
 
 // ErrAnonymous refuses to tell somebody of tokens who did not say who they are.

@@ -88,7 +88,8 @@ func (s *Grants) RevokeAll(ctx context.Context, owner authz.Owner) (int, error) 
 //
 //
 //	InvalidGrant: the token is another client's; it stays alive (requirement R-09)
-//	UnsupportedTokenType: it is a client's own, which ends with its registration
+//	UnsupportedTokenType: it is a client's own, which ends with its registration, or was
+//	exchanged, and ends with what it was exchanged for
 func (s *Grants) RevokeToken(ctx context.Context, c authz.Client, token authz.Secret) error {
 	if token == "" {
 		return authz.Refuse(authz.InvalidRequest, "token is missing")
@@ -123,6 +124,8 @@ func (s *Grants) RevokeToken(ctx context.Context, c authz.Client, token authz.Se
 
 var errOfClient = authz.Refuse(authz.UnsupportedTokenType, "a client's own access token is not revoked one by one: it lasts as long as expires_in said, and no longer than the client's registration")
 
+var errExchanged = authz.Refuse(authz.UnsupportedTokenType, "an access token that another was exchanged for is not revoked one by one: it ends with the other, and lasts as long as expires_in said")
+
 // grantOf finds the grant of a refresh or access token; empty for a token that
 // is neither.
 //
@@ -142,8 +145,14 @@ func (s *Grants) grantOf(ctx context.Context, token authz.Secret) (string, error
 	if errors.Is(err, authz.InvalidToken) {
 		return "", nil // RFC 7009 §2.2: an invalid token is no error
 	}
-	if err == nil && claims.OfClient() {
+	switch {
+	case err != nil:
+		return "", err
+	case claims.OfClient():
 		return "", errOfClient
+	case claims.Actor != nil:
+		return "", errExchanged
+	default:
+		return claims.GrantID, nil
 	}
-	return claims.GrantID, err
 }

@@ -34,21 +34,15 @@ func (s *Grants) usable(ctx context.Context, presented authz.Presented, needed s
 	if err := s.forUs(claims, needed); err != nil {
 		return g, i, "", err
 	}
-	g, i, err = s.store.LiveGrant(ctx, claims.GrantID, s.now())
+	if g, i, err = s.store.LiveGrant(ctx, claims.GrantID, s.now()); err == nil {
+		scope, err = s.scopeNow(ctx, claims, g)
+	}
 	if errors.Is(err, contract.ErrNotFound) {
 		err = token.ErrInvalid
 	}
 	if err != nil {
 		return g, i, "", err
 	}
-	c, err := s.clients.Find(ctx, g.ClientID)
-	if errors.Is(err, contract.ErrNotFound) {
-		err = token.ErrInvalid
-	}
-	if err != nil {
-		return g, i, "", err
-	}
-	scope = scopes.MayHave(c, claims.Scope)
 	if !scopes.Has(scope, needed) {
 		return g, i, scope, &authz.Error{Code: authz.InsufficientScope, Description: "the access token was not granted the " + needed + " scope", Scope: needed}
 	}

@@ -182,6 +182,12 @@ func RequestedForItself(c authz.Client, asked string) (string, error) {
 	return granted, nil
 }
 
+// ByExchange is what of a scope a client may have for a token that others gave it (RFC 8693): of
+// what it is registered for neither what acts for the owner here nor what renews itself.
+func ByExchange(c authz.Client, scope string) string {
+	return strings.Join(slices.DeleteFunc(strings.Fields(MayHave(c, scope)), func(s string) bool { return s == Grants || s == OfflineAccess }), " ")
+}
+
 // withoutBarred takes out what the device grant never gives.
 func withoutBarred(scope string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return notByDevice[s] }), " ")

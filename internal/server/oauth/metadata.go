@@ -70,7 +70,7 @@ func (e *Endpoints) prepareDocuments() error {
 		ScopesSupported:             scopes.Supported(),
 		ResponseTypesSupported:      []string{"code"},
 		ResponseModesSupported:      []string{"query"},
-		GrantTypesSupported:         []string{authz.GrantCode, authz.GrantDevice, authz.GrantRefresh, authz.GrantCredentials},
+		GrantTypesSupported:         []string{authz.GrantCode, authz.GrantDevice, authz.GrantRefresh, authz.GrantCredentials, authz.GrantExchange},
 		CodeChallengeMethods:        []string{"S256"},
 		ResponseIss:                 true,
 		PromptValues:                []string{"none", "login", "consent", "select_account"},

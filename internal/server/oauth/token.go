@@ -2,10 +2,12 @@ package oauth
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/code"
+	"countersign.dev/internal/authz/grant"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -30,6 +32,8 @@ func (e *Endpoints) Token(w http.ResponseWriter, r *http.Request) error {
 		return e.refresh(w, r, p)
 	case authz.GrantCredentials:
 		return e.credentials(w, r, p)
+	case authz.GrantExchange:
+		return e.exchange(w, r, p)
 	case "":
 		return errNoGrantType
 	default:
@@ -79,10 +83,30 @@ func (e *Endpoints) credentials(w http.ResponseWriter, r *http.Request, p *wire.
 	return writeTokens(w, tokens)
 }
 
+// exchange is the token exchange grant (RFC 8693 §2.1). What audience names are resources here,
+// as resource does.
+func (e *Endpoints) exchange(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
+	given := grant.Exchange{
+		Subject:   grant.Presented{Token: authz.Secret(p.Text("subject_token")), Type: p.Text("subject_token_type")},
+		Actor:     grant.Presented{Token: authz.Secret(p.Text("actor_token")), Type: p.Text("actor_token_type")},
+		Requested: p.Text("requested_token_type"), Scope: p.Text("scope"), Resources: slices.Concat(p.List("resource"), p.List("audience")),
+	}
+	client, err := e.identifyClient(r, p)
+	if err != nil {
+		return err
+	}
+	tokens, err := e.issuer.Grants.Exchange(r.Context(), client, given, e.door.DPoP(r))
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, tokens)
+}
+
 // tokenResponse is a successful token response (RFC 6749 §5.1, requirements D-30,
 // T-08).
 type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
+	IssuedType   string `json:"issued_token_type,omitempty"` // requirement X-02
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int    `json:"expires_in"`
 	Scope        string `json:"scope,omitempty"` // of a client that has none
@@ -97,7 +121,7 @@ type tokenResponse struct {
 func writeTokens(w http.ResponseWriter, t *authz.Tokens) error {
 	w.Header().Set("Pragma", "no-cache")
 	return wire.WriteJSON(w, tokenResponse{
-		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, ExpiresIn: int(t.ExpiresIn / time.Second),
+		AccessToken: t.AccessToken.Reveal(), IssuedType: t.IssuedType, TokenType: t.TokenType, ExpiresIn: int(t.ExpiresIn / time.Second),
 		Scope: t.Scope, IDToken: t.IDToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
 		RefreshExpiresIn: int(t.RefreshExpiresIn / time.Second), GrantExpiresIn: int(t.GrantExpiresIn / time.Second),
 	})

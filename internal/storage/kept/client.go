@@ -27,6 +27,8 @@ type client struct {
 	Approval               string     `json:"Approval"`
 	DPoPBound              bool       `json:"DPoPBound,omitempty"`
 	Resources              []string   `json:"Resources,omitempty"`
+	ExchangeFor            []string   `json:"ExchangeFor,omitempty"`
+	ExchangeActors         []string   `json:"ExchangeActors,omitempty"`
 	Registered             bool       `json:"Registered"`
 	Proved                 bool       `json:"-"` // of a request, not of the client; false was written once
 }

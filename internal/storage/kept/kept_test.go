@@ -51,6 +51,7 @@ var (
 			ApplicationType: authz.ApplicationWeb, GrantTypes: []string{authz.GrantCode, authz.GrantCredentials}, AuthMethod: authz.AuthJWT,
 			ChosenSecret: "$argon2id$", Keys: `{"keys":[]}`, DPoPBound: true, Resources: []string{"https://api.example/v1"}, Registered: true,
 		},
+		{ID: "an-api", ExchangeFor: []string{"https://b.example"}, ExchangeActors: []string{"a-service"}, Registered: true},
 	}
 	profiles = []authz.Profile{
 		{Name: "Ada <&> Lovelace", GivenName: "Ada", FamilyName: "Lovelace", Picture: "https://a.example/?a=1&b=2", Description: "é"},
