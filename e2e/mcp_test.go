@@ -16,7 +16,7 @@ import (
 // SDKs use that MCP server for longer than a token lives.
 func TestS02_S03_S05_S09_AnMCPServerIsProtectedByFollowingTheGuide(t *testing.T) {
 	eachConfiguration(t, func(t *testing.T, conf configuration) {
-		server := startGate(t, conf, false, "--access-token-lifetime", "4s")
+		server := startGate(t, conf, false, "--access-token-lifetime", "6s")
 		o := newOwner(t)
 		o.signIn(t, server.URL)
 		address := "localhost:" + freePort(t)

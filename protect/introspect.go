@@ -30,11 +30,24 @@ func Introspect(clientID, secret string) Option {
 	}
 }
 
-// answer is what was said of a token.
+// answer is what was said of a token, once it is: many requests with one token ask one
+// question.
 type answer struct {
+	said   chan struct{} // closed when all below is written
 	active bool
 	scope  string
 	until  time.Time
+	err    error // why nothing was said
+}
+
+// stands reports whether an answer counts, or whether one is on its way.
+func (n *answer) stands(now time.Time) bool {
+	select {
+	case <-n.said:
+		return n.err == nil && !now.After(n.until)
+	default:
+		return true
+	}
 }
 
 var errNoIntrospection = errors.New("the issuer's metadata name no introspection_endpoint that is https, or http on this machine")
@@ -43,49 +56,66 @@ var errNoIntrospection = errors.New("the issuer's metadata name no introspection
 // issuer may have taken scopes back; it does not add any.
 func (a *API) introspect(ctx context.Context, token, scope string) (string, *refusal) {
 	hash, now := sha256.Sum256([]byte(token)), a.now()
-	said, ok := a.told.Get(hash)
-	if !ok || now.After(said.until) {
-		var err error
-		if said, err = a.ask(ctx, token, scope); err != nil {
-			a.log.WarnContext(ctx, "the issuer could not be asked about a token, which was not accepted", "issuer", a.issuer.id, "error", err)
-			return "", errNotAsked
-		}
-		said.until = now.Add(toldFor)
-		a.told.Add(hash, said)
+	a.mu.Lock()
+	told, ok := a.told.Get(hash)
+	if !ok || !told.stands(now) {
+		told = &answer{said: make(chan struct{}), until: now.Add(toldFor)}
+		a.told.Add(hash, told)
+		// It is for all who wait: one of them who goes away does not end it. It ends by itself.
+		go a.ask(context.WithoutCancel(ctx), told, token, scope)
 	}
-	if !said.active {
+	a.mu.Unlock()
+	select {
+	case <-told.said:
+	case <-ctx.Done():
+		return "", errNotAsked
+	}
+	switch {
+	case told.err != nil:
+		return "", errNotAsked
+	case !told.active:
 		return "", errToken
+	default:
+		return told.scope, nil
 	}
-	return said.scope, nil
 }
 
-func (a *API) ask(ctx context.Context, token, scope string) (answer, error) {
+// ask has an answer written.
+func (a *API) ask(ctx context.Context, told *answer, token, scope string) {
+	defer close(told.said)
+	told.active, told.scope, told.err = a.question(ctx, token, scope)
+	if told.err != nil {
+		a.log.WarnContext(ctx, "the issuer could not be asked about a token, which was not accepted", "issuer", a.issuer.id, "error", told.err)
+	}
+}
+
+func (a *API) question(ctx context.Context, token, scope string) (active bool, has string, err error) {
 	endpoint := a.keys.introspectionEndpoint()
 	if !trusted(endpoint) {
-		return answer{}, errNoIntrospection
+		return false, "", errNoIntrospection
 	}
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
-		return answer{}, err
+		return false, "", err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	a.prove(req)
 	body, _, err := a.issuer.do(req)
 	if err != nil {
-		return answer{}, err
+		return false, "", err
 	}
 	var said struct {
 		Active bool    `json:"active"`
 		Scope  *string `json:"scope"`
 	}
 	if json.Unmarshal(body, &said) != nil {
-		return answer{}, errors.New("the introspection endpoint answered no JSON object")
+		return false, "", errors.New("the introspection endpoint answered no JSON object")
 	}
 	if said.Scope != nil {
 		scope = both(scope, *said.Scope)
 	}
-	return answer{active: said.Active, scope: scope}, nil
+	return said.Active, scope, nil
 }
 
 // both are the scopes that are in two of them.

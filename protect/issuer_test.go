@@ -60,7 +60,14 @@ func newIssuer(t testing.TB) *issuer {
 	t.Helper()
 	i := &issuer{keys: maps.Clone(signers(t)), serve: map[string]http.HandlerFunc{}, cache: "public, max-age=300"}
 	i.ns.Store(time.Unix(1_800_000_000, 0).UnixNano())
-	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	i.Server = httptest.NewServer(i.answering(t))
+	t.Cleanup(i.Close)
+	return i
+}
+
+// answering is what an issuer answers, by HTTP or without.
+func (i *issuer) answering(t testing.TB) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		i.asked.Add(1)
 		i.mu.Lock()
 		defer i.mu.Unlock()
@@ -79,9 +86,7 @@ func newIssuer(t testing.TB) *issuer {
 		default:
 			http.NotFound(w, r)
 		}
-	}))
-	t.Cleanup(i.Close)
-	return i
+	}
 }
 
 var signers = func() func(t testing.TB) map[string]crypto.Signer {

@@ -39,10 +39,10 @@ type API struct {
 	issuer *issuer
 	keys   *keys
 	spent  *spent
-	told   *lru.Cache[[sha256.Size]byte, answer] // by the tokens' hashes; nil: the issuer is not asked
+	told   *lru.Cache[[sha256.Size]byte, *answer] // by the tokens' hashes; nil: the issuer is not asked
 
-	mu     sync.Mutex
-	scopes []string // that something here needs; guarded by mu
+	mu     sync.Mutex // guards which answer told has, and
+	scopes []string   // that something here needs
 }
 
 // Option changes how an API judges.
@@ -125,7 +125,7 @@ func New(ctx context.Context, issuerID, resource string, options ...Option) (*AP
 	if !trusted(a.keys.introspectionEndpoint()) {
 		return nil, fmt.Errorf("protect: %w", errNoIntrospection)
 	}
-	a.told, err = lru.New[[sha256.Size]byte, answer](maxTold)
+	a.told, err = lru.New[[sha256.Size]byte, *answer](maxTold)
 	return a, err
 }
 
@@ -170,7 +170,7 @@ func (a *API) Require(scope string, next http.Handler) http.Handler {
 		// Who asks for what is needed here alone could not come as far as here (requirement S-03).
 		for _, s := range needed {
 			if !slices.Contains(in.needed, s) {
-				in.needed = append(slices.Clip(in.needed), s)
+				in.needed = append(in.needed, s)
 			}
 		}
 		if refused == nil && slices.ContainsFunc(needed, func(s string) bool { return !in.token.May(s) }) {
