@@ -131,11 +131,14 @@ func TestAGoAPIIsProtectedByFollowingTheGuide(t *testing.T) {
 			t.Errorf("without a token: no %s in\n%s", part, said)
 		}
 	}
-	approve := `countersign identity create satoshi
-countersign approve "$(echo "$code" | sed -nE 's/.*"user_code":"([^"]*)".*/\1/p')" --yes --expect-client notes-app --expect-scope "openid profile notes:read"`
-	said = g.run(g.blocks["ask"] + approve + "\n" + g.blocks["use"])
+	const approve = `countersign approve "$(echo "$code" | sed -nE 's/.*"user_code":"([^"]*)".*/\1/p')" --yes --expect-client notes-app --expect-scope "openid profile notes:read"` + "\n"
+	said = g.run("countersign identity create satoshi\n" + g.blocks["ask"] + approve + g.blocks["use"])
 	if !regexp.MustCompile(`(?m)^the notes of \w{20,}, for notes-app$`).MatchString(said) {
 		t.Errorf("with one:\n%s", said)
+	}
+	said = g.run(g.blocks["register-digest"] + g.blocks["ask-for-both"] + approve + g.blocks["use"] + g.blocks["exchange"])
+	if !regexp.MustCompile(`(?m)^the notes of (\w{20,}), for notes-app\nthe notes of \w{20,}, for digest-api$`).MatchString(said) {
+		t.Errorf("called by another API:\n%s", said)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-func TestZ17_U08_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) {
+func TestZ17_U08_X02_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) {
 	eachConfiguration(t, func(t *testing.T, conf configuration) {
 		g := startGate(t, conf, false)
 		const redirect = "http://127.0.0.1:4000/back"
@@ -36,12 +36,15 @@ func TestZ17_U08_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) 
 		secret := g.register(t, "notes-secret", "--redirect-uri", redirect, "--confidential")
 		g.register(t, "notes-key", "--redirect-uri", redirect, "--jwks", keys)
 		service := g.register(t, "nightly", "--confidential", "--grant-type", "client_credentials", "--scope", "reports:read")
+		const served = "https://notes.example"
+		api := g.register(t, "notes-api", "--confidential", "--resource", served, "--exchange-for", g.URL, "--scope", "openid profile")
 		o := newOwner(t)
 		o.signIn(t, g.URL)
 		cmd := exec.CommandContext(t.Context(), "node", "openid-client-code.mjs")
 		cmd.Dir = "clients"
 		cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.URL, "REDIRECT_URI="+redirect,
-			"CLIENT_SECRET="+strings.TrimSpace(secret), "SERVICE_SECRET="+strings.TrimSpace(service), "CLIENT_KEY="+string(key))
+			"CLIENT_SECRET="+strings.TrimSpace(secret), "SERVICE_SECRET="+strings.TrimSpace(service), "CLIENT_KEY="+string(key),
+			"API="+served, "API_SECRET="+strings.TrimSpace(api))
 		seen := 0
 		for _, s := range journey(t, g, o, cmd) {
 			if seen++; s.Event != "done" {
@@ -67,6 +70,12 @@ func TestZ17_U08_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) 
 				t.Errorf("%s: U-08: the ID token says %v, userinfo %v", s.Name, s.IDTokenClaims, s.Claims)
 			}
 			refused := map[string]string{"refresh": "invalid_grant", "userinfo": "invalid_token", "introspected": "not active"}
+			if way == "an API" {
+				refused = map[string]string{"userinfo": "invalid_token"}
+				if act, _ := told["act"].(map[string]any); act["sub"] != "notes-api" || told["client_id"] != "notes-api" {
+					t.Errorf("%s: of its token is said %v", s.Name, told)
+				}
+			}
 			if way == "none" {
 				delete(refused, "introspected")
 				refused["in silence"] = "consent_required"
@@ -77,7 +86,7 @@ func TestZ17_U08_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) 
 				t.Errorf("%s: after revocation it is told %v", s.Name, s.Refused)
 			}
 		}
-		if seen != 9 {
+		if seen != 11 {
 			t.Errorf("%d runs were told of", seen)
 		}
 	})

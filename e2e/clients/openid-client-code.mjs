@@ -1,7 +1,8 @@
 // openid-client in the authorization code flow, once for each way in which a client
 // authenticates, with DPoP and without: PKCE, state, nonce and iss, which it checks by
 // itself, an ID token whose signature it verifies, userinfo, refresh, introspection,
-// revocation, and what it is told then.
+// revocation, and what it is told then. Then a service by itself, and an API that exchanges
+// what an application sent it.
 import * as client from "openid-client";
 import { led } from "./browser.mjs";
 import { issuer, tell } from "./story.mjs";
@@ -78,4 +79,31 @@ try {
   tell("done", { name: "a service", types: [token_type], introspected: await client.tokenIntrospection(config, access_token) });
 } catch (error) {
   tell("refused", { name: "a service", error: error.error ?? error.code, text: `${error.stack} ${JSON.stringify(error.cause)}` });
+}
+
+// An API asks userinfo about whoever called it, with a token of its own for the one that the
+// application sent it. Where that is bound to the application's key, the API proves its own.
+for (const name of ["an API", "an API with DPoP"]) {
+  const keyFor = async (config) =>
+    name === "an API" ? undefined : client.getDPoPHandle(config, await client.randomDPoPKeyPair("ES256"));
+  try {
+    const app = await configure("notes-secret", client.ClientSecretBasic(process.env.CLIENT_SECRET));
+    const sent = await signIn(app, await keyFor(app), { resource: process.env.API });
+    const api = await configure("notes-api", client.ClientSecretBasic(process.env.API_SECRET));
+    const DPoP = await keyFor(api);
+    const tokens = await client.genericGrantRequest(
+      api,
+      "urn:ietf:params:oauth:grant-type:token-exchange",
+      { subject_token: sent.access_token, subject_token_type: "urn:ietf:params:oauth:token-type:access_token", resource: issuer, scope: "openid profile" },
+      { DPoP },
+    );
+    const { sub, aud } = sent.claims();
+    const claims = await client.fetchUserInfo(api, tokens.access_token, sub, { DPoP });
+    const introspected = await client.tokenIntrospection(api, tokens.access_token);
+    await client.tokenRevocation(app, sent.refresh_token);
+    const refused = { userinfo: await refusal(client.fetchUserInfo(api, tokens.access_token, sub, { DPoP })) };
+    tell("done", { name, claims, id_token_claims: { sub, aud }, types: [tokens.token_type], introspected, refused });
+  } catch (error) {
+    tell("refused", { name, error: error.error ?? error.code, text: `${error.stack} ${JSON.stringify(error.cause)}` });
+  }
 }
