@@ -95,11 +95,11 @@ test-e2e: build clients
 # The pages in a real Chromium: the tests whose names begin with TestPage, and
 # those of what drives it.
 .PHONY: test-browser
-test-browser: web/node_modules/.installed ## Test the pages in Chromium
+test-browser: web/node_modules/.installed e2e/clients/node_modules/.installed ## Test the pages in Chromium
 	go test -tags e2e -count=1 -p 1 -parallel 4 -timeout 20m -run '^TestPage' ./e2e ./e2e/browser
 
 .PHONY: screenshots
-screenshots: web/node_modules/.installed ## Take the pictures of e2e/screenshots anew
+screenshots: web/node_modules/.installed e2e/clients/node_modules/.installed ## Take the pictures of e2e/screenshots anew
 	rm -rf e2e/screenshots
 	SCREENSHOTS=1 go test -tags e2e -count=1 -parallel 4 -timeout 8m -run '^TestPage' ./e2e
 

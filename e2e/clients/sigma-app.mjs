@@ -4,10 +4,9 @@
 // that both call.
 import { sigmaClient } from "@sigma-auth/better-auth-plugin/client";
 import { createCallbackHandler } from "@sigma-auth/better-auth-plugin/next";
-import { exchangeCodeForTokens, sigmaCallbackPlugin } from "@sigma-auth/better-auth-plugin/server";
-import { betterAuth } from "better-auth";
-import { memoryAdapter } from "better-auth/adapters/memory";
+import { exchangeCodeForTokens } from "@sigma-auth/better-auth-plugin/server";
 import { led } from "./browser.mjs";
+import { betterAuthOn } from "./sigma-better-auth.mjs";
 import { tell } from "./story.mjs";
 
 const app = process.env.NEXT_PUBLIC_APP_URL;
@@ -52,8 +51,7 @@ await attempt("Next.js", async () => ({ claims: (await browser.sigma.handleCallb
 backEnd = createCallbackHandler({ memberPrivateKey: process.env.OTHER_PRIVATE_KEY });
 await attempt("Next.js with another key", async () => browser.sigma.handleCallback(await signIn()));
 
-const db = { user: [], account: [], session: [], verification: [] };
-const auth = betterAuth({ baseURL: app, secret: "of the app, and long enough for it", database: memoryAdapter(db), plugins: [sigmaCallbackPlugin()] });
+const auth = await betterAuthOn(":memory:");
 let cookie;
 backEnd = async (request) => {
   const answer = await auth.handler(request);
@@ -62,7 +60,8 @@ backEnd = async (request) => {
 };
 await attempt("Better Auth", async () => {
   const { user } = await browser.sigma.handleCallback(await signIn());
-  return { claims: user, cookie, users: db.user, accounts: db.account };
+  const { adapter } = await auth.$context;
+  return { claims: user, cookie, users: await adapter.findMany({ model: "user" }), accounts: await adapter.findMany({ model: "account" }) };
 });
 
 const exchange = (code, changes) =>
