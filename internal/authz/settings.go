@@ -10,8 +10,9 @@ import (
 
 // Settings are the operator's decisions.
 type Settings struct {
-	// Issuer identifies this server, without a trailing slash. It comes from
-	// configuration and never from a request (design D8).
+	// Issuer identifies this server, without a trailing slash: its origin, or its origin and
+	// IssuerPath. It is what tokens, statements and audiences name, and no address; that is
+	// Origin. Both come from configuration and never from a request (design D8).
 	Issuer string
 	// DeviceCodeLifetime and PollInterval are expires_in and interval of RFC 8628 §3.2.
 	DeviceCodeLifetime time.Duration
@@ -44,6 +45,16 @@ type Settings struct {
 	// Clients are registered by configuration.
 	Clients []Client
 }
+
+// IssuerPath is the one path that an issuer may have (decision 0076). Where it has one, nothing
+// lies elsewhere for it but metadata.
+const IssuerPath = "/api/auth"
+
+// Origin is where an issuer's endpoints and pages are: scheme and host alone.
+func Origin(issuer string) string { return strings.TrimSuffix(issuer, IssuerPath) }
+
+// Origin is where this server's endpoints and pages are.
+func (s Settings) Origin() string { return Origin(s.Issuer) }
 
 // Local reports whether the issuer is a loopback name: no proxy stands before it.
 func (s Settings) Local() bool {

@@ -263,11 +263,11 @@ func logout(ctx context.Context, env *Env, server string, p passwordSource) erro
 	}
 	if revoked != nil {
 		return fail(ExitNetwork, "signed out here, but the token could not be revoked at "+c.account.Server, revoked,
-			"It ends by itself; at once where you take it back, at "+c.account.Server+`/account or, if your identity is here, with "countersign grants revoke"`)
+			"It ends by itself; at once where you take it back, at "+originOf(c.account.Server)+`/account or, if your identity is here, with "countersign grants revoke"`)
 	}
 	if gone {
 		return fail(ExitFailed, "signed out here, but the token was not where it was kept, so it was not revoked at "+c.account.Server, nil,
-			c.account.Server+`/account shows what is still allowed, and, if your identity is here, "countersign grants list"`)
+			originOf(c.account.Server)+`/account shows what is still allowed, and, if your identity is here, "countersign grants list"`)
 	}
 	fmt.Fprintf(env.Stderr, "Signed out of %s.\n", c.account.Server)
 	if now, err := c.home.find(""); err == nil { // which it was made, or was before

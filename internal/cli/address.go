@@ -36,6 +36,9 @@ func serverAddress(text string) (string, error) {
 	return u.String(), nil
 }
 
+// originOf is where the endpoints and pages of a Countersign are that calls itself so.
+func originOf(server string) string { return strings.TrimSuffix(server, config.IssuerPath) }
+
 func notAServer(text string, why error, next string) error {
 	return &Failure{Code: ExitUsage, What: fmt.Sprintf("the server cannot be %q", printable(text)), Err: why, Next: printable(next)}
 }

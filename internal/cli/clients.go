@@ -117,7 +117,7 @@ type clientAuthentication struct {
 
 // addTo makes what is to be made, and returns what is to be printed of it, once, and
 // under which words.
-func (a clientAuthentication) addTo(ctx context.Context, env *Env, c *client.Registration, issuer string) (words, secret string, err error) {
+func (a clientAuthentication) addTo(ctx context.Context, env *Env, c *client.Registration, origin string) (words, secret string, err error) {
 	switch a.memberKey {
 	case "":
 	case newMemberKey:
@@ -127,7 +127,7 @@ func (a clientAuthentication) addTo(ctx context.Context, env *Env, c *client.Reg
 		}
 		c.MemberPubkey = bap.FormatPublicKey(key.PubKey())
 		words = "For its .env.local, with its member key, which is not shown again:"
-		secret = "NEXT_PUBLIC_SIGMA_CLIENT_ID=" + c.ID + "\nNEXT_PUBLIC_SIGMA_AUTH_URL=" + issuer + "\nSIGMA_MEMBER_PRIVATE_KEY=" + key.Wif()
+		secret = "NEXT_PUBLIC_SIGMA_CLIENT_ID=" + c.ID + "\nNEXT_PUBLIC_SIGMA_AUTH_URL=" + origin + "\nSIGMA_MEMBER_PRIVATE_KEY=" + key.Wif()
 	default:
 		c.MemberPubkey = a.memberKey
 	}
@@ -175,7 +175,7 @@ func addClient(cmd *cobra.Command, env *Env, c client.Registration, with clientA
 	if err != nil {
 		return err
 	}
-	words, secret, err := with.addTo(cmd.Context(), env, &c, cmp.Or(settings.Issuer, defaultServer))
+	words, secret, err := with.addTo(cmd.Context(), env, &c, originOf(cmp.Or(settings.Issuer, defaultServer)))
 	if err != nil {
 		return err
 	}

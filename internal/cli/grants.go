@@ -129,7 +129,7 @@ func (c *owner) revokeGrant(ctx context.Context, grant string, report bool) erro
 	}
 	if report && c.signedIn != nil {
 		return fail(ExitFailed, "a report is signed, and your identity is not on this machine", nil,
-			"Report it at "+c.server+`/account; or import the backup that your browser saved, with "countersign identity import FILE"`)
+			"Report it at "+originOf(c.server)+`/account; or import the backup that your browser saved, with "countersign identity import FILE"`)
 	}
 	if err := c.carryOut(ctx, "/api/grants/"+url.PathEscape(grant)+"/revoke", map[string]any{"aud": c.server, "report": report}); err != nil {
 		return err

@@ -132,7 +132,7 @@ func (h *home) actsByToken(identity, server string) (*account, error) {
 			return nil, nil
 		}
 		return nil, fail(ExitNotSignedIn, "nobody is signed in here at "+server+", and there is no identity on this machine", nil,
-			`Sign in with "countersign login`+serverHint(server)+`", or see `+server+"/account in your browser")
+			`Sign in with "countersign login`+serverHint(server)+`", or see `+originOf(server)+"/account in your browser")
 	}
 	here := a.among(all) && !a.asksNothing()
 	mayBe := a.BAPID == "" && len(all) > 0 && !a.seesGrants() // the server did not say
@@ -159,7 +159,7 @@ func (h *home) acts(identity, server string) (bapID string, err error) {
 // noGrantsScope says what to do where a sign-in has no part in its owner's grants.
 func noGrantsScope(server string) error {
 	return fail(ExitRefused, "this sign-in at "+server+" may not see what you allowed", nil,
-		`Sign in again with "countersign login`+serverHint(server)+`"; or see `+server+`/account; or bring your identity here, with "countersign identity import FILE" and the backup that your browser saved`)
+		`Sign in again with "countersign login`+serverHint(server)+`"; or see `+originOf(server)+`/account; or bring your identity here, with "countersign identity import FILE" and the backup that your browser saved`)
 }
 
 // send signs and sends a request and returns the body of its success. body, when
@@ -247,7 +247,7 @@ func (c *owner) sendAs(ctx context.Context, method, path string, body []byte, he
 }
 
 func (c *owner) exchange(ctx context.Context, client *http.Client, method, path string, body []byte, header http.Header) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, originOf(c.server)+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, usage("--server is not a web address")
 	}

@@ -78,6 +78,10 @@ func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) 
 		{args: []string{"--access-token-lifetime", "24h1s"}, wants: "must be a duration from 1s to 24h0m0s"}, // keys stay published for longer (M-08)
 		{args: []string{"--issuer", "http://id.example.org"}, wants: "issuer (from --issuer) must be https"},
 		{args: []string{"--issuer", "https://id.example.org/"}, wants: "without a trailing slash"},
+		{args: []string{"--issuer", "https://id.example.org/api/auth/"}, wants: "without a trailing slash"},
+		{args: []string{"--issuer", "https://id.example.org/api/Auth"}, wants: "and no other path"},
+		{args: []string{"--issuer", "https://id.example.org/api%2fauth"}, wants: "and no other path"},
+		{args: []string{"--issuer", "https://id.example.org//api/auth"}, wants: "and no other path"},
 		{args: []string{"--listen", "8628"}, wants: "listen (from --listen) must be address:port"},
 		{args: []string{"--device-requests-per-network", "-1"}, wants: "device-requests-per-network (from --device-requests-per-network) must be a whole number from 0 up"},
 		{args: []string{"--trusted-proxies", "127.0.0.1,proxy"}, wants: "trusted-proxies (from --trusted-proxies) must be addresses or prefixes with commas between"},

@@ -81,7 +81,7 @@ var settings = []setting{
 	},
 	{
 		name: "issuer", fallbackText: "`http://localhost:` and the port listened on", unit: "URL",
-		help: "this server's public address: https, or http on a loopback name; no path",
+		help: "this server's public address: https, or http on a loopback name; no path but /api/auth",
 		set: func(s *Settings, text string) error {
 			s.Issuer = text
 			if text == "" {
@@ -289,16 +289,19 @@ func parseListen(text string) (addresses []string, err error) {
 	return addresses, nil
 }
 
+// IssuerPath is the one path that an issuer may have.
+const IssuerPath = "/api/auth"
+
 // checkIssuer holds the issuer to RFC 8414 §2, which wants https (requirement D-06; of
 // this machine alone http will do), and, because endpoints have fixed paths under the
-// origin, to no path at all.
+// origin, to no path but the one that existing servers have in their issuer (decision 0076).
 func checkIssuer(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
 		return errors.New("must be a URL, like https://id.example.org")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "":
-		return errors.New("must be only scheme and host, without a trailing slash, like https://id.example.org")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || (u.Path != "" && u.EscapedPath() != IssuerPath):
+		return errors.New("must be only scheme and host, without a trailing slash, like https://id.example.org; /api/auth may stand behind it, and no other path")
 	case u.Host != strings.ToLower(u.Host):
 		return errors.New("must have its host in lower case, as browsers write it")
 	case (u.Scheme == "https" && u.Port() == "443") || (u.Scheme == "http" && u.Port() == "80"):

@@ -143,5 +143,8 @@ const readyKnown = time.Second
 // Identifier is the configured issuer identifier.
 func (s *Issuer) Identifier() string { return s.settings.Issuer }
 
+// Origin is where its endpoints and pages are.
+func (s *Issuer) Origin() string { return s.settings.Origin() }
+
 // Now is the server's clock.
 func (s *Issuer) Now() time.Time { return s.now() }

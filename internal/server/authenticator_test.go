@@ -187,7 +187,7 @@ func (h *house) passkeyOptions(cookie string) ceremony {
 // addPasskey sends a new credential, signed by a person.
 func (h *house) addPasskey(cookie, signer string, c ceremony, credential string) reply {
 	h.t.Helper()
-	body, err := json.Marshal(map[string]string{"aud": testIssuer, "ceremony": c.Ceremony, "name": "My phone", "credential": credential})
+	body, err := json.Marshal(map[string]string{"aud": h.settings.Issuer, "ceremony": c.Ceremony, "name": "My phone", "credential": credential})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func (h *house) holder() *keyHolder {
 // proof is one for a request to this server; a token is what it is to be used with.
 func (k *keyHolder) proof(method, path, token string, edit ...func(*dpop.Signing)) string {
 	k.t.Helper()
-	s := dpop.Signing{Method: method, URL: k.settings.Issuer + path, AccessToken: token, Nonce: k.nonce, Time: k.now()}
+	s := dpop.Signing{Method: method, URL: k.settings.Origin() + path, AccessToken: token, Nonce: k.nonce, Time: k.now()}
 	for _, e := range edit {
 		e(&s)
 	}

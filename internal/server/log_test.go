@@ -182,7 +182,7 @@ func TestRefusalsThatStrangersCauseAreLoggedSparingly(t *testing.T) {
 
 // What a request can have a secret in, and what it says that is none.
 var (
-	secretHeaders = []string{"Authorization", "Cookie", "DPoP", "X-Auth-Token", "X-Vouch-Token", "Referer"}
+	secretHeaders = []string{"Authorization", "Cookie", "DPoP", "X-Auth-Token", "X-Sigma-Enrollment-Proof", "X-Vouch-Token", "Referer"}
 	publicHeaders = []string{
 		"Accept", "Accept-Encoding", "Accept-Language", "Access-Control-Request-Headers", "Content-Encoding", "Content-Type", "Forwarded", "Origin", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "X-Forwarded-For",
 	}
@@ -191,8 +191,8 @@ var (
 		"statement", "subject_token", "token", "transaction", "userCode", "user_code", "visit",
 	}
 	publicMembers = []string{
-		"actor_token_type", "approval", "asked", "aud", "bapId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
-		"grant_type", "grants", "identity", "lang", "name", "nonce", "number_match", "organizationId", "picture", "redirect_uri", "report", "requested_token_type", "scope", "subject_token_type", "v", "vouchedBy",
+		"actor_token_type", "approval", "asked", "aud", "bapId", "clientId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
+		"grant_type", "grants", "identity", "intent", "lang", "name", "nonce", "number_match", "organizationId", "picture", "pubkey", "redirect_uri", "report", "requested_token_type", "scope", "subject_token_type", "v", "vouchedBy",
 	}
 )
 
@@ -200,7 +200,7 @@ var (
 func TestB16_WhatIsReadOfARequestIsPlantedOrNoSecret(t *testing.T) {
 	header := regexp.MustCompile(`Header\.(?:Get|Values)\(("[^"]+"|[a-zA-Z.]+)\)`)
 	member := regexp.MustCompile(`(?:\.Text|\.Flag|Query\(\)\.Get)\("([^"]+)"\)`)
-	names := map[string]string{"bitcoinauth.Header": "X-Auth-Token", "dpop.Header": "DPoP", "vouchHeader": vouchHeader, "asked": "Access-Control-Request-Headers"}
+	names := map[string]string{"bitcoinauth.Header": "X-Auth-Token", "dpop.Header": "DPoP", "vouchHeader": vouchHeader, "proofHeader": proofHeader, "asked": "Access-Control-Request-Headers"}
 	read := 0
 	for _, file := range sources(t) {
 		source, err := os.ReadFile(file)
@@ -282,7 +282,7 @@ func TestB16_NoSecretIsLoggedWhateverIsSentWhere(t *testing.T) {
 				{"Cookie", cookie},
 				{"Cookie", "better-auth.session_token=" + planted, "Authorization", "Bearer " + planted},
 				{"X-Auth-Token", planted + "|" + planted, "Authorization", "Basic " + planted},
-				{"X-Auth-Token", planted + "|" + planted, "X-Vouch-Token", planted + "|" + planted, "Cookie", own},
+				{"X-Auth-Token", planted + "|" + planted, "X-Vouch-Token", planted + "|" + planted, proofHeader, planted + "|" + planted, "Cookie", own},
 				{"Cookie", own + "; countersign.browser=" + planted + "; countersign.language=" + planted},
 				{"Origin", "https://" + planted + ".example", "Referer", "https://" + planted + ".example/" + d.userCode},
 			} {

@@ -39,9 +39,11 @@ type route struct {
 	audience wire.Audience
 }
 
-// routes is every endpoint there is. No GET decides anything (requirement D-19).
+// routes is every endpoint there is. No GET decides anything (requirement D-19). An issuer with a
+// path has a front door there, and metadata where RFC 8414 §3.1 and RFC 9728 §3.1 put the path;
+// those at the root are for who knows the host alone (requirement M-01).
 func (s *Server) routes() []route {
-	return []route{
+	rows := []route{
 		{"POST", "/api/auth/device/code", s.oauth.DeviceCode, public, wire.IfNamed},
 		{"POST", "/api/auth/device/token", s.oauth.DeviceToken, public, wire.IfNamed},
 		{"POST", "/api/auth/oauth2/token", s.oauth.Token, public, wire.IfNamed},
@@ -54,7 +56,7 @@ func (s *Server) routes() []route {
 		{"GET", "/.well-known/oauth-authorization-server", s.oauth.Discovery, public, wire.Unsigned},
 		{"GET", "/.well-known/openid-configuration", s.oauth.Discovery, public, wire.Unsigned},
 		{"GET", "/api/auth/.well-known/openid-configuration", s.oauth.Discovery, public, wire.Unsigned},
-		{"GET", "/.well-known/oauth-protected-resource", s.oauth.ProtectedResource, public, wire.Unsigned},
+		{"GET", "/.well-known/oauth-protected-resource" + s.path, s.oauth.ProtectedResource, public, wire.Unsigned},
 		{"GET", "/.well-known/oauth-protected-resource/api/auth/oauth2/userinfo", s.oauth.UserInfoResource, public, wire.Unsigned},
 
 		{"POST", api.SignInPath, s.api.SignIn, owner, wire.IfNamed},
@@ -120,6 +122,14 @@ func (s *Server) routes() []route {
 		{"GET", "/healthz", s.api.Healthz, probe, wire.Unsigned},
 		{"GET", "/readyz", s.api.Readyz, probe, wire.Unsigned},
 	}
+	if s.path == "" {
+		return rows
+	}
+	return append(rows,
+		route{"GET", s.path, s.home, person, wire.Unsigned},
+		route{"GET", "/.well-known/oauth-authorization-server" + s.path, s.oauth.Discovery, public, wire.Unsigned},
+		route{"GET", "/.well-known/openid-configuration" + s.path, s.oauth.Discovery, public, wire.Unsigned},
+	)
 }
 
 // home says what this is: to a person as a page, to a program as JSON.

@@ -27,6 +27,7 @@ type Server struct {
 	oauth   *oauth.Endpoints
 	api     *api.API
 	screens *page.Screens
+	path    string // of the issuer, mostly empty
 
 	crossOrigin *http.CrossOriginProtection
 	cors        *cors.Cors
@@ -48,7 +49,7 @@ type Options struct {
 // New returns a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		issuer: o.Issuer, door: wire.NewDoor(o.Issuer, o.URL, o.Log, o.TrustedProxies),
+		issuer: o.Issuer, door: wire.NewDoor(o.Issuer, o.URL, o.Log, o.TrustedProxies), path: o.URL.Path,
 		crossOrigin: http.NewCrossOriginProtection(), cors: newCORS(),
 	}
 	if err := s.crossOrigin.AddTrustedOrigin(o.URL.Scheme + "://" + o.URL.Host); err != nil {

@@ -55,7 +55,7 @@ func (s *Registry) Canonical(asked []string) (resources []string, err error) {
 		if !ok {
 			return nil, authz.Refuse(authz.InvalidTarget, "resource must be an absolute http or https URI without fragment")
 		}
-		if resource == s.settings.Issuer+authz.UserInfoPath {
+		if resource == s.settings.Origin()+authz.UserInfoPath {
 			resource = s.settings.Issuer
 		}
 		if !slices.Contains(resources, resource) {

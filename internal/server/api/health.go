@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"countersign.dev/internal/authz/contract"
@@ -12,13 +13,13 @@ import (
 
 // Greeting says to a program what this is, which set-up guides use as a health check.
 func (a *API) Greeting(w http.ResponseWriter, _ *http.Request) error {
-	issuer := a.issuer.Identifier()
+	issuer, origin := a.issuer.Identifier(), a.issuer.Origin()
 	return wire.WriteJSON(w, map[string]any{
 		"name": "Countersign", "version": a.version, "issuer": issuer,
 		"links": map[string]string{
-			"metadata": issuer + "/.well-known/oauth-authorization-server",
-			"device":   issuer + "/device",
-			"health":   issuer + "/healthz",
+			"metadata": origin + "/.well-known/oauth-authorization-server" + strings.TrimPrefix(issuer, origin),
+			"device":   origin + "/device",
+			"health":   origin + "/healthz",
 		},
 	})
 }

@@ -52,7 +52,7 @@ func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	verificationURI := e.issuer.Identifier() + "/device"
+	verificationURI := e.issuer.Origin() + "/device"
 	answer := deviceAuthorization{
 		DeviceCode: d.DeviceCode.Reveal(), UserCode: d.UserCode,
 		VerificationURI: verificationURI, VerificationURIComplete: verificationURI + "?code=" + url.QueryEscape(d.UserCode),

@@ -54,19 +54,19 @@ type metadata struct {
 // one, to the letter (requirement M-02); public clients are told that they may come
 // (requirement M-05).
 func (e *Endpoints) prepareDocuments() error {
-	issuer := e.issuer.Identifier()
+	origin := e.issuer.Origin()
 	authMethods := []string{authz.AuthNone, authz.AuthBasic, authz.AuthPost, authz.AuthJWT}
 	var err error
 	e.metadata, err = json.MarshalIndent(metadata{
-		Issuer:                      issuer,
-		AuthorizationEndpoint:       issuer + "/oauth2/authorize",
-		TokenEndpoint:               issuer + "/api/auth/oauth2/token",
-		DeviceAuthorizationEndpoint: issuer + "/api/auth/device/code",
-		UserInfoEndpoint:            issuer + authz.UserInfoPath,
-		EndSessionEndpoint:          issuer + "/oauth2/logout",
-		RevocationEndpoint:          issuer + "/api/auth/oauth2/revoke",
-		IntrospectionEndpoint:       issuer + "/api/auth/oauth2/introspect",
-		JWKSURI:                     issuer + "/api/auth/jwks",
+		Issuer:                      e.issuer.Identifier(),
+		AuthorizationEndpoint:       origin + "/oauth2/authorize",
+		TokenEndpoint:               origin + "/api/auth/oauth2/token",
+		DeviceAuthorizationEndpoint: origin + "/api/auth/device/code",
+		UserInfoEndpoint:            origin + authz.UserInfoPath,
+		EndSessionEndpoint:          origin + "/oauth2/logout",
+		RevocationEndpoint:          origin + "/api/auth/oauth2/revoke",
+		IntrospectionEndpoint:       origin + "/api/auth/oauth2/introspect",
+		JWKSURI:                     origin + "/api/auth/jwks",
 		ScopesSupported:             scopes.Supported(),
 		ResponseTypesSupported:      []string{"code"},
 		ResponseModesSupported:      []string{"query"},

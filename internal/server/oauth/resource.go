@@ -23,17 +23,16 @@ type protectedResource struct {
 // prepareResources encodes the metadata of all that access tokens for this server are good
 // for, and of the UserInfo endpoint.
 func (e *Endpoints) prepareResources() (err error) {
-	e.resource, err = e.describe("", []string{"openid", "profile", "email", scopes.Grants}, "header")
+	e.resource, err = e.describe(e.issuer.Identifier(), []string{"openid", "profile", "email", scopes.Grants}, "header")
 	if err != nil {
 		return err
 	}
-	e.userInfoResource, err = e.describe(authz.UserInfoPath, []string{"openid", "profile", "email"}, "header", "body")
+	e.userInfoResource, err = e.describe(e.issuer.Origin()+authz.UserInfoPath, []string{"openid", "profile", "email"}, "header", "body")
 	return err
 }
 
-func (e *Endpoints) describe(path string, scopes []string, bearer ...string) ([]byte, error) {
-	issuer := e.issuer.Identifier()
-	return json.MarshalIndent(protectedResource{issuer + path, []string{issuer}, scopes, bearer, dpop.Algorithms()}, "", "  ")
+func (e *Endpoints) describe(resource string, scopes []string, bearer ...string) ([]byte, error) {
+	return json.MarshalIndent(protectedResource{resource, []string{e.issuer.Identifier()}, scopes, bearer, dpop.Algorithms()}, "", "  ")
 }
 
 // ProtectedResource and UserInfoResource answer where challenges say that the metadata of a

@@ -22,7 +22,7 @@ func (s *Screens) signInPage(w http.ResponseWriter, r *http.Request, visit, code
 		case page.ForApp != "":
 			page.Code = "" // nobody is shown it elsewhere
 		case s.door.Secure: // a phone reaches no loopback address of another machine
-			page.QR = view.NewQR(s.issuer.Identifier() + "/device?code=" + code)
+			page.QR = view.NewQR(s.issuer.Origin() + "/device?code=" + code)
 		}
 	}
 	v.Page = page

@@ -54,7 +54,7 @@ var proofAlgs = strings.Join(dpop.Algorithms(), " ")
 // scheme; who presented none, or one that was not taken, hears of both (RFC 6750 §3, RFC 9449
 // §7.1), and where to read what the resource wants (RFC 9728 §5.1, requirement S-02).
 func (d *Door) challenge(h http.Header, r *http.Request, parameters string, both bool) {
-	parameters += `, resource_metadata="` + d.URL.Scheme + "://" + d.URL.Host + resourceMetadata + ofUserInfo(r, authz.UserInfoPath, "") + `"`
+	parameters += `, resource_metadata="` + d.URL.Scheme + "://" + d.URL.Host + resourceMetadata + ofUserInfo(r, authz.UserInfoPath, d.URL.Path) + `"`
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, dpop.Scheme) {
 		h.Set("WWW-Authenticate", `DPoP `+parameters+`, algs="`+proofAlgs+`"`)
