@@ -22,10 +22,12 @@ import (
 type line struct {
 	answers http.HandlerFunc
 	hangs   atomic.Bool
+	asked   atomic.Int64
 }
 
 // RoundTrip waits for as long as the API does, where the line hangs.
 func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+	l.asked.Add(1)
 	if l.hangs.Load() {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
@@ -56,7 +58,14 @@ func TestAnIssuerThatHangsIsWaitedForOnceAndForSeconds(t *testing.T) {
 		took("who comes later", call(api, token), http.StatusOK, 5*time.Second, start)
 		i.advance(time.Minute - time.Nanosecond)
 		took("within a minute", call(api, token), http.StatusOK, 5*time.Second, start)
-		time.Sleep(5 * time.Second) // of the bubble's time: the question ends that nobody waited for
+		synctest.Wait()
+		asked := l.asked.Load()
+		i.advance(10 * time.Second)
+		took("while nobody has answered yet", call(api, token), http.StatusOK, 5*time.Second, start)
+		if synctest.Wait(); l.asked.Load() != asked {
+			t.Error("the same was asked twice at a time")
+		}
+		time.Sleep(6 * time.Second) // of the bubble's time: the question ends that nobody waited for
 
 		i.advance(10 * time.Second)
 		start = time.Now()
@@ -71,6 +80,25 @@ func TestAnIssuerThatHangsIsWaitedForOnceAndForSeconds(t *testing.T) {
 			t.Errorf("an API began, or waited for %v: %v", time.Since(start), err)
 		}
 	})
+}
+
+func TestB20_KeysOutliveTheirIssuerForADay(t *testing.T) {
+	i := newIssuer(t)
+	api := i.api(t)
+	i.set(func() {
+		i.serve["/jwks"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	})
+	i.advance(24 * time.Hour)
+	want(t, "a day", call(api, i.good(t)), http.StatusOK)
+	i.advance(time.Nanosecond)
+	want(t, "and no longer", call(api, i.good(t)), http.StatusServiceUnavailable)
+}
+
+func TestAnAPIBeginsWhateverTheProgramAsksOthersWith(t *testing.T) {
+	i, theirs := newIssuer(t), http.DefaultTransport
+	defer func() { http.DefaultTransport = theirs }()
+	http.DefaultTransport = struct{ http.RoundTripper }{theirs}
+	want(t, "with another transport", call(i.api(t), i.good(t)), http.StatusOK)
 }
 
 func TestR17_ManyRequestsWithOneTokenAskTheIssuerOnce(t *testing.T) {

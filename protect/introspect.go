@@ -91,7 +91,7 @@ func (a *API) ask(ctx context.Context, told *answer, token, scope string) {
 
 func (a *API) question(ctx context.Context, token, scope string) (active bool, has string, err error) {
 	endpoint := a.keys.introspectionEndpoint()
-	if !trusted(endpoint) {
+	if _, ok := trusted(endpoint); !ok {
 		return false, "", errNoIntrospection
 	}
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}

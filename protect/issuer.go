@@ -23,11 +23,12 @@ const (
 
 // issuer is whose tokens are accepted.
 type issuer struct {
-	id     string
-	client *http.Client
+	id      string
+	address *url.URL // the id, read
+	client  *http.Client
 }
 
-func newIssuer(id string, client *http.Client) *issuer {
+func newIssuer(id string, address *url.URL, client *http.Client) *issuer {
 	c := http.Client{}
 	if client != nil {
 		c = *client
@@ -38,7 +39,7 @@ func newIssuer(id string, client *http.Client) *issuer {
 	}
 	// Where keys come from is what the metadata say, and a secret goes nowhere else.
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &issuer{id, &c}
+	return &issuer{id, address, &c}
 }
 
 // metadata is of RFC 8414 §2 what an API needs.
@@ -52,12 +53,8 @@ type metadata struct {
 // Discovery has it, where there is nothing). They must name this very issuer, to the letter
 // (§3.3).
 func (i *issuer) metadata(ctx context.Context) (m metadata, err error) {
-	u, err := url.Parse(i.id)
-	if err != nil {
-		return m, err
-	}
-	path := strings.TrimSuffix(u.EscapedPath(), "/")
-	origin := u.Scheme + "://" + u.Host
+	path := strings.TrimSuffix(i.address.EscapedPath(), "/")
+	origin := i.address.Scheme + "://" + i.address.Host
 	body, _, err := i.get(ctx, origin+"/.well-known/oauth-authorization-server"+path)
 	if errors.Is(err, errNothingThere) {
 		body, _, err = i.get(ctx, origin+path+"/.well-known/openid-configuration")
@@ -65,12 +62,13 @@ func (i *issuer) metadata(ctx context.Context) (m metadata, err error) {
 	if err != nil {
 		return m, err
 	}
-	switch {
-	case json.Unmarshal(body, &m) != nil:
+	if json.Unmarshal(body, &m) != nil {
 		return m, errors.New("the issuer's metadata are no JSON object")
-	case m.Issuer != i.id:
+	}
+	if m.Issuer != i.id {
 		return m, errors.New("the metadata there are another issuer's: write the issuer as it calls itself, to the letter")
-	case !trusted(m.JWKSURI):
+	}
+	if _, ok := trusted(m.JWKSURI); !ok {
 		return m, errors.New("the issuer's metadata name no jwks_uri that is https, or http on this machine")
 	}
 	return m, nil

@@ -124,6 +124,15 @@ func (i *issuer) keySet(t testing.TB) []byte {
 	return b
 }
 
+// keyOf is one of them.
+func (i *issuer) keyOf(t testing.TB, name string) []byte {
+	b, err := json.Marshal(jose.JSONWebKey{KeyID: name, Key: i.keys[name].Public()})
+	if err != nil {
+		t.Error(err)
+	}
+	return b
+}
+
 // api is one that accepts the issuer's tokens.
 func (i *issuer) api(t testing.TB, options ...protect.Option) http.Handler {
 	t.Helper()

@@ -165,10 +165,8 @@ func freshness(h http.Header) time.Duration {
 		case "no-store", "no-cache":
 			return leastFresh
 		case "max-age":
-			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
-			if err != nil {
-				return leastFresh
-			}
+			// What is no number is 0, and of what is too much there is the most (RFC 9111 §1.2.2).
+			seconds, _ := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
 			fresh = time.Duration(seconds) * time.Second
 		}
 	}

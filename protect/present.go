@@ -47,7 +47,7 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request) (Token, *refusal) {
 // presented finds the access token of a request (RFC 6750 §2.1, RFC 9449 §7.1): in one header,
 // and never in the URL, which logs and other sites see.
 func presented(r *http.Request) (token string, byProof bool, refused *refusal) {
-	if strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token") {
+	if r.URL.Query().Has("access_token") {
 		return "", false, errInQuery
 	}
 	all := r.Header.Values("Authorization")

@@ -90,31 +90,26 @@ func New(ctx context.Context, issuerID, resource string, options ...Option) (*AP
 		o(a)
 	}
 	for _, r := range a.resources {
-		if err := checkResource(r); err != nil {
-			return nil, err
+		if !isResource(r) {
+			return nil, errors.New("protect: a resource is https (on this machine http), host in lower case, without a port that goes without saying, query, fragment and slash at the end: https://api.example/v1")
 		}
 	}
-	u, err := url.Parse(resource)
-	if err != nil {
-		return nil, err
-	}
+	u, _ := trusted(resource)
 	a.wellKnown = wellKnown + u.EscapedPath()
 	a.described = u.Scheme + "://" + u.Host + a.wellKnown
 	a.base = strings.TrimSuffix(cmp.Or(a.base, u.Scheme+"://"+u.Host), "/")
-	base, err := url.Parse(a.base)
-	if err != nil {
-		return nil, errors.New("protect: what At was given is no address")
-	}
-	a.path = base.EscapedPath()
+	id, secure := trusted(issuerID)
+	base, ok := trusted(a.base)
 	switch {
-	case !trusted(issuerID):
+	case !secure:
 		return nil, errors.New("protect: the issuer is not https, nor http on this machine")
-	case !trusted(a.base) || base.RawQuery != "":
+	case !ok || base.RawQuery != "":
 		return nil, errors.New("protect: the address of At is not https, nor http on this machine")
 	case a.leeway < 0 || a.leeway > maxLeeway:
 		return nil, errors.New("protect: the leeway is more than five minutes, or less than none")
 	}
-	a.issuer = newIssuer(issuerID, a.client)
+	a.path = base.EscapedPath()
+	a.issuer = newIssuer(issuerID, id, a.client)
 	a.keys = &keys{issuer: a.issuer, now: a.now, log: a.log}
 	if err := a.keys.begin(ctx); err != nil {
 		return nil, fmt.Errorf("protect: %w", err)
@@ -122,33 +117,32 @@ func New(ctx context.Context, issuerID, resource string, options ...Option) (*AP
 	if a.prove == nil {
 		return a, nil
 	}
-	if !trusted(a.keys.introspectionEndpoint()) {
+	if _, ok := trusted(a.keys.introspectionEndpoint()); !ok {
 		return nil, fmt.Errorf("protect: %w", errNoIntrospection)
 	}
+	var err error
 	a.told, err = lru.New[[sha256.Size]byte, *answer](maxTold)
 	return a, err
 }
 
-// checkResource wants a resource as tokens name it: the server compares in one form, and a
+// isResource wants a resource as tokens name it: the server compares in one form, and a
 // token is compared with that to the letter.
-func checkResource(resource string) error {
-	u, err := url.Parse(resource)
-	if err != nil || !trusted(resource) || u.RawQuery != "" || strings.HasSuffix(resource, "/") || u.Host != strings.ToLower(u.Host) ||
-		strings.HasSuffix(u.Host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme]) {
-		return errors.New("protect: a resource is https (on this machine http), host in lower case, without a port that goes without saying, query, fragment and slash at the end: https://api.example/v1")
-	}
-	return nil
+func isResource(resource string) bool {
+	u, ok := trusted(resource)
+	return ok && u.RawQuery == "" && !strings.HasSuffix(resource, "/") && u.Host == strings.ToLower(u.Host) &&
+		!strings.HasSuffix(u.Host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
 }
 
-// trusted reports whether an address is one that nobody on the way can answer for: https, or
-// http that does not leave this machine.
-func trusted(address string) bool {
+// trusted reads an address, and reports whether it is one that nobody on the way can answer
+// for: https, or http that does not leave this machine.
+func trusted(address string) (*url.URL, bool) {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(address, "#") {
-		return false
+		return nil, false
 	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
+	host := u.Hostname()
+	here := host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
+	return u, u.Scheme == "https" || u.Scheme == "http" && here
 }
 
 // Require lets requests through whose token may do all that a scope names, separated by

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -52,6 +53,7 @@ func TestM09_M10_OnlyAnAccessTokenThatTheIssuerSignedForThisAPICounts(t *testing
 		"ES256": good, "RS256": i.sign(t, "RS256", nil, i.claims(nil)), "EdDSA": i.sign(t, "EdDSA", nil, i.claims(nil)), "for several": with("aud", []string{"https://x.example", resource}),
 		"for its former name": with("aud", "https://old.example"), "the long name of the type": head(map[string]any{"typ": "application/at+jwt"}), "with a fraction": with("exp", float64(i.now().Unix())+.5),
 		"what nobody knows": with("x", map[string]any{"y": 1}), "a key of its own": head(map[string]any{"jwk": jose.JSONWebKey{Key: other.Public()}, "jku": "https://evil.example"}),
+		"an end far off": with("exp", 1<<40-1), "as long as can be": i.long(t, 8<<10),
 	} {
 		if w := call(api, token); w.Code != http.StatusOK || w.Body.String() != "satoshi" {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
@@ -69,7 +71,7 @@ func TestM09_M10_OnlyAnAccessTokenThatTheIssuerSignedForThisAPICounts(t *testing
 		"another case":   raw(`{"TYP":"at+jwt","alg":"ES256","KID":"ES256"}`, string(payload)),
 		"another issuer": with("iss", "https://evil.example"), "a slash more": with("iss", i.URL+"/"), "no issuer": with("iss", nil),
 		"another audience": with("aud", "https://other.example"), "a longer audience": with("aud", resource+"/notes"), "no audience": with("aud", nil), "an empty list": with("aud", []string{}),
-		"over": with("exp", i.now().Unix()), "no end": with("exp", nil), "an end that is a text": with("exp", "9999999999"), "no end in sight": with("exp", 1e300), "not yet": with("nbf", i.now().Unix()+1),
+		"longer than can be": i.long(t, 8<<10+1), "an end too far off": with("exp", 1<<40), "over": with("exp", i.now().Unix()), "no end": with("exp", nil), "an end that is a text": with("exp", "9999999999"), "no end in sight": with("exp", 1e300), "not yet": with("nbf", i.now().Unix()+1),
 		"nobody": with("sub", ""), "no client": with("client_id", nil), "a subject that is none": with("sub", []string{"satoshi"}), "bound by a certificate": with("cnf", map[string]any{"x5t#S256": "x"}),
 		"bound to no thumbprint": with("cnf", map[string]any{"jkt": "x"}), "claims twice": signed(t, "ES256", "ES256", signers(t)["ES256"], nil, append(payload[:len(payload)-1:len(payload)-1], `,"sub":"satoshi"}`...)),
 		"claims that are none": signed(t, "ES256", "ES256", signers(t)["ES256"], nil, []byte(`[]`)),
@@ -82,6 +84,23 @@ func TestM09_M10_OnlyAnAccessTokenThatTheIssuerSignedForThisAPICounts(t *testing
 	if i.asked.Load() != asked {
 		t.Error("the issuer, or somebody else, was asked about one of them")
 	}
+}
+
+// long is a good token of so many bytes.
+func (i *issuer) long(t *testing.T, size int) string {
+	t.Helper()
+	for h := range 4 { // three bytes are four characters: there are sizes that a payload alone does not make
+		for x := size*3/4 - 500; ; x++ {
+			token := i.sign(t, "ES256", map[string]any{"x": strings.Repeat("x", h)}, i.claims(map[string]any{"jti": strings.Repeat("x", x)}))
+			if len(token) == size {
+				return token
+			} else if len(token) > size {
+				break
+			}
+		}
+	}
+	t.Fatal("there is no such token")
+	return ""
 }
 
 // respelled is a token whose last character has a bit that decodes to nothing.
@@ -125,6 +144,7 @@ func TestX04_WhoActsIsNamedOrTheTokenIsNone(t *testing.T) {
 func TestALeewayIsWhatItSays(t *testing.T) {
 	i := newIssuer(t)
 	strict, lenient := i.api(t), i.api(t, protect.Leeway(time.Minute))
+	i.api(t, protect.Leeway(5*time.Minute)) // no more, but as much
 	soon := i.sign(t, "ES256", nil, i.claims(map[string]any{"nbf": i.now().Unix() + 60}))
 	want(t, "not yet", call(lenient, soon), http.StatusOK)
 	token := i.good(t)
@@ -139,7 +159,7 @@ func TestU04_ATokenComesInOneHeader(t *testing.T) {
 	i := newIssuer(t)
 	api := i.api(t)
 	want(t, "twice", call(api, i.good(t), "Authorization", "Bearer "+i.good(t)), http.StatusBadRequest)
-	for target, status := range map[string]int{"/notes?access_token=" + i.good(t): http.StatusBadRequest, "/notes?of=access_token": http.StatusUnauthorized} {
+	for target, status := range map[string]int{"/notes?access_token=" + i.good(t): http.StatusBadRequest, "/notes?%61ccess_token=" + i.good(t): http.StatusBadRequest, "/notes?of=access_token": http.StatusUnauthorized} {
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
 		want(t, target, w, status)
@@ -197,7 +217,7 @@ func TestB20_AnUnknownKeyCostsTheIssuerAFewQuestionsOnly(t *testing.T) {
 	want(t, "within an hour", call(api, token), http.StatusOK)
 	i.advance(time.Second)
 	want(t, "after an hour", call(api, token), http.StatusUnauthorized)
-	for cache, fresh := range map[string]time.Duration{"no-store": time.Minute, "max-age=1": time.Minute, "": 5 * time.Minute, "public, Max-Age=\"120\"": 2 * time.Minute, "max-age=x": time.Minute} {
+	for cache, fresh := range map[string]time.Duration{"no-store": time.Minute, "max-age=1": time.Minute, "": 5 * time.Minute, "public, Max-Age=\"120\"": 2 * time.Minute, "max-age=x": time.Minute, "max-age=99999999999": time.Hour} {
 		i.set(func() { i.cache = cache })
 		i.advance(time.Hour)
 		good := i.good(t)
@@ -225,15 +245,32 @@ func TestB19_KeysThatAreNoneChangeNothing(t *testing.T) {
 	elsewhere := httptest.NewServer(say(`{"keys":[]}`))
 	defer elsewhere.Close()
 	good := string(i.keySet(t))
-	weak := `{"kty":"RSA","kid":"x","e":"AQAB","n":"` + strings.Repeat("A", 43) + `"}`
+	sized := func(n string) string { return `{"kty":"RSA","kid":"x","e":"AQAB","n":"` + n + `"}` }
+	weak, huge := sized(strings.Repeat("A", 43)), sized("AQ"+strings.Repeat("A", 1365)) // 8200 bits
+	curve, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large, err := json.Marshal(jose.JSONWebKey{Key: curve.Public(), KeyID: "large"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		path string
 		by   http.HandlerFunc
 	}{
-		"an error":           {jwks, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }},
-		"no key":             {jwks, say(`{"keys":[]}`)},
-		"no JSON":            {jwks, say(`<html>`)},
-		"keys of no use":     {jwks, say(`{"keys":[{"kty":"oct","kid":"x","k":"AAAA"},{"kty":"EC"},7,` + weak + `]}`)},
+		"an error":       {jwks, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }},
+		"no key":         {jwks, say(`{"keys":[]}`)},
+		"no JSON":        {jwks, say(`<html>`)},
+		"keys of no use": {jwks, say(`{"keys":[{"kty":"oct","kid":"x","k":"AAAA"},{"kty":"EC"},7,` + weak + "," + huge + "," + string(large) + `]}`)},
+		"a short answer": {jwks, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", strconv.Itoa(len(good)+1))
+			_, _ = io.WriteString(w, good)
+		}},
+		"endless headers": {jwks, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X", strings.Repeat("x", 64<<10))
+			_, _ = io.WriteString(w, good)
+		}},
 		"too many":           {jwks, say(strings.Replace(good, "[", "["+strings.Repeat("{},", 64), 1))},
 		"too much":           {jwks, say(good + strings.Repeat(" ", 256<<10))},
 		"a redirect":         {jwks, http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP},
@@ -254,17 +291,24 @@ func TestB19_KeysThatAreNoneChangeNothing(t *testing.T) {
 			t.Errorf("%s: an API began with that: %v", name, err)
 		}
 	}
-	// What is no key of ours does not spoil the others.
-	i.set(func() { i.serve = nil })
-	set := strings.Replace(good, `{"keys":[`, `{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44"},`, 1)
-	i.set(func() {
-		i.serve = map[string]http.HandlerFunc{jwks: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, set) }}
-	})
-	i.advance(10 * time.Minute)
-	want(t, "a key of another kind", call(i.api(t), i.good(t)), http.StatusOK)
-	set = strings.Replace(good, `"kty":"RSA",`, `"kty":"RSA","alg":"PS256",`, 1)
-	i.advance(10 * time.Minute)
-	want(t, "a key for another algorithm", call(i.api(t), i.sign(t, "RS256", nil, i.claims(nil))), http.StatusUnauthorized)
+	// What is no key of ours does not spoil the others, nor what is just not too much.
+	serve := func(set string) http.Handler {
+		t.Helper()
+		i.set(func() { i.serve = map[string]http.HandlerFunc{jwks: say(set)} })
+		i.advance(10 * time.Minute)
+		return i.api(t)
+	}
+	before := func(key string) string { return strings.Replace(good, `{"keys":[`, `{"keys":[`+key+`,`, 1) }
+	for name, set := range map[string]string{
+		"a key of another kind": before(`{"kty":"AKP","kid":"pq","alg":"ML-DSA-44"}`), "as many as may be": before(strings.Repeat("{},", 60) + "{}"), "as much as may be": good + strings.Repeat(" ", 256<<10-len(good)),
+		"the largest": before(sized("_" + strings.Repeat("_", 1364) + "8")), "the same name again": strings.Replace(good, `]}`, `,`+strings.Replace(string(large), "large", "ES256", 1)+`]}`, 1),
+	} {
+		want(t, name, call(serve(set), i.good(t)), http.StatusOK)
+	}
+	for name, change := range map[string]string{"another algorithm": `"alg":"PS256",`, "encryption": `"use":"enc",`} {
+		want(t, "a key for "+name, call(serve(strings.Replace(good, `"kty":"RSA",`, `"kty":"RSA",`+change, 1)), i.sign(t, "RS256", nil, i.claims(nil))), http.StatusUnauthorized)
+	}
+	want(t, "a key without a name", call(serve(before(strings.Replace(string(i.keyOf(t, "EdDSA")), `"kid":"EdDSA",`, "", 1))), i.sign(t, "EdDSA", map[string]any{"kid": ""}, i.claims(nil))), http.StatusUnauthorized)
 }
 
 func TestNobodyWaitsForAnIssuerThatIsKnownToBeAway(t *testing.T) {
@@ -314,10 +358,28 @@ func TestAnAPIThatIsSetUpWrongDoesNotBegin(t *testing.T) {
 		"a leeway below nothing":    {i.URL, resource, protect.Leeway(-1)},
 		"an issuer that is not up":  {"http://127.0.0.1:1", resource, protect.Leeway(0)},
 		"an issuer that is no text": {"https://id.example/%zz", resource, protect.Leeway(0)},
+		"a resource of nowhere":     {i.URL, "https:///notes", protect.Leeway(0)},
+		"somebody's":                {i.URL, "https://me@api.example", protect.Leeway(0)},
+		"one on another machine":    {i.URL, "http://10.0.0.7", protect.Leeway(0)},
+		"one by another scheme":     {i.URL, "ftp://localhost", protect.Leeway(0)},
 	} {
 		if _, err := protect.New(t.Context(), c.issuer, c.resource, protect.Clock(i.now), c.option); err == nil || !strings.HasPrefix(err.Error(), "protect: ") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	nobody := protect.Client(&http.Client{Transport: &line{answers: func(http.ResponseWriter, *http.Request) { t.Error("an issuer was asked that anybody can answer for") }}})
+	if _, err := protect.New(t.Context(), "http://id.example", resource, nobody); err == nil {
+		t.Error("an API began whose issuer anybody can answer for")
+	}
+	local := &line{answers: func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/jwks") {
+			_, _ = io.WriteString(w, `{"issuer":"http://id.localhost:8628","jwks_uri":"http://[::1]:8628/jwks"}`)
+			return
+		}
+		_, _ = w.Write(i.keySet(t))
+	}}
+	if _, err := protect.New(t.Context(), "http://id.localhost:8628", "http://127.0.0.1:9000/mcp", protect.Client(&http.Client{Transport: local})); err != nil {
+		t.Errorf("on this machine: %v", err)
 	}
 	i.set(func() {
 		i.serve["/.well-known/oauth-authorization-server"] = func(w http.ResponseWriter, _ *http.Request) {

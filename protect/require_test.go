@@ -2,11 +2,19 @@ package protect_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
+	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
+
+	"countersign.dev/bap"
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/dpop"
 	"countersign.dev/protect"
 )
@@ -62,4 +70,72 @@ func TestS03_RequireInsideRequireAsksForMoreOfTheSameToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "inside another API", call(other.Require("", api), i.sign(t, "ES256", nil, i.claims(map[string]any{"aud": "https://other.example"}))), http.StatusUnauthorized)
+}
+
+func TestU04_P10_AChallengeIsInTheSchemeOfTheRequest(t *testing.T) {
+	i := newIssuer(t)
+	api, err := protect.New(t.Context(), i.URL, resource, protect.Clock(i.now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What no scope can have (RFC 6749 §3.3) is left out, so that it ends no text in the header.
+	h := api.Require("a\"b \\c é\x7f ~!", http.NotFoundHandler())
+	const described = `resource_metadata="` + resource + `/.well-known/oauth-protected-resource"`
+	algs := `algs="` + strings.Join(dpop.Algorithms(), " ") + `"`
+	for authorization, wanted := range map[string][]string{
+		"":       {`Bearer scope="ab c  ~!", ` + described, "DPoP " + algs},
+		"dpop x": {`DPoP error="invalid_token", error_description="the access token is malformed, expired or revoked, or no access token of this API's issuer: get a new one", scope="ab c  ~!", ` + described + ", " + algs},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/notes", nil)
+		r.Header.Set("Authorization", authorization)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if got := w.Header().Values("WWW-Authenticate"); w.Code != http.StatusUnauthorized || !slices.Equal(got, wanted) {
+			t.Errorf("%q: %d %q", authorization, w.Code, got)
+		}
+	}
+}
+
+// What is proved by one thing does not stand for the other.
+func TestP10_N01_AProofThatDoesNotCountIsNotMadeGoodByWhatElseIsWanted(t *testing.T) {
+	i := newIssuer(t)
+	owner, _ := ec.PrivateKeyFromBytes([]byte{31: 7})
+	key, err := dpop.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := i.sign(t, "ES256", nil, i.claims(map[string]any{"pubkey": bap.FormatPublicKey(owner.PubKey()), "cnf": map[string]any{"jkt": key.Thumbprint()}}))
+	ask := func(api http.Handler, url string) *httptest.ResponseRecorder {
+		i.advance(time.Millisecond)
+		proof, err := key.Sign(dpop.Signing{Method: http.MethodGet, URL: url, AccessToken: token, Time: i.now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := bitcoinauth.Sign(owner, bitcoinauth.Signing{Path: "/notes", Time: i.now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/notes", nil)
+		r.Header = http.Header{"Authorization": {"DPoP " + token}, "Dpop": {proof}, bitcoinauth.Header: {signature}}
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, r)
+		return w
+	}
+	for name, option := range map[string]protect.Option{"signed": protect.Signed(), "introspected": protect.Introspect("api", "secret")} {
+		api := i.api(t, option)
+		want(t, name, ask(api, resource+"/notes"), http.StatusOK)
+		asked := i.asked.Load()
+		want(t, name+", with a proof for another address", ask(api, resource+"/other"), http.StatusUnauthorized)
+		if i.asked.Load() != asked {
+			t.Error("the issuer was asked for who proved nothing")
+		}
+	}
+	// Nor is a signature that does not count made good by the issuer's word.
+	api := i.api(t, protect.Signed(), protect.Introspect("api", "secret"))
+	want(t, "unsigned", call(api, i.good(t)), http.StatusUnauthorized)
+	r := httptest.NewRequest(http.MethodPost, "/notes", iotest.ErrReader(io.ErrUnexpectedEOF))
+	r.Header = http.Header{"Authorization": {"Bearer " + i.good(t)}, bitcoinauth.Header: {"x"}}
+	w := httptest.NewRecorder()
+	api.ServeHTTP(w, r)
+	want(t, "a body that ends too soon", w, http.StatusBadRequest)
 }

