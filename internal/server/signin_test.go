@@ -192,6 +192,35 @@ func TestN11_N13_ASignedApprovalLeavesAReceipt(t *testing.T) {
 	h.signed("bob", http.MethodGet, "/api/grants/"+gid+"/receipt", "").wantError(http.StatusNotFound, "not_found")
 }
 
+// kubelogin asks for openid last, and a client may be registered in any order.
+func TestN11_TheStatementNamesTheScopesInTheOrderInWhichTheyAreShown(t *testing.T) {
+	h := newHouse(t, func(s *authz.Settings) {
+		s.Clients = append(s.Clients, authz.Client{ID: "kubernetes", Scope: "notes:read offline_access profile openid notes:write"})
+	})
+	for asked, want := range map[string]string{
+		"profile offline_access openid": "openid profile offline_access",
+		"notes:write openid notes:read": "openid notes:write notes:read",
+		"":                              "openid profile offline_access notes:read notes:write",
+	} {
+		d := h.ask("kubernetes", asked)
+		answer := h.signed("alice", http.MethodGet, "/api/auth/device/approval?user_code="+d.userCode, "").wantOK()
+		var facts struct {
+			Scopes []struct{ Scope string }
+		}
+		if err := json.Unmarshal([]byte(answer.body), &facts); err != nil {
+			t.Fatal(err)
+		}
+		var shown []string
+		for _, s := range facts.Scopes {
+			shown = append(shown, s.Scope)
+		}
+		signed, err := receipt.ParseStatement(answer.text("statement"))
+		if err != nil || signed.Scope != want || strings.Join(shown, " ") != want {
+			t.Errorf("%q: %q is signed, and %q shown, %v", asked, signed.Scope, shown, err)
+		}
+	}
+}
+
 // TestN11_AChangedStatementIsRefused signs a statement in which one field is not
 // what the server gave.
 func TestN11_AChangedStatementIsRefused(t *testing.T) {

@@ -124,7 +124,8 @@ func MayHave(c authz.Client, scope string) string {
 // Requested decides what a device request asks for (RFC 6749 §3.3, requirement
 // D-09, and section 6 of the contract): nothing asked means the registered scope; a
 // registered client that asks for what it may not have is refused; an
-// unregistered one is narrowed.
+// unregistered one is narrowed. Whatever order they were asked in, they are in the one
+// in which an owner reads them, and signs them.
 //
 //	InvalidScope
 func Requested(c authz.Client, asked string) (string, error) {
@@ -152,6 +153,9 @@ func Requested(c authz.Client, asked string) (string, error) {
 	}
 	if len(granted) == 0 {
 		return "", authz.Refuse(authz.InvalidScope, "none of the scopes asked for is open to this client; it may ask for: "+allowed)
+	}
+	for i, shown := range Describe(strings.Join(granted, " ")) {
+		granted[i] = shown.Scope
 	}
 	return strings.Join(granted, " "), nil
 }
