@@ -42,6 +42,15 @@ func openGuide(t *testing.T, name string, addresses ...string) *guide {
 	return g
 }
 
+// at says to the terminal which server it is about, and where that keeps its data.
+func (g *guide) at(issuer, data string) {
+	g.Helper()
+	g.env = append(g.env, "COUNTERSIGN_DATA="+data, "COUNTERSIGN_SERVER="+issuer, "COUNTERSIGN_PASSWORD="+password)
+	if onPostgres {
+		g.env = append(g.env, "COUNTERSIGN_DATABASE="+databaseOf(g.T, data))
+	}
+}
+
 // run runs a script; told hears each line that it prints.
 func (g *guide) run(script string, told ...func(line string)) string {
 	g.Helper()
@@ -118,10 +127,7 @@ func TestAGoAPIIsProtectedByFollowingTheGuide(t *testing.T) {
 	issuer := issuerOf(t, server.url)
 	address := "localhost:" + freePort(t)
 	g := openGuide(t, "go-api.md", "http://localhost:8628", issuer, "localhost:9000", address)
-	g.env = append(g.env, "COUNTERSIGN_DATA="+data, "COUNTERSIGN_SERVER="+issuer, "COUNTERSIGN_PASSWORD=correct horse battery staple")
-	if onPostgres {
-		g.env = append(g.env, "COUNTERSIGN_DATABASE="+databaseOf(t, data))
-	}
+	g.at(issuer, data)
 	g.run(g.blocks["register"])
 	g.serve(address, g.compile("."))
 

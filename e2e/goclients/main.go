@@ -35,6 +35,7 @@ var applications = map[string]func(context.Context) (*signedIn, error){
 	"zitadel":        zitadelCode,
 	"zitadel-device": zitadelDevice,
 	"cap":            hashicorpCap,
+	"api-server":     apiServer,
 }
 
 func main() {
