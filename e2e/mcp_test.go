@@ -33,12 +33,16 @@ func TestS02_S03_S05_S09_AnMCPServerIsProtectedByFollowingTheGuide(t *testing.T)
 		g.run(g.blocks["register"])
 		stop := g.serve(address, g.compile("mcpserver"))
 
-		said := g.run(g.blocks["challenge"])
-		for _, part := range []string{"401 Unauthorized", `scope="notes:read"`, `resource_metadata="http://` + address + `/.well-known/oauth-protected-resource/mcp"`, `"resource": "` + resource + `"`} {
-			if !strings.Contains(said, part) {
-				t.Errorf("without a token: no %s in\n%s", part, said)
+		challenges := func(described string) {
+			t.Helper()
+			said := g.run(g.blocks["challenge"])
+			for _, part := range []string{"401 Unauthorized", `scope="notes:read"`, `resource_metadata="http://` + address + `/.well-known/oauth-protected-resource/mcp"`, described} {
+				if !strings.Contains(said, part) {
+					t.Errorf("without a token: no %s in\n%s", part, said)
+				}
 			}
 		}
+		challenges(`"resource": "` + resource + `"`)
 		g.write("client.mjs")
 		asked := 0
 		// The owner goes where the client says, allows, and is led back to the client.
@@ -71,6 +75,7 @@ func TestS02_S03_S05_S09_AnMCPServerIsProtectedByFollowingTheGuide(t *testing.T)
 		stop()
 		g.write("server.mjs")
 		g.serve(address, "node", "server.mjs")
+		challenges(`"resource":"` + resource + `"`)
 		if said := g.run(g.blocks["read"], allow); !strings.HasSuffix(said, "\n"+notes+"\n") {
 			t.Errorf("from the server in TypeScript:\n%s", said)
 		}
