@@ -34,6 +34,9 @@ token=$("$dir/signin" -base "$base")
 service=(-client bench-service -secret "$("$dir/countersign" clients add bench-service --confidential --scope "openid profile offline_access jobs:run" \
   --grant-type urn:ietf:params:oauth:grant-type:device_code --grant-type refresh_token --grant-type client_credentials --data "$dir/data" 2>/dev/null)")
 service_token=$("$dir/signin" -base "$base" "${service[@]}")
+# An application leads its users here and back.
+web=(-client bench-web -secret "$("$dir/countersign" clients add bench-web --confidential --scope "openid profile" \
+  --redirect-uri https://app.example/callback --grant-type authorization_code --data "$dir/data" 2>/dev/null)")
 
 baseline_before=$(load code "$baseline")
 polls=$(load poll "$base")
@@ -42,6 +45,8 @@ flows=$(load flow "$base")
 userinfo=$(load userinfo "$base" -token "$token")
 introspection=$(load introspect "$base" -token "$service_token" "${service[@]}")
 credentials=$(load credentials "$base" -token-path /api/auth/oauth2/token "${service[@]}")
+refreshes=$(load refresh "$base" -token-path /api/auth/oauth2/token "${service[@]}")
+exchanges=$(load exchange "$base" -token-path /api/auth/oauth2/token "${web[@]}")
 # 200 devices wait, each for two seconds.
 waits=$(load wait "$base" -conns 200 -rate 100)
 baseline_after=$(load code "$baseline")
@@ -56,6 +61,8 @@ row "whole flows" "$flows" "$baseline_rate" "8 %"
 row "userinfo" "$userinfo" "$baseline_rate" "60 %"
 row "introspection" "$introspection" "$baseline_rate" "60 %"
 row "client credentials" "$credentials" "$baseline_rate" "25 %"
+row "rotating refreshes" "$refreshes" "$baseline_rate" "10 %"
+row "code exchanges" "$exchanges" "$baseline_rate" "8 %"
 row "approval to token, waiting" "$waits" 0 "p99 20 ms"
 stop_server
 

@@ -11,6 +11,8 @@
 //	deviceload -base http://127.0.0.1:8628 -work userinfo -token "$TOKEN"
 //	deviceload -base http://127.0.0.1:8628 -work introspect -token "$TOKEN" -client my-api -secret "$SECRET"
 //	deviceload -base http://127.0.0.1:8628 -work credentials -token-path /api/auth/oauth2/token -client my-api -secret "$SECRET"
+//	deviceload -base http://127.0.0.1:8628 -work refresh -token-path /api/auth/oauth2/token -client my-api -secret "$SECRET"
+//	deviceload -base http://127.0.0.1:8628 -work exchange -token-path /api/auth/oauth2/token -client my-web -secret "$SECRET"   # see code.go
 //	deviceload -base http://127.0.0.1:8628 -work wait -conns 200 -rate 100   # approval to token, see wait.go
 //
 // Owners of its own approve, by turns, each signed in as Countersign wants it; at
@@ -45,7 +47,7 @@ func timed(work func(ctx context.Context) error) op {
 
 func main() {
 	var t target
-	work := flag.String("work", "code", "what to measure: code, poll, flow, userinfo, introspect, credentials, wait, get")
+	work := flag.String("work", "code", "what to measure: code, poll, flow, userinfo, introspect, credentials, refresh, exchange, wait, get")
 	conns := flag.Int("conns", 32, "concurrent keep-alive connections")
 	warmup := flag.Duration("warmup", 2*time.Second, "time before counting starts")
 	duration := flag.Duration("duration", 8*time.Second, "time counted in each run")
@@ -63,7 +65,9 @@ func main() {
 	flag.StringVar(&t.scope, "scope", "openid profile", "scope")
 	flag.StringVar(&t.cookie, "cookie", "", "Cookie header of a user who approves everything (default: owners of our own, by turns)")
 	flag.StringVar(&t.bearer, "token", "", "access token, for -work userinfo and introspect")
-	flag.StringVar(&t.secret, "secret", "", "the client's secret, for -work introspect and credentials")
+	flag.StringVar(&t.secret, "secret", "", "the client's secret, for -work introspect, credentials, refresh and exchange")
+	flag.StringVar(&t.refreshTokens, "refresh-tokens", "", "file with a refresh token a line, for -work refresh at another server (default: tokens of grants that owners of our own approve)")
+	flag.IntVar(&t.batch, "batch", 6000, "how many authorization codes a run of -work exchange trades, and how many grants -work refresh goes round")
 	flag.StringVar(&t.introspection, "introspection-path", "/api/auth/oauth2/introspect", "introspection endpoint")
 	flag.DurationVar(&t.pollSpread, "interval", 5*time.Second, "the server's polling interval: no code is polled twice within it")
 	flag.IntVar(&t.pollCodes, "codes", 40000, "how many device codes the polls are spread over")
@@ -83,9 +87,19 @@ func main() {
 		fmt.Fprintln(os.Stderr, "deviceload:", err)
 		os.Exit(1)
 	}
-	run(measured, *conns, *warmup) // warm-up, not counted
 	var results []result
-	for range *runs {
+	for i := range *runs + 1 {
+		if *work == "exchange" { // each run needs codes of its own
+			measured, err = t.exchange(client, *conns)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "deviceload:", err)
+				os.Exit(1)
+			}
+		}
+		if i == 0 {
+			run(measured, *conns, *warmup) // not counted
+			continue
+		}
 		results = append(results, run(measured, *conns, *duration))
 	}
 	if failed := report(*work, results, *asJSON); failed {
@@ -101,7 +115,7 @@ func (t target) prepare(c *http.Client, work string, conns int) (op, error) {
 	case "poll":
 		// A code may be polled once per interval, so a ring of codes is shared
 		// out; a code comes round again only after its interval has passed.
-		codes, err := t.requestCodes(c, conns, t.pollCodes)
+		codes, err := made(conns, t.pollCodes, func() (device, error) { return t.requestCode(context.Background(), c) })
 		if err != nil {
 			return nil, err
 		}
@@ -132,6 +146,10 @@ func (t target) prepare(c *http.Client, work string, conns int) (op, error) {
 		return timed(func(ctx context.Context) error { return t.introspect(ctx, c) }), nil
 	case "credentials":
 		return timed(func(ctx context.Context) error { return t.credentials(ctx, c) }), nil
+	case "refresh":
+		return t.refreshing(c, conns)
+	case "exchange":
+		return nil, nil // made before each run
 	case "wait":
 		return t.waiting(conns)
 	case "get":
@@ -146,8 +164,9 @@ func (t target) prepare(c *http.Client, work string, conns int) (op, error) {
 	return nil, fmt.Errorf("unknown -work %q", work)
 }
 
-func (t target) requestCodes(c *http.Client, conns, n int) ([]device, error) {
-	codes := make([]device, n)
+// made returns n things, made over so many connections at once.
+func made[T any](conns, n int, one func() (T, error)) ([]T, error) {
+	all := make([]T, n)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	var failure atomic.Pointer[error]
@@ -158,12 +177,12 @@ func (t target) requestCodes(c *http.Client, conns, n int) ([]device, error) {
 				if i >= n || failure.Load() != nil {
 					return
 				}
-				d, err := t.requestCode(context.Background(), c)
+				thing, err := one()
 				if err != nil {
 					failure.Store(&err)
 					return
 				}
-				codes[i] = d
+				all[i] = thing
 			}
 		})
 	}
@@ -171,5 +190,5 @@ func (t target) requestCodes(c *http.Client, conns, n int) ([]device, error) {
 	if p := failure.Load(); p != nil {
 		return nil, *p
 	}
-	return codes, nil
+	return all, nil
 }

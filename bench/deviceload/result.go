@@ -20,7 +20,10 @@ type result struct {
 	latencies []time.Duration
 }
 
-// run repeats work on every connection until the time is up.
+// errDone is what work says when there is no more of it.
+var errDone = errors.New("all is done")
+
+// run repeats work on every connection until the time is up, or all is done.
 func run(work op, conns int, d time.Duration) result {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
@@ -34,7 +37,7 @@ func run(work op, conns int, d time.Duration) result {
 			for ctx.Err() == nil {
 				// The request itself is not cut off: one in flight at the end completes uncounted.
 				took, err := work(context.WithoutCancel(ctx))
-				if ctx.Err() != nil {
+				if ctx.Err() != nil || err == errDone {
 					break
 				}
 				if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -24,6 +26,8 @@ type target struct {
 	client, scope                        string
 	cookie, bearer, origin               string
 	secret, introspection                string
+	refreshTokens                        string
+	batch                                int
 	owners                               *trial.Owners // instead of a cookie
 	userCodeField                        string
 	pollSpread                           time.Duration
@@ -158,6 +162,61 @@ func (t target) credentials(ctx context.Context, c *http.Client) error {
 	return nil
 }
 
+// refreshing is the life of refresh tokens, each traded for its successor again and
+// again. A grant may be refreshed once a second, so that a fast server needs many.
+func (t target) refreshing(c *http.Client, conns int) (op, error) {
+	var tokens []string
+	if t.refreshTokens != "" {
+		file, err := os.ReadFile(t.refreshTokens)
+		if err != nil {
+			return nil, err
+		}
+		tokens = strings.Fields(string(file))
+	} else {
+		var err error
+		if tokens, err = made(conns, t.batch, func() (string, error) { return t.granted(c) }); err != nil {
+			return nil, err
+		}
+	}
+	if len(tokens) < conns {
+		return nil, fmt.Errorf("%d refresh tokens for %d connections", len(tokens), conns)
+	}
+	current := make(chan string, len(tokens))
+	for _, token := range tokens {
+		current <- token
+	}
+	return timed(func(ctx context.Context) error {
+		token := <-current
+		successor, err := t.refresh(ctx, c, token)
+		current <- cmp.Or(successor, token)
+		return err
+	}), nil
+}
+
+// granted is the refresh token of a device that an owner approved.
+func (t target) granted(c *http.Client) (string, error) {
+	session, err := t.owners.Next(context.Background())
+	if err != nil {
+		return "", err
+	}
+	tokens, err := trial.Device{Base: t.base, HTTP: c, Client: t.client, Secret: t.secret}.Granted(context.Background(), session)
+	return tokens.RefreshToken, err
+}
+
+// refresh trades a refresh token for an access token and another refresh token.
+func (t target) refresh(ctx context.Context, c *http.Client, token string) (string, error) {
+	got, status, err := t.asService(ctx, c, t.token, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}})
+	if err != nil {
+		return "", err
+	}
+	var tokens trial.Tokens
+	if status != http.StatusOK || json.Unmarshal(got, &tokens) != nil || tokens.AccessToken == "" ||
+		tokens.RefreshToken == "" || tokens.RefreshToken == token {
+		return "", fmt.Errorf("refresh: status %d and no new tokens: error %q", status, errorOf(got))
+	}
+	return tokens.RefreshToken, nil
+}
+
 // asService posts a form with HTTP Basic.
 func (t target) asService(ctx context.Context, c *http.Client, path string, form url.Values) ([]byte, int, error) {
 	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(t.client) + ":" + url.QueryEscape(t.secret)))
@@ -223,6 +282,15 @@ func (t target) approves(ctx context.Context, c *http.Client, d device) error {
 // as are the headers of the owner who approves a device.
 func (t target) as(d device) map[string]string {
 	return map[string]string{"Cookie": d.cookie, "Origin": t.origin}
+}
+
+// errorOf is the error code of an answer, which is all of it that is no secret.
+func errorOf(got []byte) string {
+	var e struct {
+		Error string `json:"error"`
+	}
+	_ = json.Unmarshal(got, &e)
+	return e.Error
 }
 
 // accessToken takes the token out of a token response.

@@ -35,16 +35,6 @@ func accessToken(ctx context.Context, d trial.Device) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	codes, err := d.Code(ctx)
-	if err != nil {
-		return "", err
-	}
-	if err := d.Open(ctx, codes.UserCode, session); err != nil {
-		return "", err
-	}
-	if err := d.Approve(ctx, codes.UserCode, session); err != nil {
-		return "", err
-	}
-	tokens, err := d.Token(ctx, codes.DeviceCode, 0)
+	tokens, err := d.Granted(ctx, session)
 	return tokens.AccessToken, err
 }

@@ -107,6 +107,21 @@ func (d Device) Token(ctx context.Context, code string, wait int) (t Tokens, err
 	return t, err
 }
 
+// Granted is a whole device flow, approved by a session.
+func (d Device) Granted(ctx context.Context, session string) (Tokens, error) {
+	codes, err := d.Code(ctx)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if err := d.Open(ctx, codes.UserCode, session); err != nil {
+		return Tokens{}, err
+	}
+	if err := d.Approve(ctx, codes.UserCode, session); err != nil {
+		return Tokens{}, err
+	}
+	return d.Token(ctx, codes.DeviceCode, 0)
+}
+
 func (d Device) poll(ctx context.Context, code string, wait, status int, into any) error {
 	var header map[string]string
 	if wait > 0 {
