@@ -37,7 +37,7 @@ func run(work op, conns int, d time.Duration) result {
 			for ctx.Err() == nil {
 				// The request itself is not cut off: one in flight at the end completes uncounted.
 				took, err := work(context.WithoutCancel(ctx))
-				if ctx.Err() != nil || err == errDone {
+				if ctx.Err() != nil || errors.Is(err, errDone) {
 					break
 				}
 				if err != nil {

@@ -151,16 +151,14 @@ func noteOpening(c *sqlite.Conn, row int64, o contract.Opening, into *contract.O
 			return err
 		}
 	}
-	// Counted here: SQLite as it is built here compiles a GROUP BY anew at each
-	// execution, like a JOIN (see liveGrant).
 	_, err := query(c, func(r *sqlite.Stmt) {
 		switch r.ColumnInt(0) {
 		case kept.OpenedByAccount:
-			into.Accounts++
+			into.Accounts = r.ColumnInt(1)
 		case kept.OpenedByBrowser:
-			into.Browsers++
+			into.Browsers = r.ColumnInt(1)
 		}
-	}, `SELECT kind FROM device_openings WHERE request = ?`, row)
+	}, `SELECT kind, count(*) FROM device_openings WHERE request = ? GROUP BY kind`, row)
 	return err
 }
 

@@ -70,7 +70,7 @@ func scanSession(r *sqlite.Stmt) authz.Session {
 func (s *Store) Session(ctx context.Context, token authz.Hash, now time.Time) (found authz.Session, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *sqlite.Stmt) { found = scanSession(r) }, selectSessions+`WHERE s.token = ? AND s.expires_at > ?
-				AND NOT (SELECT a.disabled FROM accounts a WHERE a.id = s.account_id)`, token, now) // no JOIN: see liveGrant
+				AND NOT (SELECT a.disabled FROM accounts a WHERE a.id = s.account_id)`, token, now)
 	})
 	return found, wrap("reading a session", err)
 }
