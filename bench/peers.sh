@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Measures ours, the bare handler and two peers from the npm registry in one run on
-# one machine: each server alone on one core, the same load on another, every answer
-# checked. Prints the table of docs/performance.md, with versions and settings.
+# Measures ours, the bare handler, two peers from the npm registry and Ory Hydra in one
+# run on one machine: each server alone on one core, the same load on another, every
+# answer checked. Prints the tables of docs/performance.md, with versions and settings.
 #
-#   make bench-peers                         # installs the peers, then about six minutes
+#   make bench-peers                         # installs the peers, then about nine minutes
 #   RUNS=1 DURATION=2s make bench-peers      # a first look
 set -euo pipefail
 : "${RUNS:=5}"
@@ -37,6 +37,8 @@ measure() {
 measure_memory() { memory "$server" VmRSS >"$dir/$1-memory"; }
 
 build
+echo "building Hydra, which takes minutes the first time" >&2
+go -C bench/peers/hydra build -tags sqlite,json1,sqlite_omit_load_extension -ldflags "-s -w" -o "$dir/hydra" github.com/ory/hydra/v2
 
 start_baseline
 measure baseline-before code
@@ -49,6 +51,10 @@ measure ours-poll poll
 measure ours-flow flow -userinfo-path ""
 measure ours-userinfo flow
 measure_memory ours
+service=(-client bench-service -secret "$("$dir/countersign" clients add bench-service --confidential --scope "openid profile offline_access" \
+  --grant-type urn:ietf:params:oauth:grant-type:device_code --grant-type refresh_token --data "$dir/data" 2>/dev/null)")
+measure ours-introspection introspect -token "$("$dir/signin" -base "$base" "${service[@]}")" "${service[@]}"
+measure ours-refresh refresh -token-path /api/auth/oauth2/token "${service[@]}"
 stop_server
 
 # A slow server gets a shorter ring of codes: none is polled twice within its interval.
@@ -66,6 +72,23 @@ start_peer oidc-provider
 measure oidc-provider-code code "${oidc[@]}"
 measure oidc-provider-poll poll "${oidc[@]}" -codes 400 -interval 1ms
 measure_memory oidc-provider
+stop_server
+
+start_peer oidc-provider # once more, for its memory has lost what it had before so many codes
+service=(-client bench-service -secret bench)
+told oidc-provider refresh >"$dir/oidc-provider-tokens"
+measure oidc-provider-introspection introspect -introspection-path /token/introspection -token "$(told oidc-provider access)" "${service[@]}"
+measure oidc-provider-refresh refresh -token-path /token -refresh-tokens "$dir/oidc-provider-tokens" "${service[@]}"
+stop_server
+
+mkdir "$dir/hydra-data"
+start_peer hydra "$dir/hydra" "$dir/hydra-data"
+service=(-client "$(told hydra client)" -secret "$(told hydra secret)")
+told hydra refresh >"$dir/hydra-tokens"
+public=$base base=$(told hydra admin) # a refresh ends the access token before
+measure hydra-introspection introspect -introspection-path /admin/oauth2/introspect -token "$(told hydra access)" "${service[@]}"
+base=$public
+measure hydra-refresh refresh -token-path /oauth2/token -refresh-tokens "$dir/hydra-tokens" "${service[@]}"
 stop_server
 
 start_baseline
@@ -109,12 +132,24 @@ line "whole flows/s" "" "$(cell ours-userinfo)" "" "" "" "" "" "" "" ""
 line "resident after the run, MiB" "$(mib baseline)" "$(mib ours)" "$(mib better-auth)" "$(mib oidc-provider)" \
   "" "" "$(percent "$(cat "$dir/ours-memory")" "$(cat "$dir/better-auth-memory")")" "25 %" "" ""
 
+echo
+line "" Countersign oidc-provider Hydra "of bare" "to oidc-provider" aim "to Hydra" aim
+line --- ---: ---: ---: ---: ---: ---: ---: ---:
+for work in refresh introspection; do
+  rate=$(rate "ours-$work")
+  aims=(5× 20×)
+  [ "$work" = refresh ] || aims=(3× 10×)
+  line "$work, /s" "$(cell "ours-$work")" "$(cell "oidc-provider-$work")" "$(cell "hydra-$work")" "$(percent "$rate" "$baseline_rate")" \
+    "$(times "$rate" "$(rate "oidc-provider-$work")")" "${aims[0]}" "$(times "$rate" "$(rate "hydra-$work")")" "${aims[1]}"
+done
+
 cat <<END
 
 Each value is the median (least-most) of $runs runs of $duration, with $conns connections; the bare handler was measured before and after all others.
 
 - Countersign $(git describe --tags --always --dirty 2>/dev/null || echo "of an unknown commit"), $(go env GOVERSION), SQLite in WAL with \`synchronous=FULL\`, polling interval 1 s, 40 000 codes polled, one log line for each approval
 - $(told better-auth version), Node $(node --version): the same of SQLite, polling interval 1 s, 2 000 codes polled; rate limiter, log and telemetry off
-- $(told oidc-provider version), Node $(node --version): nothing on disk, 400 codes polled; no log
+- $(told oidc-provider version), Node $(node --version): nothing on disk, 400 codes polled; no log; refresh tokens rotate at each use, as everybody's here; opaque tokens
+- $(told hydra version): SQLite in WAL with \`synchronous=FULL\`, log of errors only; opaque tokens, asked about at its admin port
 - \`NODE_ENV=production\`; server on core 0, load on core 1; $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores, Linux $(uname -r), databases on $(df --output=fstype "$dir" | tail -n 1); load average $busy at the start
 END
