@@ -3,7 +3,7 @@
 # machine: the server on one core (GOMAXPROCS=1), the load on another. Every answer
 # is checked by the load; a wrong one fails the run.
 #
-#   bench/run.sh                      # about three minutes
+#   bench/run.sh                      # about four minutes
 #   RUNS=1 DURATION=3s bench/run.sh   # a first look
 set -euo pipefail
 # shellcheck source=bench/lib.sh
