@@ -198,7 +198,7 @@ func TestZ05_APersonIsLedNowhereThatCannotBeTrusted(t *testing.T) {
 	}
 }
 
-func TestZ07_Z09_Z16_Z28_OtherMistakesAreToldToTheClient(t *testing.T) {
+func TestZ07_Z09_Z11_Z16_Z28_OtherMistakesAreToldToTheClient(t *testing.T) {
 	h := newHouse(t, codeClients)
 	for _, c := range []struct {
 		change []string

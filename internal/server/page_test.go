@@ -337,7 +337,7 @@ func TestTheCodeSurvivesASignInWithoutStandingInAnAddress(t *testing.T) {
 // nothing.
 var inlineScript = regexp.MustCompile(`<script(>| type="(module"[^>]*>[^<]|text))`)
 
-func TestZ21_EveryHTMLAnswerIsGuarded(t *testing.T) {
+func TestZ21_Z22_EveryHTMLAnswerIsGuarded(t *testing.T) {
 	h := newHouse(t)
 	d := h.ask("pub-a", "openid")
 	cookie := h.signIn("alice")

@@ -190,7 +190,7 @@ func TestU14_ADeadClientOrGrantEndsItsTokensAtOnce(t *testing.T) {
 	h.userInfo(token).wantError(http.StatusUnauthorized, "invalid_token")
 }
 
-func TestM09_M10_AlgorithmAndTypeComeFromUs(t *testing.T) {
+func TestM09_M10_M11_AlgorithmAndTypeComeFromUs(t *testing.T) {
 	h := newHouse(t)
 	good := h.tokens("pub-a", "openid", "alice").text("access_token")
 	header, payload := claimsOf(t, good)
@@ -323,7 +323,7 @@ func TestR09_R10_R11_R12_Revocation(t *testing.T) {
 	h.postForm(revokePath, url.Values{"client_id": {"conf-a"}, "token": {"x"}}).wantError(http.StatusUnauthorized, "invalid_client")
 }
 
-func TestIDTokensAreSignedAsTheClientRegistered(t *testing.T) {
+func TestM06_IDTokensAreSignedAsTheClientRegistered(t *testing.T) {
 	h := newHouse(t)
 	for client, alg := range map[string]string{"pub-a": "ES256", "rsa-a": "RS256"} {
 		d := h.ask(client, "openid profile")
@@ -335,7 +335,7 @@ func TestIDTokensAreSignedAsTheClientRegistered(t *testing.T) {
 	}
 }
 
-func TestTheNonceOfTheDeviceRequestIsEchoed(t *testing.T) {
+func TestL01_TheNonceOfTheDeviceRequestIsEchoed(t *testing.T) {
 	h := newHouse(t)
 	r := h.postForm(codePath, url.Values{"client_id": {"pub-a"}, "scope": {"openid"}, "nonce": {"n-0S6_WzA2Mj"}}).wantOK()
 	h.approve(h.signIn("alice"), r.text("user_code"))

@@ -11,7 +11,9 @@ import (
 
 // UserInfo are the claims about an owner (OpenID Connect Core §5.3, and ours).
 // Which members are there follows the scopes granted (requirement U-09); the subject
-// always is, and is that of the ID token (requirement U-08).
+// always is, and is that of the ID token (requirement U-08). No e-mail address is among them:
+// clients take who has it for the same person, and this server has verified none (requirement
+// U-16).
 type UserInfo struct {
 	Subject string `json:"sub"`
 	// With the profile scope:
