@@ -22,6 +22,12 @@ const (
 	// GrantsPerAccount is of grants that are alive or over: the newest, with their
 	// receipts, for three months of ten approvals a day. Living ones always stay.
 	GrantsPerAccount = 1000
+	// ConsentsPerAccount is of what clients are let in again for without asking: one for a
+	// client and an identity, and nobody uses as many applications.
+	ConsentsPerAccount = 200
+	// LetInPerClient is of a client's grants for which nobody was asked: the browsers of a
+	// household. Who used theirs longest ago signs in once more.
+	LetInPerClient = 10
 	// ReportsPerAccount is of the subjects that somebody reported within a day.
 	ReportsPerAccount = 100
 	// ReviewsPerSession: requests that are looked at in one browser within minutes.

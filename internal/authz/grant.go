@@ -10,6 +10,8 @@ const (
 	ACRSession   = "urn:countersign:acr:session"
 	ACRPasskey   = "urn:countersign:acr:passkey"
 	ACRSignature = "urn:countersign:acr:signature"
+	// ACRBefore: nobody was asked; what a session approves was approved before.
+	ACRBefore = "urn:countersign:approved:before"
 )
 
 // Grant is what an owner allowed a client. Every token belongs to one grant.

@@ -30,8 +30,8 @@ type AccountStore interface {
 	LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e NewEvent) error
 	// RemoveIdentity takes an identity out of its account, at the request of
 	// another identity of the account. In the same transaction end its sessions and
-	// what they were reviewing, its passkeys and its backup, and its grants that are
-	// alive at r.At are revoked. Of two identities that remove each other at once,
+	// what they were reviewing, its passkeys, its backup and the account's consents as it, and its
+	// grants that are alive at r.At are revoked. Of two identities that remove each other at once,
 	// one stays. Its Departure is kept; where there is one of the same identity and account
 	// it is replaced, but for Since if that was earlier. Of an account's those with the
 	// earliest Since are kept.
@@ -55,8 +55,8 @@ type AccountStore interface {
 	// Passkeys returns an account's passkeys, oldest first, at most limit.
 	Passkeys(ctx context.Context, accountID string, limit int) ([]authz.Passkey, error)
 	// RemovePasskey deletes a passkey of this account. In the same transaction end
-	// the sessions that it began and what they were reviewing, and the grants that
-	// they approved are revoked if they are alive at now. Sessions and grants of
+	// the sessions that it began and what they were reviewing, the consents that they gave
+	// are forgotten, and the grants that they approved are revoked if they are alive at now. Sessions and grants of
 	// which is not known which of the identity's passkeys it was count as its own.
 	//	ErrNotFound
 	RemovePasskey(ctx context.Context, accountID, id string, now time.Time, e NewEvent) error

@@ -18,7 +18,7 @@ type ClientStore interface {
 	//	ErrExists: its id is taken
 	AddClient(ctx context.Context, c authz.Client) error
 	// RemoveClient deletes the client and, in the same transaction, revokes its
-	// grants that are alive at now.
+	// grants that are alive at now and forgets all consents for it.
 	//	ErrNotFound: there is no such client
 	RemoveClient(ctx context.Context, id string, now time.Time) error
 }

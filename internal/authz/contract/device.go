@@ -42,16 +42,22 @@ type DeviceStore interface {
 	// that account's afterwards. The grant's identity and passkey must be the
 	// account's still: whatever removes them finds the grant. Of concurrent
 	// decisions exactly one succeeds. Of the account's grants those alive at a.At are kept
-	// besides the newest.
+	// besides the newest. In the same transaction a.Consent is stored in place of the one of the
+	// same account, client and identity.
+	// With a.LetIn, that very consent for the same must stand at a.At, and of the client's grants that were
+	// let in for the account go, with their tokens: those that nobody redeemed until
+	// a.LetIn.Unused, with their events, and of the others those used longest ago.
 	//	ErrNotFound
 	//	*StateError: not pending, expired at a.At, or not this account's
-	//	ErrGone: the account has not, or no longer, the identity or the passkey
-	//	ErrFull: the account has a.Living grants or more that are alive at a.At
+	//	ErrGone: the account has not, or no longer, the identity, the passkey or the consent
+	//	ErrFull: the account has a.Living grants or more that are alive at a.At, without those
+	//	that were let in and that nobody redeemed
 	ApproveDeviceRequest(ctx context.Context, a Approval) error
 	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
 	// same conditions as ApproveDeviceRequest, and in the same transaction stores
-	// its event and notes d.AccountID's report of each subject in d.Reported; a
-	// report by the same account before is replaced.
+	// its event, notes d.AccountID's report of each subject in d.Reported, a
+	// report by the same account before being replaced, and forgets that account's consents for
+	// the request's client.
 	//	ErrNotFound
 	//	*StateError: as for ApproveDeviceRequest
 	DenyDeviceRequest(ctx context.Context, d Denial) error
@@ -109,6 +115,21 @@ type Approval struct {
 	// Receipt is empty when no signature was given.
 	Receipt string
 	Event   NewEvent
+	// Consent is what is remembered of it, or nil. ConsentsKeep is of the account's consents:
+	// those given last stay.
+	Consent      *authz.Consent
+	ConsentsKeep Keep
+	// LetIn is nil where somebody was asked.
+	LetIn *LettingIn
+}
+
+// LettingIn is an approval by a consent, for which nobody is asked.
+type LettingIn struct {
+	// By is the grant that gave the consent.
+	By     string
+	Unused time.Time
+	// Keep is of the client's grants that were let in and redeemed.
+	Keep Keep
 }
 
 // Denial is what DenyDeviceRequest stores.

@@ -7,7 +7,8 @@ import (
 	"countersign.dev/internal/authz"
 )
 
-// GrantStore keeps grants, their receipts and refresh tokens.
+// GrantStore keeps grants, their receipts and refresh tokens, and the consents that
+// approvals leave.
 type GrantStore interface {
 	// Grant returns the grant with this id, dead or alive.
 	//	ErrNotFound
@@ -27,11 +28,14 @@ type GrantStore interface {
 	UseGrant(ctx context.Context, id string, now time.Time) error
 	// RevokeGrant marks a grant revoked at r.At; one revoked before keeps its time,
 	// and there is no event. In the same transaction it notes r.AccountID's report
-	// of each subject in r.Reported, whether revoked before or not.
+	// of each subject in r.Reported, and forgets the account's consents for the grant's client,
+	// whether revoked before or not.
 	//	ErrNotFound
 	RevokeGrant(ctx context.Context, r Revocation) error
 	// RevokeGrants revokes an account's grants that are alive at now and returns
-	// how many. There is one event, and none if nothing was alive.
+	// how many. There is one event, and none if nothing was alive. In the same transaction
+	// it forgets all consents of the account, so that no client that was let in by one keeps a
+	// grant.
 	RevokeGrants(ctx context.Context, accountID string, now time.Time, e NewEvent) (int, error)
 	// Receipt returns the receipt of a signed approval.
 	//	ErrNotFound: no such grant, or it was approved without a signature
@@ -46,9 +50,18 @@ type GrantStore interface {
 	// and the successor has not been rotated itself, nothing changes and the call
 	// succeeds; so concurrent calls with one token end with one successor.
 	//	ErrNotFound: no such token, expired at r.At, or its grant is not alive
-	//	ErrReused: rotated before and outside the grace; the grant is now revoked,
-	//	and the event r.Reuse stored
+	//	ErrReused: rotated before and outside the grace; the grant is now revoked as by
+	//	RevokeGrant, and the event r.Reuse stored
 	RotateRefreshToken(ctx context.Context, r Rotation) error
+
+	// Consent returns the account's consent for a client and an identity that ends after now.
+	//	ErrNotFound
+	Consent(ctx context.Context, accountID, clientID, bapID string, now time.Time) (authz.Consent, error)
+	// Consents returns an account's consents that end after now, newest first, at most limit.
+	Consents(ctx context.Context, accountID string, now time.Time, limit int) ([]authz.Consent, error)
+	// ForgetConsent deletes the account's consent that a grant gave.
+	//	ErrNotFound
+	ForgetConsent(ctx context.Context, accountID, grantID string) error
 }
 
 // GrantList is which of an account's grants Grants returns.

@@ -81,6 +81,6 @@ type SweepTimes struct {
 	// Counted is compared with the beginning of a window of guesses, and with the time
 	// of a report: both count for so long and no longer.
 	Counted time.Time
-	// Rest is for sessions, reviews, replay keys and refresh tokens.
+	// Rest is for sessions, reviews, replay keys, refresh tokens and consents.
 	Rest time.Time
 }

@@ -152,8 +152,8 @@ var (
 	amrPasskey = []string{"pop", "user"}
 )
 
-func amr(acr string) []string {
-	if acr == authz.ACRPasskey {
+func amr(g authz.Grant) []string {
+	if g.Passkey != "" || g.ACR == authz.ACRPasskey { // of which passkey was not noted before there was one
 		return amrPasskey
 	}
 	return amrBAP
@@ -244,7 +244,7 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 func (s *Signer) ClaimsOf(g authz.Grant, scope string) Claims {
 	return Claims{
 		Issuer: s.settings.Issuer, Subject: g.AccountID, ClientID: g.ClientID, Scope: scope, GrantID: g.ID,
-		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amr(g.ACR), BAPID: g.BAPID, Pubkey: g.MemberKey,
+		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amr(g), BAPID: g.BAPID, Pubkey: g.MemberKey,
 	}
 }
 
@@ -256,7 +256,7 @@ func (s *Signer) idToken(c authz.Client, g authz.Grant, scope, access string, no
 	claims := idClaims{
 		Issuer: s.settings.Issuer, Subject: g.AccountID, Audience: g.ClientID,
 		IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(), AuthTime: g.AuthTime.Unix(),
-		Nonce: g.Nonce, ACR: g.ACR, AMR: amr(g.ACR), AccessHash: halfHash(alg, access),
+		Nonce: g.Nonce, ACR: g.ACR, AMR: amr(g), AccessHash: halfHash(alg, access),
 	}
 	if scopes.Has(scope, "profile") {
 		claims.BAPID, claims.Pubkey = g.BAPID, g.MemberKey

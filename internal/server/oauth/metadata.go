@@ -84,7 +84,7 @@ func (e *Endpoints) prepareDocuments() error {
 		IDTokenAlgs:                 token.SigningAlgs(),
 		DPoPAlgs:                    dpop.Algorithms(),
 		RefreshExpirationTypes:      []string{"authorization", "credential"},
-		ACRValues:                   []string{authz.ACRSignature, authz.ACRPasskey, authz.ACRSession},
+		ACRValues:                   []string{authz.ACRSignature, authz.ACRPasskey, authz.ACRSession, authz.ACRBefore},
 		ClaimsSupported: []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash",
 			"name", "given_name", "family_name", "picture", "bap_id", "pubkey", "bap",

@@ -107,6 +107,7 @@ var carried = []string{
 	`DELETE FROM sessions WHERE account_id = $1 AND bap_id = $2`,
 	`DELETE FROM passkeys WHERE account_id = $1 AND bap_id = $2`,
 	`DELETE FROM backups WHERE account_id = $1 AND bap_id = $2`,
+	`DELETE FROM consents WHERE account_id = $1 AND bap_id = $2`,
 	`DELETE FROM identities WHERE account_id = $1 AND bap_id = $2`,
 }
 

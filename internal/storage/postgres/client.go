@@ -42,10 +42,15 @@ func (s *Store) AddClient(ctx context.Context, c authz.Client) error {
 
 const removeClient = `
 WITH removed AS (DELETE FROM clients WHERE id = $1 RETURNING id),
+forgotten AS (DELETE FROM consents USING removed WHERE client_id = removed.id),
 revoked AS (UPDATE grants SET revoked_at = $2 FROM removed WHERE client_id = removed.id AND revoked_at = 0 AND expires_at > $2)
 SELECT FROM removed`
 
-// RemoveClient implements contract.ClientStore.
+// RemoveClient implements contract.ClientStore. Who is being let in by a consent is waited for,
+// and found by what follows.
 func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) error {
-	return s.change(ctx, "removing a client", id, removeClient, id, kept.Time(now))
+	return found(s.write(ctx, "removing a client", id, func(b *pgx.Batch, outcome *error) {
+		b.Queue(`SELECT FROM consents WHERE client_id = $1 ORDER BY account_id, bap_id FOR UPDATE`, id)
+		queueOne(b, outcome, removeClient, []any{id, kept.Time(now)})
+	}))
 }

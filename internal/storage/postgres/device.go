@@ -152,9 +152,9 @@ WITH identity AS (
 	SELECT FROM identities WHERE bap_id = $10 AND account_id = $2 FOR KEY SHARE
 ), passkey AS (
 	SELECT FROM passkeys WHERE id = $24 AND account_id = $2 FOR KEY SHARE
-), ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($24 = '' OR EXISTS (SELECT FROM passkey))
-		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4) < $27 RETURNING device_code
-), ` + tell(30, "decided") + `, over AS (
+), ` + standingConsent + `, ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($24 = '' OR EXISTS (SELECT FROM passkey)) AND ($30 = '' OR EXISTS (SELECT FROM consent))
+		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4 AND (last_used_at > 0 OR acr <> $34)) < $27 RETURNING device_code
+), ` + tell(eventOfApproval, "decided") + `, ` + letIn + `, ` + giveConsent + `, over AS (
 	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
 		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT $29 OFFSET $28 - 1
 	)) FOR UPDATE SKIP LOCKED)) RETURNING id
@@ -168,12 +168,14 @@ SELECT device_code FROM decided`
 
 // ApproveDeviceRequest implements contract.DeviceStore.
 func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) error {
-	if err := contract.Bounded(a.Keep, a.Event.Keep); err != nil {
+	consents, err := consentArgs(a)
+	if err := errors.Join(err, contract.Bounded(a.Keep, a.Event.Keep)); err != nil {
 		return err
 	}
 	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, kept.Time(a.At), a.Unclaimed}, grantArgs(a.Grant)...)
 	args = append(args, a.Receipt, a.Living, a.Keep.Most, a.Keep.AtOnce)
-	err := s.decide(ctx, "approving a device request", a.RequestID, approveRequest, andEvent(a.Event, args...)...)
+	args = append(args, consents...)
+	err = s.decide(ctx, "approving a device request", a.RequestID, approveRequest, andEvent(a.Event, args...)...)
 	var state *contract.StateError
 	if errors.As(err, &state) && decidable(state.Request, a) {
 		return s.whyNotApproved(ctx, a)
@@ -184,8 +186,13 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) e
 // whyNotApproved explains why a request that could be decided was not approved.
 func (s *Store) whyNotApproved(ctx context.Context, a contract.Approval) error {
 	const there = `SELECT FROM identities WHERE bap_id = $1 AND account_id = $2
-		AND ($3 = '' OR EXISTS (SELECT FROM passkeys WHERE id = $3 AND account_id = $2))`
-	err := s.one(ctx, "reading who approves", there, []any{a.Grant.BAPID, a.AccountID, a.Grant.Passkey})
+		AND ($3 = '' OR EXISTS (SELECT FROM passkeys WHERE id = $3 AND account_id = $2))
+		AND ($4 = '' OR EXISTS (SELECT FROM consents WHERE account_id = $2 AND client_id = $5 AND bap_id = $1 AND grant_id = $4 AND expires_at > $6))`
+	by := ""
+	if a.LetIn != nil {
+		by = a.LetIn.By
+	}
+	err := s.one(ctx, "reading who approves", there, []any{a.Grant.BAPID, a.AccountID, a.Grant.Passkey, by, a.Grant.ClientID, kept.Time(a.At)})
 	switch {
 	case errors.Is(err, contract.ErrNotFound):
 		return contract.ErrGone
@@ -202,8 +209,10 @@ func decidable(r authz.DeviceRequest, a contract.Approval) bool {
 }
 
 var denyRequest = `
-WITH ` + decision + ` RETURNING device_code
-), ` + tell(10, "decided") + `, ` + report("$2", "$4", "$6", "$7::text", "$8", "$9", "decided") + `
+WITH ` + decision + ` RETURNING device_code, client_id
+), ` + tell(10, "decided") + `, ` + report("$2", "$4", "$6", "$7::text", "$8", "$9", "decided") + `, forgotten_consents AS (
+	DELETE FROM consents USING decided WHERE account_id = $2 AND consents.client_id = decided.client_id
+)
 SELECT device_code FROM decided`
 
 // DenyDeviceRequest implements contract.DeviceStore.

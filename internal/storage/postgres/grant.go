@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
@@ -83,14 +84,16 @@ func (s *Store) UseGrant(ctx context.Context, id string, now time.Time) error {
 	return err
 }
 
-// Revoked before, a grant keeps its time and there is no event; reports are noted
-// all the same.
+// Revoked before, a grant keeps its time and there is no event; reports are noted and
+// consents forgotten all the same.
 var revokeGrant = `
 WITH known AS (
-	SELECT id, revoked_at FROM grants WHERE id = $1 FOR NO KEY UPDATE
+	SELECT id, revoked_at, account_id, client_id FROM grants WHERE id = $1 FOR NO KEY UPDATE
 ), revoked AS (
 	UPDATE grants SET revoked_at = $2 FROM known WHERE grants.id = known.id AND known.revoked_at = 0 RETURNING grants.id
-), ` + tell(8, "revoked") + `, ` + report("$3", "$2", "$4", "$5::text", "$6", "$7", "known") + `
+), ` + tell(8, "revoked") + `, ` + report("$3", "$2", "$4", "$5::text", "$6", "$7", "known") + `, forgotten_consents AS (
+	DELETE FROM consents USING known WHERE consents.account_id = known.account_id AND consents.client_id = known.client_id
+)
 SELECT FROM known`
 
 // RevokeGrant implements contract.GrantStore.
@@ -107,10 +110,31 @@ func (s *Store) RevokeGrant(ctx context.Context, r contract.Revocation) error {
 	return s.change(ctx, "revoking a grant", r.GrantID, revokeGrant, args...)
 }
 
+// Who is being let in by a consent is waited for, and found by what follows.
+const lockConsents = `SELECT FROM consents WHERE account_id = $1 ORDER BY client_id, bap_id FOR UPDATE`
+
+var revokeGrants = `
+WITH revoked AS (
+	UPDATE grants SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0 AND expires_at > $2 RETURNING id
+), forgotten_consents AS (
+	DELETE FROM consents WHERE account_id = $1
+), ` + tell(3, "revoked") + `
+SELECT FROM revoked`
+
 // RevokeGrants implements contract.GrantStore.
-func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e contract.NewEvent) (int, error) {
-	return s.changeAndTell(ctx, "revoking grants", accountID, e,
-		`UPDATE grants SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0 AND expires_at > $2 RETURNING id`, accountID, kept.Time(now))
+func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e contract.NewEvent) (n int, err error) {
+	if err := contract.Bounded(e.Keep); err != nil {
+		return 0, err
+	}
+	args := andEvent(e, accountID, kept.Time(now))
+	err = s.write(ctx, "revoking grants", accountID, func(b *pgx.Batch, _ *error) {
+		b.Queue(lockConsents, accountID)
+		b.Queue(revokeGrants, args...).Exec(func(tag pgconn.CommandTag) error {
+			n = int(tag.RowsAffected())
+			return nil
+		})
+	})
+	return n, err
 }
 
 // Receipt implements contract.GrantStore.

@@ -101,6 +101,7 @@ func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now tim
 		steps := &pgx.Batch{}
 		steps.Queue(`DELETE FROM reviews WHERE session IN (SELECT token FROM sessions WHERE `+begunByPasskey+`)`, accountID, id, bapID)
 		steps.Queue(`DELETE FROM sessions WHERE `+begunByPasskey, accountID, id, bapID)
+		steps.Queue(`DELETE FROM consents WHERE account_id = $1 AND passkey = $2`, accountID, id)
 		steps.Queue(`UPDATE grants SET revoked_at = $4 WHERE account_id = $1 AND (passkey = $2 OR (passkey = '' AND bap_id = $3 AND acr = $5))
 			AND revoked_at = 0 AND expires_at > $4`, accountID, id, bapID, kept.Time(now), authz.ACRPasskey)
 		steps.Queue(tellOnce, andEvent(e)...)

@@ -26,6 +26,7 @@ var (
 	overEvents   = over("events", "at")
 	overLeft     = over("departures", "left_at")
 	overTokens   = over("refresh_tokens", "expires_at")
+	overConsents = over("consents", "expires_at")
 	overSessions = over("sessions", "expires_at")
 	overReviews  = over("reviews", "expires_at")
 	overUsed     = over("used_once", "expires_at")
@@ -54,6 +55,7 @@ func (s *Store) Sweep(ctx context.Context, before contract.SweepTimes, limit int
 			{overEvents, before.Events},
 			{overLeft, before.Events},
 			{overTokens, before.Rest},
+			{overConsents, before.Rest},
 			{overSessions, before.Rest},
 			{overReviews, before.Rest},
 			{overUsed, before.Rest},

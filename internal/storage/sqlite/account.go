@@ -110,6 +110,7 @@ func (s *Store) RemoveIdentity(ctx context.Context, r contract.IdentityRemoval) 
 			`DELETE FROM sessions WHERE account_id = ?1 AND bap_id = ?2`,
 			`DELETE FROM passkeys WHERE account_id = ?1 AND bap_id = ?2`,
 			`DELETE FROM backups WHERE account_id = ?1 AND bap_id = ?2`,
+			`DELETE FROM consents WHERE account_id = ?1 AND bap_id = ?2`,
 		} {
 			if _, err := exec(c, statement, r.AccountID, r.BAPID); err != nil {
 				return err

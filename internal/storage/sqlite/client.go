@@ -66,6 +66,9 @@ func (s *Store) RemoveClient(ctx context.Context, id string, now time.Time) erro
 		if n == 0 {
 			return contract.ErrNotFound
 		}
+		if _, err := exec(c, `DELETE FROM consents WHERE client_id = ?`, id); err != nil {
+			return err
+		}
 		_, err = exec(c, `UPDATE grants SET revoked_at = ?1 WHERE client_id = ?2 AND revoked_at = 0 AND expires_at > ?1`, now, id)
 		return err
 	}))

@@ -197,27 +197,42 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) e
 		if err := changedOr(c, n, err, deviceRequestByID, row, a.RequestID); err != nil {
 			return err
 		}
-		if err := approverThere(c, a.Grant); err != nil {
+		if err := approverThere(c, a); err != nil {
 			return err
 		}
 		if err := makeRoom(c, a); err != nil {
 			return err
 		}
+		if a.LetIn != nil {
+			if err := letIn(c, a); err != nil {
+				return err
+			}
+		}
 		if err := insertGrant(c, a.Grant, a.Receipt); err != nil {
 			return err
+		}
+		if a.Consent != nil {
+			if err := insertConsent(c, *a.Consent, a.ConsentsKeep); err != nil {
+				return err
+			}
 		}
 		return insertEvent(c, a.Event)
 	}))
 }
 
 // approverThere fails unless the identity and the passkey that approve are the
-// account's.
+// account's, and the consent stands by which they do.
 //
 //	contract.ErrGone
-func approverThere(c *sqlite.Conn, g authz.Grant) error {
+func approverThere(c *sqlite.Conn, a contract.Approval) error {
+	g := a.Grant
 	err := hasIdentity(c, g.AccountID, g.BAPID)
 	if err == nil && g.Passkey != "" {
 		err = one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM passkeys WHERE id = ? AND account_id = ?`, g.Passkey, g.AccountID)
+	}
+	if err == nil && a.LetIn != nil {
+		err = one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM consents WHERE account_id = ? AND client_id = ? AND bap_id = ? AND grant_id = ? AND expires_at > ?`,
+			g.AccountID, g.ClientID, g.BAPID, a.LetIn.By, a.At)
 	}
 	if errors.Is(err, contract.ErrNotFound) {
 		return contract.ErrGone
@@ -233,6 +248,9 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d contract.Denial) error 
 			return err
 		}
 		if err := insertEvent(c, d.Event); err != nil {
+			return err
+		}
+		if err := forgetConsents(c, `SELECT account_id, client_id FROM device_requests WHERE seq = ?`, row); err != nil {
 			return err
 		}
 		return noteReports(c, d.Reported, d.AccountID, d.Reporter, d.At, d.Keep)

@@ -29,7 +29,7 @@ func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 func makeRoom(c *sqlite.Conn, a contract.Approval) error {
 	var alive int
 	err := one(c, func(r *sqlite.Stmt) { alive = r.ColumnInt(0) },
-		`SELECT count(*) FROM grants WHERE account_id = ? AND revoked_at = 0 AND expires_at > ?`, a.AccountID, a.At)
+		`SELECT count(*) FROM grants WHERE account_id = ? AND revoked_at = 0 AND expires_at > ? AND (last_used_at > 0 OR acr <> ?)`, a.AccountID, a.At, authz.ACRBefore)
 	if err != nil {
 		return err
 	}
@@ -136,6 +136,9 @@ func (s *Store) RevokeGrant(ctx context.Context, r contract.Revocation) error {
 }
 
 func revokeGrant(c *sqlite.Conn, id string, now time.Time, e contract.NewEvent) error {
+	if err := forgetConsents(c, `SELECT account_id, client_id FROM grants WHERE id = ?`, id); err != nil {
+		return err
+	}
 	err := changedAndTold(c, e, `UPDATE grants SET revoked_at = ? WHERE id = ? AND revoked_at = 0`, now, id)
 	if errors.Is(err, contract.ErrNotFound) { // or revoked before
 		return one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM grants WHERE id = ?`, id)
@@ -146,6 +149,9 @@ func revokeGrant(c *sqlite.Conn, id string, now time.Time, e contract.NewEvent) 
 // RevokeGrants implements contract.GrantStore.
 func (s *Store) RevokeGrants(ctx context.Context, accountID string, now time.Time, e contract.NewEvent) (n int, err error) {
 	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		if _, err := exec(c, `DELETE FROM consents WHERE account_id = ?`, accountID); err != nil {
+			return err
+		}
 		n, err = exec(c, `UPDATE grants SET revoked_at = ?1 WHERE account_id = ?2 AND revoked_at = 0 AND expires_at > ?1`, now, accountID)
 		if n == 0 {
 			return err

@@ -77,6 +77,9 @@ func (s *Store) RemovePasskey(ctx context.Context, accountID, id string, now tim
 				return err
 			}
 		}
+		if _, err := exec(c, `DELETE FROM consents WHERE account_id = ? AND passkey = ?`, accountID, id); err != nil {
+			return err
+		}
 		_, err = exec(c, `UPDATE grants SET revoked_at = ?4 WHERE account_id = ?1 AND (passkey = ?2 OR (passkey = '' AND bap_id = ?3 AND acr = ?5))
 			AND revoked_at = 0 AND expires_at > ?4`, accountID, id, bapID, now, authz.ACRPasskey)
 		if err != nil {

@@ -20,6 +20,7 @@ func (s *Store) Sweep(ctx context.Context, before contract.SweepTimes, limit int
 		{overTokens, before.Rest},
 		{overEvents, before.Events},
 		{overLeft, before.Events},
+		{overConsents, before.Rest},
 		{overSessions, before.Rest},
 		{overReviews, before.Rest},
 		{overUsed, before.Rest},
@@ -101,6 +102,7 @@ var (
 	overTokens   = newOver("refresh_tokens", "token", "expires_at")
 	overEvents   = newOver("events", "seq", "at")
 	overLeft     = newOver("departures", "bap_id, account_id", "left_at")
+	overConsents = newOver("consents", "account_id, client_id, bap_id", "expires_at")
 	overSessions = newOver("sessions", "token", "expires_at")
 	overReviews  = newOver("reviews", "id", "expires_at")
 	overUsed     = newOver("used_once", "key", "expires_at")

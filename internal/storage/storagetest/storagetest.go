@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t testing.TB) contract.Store) {
 		{"session", sessionCases},
 		{"grant", grantCases},
 		{"refresh", refreshCases},
+		{"consent", consentCases},
 		{"key", keyCases},
 		{"guard", guardCases},
 		{"event", eventCases},
