@@ -118,7 +118,7 @@ func TestACodeIsRedeemedOnceWhateverHappens(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		visit, err := w.service.Codes.Ask(t.Context(), w.owners[0], q)
+		visit, _, err := w.service.Codes.Ask(t.Context(), w.owners[0], q)
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -39,9 +39,10 @@ type route struct {
 	audience wire.Audience
 }
 
-// routes is every endpoint there is. No GET decides anything (requirement D-19). An issuer with a
-// path has a front door there, and metadata where RFC 8414 §3.1 and RFC 9728 §3.1 put the path;
-// those at the root are for who knows the host alone (requirement M-01).
+// routes is every endpoint there is. No GET decides anything (requirement D-19), but that an
+// application is let in as before (decision 0074). An issuer with a path has a front door there, and
+// metadata where RFC 8414 §3.1 and RFC 9728 §3.1 put the path; those at the root are for who knows
+// the host alone (requirement M-01).
 func (s *Server) routes() []route {
 	rows := []route{
 		{"POST", "/api/auth/device/code", s.oauth.DeviceCode, public, wire.IfNamed},
@@ -111,6 +112,7 @@ func (s *Server) routes() []route {
 		{"POST", "/account/grants/revoke", s.screens.Stop(s.screens.RevokeAll, page.AccountDone+"revoked-all"), person, wire.Unsigned},
 		{"POST", "/account/grants/{id}/revoke", s.screens.Stop(s.issuer.Grants.Revoke, page.AccountDone+"revoked"), person, wire.Unsigned},
 		{"POST", "/account/grants/{id}/report", s.screens.Stop(s.issuer.Grants.Report, page.AccountDone+"revoked-not-me"), person, wire.Unsigned},
+		{"POST", "/account/consents/{id}/forget", s.screens.Stop(s.issuer.Grants.ForgetConsent, page.AccountPath), person, wire.Unsigned},
 		{"POST", "/account/sessions/end", s.screens.Stop(s.screens.EndOthers, page.AccountDone+"sessions-ended"), person, wire.Unsigned},
 		{"POST", "/account/sessions/{id}/end", s.screens.Stop(s.issuer.Accounts.EndSession, page.AccountDone+"session-ended"), person, wire.Unsigned},
 		{"POST", "/account/passkeys/{id}/remove", s.screens.Stop(s.issuer.Passkeys.Remove, page.AccountDone+"passkey-removed"), person, wire.Unsigned},

@@ -116,8 +116,18 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	if proof != "" {
 		g.ACR, a.Unclaimed, a.Receipt = authz.ACRSignature, true, proof
 	}
-	a.Grant = g
 	var err error
+	switch {
+	case f.letIn != "":
+		g.ACR = authz.ACRBefore
+		a.LetIn = &contract.LettingIn{By: f.letIn, Unused: now.Add(-unusedFor), Keep: contract.KeepAtMost(authz.LetInPerClient)}
+	case remembers(f.Client, f.Request):
+		a.ConsentsKeep = contract.KeepAtMost(authz.ConsentsPerAccount)
+		if a.Consent, err = s.consentOf(owner, f, g); err != nil {
+			return authz.Grant{}, err
+		}
+	}
+	a.Grant = g
 	if a.Event, err = s.decisionEvent(owner, authz.EventApproved, f.Request); err != nil {
 		return authz.Grant{}, err
 	}

@@ -53,13 +53,17 @@ type Facts struct {
 	// lasts longer; Renewed is whether the device renews its tokens by itself meanwhile.
 	Lasts   time.Duration
 	Renewed bool
+	// Before is what of the scope the owner allowed this client before, where the rest is new.
+	Before string
+	// letIn is the grant that gave the consent by which nobody is asked, or empty.
+	letIn string
 }
 
 // Resource is a client that serves what another one asks for access to.
 type Resource struct {
 	URI string
-	// Name is its display name, Host where it is.
-	Name, Host string
+	// ClientID is that client, Name its display name, Host where it is.
+	ClientID, Name, Host string
 }
 
 // shownFacts are facts with what only somebody who reads them needs: to compare
@@ -115,7 +119,10 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 	if err := errors.Join(err, unreported); err != nil {
 		return Facts{}, err
 	}
-	if f.Resources, err = s.resources(ctx, r); err != nil {
+	if f.Resources, err = s.resources(ctx, r.Resources); err != nil {
+		return Facts{}, err
+	}
+	if f.Before, err = s.allowedBefore(ctx, owner, c, r); err != nil {
 		return Facts{}, err
 	}
 	f.Match = matchKind(r, c, granted, f.Network, f.Reports)
@@ -129,20 +136,20 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 // resources say in words what a request wants access to (requirement X-12).
 //
 //	NotFound: nobody serves one of them any more
-func (s *Approvals) resources(ctx context.Context, r authz.DeviceRequest) (resources []Resource, err error) {
-	serving, err := s.clients.Serving(ctx, r.Resources)
+func (s *Approvals) resources(ctx context.Context, uris []string) (resources []Resource, err error) {
+	serving, err := s.clients.Serving(ctx, uris)
 	if err != nil {
 		return nil, err
 	}
-	for _, uri := range r.Resources {
+	for _, uri := range uris {
 		c, served := serving[uri]
 		switch u, err := url.Parse(uri); {
 		case err == nil && uri == s.settings.Issuer:
-			resources = append(resources, Resource{uri, u.Host, u.Host})
+			resources = append(resources, Resource{uri, "", u.Host, u.Host})
 		case err != nil || !served:
 			return nil, authz.Refuse(authz.NotFound, "what the client asks for access to is served by nobody here any more: start again on the device")
 		default:
-			resources = append(resources, Resource{uri, c.DisplayName(), u.Host})
+			resources = append(resources, Resource{uri, c.ID, c.DisplayName(), u.Host})
 		}
 	}
 	return resources, nil
@@ -166,10 +173,10 @@ func (s *Approvals) distance(a authz.Asker, r authz.DeviceRequest) NetworkDistan
 // registration changes in between, the decision does not count (attack B-03).
 func (f Facts) digest() (authz.Hash, error) {
 	shown, err := json.Marshal(struct {
-		ID, UserCode, ClientID, ClientName, Scope, BAPID string
-		Registered, Proved                               bool
-		Match                                            MatchKind
-		Resources                                        []Resource
-	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match, f.Resources})
+		ID, UserCode, ClientID, ClientName, Scope, Before, BAPID string
+		Registered, Proved                                       bool
+		Match                                                    MatchKind
+		Resources                                                []Resource
+	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Before, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match, f.Resources})
 	return sha256.Sum256(shown), err
 }

@@ -19,7 +19,7 @@ const codeLifetime = time.Minute
 // The refusals of OpenID Connect Core §3.1.2.6 to who asked that nothing be shown.
 var (
 	ErrLoginRequired   = authz.Refuse(authz.LoginRequired, "nobody is signed in here, or not of late: ask without prompt=none")
-	ErrConsentRequired = authz.Refuse(authz.ConsentRequired, "the owner has to be asked: ask without prompt=none")
+	errConsentRequired = authz.Refuse(authz.ConsentRequired, "the owner has to be asked: ask without prompt=none")
 	errDenied          = authz.Refuse(authz.AccessDenied, "the owner denied the request")
 )
 
@@ -37,11 +37,12 @@ func (q *Request) Since(came time.Time) time.Time {
 	return time.Unix(q.Redirect.ProvedSince, 0)
 }
 
-// Ask stores a request for the owner whom it came by, and returns a visit that leads them to
-// its review.
+// Ask stores a request for the owner whom it came by. It returns a visit that leads them to its
+// review; or, where a consent of theirs stands for all of it, the address that leads them back at
+// once (decision 0074).
 //
-//	*Refusal: Unavailable
-func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit string, err error) {
+//	*Refusal: Unavailable, and ConsentRequired where nothing may be shown
+func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit, address string, err error) {
 	now := s.now()
 	r := authz.DeviceRequest{
 		ClientID: q.Client.ID, Scope: q.Scope, Resources: q.Resources, State: authz.Pending, AccountID: owner.AccountID, Nonce: q.Nonce, Thumbprint: q.Thumbprint,
@@ -51,11 +52,49 @@ func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit st
 		CreatedAt:         now, ExpiresAt: now.Add(s.settings.DeviceCodeLifetime),
 		Seen: owner.Seen.Clean(), Redirect: q.Redirect,
 	}
+	other := q.Subject != "" && q.Subject != owner.AccountID
+	if q.Silent && other {
+		return "", "", &Refusal{q.Redirect, ErrLoginRequired}
+	}
+	var consent *authz.Consent
+	if !q.Asks && !other && (q.Hint == "" || q.Hint == owner.BAPID) {
+		if consent, err = s.approvals.Consent(ctx, owner, r); err != nil {
+			return "", "", err
+		}
+	}
+	if q.Silent && consent == nil {
+		return "", "", &Refusal{q.Redirect, errConsentRequired}
+	}
 	d, err := s.device.Store(ctx, q.Client, r)
 	if err != nil {
-		return "", refusedAt(q.Redirect, err)
+		return "", "", refusedAt(q.Redirect, err)
 	}
-	return s.approvals.VisitFor(owner, d.UserCode, r)
+	if consent != nil {
+		r.ID = d.RequestID
+		address, err := s.letIn(ctx, owner, r, *consent)
+		if address != "" || err != nil {
+			return "", address, err
+		}
+	}
+	if q.Silent {
+		return "", "", &Refusal{q.Redirect, errConsentRequired}
+	}
+	visit, err = s.approvals.VisitFor(owner, d.UserCode, r)
+	return visit, "", err
+}
+
+// letIn answers a request by a consent. It is empty where that does not stand any more, or the
+// account is full: the review says what to do.
+func (s *Codes) letIn(ctx context.Context, owner authz.Owner, r authz.DeviceRequest, by authz.Consent) (address string, err error) {
+	err = s.approvals.LetIn(ctx, owner, r, by)
+	var refusal *authz.Error
+	if errors.As(err, &refusal) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return s.Answer(ctx, owner, r.ID)
 }
 
 // Answer is the address that leads a browser back to the client once the owner has decided:

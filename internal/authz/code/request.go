@@ -31,12 +31,15 @@ type Request struct {
 	// or empty.
 	Thumbprint string
 	// Silent is prompt=none: nothing may be shown. Anew is prompt=login: whoever is signed
-	// in proves it again.
-	Silent, Anew bool
+	// in proves it again. Asks is any prompt but none: whatever stands, the owner is asked.
+	Silent, Anew, Asks bool
 	// MaxAge is how long ago the owner may have proved an identity; negative for any time.
 	MaxAge time.Duration
 	// Hint is the identity that the client would like to be chosen, which nobody has checked.
 	Hint string
+	// Subject is the account that an ID token of ours says, or empty: nobody else is let in
+	// without being asked.
+	Subject string
 }
 
 // Refusal is a refusal that the client is told of at its redirect URI; any other is shown to
@@ -96,6 +99,11 @@ func (s *Codes) Read(ctx context.Context, given url.Values) (Request, error) {
 	}
 	if refusal := q.read(given); refusal != nil {
 		return Request{}, &Refusal{q.Redirect, refusal}
+	}
+	if hint := given.Get("id_token_hint"); hint != "" {
+		said, err := s.tokens.ReadHint(hint)
+		q.Subject = said.Subject
+		q.Asks = q.Asks || err != nil || said.Subject == ""
 	}
 	if q.Scope, err = scopes.Requested(c, given.Get("scope")); err != nil {
 		return Request{}, refusedAt(q.Redirect, err)
@@ -178,8 +186,7 @@ func (q *Request) readChallenge(given url.Values) *authz.Error {
 	return nil
 }
 
-// readPrompt reads how the owner is to be asked (OpenID Connect Core §3.1.2.1). That consent
-// is asked for, or which account, is what the review is for anyway.
+// readPrompt reads how the owner is to be asked (OpenID Connect Core §3.1.2.1).
 func (q *Request) readPrompt(given url.Values) *authz.Error {
 	prompts := strings.Fields(given.Get("prompt"))
 	for _, p := range prompts {
@@ -188,6 +195,7 @@ func (q *Request) readPrompt(given url.Values) *authz.Error {
 		}
 	}
 	q.Silent, q.Anew = slices.Contains(prompts, "none"), slices.Contains(prompts, "login")
+	q.Asks = len(prompts) > 0 && !q.Silent
 	if q.Silent && len(prompts) > 1 {
 		return authz.Refuse(authz.InvalidRequest, "prompt=none goes with no other prompt")
 	}

@@ -36,6 +36,8 @@ type AuthorizationRequest struct {
 
 // Authorization is the answer to a device (RFC 8628 §3.2).
 type Authorization struct {
+	// RequestID is no secret, and nothing is done by it alone.
+	RequestID string
 	// DeviceCode is empty for what leads back by a redirect.
 	DeviceCode authz.Secret
 	// UserCode is as it is shown: XXXX-XXXX, or with one or two letters more.
@@ -169,7 +171,7 @@ func (s *Flow) create(ctx context.Context, r authz.DeviceRequest) (*Authorizatio
 		// Other servers may draw this length until their next recount.
 		s.guard.Drew(length, r.ExpiresAt.Add(RecountEvery))
 		return &Authorization{
-			DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
+			RequestID: r.ID, DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
 			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,
 		}, nil
 	}

@@ -26,6 +26,9 @@ const (
 	// stopsPerMinute is of one session, or of one key: somebody who denies, takes back and
 	// ends as fast as they can press.
 	stopsPerMinute = 60
+	// letInPerMinute is of what one account lets in without being asked. Any page can lead its
+	// browser there, again and again; who starts a browser with all its windows comes with ten.
+	letInPerMinute = 5
 )
 
 // Guard bounds how much anybody may try, start and bring. Its methods may be called
@@ -44,8 +47,8 @@ type Guard struct {
 	turns   *turns
 	owed    owed
 	// creation bounds what a network starts, stops, acts and signIns what is done with one
-	// account there, networkActs what is done with all of them.
-	creation, stops, acts, signIns, networkActs *Allowance
+	// account there, networkActs what is done with all of them; letIn what an account lets in again.
+	creation, stops, acts, signIns, networkActs, letIn *Allowance
 
 	spentIn  atomic.Int64 // the window, in Unix seconds, whose spent budget is in the log
 	sharedIn atomic.Int64 // the same of a network's share of it
@@ -61,6 +64,7 @@ func New(store contract.Store, settings authz.Settings, now func() time.Time, lo
 		acts:        NewAllowance(actsPerMinute),
 		signIns:     NewAllowance(signInsPerMinute),
 		networkActs: NewAllowance(networkActsPerMinute),
+		letIn:       NewAllowance(letInPerMinute),
 	}
 	// What was drawn before this start is not known: codes of any length may live.
 	for length := range usercode.Lengths {
@@ -124,6 +128,10 @@ func (s *Guard) AdmitSignIn(accountID string, from authz.Source) error {
 	}
 	return nil
 }
+
+// LetIn takes one out of what an owner's account lets in without being asked, or reports that
+// none is left: then they are asked.
+func (s *Guard) LetIn(owner authz.Owner) bool { return s.letIn.AllowName(owner.AccountID, s.now()) }
 
 // ErrTooMuch refuses what an account does beyond its allowance in a network.
 var ErrTooMuch = authz.Refuse(authz.Unavailable, "too much is done with this account from this network: try again in a minute")

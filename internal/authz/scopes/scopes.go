@@ -243,6 +243,11 @@ func requiredScope(requested string) string {
 	return strings.Join(kept, " ")
 }
 
+// Without is what of a scope is not in another.
+func Without(a, b string) string {
+	return strings.Join(slices.DeleteFunc(strings.Fields(a), func(s string) bool { return Has(b, s) }), " ")
+}
+
 // Both is what two scopes have in common, in the order of the first.
 func Both(a, b string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(a), func(s string) bool { return !Has(b, s) }), " ")

@@ -12,7 +12,7 @@ import (
 
 // Where forms lead back to.
 const (
-	accountPath = "/account"
+	AccountPath = "/account"
 	DonePath    = "/device/done/{id}"
 )
 
@@ -37,7 +37,7 @@ func (s *Screens) Account(w http.ResponseWriter, r *http.Request) error {
 // that is news, and where there is one: a link alone claims nothing.
 const (
 	toldOf      = "done"
-	AccountDone = accountPath + "?" + toldOf + "="
+	AccountDone = AccountPath + "?" + toldOf + "="
 )
 
 // shown is how many things of a long list a person gets at once.
@@ -55,7 +55,7 @@ type accountReader struct {
 
 func (s *Screens) accountView(r *http.Request, who authz.Owner) (view.Account, error) {
 	a := &accountReader{Screens: s, r: r, who: who, say: s.words(r), names: map[string]string{}, view: view.Account{BAPID: who.BAPID, ByPasskey: who.Method == authz.MethodPasskey}}
-	for _, read := range []func() error{a.identities, a.grants, a.passkeys, a.backups, a.sessions, a.events} {
+	for _, read := range []func() error{a.identities, a.grants, a.consents, a.passkeys, a.backups, a.sessions, a.events} {
 		if err := read(); err != nil {
 			return view.Account{}, err
 		}
@@ -98,6 +98,22 @@ func (a *accountReader) grants() error {
 	return nil
 }
 
+// consents are the clients that are let in without asking.
+func (a *accountReader) consents() error {
+	list, err := a.issuer.Grants.Consents(a.r.Context(), a.who)
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		name, err := a.door.ClientName(a.r, n.ClientID)
+		if err != nil {
+			return err
+		}
+		a.view.Consents = append(a.view.Consents, view.AccountConsent{Consent: n, ClientName: name, Identity: a.names[n.BAPID], Scopes: view.Scopes(n.Scope)})
+	}
+	return nil
+}
+
 // older is the address of this page with the older part of one of its lists, where
 // there is one: the cursors are those of the part that is shown and of the next.
 func (a *accountReader) older(list, from, next string) string {
@@ -105,7 +121,7 @@ func (a *accountReader) older(list, from, next string) string {
 	if next == "" {
 		return ""
 	}
-	return accountPath + "?" + url.Values{list: {next}}.Encode() + "#" + list + "-title"
+	return AccountPath + "?" + url.Values{list: {next}}.Encode() + "#" + list + "-title"
 }
 
 // program is empty where nothing is known.

@@ -20,9 +20,10 @@ import (
 const cameParameter = "came"
 
 // Authorize is the authorization endpoint (RFC 6749 §3.1): an application sends a person here
-// who is to allow it something. It decides nothing; the person does, on the review that the
-// device flow has, and each time anew (requirement Z-18). Where nothing may be shown the
-// application is told why something had to be (requirement Z-26).
+// who is to allow it something. The person decides, on the review that the device flow has, and
+// each time anew where anybody could pose as the application (requirement Z-18); who allowed all
+// of it before is led back at once (decision 0074). Where nothing may be shown the application
+// is told why something had to be (requirement Z-26).
 func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	given := r.URL.Query()
 	came := s.came(given)
@@ -39,8 +40,6 @@ func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case asked.Silent && !signedIn:
 		return s.refused(w, r, &code.Refusal{To: asked.Redirect, Err: code.ErrLoginRequired})
-	case asked.Silent:
-		return s.refused(w, r, &code.Refusal{To: asked.Redirect, Err: code.ErrConsentRequired})
 	case !signedIn:
 		given.Set(cameParameter, strconv.FormatInt(came.Unix(), 10))
 		return s.signInFor(w, r, asked, r.URL.Path+"?"+given.Encode())
@@ -48,9 +47,12 @@ func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err := s.issuer.Guard.Admit(who, s.door.Source(r), authz.Changes); err != nil {
 		return err
 	}
-	visit, err := s.issuer.Codes.Ask(r.Context(), who, asked)
+	visit, back, err := s.issuer.Codes.Ask(r.Context(), who, asked)
 	if err != nil {
 		return s.refused(w, r, err)
+	}
+	if back != "" {
+		return s.leave(w, r, back)
 	}
 	return seeOther(w, r, visitAddress(visit))
 }

@@ -15,6 +15,7 @@ type Account struct {
 	Told             *AccountEvent // what a form of this page did just now, or nil
 	Identities       []AccountIdentity
 	Grants           []AccountGrant
+	Consents         []AccountConsent
 	PasskeysPossible bool
 	Passkeys         []AccountPasskey
 	Backups          []authz.Backup
@@ -46,6 +47,14 @@ type AccountGrant struct {
 	DeviceName string
 	Program    string
 	Network    string
+}
+
+// AccountConsent is a client that is let in without asking, as an identity.
+type AccountConsent struct {
+	authz.Consent
+	ClientName string
+	Identity   string
+	Scopes     []Scope
 }
 
 // AccountPasskey is a passkey, and whose it is.

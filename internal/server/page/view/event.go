@@ -8,6 +8,8 @@ func EventMessage(e authz.Event) string {
 	switch {
 	case e.ACR == authz.DeniedForMatch:
 		return "event.mismatched"
+	case e.ACR == authz.ACRBefore:
+		return "event.approved-before"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectAll:
 		return "event.revoked-all"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectClient:
@@ -30,6 +32,8 @@ func Proof(acr string) string {
 		return "signature"
 	case authz.ACRPasskey:
 		return "passkey"
+	case authz.ACRBefore:
+		return "before"
 	default:
 		return "session"
 	}

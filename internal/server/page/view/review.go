@@ -6,6 +6,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/server/page/messages"
 )
 
@@ -29,7 +30,7 @@ type Review struct {
 	BAPID       string
 	Identities  []IdentityChoice
 	Warnings    []string
-	Scopes      []Scope
+	May         []ScopeList
 	Resources   []approval.Resource
 	Asked       string
 	Network     string // a message
@@ -73,7 +74,7 @@ func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, m
 		Code: f.UserCode, UserCode: f.UserCode, Transaction: transaction.Reveal(),
 		ClientName: f.Client.DisplayName(), ClientID: f.Client.ID, Standing: standing(f),
 		Identity: f.Identity.DisplayName(), BAPID: f.Identity.BAPID,
-		Scopes:     Scopes(f.Request.Scope),
+		May:        mays(f),
 		Resources:  f.Resources,
 		Origin:     f.Request.Says.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
@@ -101,6 +102,22 @@ func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, m
 	}
 	v.How, err = say.A(how)
 	return v, err
+}
+
+// ScopeList is a part of what a client asks for, under a title; what was allowed before is folded.
+type ScopeList struct {
+	Title  string // a message
+	Folded bool
+	Scopes []Scope
+}
+
+// mays are all that a client asks for, or what is new and what was allowed before (requirement
+// S-09).
+func mays(f approval.Facts) []ScopeList {
+	if f.Before == "" {
+		return []ScopeList{{"review.may", false, Scopes(f.Request.Scope)}}
+	}
+	return []ScopeList{{"review.may-new", false, Scopes(scopes.Without(f.Request.Scope, f.Before))}, {"review.before", true, Scopes(f.Before)}}
 }
 
 // whereTo is what of a redirect URI tells a person where it leads (requirement Z-03).
