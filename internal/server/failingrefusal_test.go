@@ -206,7 +206,7 @@ func (f *frail) confidential() string {
 	f.t.Helper()
 	f.persons++
 	id := "confidential " + strconv.Itoa(f.persons)
-	if err := f.store.AddClient(f.t.Context(), authz.Client{ID: id, Secret: sha256.Sum256([]byte(confSecret)), AuthMethod: authz.AuthPost}); err != nil {
+	if err := f.store.AddClient(f.t.Context(), authz.Client{ID: id, Secret: sha256.Sum256([]byte(confSecret)), AuthMethod: authz.AuthPost, RedirectURIs: []string{webBack}}); err != nil {
 		f.t.Fatal(err)
 	}
 	return id

@@ -166,6 +166,15 @@ func (f *frail) code() string {
 	return f.decide(f.cookie, transaction, "approve", "openid", "profile").back(webBack).Get("code")
 }
 
+// consented is a request that its client is let in for without asking, and whose browser asks.
+func (f *frail) consented() (q url.Values, cookie string) {
+	f.once = true // an account lets in so often only
+	q, cookie = authorization("client_id", f.confidential(), "scope", "openid"), f.signIn(f.somebody())
+	_, transaction := f.reviewFor(cookie, q)
+	f.decide(cookie, transaction, "approve", "openid").back(webBack)
+	return q, cookie
+}
+
 // granted is the id of a permission that the owner's key signed.
 func (f *frail) granted() string { return f.approveSigned("alice", f.ask(stored, "openid").userCode) }
 
@@ -387,6 +396,10 @@ var asks = map[string]map[string]func(*frail) call{
 		"by nobody": func(f *frail) call {
 			return call{http.MethodGet, authorizePath + "?" + authorization("client_id", stored).Encode(), "", nil}
 		},
+		"of who is let in": func(f *frail) call {
+			q, cookie := f.consented()
+			return call{http.MethodGet, authorizePath + "?" + q.Encode(), "", []string{"Cookie", cookie}}
+		},
 	},
 	"GET /api/auth/oauth2/authorize": {"": func(f *frail) call {
 		return f.get("/api/auth" + authorizePath + "?" + authorization("client_id", stored).Encode())
@@ -431,7 +444,11 @@ var asks = map[string]map[string]func(*frail) call{
 	"POST /account/grants/revoke":      {"": func(f *frail) call { f.granted(); return f.button("/account/grants/revoke", nil) }},
 	"POST /account/grants/{id}/revoke": {"": func(f *frail) call { return f.button("/account/grants/"+f.granted()+"/revoke", nil) }},
 	"POST /account/grants/{id}/report": {"": func(f *frail) call { return f.button("/account/grants/"+f.granted()+"/report", nil) }},
-	"POST /account/sessions/end":       {"": func(f *frail) call { f.signIn("alice"); return f.button("/account/sessions/end", nil) }},
+	"POST /account/consents/{id}/forget": {"": func(f *frail) call {
+		_, f.cookie = f.consented()
+		return f.button(consentForm.FindString(f.do(f.t.Context(), f.get("/account")).body), nil)
+	}},
+	"POST /account/sessions/end": {"": func(f *frail) call { f.signIn("alice"); return f.button("/account/sessions/end", nil) }},
 	"POST /account/sessions/{id}/end": {"": func(f *frail) call {
 		f.signInFrom("alice", "Elsewhere", "")
 		i := slices.IndexFunc(f.sessions(f.cookie), func(s session) bool { return !s.Current })

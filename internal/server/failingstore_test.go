@@ -380,6 +380,29 @@ func (s *failing) RotateRefreshToken(ctx context.Context, r contract.Rotation) (
 	return err
 }
 
+func (s *failing) Consent(ctx context.Context, accountID string, clientID string, bapID string, now time.Time) (r0 authz.Consent, err error) {
+	err = s.failed(ctx, "Consent", func() (err error) {
+		r0, err = s.Store.Consent(ctx, accountID, clientID, bapID, now)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) Consents(ctx context.Context, accountID string, now time.Time, limit int) (r0 []authz.Consent, err error) {
+	err = s.failed(ctx, "Consents", func() (err error) {
+		r0, err = s.Store.Consents(ctx, accountID, now, limit)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) ForgetConsent(ctx context.Context, accountID string, grantID string) (err error) {
+	err = s.failed(ctx, "ForgetConsent", func() (err error) {
+		return s.Store.ForgetConsent(ctx, accountID, grantID)
+	})
+	return err
+}
+
 func (s *failing) SigningKeys(ctx context.Context, now time.Time) (r0 []authz.SigningKey, err error) {
 	err = s.failed(ctx, "SigningKeys", func() (err error) {
 		r0, err = s.Store.SigningKeys(ctx, now)

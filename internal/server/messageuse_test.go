@@ -149,7 +149,7 @@ func familyMembers(t *testing.T, pattern string) []string {
 	case "event":
 		kinds = eventKinds(t)
 	case "how", "proved":
-		kinds = []string{"signature", "session", "passkey"}
+		kinds = []string{"signature", "session", "passkey", "before"}
 	}
 	if len(kinds) == 0 {
 		t.Errorf("%s: this test does not know what can stand for the star", pattern)

@@ -94,7 +94,12 @@ func (s *Codes) letIn(ctx context.Context, owner authz.Owner, r authz.DeviceRequ
 	if err != nil {
 		return "", err
 	}
-	return s.Answer(ctx, owner, r.ID)
+	return s.withCode(r), nil
+}
+
+// withCode is the address that brings the client its code.
+func (s *Codes) withCode(r authz.DeviceRequest) string {
+	return s.answer(r.Redirect, url.Values{"code": {s.secrets.AuthorizationCode(r.ID).Reveal()}})
 }
 
 // Answer is the address that leads a browser back to the client once the owner has decided:
@@ -125,7 +130,7 @@ func (s *Codes) Answer(ctx context.Context, owner authz.Owner, requestID string)
 		if err != nil {
 			return "", err
 		}
-		return s.answer(r.Redirect, url.Values{"code": {s.secrets.AuthorizationCode(r.ID).Reveal()}}), nil
+		return s.withCode(r), nil
 	case authz.Denied:
 		if !now.Before(r.ExpiresAt) {
 			return "", nil

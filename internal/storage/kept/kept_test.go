@@ -180,7 +180,7 @@ func TestWordsInDatabasesStayWhatTheyAre(t *testing.T) {
 		words = append(words, string(kind))
 	}
 	words = append(words, authz.SubjectAll, authz.SubjectClient, authz.SubjectNotMe, authz.SubjectReuse,
-		authz.MethodBAP, authz.MethodPasskey, authz.ACRSession, authz.ACRPasskey, authz.ACRSignature, authz.DeniedForMatch, WayEvents)
+		authz.MethodBAP, authz.MethodPasskey, authz.ACRSession, authz.ACRPasskey, authz.ACRSignature, authz.ACRBefore, authz.DeniedForMatch, WayEvents)
 	wantSame(t, words, lines(t, "words.txt"))
 }
 
