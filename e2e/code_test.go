@@ -27,6 +27,8 @@ type step struct {
 	Types        []string          `json:"types"`
 	Introspected map[string]any    `json:"introspected"`
 	Refused      map[string]string `json:"refused"`
+	// SignedOut: it had the session here ended, and its user came back from that.
+	SignedOut bool `json:"signed_out"`
 	// What a Better Auth server has then.
 	Cookie   string           `json:"cookie"`
 	Users    []map[string]any `json:"users"`

@@ -43,12 +43,12 @@ func TestL01_L02_ApplicationsInGoSignTheirUsersIn(t *testing.T) {
 	eachConfiguration(t, func(t *testing.T, conf configuration) {
 		const redirect = "http://127.0.0.1:4000/back"
 		g := startGate(t, conf, false, "--device-poll-interval", "1s")
-		g.register(t, "native", "--redirect-uri", redirect)
+		out := []string{"--redirect-uri", redirect, "--post-logout-redirect-uri", signedOut}
+		g.register(t, "native", out...)
 		g.register(t, "native-ed", "--redirect-uri", redirect, "--id-token-alg", "EdDSA")
-		secret := strings.TrimSpace(g.register(t, "web", "--redirect-uri", redirect, "--confidential", "--id-token-alg", "RS256"))
-		g.register(t, "web-key", "--redirect-uri", redirect, "--jwks", keys)
+		secret := strings.TrimSpace(g.register(t, "web", append(out, "--confidential", "--id-token-alg", "RS256")...))
+		g.register(t, "web-key", append(out, "--jwks", keys)...)
 		o := newOwner(t)
-		o.signIn(t, g.URL)
 		revoked := map[string]string{"refresh": "invalid_grant", "userinfo": "invalid_token"}
 		for _, c := range []goClient{
 			{application: "go-oidc", id: "native", refused: map[string]string{"the code again": "invalid_grant", "userinfo": "invalid_token"}},
@@ -61,8 +61,9 @@ func TestL01_L02_ApplicationsInGoSignTheirUsersIn(t *testing.T) {
 			{application: "cap", id: "web", secret: secret},
 		} {
 			t.Run(c.application+" "+c.id, func(t *testing.T) {
+				o.signIn(t, g.URL) // some sign them out
 				cmd := exec.CommandContext(t.Context(), program, c.application)
-				cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.URL, "REDIRECT_URI="+redirect, "CLIENT_ID="+c.id,
+				cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.URL, "REDIRECT_URI="+redirect, "OUT_URI="+signedOut, "CLIENT_ID="+c.id,
 					"CLIENT_SECRET="+c.secret, "CLIENT_KEY_FILE="+c.keyFile, "CLIENT_KEY_ID="+pair.KeyID)
 				told := journey(t, g, o, cmd)
 				if len(told) != 1 || told[0].Event != "done" {
@@ -74,6 +75,9 @@ func TestL01_L02_ApplicationsInGoSignTheirUsersIn(t *testing.T) {
 				}
 				if end.IDTokenClaims["sub"] != end.Claims["sub"] {
 					t.Errorf("the ID token says %v", end.IDTokenClaims)
+				}
+				if ends, goesOn := strings.HasPrefix(c.application, "zitadel"), o.signedIn(t, g.URL); end.SignedOut != ends || goesOn == ends {
+					t.Errorf("it had the session ended: %v; it goes on: %v", end.SignedOut, goesOn)
 				}
 				for what, says := range c.refused {
 					if !strings.Contains(end.Refused[what], says) {

@@ -19,6 +19,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
+// signedOut is where applications have their users led that they signed out.
+const signedOut = "http://127.0.0.1:4000/out"
+
 func TestZ17_U08_X02_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing.T) {
 	eachConfiguration(t, func(t *testing.T, conf configuration) {
 		g := startGate(t, conf, false)
@@ -33,7 +36,7 @@ func TestZ17_U08_X02_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing
 			t.Fatal(err)
 		}
 		g.register(t, "notes", "--redirect-uri", "http://127.0.0.1/back") // on any port
-		secret := g.register(t, "notes-secret", "--redirect-uri", redirect, "--confidential")
+		secret := g.register(t, "notes-secret", "--redirect-uri", redirect, "--post-logout-redirect-uri", signedOut, "--confidential")
 		g.register(t, "notes-key", "--redirect-uri", redirect, "--jwks", keys)
 		service := g.register(t, "nightly", "--confidential", "--grant-type", "client_credentials", "--scope", "reports:read")
 		const served = "https://notes.example"
@@ -88,6 +91,22 @@ func TestZ17_U08_X02_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing
 		}
 		if seen != 11 {
 			t.Errorf("%d runs were told of", seen)
+		}
+
+		// What openid-client is made of, step by step, and to the end of the session.
+		cmd = exec.CommandContext(t.Context(), "node", "oauth4webapi-code.mjs")
+		cmd.Dir = "clients"
+		cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.URL, "REDIRECT_URI="+redirect, "OUT_URI="+signedOut,
+			"CLIENT_ID=notes-secret", "CLIENT_SECRET="+strings.TrimSpace(secret))
+		end := journey(t, g, o, cmd)
+		if len(end) != 1 {
+			t.Fatalf("oauth4webapi told %+v", end)
+		}
+		if err := o.checkClaims(end[0].Claims); err != nil || end[0].IDTokenClaims["sub"] != end[0].Claims["sub"] || end[0].Refused["userinfo"] != "invalid_token" {
+			t.Errorf("oauth4webapi told %+v: %v", end[0], err)
+		}
+		if !end[0].SignedOut || o.signedIn(t, g.URL) {
+			t.Error("oauth4webapi: the session goes on")
 		}
 	})
 }

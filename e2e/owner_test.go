@@ -103,6 +103,16 @@ func (o *owner) signIn(t *testing.T, base string) {
 	}
 }
 
+// signedIn reports whether the owner's session lives at the server that listens at base.
+func (o *owner) signedIn(t *testing.T, base string) bool {
+	t.Helper()
+	_, answer, err := o.send(t.Context(), http.MethodGet, base, "/api/auth/get-session", nil, false)
+	if err != nil {
+		t.Fatal("asking for the session:", err)
+	}
+	return strings.TrimSpace(string(answer)) != "null"
+}
+
 // call gives the owner's identity a name at the server that listens at base.
 func (o *owner) call(t *testing.T, base, name string) {
 	t.Helper()

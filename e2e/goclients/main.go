@@ -20,6 +20,7 @@ var (
 	secret   = os.Getenv("CLIENT_SECRET") // empty for a public client
 	keyFile  = os.Getenv("CLIENT_KEY_FILE")
 	redirect = os.Getenv("REDIRECT_URI")
+	out      = os.Getenv("OUT_URI") // where its user is led when signed out
 	scopes   = []string{"openid", "profile", "offline_access"}
 )
 
@@ -28,6 +29,7 @@ type signedIn struct {
 	Claims        map[string]any    `json:"claims"`
 	IDTokenClaims map[string]any    `json:"id_token_claims"`
 	Refused       map[string]string `json:"refused"`
+	SignedOut     bool              `json:"signed_out"`
 }
 
 var applications = map[string]func(context.Context) (*signedIn, error){

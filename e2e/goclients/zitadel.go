@@ -11,6 +11,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/client/rp"
 	httphelper "github.com/zitadel/oidc/v3/pkg/http"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"golang.org/x/oauth2"
 )
 
 // zitadelParty is a relying party of zitadel/oidc with what its examples turn on.
@@ -54,7 +55,7 @@ func zitadelCode(ctx context.Context) (*signedIn, error) {
 	if told == nil {
 		return nil, errors.New(received.Body.String())
 	}
-	return told, zitadelEnd(ctx, party, tokens.RefreshToken, tokens.IDTokenClaims.Subject, told)
+	return told, zitadelEnd(ctx, party, tokens, tokens.IDTokenClaims.Subject, told)
 }
 
 // zitadelDevice is its device flow.
@@ -82,12 +83,12 @@ func zitadelDevice(ctx context.Context) (*signedIn, error) {
 	}
 	told := &signedIn{Claims: info.Claims, IDTokenClaims: id.Claims}
 	told.Claims["sub"], told.IDTokenClaims["sub"] = info.Subject, id.Subject
-	return told, zitadelEnd(ctx, party, tokens.RefreshToken, id.Subject, told)
+	return told, zitadelEnd(ctx, party, &oidc.Tokens[*oidc.IDTokenClaims]{Token: &oauth2.Token{RefreshToken: tokens.RefreshToken}, IDToken: tokens.IDToken}, id.Subject, told)
 }
 
-// zitadelEnd refreshes, revokes, and tries what is over then.
-func zitadelEnd(ctx context.Context, party rp.RelyingParty, refreshToken, subject string, told *signedIn) error {
-	fresh, err := rp.RefreshTokens[*oidc.IDTokenClaims](ctx, party, refreshToken, "", "")
+// zitadelEnd refreshes, revokes, tries what is over then, and signs its user out.
+func zitadelEnd(ctx context.Context, party rp.RelyingParty, tokens *oidc.Tokens[*oidc.IDTokenClaims], subject string, told *signedIn) error {
+	fresh, err := rp.RefreshTokens[*oidc.IDTokenClaims](ctx, party, tokens.RefreshToken, "", "")
 	if err != nil {
 		return err
 	}
@@ -100,5 +101,16 @@ func zitadelEnd(ctx context.Context, party rp.RelyingParty, refreshToken, subjec
 	_, again := rp.RefreshTokens[*oidc.IDTokenClaims](ctx, party, fresh.RefreshToken, "", "")
 	_, afterwards := rp.Userinfo[*oidc.UserInfo](ctx, fresh.AccessToken, fresh.TokenType, subject, party)
 	told.Refused = map[string]string{"refresh": refusal(again), "userinfo": refusal(afterwards)}
+	// It asks the endpoint itself where the browser is to go.
+	state := text()
+	leaving, err := rp.EndSession(ctx, party, tokens.IDToken, out, state, "", nil)
+	if err != nil {
+		return err
+	}
+	back, err := led(leaving.String())
+	if err != nil {
+		return err
+	}
+	told.SignedOut = back.Query().Get("state") == state
 	return nil
 }
