@@ -175,6 +175,9 @@ func TestX01_X03_WhatIsNoTokenToBeExchangedIsRefused(t *testing.T) {
 			t.Errorf("%s: %d %s", name, r.status, r.body)
 		}
 	}
+	if r := h.as("rs-1", tokenPath, url.Values{"grant_type": {exchangeGrant}}); r.text("error") != "invalid_request" || !strings.Contains(r.text("error_description"), "subject_token is missing") {
+		t.Errorf("%s", r.body)
+	}
 	h.exchanges("rs-1", subject).wantOK()
 	h.exchanges("rs-2", subject).wantError(http.StatusBadRequest, "invalid_target") // it is for it, but for none that it may call
 	h.advance(time.Hour)
@@ -330,14 +333,14 @@ func TestX08_R17_WhatEndsTheFirstTokenEndsWhatItWasExchangedFor(t *testing.T) {
 			}))
 			tokens := h.allowsApp("openid profile offline_access jobs:run", apiOne, apiTwo, apiThree)
 			first := h.exchanges("rs-1", tokens.text("access_token")).wantOK().text("access_token")
+			_, claims := claimsOf(t, first)
+			grant := claims["gid"].(string) //nolint:forcetypeassert // or the test fails
+			if g, err := h.store.Grant(t.Context(), grant); err != nil || !g.LastUsedAt.Equal(h.now()) {
+				t.Errorf("its owner is not told that it was used: %+v %v", g, err)
+			}
 			second := h.exchanges("rs-2", first).wantOK().text("access_token")
 			h.userInfo(second).wantOK()
 			h.introspect("rs-3", second).wantActive()
-			_, claims := claimsOf(t, second)
-			grant := claims["gid"].(string) //nolint:forcetypeassert // or the test fails
-			if g, err := h.store.Grant(t.Context(), grant); err != nil || g.LastUsedAt.IsZero() {
-				t.Errorf("its owner is not told that it was used: %+v %v", g, err)
-			}
 			end(h, grant, tokens)
 			h.userInfo(second).wantError(http.StatusUnauthorized, "invalid_token")
 			h.introspect("rs-3", second).wantInactive()

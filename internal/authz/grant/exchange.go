@@ -112,16 +112,12 @@ var (
 // check holds an exchange to the members that go together (requirement X-01) and to the one
 // kind of token there is.
 func (x Exchange) check() error {
-	for _, m := range []struct {
-		name   string
-		given  Presented
-		needed bool
-	}{{"subject_token", x.Subject, true}, {"actor_token", x.Actor, false}} {
-		switch {
-		case (m.given.Token == "") != (m.given.Type == "") || m.needed && m.given.Token == "":
-			return authz.Refuse(authz.InvalidRequest, m.name+" and "+m.name+"_type go together; subject_token is needed")
-		case m.given.Type != "" && m.given.Type != AccessTokenType:
-			return authz.Refuse(authz.InvalidRequest, m.name+"_type must be "+AccessTokenType)
+	if x.Subject.Token == "" {
+		return authz.Refuse(authz.InvalidRequest, "subject_token is missing: send the access token that this client was sent")
+	}
+	for name, given := range map[string]Presented{"subject_token": x.Subject, "actor_token": x.Actor} {
+		if (given.Token == "") != (given.Type == "") || given.Type != "" && given.Type != AccessTokenType {
+			return authz.Refuse(authz.InvalidRequest, name+" and "+name+"_type go together, and the type must be "+AccessTokenType)
 		}
 	}
 	if x.Requested != "" && x.Requested != AccessTokenType {
@@ -135,11 +131,8 @@ func (x Exchange) check() error {
 //
 //	InvalidRequest (requirement X-03)
 func (s *Grants) subject(ctx context.Context, c authz.Client, presented authz.Secret) (claims token.Claims, g authz.Grant, err error) {
-	if claims, err = s.sentTo(ctx, c, presented); err == nil && claims.OfClient() {
-		err = token.ErrInvalid
-	}
-	if err == nil {
-		g, err = s.store.GrantAlive(ctx, claims.GrantID, s.now())
+	if claims, err = s.sentTo(ctx, c, presented); err == nil {
+		g, err = s.store.GrantAlive(ctx, claims.GrantID, s.now()) // a client's own token is of none
 	}
 	if err == nil {
 		claims.Scope, err = s.scopeNow(ctx, claims, g)
