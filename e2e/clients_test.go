@@ -26,9 +26,11 @@ type event struct {
 // what it returns is told as an error event.
 type client struct {
 	name string
-	run  func(ctx context.Context, t *testing.T, issuer string, tell func(event)) error
+	run  func(ctx context.Context, t *testing.T, server string, tell func(event)) error
 	// idToken: the client verifies the ID token by itself.
 	idToken bool
+	// discovers: it is told the issuer, and finds the endpoints by itself.
+	discovers bool
 	// stopsItself: the client may give up on its own clock before the server tells
 	// it that the code has expired.
 	stopsItself string
@@ -37,11 +39,11 @@ type client struct {
 // clients are all there are.
 var clients = []client{
 	{name: "README JavaScript", run: runReadme("javascript")},
-	{name: "README Go", run: runReadme("go"), stopsItself: "expired"},
+	{name: "README Go", run: runReadme("go"), discovers: true, stopsItself: "expired"},
 	{name: "README curl", run: runReadme("curl")},
 	{name: "golang.org/x/oauth2", run: runOAuth2, stopsItself: context.DeadlineExceeded.Error()},
-	{name: "openid-client", run: runNode("openid-client.mjs"), idToken: true, stopsItself: "OAUTH_TIMEOUT"},
-	{name: "oauth4webapi", run: runNode("oauth4webapi.mjs"), idToken: true},
+	{name: "openid-client", run: runNode("openid-client.mjs"), idToken: true, discovers: true, stopsItself: "OAUTH_TIMEOUT"},
+	{name: "oauth4webapi", run: runNode("oauth4webapi.mjs"), idToken: true, discovers: true},
 	{name: "better-auth", run: runNode("better-auth.mjs")},
 }
 
@@ -67,7 +69,11 @@ func follow(t *testing.T, c client, g *gate, onCode func(userCode string)) *stor
 			case <-ctx.Done():
 			}
 		}
-		if err := c.run(ctx, t, g.URL, tell); err != nil {
+		server := g.URL
+		if c.discovers {
+			server = g.issuer
+		}
+		if err := c.run(ctx, t, server, tell); err != nil {
 			tell(event{Event: "error", Error: err.Error()})
 		}
 	}()

@@ -22,6 +22,8 @@ type configuration struct {
 	name string
 	// https is the scheme of the gate, and so of the issuer.
 	https bool
+	// path is what the issuer has behind the gate's address, mostly nothing.
+	path string
 	// flags prepares what the server needs and says how to start it.
 	flags func(t *testing.T) []string
 }
@@ -29,7 +31,7 @@ type configuration struct {
 var (
 	asInstalled = configuration{name: "as installed", flags: func(*testing.T) []string { return nil }}
 	// theOtherWay has each setting the other way that changes what clients meet.
-	theOtherWay = configuration{name: "the other way", https: true, flags: func(t *testing.T) []string {
+	theOtherWay = configuration{name: "the other way", https: true, path: "/api/auth", flags: func(t *testing.T) []string {
 		t.Helper()
 		database := pgtest.Database(t)
 		runClients(t, database, "add", "my-app", "--scope", "openid profile")

@@ -16,11 +16,12 @@ import (
 )
 
 // gate is a proxy before the server, as operators run one. Its address is the
-// issuer, so that every client, those with discovery too, comes through it. It
+// issuer's, so that every client, those with discovery too, comes through it. It
 // notes what devices are told.
 type gate struct {
 	*httptest.Server
 	process *process
+	issuer  string
 	// store names the server's database to `countersign clients`.
 	store []string
 	// hurry makes the gate poll once itself before a device's first poll, so that
@@ -52,7 +53,8 @@ func startGate(t *testing.T, c configuration, hurry bool, flags ...string) *gate
 		g.Start()
 	}
 	t.Cleanup(g.Close)
-	flags = append(append([]string{"--issuer", g.URL}, c.flags(t)...), flags...)
+	g.issuer = g.URL + c.path
+	flags = append(append([]string{"--issuer", g.issuer}, c.flags(t)...), flags...)
 	data := t.TempDir()
 	g.process = startProcess(t, data, flags...)
 	g.store = []string{"--data", data}

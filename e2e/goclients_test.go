@@ -63,7 +63,7 @@ func TestL01_L02_ApplicationsInGoSignTheirUsersIn(t *testing.T) {
 			t.Run(c.application+" "+c.id, func(t *testing.T) {
 				o.signIn(t, g.URL) // some sign them out
 				cmd := exec.CommandContext(t.Context(), program, c.application)
-				cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.URL, "REDIRECT_URI="+redirect, "OUT_URI="+signedOut, "CLIENT_ID="+c.id,
+				cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.issuer, "REDIRECT_URI="+redirect, "OUT_URI="+signedOut, "CLIENT_ID="+c.id,
 					"CLIENT_SECRET="+c.secret, "CLIENT_KEY_FILE="+c.keyFile, "CLIENT_KEY_ID="+pair.KeyID)
 				told := journey(t, g, o, cmd)
 				if len(told) != 1 || told[0].Event != "done" {

@@ -21,7 +21,7 @@ func TestS02_S03_S05_S09_AnMCPServerIsProtectedByFollowingTheGuide(t *testing.T)
 		o.signIn(t, server.URL)
 		address := "localhost:" + freePort(t)
 		resource := "http://" + address + "/mcp"
-		g := openGuide(t, "mcp-server.md", "http://localhost:8628", server.URL, "localhost:9000", address)
+		g := openGuide(t, "mcp-server.md", "http://localhost:8628", server.issuer, "localhost:9000", address)
 		g.env = append(g.env, server.storeEnv())
 		modules, err := filepath.Abs("clients/node_modules")
 		if err == nil {

@@ -40,12 +40,12 @@ func TestZ17_U08_X02_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing
 		g.register(t, "notes-key", "--redirect-uri", redirect, "--jwks", keys)
 		service := g.register(t, "nightly", "--confidential", "--grant-type", "client_credentials", "--scope", "reports:read")
 		const served = "https://notes.example"
-		api := g.register(t, "notes-api", "--confidential", "--resource", served, "--exchange-for", g.URL, "--scope", "openid profile")
+		api := g.register(t, "notes-api", "--confidential", "--resource", served, "--exchange-for", g.issuer, "--scope", "openid profile")
 		o := newOwner(t)
 		o.signIn(t, g.URL)
 		cmd := exec.CommandContext(t.Context(), "node", "openid-client-code.mjs")
 		cmd.Dir = "clients"
-		cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.URL, "REDIRECT_URI="+redirect,
+		cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.issuer, "REDIRECT_URI="+redirect,
 			"CLIENT_SECRET="+strings.TrimSpace(secret), "SERVICE_SECRET="+strings.TrimSpace(service), "CLIENT_KEY="+string(key),
 			"API="+served, "API_SECRET="+strings.TrimSpace(api))
 		seen := 0
