@@ -84,7 +84,7 @@ func TestN07_ARequestForThisServerIsRead(t *testing.T) {
 	cookie := h.signIn("alice")
 	for _, path := range []string{
 		"/api/grants", "/api/sessions", "/api/events", "/api/passkeys", "/api/backups", "/api/user/bap-ids",
-		"/api/user/last-oauth-identity?clientId=pub-a",
+		"/api/user/last-oauth-identity?clientId=pub-a", "/api/oauth-clients",
 		"/api/bap/profile?bapId=" + bapIDOf(t, "alice"), "/api/auth/device/approval?user_code=" + h.ask("pub-a", "openid").userCode,
 	} {
 		h.send(http.MethodGet, path, "", "Cookie", cookie).wantOK() // a session is this server's anyway

@@ -21,6 +21,7 @@ var members = map[string][]string{
 	"POST " + revokePath:                            {"client_id", "client_secret", "client_assertion", "client_assertion_type", "token"},
 	"POST " + signInPath:                            {"bapId", "aud"},
 	"POST " + signUpPath:                            {"bapId", "intent", "aud"},
+	"POST " + clientsPath:                           {"clientId", "ownerBapId", "name", "accountPubkey", "aud"},
 	"POST " + passkeySignInPath:                     {"ceremony", "credential"},
 	"POST " + approvePath:                           {"userCode", "scope", "match", "statement"},
 	"POST " + denyPath:                              {"userCode", "aud"},

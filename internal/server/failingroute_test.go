@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 // call is one request.
@@ -280,6 +282,16 @@ var asks = map[string]map[string]func(*frail) call{
 	}},
 	"POST " + userinfoPath: {"": func(f *frail) call {
 		return f.form(userinfoPath, url.Values{"access_token": {f.issued().text("access_token")}})
+	}},
+	"GET " + clientsPath: {"": func(f *frail) call { return f.get(clientsPath) }},
+	"POST " + clientsPath: {"": func(f *frail) call {
+		if err := f.house.store.AddClient(f.t.Context(), ownedClient(f.t, "owned", "alice")); err != nil && !errors.Is(err, contract.ErrExists) {
+			f.t.Fatal(err)
+		}
+		return f.own(clientsPath, map[string]any{
+			"clientId": "owned", "ownerBapId": bapIDOf(f.t, "alice"), "name": "The app", "accountPubkey": f.settings.Clients[4].MemberKey,
+			"redirectUris": []string{webBack, "http://localhost:3000/auth/sigma/callback"},
+		})
 	}},
 	"POST " + signUpPath: {
 		"somebody new": func(f *frail) call { return f.enrolment(f.somebody()) },

@@ -89,7 +89,7 @@ var ownerPaths = map[string]string{
 	"/api/grants/x/revoke": "POST", "/api/bap/profile": "PUT", "/api/user/bap-ids": "POST", "/api/user/bap-ids/x/remove": "POST",
 	"/api/grants/revoke": "POST", "/api/sessions": "GET", "/api/sessions/x/end": "POST", "/api/sessions/end-others": "POST", "/api/events": "GET",
 	passkeysPath: "POST", passkeyOptionsPath: "POST", "/api/passkeys/x/remove": "POST", passkeySignInPath: "POST", passkeySignInPath + "/options": "POST",
-	signUpPath: "POST", lastPath: "GET", backupPath: "POST", backupPath + "/remove": "POST", "/api/backups": "GET",
+	signUpPath: "POST", lastPath: "GET", clientsPath: "POST", backupPath: "POST", backupPath + "/remove": "POST", "/api/backups": "GET",
 }
 
 func TestU11_OpenEndpointsTakeAnyOriginWithoutCredentials(t *testing.T) {

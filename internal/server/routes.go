@@ -92,6 +92,8 @@ func (s *Server) routes() []route {
 		{"POST", "/api/user/bap-ids", s.api.LinkIdentity, owner, wire.InBody},
 		{"GET", "/api/user/last-oauth-identity", s.api.LastIdentity, owner, wire.InQuery},
 		{"POST", "/api/user/bap-ids/{id}/remove", s.api.Stops(s.issuer.Accounts.RemoveIdentity), owner, wire.InBody},
+		{"GET", "/api/oauth-clients", s.api.Lists(s.api.Clients), owner, wire.InQuery},
+		{"POST", "/api/oauth-clients", s.api.AddClient, owner, wire.InBody},
 
 		{"GET", "/oauth2/authorize", s.screens.Authorize, linked, wire.Unsigned},
 		{"POST", "/oauth2/authorize", s.screens.ByForm, linked, wire.Unsigned},

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"countersign.dev/bap"
 	"countersign.dev/bitcoinauth"
+	"countersign.dev/internal/authz"
 )
 
 // What Sigma's own command line asks (contract, sections 3 and 6).
@@ -18,6 +20,7 @@ const (
 	proofHeader = "X-Sigma-Enrollment-Proof"
 	lastPath    = "/api/user/last-oauth-identity"
 	profilePath = "/api/bap/profile"
+	clientsPath = "/api/oauth-clients"
 )
 
 // enrolment is a sign-up as it is sent.
@@ -268,5 +271,80 @@ func TestOwnersHearWhichIdentityAClientWasAllowedSomethingAsLast(t *testing.T) {
 	}
 	if got := h.send(http.MethodGet, lastPath+"?clientId=pub-b", "", "Cookie", h.signIn("mallory")).wantOK().text("lastSelectedBapId"); got != "" {
 		t.Errorf("somebody else hears %s", got)
+	}
+}
+
+// ownedClient is a client that the operator registered for a person.
+func ownedClient(t testing.TB, id, owner string) authz.Client {
+	t.Helper()
+	return authz.Client{
+		ID: id, Name: "The app", AuthMethod: authz.AuthNone, OwnerBAPID: bapIDOf(t, owner), MemberKey: bap.FormatPublicKey(person("client").PubKey()),
+		RedirectURIs: []string{webBack, "http://localhost:3000/auth/sigma/callback"},
+	}
+}
+
+func TestOwnersSeeTheClientsThatTheOperatorRegisteredForThemAndProgramsRegisterNone(t *testing.T) {
+	configured := ownedClient(t, "alices-configured", "alice-work")
+	h := newHouse(t, with(configured))
+	for _, c := range []authz.Client{ownedClient(t, "alices-app", "alice"), ownedClient(t, "bobs-app", "bob"), {ID: "nobodys-app", AuthMethod: authz.AuthNone}} {
+		if err := h.store.AddClient(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cookie := h.signIn("alice")
+	h.link(cookie, "alice-work", "alice").wantOK()
+	list := func(query string) (ids []string) {
+		t.Helper()
+		var got struct {
+			Clients []struct {
+				ID           string   `json:"clientId"`
+				RedirectURIs []string `json:"redirectUris"`
+			}
+		}
+		r := h.send(http.MethodGet, clientsPath+query, "", "Cookie", cookie).wantOK()
+		if err := json.Unmarshal([]byte(r.body), &got); err != nil || !strings.Contains(r.body, `"clients":[`) {
+			t.Fatalf("%s %v", r.body, err)
+		}
+		for _, c := range got.Clients {
+			if ids = append(ids, c.ID); len(c.RedirectURIs) != 2 {
+				t.Errorf("%s", r.body)
+			}
+		}
+		return ids
+	}
+	for query, want := range map[string][]string{
+		"": {"alices-app", "alices-configured"}, "?clientId=alices-app": {"alices-app"}, "?clientId=bobs-app": nil, "?clientId=none": nil, "?clientId=nobodys-app": nil,
+	} {
+		if got := list(query); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", query, got, want)
+		}
+	}
+	h.send(http.MethodGet, clientsPath, "").wantError(http.StatusUnauthorized, "unauthorized")
+
+	asked := func(change ...any) map[string]any {
+		m := map[string]any{
+			"clientId": "alices-app", "ownerBapId": bapIDOf(t, "alice"), "name": "The app", "accountPubkey": bap.FormatPublicKey(person("client").PubKey()),
+			"redirectUris": []string{webBack, "http://localhost:3000/auth/sigma/callback"},
+		}
+		for i := 0; i+1 < len(change); i += 2 {
+			m[change[i].(string)] = change[i+1]
+		}
+		return m
+	}
+	r := h.postJSON(clientsPath, asked(), "Cookie", cookie).wantOK()
+	if c, _ := r.members()["client"].(map[string]any); c["clientId"] != "alices-app" || c["ownerBapId"] != bapIDOf(t, "alice") {
+		t.Errorf("%s", r.body)
+	}
+	for _, other := range []map[string]any{
+		asked("clientId", "new-app"), asked("ownerBapId", bapIDOf(t, "alice-work")), asked("name", "Another"), asked("accountPubkey", bap.FormatPublicKey(person("mallory").PubKey())),
+		asked("redirectUris", []string{webBack}), asked("redirectUris", webBack), asked("clientId", "bobs-app", "ownerBapId", bapIDOf(t, "bob")), {},
+	} {
+		h.postJSON(clientsPath, other, "Cookie", cookie).wantError(http.StatusForbidden, "access_denied")
+	}
+	h.postJSON(clientsPath, asked("redirectUris", 5), "Cookie", cookie).wantError(http.StatusBadRequest, "invalid_request")
+	h.postJSON(clientsPath, asked()).wantError(http.StatusUnauthorized, "unauthorized")
+	h.postJSON(clientsPath, asked(), "Cookie", cookie, "Origin", "https://evil.example").wantError(http.StatusForbidden, "access_denied")
+	if clients, err := h.store.Clients(t.Context()); err != nil || len(clients) != 3 {
+		t.Errorf("%d clients: %v", len(clients), err)
 	}
 }

@@ -114,16 +114,36 @@ func (s *Registry) Find(ctx context.Context, id string) (authz.Client, error) {
 }
 
 // Registered are the ids of all clients that the operator knows.
-func (s *Registry) Registered(ctx context.Context) ([]string, error) {
+func (s *Registry) Registered(ctx context.Context) (ids []string, err error) {
+	clients, err := s.all(ctx)
+	for _, c := range clients {
+		ids = append(ids, c.ID)
+	}
+	return ids, err
+}
+
+// OwnedBy are the registered clients whose owner is one of some identities, ordered by id.
+func (s *Registry) OwnedBy(ctx context.Context, identities []authz.Identity) ([]authz.Client, error) {
+	clients, err := s.all(ctx)
+	return slices.DeleteFunc(clients, func(c authz.Client) bool {
+		return !slices.ContainsFunc(identities, func(i authz.Identity) bool { return i.BAPID == c.OwnerBAPID })
+	}), err
+}
+
+// all are the registered clients, ordered by id.
+func (s *Registry) all(ctx context.Context) ([]authz.Client, error) {
 	stored, err := s.store.Clients(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ids := slices.Collect(maps.Keys(s.configured))
+	clients := slices.Collect(maps.Values(s.configured))
 	for _, c := range stored {
-		ids = append(ids, c.ID)
+		if _, other := s.configured[c.ID]; !other {
+			clients = append(clients, c)
+		}
 	}
-	return ids, nil
+	slices.SortFunc(clients, func(a, b authz.Client) int { return strings.Compare(a.ID, b.ID) })
+	return clients, nil
 }
 
 const (

@@ -3,9 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/scopes"
@@ -99,19 +97,12 @@ func (s *Registry) Serving(ctx context.Context, resources []string) (map[string]
 	if len(resources) == 0 {
 		return nil, nil
 	}
-	stored, err := s.store.Clients(ctx)
+	clients, err := s.all(ctx)
 	if err != nil {
 		return nil, err
 	}
-	clients := slices.Collect(maps.Values(s.configured))
-	for _, c := range stored {
-		if _, other := s.configured[c.ID]; !other {
-			clients = append(clients, c)
-		}
-	}
-	slices.SortFunc(clients, func(a, b authz.Client) int { return strings.Compare(b.ID, a.ID) }) // the first is written last
 	serving := map[string]authz.Client{}
-	for _, c := range clients {
+	for _, c := range slices.Backward(clients) { // the first is written last
 		for _, r := range c.Resources {
 			if slices.Contains(resources, r) {
 				serving[r] = c
