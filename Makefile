@@ -105,10 +105,14 @@ screenshots: web/node_modules/.installed e2e/clients/node_modules/.installed ## 
 
 # The clients and servers that others wrote, at the versions of the lock files.
 .PHONY: clients
-clients: e2e/clients/node_modules/.installed bench/peers/node_modules/.installed
+clients: e2e/clients/node_modules/.installed e2e/clawnet/node_modules/.installed bench/peers/node_modules/.installed
 e2e/clients/node_modules/.installed: e2e/clients/package.json e2e/clients/package-lock.json
 	@echo "installing the npm clients of e2e/clients"
 	cd e2e/clients && npm ci --no-audit --no-fund
+	touch $@
+e2e/clawnet/node_modules/.installed: e2e/clawnet/package.json e2e/clawnet/package-lock.json
+	@echo "installing clawnet in e2e/clawnet"
+	cd e2e/clawnet && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
 .PHONY: setup

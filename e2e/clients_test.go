@@ -45,6 +45,7 @@ var clients = []client{
 	{name: "openid-client", run: runNode("openid-client.mjs"), idToken: true, discovers: true, stopsItself: "OAUTH_TIMEOUT"},
 	{name: "oauth4webapi", run: runNode("oauth4webapi.mjs"), idToken: true, discovers: true},
 	{name: "better-auth", run: runNode("better-auth.mjs")},
+	{name: "clawnet", run: runNode("../clawnet/login.mjs"), stopsItself: "timed out"},
 }
 
 // story is one run of one client as the test follows it.

@@ -34,7 +34,9 @@ var (
 	theOtherWay = configuration{name: "the other way", https: true, path: "/api/auth", flags: func(t *testing.T) []string {
 		t.Helper()
 		database := pgtest.Database(t)
-		runClients(t, database, "add", "my-app", "--scope", "openid profile")
+		for _, id := range []string{"my-app", "clawnet"} { // which has its id written into it
+			runClients(t, database, "add", id, "--scope", "openid profile")
+		}
 		return []string{"--database", database, "--unregistered-clients", "refuse"}
 	}}
 )

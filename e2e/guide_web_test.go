@@ -21,7 +21,7 @@ func TestL06_L07_AWebAppSignsItsUsersInByFollowingTheGuide(t *testing.T) {
 		server := startGate(t, conf, false, "--access-token-lifetime", "30s")
 		address := "localhost:" + freePort(t)
 		app := "http://" + address
-		g := openGuide(t, "web-app.md", "http://localhost:8628", server.URL, "http://localhost:3000", app)
+		g := openGuide(t, "web-app.md", "http://localhost:8628", server.issuer, "http://localhost:3000", app)
 		libraries, err := filepath.Abs("clients/node_modules")
 		if err == nil {
 			err = os.Symlink(libraries, filepath.Join(g.dir, "node_modules")) // as npm install puts them there
