@@ -96,7 +96,7 @@ func TestZ17_U08_X02_OpenIDClientSignsItsUserInHoweverItAuthenticates(t *testing
 		// What openid-client is made of, step by step, and to the end of the session.
 		cmd = exec.CommandContext(t.Context(), "node", "oauth4webapi-code.mjs")
 		cmd.Dir = "clients"
-		cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.URL, "REDIRECT_URI="+redirect, "OUT_URI="+signedOut,
+		cmd.Env = append(os.Environ(), "COUNTERSIGN_SERVER="+g.issuer, "REDIRECT_URI="+redirect, "OUT_URI="+signedOut,
 			"CLIENT_ID=notes-secret", "CLIENT_SECRET="+strings.TrimSpace(secret))
 		end := journey(t, g, o, cmd)
 		if len(end) != 1 {
