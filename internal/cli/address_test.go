@@ -22,6 +22,11 @@ func TestAnAddressBecomesAServerInOnePlace(t *testing.T) {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
+	for server, want := range map[string]string{"https://id.example.org/api/auth": "https://id.example.org", "https://id.example.org": "https://id.example.org", "https://id.example.org/tenant": "https://id.example.org/tenant"} {
+		if got := originOf(server); got != want {
+			t.Errorf("%s is at %s", server, got)
+		}
+	}
 	for text, next := range map[string]string{
 		"localhost:8628":               "Write http://localhost:8628",
 		"127.0.0.1:8628/":              "Write http://127.0.0.1:8628",

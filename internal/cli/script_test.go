@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,7 +129,8 @@ func start(ts *testscript.TestScript, args ...string) *background {
 var backgrounds sync.Map
 
 // serveScript: `serve [flags]` starts a server on a free port and makes it the
-// default; `serve stop` ends it with SIGINT and wants exit code 0.
+// default; `serve stop` ends it with SIGINT and wants exit code 0. `serve at PATH` starts
+// one whose issuer has that path, and whose origin is $ORIGIN.
 func serveScript(ts *testscript.TestScript, _ bool, args []string) {
 	key := "serve " + ts.Getenv("WORK")
 	if len(args) == 1 && args[0] == "stop" {
@@ -141,7 +143,16 @@ func serveScript(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(<-server.ended)
 		return
 	}
-	backgrounds.Store(key, start(ts, append([]string{"serve", "--listen", "127.0.0.1:0", "--device-poll-interval", "1s"}, args...)...))
+	listen := "127.0.0.1:0"
+	if len(args) == 2 && args[0] == "at" {
+		l, err := net.Listen("tcp", listen)
+		ts.Check(err)
+		listen = l.Addr().String() // which nobody else is given for a while
+		ts.Check(l.Close())
+		ts.Setenv("ORIGIN", "http://"+listen)
+		args = []string{"--issuer", "http://" + listen + args[1]}
+	}
+	backgrounds.Store(key, start(ts, append([]string{"serve", "--listen", listen, "--device-poll-interval", "1s"}, args...)...))
 }
 
 // loginScript: `login [flags]` starts `countersign login --json` in the
