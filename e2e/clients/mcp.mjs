@@ -54,6 +54,7 @@ async function call(tool, args = {}) {
   try {
     await client.connect(transport);
     const answer = await client.callTool({ name: tool, arguments: args });
+    if (transport.sessionId) throw new Error("a session is of whoever began it");
     await client.close();
     return answer.content[0].text;
   } catch (error) {
