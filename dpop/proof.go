@@ -87,10 +87,7 @@ func Parse(proof string) (*Proof, error) {
 
 // readClaims reads the claims of RFC 9449 §4.2; others are nobody's business.
 func (p *Proof) readClaims(raw []byte) bool {
-	claims, ok := readObject(raw)
-	if !ok {
-		return false
-	}
+	claims, _ := readObject(raw) // what is no object has none of them
 	p.ID, p.Method, p.URL = text(claims, "jti"), text(claims, "htm"), text(claims, "htu")
 	p.TokenHash, p.Nonce = text(claims, "ath"), text(claims, "nonce")
 	for name, value := range map[string]string{"ath": p.TokenHash, "nonce": p.Nonce} {
@@ -98,7 +95,8 @@ func (p *Proof) readClaims(raw []byte) bool {
 			return false
 		}
 	}
-	p.Time, ok = date(claims["iat"])
+	made, ok := date(claims["iat"])
+	p.Time = made
 	return ok && p.ID != "" && len(p.ID) <= maxID && p.Method != "" && p.URL != "" && len(p.Nonce) <= maxNonce
 }
 

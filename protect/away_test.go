@@ -54,7 +54,11 @@ func TestAnIssuerThatHangsIsWaitedForOnceAndForSeconds(t *testing.T) {
 		}
 		i.advance(10 * time.Minute)
 		start := time.Now()
-		took("who finds out", call(api, token), http.StatusOK, 5*time.Second, start)
+		var first sync.WaitGroup
+		first.Go(func() { took("who finds out", call(api, token), http.StatusOK, 5*time.Second, start) })
+		synctest.Wait()
+		took("who comes meanwhile", call(api, token), http.StatusOK, 5*time.Second, start)
+		first.Wait()
 		took("who comes later", call(api, token), http.StatusOK, 5*time.Second, start)
 		i.advance(time.Minute - time.Nanosecond)
 		took("within a minute", call(api, token), http.StatusOK, 5*time.Second, start)
@@ -67,6 +71,9 @@ func TestAnIssuerThatHangsIsWaitedForOnceAndForSeconds(t *testing.T) {
 		}
 		time.Sleep(6 * time.Second) // of the bubble's time: the question ends that nobody waited for
 
+		i.advance(50 * time.Second)
+		start = time.Now()
+		took("after a minute", call(api, token), http.StatusOK, 5*time.Second, start)
 		i.advance(10 * time.Second)
 		start = time.Now()
 		forged := i.sign(t, "ES256", map[string]any{"kid": "nobody's"}, i.claims(nil))
@@ -171,6 +178,9 @@ func TestTheIssuerIsFollowedNowhere(t *testing.T) {
 		if !strings.Contains(log.String(), says) {
 			t.Errorf("%s: the log says %s", path, log.String())
 		}
+	}
+	if want(t, "before", call(api, i.good(t)), http.StatusOK); log.Len() > 0 {
+		t.Error(log.String())
 	}
 	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
 		to, says := http.RedirectHandler(elsewhere.URL, status), fmt.Sprint("answered ", status)

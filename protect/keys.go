@@ -199,14 +199,14 @@ func parseKeys(body []byte) map[string]key {
 
 // algorithmOf is the algorithm that a public key is for, or empty.
 func algorithmOf(public any) jose.SignatureAlgorithm {
-	const leastRSA, mostRSA = 2048, 8192
+	const leastRSA = 2048 // the library reads none of more than 4096 bits
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
 		if k.Curve == elliptic.P256() {
 			return jose.ES256
 		}
 	case *rsa.PublicKey:
-		if k.N.BitLen() >= leastRSA && k.N.BitLen() <= mostRSA {
+		if k.N.BitLen() >= leastRSA {
 			return jose.RS256
 		}
 	case ed25519.PublicKey:

@@ -89,8 +89,9 @@ func TestM09_M10_OnlyAnAccessTokenThatTheIssuerSignedForThisAPICounts(t *testing
 // long is a good token of so many bytes.
 func (i *issuer) long(t *testing.T, size int) string {
 	t.Helper()
+	least := (size - len(i.good(t))) * 3 / 4
 	for h := range 4 { // three bytes are four characters: there are sizes that a payload alone does not make
-		for x := size*3/4 - 500; ; x++ {
+		for x := least; ; x++ {
 			token := i.sign(t, "ES256", map[string]any{"x": strings.Repeat("x", h)}, i.claims(map[string]any{"jti": strings.Repeat("x", x)}))
 			if len(token) == size {
 				return token
@@ -246,7 +247,7 @@ func TestB19_KeysThatAreNoneChangeNothing(t *testing.T) {
 	defer elsewhere.Close()
 	good := string(i.keySet(t))
 	sized := func(n string) string { return `{"kty":"RSA","kid":"x","e":"AQAB","n":"` + n + `"}` }
-	weak, huge := sized(strings.Repeat("A", 43)), sized("AQ"+strings.Repeat("A", 1365)) // 8200 bits
+	weak, huge := sized(strings.Repeat("A", 43)), sized(strings.Repeat("_", 684)) // 4104 bits
 	curve, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -301,10 +302,12 @@ func TestB19_KeysThatAreNoneChangeNothing(t *testing.T) {
 	before := func(key string) string { return strings.Replace(good, `{"keys":[`, `{"keys":[`+key+`,`, 1) }
 	for name, set := range map[string]string{
 		"a key of another kind": before(`{"kty":"AKP","kid":"pq","alg":"ML-DSA-44"}`), "as many as may be": before(strings.Repeat("{},", 60) + "{}"), "as much as may be": good + strings.Repeat(" ", 256<<10-len(good)),
-		"the largest": before(sized("_" + strings.Repeat("_", 1364) + "8")), "the same name again": strings.Replace(good, `]}`, `,`+strings.Replace(string(large), "large", "ES256", 1)+`]}`, 1),
+		"the same name again": strings.Replace(good, `]}`, `,`+strings.Replace(string(i.keyOf(t, "EdDSA")), `"kid":"EdDSA"`, `"kid":"ES256"`, 1)+`]}`, 1),
+		"as a server says it": strings.ReplaceAll(good, `"kty":"EC",`, `"kty":"EC","alg":"ES256","use":"sig",`),
 	} {
 		want(t, name, call(serve(set), i.good(t)), http.StatusOK)
 	}
+	serve(`{"keys":[` + sized(strings.Repeat("_", 682)+"8") + `]}`) // 4096 bits are enough to begin with
 	for name, change := range map[string]string{"another algorithm": `"alg":"PS256",`, "encryption": `"use":"enc",`} {
 		want(t, "a key for "+name, call(serve(strings.Replace(good, `"kty":"RSA",`, `"kty":"RSA",`+change, 1)), i.sign(t, "RS256", nil, i.claims(nil))), http.StatusUnauthorized)
 	}
@@ -361,7 +364,7 @@ func TestAnAPIThatIsSetUpWrongDoesNotBegin(t *testing.T) {
 		"a resource of nowhere":     {i.URL, "https:///notes", protect.Leeway(0)},
 		"somebody's":                {i.URL, "https://me@api.example", protect.Leeway(0)},
 		"one on another machine":    {i.URL, "http://10.0.0.7", protect.Leeway(0)},
-		"one by another scheme":     {i.URL, "ftp://localhost", protect.Leeway(0)},
+		"one by another scheme":     {i.URL, resource, protect.At("ftp://localhost")},
 	} {
 		if _, err := protect.New(t.Context(), c.issuer, c.resource, protect.Clock(i.now), c.option); err == nil || !strings.HasPrefix(err.Error(), "protect: ") {
 			t.Errorf("%s: %v", name, err)
@@ -378,7 +381,7 @@ func TestAnAPIThatIsSetUpWrongDoesNotBegin(t *testing.T) {
 		}
 		_, _ = w.Write(i.keySet(t))
 	}}
-	if _, err := protect.New(t.Context(), "http://id.localhost:8628", "http://127.0.0.1:9000/mcp", protect.Client(&http.Client{Transport: local})); err != nil {
+	if _, err := protect.New(t.Context(), "http://id.localhost:8628", "http://127.0.0.1:9000/mcp", protect.At("http://localhost:9000"), protect.Client(&http.Client{Transport: local})); err != nil {
 		t.Errorf("on this machine: %v", err)
 	}
 	i.set(func() {

@@ -79,7 +79,7 @@ func TestU04_P10_AChallengeIsInTheSchemeOfTheRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What no scope can have (RFC 6749 §3.3) is left out, so that it ends no text in the header.
-	h := api.Require("a\"b \\c é\x7f ~!", http.NotFoundHandler())
+	h := api.Require("a\"b \\c é\x7f\x01 ~!", http.NotFoundHandler())
 	const described = `resource_metadata="` + resource + `/.well-known/oauth-protected-resource"`
 	algs := `algs="` + strings.Join(dpop.Algorithms(), " ") + `"`
 	for authorization, wanted := range map[string][]string{
