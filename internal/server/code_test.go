@@ -437,6 +437,15 @@ func TestWhoDecidesTooLateStartsAgainAtTheApplication(t *testing.T) {
 		t.Errorf("a code is shown: %s", signIn.body)
 	}
 	opened := h.page("/device", cookie, url.Values{"visit": form["visit"]}).header.Get("Location")
+	// It is another account's, which is not asked for a code either.
+	mallory := h.signIn("mallory")
+	again("looked at by another", h.send(http.MethodGet, visit, "", "Cookie", mallory))
+	again("opened by another", h.page("/device", mallory, url.Values{"visit": form["visit"]}))
+	// Who has tried too many codes is told that, and when to come again.
+	for n := range 11 {
+		h.page("/device", mallory, url.Values{"code": {wrong(n)}})
+	}
+	h.page("/device", mallory, url.Values{"visit": form["visit"]}).wantPage(http.StatusTooManyRequests, "Too many wrong codes")
 
 	h.advance(12 * time.Minute)
 	form.Set("transaction", transactionField.FindStringSubmatch(h.send(http.MethodGet, visit, "", "Cookie", cookie).body)[1])

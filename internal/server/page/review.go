@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -30,6 +31,10 @@ func (s *Screens) Review(w http.ResponseWriter, r *http.Request) error {
 	// Only what this very account has opened is looked up: a GET may be anybody's link
 	// (decision 0027).
 	if opener != who.AccountID {
+		// What another account was asked by an application is not for this one.
+		if app, err := s.application(r, visit); err != nil || app != "" {
+			return s.notOpened(w, r, visit, "", cmp.Or[error](err, authz.ErrReviewOver))
+		}
 		return s.continuePage(w, r, who, visit, code)
 	}
 	facts, transaction, err := s.issuer.Approvals.Review(r.Context(), who, s.issuer.Approvals.Returning(who, s.door.Asker(r, who), visit), code)
