@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,7 @@ import (
 	"countersign.dev/internal/storage/postgres/pgtest"
 )
 
-func TestOfManyPollsOnAllServersOneGetsTheTokens(t *testing.T) {
+func TestD32_R04_OfManyPollsOneGetsTheTokensAndManyRefreshesEndInOne(t *testing.T) {
 	t.Parallel()
 	const polls = 64
 	c := startTrio(t, pgtest.Database(t))
@@ -48,6 +49,53 @@ func TestOfManyPollsOnAllServersOneGetsTheTokens(t *testing.T) {
 		if won.Load() != 1 {
 			t.Errorf("%d polls got tokens", won.Load())
 		}
+	}
+	oneSuccessor(t, c, o)
+}
+
+// oneSuccessor refreshes one token many times at once, on all servers.
+func oneSuccessor(t *testing.T, c *trio, o *owner) {
+	t.Helper()
+	var device struct {
+		Code     string `json:"device_code"`
+		UserCode string `json:"user_code"`
+	}
+	post(t, c.URL+"/api/auth/device/code", url.Values{"client_id": {"countersign-cli"}, "scope": {"openid offline_access"}}, &device)
+	if err := o.decide(t.Context(), c.URL, device.UserCode, "approve"); err != nil {
+		t.Fatal(err)
+	}
+	type tokens struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+		Error   string `json:"error"`
+	}
+	var first tokens
+	post(t, c.URL+"/api/auth/device/token", url.Values{"client_id": {"countersign-cli"}, "grant_type": {authz.GrantDevice}, "device_code": {device.Code}}, &first)
+	refresh := func(n int, token string) (fresh tokens) {
+		if !ask(t.Context(), c.node(n)+"/api/auth/oauth2/token", url.Values{"client_id": {"countersign-cli"}, "grant_type": {"refresh_token"}, "refresh_token": {token}}, &fresh) {
+			t.Error("a refresh was not answered")
+		}
+		return fresh
+	}
+	const refreshes = 32
+	var successors sync.Map
+	var wg sync.WaitGroup
+	for n := range refreshes {
+		wg.Go(func() { successors.Store(refresh(n, first.Refresh).Refresh, true) })
+	}
+	wg.Wait()
+	var last string
+	n := 0
+	for successor := range successors.Range {
+		last, _ = successor.(string)
+		n++
+	}
+	if n != 1 || last == "" {
+		t.Fatalf("%d refreshes end with %d successors", refreshes, n)
+	}
+	// Who comes with the first one after its successor was used is taken for a thief, by any server.
+	if refresh(0, last).Refresh == "" || refresh(1, first.Refresh).Error != "invalid_grant" || refresh(2, last).Error != "invalid_grant" {
+		t.Error("a token that was replaced long ago ended nothing")
 	}
 }
 

@@ -332,6 +332,7 @@ func TestX08_R17_WhatEndsTheFirstTokenEndsWhatItWasExchangedFor(t *testing.T) {
 				c.GrantTypes, c.Resources, c.ExchangeFor = []string{exchangeGrant}, []string{apiTwo}, []string{apiThree, testIssuer}
 			}))
 			tokens := h.allowsApp("openid profile offline_access jobs:run", apiOne, apiTwo, apiThree)
+			h.advance(6 * time.Minute)
 			first := h.exchanges("rs-1", tokens.text("access_token")).wantOK().text("access_token")
 			_, claims := claimsOf(t, first)
 			grant := claims["gid"].(string) //nolint:forcetypeassert // or the test fails

@@ -85,16 +85,20 @@ func TestT14_T15_MalformedInputIsRefusedInJSON(t *testing.T) {
 		`{`, `[1]`, `"x"`, `null`, `{"client_id":5}`, `{"client_id":{"a":1}}`, `{"client_id":"pub-a"} x`, "{\"client_id\":\"\xff\"}",
 		`{"client_id":"pub-a","x":` + deep + `}`, `{"client_id":"pub-a","scope":"` + strings.Repeat("x", 60<<10) + `"}`,
 	}
-	for _, body := range malformed {
-		if r := h.send(http.MethodPost, codePath, body, asJSON...); r.status != http.StatusBadRequest || r.text("error") == "" {
-			t.Errorf("%.40q… answered %d %s", body, r.status, r.body)
-		}
-	}
 	large := `{"client_id":"` + strings.Repeat("x", 1<<20) + `"}`
-	h.send(http.MethodPost, codePath, large, asJSON...).wantError(http.StatusRequestEntityTooLarge, "invalid_request")
-	h.send(http.MethodPost, codePath, `{"client_id":"pub-a"}`, "Content-Type", "text/plain").wantError(http.StatusUnsupportedMediaType, "invalid_request")
-	h.send(http.MethodPost, codePath, `{"client_id":"pub-a"}`, "Content-Type", "application/json", "Content-Encoding", "gzip").
-		wantError(http.StatusUnsupportedMediaType, "invalid_request")
+	for _, path := range []string{codePath, pollPath, tokenPath, revokePath, introspectPath} {
+		for _, body := range malformed {
+			// Who asks about tokens is asked who that is before all else.
+			r := h.send(http.MethodPost, path, body, append(asJSON, "Authorization", basic("conf-a", confSecret))...)
+			if r.status != http.StatusBadRequest || r.text("error") == "" {
+				t.Errorf("%s: %.40q… answered %d %s", path, body, r.status, r.body)
+			}
+		}
+		h.send(http.MethodPost, path, large, asJSON...).wantError(http.StatusRequestEntityTooLarge, "invalid_request")
+		h.send(http.MethodPost, path, `{"client_id":"pub-a"}`, "Content-Type", "text/plain").wantError(http.StatusUnsupportedMediaType, "invalid_request")
+		h.send(http.MethodPost, path, `{"client_id":"pub-a"}`, "Content-Type", "application/json", "Content-Encoding", "gzip").
+			wantError(http.StatusUnsupportedMediaType, "invalid_request")
+	}
 }
 
 func TestT16_UnknownClientAndWrongSecretLookAlike(t *testing.T) {
