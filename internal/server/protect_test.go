@@ -256,6 +256,24 @@ func TestR17_AnAPIBehindProtectThatAsksHearsOfARevocationWithinSeconds(t *testin
 	}
 }
 
+// Where nothing is left of a token's scope the answer says so: an API that hears of no scope goes
+// by the token's.
+func TestR15_B13_AnAPIBehindProtectThatAsksHearsThatAllScopesWereTakenBack(t *testing.T) {
+	h := newHouse(t)
+	h.register("database", "app", made("app", nil))
+	n := h.serveNotes(protect.Introspect("notes", serviceSecret))
+	access := h.allowsApp("profile", notesAPI).text("access_token")
+	n.bearing(access).wantOK()
+	// Under the same id, and without what the removal of the old one ends.
+	h.settings.Clients = append(h.settings.Clients, *made("app", func(c *authz.Client) { c.Scope = "openid" }))
+	h.restart()
+	h.advance(6 * time.Second)
+	if r := h.introspect("notes", access).wantActive(); r.members()["scope"] != "" {
+		t.Errorf("%s", r.body)
+	}
+	n.bearing(access).wantError(http.StatusForbidden, "insufficient_scope")
+}
+
 func TestP10_AnAPIBehindProtectTakesABoundTokenWithAProofAlone(t *testing.T) {
 	h := newHouse(t)
 	n, k := h.serveNotes(), h.holder()

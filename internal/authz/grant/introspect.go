@@ -16,6 +16,8 @@ import (
 type Introspection struct {
 	Active bool `json:"active"`
 	token.Claims
+	// Scope is there even where nothing is left of it: who hears of none goes by the token's.
+	Scope string `json:"scope"`
 	// TokenType is Bearer or DPoP, and empty for a refresh token.
 	TokenType string `json:"token_type,omitempty"`
 }
@@ -52,7 +54,7 @@ func (s *Grants) Introspect(ctx context.Context, c authz.Client, presented authz
 	if err != nil {
 		return nil, notActive(err)
 	}
-	i := &Introspection{true, claims, authz.TokenBearer}
+	i := &Introspection{true, claims, claims.Scope, authz.TokenBearer}
 	if claims.Thumbprint() != "" {
 		i.TokenType = authz.TokenDPoP
 	}
@@ -119,7 +121,7 @@ func (s *Grants) introspectRefresh(ctx context.Context, c authz.Client, presente
 	if kept.Thumbprint != "" {
 		claims.BindTo(kept.Thumbprint)
 	}
-	return &Introspection{Active: true, Claims: claims}, nil
+	return &Introspection{Active: true, Claims: claims, Scope: scope}, nil
 }
 
 // notActive is nothing where something is not there, and the error of what failed.
