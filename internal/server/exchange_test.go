@@ -201,6 +201,16 @@ func TestX05_OnlyWhoIsNamedActs(t *testing.T) {
 		t.Errorf("%q act", a)
 	}
 	worker := h.itself("worker", apiOne)
+	rs1, err := h.store.Client(t.Context(), "rs-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := rs1
+	nobody.ExchangeActors = nil
+	h.register("database", "rs-1", &nobody)
+	h.introspect("rs-2", token).wantInactive()
+	h.register("database", "rs-1", &rs1)
+	h.introspect("rs-2", token).wantActive()
 	for name, c := range map[string]*authz.Client{
 		"registered for nothing of its own": made("worker", func(c *authz.Client) { c.GrantTypes = []string{deviceGrant} }),
 		"public":                            {ID: "worker", GrantTypes: []string{"client_credentials"}},
@@ -319,6 +329,8 @@ func TestX08_R17_WhatEndsTheFirstTokenEndsWhatItWasExchangedFor(t *testing.T) {
 		"its client is gone":                  func(h *house, _ string, _ reply) { h.register("database", "app", nil) },
 		"the first API is gone":               func(h *house, _ string, _ reply) { h.register("database", "rs-1", nil) },
 		"the second API is gone":              func(h *house, _ string, _ reply) { h.register("database", "rs-2", nil) },
+		"the first API may not exchange":      without("rs-1", func(c *authz.Client) { c.GrantTypes, c.ExchangeFor = []string{deviceGrant}, nil }),
+		"nor for that":                        without("rs-1", func(c *authz.Client) { c.ExchangeFor = []string{apiTwo} }),
 		"it may not exchange":                 without("rs-2", func(c *authz.Client) { c.GrantTypes = []string{deviceGrant} }),
 		"it may not exchange for that":        without("rs-2", func(c *authz.Client) { c.ExchangeFor = []string{apiTwo} }),
 		"it has nothing to prove itself with": without("rs-2", func(c *authz.Client) { c.Secret = authz.Hash{} }),

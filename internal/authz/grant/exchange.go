@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -238,27 +239,34 @@ func (s *Grants) scopeNow(ctx context.Context, claims token.Claims, g authz.Gran
 		return "", err
 	}
 	scope := scopes.MayHave(c, claims.Scope)
-	if claims.Actor == nil {
-		return scope, nil
-	}
 	for a := claims.Actor; a != nil; a = a.Before {
-		for _, id := range []string{a.Subject, a.ClientID} {
-			if id == "" {
-				continue
-			}
-			if c, err = s.clients.Find(ctx, id); err == nil && !c.Registered {
-				err = contract.ErrNotFound
-			}
-			if err != nil {
-				return "", err
-			}
+		by, err := s.exchanger(ctx, a, claims.Audience)
+		if err != nil {
+			return "", err
 		}
+		scope = scopes.ByExchange(by, scope)
 	}
-	if c, err = s.clients.Find(ctx, claims.ClientID); err != nil {
-		return "", err
+	return scope, nil
+}
+
+// exchanger is the client that exchanged a token for one that somebody acts with, if it may
+// still do that for an audience, and say who acts.
+//
+//	ErrNotFound
+func (s *Grants) exchanger(ctx context.Context, a *token.Actor, audience []string) (authz.Client, error) {
+	c, err := s.clients.Find(ctx, cmp.Or(a.ClientID, a.Subject))
+	actor := c
+	if err == nil && a.ClientID != "" {
+		actor, err = s.clients.Find(ctx, a.Subject)
 	}
-	if !c.Allows(authz.GrantExchange) || !c.Confidential() || slices.ContainsFunc(claims.Audience, func(r string) bool { return !slices.Contains(c.ExchangeFor, r) }) {
-		return "", contract.ErrNotFound
+	switch {
+	case err != nil:
+		return authz.Client{}, err
+	case !actor.Registered || actor.ID != c.ID && !slices.Contains(c.ExchangeActors, actor.ID),
+		!c.Allows(authz.GrantExchange) || !c.Confidential(),
+		slices.ContainsFunc(audience, func(r string) bool { return !slices.Contains(c.ExchangeFor, r) }):
+		return authz.Client{}, contract.ErrNotFound
+	default:
+		return c, nil
 	}
-	return scopes.ByExchange(c, scope), nil
 }
