@@ -36,7 +36,10 @@ type Config struct {
 	// ClientSecret is empty for a public client, which a device usually is.
 	ClientSecret string
 	Scopes       []string
-	Endpoint     Endpoint
+	// Resources are the APIs that access tokens are to be for, as the server knows them (RFC
+	// 8707): all of them or none are approved. Without any, tokens are for the server alone.
+	Resources []string
+	Endpoint  Endpoint
 	// HTTPClient is http.DefaultClient when nil. Owners are shown its User-Agent; where its
 	// transport sets none, that is this package's name. It needs no timeout: each request
 	// has one of its own. With a timeout, polls ask the server to hold them for less.
@@ -126,6 +129,9 @@ func (c *Config) Request(ctx context.Context) (*Authorization, error) {
 	form := url.Values{"client_id": {c.ClientID}}
 	if len(c.Scopes) > 0 {
 		form.Set("scope", strings.Join(c.Scopes, " "))
+	}
+	if len(c.Resources) > 0 {
+		form["resource"] = c.Resources
 	}
 	if c.NumberMatch {
 		form.Set("number_match", "true")

@@ -21,7 +21,9 @@ func TestARequestSaysWhatIsSetAndNothingElse(t *testing.T) {
 	bare, full := device(client), device(client)
 	bare.Scopes = nil
 	full.Scopes, full.NumberMatch, full.DeviceName, full.DevicePlatform, full.Nonce = []string{"openid", "profile"}, true, "press-01", "linux", "n-1"
+	full.Resources = []string{"https://a.example", "https://b.example"}
 	more := url.Values{
+		"resource":  full.Resources,
 		"client_id": {full.ClientID}, "scope": {"openid profile"}, "number_match": {"true"}, "device_name": {"press-01"}, "device_platform": {"linux"}, "nonce": {"n-1"},
 	}
 	if _, err := bare.Request(t.Context()); err != nil || !reflect.DeepEqual(form, url.Values{"client_id": {bare.ClientID}}) {
