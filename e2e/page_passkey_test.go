@@ -27,7 +27,7 @@ func signInWithPasskey(tab *browser.Tab) {
 
 func TestPageAPasskeySignsInAndApprovesAndSaysSo(t *testing.T) {
 	t.Parallel()
-	h := startInstance(t)
+	h := startInstanceWithPath(t) // which is no part of any address, nor of what passkeys are bound to
 	tab := h.newcomer(t, "Satoshi")
 	tab.AddAuthenticator()
 	if tab.Shows("form[data-do=add-passkey] [name=password]") {

@@ -18,7 +18,7 @@ import (
 func TestPageAQRCodeTakesTheRequestToAPhone(t *testing.T) {
 	t.Parallel()
 	site := browser.NewSite(t, "qr")
-	h := startInstance(t, "--issuer", site.URL, "--unregistered-clients", "open")
+	h := startInstance(t, "--issuer", site.URL+"/api/auth", "--unregistered-clients", "open")
 	site.Serve(h.url)
 	h.base = site.URL
 	tab, device := h.guest(t), h.ask(t, nil)

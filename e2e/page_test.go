@@ -20,7 +20,7 @@ import (
 // instance is a server as people reach it with a browser.
 type instance struct {
 	*process
-	// base is the issuer, which is where the browser goes.
+	// base is the issuer's origin, which is where the browser goes.
 	base string
 
 	data  string
@@ -33,6 +33,15 @@ func startInstance(t *testing.T, flags ...string) *instance {
 	h.process = startProcess(t, h.data, flags...)
 	_, port, _ := strings.Cut(strings.TrimPrefix(h.url, "http://"), ":")
 	h.base = "http://localhost:" + port
+	return h
+}
+
+// startInstanceWithPath is startInstance for one whose issuer has a path.
+func startInstanceWithPath(t *testing.T) *instance {
+	t.Helper()
+	h := startInstance(t)
+	h.flags = append(h.flags, "--issuer", h.base+"/api/auth")
+	h.restart(t)
 	return h
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -71,7 +72,7 @@ func IdentityOfKey(memberKey string) (authz.Identity, error) {
 	if err != nil {
 		return authz.Identity{}, authz.RefuseBecause(authz.InvalidRequest, "pubkey must be a compressed public key in hex", err)
 	}
-	return authz.Identity{BAPID: bapID, MemberKey: memberKey}, nil
+	return authz.Identity{BAPID: bapID, MemberKey: strings.ToLower(memberKey)}, nil
 }
 
 // Identities returns the identities of the owner's account.
