@@ -101,10 +101,10 @@ func (g *guide) compile(module string) (program string) {
 }
 
 // serve starts a program of the guide's, and returns when somebody can reach it. It ends with
-// the test, or when it is told to.
+// the test, after browsers that are at it, or when it is told to.
 func (g *guide) serve(address, program string, args ...string) (stop func()) {
 	g.Helper()
-	cmd := exec.CommandContext(g.Context(), program, args...)
+	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Env, cmd.Stderr = g.dir, g.env, os.Stderr
 	if err := cmd.Start(); err != nil {
 		g.Fatal(err)

@@ -29,14 +29,14 @@ type cluster struct {
 
 func clusterOf(t *testing.T) *cluster {
 	t.Helper()
-	data := t.TempDir()
+	program, data := gateway(t, "kubelogin"), t.TempDir()
 	c := &cluster{issuer: issuerOf(t, startProcess(t, data, "--device-poll-interval", "1s").url)}
 	c.guide = openGuide(t, "kubectl.md", "https://id.example", c.issuer)
 	c.at(c.issuer, data)
 	bin := t.TempDir()
 	c.opened = filepath.Join(bin, "opened")
 	c.env = append(c.env, "PATH="+bin+":"+filepath.Dir(binary)+":"+os.Getenv("PATH"))
-	if err := os.Symlink(gateway(t, "kubelogin"), filepath.Join(bin, "kubelogin")); err != nil {
+	if err := os.Symlink(program, filepath.Join(bin, "kubelogin")); err != nil {
 		t.Fatal(err)
 	}
 	// A desktop's opener of addresses: it hands them to the browser of the test.
@@ -140,7 +140,7 @@ func (c *cluster) user(token string) string {
 	return name
 }
 
-func TestPageKubectlIsLetInByFollowingTheGuide(t *testing.T) {
+func TestPageL01_KubectlIsLetInByFollowingTheGuide(t *testing.T) {
 	t.Parallel()
 	c := clusterOf(t)
 	c.signsInWithACode()

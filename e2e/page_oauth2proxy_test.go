@@ -24,6 +24,7 @@ type wiki struct {
 // wikiOf starts a server and a site for some people.
 func wikiOf(t *testing.T, people ...*owner) *wiki {
 	t.Helper()
+	program := gateway(t, "oauth2-proxy")
 	w := &wiki{instance: startInstance(t)}
 	address := "localhost:" + freePort(t)
 	w.url = "http://" + address
@@ -46,13 +47,13 @@ func wikiOf(t *testing.T, people ...*owner) *wiki {
 		t.Fatal(err)
 	}
 	w.write("oauth2-proxy.cfg")
-	w.run("ln -s " + gateway(t, "oauth2-proxy") + " oauth2-proxy")
+	w.run("ln -s " + program + " oauth2-proxy")
 	w.env = append(w.env, "PATH="+w.dir+":"+os.Getenv("PATH"))
 	w.serve(address, "bash", "-euc", "exec "+w.blocks["serve"])
 	return w
 }
 
-// resident is one of the server's people, in a browser that may go to the site.
+// residentAs is one of the server's people, in a browser that may go to the site.
 func (w *wiki) residentAs(o *owner) *browser.Tab {
 	w.Helper()
 	tab := w.instance.residentAs(w.T, o)
@@ -84,7 +85,7 @@ func refused(tab *browser.Tab, status string) {
 	tab.WaitUntil(`document.querySelector(".status-code")?.textContent === "` + status + `"`)
 }
 
-func TestPageASiteIsBehindOAuth2ProxyByFollowingTheGuide(t *testing.T) {
+func TestPageL06_R03_ASiteIsBehindOAuth2ProxyByFollowingTheGuide(t *testing.T) {
 	t.Parallel()
 	alice := newOwner(t)
 	w := wikiOf(t, alice)
@@ -112,7 +113,10 @@ func TestPageASiteIsBehindOAuth2ProxyByFollowingTheGuide(t *testing.T) {
 	tab.Click(approveButton)
 	tab.WaitUntil(seen)
 
-	// Who signs out there is signed out here, and led back.
+	// Signed out there alone, they are let in again, for what they allowed is remembered. By
+	// the guide's link they are signed out here too, and led back.
+	tab.Open(w.url + "/oauth2/sign_out")
+	tab.WaitUntil(seen)
 	tab.Click("a[href^='/oauth2/sign_out']")
 	tab.WaitFor("#ways")
 	if !strings.Contains(tab.URL(), "client_id=wiki") {
