@@ -131,6 +131,14 @@ func (f *fixture) looks() map[string]func(o belongings) error {
 			_, err := f.store.Grants(ctx, o.identity.AccountID, contract.GrantList{Limit: 10})
 			return err
 		},
+		"reading a consent": func(o belongings) error {
+			_, err := f.store.Consent(ctx, o.identity.AccountID, o.client.ID, o.identity.BAPID, at(40))
+			return err
+		},
+		"reading consents": func(o belongings) error {
+			_, err := f.store.Consents(ctx, o.identity.AccountID, at(40), many)
+			return err
+		},
 		"reading a receipt":        func(o belongings) error { _, err := f.store.Receipt(ctx, o.issued.grant.ID); return err },
 		"reading a refresh token":  func(o belongings) error { _, err := f.store.RefreshToken(ctx, o.token.Token, at(40)); return err },
 		"reading signing keys":     func(belongings) error { _, err := f.store.SigningKeys(ctx, at(0)); return err },
@@ -187,6 +195,13 @@ func (f *fixture) additions() map[string]way {
 			a.Grant.Passkey, a.Event = o.passkey.ID, f.event(o.identity.AccountID)
 			return f.store.ApproveDeviceRequest(ctx, a)
 		}},
+		"approving and remembering": {do: func(o belongings) error {
+			a := f.approval(o.opened, o.identity)
+			a.Event, a.ConsentsKeep = f.event(o.identity.AccountID), plenty
+			a.Consent = &authz.Consent{AccountID: a.AccountID, ClientID: a.Grant.ClientID, BAPID: a.Grant.BAPID, GrantID: a.Grant.ID, GivenAt: at(40), ExpiresAt: at(6000)}
+			return f.store.ApproveDeviceRequest(ctx, a)
+		}},
+		"letting in where others go": f.lettingInThatForgets(),
 		"revoking and reporting": {do: func(o belongings) error {
 			return f.store.RevokeGrant(ctx, contract.Revocation{
 				GrantID: o.issued.grant.ID, At: at(40), Event: f.event(o.identity.AccountID), AccountID: o.identity.AccountID, Reported: []string{"client:a", "network:b"},
@@ -219,6 +234,29 @@ func (f *fixture) approvalThatForgets() way {
 			a.Keep = few
 			return f.store.ApproveDeviceRequest(ctx, a)
 		},
+	}
+}
+
+// lettingInThatForgets is of a client that was let in before, once for nothing.
+func (f *fixture) lettingInThatForgets() way {
+	ctx, in := f.Context(), false
+	return way{
+		before: func(o belongings) {
+			if in {
+				return
+			}
+			in = true
+			for redeemed := range 2 {
+				a := f.lettingIn(o.consent, o.identity, at(11))
+				f.ok(f.store.ApproveDeviceRequest(ctx, a))
+				if redeemed == 1 {
+					r, err := f.store.DeviceRequestByID(ctx, a.RequestID)
+					f.ok(err)
+					f.ok(f.store.RedeemDeviceRequest(ctx, contract.Redemption{DeviceCode: r.DeviceCode, ClientID: r.ClientID, At: at(12)}))
+				}
+			}
+		},
+		do: func(o belongings) error { return f.store.ApproveDeviceRequest(ctx, f.lettingInOpened(o)) },
 	}
 }
 

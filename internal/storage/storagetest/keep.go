@@ -62,8 +62,18 @@ func (f *fixture) keepless(o belongings) map[string]func() error {
 	over := contract.Revocation{GrantID: o.issued.grant.ID, At: at(40), Event: event, AccountID: account, Reported: []string{"client:a"}, Reporter: account}
 	return map[string]func() error{
 		"approving, of grants": func() error { a := approval; a.Keep = contract.Keep{}; return f.store.ApproveDeviceRequest(ctx, a) },
-		"approving":            func() error { a := approval; a.Event = silent; return f.store.ApproveDeviceRequest(ctx, a) },
-		"denying":              func() error { d := denial; d.Event = silent; return f.store.DenyDeviceRequest(ctx, d) },
+		"approving, of consents": func() error {
+			a := approval
+			a.Consent = &authz.Consent{AccountID: account, GrantID: a.Grant.ID}
+			return f.store.ApproveDeviceRequest(ctx, a)
+		},
+		"letting in": func() error {
+			a := f.lettingInOpened(o)
+			a.LetIn.Keep = contract.Keep{}
+			return f.store.ApproveDeviceRequest(ctx, a)
+		},
+		"approving": func() error { a := approval; a.Event = silent; return f.store.ApproveDeviceRequest(ctx, a) },
+		"denying":   func() error { d := denial; d.Event = silent; return f.store.DenyDeviceRequest(ctx, d) },
 		"denying, of reports": func() error {
 			d := denial
 			d.Reported, d.Keep = []string{"client:a"}, contract.Keep{}

@@ -111,6 +111,9 @@ func (l *Life) approve(ctx context.Context) error {
 	a.At = at(0)
 	a.Event = l.f.event(p.AccountID)
 	a.Grant.ExpiresAt = at(1000 + l.random.IntN(4000))
+	a.Consent, a.ConsentsKeep = &authz.Consent{
+		AccountID: p.AccountID, ClientID: r.ClientID, BAPID: p.BAPID, GrantID: r.ID, Scope: r.Scope, Resources: r.Resources, Registration: l.f.hash(), GivenAt: a.At, ExpiresAt: at(6000),
+	}, plenty
 	l.approved, l.grants = append(l.approved, r), append(l.grants, a.Grant)
 	return l.f.store.ApproveDeviceRequest(ctx, a)
 }

@@ -22,6 +22,7 @@ type belongings struct {
 	approved         approved
 	issued           approved
 	first, token     authz.RefreshToken
+	consent          authz.Consent
 	review           authz.Review
 	elsewhere        authz.DeviceRequest // that another server has stored; of RunBroken
 }
@@ -58,6 +59,7 @@ func (f *fixture) everything() (o belongings) {
 	f.ok(f.store.RedeemDeviceRequest(ctx, redemption))
 	o.first = *redemption.RefreshToken
 	o.token = f.rotated(o.first, at(30)).Successor
+	o.consent = f.consented(o.client.ID, o.identity)
 	o.review = f.review()
 	f.ok(f.store.CreateReview(ctx, o.review, plenty))
 	return o
@@ -114,6 +116,8 @@ func (f *fixture) keptOf(o belongings) (all []any) {
 		kept, err := f.store.RefreshToken(ctx, t.Token, at(40))
 		one(kept, err)
 	}
+	consents, err := f.store.Consents(ctx, account, at(40), many)
+	one(consents, err)
 	events, err := f.store.Events(ctx, account, contract.Position{}, 100)
 	one(events, err)
 	return all
@@ -208,6 +212,10 @@ func (f *fixture) grantDeeds() map[string]func(o belongings) error {
 			_, err := f.store.RevokeGrants(ctx, o.identity.AccountID, at(40), f.event(o.identity.AccountID))
 			return err
 		},
+		"forgetting a consent": func(o belongings) error {
+			return f.store.ForgetConsent(ctx, o.identity.AccountID, o.consent.GrantID)
+		},
+		"letting in":               func(o belongings) error { return f.store.ApproveDeviceRequest(ctx, f.lettingInOpened(o)) },
 		"rotating a refresh token": func(o belongings) error { return f.store.RotateRefreshToken(ctx, f.rotation(o.token, at(35))) },
 		"rotating and forgetting": func(o belongings) error {
 			r := f.rotation(o.token, at(35))
@@ -242,6 +250,14 @@ func (f *fixture) grantDeeds() map[string]func(o belongings) error {
 			return nil
 		},
 	}
+}
+
+// lettingInOpened is the approval of somebody's open request by their consent.
+func (f *fixture) lettingInOpened(o belongings) contract.Approval {
+	a := f.approval(o.opened, o.identity)
+	a.Event, a.Grant.ClientID, a.Grant.ACR = f.event(o.identity.AccountID), o.consent.ClientID, authz.ACRBefore
+	a.LetIn = &contract.LettingIn{By: o.consent.GrantID, Unused: at(40), Keep: contract.Keep{Most: 1, AtOnce: many}}
+	return a
 }
 
 var neighbourCases = []testCase{
@@ -315,7 +331,7 @@ var neighbourCases = []testCase{
 var changes = map[string]int{
 	"approving a request": 3, "cancelling a request": 2, "deleting a session": 3, "denying a request": 3, "ending a session": 3,
 	"ending other sessions": 3, "linking an identity": 1, "opening a request": 2, "redeeming a request": 4, "removing a backup": 2,
-	"removing a client": 3, "removing a passkey": 2, "removing an identity": 4, "replacing a session": 3, "revoking a grant": 3, "revoking all grants": 5,
+	"forgetting a consent": 1, "letting in": 3, "removing a client": 4, "removing a passkey": 2, "removing an identity": 4, "replacing a session": 3, "revoking a grant": 3, "revoking all grants": 6,
 	"rotating a refresh token": 3, "rotating and forgetting": 4, "saving a backup": 2, "setting a profile": 4, "signing in with a passkey": 3,
 	"rotating twice, and forgetting what was replaced before": 3, "rotating after the end": 3, "using a refresh token twice": 3, "taking a review": 0, "sweeping": 0,
 }

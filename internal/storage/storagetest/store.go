@@ -45,6 +45,8 @@ var storeCases = []testCase{
 				"RevokeGrant": func() error {
 					return f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: key, At: at(1), Event: anyEvent})
 				},
+				"Consent":       func() error { _, err := f.store.Consent(f.Context(), a.ID, key, i.BAPID, at(1)); return err },
+				"ForgetConsent": func() error { return f.store.ForgetConsent(f.Context(), a.ID, key) },
 				"Receipt":       func() error { _, err := f.store.Receipt(f.Context(), key); return err },
 				"Passkey":       func() error { _, err := f.store.Passkey(f.Context(), key); return err },
 				"RemovePasskey": func() error { return f.store.RemovePasskey(f.Context(), a.ID, key, at(1), anyEvent) },
