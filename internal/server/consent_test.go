@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -155,7 +156,7 @@ func TestZ18_WhatIsRememberedIsForTheSameAudienceAndIdentityAndWayOfSigningIn(t 
 func TestZ18_WhoIsRegisteredOtherwiseIsAskedForAnew(t *testing.T) {
 	h := newHouse(t)
 	app := authz.Client{ID: "web-secret", Name: "Web S", RedirectURIs: []string{webBack}, Secret: authz.Secret(confSecret).Hash(), AuthMethod: authz.AuthPost, Registered: true}
-	api := authz.Client{ID: "api", Name: "The API", Resources: []string{apiOfConsents}, Registered: true}
+	api := authz.Client{ID: "api", Name: "The API", Resources: []string{apiOfConsents, apiOfConsents + "/more"}, Registered: true}
 	register := func(c authz.Client) {
 		t.Helper()
 		err := h.store.RemoveClient(t.Context(), c.ID, time.Time{})
@@ -188,6 +189,18 @@ func TestZ18_WhoIsRegisteredOtherwiseIsAskedForAnew(t *testing.T) {
 		}
 		h.allow(alice, q)
 	}
+	// What it was allowed as well is served by nobody now.
+	both := asSecret("resource", apiOfConsents)
+	both.Add("resource", apiOfConsents+"/more")
+	h.allow(alice, both)
+	if h.asked(alice, q) {
+		t.Error("less is asked for again")
+	}
+	api.Resources = api.Resources[:1]
+	if register(api); !h.asked(alice, q) {
+		t.Error("where an API is gone nobody is asked")
+	}
+	h.allow(alice, q)
 	register(app) // as it was
 	if !h.asked(alice, q) {
 		t.Error("registered anew nobody is asked")
@@ -345,5 +358,70 @@ func TestB10_APageThatLeadsThereForEverFillsNothing(t *testing.T) {
 	}
 	if more := len(h.events(alice)) - events; more > 20 {
 		t.Errorf("%d events of %d are there", more, let)
+	}
+}
+
+func TestL04_N09_AConsentIsForTheWayInThatGaveIt(t *testing.T) {
+	h := newHouse(t, consentClients)
+	a := h.registered("alice")
+	byKey, byPasskey := h.signIn("alice"), cookieOf(h.passkeySignIn(a).wantOK())
+	h.allow(byPasskey, asSecret())
+	if !h.asked(byKey, asSecret()) {
+		t.Error("who came by the key is let in by what a passkey gave")
+	}
+	_, claims := claimsOf(t, h.redeemSecret(h.letIn(byPasskey, asSecret())).text("id_token"))
+	if amr, _ := json.Marshal(claims["amr"]); claims["acr"] != acrBefore || string(amr) != `["pop","user"]` {
+		t.Errorf("%v %s", claims["acr"], amr)
+	}
+	h.allow(byKey, asSecret())
+	if !h.asked(byPasskey, asSecret()) {
+		t.Error("who came by a passkey is let in by what the key gave")
+	}
+}
+
+func TestK12_WhoWasReportedIsLetInByNobody(t *testing.T) {
+	h := newHouse(t, consentClients)
+	h.from("203.0.113.9")
+	alice := h.signIn("alice")
+	h.allow(alice, asSecret())
+	for i, name := range []string{"bob", "carol", "dave"} {
+		if h.from("203.0.113.9"); h.asked(alice, asSecret()) {
+			t.Errorf("before %s reports it it is asked for", name)
+		}
+		h.from(fmt.Sprintf("198.51.%d.7", i))
+		cookie := h.signIn(name)
+		_, transaction := h.reviewFor(cookie, asSecret())
+		h.page("/device/decide", cookie, url.Values{"transaction": {transaction}, "decision": {"report"}})
+	}
+	h.from("203.0.113.9")
+	if !h.asked(alice, asSecret()) {
+		t.Error("what three people reported nobody is asked for")
+	}
+	h.advance(25 * time.Hour)
+	if h.asked(alice, asSecret()) {
+		t.Error("a day later it is asked for")
+	}
+}
+
+func TestZ18_NothingIsRememberedOfADevice(t *testing.T) {
+	h := newHouse(t, consentClients)
+	alice := h.signIn("alice")
+	h.approve(alice, h.askProved("openid").userCode)
+	h.wantRows("consents", 0)
+}
+
+func TestZ26_AFullAccountIsAskedAndSaidSo(t *testing.T) {
+	h := newHouse(t, consentClients)
+	alice := h.signIn("alice")
+	h.allow(alice, asSecret())
+	h.advance(later)
+	for range authz.LivingGrants {
+		h.approve(alice, h.ask("pub-a", "openid offline_access").userCode)
+	}
+	if !h.asked(alice, asSecret()) {
+		t.Error("a full account lets somebody in")
+	}
+	if answer := h.authorize(alice, asSecret("prompt", "none")).back(webBack); answer.Get("error") != "consent_required" {
+		t.Errorf("in silence: %v", answer)
 	}
 }

@@ -27,7 +27,7 @@ const (
 // client proves itself before it gets anything, for anybody can pose as a native application
 // (RFC 8252 §8.6, RFC 9700 §4.11, requirement Z-18), and where no key has to sign.
 func remembers(c authz.Client, r authz.DeviceRequest) bool {
-	return r.ByRedirect() && c.Registered && c.Confidential() && !r.SignatureRequired
+	return r.ByRedirect() && c.Confidential() && !r.SignatureRequired
 }
 
 // consentOf is what is remembered of an approval. It takes the place of the one before, and is no
@@ -98,14 +98,7 @@ func (s *Approvals) allowedBefore(ctx context.Context, owner authz.Owner, c auth
 // Consent is what lets the client of a request in again without asking its owner, or nil where
 // they are to be asked: nothing stands for all of it, somebody reported the client or where the
 // request comes from, or it happens too often.
-func (s *Approvals) Consent(ctx context.Context, owner authz.Owner, r authz.DeviceRequest) (*authz.Consent, error) {
-	r, c, err := s.asOfNow(ctx, r)
-	if errors.Is(err, authz.NotFound) {
-		return nil, nil //nolint:nilnil // the review says why
-	}
-	if err != nil {
-		return nil, err
-	}
+func (s *Approvals) Consent(ctx context.Context, owner authz.Owner, c authz.Client, r authz.DeviceRequest) (*authz.Consent, error) {
 	n, err := s.standing(ctx, owner, c, r)
 	if err != nil || scopes.Without(r.Scope, n.Scope) != "" {
 		return nil, err
@@ -117,19 +110,13 @@ func (s *Approvals) Consent(ctx context.Context, owner authz.Owner, r authz.Devi
 	return &n, nil
 }
 
-// LetIn approves a request of its owner by a consent, if that stands still. Nobody was asked and
-// nothing signed, so that there is no receipt.
+// LetIn approves a pending request of its owner by a consent for it, if that stands still. Nobody
+// was asked and nothing signed, so that there is no receipt.
 //
-//	as Approve
-func (s *Approvals) LetIn(ctx context.Context, owner authz.Owner, r authz.DeviceRequest, by authz.Consent) error {
-	if err := mayDecide(r, owner); err != nil {
-		return err
-	}
-	r, c, err := s.asOfNow(ctx, r)
-	if err != nil {
-		return err
-	}
+//	Unauthorized: it does not stand, or the account has not what its session began with
+//	AccountFull
+func (s *Approvals) LetIn(ctx context.Context, owner authz.Owner, c authz.Client, r authz.DeviceRequest, by authz.Consent) error {
 	lasts, _ := s.grants.Lasts(c, r.Scope)
-	_, err = s.approve(ctx, owner, Facts{Request: r, Client: c, Scope: r.Scope, Lasts: lasts, letIn: by.GrantID}, "")
+	_, err := s.approve(ctx, owner, Facts{Request: r, Client: c, Scope: r.Scope, Lasts: lasts, letIn: by.GrantID}, "")
 	return err
 }

@@ -58,7 +58,7 @@ func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit, a
 	}
 	var consent *authz.Consent
 	if !q.Asks && !other && (q.Hint == "" || q.Hint == owner.BAPID) {
-		if consent, err = s.approvals.Consent(ctx, owner, r); err != nil {
+		if consent, err = s.approvals.Consent(ctx, owner, q.Client, r); err != nil {
 			return "", "", err
 		}
 	}
@@ -71,7 +71,7 @@ func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit, a
 	}
 	if consent != nil {
 		r.ID = d.RequestID
-		address, err := s.letIn(ctx, owner, r, *consent)
+		address, err := s.letIn(ctx, owner, q.Client, r, *consent)
 		if address != "" || err != nil {
 			return "", address, err
 		}
@@ -85,8 +85,8 @@ func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit, a
 
 // letIn answers a request by a consent. It is empty where that does not stand any more, or the
 // account is full: the review says what to do.
-func (s *Codes) letIn(ctx context.Context, owner authz.Owner, r authz.DeviceRequest, by authz.Consent) (address string, err error) {
-	err = s.approvals.LetIn(ctx, owner, r, by)
+func (s *Codes) letIn(ctx context.Context, owner authz.Owner, c authz.Client, r authz.DeviceRequest, by authz.Consent) (address string, err error) {
+	err = s.approvals.LetIn(ctx, owner, c, r, by)
 	var refusal *authz.Error
 	if errors.As(err, &refusal) {
 		return "", nil

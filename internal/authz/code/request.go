@@ -101,9 +101,9 @@ func (s *Codes) Read(ctx context.Context, given url.Values) (Request, error) {
 		return Request{}, &Refusal{q.Redirect, refusal}
 	}
 	if hint := given.Get("id_token_hint"); hint != "" {
-		said, err := s.tokens.ReadHint(hint)
+		said, _ := s.tokens.ReadHint(hint) // of nobody where it is not ours
 		q.Subject = said.Subject
-		q.Asks = q.Asks || err != nil || said.Subject == ""
+		q.Asks = q.Asks || q.Subject == ""
 	}
 	if q.Scope, err = scopes.Requested(c, given.Get("scope")); err != nil {
 		return Request{}, refusedAt(q.Redirect, err)
