@@ -78,8 +78,8 @@ func (a *application) back(w http.ResponseWriter, r *http.Request) {
 	say(w, "<h1>Welcome, %s</h1>", who.Name)
 }
 
-// applicationOf starts an application, and a server that knows it.
-func applicationOf(t *testing.T) (*instance, *application) {
+// applicationOf starts an application, and a server that knows it. With a secret it proves itself.
+func applicationOf(t *testing.T, secret string) (*instance, *application) {
 	t.Helper()
 	a := &application{}
 	mux := http.NewServeMux()
@@ -89,20 +89,25 @@ func applicationOf(t *testing.T) (*instance, *application) {
 	t.Cleanup(a.Close)
 	file := filepath.Join(t.TempDir(), "countersign.toml")
 	clients := fmt.Sprintf("[[clients]]\nclient_id = \"notes\"\nclient_name = \"Notes\"\nredirect_uris = [%q]\n", a.URL+"/back")
+	style := oauth2.AuthStyleInParams
+	if secret != "" {
+		clients += fmt.Sprintf("client_secret = %q\n", secret)
+		style = oauth2.AuthStyleInHeader
+	}
 	if err := os.WriteFile(file, []byte(clients), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h := startInstance(t, "--config", file)
 	a.config = oauth2.Config{
-		ClientID: "notes", RedirectURL: a.URL + "/back", Scopes: []string{"openid", "profile", "offline_access"},
-		Endpoint: oauth2.Endpoint{AuthURL: h.base + "/oauth2/authorize", TokenURL: h.url + "/api/auth/oauth2/token", AuthStyle: oauth2.AuthStyleInParams},
+		ClientID: "notes", ClientSecret: secret, RedirectURL: a.URL + "/back", Scopes: []string{"openid", "profile", "offline_access"},
+		Endpoint: oauth2.Endpoint{AuthURL: h.base + "/oauth2/authorize", TokenURL: h.url + "/api/auth/oauth2/token", AuthStyle: style},
 	}
 	return h, a
 }
 
 func TestPageAnApplicationSendsSomebodyHereAndGetsThemBack(t *testing.T) {
 	t.Parallel()
-	h, a := applicationOf(t)
+	h, a := applicationOf(t, "")
 	tab := h.guest(t)
 	tab.AllowOrigin(a.URL)
 	tab.AllowOrigin(h.base)
@@ -164,9 +169,10 @@ func TestPageAnApplicationSendsSomebodyHereAndGetsThemBack(t *testing.T) {
 	tab.WaitUntil(`document.querySelector("h1")?.textContent === "You are signed out in this browser"`)
 }
 
-func TestPageWithoutScriptsASessionLeadsBackToAnApplication(t *testing.T) {
+func TestPageWithoutScriptsAnApplicationIsLetInAgainUntilItsOwnerIsToBeAsked(t *testing.T) {
 	t.Parallel()
-	h, a := applicationOf(t)
+	h, a := applicationOf(t, "a secret of forty letters, or a few more")
+	welcome := `document.querySelector("h1")?.textContent.startsWith("Welcome, ")`
 	tab := h.resident(t)
 	tab.AllowOrigin(a.URL)
 	tab.AllowOrigin(h.base)
@@ -174,5 +180,37 @@ func TestPageWithoutScriptsASessionLeadsBackToAnApplication(t *testing.T) {
 	tab.Open(a.URL + "/")
 	tab.WaitFor("#decision")
 	tab.Click(approveButton)
-	tab.WaitUntil(`document.querySelector("h1")?.textContent.startsWith("Welcome, ")`)
+	tab.WaitUntil(welcome)
+
+	// It proves itself, so that nobody is asked again.
+	a.prompt = "none"
+	tab.Open(a.URL + "/")
+	tab.WaitUntil(welcome)
+	if said := claimsOf(t, a.token.AccessToken); said.ACR != "urn:countersign:approved:before" {
+		t.Errorf("the token says %s", said.ACR)
+	}
+	a.prompt = ""
+
+	// For more it asks, and shows what is new.
+	a.config.Scopes = append(a.config.Scopes, "email")
+	tab.Open(a.URL + "/")
+	tab.WaitFor("#decision details[data-part=before]:not([open])")
+	if got := tab.Text("main"); !strings.Contains(got, "What is new") || !strings.Contains(got, "What you allowed it before") || strings.Contains(got, "See your identity") {
+		t.Errorf("the review says\n%s", got)
+	}
+	tab.Axe()
+	tab.Screenshot("review-of-what-is-new")
+	tab.Click("details[data-part=before] summary")
+	tab.WaitUntil(`document.querySelector("main").innerText.includes("See your identity")`)
+	tab.Click(approveButton)
+	tab.WaitUntil(welcome)
+
+	tab.Open(h.base + "/account")
+	tab.WaitFor("#consents-title")
+	tab.Axe()
+	tab.Screenshot("account-let-in-without-asking")
+	tab.Click("form[action$='/forget'] button")
+	tab.WaitUntil(`!document.querySelector("#consents-title")`)
+	tab.Open(a.URL + "/")
+	tab.WaitFor("#decision")
 }

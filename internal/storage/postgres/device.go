@@ -183,18 +183,24 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) e
 	return err
 }
 
-// whyNotApproved explains why a request that could be decided was not approved.
+const whyNotApproved = `
+SELECT (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $6 AND (last_used_at > 0 OR acr <> $7)) >= $8
+FROM identities WHERE bap_id = $1 AND account_id = $2
+	AND ($3 = '' OR EXISTS (SELECT FROM passkeys WHERE id = $3 AND account_id = $2))
+	AND ($4 = '' OR EXISTS (SELECT FROM consents WHERE account_id = $2 AND client_id = $5 AND bap_id = $1 AND grant_id = $4 AND expires_at > $6))`
+
+// whyNotApproved explains why a request that could be decided was not approved. A consent
+// that is there still is being forgotten, or the account was full.
 func (s *Store) whyNotApproved(ctx context.Context, a contract.Approval) error {
-	const there = `SELECT FROM identities WHERE bap_id = $1 AND account_id = $2
-		AND ($3 = '' OR EXISTS (SELECT FROM passkeys WHERE id = $3 AND account_id = $2))
-		AND ($4 = '' OR EXISTS (SELECT FROM consents WHERE account_id = $2 AND client_id = $5 AND bap_id = $1 AND grant_id = $4 AND expires_at > $6))`
+	var full bool
 	by := ""
 	if a.LetIn != nil {
 		by = a.LetIn.By
 	}
-	err := s.one(ctx, "reading who approves", there, []any{a.Grant.BAPID, a.AccountID, a.Grant.Passkey, by, a.Grant.ClientID, kept.Time(a.At)})
+	err := s.one(ctx, "reading who approves", whyNotApproved,
+		[]any{a.Grant.BAPID, a.AccountID, a.Grant.Passkey, by, a.Grant.ClientID, kept.Time(a.At), authz.ACRBefore, a.Living}, &full)
 	switch {
-	case errors.Is(err, contract.ErrNotFound):
+	case errors.Is(err, contract.ErrNotFound), err == nil && by != "" && !full:
 		return contract.ErrGone
 	case err != nil:
 		return err

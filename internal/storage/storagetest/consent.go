@@ -228,21 +228,30 @@ func letInForEver(f *fixture) {
 	asked := n.GrantID
 	other := f.lettingIn(f.consented(f.word("client"), i), i, at(11)) // is another client's, and stays
 	f.ok(f.store.ApproveDeviceRequest(f.Context(), other))
+	_, stranger := f.account()
+	theirs := f.lettingIn(f.consented(app, stranger), stranger, at(11))
+	f.ok(f.store.ApproveDeviceRequest(f.Context(), theirs))
 	var ids []string
+	tokens := map[string]authz.Hash{}
+	letting := func(when, living int) contract.Approval {
+		x := f.lettingIn(n, i, at(when))
+		x.LetIn.Unused, x.LetIn.Keep, x.Living = at(when-3), few, living
+		return x
+	}
 	let := func(when int, redeemed bool) string {
 		f.Helper()
-		x := f.lettingIn(n, i, at(when))
-		x.LetIn.Unused, x.LetIn.Keep, x.Living = at(when-3), few, 2 // the one by the review, and one more
-		if redeemed {
-			x.Living = many
+		living := many
+		if !redeemed && len(tokens) == 0 {
+			living = 2 // the one by the review, and one more
 		}
+		x := letting(when, living)
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), x))
 		if redeemed {
 			r, err := f.store.DeviceRequestByID(f.Context(), x.RequestID)
 			f.ok(err)
-			f.ok(f.store.RedeemDeviceRequest(f.Context(), contract.Redemption{
-				DeviceCode: r.DeviceCode, ClientID: app, At: at(when), RefreshToken: &authz.RefreshToken{Token: f.hash(), GrantID: x.Grant.ID, ExpiresAt: at(6000)},
-			}))
+			token := authz.RefreshToken{Token: f.hash(), GrantID: x.Grant.ID, ExpiresAt: at(6000)}
+			f.ok(f.store.RedeemDeviceRequest(f.Context(), contract.Redemption{DeviceCode: r.DeviceCode, ClientID: app, At: at(when), RefreshToken: &token}))
+			tokens[x.Grant.ID] = token.Token
 		}
 		return x.Grant.ID
 	}
@@ -263,12 +272,13 @@ func letInForEver(f *fixture) {
 			f.Errorf("of %d that nobody redeemed number %d is there: %v", len(ids), k, !want)
 		}
 	}
-	told, err := f.store.Events(f.Context(), a.ID, contract.Position{}, many)
-	f.ok(err)
-	for _, e := range told {
-		if slices.Contains(ids, e.GrantID) && !there(e.GrantID) {
-			f.Errorf("an event tells of a grant that nobody redeemed")
-		}
+	told := func(id string) bool {
+		all, err := f.store.Events(f.Context(), a.ID, contract.Position{}, many)
+		f.ok(err)
+		return slices.ContainsFunc(all, func(e authz.Event) bool { return e.GrantID == id })
+	}
+	if told(ids[0]) || !told(ids[len(ids)-1]) {
+		f.Error("what tells of a grant that nobody redeemed has not gone with it, or before")
 	}
 	// Of those that were redeemed the ones used last stay, with their tokens.
 	var used []string
@@ -276,16 +286,25 @@ func letInForEver(f *fixture) {
 		used = append(used, let(when, true))
 	}
 	f.ok(f.store.UseGrant(f.Context(), used[3], at(90)))
+	fresh := let(94, false) // counts for none of them
 	latest := let(95, true)
 	for k, id := range used {
 		want := k == 3 || k > 4
-		if there(id) != want {
-			f.Errorf("of %d that were redeemed number %d is there: %v", len(used), k, !want)
+		_, err := f.store.RefreshToken(f.Context(), tokens[id], at(95))
+		if there(id) != want || (err == nil) != want || !told(id) {
+			f.Errorf("of %d that were redeemed number %d is there is not %v: %v", len(used), k, want, err)
 		}
 	}
-	if !there(latest) || !there(asked) || !there(other.Grant.ID) {
-		f.Error("one is gone that was not let in, that is another client's, or that is new")
+	for what, id := range map[string]string{
+		"new": latest, "not redeemed yet": fresh, "of a review": asked, "another client's": other.Grant.ID, "another account's": theirs.Grant.ID,
+	} {
+		if !there(id) {
+			f.Errorf("one is gone that is %s", what)
+		}
 	}
+	alive := 1 + few.Most // with the one by the review
+	f.refused(f.store.ApproveDeviceRequest(f.Context(), letting(96, alive)), contract.ErrFull)
+	f.ok(f.store.ApproveDeviceRequest(f.Context(), letting(96, alive+1)))
 	f.standing(n, true)
 }
 
