@@ -65,6 +65,15 @@ func TestL06_L07_AWebAppSignsItsUsersInByFollowingTheGuide(t *testing.T) {
 			return resp.StatusCode, string(body), resp.Header.Get("Location")
 		}
 		_, _, led := visit(http.MethodGet, app+"/login")
+		asked, err := url.Parse(led)
+		if err != nil {
+			t.Fatal(err)
+		}
+		no := url.Values{"error": {"access_denied"}, "state": asked.Query()["state"], "iss": {server.issuer}}
+		if status, page, _ := visit(http.MethodGet, app+"/callback?"+no.Encode()); status != http.StatusBadRequest || !strings.Contains(page, "Not signed in: access_denied") {
+			t.Errorf("after a denial: %d %s", status, page)
+		}
+		_, _, led = visit(http.MethodGet, app+"/login")
 		back, err := o.allow(t.Context(), server.URL, led)
 		if err != nil {
 			t.Fatal(err)
