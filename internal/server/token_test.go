@@ -291,8 +291,11 @@ func TestR05_R06_R07_R08_RefreshKeepsToItsClientScopeAndTime(t *testing.T) {
 	if r.text("scope") != "openid" || len(h.userInfo(r.text("access_token")).wantOK().members()) != 1 {
 		t.Errorf("%s", r.body)
 	}
-	if h.tokens("pub-a", "openid", "alice").text("refresh_token") != "" {
-		t.Error("a refresh token nobody granted")
+	d := h.ask("pub-a", "openid")
+	h.approve(h.signIn("alice"), d.userCode)
+	late := url.Values{"grant_type": {deviceGrant}, "device_code": {d.deviceCode}, "client_id": {d.client}, "scope": {"openid profile offline_access"}} // the owner saw none of it
+	if r := h.postForm(tokenPath, late).wantOK(); r.text("refresh_token") != "" || r.text("scope") != "openid" {
+		t.Errorf("what nobody granted: %s", r.body)
 	}
 	h.advance(31 * 24 * time.Hour) // idle expiry
 	h.postForm(tokenPath, refreshForm("pub-a", r.text("refresh_token"))).wantError(http.StatusBadRequest, "invalid_grant")
@@ -319,7 +322,8 @@ func TestR09_R10_R11_R12_Revocation(t *testing.T) {
 		revoke("pub-b", tokens.text(which), "").wantError(http.StatusBadRequest, "invalid_grant")
 		h.userInfo(tokens.text("access_token")).wantOK()
 		revoke("pub-a", "some-random-string", "").wantOK()
-		revoke("pub-a", tokens.text(which), "nonsense").wantOK()
+		hint := map[string]string{"refresh_token": "access_token", "access_token": "nonsense"}[which]
+		revoke("pub-a", tokens.text(which), hint).wantOK()
 		h.userInfo(tokens.text("access_token")).wantError(http.StatusUnauthorized, "invalid_token")
 		h.postForm(tokenPath, refreshForm("pub-a", tokens.text("refresh_token"))).wantError(http.StatusBadRequest, "invalid_grant")
 	}
@@ -346,6 +350,9 @@ func TestL01_TheNonceOfTheDeviceRequestIsEchoed(t *testing.T) {
 	_, payload := claimsOf(t, h.poll(device{r.text("device_code"), r.text("user_code"), "pub-a"}).wantOK().text("id_token"))
 	if payload["nonce"] != "n-0S6_WzA2Mj" {
 		t.Errorf("%v", payload)
+	}
+	if r := h.tokens("pub-a", "profile offline_access", "alice"); r.text("id_token") != "" {
+		t.Errorf("without openid: %s", r.body)
 	}
 }
 
