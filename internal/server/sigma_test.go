@@ -150,6 +150,30 @@ func TestA3_SignUpsAreCountedAsSignInsAre(t *testing.T) {
 	h.sentFrom(elsewhere, alice).wantOK()
 }
 
+// A proof that holds costs a verification, and whoever sends one again and again with a token that
+// will not do must not use up what their network has.
+func TestA3_B10_ASignUpWhoseTokenWillNotDoShutsNobodyOut(t *testing.T) {
+	h := newHouse(t)
+	h.signIn("alice")
+	signUp := func(e enrolment) reply { return h.sentFrom(here, func() reply { return h.signUp(e) }) }
+	signIn := func() reply {
+		token := h.sign("alice", signInPath, "")
+		return h.sentFrom(here, func() reply { return h.send(http.MethodPost, signInPath, "", bitcoinauth.Header, token) })
+	}
+	e := h.enrolmentOf("nobody")
+	e.token = h.sign("mallory", signInPath, "")
+	for range 2400 {
+		signUp(e).wantError(http.StatusUnauthorized, "unauthorized")
+	}
+	signIn().wantOK()
+	e.token = h.sign("nobody", signUpPath, "")
+	for range 120 {
+		signUp(e).wantError(http.StatusUnauthorized, "unauthorized")
+	}
+	signUp(e).wantBusy()
+	signIn().wantOK() // by a key that is known here
+}
+
 func TestB10_ANetworkSignsUpNoFloodOfAccounts(t *testing.T) {
 	h := newHouse(t)
 	for i := range 20 {
@@ -337,7 +361,8 @@ func TestOwnersSeeTheClientsThatTheOperatorRegisteredForThemAndProgramsRegisterN
 	}
 	for _, other := range []map[string]any{
 		asked("clientId", "new-app"), asked("ownerBapId", bapIDOf(t, "alice-work")), asked("name", "Another"), asked("accountPubkey", bap.FormatPublicKey(person("mallory").PubKey())),
-		asked("redirectUris", []string{webBack}), asked("redirectUris", webBack), asked("clientId", "bobs-app", "ownerBapId", bapIDOf(t, "bob")), {},
+		asked("redirectUris", []string{webBack}), asked("redirectUris", webBack), asked("clientId", "bobs-app", "ownerBapId", bapIDOf(t, "bob")),
+		{},
 	} {
 		h.postJSON(clientsPath, other, "Cookie", cookie).wantError(http.StatusForbidden, "access_denied")
 	}

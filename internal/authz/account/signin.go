@@ -95,24 +95,31 @@ func (s *Accounts) provedBy(ctx context.Context, r SignInRequest) (authz.Identit
 		}
 		return identity, err
 	}
-	v, err := s.proofs.Verify(ctx, *r.Proof)
-	if err != nil {
-		return authz.Identity{}, proof.Unauthorized(err)
-	}
 	token, err := bitcoinauth.Parse(r.Token)
 	if err != nil {
 		return authz.Identity{}, proof.Unauthorized(err)
 	}
-	bapID, err := proof.BAPID(v.PublicKey)
-	switch { // before an account is made
+	proving, err := bitcoinauth.Parse(r.Proof.Token)
+	if err != nil {
+		return authz.Identity{}, proof.Unauthorized(err)
+	}
+	bapID, err := proof.BAPID(proving.PublicKey)
+	switch { // before an account is made, and before a signature is verified
 	case err != nil:
 		return authz.Identity{}, err
-	case token.PublicKey != v.PublicKey:
+	case token.PublicKey != proving.PublicKey:
 		return authz.Identity{}, errOtherProof
 	case bapID != r.BAPID:
 		return authz.Identity{}, errOtherIdentity
 	}
+	v, err := s.proofs.Verify(ctx, *r.Proof)
+	if err != nil {
+		return authz.Identity{}, proof.Unauthorized(err)
+	}
 	identity, err := s.signer(ctx, r.SignedRequest, may)
+	if authz.CodeOf(err) == authz.Unauthorized { // the proof, which can be sent again, was verified for it
+		s.proofs.CountForged(r.From, v.PublicKey)
+	}
 	if err != nil {
 		return authz.Identity{}, err
 	}
