@@ -92,7 +92,7 @@ func (g *guide) write(name string) string {
 func (g *guide) compile(module string) (program string) {
 	g.Helper()
 	program = filepath.Join(g.dir, "program")
-	build := exec.CommandContext(g.Context(), "go", "build", "-o", program, g.write("main.go"))
+	build := exec.CommandContext(g.Context(), "go", "build", "-ldflags=-s -w", "-o", program, g.write("main.go"))
 	build.Dir, build.Env = module, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		g.Fatalf("%v: %s", err, out)
