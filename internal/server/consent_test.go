@@ -425,3 +425,47 @@ func TestZ26_AFullAccountIsAskedAndSaidSo(t *testing.T) {
 		t.Errorf("in silence: %v", answer)
 	}
 }
+
+func TestB10_APageThatLeadsThroughTheSignInOfAnApplicationForEverFillsNothing(t *testing.T) {
+	h := newHouse(t, consentClients)
+	alice := h.signIn("alice")
+	h.allow(alice, asSecret())
+	grants, events := h.number(`SELECT count(*) FROM grants`), h.number(`SELECT count(*) FROM events`)
+	const let = 40
+	for range let {
+		h.redeemSecret(h.letIn(alice, asSecret()))
+		h.advance(time.Minute)
+	}
+	if more := h.number(`SELECT count(*) FROM grants`) - grants; more != authz.LetInPerClient {
+		t.Errorf("%d grants of %d are there", more, let)
+	}
+	if more := h.number(`SELECT count(*) FROM events`) - events; more != authz.LetInPerClient {
+		t.Errorf("%d events of %d are there", more, let)
+	}
+}
+
+func TestK11_WhatWasTakenBackIsToldOfWhoeverIsLetInLater(t *testing.T) {
+	h := newHouse(t, consentClients)
+	alice := h.signIn("alice")
+	h.allow(alice, asSecret())
+	h.letIn(alice, asSecret()) // and nobody redeems it
+	id := h.events(alice)[0].GrantID
+	h.page("/device/done/"+id+"/report", alice, url.Values{"form": {h.formToken(alice)}})
+	told := func() (n int) {
+		for _, e := range h.events(alice) {
+			if e.GrantID == id {
+				n++
+			}
+		}
+		return n
+	}
+	if n := told(); n != 2 {
+		t.Fatalf("%d events tell of it", n)
+	}
+	h.allow(alice, asSecret())
+	h.advance(3 * time.Minute)
+	h.letIn(alice, asSecret())
+	if n := told(); n != 2 {
+		t.Errorf("%d events tell of what was reported", n)
+	}
+}

@@ -45,8 +45,9 @@ type DeviceStore interface {
 	// besides the newest. In the same transaction a.Consent is stored in place of the one of the
 	// same account, client and identity.
 	// With a.LetIn, that very consent for the same must stand at a.At, and of the client's grants that were
-	// let in for the account go, with their tokens: those that nobody redeemed until
-	// a.LetIn.Unused, with their events, and of the others those used longest ago.
+	// let in for the account and nobody revoked go, with their tokens and events: those that
+	// nobody redeemed until a.LetIn.Unused, and of the others first those that are over at a.At,
+	// and then those used longest ago.
 	//	ErrNotFound
 	//	*StateError: not pending, expired at a.At, or not this account's
 	//	ErrGone: the account has not, or no longer, the identity, the passkey or the consent

@@ -35,17 +35,19 @@ const (
 	SELECT FROM consents WHERE account_id = $2 AND client_id = $8 AND bap_id = $10 AND grant_id = $30 AND expires_at > $4 AND EXISTS (SELECT FROM identity)
 	FOR SHARE SKIP LOCKED
 )`
-	// A grant that is being redeemed at this moment is left.
+	// A grant that is being redeemed at this moment is left, and what somebody took back: its
+	// events tell of that.
 	letIn = `let_in AS (
 	DELETE FROM grants WHERE $30 <> '' AND EXISTS (SELECT FROM decided) AND (id = ANY (ARRAY (
-		SELECT id FROM grants WHERE account_id = $2 AND client_id = $8 AND acr = $34 AND last_used_at = 0 AND created_at <= $31 FOR UPDATE SKIP LOCKED
-	)) OR id = ANY (ARRAY (SELECT id FROM grants WHERE id = ANY (ARRAY (
-		SELECT id FROM grants WHERE account_id = $2 AND client_id = $8 AND acr = $34 AND last_used_at > 0 ORDER BY last_used_at DESC, id LIMIT $33 OFFSET $32 - 1
-	)) FOR UPDATE SKIP LOCKED))) RETURNING id, last_used_at
+		SELECT id FROM grants WHERE account_id = $2 AND client_id = $8 AND acr = $34 AND revoked_at = 0 AND last_used_at = 0 AND created_at <= $31 FOR UPDATE SKIP LOCKED
+	)) OR id = ANY (ARRAY (SELECT id FROM grants WHERE revoked_at = 0 AND id = ANY (ARRAY (
+		SELECT id FROM grants WHERE account_id = $2 AND client_id = $8 AND acr = $34 AND revoked_at = 0 AND last_used_at > 0
+		ORDER BY expires_at > $4 DESC, last_used_at DESC, id LIMIT $33 OFFSET $32 - 1
+	)) FOR UPDATE SKIP LOCKED))) RETURNING id
 ), let_in_tokens AS (
 	DELETE FROM refresh_tokens USING let_in WHERE grant_id = let_in.id
 ), let_in_events AS (
-	DELETE FROM events USING let_in WHERE account_id = $2 AND grant_id = let_in.id AND let_in.last_used_at = 0
+	DELETE FROM events USING let_in WHERE account_id = $2 AND grant_id = let_in.id
 )`
 	giveConsent = `given AS (
 	INSERT INTO consents (` + consentColumns + `) SELECT $2, $8, $10, $6, $36, $37, $38, $39, $40, $41 FROM decided WHERE $35

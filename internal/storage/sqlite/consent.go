@@ -32,21 +32,19 @@ func insertConsent(c *sqlite.Conn, n authz.Consent, k contract.Keep) error {
 		SELECT grant_id FROM consents WHERE account_id = ?3 AND grant_id <> ?4 ORDER BY given_at DESC LIMIT ?2 OFFSET ?1 - 1)`, n.AccountID, n.GrantID)
 }
 
-// letIn ends what of the client's grants that were let in is not kept besides this one.
+// letIn ends what of the client's grants that were let in is not kept besides this one. What
+// somebody took back is not looked at: its events tell of that.
 func letIn(c *sqlite.Conn, a contract.Approval) error {
 	if err := contract.Bounded(a.LetIn.Keep); err != nil {
 		return err
 	}
 	g := a.Grant
-	const letInBefore = ` account_id = ?1 AND client_id = ?2 AND acr = ?3`
-	var gone, unused []string
-	_, err := query(c, func(r *sqlite.Stmt) {
-		if gone = append(gone, r.ColumnText(0)); r.ColumnInt64(1) == 0 {
-			unused = append(unused, r.ColumnText(0))
-		}
-	}, `DELETE FROM grants WHERE`+letInBefore+` AND ((last_used_at = 0 AND created_at <= ?4) OR id IN (
-			SELECT id FROM grants WHERE`+letInBefore+` AND last_used_at > 0 ORDER BY last_used_at DESC, id LIMIT ?6 OFFSET ?5 - 1)) RETURNING id, last_used_at`,
-		g.AccountID, g.ClientID, authz.ACRBefore, a.LetIn.Unused, a.LetIn.Keep.Most, a.LetIn.Keep.AtOnce)
+	const letInBefore = ` account_id = ?1 AND client_id = ?2 AND acr = ?3 AND revoked_at = 0`
+	var gone []string
+	_, err := query(c, func(r *sqlite.Stmt) { gone = append(gone, r.ColumnText(0)) },
+		`DELETE FROM grants WHERE`+letInBefore+` AND ((last_used_at = 0 AND created_at <= ?4) OR id IN (
+			SELECT id FROM grants WHERE`+letInBefore+` AND last_used_at > 0 ORDER BY expires_at > ?7 DESC, last_used_at DESC, id LIMIT ?6 OFFSET ?5 - 1)) RETURNING id`,
+		g.AccountID, g.ClientID, authz.ACRBefore, a.LetIn.Unused, a.LetIn.Keep.Most, a.LetIn.Keep.AtOnce, a.At)
 	if err != nil {
 		return err
 	}
@@ -54,8 +52,6 @@ func letIn(c *sqlite.Conn, a contract.Approval) error {
 		if _, err := exec(c, `DELETE FROM refresh_tokens WHERE grant_id = ?`, id); err != nil {
 			return err
 		}
-	}
-	for _, id := range unused {
 		if _, err := exec(c, `DELETE FROM events WHERE account_id = ? AND grant_id = ?`, g.AccountID, id); err != nil {
 			return err
 		}

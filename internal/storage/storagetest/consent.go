@@ -182,6 +182,7 @@ var consentCases = []testCase{
 		f.ok(f.store.ApproveDeviceRequest(f.Context(), f.lettingIn(second, i, at(20))))
 	}},
 	{"who is let in again and again fills nothing", letInForEver},
+	{"of those let in the ones that are over go first, and those that were revoked stay", letInAndOver},
 	{"every operation forgets the consents that it ends, and no other", forgetting},
 	{"of those let in while all is taken back nobody keeps a grant", func(f *fixture) {
 		a, i := f.account()
@@ -280,7 +281,7 @@ func letInForEver(f *fixture) {
 	if told(ids[0]) || !told(ids[len(ids)-1]) {
 		f.Error("what tells of a grant that nobody redeemed has not gone with it, or before")
 	}
-	// Of those that were redeemed the ones used last stay, with their tokens.
+	// Of those that were redeemed the ones used last stay, with their tokens and what tells of them.
 	var used []string
 	for when := 50; when < 50+few.Most+3; when++ {
 		used = append(used, let(when, true))
@@ -291,7 +292,7 @@ func letInForEver(f *fixture) {
 	for k, id := range used {
 		want := k == 3 || k > 4
 		_, err := f.store.RefreshToken(f.Context(), tokens[id], at(95))
-		if there(id) != want || (err == nil) != want || !told(id) {
+		if there(id) != want || (err == nil) != want || told(id) != want {
 			f.Errorf("of %d that were redeemed number %d is there is not %v: %v", len(used), k, want, err)
 		}
 	}
@@ -306,6 +307,60 @@ func letInForEver(f *fixture) {
 	f.refused(f.store.ApproveDeviceRequest(f.Context(), letting(96, alive)), contract.ErrFull)
 	f.ok(f.store.ApproveDeviceRequest(f.Context(), letting(96, alive+1)))
 	f.standing(n, true)
+}
+
+// letInAndOver lets a client in where some of what it has is over.
+func letInAndOver(f *fixture) {
+	a, i := f.account()
+	n := f.consented(f.word("client"), i)
+	let := func(when int, ends time.Time) string {
+		f.Helper()
+		x := f.lettingIn(n, i, at(when))
+		x.LetIn.Keep, x.Grant.ExpiresAt = few, ends
+		f.ok(f.store.ApproveDeviceRequest(f.Context(), x))
+		return x.Grant.ID
+	}
+	used := func(when int, ends time.Time) string {
+		f.Helper()
+		id := let(when, ends)
+		f.ok(f.store.UseGrant(f.Context(), id, at(when)))
+		return id
+	}
+	revoked := func(id string, when int) string {
+		f.Helper()
+		event := f.event(a.ID)
+		event.GrantID = id
+		f.ok(f.store.RevokeGrant(f.Context(), contract.Revocation{GrantID: id, At: at(when), Event: event}))
+		n = f.consented(n.ClientID, i)
+		return id
+	}
+	stay := []string{revoked(let(20, at(5000)), 21), revoked(used(22, at(5000)), 23), used(24, at(5000))}
+	over := []string{}
+	for when := range few.Most + 2 { // more than stay
+		over = append(over, used(100+10*when, at(105+10*when)))
+	}
+	stay = append(stay, used(300, at(5000)))
+	told, err := f.store.Events(f.Context(), a.ID, contract.Position{}, many)
+	f.ok(err)
+	tells := map[string]int{}
+	for _, e := range told {
+		tells[e.GrantID]++
+	}
+	for k, id := range stay {
+		_, err := f.store.Grant(f.Context(), id)
+		f.ok(err)
+		if want := max(1, 2-k/2); tells[id] != want {
+			f.Errorf("%d events tell of number %d that stays, want %d", tells[id], k, want)
+		}
+	}
+	for k, id := range over {
+		_, err := f.store.Grant(f.Context(), id)
+		if there := k > len(over)-few.Most+1; there {
+			f.ok(err)
+		} else if f.refused(err, contract.ErrNotFound); tells[id] != 0 {
+			f.Errorf("an event tells of number %d that is gone", k)
+		}
+	}
 }
 
 // forgetting goes through all operations that could end what a consent stands for.
