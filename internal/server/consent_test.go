@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/contract"
 )
 
 const (
@@ -467,5 +468,36 @@ func TestK11_WhatWasTakenBackIsToldOfWhoeverIsLetInLater(t *testing.T) {
 	h.letIn(alice, asSecret())
 	if n := told(); n != 2 {
 		t.Errorf("%d events tell of what was reported", n)
+	}
+}
+
+func TestZ18_WhatAPasskeyThatNobodyNotedAllowedIsNotRemembered(t *testing.T) {
+	h := newHouse(t, consentClients)
+	a := h.registered("alice")
+	alice := cookieOf(h.passkeySignIn(a).wantOK())
+	h.allow(alice, asSecret())
+	if h.asked(alice, asSecret()) {
+		t.Error("who came by the same passkey is asked")
+	}
+	name, token, _ := strings.Cut(alice, "=")
+	session, err := h.store.Session(t.Context(), authz.Secret(token).Hash(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token += "2"
+	session.ID, session.Token, session.Passkey = "of-before", authz.Secret(token).Hash(), "" // as it was kept at first
+	if err := h.store.CreateSession(t.Context(), contract.NewSession{Session: session, Keep: contract.KeepAtMost(9), Event: contract.NewEvent{Keep: contract.KeepAtMost(9)}}); err != nil {
+		t.Fatal(err)
+	}
+	alice = name + "=" + token
+	h.advance(time.Minute)
+	if !h.asked(alice, asSecret("prompt", "consent")) {
+		t.Error("nobody is asked")
+	}
+	h.allow(alice, asSecret("prompt", "consent"))
+	for _, cookie := range []string{alice, h.signIn("alice")} {
+		if !h.asked(cookie, asSecret()) {
+			t.Error("somebody is let in by it")
+		}
 	}
 }

@@ -25,9 +25,10 @@ const (
 
 // remembers reports whether what an owner allows a client may be remembered: only where the
 // client proves itself before it gets anything, for anybody can pose as a native application
-// (RFC 8252 §8.6, RFC 9700 §4.11, requirement Z-18), and where no key has to sign.
-func remembers(c authz.Client, r authz.DeviceRequest) bool {
-	return r.ByRedirect() && c.Confidential() && !r.SignatureRequired
+// (RFC 8252 §8.6, RFC 9700 §4.11, requirement Z-18), where no key has to sign, and where it is
+// known by what the owner came: the passkeys of old sessions are not, and would end nothing.
+func remembers(owner authz.Owner, c authz.Client, r authz.DeviceRequest) bool {
+	return r.ByRedirect() && c.Confidential() && !r.SignatureRequired && (owner.Method != authz.MethodPasskey || owner.Passkey != "")
 }
 
 // consentOf is what is remembered of an approval. It takes the place of the one before, and is no
@@ -55,7 +56,7 @@ func registration(c authz.Client, resources []Resource) (authz.Hash, error) {
 // it is registered now; the zero consent where there is none. One that was given by a passkey lets
 // in who came by that passkey alone, so that with a stolen one all ends that it began.
 func (s *Approvals) standing(ctx context.Context, owner authz.Owner, c authz.Client, r authz.DeviceRequest) (none authz.Consent, err error) {
-	if !remembers(c, r) {
+	if !remembers(owner, c, r) {
 		return none, nil
 	}
 	n, err := s.store.Consent(ctx, owner.AccountID, c.ID, owner.BAPID, s.now())

@@ -121,7 +121,7 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	case f.letIn != "":
 		g.ACR = authz.ACRBefore
 		a.LetIn = &contract.LettingIn{By: f.letIn, Unused: now.Add(-unusedFor), Keep: contract.KeepAtMost(authz.LetInPerClient)}
-	case remembers(f.Client, f.Request):
+	case remembers(owner, f.Client, f.Request):
 		a.ConsentsKeep = contract.KeepAtMost(authz.ConsentsPerAccount)
 		if a.Consent, err = s.consentOf(owner, f, g); err != nil {
 			return authz.Grant{}, err
