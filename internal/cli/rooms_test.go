@@ -59,8 +59,9 @@ var allowed = map[string][]string{
 	},
 	"internal/issuer": {"internal/authz", "internal/authz/..."},
 
-	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth", "dpop"},
-	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
+	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/owners", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth", "dpop"},
+	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/owners", "internal/server/wire", "bitcoinauth"},
+	"internal/server/owners":        {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
 	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth", "dpop"},
 	"internal/server/page":          {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/page/assets", "internal/server/page/messages", "internal/server/page/view", "internal/server/wire"},
 	"internal/server/page/assets":   {"internal/authz"},

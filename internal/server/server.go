@@ -15,6 +15,7 @@ import (
 	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server/api"
 	"countersign.dev/internal/server/oauth"
+	"countersign.dev/internal/server/owners"
 	"countersign.dev/internal/server/page"
 	"countersign.dev/internal/server/page/assets"
 	"countersign.dev/internal/server/wire"
@@ -27,6 +28,7 @@ type Server struct {
 	oauth   *oauth.Endpoints
 	api     *api.API
 	screens *page.Screens
+	owners  *owners.Gate
 	path    string // of the issuer, mostly empty
 
 	crossOrigin *http.CrossOriginProtection
@@ -55,7 +57,8 @@ func New(o Options) (*Server, error) {
 	if err := s.crossOrigin.AddTrustedOrigin(o.URL.Scheme + "://" + o.URL.Host); err != nil {
 		return nil, err
 	}
-	s.api = api.New(o.Issuer, s.door, o.Version)
+	s.owners = owners.New(o.Issuer, s.door)
+	s.api = api.New(o.Issuer, s.door, s.owners, o.Version)
 	var err error
 	if s.oauth, err = oauth.New(o.Issuer, s.door); err != nil {
 		return nil, err

@@ -65,6 +65,7 @@ var judged = []struct {
 	{dir: "internal/server/wire", by: "internal/server/wire internal/server"},
 	{dir: "internal/server/api", by: "internal/server"},
 	{dir: "internal/server/oauth", by: "internal/server"},
+	{dir: "internal/server/owners", by: "internal/server"},
 	{dir: "internal/server/page", by: "internal/server"},
 	{dir: "internal/server/page/assets", by: "internal/server"},
 	{dir: "internal/server/page/view", by: "internal/server"},

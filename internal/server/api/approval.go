@@ -8,6 +8,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
 	"countersign.dev/internal/authz/scopes"
+	"countersign.dev/internal/server/owners"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -28,7 +29,7 @@ func (a *API) DeviceApproval(w http.ResponseWriter, r *http.Request) error {
 	if navigation(r) {
 		return errForPrograms
 	}
-	who, err := a.authenticate(r, &wire.Params{}, authz.Reads)
+	who, err := a.gate.Authenticate(r, &wire.Params{}, authz.Reads)
 	if err != nil {
 		return err
 	}
@@ -148,7 +149,7 @@ func (a *API) ApproveDevice(w http.ResponseWriter, r *http.Request) error {
 	case signed && statement == "":
 		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed approval carries the statement that GET /api/auth/device/approval gave"}
 	}
-	who, err := a.authenticate(r, p, authz.Changes)
+	who, err := a.gate.Authenticate(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -156,7 +157,7 @@ func (a *API) ApproveDevice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, success{Success: true, GrantID: g.ID})
+	return wire.WriteJSON(w, owners.Success{Success: true, GrantID: g.ID})
 }
 
 // DenyDevice takes a denial.
@@ -166,12 +167,12 @@ func (a *API) DenyDevice(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	code, report := p.Text("userCode"), p.Flag("report")
-	who, err := a.authenticate(r, p, authz.Stops)
+	who, err := a.gate.Authenticate(r, p, authz.Stops)
 	if err != nil {
 		return err
 	}
 	if err := a.issuer.Approvals.Deny(r.Context(), who, a.door.Asker(r, who), code, report); err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, success{Success: true})
+	return wire.WriteJSON(w, owners.Success{Success: true})
 }

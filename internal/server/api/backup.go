@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/owners"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -28,7 +29,7 @@ func (a *API) SaveBackup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	text, bapID := p.Text("encryptedBackup"), p.Text("bapId")
-	who, err := a.authenticate(r, p, authz.Changes)
+	who, err := a.gate.Authenticate(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func (a *API) SaveBackup(w http.ResponseWriter, r *http.Request) error {
 
 // Backup gives the owner the encrypted backup of an identity.
 func (a *API) Backup(w http.ResponseWriter, r *http.Request) error {
-	who, err := a.authenticate(r, &wire.Params{}, authz.Reads)
+	who, err := a.gate.Authenticate(r, &wire.Params{}, authz.Reads)
 	if err != nil {
 		return err
 	}
@@ -76,12 +77,12 @@ func (a *API) RemoveBackup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	bapID := p.Text("bapId")
-	who, err := a.authenticate(r, p, authz.Stops)
+	who, err := a.gate.Authenticate(r, p, authz.Stops)
 	if err != nil {
 		return err
 	}
 	if err := a.issuer.Accounts.RemoveBackup(r.Context(), who, bapID); err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, success{Success: true})
+	return wire.WriteJSON(w, owners.Success{Success: true})
 }

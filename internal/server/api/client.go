@@ -51,7 +51,7 @@ func (a *API) AddClient(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	want := clientView{p.Text("clientId"), p.Text("ownerBapId"), p.Text("name"), p.List("redirectUris"), p.Text("accountPubkey")}
-	who, err := a.authenticate(r, p, authz.Changes)
+	who, err := a.gate.Authenticate(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/server/owners"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -60,7 +61,7 @@ func (a *API) Grants(r *http.Request, who authz.Owner) (any, error) {
 
 // GrantReceipt gives the owner the signature over an approval, byte for byte.
 func (a *API) GrantReceipt(w http.ResponseWriter, r *http.Request) error {
-	who, err := a.AuthenticateForGrants(r, &wire.Params{}, authz.Reads)
+	who, err := a.gate.AuthenticateForGrants(r, &wire.Params{}, authz.Reads)
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (a *API) RevokeGrant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	report := p.Flag("report")
-	who, err := a.AuthenticateForGrants(r, p, authz.Stops)
+	who, err := a.gate.AuthenticateForGrants(r, p, authz.Stops)
 	if err != nil {
 		return err
 	}
@@ -93,5 +94,5 @@ func (a *API) RevokeGrant(w http.ResponseWriter, r *http.Request) error {
 	if err := revoke(r.Context(), who, r.PathValue("id")); err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, success{Success: true})
+	return wire.WriteJSON(w, owners.Success{Success: true})
 }

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"net/http"
 
-	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
 	"countersign.dev/internal/authz/grant"
+	"countersign.dev/internal/server/owners"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -20,8 +20,8 @@ type profileView struct {
 // Profile gives the owner the profile of one of their identities, as they set it and as clients
 // of Sigma Identity read it. Nobody made theirs public: to anybody else there is none.
 func (a *API) Profile(w http.ResponseWriter, r *http.Request) error {
-	who, err := a.authenticate(r, &wire.Params{}, authz.Reads)
-	if unsigned(r, err) {
+	who, err := a.gate.Authenticate(r, &wire.Params{}, authz.Reads)
+	if owners.Unsigned(r, err) {
 		return errNotPublic
 	}
 	if err != nil {
@@ -57,7 +57,7 @@ func (a *API) SetProfile(w http.ResponseWriter, r *http.Request) error {
 		Name: p.Text("name"), GivenName: p.Text("given_name"), FamilyName: p.Text("family_name"),
 		Picture: p.Text("picture"), Description: p.Text("description"),
 	}
-	who, err := a.authenticate(r, p, authz.Changes)
+	who, err := a.gate.Authenticate(r, p, authz.Changes)
 	if err != nil {
 		return err
 	}
@@ -109,8 +109,8 @@ func (a *API) Identities(r *http.Request, who authz.Owner) (any, error) {
 // IdentitiesOfKey is Identities for whom it knows. Whoever names a key is told what anybody
 // can compute of it, whether it is known here or not: nothing is looked up.
 func (a *API) IdentitiesOfKey(w http.ResponseWriter, r *http.Request) error {
-	err := a.Lists(a.Identities)(w, r)
-	if key := r.URL.Query().Get("pubkey"); key != "" && unsigned(r, err) {
+	err := a.gate.Lists(a.Identities)(w, r)
+	if key := r.URL.Query().Get("pubkey"); key != "" && owners.Unsigned(r, err) {
 		identity, err := account.IdentityOfKey(key)
 		if err != nil {
 			return err
@@ -126,8 +126,8 @@ func (a *API) LastIdentity(w http.ResponseWriter, r *http.Request) error {
 	var last struct {
 		BAPID *string `json:"lastSelectedBapId"`
 	}
-	who, err := a.authenticate(r, &wire.Params{}, authz.Reads)
-	if unsigned(r, err) {
+	who, err := a.gate.Authenticate(r, &wire.Params{}, authz.Reads)
+	if owners.Unsigned(r, err) {
 		return wire.WriteJSON(w, last)
 	}
 	if err != nil {
@@ -147,12 +147,6 @@ func (a *API) LastIdentity(w http.ResponseWriter, r *http.Request) error {
 	return wire.WriteJSON(w, last)
 }
 
-// unsigned reports whether a request was refused because nobody is signed in, and it did not
-// try to say by a signature who asks.
-func unsigned(r *http.Request, err error) bool {
-	return wire.IsUnauthorized(err) && r.Header.Get(bitcoinauth.Header) == ""
-}
-
 // LinkIdentity adds an identity to the account of the session; the request is
 // signed by the new identity's key and by one that the account has. Clients of Sigma
 // Identity ask it of what is linked already, with a session alone: nothing changes
@@ -169,7 +163,7 @@ func (a *API) LinkIdentity(w http.ResponseWriter, r *http.Request) error {
 	}
 	identity, err := a.issuer.Accounts.Identity(r.Context(), who, in.BAPID)
 	if errors.Is(err, authz.NotFound) {
-		if in.Signed, err = a.signature(r, p); err != nil {
+		if in.Signed, err = a.gate.Signature(r, p); err != nil {
 			return err
 		}
 		in.Vouch = in.Signed

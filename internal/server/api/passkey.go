@@ -72,7 +72,7 @@ func (a *API) AddPasskey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	signed, err := a.signature(r, p)
+	signed, err := a.gate.Signature(r, p)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
+	"countersign.dev/internal/server/owners"
 	"countersign.dev/internal/server/wire"
 )
 
@@ -90,7 +91,7 @@ func (a *API) SignIn(w http.ResponseWriter, r *http.Request) error {
 // signIn is a sign-in with its signature, which is for this server if it names one.
 func (a *API) signIn(r *http.Request, p *wire.Params) (in account.SignInRequest, err error) {
 	in = account.SignInRequest{BAPID: p.Text("bapId"), Seen: a.door.Seen(r), Replaces: first(a.door.SessionTokens(r))}
-	in.SignedRequest, err = a.signature(r, p)
+	in.SignedRequest, err = a.gate.Signature(r, p)
 	if errors.Is(err, wire.ErrForAnother) {
 		err = &authz.Error{Code: authz.Unauthorized, Description: "this sign-in is for another server: sign one whose aud is " + a.issuer.Identifier()}
 	}
@@ -208,5 +209,5 @@ func (a *API) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if err := a.door.ForgetSession(w, r); err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, success{Success: true})
+	return wire.WriteJSON(w, owners.Success{Success: true})
 }

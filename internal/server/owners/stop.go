@@ -1,4 +1,4 @@
-package api
+package owners
 
 import (
 	"context"
@@ -9,23 +9,23 @@ import (
 )
 
 // Stops is an endpoint that stops what its path names, for a session or a signed request.
-func (a *API) Stops(stop func(ctx context.Context, owner authz.Owner, id string) error) wire.Handler {
+func (g *Gate) Stops(stop func(ctx context.Context, owner authz.Owner, id string) error) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := a.authenticateStop(r)
+		who, err := g.authenticateStop(r)
 		if err != nil {
 			return err
 		}
 		if err := stop(r.Context(), who, r.PathValue("id")); err != nil {
 			return err
 		}
-		return wire.WriteJSON(w, success{Success: true})
+		return wire.WriteJSON(w, Success{Success: true})
 	}
 }
 
 // StopsAll is Stops for what may concern any number of things.
-func (a *API) StopsAll(stop func(ctx context.Context, owner authz.Owner) (int, error)) wire.Handler {
+func (g *Gate) StopsAll(stop func(ctx context.Context, owner authz.Owner) (int, error)) wire.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := a.authenticateStop(r)
+		who, err := g.authenticateStop(r)
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,8 @@ type counted struct {
 	Count   int  `json:"count"`
 }
 
-type success struct {
+// Success is the answer to what was done.
+type Success struct {
 	Success bool   `json:"success"`
 	GrantID string `json:"grant_id,omitempty"`
 }
