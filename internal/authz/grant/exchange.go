@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -168,12 +167,10 @@ func (s *Grants) actor(ctx context.Context, c authz.Client, presented authz.Secr
 		}
 		bound = claims.Thumbprint() != ""
 	}
-	n := 0
-	for a := actor; a != nil; a = a.Before {
-		n++
-	}
-	if n > maxActors {
-		return nil, false, errActors
+	for n, a := 1, before; a != nil; n, a = n+1, a.Before {
+		if n == maxActors {
+			return nil, false, errActors
+		}
 	}
 	return actor, bound, nil
 }
@@ -199,14 +196,7 @@ func exchangedScope(c authz.Client, scope, asked string) (string, error) {
 	if may == "" {
 		return "", authz.Refuse(authz.InvalidScope, "subject_token has no scope that this client is registered for and that may be exchanged")
 	}
-	if strings.TrimSpace(asked) == "" {
-		return may, nil
-	}
-	granted, err := scopes.Subset(may, asked)
-	if err != nil {
-		return "", authz.Refuse(authz.InvalidScope, "more was asked for than can be had for subject_token, which is: "+may)
-	}
-	return granted, nil
+	return shrunkScope(may, asked)
 }
 
 // exchangedAudience is for whom a token is that a client gets for one that is for some: for

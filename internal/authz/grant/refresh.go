@@ -56,7 +56,7 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	if !scopes.Has(has, scopes.OfflineAccess) {
 		return nil, authz.Refuse(authz.InvalidGrant, "this client is no longer registered to renew its tokens: sign in again")
 	}
-	granted, err := refreshScope(has, scope)
+	granted, err := shrunkScope(has, scope)
 	if err != nil {
 		return nil, err
 	}
@@ -170,14 +170,14 @@ func (s *Grants) RefreshToken(c authz.Client, g authz.Grant, token authz.Secret,
 	return t
 }
 
-// refreshScope lets the scope shrink, never grow (RFC 6749 §6, requirement R-06).
-func refreshScope(granted, asked string) (string, error) {
+// shrunkScope lets the scope shrink, never grow (RFC 6749 §6, requirement R-06).
+func shrunkScope(granted, asked string) (string, error) {
 	if asked == "" {
 		return granted, nil
 	}
 	narrowed, err := scopes.Subset(granted, asked)
 	if err != nil {
-		return "", authz.Refuse(authz.InvalidScope, "more was asked for than was granted; the grant has: "+granted)
+		return "", authz.Refuse(authz.InvalidScope, "more was asked for than can be had, which is: "+granted)
 	}
 	return narrowed, nil
 }
