@@ -501,3 +501,22 @@ func TestZ18_WhatAPasskeyThatNobodyNotedAllowedIsNotRemembered(t *testing.T) {
 		}
 	}
 }
+
+func TestZ26_WhoIsAllowedNothingLearnsNotWhoIsSignedIn(t *testing.T) {
+	h := newHouse(t, consentClients)
+	alice, bob := h.signIn("alice"), h.signIn("bob")
+	silent := asSecret("prompt", "none", "id_token_hint", h.allow(bob, asSecret()).text("id_token"))
+	if h.asked(bob, silent) {
+		t.Error("whom the hint names is not let in")
+	}
+	h.postJSON("/api/grants/revoke", map[string]any{}, "Cookie", bob).wantOK()
+	for name, cookie := range map[string]string{"alice": alice, "bob": bob} {
+		if answer := h.authorize(cookie, silent).back(webBack); answer.Get("error") != "consent_required" {
+			t.Errorf("of %s it is told %s", name, answer.Get("error"))
+		}
+	}
+	h.allow(alice, asSecret())
+	if answer := h.authorize(alice, silent).back(webBack); answer.Get("error") != "login_required" {
+		t.Errorf("who may know it is told %s", answer.Get("error"))
+	}
+}

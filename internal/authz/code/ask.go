@@ -41,7 +41,7 @@ func (q *Request) Since(came time.Time) time.Time {
 // review; or, where a consent of theirs stands for all of it, the address that leads them back at
 // once (decision 0074).
 //
-//	*Refusal: Unavailable, and ConsentRequired where nothing may be shown
+//	*Refusal: Unavailable, and ConsentRequired or LoginRequired where nothing may be shown
 func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit, address string, err error) {
 	now := s.now()
 	r := authz.DeviceRequest{
@@ -53,17 +53,17 @@ func (s *Codes) Ask(ctx context.Context, owner authz.Owner, q Request) (visit, a
 		Seen: owner.Seen.Clean(), Redirect: q.Redirect,
 	}
 	other := q.Subject != "" && q.Subject != owner.AccountID
-	if q.Silent && other {
-		return "", "", &Refusal{q.Redirect, ErrLoginRequired}
-	}
 	var consent *authz.Consent
-	if !q.Asks && !other && (q.Hint == "" || q.Hint == owner.BAPID) {
+	if !q.Asks && (q.Silent || !other) && (q.Hint == "" || q.Hint == owner.BAPID) {
 		if consent, err = s.approvals.Consent(ctx, owner, q.Client, r); err != nil {
 			return "", "", err
 		}
 	}
-	if q.Silent && consent == nil {
+	switch {
+	case q.Silent && consent == nil: // who is allowed nothing is not told whether this is who the hint says
 		return "", "", &Refusal{q.Redirect, errConsentRequired}
+	case q.Silent && other:
+		return "", "", &Refusal{q.Redirect, ErrLoginRequired}
 	}
 	d, err := s.device.Store(ctx, q.Client, r)
 	if err != nil {
