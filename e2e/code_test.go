@@ -117,7 +117,9 @@ func (o *owner) allow(ctx context.Context, issuer, address string) (string, erro
 		case transaction != nil:
 			form = url.Values{"transaction": {string(transaction[1])}, "decision": {"approve"}}
 			for _, scope := range scopeField.FindAllSubmatch(page, -1) {
-				form.Add("scope", string(scope[1]))
+				if string(scope[1]) != o.leavesOut {
+					form.Add("scope", string(scope[1]))
+				}
 			}
 			address = issuer + "/device/decide"
 		default:

@@ -87,19 +87,42 @@ func TestL06_L07_AWebAppSignsItsUsersInByFollowingTheGuide(t *testing.T) {
 			}
 		}
 		kept := jar.Cookies(&url.URL{Scheme: "http", Host: address})
-		status, page, led := visit(http.MethodPost, app+"/logout")
-		if back, err := o.allow(t.Context(), server.URL, led); err != nil || back != app+"/" {
-			t.Errorf("signed out: %d %s; led to %q: %v", status, page, back, err)
+		signOut := func(o *owner) {
+			t.Helper()
+			status, page, led := visit(http.MethodPost, app+"/logout")
+			if back, err := o.allow(t.Context(), server.URL, led); err != nil || back != app+"/" {
+				t.Errorf("signed out: %d %s; led to %q: %v", status, page, back, err)
+			}
+			if o.signedIn(t, server.URL) {
+				t.Error("they are signed in at the server still")
+			}
 		}
-		if o.signedIn(t, server.URL) {
-			t.Error("they are signed in at the server still")
-		}
+		signOut(o)
 		jar.SetCookies(&url.URL{Scheme: "http", Host: address}, kept) // as a copy of it comes back
 		if _, page, _ := visit(http.MethodGet, app+"/"); !strings.Contains(page, "Nobody is signed in") {
 			t.Errorf("at the app: %s", page)
 		}
 		if _, page, led := visit(http.MethodGet, back); led != "/login" {
 			t.Errorf("the same answer once more: %s", page)
+		}
+		// Who leaves something out of what is asked is signed in and out all the same.
+		for _, scope := range []string{"profile", "offline_access"} {
+			brief := newOwner(t)
+			brief.leavesOut = scope
+			brief.signIn(t, server.URL)
+			_, _, led = visit(http.MethodGet, app+"/login")
+			if back, err = brief.allow(t.Context(), server.URL, led); err != nil {
+				t.Fatal(err)
+			}
+			if status, page, led := visit(http.MethodGet, back); led != "/" {
+				t.Fatalf("back at the app: %d %s", status, page)
+			}
+			if scope == "profile" { // without a refresh token nobody stays for half a minute
+				if status, page, _ := visit(http.MethodGet, app+"/"); status != http.StatusOK || !strings.Contains(page, "Welcome, ") {
+					t.Errorf("signed in without a name: %d %s", status, page)
+				}
+			}
+			signOut(brief)
 		}
 		for _, lost := range []string{"/elsewhere", "//"} {
 			if status, _, _ := visit(http.MethodGet, app+lost); status != http.StatusNotFound {

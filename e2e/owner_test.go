@@ -29,6 +29,8 @@ type owner struct {
 	bapID  string
 	pubkey string
 	cookie string
+	// leavesOut is a scope that they never allow.
+	leavesOut string
 }
 
 func newOwner(t *testing.T) *owner {
