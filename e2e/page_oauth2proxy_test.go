@@ -113,9 +113,13 @@ func TestPageL06_R03_ASiteIsBehindOAuth2ProxyByFollowingTheGuide(t *testing.T) {
 	tab.Click(approveButton)
 	tab.WaitUntil(seen)
 
-	// Signed out there alone, they are let in again, for what they allowed is remembered. By
-	// the guide's link they are signed out here too, and led back.
-	tab.Open(w.url + "/oauth2/sign_out")
+	// Where the site does not say whom it signs out, they are asked. Signed out there alone,
+	// they are let in again, for what they allowed is remembered. By the guide's link they are
+	// signed out here too, and led back.
+	link := browser.Eval[string](tab, `document.querySelector("a").href`)
+	tab.Open(strings.Replace(link, "id_token_hint%3D%7Bid_token%7D", "client_id%3Dwiki", 1))
+	tab.WaitFor("[data-screen=signout] form[action='/sign-out']")
+	tab.Open(w.url + "/")
 	tab.WaitUntil(seen)
 	tab.Click("a[href^='/oauth2/sign_out']")
 	tab.WaitFor("#ways")
