@@ -174,6 +174,16 @@ var refused = map[string]map[string]func(*frail) call{
 			}
 			return f.get(visit)
 		},
+		"an application's, over": func(f *frail) call {
+			visit := f.authorize(f.cookie, authorization("client_id", stored)).header.Get("Location")
+			f.advance(15 * time.Minute)
+			return f.get(visit)
+		},
+		"an application's that asked somebody else": func(f *frail) call {
+			c := f.get(f.authorize(f.cookie, authorization("client_id", stored)).header.Get("Location"))
+			c.header = []string{"Cookie", f.signIn(f.somebody())}
+			return c
+		},
 	},
 	"POST /device/decide": {"twice": func(f *frail) call {
 		c := f.decision("deny")

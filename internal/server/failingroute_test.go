@@ -434,10 +434,15 @@ var asks = map[string]map[string]func(*frail) call{
 			return f.button("/device", url.Values{"code": {code}, "proof": {f.proof("alice", code)}})
 		},
 	},
-	"GET /device/request/{visit}": {"": func(f *frail) call {
-		opened := f.do(f.t.Context(), f.button("/device", url.Values{"code": {f.ask(stored, "openid").userCode}}))
-		return f.get(opened.header.Get("Location"))
-	}},
+	"GET /device/request/{visit}": {
+		"": func(f *frail) call {
+			opened := f.do(f.t.Context(), f.button("/device", url.Values{"code": {f.ask(stored, "openid").userCode}}))
+			return f.get(opened.header.Get("Location"))
+		},
+		"an application's, signed out": func(f *frail) call {
+			return call{http.MethodGet, f.authorize(f.cookie, authorization("client_id", stored)).header.Get("Location"), "", nil}
+		},
+	},
 	"POST /device/decide": {
 		"approve": func(f *frail) call { return f.decision("approve") },
 		"deny":    func(f *frail) call { return f.decision("deny") },
