@@ -87,6 +87,7 @@ func TestN03_N04_N07_N09_ASignUpIsRefusedUnlessOneKeySignedBothForItselfAndHere(
 		"no proof":        {enrolment{good.target, good.body, good.token, ""}, 401, "unauthorized", proofHeader + " is missing"},
 		"no token":        {enrolment{good.target, good.body, "", good.proof}, 401, "unauthorized", "X-Auth-Token is missing"},
 		"broken token":    {enrolment{good.target, good.body, good.token[:70], h.sign("alice", signUpPath, good.body)}, 401, "unauthorized", ""},
+		"broken proof":    {enrolment{good.target, good.body, h.sign("alice", signInPath, ""), good.proof[:70]}, 401, "unauthorized", ""},
 		"another token":   {enrolment{good.target, good.body, h.sign("mallory", signInPath, ""), h.sign("alice", signUpPath, good.body)}, 401, "unauthorized", "different keys"},
 		"another proof":   {enrolment{good.target, good.body, h.sign("alice", signInPath, ""), h.sign("mallory", signUpPath, good.body)}, 401, "unauthorized", "different keys"},
 		"proof as token":  {enrolment{good.target, good.body, good.proof, good.proof}, 401, "unauthorized", ""},
@@ -310,7 +311,7 @@ func ownedClient(t testing.TB, id, owner string) authz.Client {
 func TestOwnersSeeTheClientsThatTheOperatorRegisteredForThemAndProgramsRegisterNone(t *testing.T) {
 	configured := ownedClient(t, "alices-configured", "alice-work")
 	h := newHouse(t, with(configured))
-	for _, c := range []authz.Client{ownedClient(t, "alices-app", "alice"), ownedClient(t, "bobs-app", "bob"), {ID: "nobodys-app", AuthMethod: authz.AuthNone}} {
+	for _, c := range []authz.Client{ownedClient(t, "alices-app", "alice"), ownedClient(t, "bobs-app", "bob"), ownedClient(t, configured.ID, "alice"), {ID: "nobodys-app", AuthMethod: authz.AuthNone}} {
 		if err := h.store.AddClient(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
@@ -369,7 +370,7 @@ func TestOwnersSeeTheClientsThatTheOperatorRegisteredForThemAndProgramsRegisterN
 	h.postJSON(clientsPath, asked("redirectUris", 5), "Cookie", cookie).wantError(http.StatusBadRequest, "invalid_request")
 	h.postJSON(clientsPath, asked()).wantError(http.StatusUnauthorized, "unauthorized")
 	h.postJSON(clientsPath, asked(), "Cookie", cookie, "Origin", "https://evil.example").wantError(http.StatusForbidden, "access_denied")
-	if clients, err := h.store.Clients(t.Context()); err != nil || len(clients) != 3 {
+	if clients, err := h.store.Clients(t.Context()); err != nil || len(clients) != 4 {
 		t.Errorf("%d clients: %v", len(clients), err)
 	}
 }
