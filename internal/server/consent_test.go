@@ -520,3 +520,25 @@ func TestZ26_WhoIsAllowedNothingLearnsNotWhoIsSignedIn(t *testing.T) {
 		t.Errorf("who may know it is told %s", answer.Get("error"))
 	}
 }
+
+func TestZ18_WhereAnotherProgramCouldHearTheAnswerTheOwnerIsAsked(t *testing.T) {
+	const own, local = "com.example.app:/back", "http://127.0.0.1/back"
+	h := newHouse(t, consentClients, func(s *authz.Settings) {
+		i := slices.IndexFunc(s.Clients, func(c authz.Client) bool { return c.ID == "web-secret" })
+		s.Clients[i].RedirectURIs = []string{webBack, own, local, "http://localhost:4711/back"}
+	})
+	alice := h.signIn("alice")
+	h.allow(alice, asSecret())
+	for uri, want := range map[string]bool{webBack: false, "http://localhost:4711/back": false, local: false, own: true, "http://127.0.0.1:4711/back": true, "http://localhost:4712/back": true} {
+		back := h.authorize(alice, asSecret("redirect_uri", uri)).header.Get("Location")
+		if asked := strings.HasPrefix(back, "/device/request/"); asked != want || !asked && !strings.HasPrefix(back, uri+"?code=") {
+			t.Errorf("at %s somebody is asked is %v: %s", uri, asked, back)
+		}
+	}
+	bob := h.signIn("bob")
+	_, transaction := h.reviewFor(bob, asSecret("redirect_uri", own))
+	h.decide(bob, transaction, "approve", "openid", "profile")
+	if !h.asked(bob, asSecret()) {
+		t.Error("what was allowed there is remembered")
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/scopes"
@@ -24,11 +25,13 @@ const (
 )
 
 // remembers reports whether what an owner allows a client may be remembered: only where the
-// client proves itself before it gets anything, for anybody can pose as a native application
+// client proves itself before it gets anything and nobody else hears the answer, for anybody can
+// pose as a native application, and bring a code to the server that has its secret
 // (RFC 8252 §8.6, RFC 9700 §4.11, requirement Z-18), where no key has to sign, and where it is
 // known by what the owner came: the passkeys of old sessions are not, and would end nothing.
 func remembers(owner authz.Owner, c authz.Client, r authz.DeviceRequest) bool {
-	return r.ByRedirect() && c.Confidential() && !r.SignatureRequired && (owner.Method != authz.MethodPasskey || owner.Passkey != "")
+	return r.ByRedirect() && c.Confidential() && client.IsPlace(c.RedirectURIs, r.Redirect.URI) && !r.SignatureRequired &&
+		(owner.Method != authz.MethodPasskey || owner.Passkey != "")
 }
 
 // consentOf is what is remembered of an approval. It takes the place of the one before, and is no

@@ -20,6 +20,13 @@ func LeadsTo(registered []string, uri string) bool {
 	})
 }
 
+// IsPlace reports whether a redirect URI is a place in the web that is registered to the letter.
+// A scheme of an application's own, and a port of this machine that was free, are whoever's takes
+// them (RFC 8252 §8.6).
+func IsPlace(registered []string, uri string) bool {
+	return (strings.HasPrefix(uri, "https://") || strings.HasPrefix(uri, "http://")) && slices.Contains(registered, uri)
+}
+
 // loopback splits a redirect URI to this machine into its host and what follows the port. It
 // reads the text and parses nothing: no two parsers can differ about it (requirement Z-04).
 // "localhost" is one only where it is registered as such (requirement Z-03).
