@@ -5,12 +5,14 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -51,10 +53,15 @@ func (g *guide) at(issuer, data string) {
 	}
 }
 
-// run runs a script; told hears each line that it prints.
+// run runs a script; told hears each line that it prints. One that does not end is ended,
+// with all that it started.
 func (g *guide) run(script string, told ...func(line string)) string {
 	g.Helper()
-	cmd := exec.CommandContext(g.Context(), "bash", "-euc", script)
+	ctx, cancel := context.WithTimeout(g.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euc", script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Dir, cmd.Env = g.dir, g.env
 	var said bytes.Buffer
 	out, err := cmd.StdoutPipe()

@@ -107,6 +107,9 @@ func useMCP(t *testing.T, server *gate, o *owner, resource string) {
 			for _, s := range journey(t, server, o, cmd) {
 				told[s.Name] = s
 			}
+			if s, failed := told[c.sdk]; failed {
+				t.Fatal(s.Text)
+			}
 			for name, want := range map[string]string{"read": "the notes of " + o.bapID + ", for " + c.id, "write": "noted", "later": `"by ` + c.id + `"`} {
 				s := told[name]
 				if s.Event != "done" || !strings.Contains(s.Text, want) || s.Claims["aud"] != resource || s.Claims["bap_id"] != o.bapID {

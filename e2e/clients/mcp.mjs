@@ -55,13 +55,14 @@ async function call(tool, args = {}) {
     await client.connect(transport);
     const answer = await client.callTool({ name: tool, arguments: args });
     if (transport.sessionId) throw new Error("a session is of whoever began it");
-    await client.close();
     return answer.content[0].text;
   } catch (error) {
     if (!(error instanceof UnauthorizedError)) throw error;
     const answer = await answered();
     await transport.finishAuth(old ? answer.get("code") : answer);
     return call(tool, args);
+  } finally {
+    await client.close();
   }
 }
 
