@@ -44,12 +44,14 @@ var allowed = map[string][]string{
 		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/guard", "internal/authz/proof", "internal/authz/scopes", "internal/authz/secret",
 		"internal/authz/token", "bap",
 	},
+	"internal/authz/consent": {"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/scopes"},
 	"internal/authz/device": {
 		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/grant", "internal/authz/guard", "internal/authz/proof", "internal/authz/scopes",
 		"internal/authz/secret", "internal/authz/token", "internal/authz/usercode", "dpop",
 	},
 	"internal/authz/approval": {
-		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/device", "internal/authz/grant", "internal/authz/guard",
+		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/consent", "internal/authz/device", "internal/authz/grant",
+		"internal/authz/guard",
 		"internal/authz/scopes", "internal/authz/secret", "internal/authz/usercode", "bitcoinauth", "receipt",
 	},
 	"internal/authz/code": {

@@ -127,9 +127,9 @@ func (m *consentModel) end(at *issuer.Issuer, what string) error {
 		_, err := at.Grants.RevokeAll(ctx, m.owner)
 		return err
 	case "forget":
-		all, err := at.Grants.Consents(ctx, m.owner)
+		all, err := at.Consents.List(ctx, m.owner)
 		for _, n := range all {
-			err = errors.Join(err, at.Grants.ForgetConsent(ctx, m.owner, n.GrantID))
+			err = errors.Join(err, at.Consents.Forget(ctx, m.owner, n.GrantID))
 		}
 		return err
 	case "register anew":

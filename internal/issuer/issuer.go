@@ -15,6 +15,7 @@ import (
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/code"
+	"countersign.dev/internal/authz/consent"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/device"
 	"countersign.dev/internal/authz/grant"
@@ -32,6 +33,7 @@ type Issuer struct {
 	Clients   *client.Registry
 	Accounts  *account.Accounts
 	Passkeys  *passkey.Passkeys
+	Consents  *consent.Consents
 	Grants    *grant.Grants
 	Tokens    *token.Signer
 	Proofs    *proof.Verifier
@@ -87,7 +89,8 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 	}
 	s.Grants = grant.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Tokens, s.Proofs)
 	s.Device = device.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Tokens, s.Proofs, o.Others != nil)
-	s.Approvals = approval.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Device)
+	s.Consents = consent.New(o.Store, o.Settings, trail, s.Clients)
+	s.Approvals = approval.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Consents, s.Grants, s.Device)
 	s.Codes = code.New(o.Store, o.Settings, trail, s.Clients, s.Grants, s.Tokens, s.Proofs, s.Device, s.Approvals)
 	if err := s.Device.Recount(ctx); err != nil {
 		return nil, err

@@ -114,7 +114,7 @@ func (s *Server) routes() []route {
 		{"POST", "/account/grants/revoke", s.screens.Stop(s.screens.RevokeAll, page.AccountDone+"revoked-all"), person, wire.Unsigned},
 		{"POST", "/account/grants/{id}/revoke", s.screens.Stop(s.issuer.Grants.Revoke, page.AccountDone+"revoked"), person, wire.Unsigned},
 		{"POST", "/account/grants/{id}/report", s.screens.Stop(s.issuer.Grants.Report, page.AccountDone+"revoked-not-me"), person, wire.Unsigned},
-		{"POST", "/account/consents/{id}/forget", s.screens.Stop(s.issuer.Grants.ForgetConsent, page.AccountPath), person, wire.Unsigned},
+		{"POST", "/account/consents/{id}/forget", s.screens.Stop(s.issuer.Consents.Forget, page.AccountPath), person, wire.Unsigned},
 		{"POST", "/account/sessions/end", s.screens.Stop(s.screens.EndOthers, page.AccountDone+"sessions-ended"), person, wire.Unsigned},
 		{"POST", "/account/sessions/{id}/end", s.screens.Stop(s.issuer.Accounts.EndSession, page.AccountDone+"session-ended"), person, wire.Unsigned},
 		{"POST", "/account/passkeys/{id}/remove", s.screens.Stop(s.issuer.Passkeys.Remove, page.AccountDone+"passkey-removed"), person, wire.Unsigned},

@@ -7,6 +7,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/consent"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/device"
 	"countersign.dev/internal/authz/grant"
@@ -24,15 +25,16 @@ type Approvals struct {
 	trail    audit.Trail
 	guard    *guard.Guard
 	clients  *client.Registry
+	consents *consent.Consents
 	grants   *grant.Grants
 	device   *device.Flow
 }
 
 // New makes the approvals of a server.
-func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, grants *grant.Grants, device *device.Flow) *Approvals {
+func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, consents *consent.Consents, grants *grant.Grants, device *device.Flow) *Approvals {
 	return &Approvals{
 		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
-		guard: guard, clients: clients, grants: grants, device: device,
+		guard: guard, clients: clients, consents: consents, grants: grants, device: device,
 	}
 }
 

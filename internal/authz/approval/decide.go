@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/consent"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/usercode"
@@ -121,9 +122,9 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	case f.letIn != "":
 		g.ACR = authz.ACRBefore
 		a.LetIn = &contract.LettingIn{By: f.letIn, Unused: now.Add(-unusedFor), Keep: contract.KeepAtMost(authz.LetInPerClient)}
-	case remembers(owner, f.Client, f.Request):
+	case consent.Remembers(owner, f.Client, f.Request):
 		a.ConsentsKeep = contract.KeepAtMost(authz.ConsentsPerAccount)
-		if a.Consent, err = s.consentOf(owner, f, g); err != nil {
+		if a.Consent, err = consent.Of(g, f.Client, f.Resources); err != nil {
 			return authz.Grant{}, err
 		}
 	}

@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"net/url"
 	"sync"
 	"time"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
+	"countersign.dev/internal/authz/consent"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/scopes"
@@ -37,7 +37,7 @@ type Facts struct {
 	// Scope is what will be granted: the requested scope, or what the owner left of it.
 	Scope string
 	// Resources are whose APIs that is for; none: this server alone.
-	Resources []Resource
+	Resources []consent.Resource
 	Identity  authz.Identity
 	Network   NetworkDistance
 	// Reports warn of the client and of the network the device asked from,
@@ -57,13 +57,6 @@ type Facts struct {
 	Before string
 	// letIn is the grant that gave the consent by which nobody is asked, or empty.
 	letIn string
-}
-
-// Resource is a client that serves what another one asks for access to.
-type Resource struct {
-	URI string
-	// ClientID is that client, Name its display name, Host where it is.
-	ClientID, Name, Host string
 }
 
 // shownFacts are facts with what only somebody who reads them needs: to compare
@@ -119,10 +112,10 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 	if err := errors.Join(err, unreported); err != nil {
 		return Facts{}, err
 	}
-	if f.Resources, err = s.resources(ctx, r.Resources); err != nil {
+	if f.Resources, err = s.consents.Resources(ctx, r.Resources); err != nil {
 		return Facts{}, err
 	}
-	if f.Before, err = s.allowedBefore(ctx, owner, c, r); err != nil {
+	if f.Before, err = s.consents.AllowedBefore(ctx, owner, c, r); err != nil {
 		return Facts{}, err
 	}
 	f.Match = matchKind(r, c, granted, f.Network, f.Reports)
@@ -131,28 +124,6 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 	}
 	f.Lasts, f.Renewed = s.grants.Lasts(c, granted)
 	return f, nil
-}
-
-// resources say in words what a request wants access to (requirement X-12).
-//
-//	NotFound: nobody serves one of them any more
-func (s *Approvals) resources(ctx context.Context, uris []string) (resources []Resource, err error) {
-	serving, err := s.clients.Serving(ctx, uris)
-	if err != nil {
-		return nil, err
-	}
-	for _, uri := range uris {
-		c, served := serving[uri]
-		switch u, err := url.Parse(uri); {
-		case err == nil && uri == s.settings.Issuer:
-			resources = append(resources, Resource{uri, "", u.Host, u.Host})
-		case err != nil || !served:
-			return nil, authz.Refuse(authz.NotFound, "what the client asks for access to is served by nobody here any more: start again on the device")
-		default:
-			resources = append(resources, Resource{uri, c.ID, c.DisplayName(), u.Host})
-		}
-	}
-	return resources, nil
 }
 
 // distance compares the network the device asked from with the owner's (requirement
@@ -176,7 +147,7 @@ func (f Facts) digest() (authz.Hash, error) {
 		ID, UserCode, ClientID, ClientName, Scope, Before, BAPID string
 		Registered, Proved                                       bool
 		Match                                                    MatchKind
-		Resources                                                []Resource
+		Resources                                                []consent.Resource
 	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Before, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match, f.Resources})
 	return sha256.Sum256(shown), err
 }

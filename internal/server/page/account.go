@@ -100,7 +100,7 @@ func (a *accountReader) grants() error {
 
 // consents are the clients that are let in without asking.
 func (a *accountReader) consents() error {
-	list, err := a.issuer.Grants.Consents(a.r.Context(), a.who)
+	list, err := a.issuer.Consents.List(a.r.Context(), a.who)
 	if err != nil {
 		return err
 	}

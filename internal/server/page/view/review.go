@@ -6,6 +6,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
+	"countersign.dev/internal/authz/consent"
 	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/server/page/messages"
 )
@@ -31,7 +32,7 @@ type Review struct {
 	Identities  []IdentityChoice
 	Warnings    []string
 	May         []ScopeList
-	Resources   []approval.Resource
+	Resources   []consent.Resource
 	Asked       string
 	Network     string // a message
 	Program     string
