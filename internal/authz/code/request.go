@@ -114,6 +114,28 @@ func (s *Codes) Read(ctx context.Context, given url.Values) (Request, error) {
 	return q, nil
 }
 
+// cameParameter is when a request first came, in Unix seconds: who has to sign in once more
+// comes back with it, and has done so then. It says nothing that the client could not have
+// asked for itself.
+const cameParameter = "came"
+
+// Came is when a request first came, which is taken out of it.
+func (s *Codes) Came(given url.Values) time.Time {
+	now := s.now()
+	seconds, err := strconv.ParseInt(given.Get(cameParameter), 10, 64)
+	given.Del(cameParameter)
+	if before := time.Unix(seconds, 0); err == nil && before.Before(now) {
+		return before
+	}
+	return now
+}
+
+// Again is a request with which who has to sign in comes back.
+func Again(given url.Values, came time.Time) url.Values {
+	given.Set(cameParameter, strconv.FormatInt(came.Unix(), 10))
+	return given
+}
+
 // refusedAt makes a refusal of the domain one that the client is told of.
 func refusedAt(to authz.Redirect, err error) error {
 	var refusal *authz.Error

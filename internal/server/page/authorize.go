@@ -4,8 +4,6 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -14,11 +12,6 @@ import (
 	"countersign.dev/internal/server/wire"
 )
 
-// cameParameter is when a request first came, in Unix seconds: who has to sign in once more
-// comes back with it, and has done so then. It says nothing that the client could not have
-// asked for itself.
-const cameParameter = "came"
-
 // Authorize is the authorization endpoint (RFC 6749 §3.1): an application sends a person here
 // who is to allow it something. The person decides, on the review that the device flow has, and
 // each time anew where anybody could pose as the application (requirement Z-18); who allowed all
@@ -26,7 +19,7 @@ const cameParameter = "came"
 // is told why something had to be (requirement Z-26).
 func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	given := r.URL.Query()
-	came := s.came(given)
+	came := s.issuer.Codes.Came(given)
 	given.Del("lang") // a choice of this page's reader, who is sent on without it
 	asked, err := s.issuer.Codes.Read(r.Context(), given)
 	if err != nil {
@@ -41,8 +34,7 @@ func (s *Screens) Authorize(w http.ResponseWriter, r *http.Request) error {
 	case asked.Silent && !signedIn:
 		return s.refused(w, r, &code.Refusal{To: asked.Redirect, Err: code.ErrLoginRequired})
 	case !signedIn:
-		given.Set(cameParameter, strconv.FormatInt(came.Unix(), 10))
-		return s.signInFor(w, r, asked, r.URL.Path+"?"+given.Encode())
+		return s.signInFor(w, r, asked, r.URL.Path+"?"+code.Again(given, came).Encode())
 	}
 	if err := s.issuer.Guard.Admit(who, s.door.Source(r), authz.Changes); err != nil {
 		return err
@@ -65,17 +57,6 @@ func (s *Screens) refused(w http.ResponseWriter, r *http.Request, err error) err
 		return s.leave(w, r, s.issuer.Codes.Refused(refusal.To, refusal.Err))
 	}
 	return err
-}
-
-// came is when a request first came, which is taken out of it.
-func (s *Screens) came(given url.Values) time.Time {
-	now := s.issuer.Now()
-	seconds, err := strconv.ParseInt(given.Get(cameParameter), 10, 64)
-	given.Del(cameParameter)
-	if before := time.Unix(seconds, 0); err == nil && before.Before(now) {
-		return before
-	}
-	return now
 }
 
 // ByForm is for a request to the authorization or the end session endpoint that is sent by a
