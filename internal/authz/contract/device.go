@@ -52,7 +52,7 @@ type DeviceStore interface {
 	//	*StateError: not pending, expired at a.At, or not this account's
 	//	ErrGone: the account has not, or no longer, the identity, the passkey or the consent
 	//	ErrFull: the account has a.Living grants or more that are alive at a.At, without those
-	//	that were let in and that nobody redeemed
+	//	that were let in and that nobody redeemed, and without a.LetIn any that was let in
 	ApproveDeviceRequest(ctx context.Context, a Approval) error
 	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
 	// same conditions as ApproveDeviceRequest, and in the same transaction stores

@@ -153,7 +153,7 @@ WITH identity AS (
 ), passkey AS (
 	SELECT FROM passkeys WHERE id = $24 AND account_id = $2 FOR KEY SHARE
 ), ` + standingConsent + `, ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($24 = '' OR EXISTS (SELECT FROM passkey)) AND ($30 = '' OR EXISTS (SELECT FROM consent))
-		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4 AND (last_used_at > 0 OR acr <> $34)) < $27 RETURNING device_code
+		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4 AND (acr <> $34 OR ($30 <> '' AND last_used_at > 0))) < $27 RETURNING device_code
 ), ` + tell(eventOfApproval, "decided") + `, ` + letIn + `, ` + giveConsent + `, over AS (
 	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
 		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT $29 OFFSET $28 - 1
@@ -184,7 +184,7 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) e
 }
 
 const whyNotApproved = `
-SELECT (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $6 AND (last_used_at > 0 OR acr <> $7)) >= $8
+SELECT (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $6 AND (acr <> $7 OR ($4 <> '' AND last_used_at > 0))) >= $8
 FROM identities WHERE bap_id = $1 AND account_id = $2
 	AND ($3 = '' OR EXISTS (SELECT FROM passkeys WHERE id = $3 AND account_id = $2))
 	AND ($4 = '' OR EXISTS (SELECT FROM consents WHERE account_id = $2 AND client_id = $5 AND bap_id = $1 AND grant_id = $4 AND expires_at > $6))`

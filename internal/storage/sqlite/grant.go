@@ -29,7 +29,8 @@ func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 func makeRoom(c *sqlite.Conn, a contract.Approval) error {
 	var alive int
 	err := one(c, func(r *sqlite.Stmt) { alive = r.ColumnInt(0) },
-		`SELECT count(*) FROM grants WHERE account_id = ? AND revoked_at = 0 AND expires_at > ? AND (last_used_at > 0 OR acr <> ?)`, a.AccountID, a.At, authz.ACRBefore)
+		`SELECT count(*) FROM grants WHERE account_id = ? AND revoked_at = 0 AND expires_at > ? AND (acr <> ? OR (? AND last_used_at > 0))`,
+		a.AccountID, a.At, authz.ACRBefore, a.LetIn != nil)
 	if err != nil {
 		return err
 	}

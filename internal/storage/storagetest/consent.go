@@ -183,6 +183,25 @@ var consentCases = []testCase{
 	}},
 	{"who is let in again and again fills nothing", letInForEver},
 	{"of those let in the ones that are over go first, and those that were revoked stay", letInAndOver},
+	{"what was let in keeps nobody from approving, and an account that is full of it lets in no more", func(f *fixture) {
+		_, i := f.account()
+		n := f.consented(f.word("client"), i)
+		for when := range 3 {
+			x := f.lettingIn(n, i, at(20+when))
+			f.ok(f.store.ApproveDeviceRequest(f.Context(), x))
+			f.ok(f.store.UseGrant(f.Context(), x.Grant.ID, at(20+when)))
+		}
+		x := f.lettingIn(n, i, at(25)) // the one by the review and three
+		x.Living = 4
+		f.refused(f.store.ApproveDeviceRequest(f.Context(), x), contract.ErrFull)
+		x.Living = 5
+		f.ok(f.store.ApproveDeviceRequest(f.Context(), x))
+		a := f.approval(f.pending(), i)
+		a.Living = 1
+		f.refused(f.store.ApproveDeviceRequest(f.Context(), a), contract.ErrFull)
+		a.Living = 2
+		f.ok(f.store.ApproveDeviceRequest(f.Context(), a))
+	}},
 	{"every operation forgets the consents that it ends, and no other", forgetting},
 	{"of those let in while all is taken back nobody keeps a grant", func(f *fixture) {
 		a, i := f.account()
