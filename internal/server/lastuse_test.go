@@ -50,6 +50,29 @@ func TestTheLastUseOfAGrantIsThatOfItsTokens(t *testing.T) {
 	}
 }
 
+// Where an API is asked for something with a token, this server hears of it when the API asks
+// about the token, or exchanges it.
+func TestTheLastUseOfAGrantIsAlsoThatOfItsTokensElsewhere(t *testing.T) {
+	h := newHouse(t)
+	chain(h)
+	token := h.subject()
+	cookie := h.signIn("alice")
+	for name, use := range map[string]func(){
+		"asked about": func() { h.introspect("rs-2", token).wantActive() },
+		"exchanged":   func() { h.exchanges("rs-1", token).wantOK() },
+	} {
+		h.advance(6 * time.Minute)
+		if use(); h.lastUsed(cookie).Unix() != h.now().Unix() {
+			t.Errorf("%s: its owner is told %v, and it is %v", name, h.lastUsed(cookie), h.now())
+		}
+	}
+	h.advance(6 * time.Minute)
+	before := h.lastUsed(cookie)
+	if h.introspect("app", h.itself("app")).wantActive(); !h.lastUsed(cookie).Equal(before) {
+		t.Error("a client's own token is a use of somebody's grant")
+	}
+}
+
 func TestAUseThatCannotBeNotedIsAnsweredAllTheSame(t *testing.T) {
 	f := newFrail(t)
 	token := f.issued().text("access_token")
