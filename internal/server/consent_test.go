@@ -387,7 +387,7 @@ func TestK12_WhoWasReportedIsLetInByNobody(t *testing.T) {
 	h.allow(alice, asSecret())
 	for i, name := range []string{"bob", "carol", "dave"} {
 		if h.from("203.0.113.9"); h.asked(alice, asSecret()) {
-			t.Errorf("before %s reports it it is asked for", name)
+			t.Errorf("before %s reports it the owner is asked", name)
 		}
 		h.from(fmt.Sprintf("198.51.%d.7", i))
 		cookie := h.signIn(name)

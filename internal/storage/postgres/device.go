@@ -166,16 +166,21 @@ WITH identity AS (
 )
 SELECT device_code FROM decided`
 
-// ApproveDeviceRequest implements contract.DeviceStore.
-func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) error {
+// approvalArgs are the parameters of approveRequest.
+func approvalArgs(a contract.Approval) ([]any, error) {
 	consents, err := consentArgs(a)
-	if err := errors.Join(err, contract.Bounded(a.Keep, a.Event.Keep)); err != nil {
-		return err
-	}
 	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, kept.Time(a.At), a.Unclaimed}, grantArgs(a.Grant)...)
 	args = append(args, a.Receipt, a.Living, a.Keep.Most, a.Keep.AtOnce)
-	args = append(args, consents...)
-	err = s.decide(ctx, "approving a device request", a.RequestID, approveRequest, andEvent(a.Event, args...)...)
+	return andEvent(a.Event, append(args, consents...)...), errors.Join(err, contract.Bounded(a.Keep, a.Event.Keep))
+}
+
+// ApproveDeviceRequest implements contract.DeviceStore.
+func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) error {
+	args, err := approvalArgs(a)
+	if err != nil {
+		return err
+	}
+	err = s.decide(ctx, "approving a device request", a.RequestID, approveRequest, args...)
 	var state *contract.StateError
 	if errors.As(err, &state) && decidable(state.Request, a) {
 		return s.whyNotApproved(ctx, a)

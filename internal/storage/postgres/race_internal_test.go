@@ -240,3 +240,59 @@ func TestWhoChangesTheirAccountWaitsForNoOther(t *testing.T) {
 		}
 	}
 }
+
+// Who is let in by a consent has their grant before all is taken back, and not afterwards.
+func TestWhoIsLetInWhileAllIsTakenBackIsFound(t *testing.T) {
+	s, ctx := openInside(t), t.Context()
+	now := time.Now().Truncate(time.Millisecond)
+	if err := s.CreateAccount(ctx, authz.Account{ID: "alice", CreatedAt: now}, authz.Identity{BAPID: "a", AccountID: "alice", CreatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	approval := func(id string) contract.Approval {
+		r := authz.DeviceRequest{ID: id, DeviceCode: authz.Secret(id).Hash(), UserCode: authz.Secret(id + " code").Hash(), ClientID: "app", State: authz.Pending, AccountID: "alice", ExpiresAt: now.Add(time.Hour)}
+		if err := s.CreateDeviceRequest(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+		return contract.Approval{
+			RequestID: id, AccountID: "alice", At: now, Living: 10, Keep: few, Event: contract.NewEvent{Keep: few, Event: authz.Event{ID: id, AccountID: "alice", At: now}},
+			Grant: authz.Grant{ID: id, AccountID: "alice", ClientID: "app", BAPID: "a", CreatedAt: now, ExpiresAt: now.Add(time.Hour)},
+		}
+	}
+	for what, takeBack := range map[string]func() error{
+		"by the owner": func() error {
+			_, err := s.RevokeGrants(ctx, "alice", now, contract.NewEvent{Keep: few, Event: authz.Event{ID: "e", AccountID: "alice", At: now}})
+			return err
+		},
+		"with the client": func() error { return s.RemoveClient(ctx, "app", now) },
+	} {
+		if err := s.AddClient(ctx, authz.Client{ID: "app"}); err != nil && !errors.Is(err, contract.ErrExists) {
+			t.Fatal(err)
+		}
+		asked := approval("asked " + what)
+		asked.Consent = &authz.Consent{AccountID: "alice", ClientID: "app", BAPID: "a", GrantID: asked.Grant.ID, GivenAt: now, ExpiresAt: now.Add(time.Hour)}
+		asked.ConsentsKeep = few
+		if err := s.ApproveDeviceRequest(ctx, asked); err != nil {
+			t.Fatal(err)
+		}
+		let := approval("let in " + what)
+		let.Grant.ACR, let.LetIn = authz.ACRBefore, &contract.LettingIn{By: asked.Grant.ID, Unused: now.Add(-time.Minute), Keep: few}
+		args, err := approvalArgs(let)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx, err := s.pool.Begin(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback(context.Background()) }()
+		if _, err := tx.Exec(ctx, approveRequest, args...); err != nil {
+			t.Fatal(err)
+		}
+		if err := behind(t, s, tx, takeBack); err != nil {
+			t.Fatal(err)
+		}
+		if g, err := s.Grant(ctx, let.Grant.ID); err != nil || g.RevokedAt.IsZero() {
+			t.Errorf("taken back %s, who was let in meanwhile has %+v, %v", what, g, err)
+		}
+	}
+}
