@@ -542,3 +542,25 @@ func TestZ18_WhereAnotherProgramCouldHearTheAnswerTheOwnerIsAsked(t *testing.T) 
 		t.Error("what was allowed there is remembered")
 	}
 }
+
+func TestZ18_WhatIsAllowedWhileAClientIsTakenOutIsNotForTheNextOfItsID(t *testing.T) {
+	h := newHouse(t)
+	register := func(secret authz.Secret) {
+		t.Helper()
+		if err := h.store.AddClient(t.Context(), authz.Client{ID: "web-secret", Name: "Web S", RedirectURIs: []string{webBack}, Secret: secret.Hash(), AuthMethod: authz.AuthPost}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	register(confSecret)
+	alice := h.signIn("alice")
+	_, transaction := h.reviewFor(alice, asSecret())
+	if err := h.store.RemoveClient(t.Context(), "web-secret", time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	h.decide(alice, transaction, "approve", "openid", "profile") // within the half second for which a client is known
+	h.advance(time.Minute)
+	register("another secret, of another registration")
+	if !h.asked(alice, asSecret()) {
+		t.Error("nobody is asked")
+	}
+}

@@ -14,7 +14,7 @@ import (
 const unusedFor = 2 * time.Minute
 
 // Consent is what lets the client of a request in again without asking its owner, or nil where
-// they are to be asked: nothing stands for all of it, somebody reported the client or where the
+// they are to be asked: nothing stands for all of it, several reported the client or where the
 // request comes from, or it happens too often.
 func (s *Approvals) Consent(ctx context.Context, owner authz.Owner, c authz.Client, r authz.DeviceRequest) (*authz.Consent, error) {
 	n, err := s.consents.Standing(ctx, owner, c, r)

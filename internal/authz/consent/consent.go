@@ -56,13 +56,16 @@ func Of(g authz.Grant, c authz.Client, resources []Resource) (*authz.Consent, er
 }
 
 // registration is a digest of what an owner could know a client by, where its answers go, and
-// who serves the resources: where any of that changes they are asked anew.
+// who serves the resources: where any of that changes they are asked anew. A secret that was
+// made is of one registration: who allowed something at the moment in which a client was taken
+// out allowed the next one of its id nothing.
 func registration(c authz.Client, resources []Resource) (authz.Hash, error) {
 	known, err := json.Marshal(struct {
 		Name, Type, AuthMethod, MemberKey, Keys, Owner string
+		Secret                                         authz.Hash
 		RedirectURIs, Serves                           []string
 		Resources                                      []Resource
-	}{c.Name, c.ApplicationType, c.AuthMethod, c.MemberKey, c.Keys, c.OwnerBAPID, c.RedirectURIs, c.Resources, resources})
+	}{c.Name, c.ApplicationType, c.AuthMethod, c.MemberKey, c.Keys, c.OwnerBAPID, c.Secret, c.RedirectURIs, c.Resources, resources})
 	return sha256.Sum256(known), err
 }
 
