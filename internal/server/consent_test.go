@@ -331,8 +331,12 @@ func TestS09_AReviewShowsWhatIsNewAndFoldsWhatWasAllowedBefore(t *testing.T) {
 		"the API is new":    asSecret("scope", "openid profile email", "resource", apiOfConsents),
 		"it proves nothing": authorization("scope", "openid profile email offline_access"),
 	} {
-		if review, _ := h.reviewFor(alice, q); strings.Contains(review.body, `data-part="before"`) || !strings.Contains(review.body, "What it may do") {
+		review, _ := h.reviewFor(alice, q)
+		if strings.Contains(review.body, `data-part="before"`) || !strings.Contains(review.body, "What it may do") {
 			t.Errorf("where %s something is folded: %s", name, review.body)
+		}
+		if strings.Contains(review.body, "For 90 days it is let in again") != (name != "it proves nothing") {
+			t.Errorf("where %s it is said wrongly whether it will be let in: %s", name, review.body)
 		}
 	}
 }

@@ -55,6 +55,8 @@ type Facts struct {
 	Renewed bool
 	// Before is what of the scope the owner allowed this client before, where the rest is new.
 	Before string
+	// Remembered is for how long the client will be let in again without asking; zero: not at all.
+	Remembered time.Duration
 	// letIn is the grant that gave the consent by which nobody is asked, or empty.
 	letIn string
 }
@@ -118,6 +120,9 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 	if f.Before, err = s.consents.AllowedBefore(ctx, owner, c, r); err != nil {
 		return Facts{}, err
 	}
+	if consent.Remembers(owner, c, r) {
+		f.Remembered = consent.Lasts
+	}
 	f.Match = matchKind(r, c, granted, f.Network, f.Reports)
 	if f.Match == MatchNumber {
 		f.Numbers = usercode.Numbers(r.MatchNumber, s.secrets.NumberMatch(r.ID))
@@ -148,6 +153,7 @@ func (f Facts) digest() (authz.Hash, error) {
 		Registered, Proved                                       bool
 		Match                                                    MatchKind
 		Resources                                                []consent.Resource
-	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Before, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match, f.Resources})
+		Remembered                                               time.Duration
+	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Before, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match, f.Resources, f.Remembered})
 	return sha256.Sum256(shown), err
 }

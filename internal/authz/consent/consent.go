@@ -30,9 +30,9 @@ func New(store contract.GrantStore, settings authz.Settings, trail audit.Trail, 
 	return &Consents{store: store, settings: settings, now: trail.Now, log: trail.Log, clients: clients}
 }
 
-// lasts is for how long a client is let in again without asking. People forget what
+// Lasts is for how long a client is let in again without asking. People forget what
 // they allowed in a season.
-const lasts = 90 * 24 * time.Hour
+const Lasts = 90 * 24 * time.Hour
 
 // Remembers reports whether what an owner allows a client may be remembered: only where the
 // client proves itself before it gets anything and nobody else hears the answer, for anybody can
@@ -51,7 +51,7 @@ func Of(g authz.Grant, c authz.Client, resources []Resource) (*authz.Consent, er
 	registration, err := registration(c, resources)
 	return &authz.Consent{
 		AccountID: g.AccountID, ClientID: g.ClientID, BAPID: g.BAPID, GrantID: g.ID, Scope: g.Scope, Resources: g.Resources, Passkey: g.Passkey,
-		Registration: registration, GivenAt: g.CreatedAt, ExpiresAt: g.CreatedAt.Add(lasts),
+		Registration: registration, GivenAt: g.CreatedAt, ExpiresAt: g.CreatedAt.Add(Lasts),
 	}, err
 }
 

@@ -40,6 +40,7 @@ type Review struct {
 	DeviceName  string
 	Platform    string
 	Lasts       string
+	Remembered  int // days for which the client will not have to ask again
 	How         string
 	Numbers     []string
 	Letters     bool
@@ -80,7 +81,8 @@ func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, m
 		Origin:     f.Request.Says.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
 		Numbers: f.Numbers, Letters: f.Match == approval.MatchLetters, SignedOnly: f.Request.SignatureRequired,
-		Network: networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
+		Remembered: int(f.Remembered / (24 * time.Hour)),
+		Network:    networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
 	}
 	if f.Request.ByRedirect() {
 		v.Code, v.LeadsTo = "", whereTo(f.Request.Redirect.URI)
