@@ -123,6 +123,7 @@ func (f *frail) sent() string {
 	if _, err := f.house.store.Client(f.t.Context(), "api"); err != nil {
 		api := made("api", func(c *authz.Client) {
 			c.Resources, c.ExchangeFor, c.GrantTypes = []string{apiOne}, []string{testIssuer}, []string{exchangeGrant}
+			c.ExchangeActors = []string{"worker"}
 		})
 		if err := f.house.store.AddClient(f.t.Context(), *api); err != nil {
 			f.t.Fatal(err)
@@ -264,6 +265,14 @@ var asks = map[string]map[string]func(*frail) call{
 		},
 	},
 	"GET " + userinfoPath: {
+		"exchanged for who acts": func(f *frail) call {
+			sent := f.sent()
+			if err := f.house.store.AddClient(f.t.Context(), *made("worker", nil)); err != nil && !errors.Is(err, contract.ErrExists) {
+				f.t.Fatal(err)
+			}
+			token := f.exchanges("api", sent, "actor_token", f.itself("worker", apiOne), "actor_token_type", accessTokenType).wantOK().text("access_token")
+			return call{http.MethodGet, userinfoPath, "", []string{"Authorization", "Bearer " + token}}
+		},
 		"": func(f *frail) call {
 			return call{http.MethodGet, userinfoPath, "", []string{"Authorization", "Bearer " + f.issued().text("access_token")}}
 		},

@@ -245,13 +245,13 @@ func (s *Grants) scopeNow(ctx context.Context, claims token.Claims, g authz.Gran
 //	ErrNotFound
 func (s *Grants) exchanger(ctx context.Context, a *token.Actor, audience []string) (authz.Client, error) {
 	c, err := s.clients.Find(ctx, cmp.Or(a.ClientID, a.Subject))
-	actor := c
-	if err == nil && a.ClientID != "" {
-		actor, err = s.clients.Find(ctx, a.Subject)
+	if err != nil {
+		return c, err
 	}
+	actor, err := s.clients.Find(ctx, a.Subject) // who exchanged it, mostly
 	switch {
 	case err != nil:
-		return authz.Client{}, err
+		return c, err
 	case !actor.Registered || actor.ID != c.ID && !slices.Contains(c.ExchangeActors, actor.ID),
 		!c.Allows(authz.GrantExchange) || !c.Confidential(),
 		slices.ContainsFunc(audience, func(r string) bool { return !slices.Contains(c.ExchangeFor, r) }):
