@@ -195,6 +195,9 @@ func TestZ05_APersonIsLedNowhereThatCannotBeTrusted(t *testing.T) {
 		if r.header.Get("Location") != "" {
 			t.Errorf("%s: led to %s", name, r.header.Get("Location"))
 		}
+		if id := q.Get("client_id"); (id == "nobody" || id == "anything") && !strings.Contains(r.body, "client_id is not registered") {
+			t.Errorf("%s: the developer reads\n%s", name, r.body)
+		}
 	}
 }
 

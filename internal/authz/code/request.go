@@ -62,7 +62,7 @@ const maxParameters = 6 << 10
 var (
 	errTooLong    = authz.Refuse(authz.BadLink, "the authorization request is longer than 6 KiB")
 	errNoClient   = authz.Refuse(authz.BadLink, "client_id is missing, or is sent twice")
-	errNotKnown   = authz.Refuse(authz.BadLink, "client_id is not registered on this server")
+	errNotKnown   = authz.Refuse(authz.BadLink, "client_id is not registered on this server: ask the operator to add it, or check its spelling")
 	errNoRedirect = authz.Refuse(authz.BadLink, "redirect_uri is missing, or is sent twice")
 	errRedirect   = authz.Refuse(authz.BadLink, "redirect_uri is not one that is registered for this client: it must be the same text, and only a loopback address may have another port")
 )
@@ -81,7 +81,7 @@ func (s *Codes) Read(ctx context.Context, given url.Values) (Request, error) {
 		return Request{}, errNoClient
 	}
 	c, err := s.clients.Named(ctx, ids[0])
-	if errors.Is(err, contract.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) || err == nil && !c.Registered {
 		return Request{}, errNotKnown
 	}
 	if err != nil {
