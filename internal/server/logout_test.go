@@ -110,6 +110,7 @@ var backField = regexp.MustCompile(`name="back" value="([^"]*)"`)
 
 func TestL09_L11_WhoIsNotKnownToMeanItIsAskedAndToldWhatGoesOn(t *testing.T) {
 	h := newHouse(t, logoutClients)
+	h.tokens("pub-a", "openid offline_access", "alice") // what reads like another is said once
 	device := h.tokens("pub-a", "openid offline_access", "alice")
 	hint, _ := h.hintOf("bob")
 	for name, q := range map[string]url.Values{
@@ -121,6 +122,9 @@ func TestL09_L11_WhoIsNotKnownToMeanItIsAskedAndToldWhatGoesOn(t *testing.T) {
 		alice := h.signIn("alice")
 		page := h.logout(alice, q)
 		page.wantPage(200, "Sign out?", "Public A", "does not stop them")
+		if n := strings.Count(page.body, "Public A"); n != 1 {
+			t.Errorf("%s: what goes on is named %d times", name, n)
+		}
 		if h.whoIs(alice) == "" {
 			t.Fatalf("%s: signed out by a link", name)
 		}

@@ -82,7 +82,8 @@ func (s *Screens) signedOut(w http.ResponseWriter, r *http.Request, back string,
 	return s.show(w, r, http.StatusOK, signOutScreen, frame{Page: page})
 }
 
-// stillActing finds what acts for a person (requirement L-11).
+// stillActing finds what acts for a person (requirement L-11). An application to which they came
+// often has many permissions that read alike here, and is named once.
 func (s *Screens) stillActing(r *http.Request, who authz.Owner, into *view.SignOut) error {
 	a := &accountReader{Screens: s, r: r, who: who, say: s.words(r), names: map[string]string{}}
 	for _, read := range []func() error{a.identities, a.grants} {
@@ -90,6 +91,14 @@ func (s *Screens) stillActing(r *http.Request, who authz.Owner, into *view.SignO
 			return err
 		}
 	}
-	into.Grants, into.Older = a.view.Grants, a.view.OlderGrants != ""
+	type line struct{ client, device, identity string }
+	named := map[line]bool{}
+	for _, g := range a.view.Grants {
+		if l := (line{g.ClientName, g.DeviceName, g.Identity}); !named[l] {
+			named[l] = true
+			into.Grants = append(into.Grants, g)
+		}
+	}
+	into.Older = a.view.OlderGrants != ""
 	return nil
 }
