@@ -316,5 +316,9 @@ func refusal(status int, body []byte) error {
 		code = ExitExpired
 	}
 	what, next, _ := strings.Cut(printable(e.Description), ": ")
+	// The server is there under another name than its own: with a path, or without.
+	if issuer, another := strings.CutPrefix(next, "aud must be "); another {
+		return &Failure{Code: code, What: "the server calls itself " + issuer, Next: "Name it so: --server " + issuer, OAuth: printable(e.Error)}
+	}
 	return &Failure{Code: code, What: "the server refused: " + cmp.Or(what, printable(e.Error)), Next: sentence(next), OAuth: printable(e.Error)}
 }
