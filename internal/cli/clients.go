@@ -16,6 +16,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/client"
 	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/config"
 )
 
@@ -66,6 +67,8 @@ func newClientsAdd(env *Env) *cobra.Command {
 secret, --member-key a key for apps with the Sigma plugin, and --jwks names the
 public keys of a client that has a key pair. Without, it is a public client.`,
 		Example: `  countersign clients add my-tv --name "My television" --scope "openid profile"
+  countersign clients add my-site --name "My site" --confidential \
+    --redirect-uri https://app.example/callback
   countersign clients add my-app --member-key \
     --redirect-uri http://localhost:3000/auth/sigma/callback
   countersign clients add nightly --confidential --grant-type client_credentials
@@ -223,7 +226,7 @@ func newClientsList(env *Env) *cobra.Command {
 				}
 				var rows [][]string
 				for _, c := range append([]authz.Client{client.CLI()}, stored...) {
-					rows = append(rows, []string{printable(c.ID), printable(c.Name), clientType(c), cmp.Or(c.Scope, "(basic)")})
+					rows = append(rows, []string{printable(c.ID), printable(c.Name), clientType(c), scopes.Registered(c)})
 				}
 				return printList(env, []string{"CLIENT ID", "NAME", "TYPE", "SCOPE"}, rows)
 			})
@@ -264,7 +267,7 @@ func newClientsShow(env *Env) *cobra.Command {
 					{"client_id", c.ID},
 					{"client_name", c.Name},
 					{"type", clientType(c)},
-					{"scope", c.Scope},
+					{"scope", scopes.Registered(c)},
 					{"grant_types", strings.Join(c.GrantTypes, " ")},
 					{"redirect_uris", strings.Join(c.RedirectURIs, " ")},
 					{"post_logout_redirect_uris", strings.Join(c.PostLogoutRedirectURIs, " ")},

@@ -140,11 +140,11 @@ func (r Registration) checkGrantTypes() (member string, err error) {
 	case c.Allows(authz.GrantExchange) && len(r.ExchangeFor) == 0: // requirement X-07
 		return "exchange_for", errors.New("must name at least one resource with " + authz.GrantExchange)
 	case c.Allows(authz.GrantExchange) && !proves:
-		return "exchange_for", errors.New("must be empty for a client that has nothing to authenticate with")
+		return "exchange_for", errors.New("must be empty for a client that has nothing to authenticate with: give it a secret or keys")
 	case !c.Allows(authz.GrantExchange) && len(r.ExchangeFor)+len(r.ExchangeActors) > 0:
 		return "grant_types", errors.New("must have " + authz.GrantExchange + " with exchange_for, which exchange_actors needs")
 	case c.Allows(authz.GrantCredentials) && !proves: // RFC 6749 §4.4
-		return "grant_types", errors.New("must be without client_credentials for a client that has nothing to authenticate with")
+		return "grant_types", errors.New("must be without client_credentials for a client that has nothing to authenticate with: give it a secret or keys")
 	default:
 		return "", nil
 	}

@@ -101,8 +101,8 @@ func Has(scope, wanted string) bool {
 	return false
 }
 
-// registered is what the client may ask for.
-func registered(c authz.Client) string {
+// Registered is what the client may ask for.
+func Registered(c authz.Client) string {
 	switch {
 	case !c.Registered:
 		return Basic
@@ -118,7 +118,7 @@ func registered(c authz.Client) string {
 // MayHave is what of a scope the client may have as it is registered now: each grant is
 // held to it wherever it is used (attack B-13).
 func MayHave(c authz.Client, scope string) string {
-	return Both(scope, withoutBarred(registered(c)))
+	return Both(scope, withoutBarred(Registered(c)))
 }
 
 // Requested decides what a device request asks for (RFC 6749 §3.3, requirement
@@ -133,7 +133,7 @@ func Requested(c authz.Client, asked string) (string, error) {
 		return "", authz.Refuse(authz.InvalidScope, "scope is too long")
 	}
 	wanted := strings.Fields(asked)
-	allowed := withoutBarred(registered(c))
+	allowed := withoutBarred(Registered(c))
 	switch {
 	case len(wanted) > 0:
 	case c.Registered && c.Scope != "":
