@@ -51,7 +51,7 @@ func (s *Registry) Canonical(asked []string) (resources []string, err error) {
 	for _, uri := range asked {
 		resource, ok := canonicalResource(uri)
 		if !ok {
-			return nil, authz.Refuse(authz.InvalidTarget, "resource must be an absolute http or https URI without fragment")
+			return nil, authz.Refuse(authz.InvalidTarget, "resource must be an absolute http or https URI without fragment, as must audience where tokens are exchanged")
 		}
 		if resource == s.settings.Origin()+authz.UserInfoPath {
 			resource = s.settings.Issuer
