@@ -436,7 +436,7 @@ func TestB10_APageThatLeadsThroughTheSignInOfAnApplicationForEverFillsNothing(t 
 	alice := h.signIn("alice")
 	h.allow(alice, asSecret())
 	grants, events := h.number(`SELECT count(*) FROM grants`), h.number(`SELECT count(*) FROM events`)
-	const let = 40
+	const let = authz.LetInPerClient + 3
 	for range let {
 		h.redeemSecret(h.letIn(alice, asSecret()))
 		h.advance(time.Minute)
