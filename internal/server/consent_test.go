@@ -335,7 +335,7 @@ func TestS09_AReviewShowsWhatIsNewAndFoldsWhatWasAllowedBefore(t *testing.T) {
 		if strings.Contains(review.body, `data-part="before"`) || !strings.Contains(review.body, "What it may do") {
 			t.Errorf("where %s something is folded: %s", name, review.body)
 		}
-		if strings.Contains(review.body, "For 90 days it is let in again") != (name != "it proves nothing") {
+		if strings.Contains(review.body, "For 90 days the application is let in again") != (name != "it proves nothing") {
 			t.Errorf("where %s it is said wrongly whether it will be let in: %s", name, review.body)
 		}
 	}
