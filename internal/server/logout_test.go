@@ -125,6 +125,9 @@ func TestL09_L11_WhoIsNotKnownToMeanItIsAskedAndToldWhatGoesOn(t *testing.T) {
 		if n := strings.Count(page.body, "Public A"); n != 1 {
 			t.Errorf("%s: what goes on is named %d times", name, n)
 		}
+		if q.Get("client_id") == "nobody" && strings.Contains(page.body, "asks that you sign out") {
+			t.Errorf("%s: a name that nobody registered asks", name)
+		}
 		if h.whoIs(alice) == "" {
 			t.Fatalf("%s: signed out by a link", name)
 		}

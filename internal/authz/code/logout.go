@@ -58,7 +58,7 @@ func (s *Codes) ReadLogout(ctx context.Context, given url.Values) (l Logout, err
 		return l, nil
 	}
 	l.Client, err = s.clients.Named(ctx, id)
-	if errors.Is(err, contract.ErrNotFound) {
+	if errors.Is(err, contract.ErrNotFound) || err == nil && !l.Client.Registered {
 		return Logout{Subject: l.Subject}, nil
 	}
 	if err != nil {
