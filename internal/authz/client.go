@@ -73,6 +73,11 @@ type Client struct {
 	// itself, is ExchangeActors.
 	ExchangeFor    []string
 	ExchangeActors []string
+	// Agents: its agents may ask where only those of listed clients may.
+	Agents bool
+	// MayCharge: it charges agents of others for the resources that it serves, and
+	// introspects tokens for them.
+	MayCharge bool
 	// Registered is false for an id that nobody registered; owners see such a
 	// client as not verified. True says that the operator knows an application of this
 	// name, and what it may ask: not that this is who asks.

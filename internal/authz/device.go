@@ -51,6 +51,8 @@ type DeviceRequest struct {
 	Says       DeviceSays
 	// Redirect is where a request leads back to that came by a browser; a device's has none.
 	Redirect Redirect
+	// Asked is what an agent asks; zero for what no agent asks.
+	Asked Asked
 }
 
 // ByRedirect reports whether the request leads back to its client by a redirect, with an

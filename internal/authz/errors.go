@@ -97,6 +97,24 @@ const (
 	AccountFull Code = "account_full"
 	// OtherAccount is access_denied on the wire: the identity is another account's.
 	OtherAccount Code = "other_account"
+	// AgentPaused is agent_paused on the wire, with 400: its owner has paused the agent, or
+	// one above it. AgentPausedHere is the same with 403.
+	AgentPaused     Code = "agent_paused"
+	AgentPausedHere Code = "agent_paused_here"
+	// InvalidDetails is of RFC 9396 §5.
+	InvalidDetails Code = "invalid_authorization_details"
+	// InsufficientDetails: the token has no authorization detail that allows this.
+	InsufficientDetails Code = "insufficient_authorization_details"
+	// LimitExceeded: a limit of the agent's or of one above it leaves less.
+	LimitExceeded Code = "limit_exceeded"
+	// IdempotencyConflict: the key was used with another body; InFlight: is being used.
+	IdempotencyConflict Code = "idempotency_conflict"
+	IdempotencyInFlight Code = "idempotency_in_flight"
+	// SpendClosed: the spend was settled or released before, otherwise.
+	SpendClosed Code = "spend_closed"
+	// TooLittlePresence is access_denied on the wire: the approval needs more of a person
+	// than was there; Presence says what.
+	TooLittlePresence Code = "too_little_presence"
 	// ProofRequired: so many wrong user codes are being tried by everybody together
 	// that a code is looked up only for who signs it.
 	ProofRequired Code = "proof_required"
@@ -112,6 +130,10 @@ type Error struct {
 	PollInterval time.Duration
 	// Scope is what an access token would have needed, with InsufficientScope.
 	Scope string
+	// Presence is the least that an approval needs, with TooLittlePresence.
+	Presence Presence
+	// Limit and Left name what is exceeded, and what it leaves, with LimitExceeded.
+	Limit, Left string
 	// Nonce is for the DPoP proof of another try, or empty.
 	Nonce string
 	// RequestID is what a failure is found under in the log, with ServerError.

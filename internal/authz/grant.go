@@ -41,9 +41,14 @@ type Grant struct {
 	ExpiresAt  time.Time
 	LastUsedAt time.Time // zero: never
 	RevokedAt  time.Time // zero: alive
+	// Presence is how present the owner was at the approval.
+	Presence Presence
+	// Delegated is of agents' grants; zero for others.
+	Delegated Delegated
 }
 
-// AliveAt reports whether the grant is neither revoked nor expired.
+// AliveAt reports whether the grant is neither revoked nor expired; of those above it in a
+// line of agents it says nothing.
 func (g Grant) AliveAt(now time.Time) bool {
 	return g.RevokedAt.IsZero() && now.Before(g.ExpiresAt)
 }

@@ -42,6 +42,8 @@ type Settings struct {
 	// RotateKeysEvery is how long a signing key signs before another takes its place; 0: until
 	// the operator says so.
 	RotateKeysEvery time.Duration
+	// Agents are the decisions about agents.
+	Agents AgentSettings
 	// Clients are registered by configuration.
 	Clients []Client
 }

@@ -12,6 +12,7 @@ import (
 type AccountStore interface {
 	// CreateAccount stores a new account with its first identity.
 	//	ErrExists: the identity belongs to an account already
+	//	ErrKeyTaken: its key is a living agent's; as for LinkIdentity
 	CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error
 	// Account returns the account with this id.
 	//	ErrNotFound
@@ -27,6 +28,7 @@ type AccountStore interface {
 	//	ErrNotFound: this account has no identity that is called voucher
 	//	ErrExists: the identity belongs to an account already
 	//	ErrFull: the account has limit identities or more
+	//	ErrKeyTaken
 	LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e NewEvent) error
 	// RemoveIdentity takes an identity out of its account, at the request of
 	// another identity of the account. In the same transaction end its sessions and

@@ -52,7 +52,13 @@ type DeviceStore interface {
 	//	*StateError: not pending, expired at a.At, or not this account's
 	//	ErrGone: the account has not, or no longer, the identity, the passkey or the consent
 	//	ErrFull: the account has a.Living grants or more that are alive at a.At, without those
-	//	that were let in and that nobody redeemed, and without a.LetIn any that was let in
+	//	that were let in and that nobody redeemed, and without a.LetIn any that was let in; or of
+	//	an agent's, a.Agents says so
+	//	ErrKeyTaken: the grant is an agent's, and its key an identity's
+	// A grant of the topmost kind ends the account's living one of the same kind, client and
+	// agent, and with it all below. Of one on top the parent must be alive, paused or not, and
+	// this account's.
+	//	ErrGone: it is not
 	ApproveDeviceRequest(ctx context.Context, a Approval) error
 	// DenyDeviceRequest moves a pending, unexpired request to denied, under the
 	// same conditions as ApproveDeviceRequest, and in the same transaction stores
@@ -120,6 +126,8 @@ type Approval struct {
 	// those given last stay.
 	Consent      *authz.Consent
 	ConsentsKeep Keep
+	// Agents is how many agents may be alive; only a grant of an agent is counted.
+	Agents AgentRoom
 	// LetIn is nil where somebody was asked.
 	LetIn *LettingIn
 }
@@ -147,6 +155,8 @@ type Denial struct {
 	// Keep is of the account's reports.
 	Keep  Keep
 	Event NewEvent
+	// Pauses is a grant that the denial pauses, as PauseAgents does; or empty.
+	Pauses string
 }
 
 // Redemption is what RedeemDeviceRequest stores.

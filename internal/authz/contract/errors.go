@@ -2,6 +2,7 @@ package contract
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"countersign.dev/internal/authz"
@@ -33,6 +34,11 @@ var (
 	ErrGone = errors.New("no longer of this account")
 	// ErrChanged: what was decided was decided from something that is no longer so.
 	ErrChanged = errors.New("changed by somebody else meanwhile")
+	// ErrPaused: a grant is alive, and it or one above it is paused. Who does not ask for that
+	// takes it for over.
+	ErrPaused = fmt.Errorf("the agent is paused: %w", ErrNotFound)
+	// ErrKeyTaken: a key is an owner's, or a living agent's, and cannot be the other.
+	ErrKeyTaken = errors.New("the key is in use for something else")
 	// ErrUnreachable: the database cannot be used now. What was to be written may
 	// or may not have been.
 	ErrUnreachable = errors.New("the database cannot be reached")
@@ -51,6 +57,8 @@ func (e *StateError) Error() string {
 // names, and no failure of the storage.
 func Promised(err error) bool {
 	var state *StateError
-	return errors.As(err, &state) || slices.ContainsFunc([]error{ErrNotFound, ErrExists, ErrReused, ErrCounter, ErrFull, ErrGone, ErrChanged},
+	var limit *LimitError
+	var spend *SpendError
+	return errors.As(err, &state) || errors.As(err, &limit) || errors.As(err, &spend) || slices.ContainsFunc([]error{ErrNotFound, ErrExists, ErrReused, ErrCounter, ErrFull, ErrGone, ErrChanged, ErrKeyTaken},
 		func(outcome error) bool { return errors.Is(err, outcome) })
 }

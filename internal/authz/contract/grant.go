@@ -13,12 +13,14 @@ type GrantStore interface {
 	// Grant returns the grant with this id, dead or alive.
 	//	ErrNotFound
 	Grant(ctx context.Context, id string) (authz.Grant, error)
-	// LiveGrant returns a grant that at now is neither revoked nor expired and
-	// whose account is not disabled, with its identity.
+	// LiveGrant returns a grant that at now is neither revoked nor expired, nor one above it,
+	// and whose account is not disabled, with its identity.
+	//	ErrPaused: it, or one above it; the grant and its identity are returned
 	//	ErrNotFound
 	LiveGrant(ctx context.Context, id string, now time.Time) (authz.Grant, authz.Identity, error)
 	// GrantAlive returns a grant that LiveGrant would return, for whoever has no use for
 	// the identity.
+	//	ErrPaused
 	//	ErrNotFound
 	GrantAlive(ctx context.Context, id string, now time.Time) (authz.Grant, error)
 	// Grants returns a part of an account's grants, newest first.
@@ -49,7 +51,8 @@ type GrantStore interface {
 	// rotated before, but at most r.Grace before r.At, to a successor of this same name,
 	// and the successor has not been rotated itself, nothing changes and the call
 	// succeeds; so concurrent calls with one token end with one successor.
-	//	ErrNotFound: no such token, expired at r.At, or its grant is not alive
+	//	ErrNotFound: no such token, expired at r.At, or its grant, or one above it, is not alive
+	//	ErrPaused: its grant or one above it is paused; nothing changes
 	//	ErrReused: rotated before and outside the grace; the grant is now revoked as by
 	//	RevokeGrant, and the event r.Reuse stored
 	RotateRefreshToken(ctx context.Context, r Rotation) error
@@ -70,8 +73,12 @@ type GrantList struct {
 	AliveAt time.Time
 	// ClientID leaves out those to other clients; empty leaves out none.
 	ClientID string
-	After    Position
-	Limit    int
+	// Agents leaves out those that are no agent's, and Parent those that are not right below
+	// that grant; empty leaves out none.
+	Agents bool
+	Parent string
+	After  Position
+	Limit  int
 }
 
 // Revocation is what RevokeGrant stores.

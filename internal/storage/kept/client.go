@@ -29,6 +29,8 @@ type client struct {
 	Resources              []string   `json:"Resources,omitempty"`
 	ExchangeFor            []string   `json:"ExchangeFor,omitempty"`
 	ExchangeActors         []string   `json:"ExchangeActors,omitempty"`
+	Agents                 bool       `json:"Agents,omitempty"`
+	MayCharge              bool       `json:"MayCharge,omitempty"`
 	Registered             bool       `json:"Registered"`
 	Proved                 bool       `json:"-"` // of a request, not of the client; false was written once
 }
