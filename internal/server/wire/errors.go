@@ -86,6 +86,15 @@ var answers = map[authz.Code]answer{
 	authz.ProofRequired:            {status: http.StatusTooManyRequests, wire: "temporarily_unavailable"},
 	authz.AccountFull:              {status: http.StatusBadRequest, wire: "invalid_request", code: "ACCOUNT_FULL"},
 	authz.OtherAccount:             {status: http.StatusForbidden, wire: "access_denied", code: "OTHER_ACCOUNT"},
+	authz.AgentPaused:              {status: http.StatusBadRequest},
+	authz.AgentPausedHere:          {status: http.StatusForbidden, wire: "agent_paused"},
+	authz.InvalidDetails:           {status: http.StatusBadRequest},
+	authz.InsufficientDetails:      {status: http.StatusForbidden},
+	authz.LimitExceeded:            {status: http.StatusForbidden},
+	authz.IdempotencyConflict:      {status: http.StatusUnprocessableEntity},
+	authz.IdempotencyInFlight:      {status: http.StatusConflict},
+	authz.SpendClosed:              {status: http.StatusConflict},
+	authz.TooLittlePresence:        {status: http.StatusForbidden, wire: "access_denied"},
 	CodeMethod:                     {status: http.StatusMethodNotAllowed, wire: "invalid_request"},
 	CodeMediaType:                  {status: http.StatusUnsupportedMediaType, wire: "invalid_request"},
 	CodeTooLarge:                   {status: http.StatusRequestEntityTooLarge, wire: "invalid_request"},
@@ -108,6 +117,11 @@ type errorBody struct {
 	// Code and Message are what better-auth clients read.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
+	// Presence is the least that an approval needs of a person.
+	Presence string `json:"presence,omitempty"`
+	// Limit is the one that is exceeded, and Left what it leaves.
+	Limit string `json:"limit,omitempty"`
+	Left  string `json:"left,omitempty"`
 }
 
 // retryAfter is what a client is told that should come back later, in seconds.
@@ -189,12 +203,15 @@ func wireCode(code authz.Code) string { return cmp.Or(answerTo(code).wire, strin
 // RefuseJSON says a refusal to programs (RFC 6749 §5.2).
 func RefuseJSON(w http.ResponseWriter, _ *http.Request, status int, refusal *authz.Error) {
 	a := answerTo(refusal.Code)
-	body := errorBody{Error: wireCode(refusal.Code), Description: errorText(refusal.Description), Interval: int(refusal.PollInterval / time.Second), Code: a.code}
+	body := errorBody{
+		Error: wireCode(refusal.Code), Description: errorText(refusal.Description), Interval: int(refusal.PollInterval / time.Second), Code: a.code,
+		Presence: string(refusal.Presence), Limit: refusal.Limit, Left: refusal.Left,
+	}
 	if a.code != "" {
 		body.Message = body.Description
 	}
 	encoded, err := json.Marshal(body)
-	if err != nil { // three texts and a number
+	if err != nil { // texts and a number
 		encoded = []byte(`{"error":"server_error"}`)
 	}
 	WriteBody(w, status, encoded)
