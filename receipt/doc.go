@@ -7,6 +7,10 @@
 // X-Auth-Token. Both have exactly one encoding, so that a single changed byte is
 // noticed. Who may approve is the server's business, not this package's.
 //
+// Version 2 (Delegation) is about agents: its encoding is RFC 8785, its receipt is the
+// delegation, and an agent signs the same form to pass a part on. Hash names a receipt to
+// the one below.
+//
 // A receipt proves what its owner signed and sent. That something was granted only the
 // server's answer says: it may have refused or denied the very request, for a wrong
 // match or because another decision came first, and whoever signed it, or a program
