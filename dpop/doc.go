@@ -11,7 +11,7 @@
 //
 // Here belongs the proof alone. That it counts once, what a nonce means, and what its key
 // may do is the caller's: remember Proof.ReplayKey, not the text. It depends on the standard
-// library.
+// library, and for secp256k1 (ES256K) on the library that the member keys of package bap are of.
 //
 // Start reading at Key.Sign in key.go and Parse in proof.go.
 package dpop

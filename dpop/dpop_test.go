@@ -9,16 +9,19 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
 
+	secp "github.com/bsv-blockchain/go-sdk/primitives/ec"
 	"github.com/go-jose/go-jose/v4"
 
 	"countersign.dev/dpop"
@@ -127,18 +130,30 @@ func signers(t testing.TB) map[string]crypto.Signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]crypto.Signer{"ES256": ec, "EdDSA": ed, "Ed25519": ed, "PS256": r, "RS256": r}
+	member, err := secp.NewPrivateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]crypto.Signer{"ES256": ec, "EdDSA": ed, "Ed25519": ed, "ES256K": (*ecdsa.PrivateKey)(member), "PS256": r, "RS256": r}
+}
+
+// public is the JWK of a key: go-jose's, or where it has none, of RFC 8812.
+func public(t testing.TB, private crypto.Signer) json.RawMessage {
+	t.Helper()
+	if key, ok := private.(*ecdsa.PrivateKey); ok && key.Curve == secp.S256() {
+		point := (*secp.PublicKey)(&key.PublicKey).Uncompressed()
+		return encoded(t, map[string]any{
+			"kty": "EC", "crv": "secp256k1", "x": base64.RawURLEncoding.EncodeToString(point[1:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:]),
+		})
+	}
+	return encoded(t, jose.JSONWebKey{Key: private.Public()})
 }
 
 // made is a proof as go-jose signs it, with members of header and payload changed; one that
 // is nil is left out.
 func made(t testing.TB, alg string, private crypto.Signer, head, claims map[string]any) string {
 	t.Helper()
-	jwk, err := json.Marshal(jose.JSONWebKey{Key: private.Public()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	header := with(map[string]any{"typ": "dpop+jwt", "alg": alg, "jwk": json.RawMessage(jwk)}, head)
+	header := with(map[string]any{"typ": "dpop+jwt", "alg": alg, "jwk": public(t, private)}, head)
 	payload := with(map[string]any{"jti": rand.Text(), "htm": "POST", "htu": address, "iat": now.Unix()}, claims)
 	return signed(t, alg, private, encoded(t, header), encoded(t, payload))
 }
@@ -202,44 +217,180 @@ func TestP02_OnlyAPublicKeyOfAnAsymmetricAlgorithmCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public := jwk(&ec.PublicKey)
+	public, koblitz := jwk(&ec.PublicKey), membersOf(t, public(t, keys["ES256K"]))
+	koblitzAnd := func(changed map[string]any) map[string]any {
+		return map[string]any{"alg": "ES256K", "jwk": with(maps.Clone(koblitz), changed)}
+	}
+	order := base64.RawURLEncoding.EncodeToString(secp.S256().P.Bytes())
 	for name, row := range map[string]struct {
 		head map[string]any
 		want dpop.Reason
 	}{
-		"no typ":                {map[string]any{"typ": nil}, dpop.WrongType},
-		"another typ":           {map[string]any{"typ": "JWT"}, dpop.WrongType},
-		"alg none":              {map[string]any{"alg": "none"}, dpop.UnknownAlgorithm},
-		"alg HS256":             {map[string]any{"alg": "HS256", "jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, dpop.UnknownAlgorithm},
-		"alg ES384":             {map[string]any{"alg": "ES384"}, dpop.UnknownAlgorithm},
-		"no alg":                {map[string]any{"alg": nil}, dpop.UnknownAlgorithm},
-		"alg of another key":    {map[string]any{"alg": "RS256"}, dpop.BadKey},
-		"no jwk":                {map[string]any{"jwk": nil}, dpop.BadKey},
-		"a jwk that is a text":  {map[string]any{"jwk": "key"}, dpop.BadKey},
-		"a private key":         {map[string]any{"jwk": jwk(ec)}, dpop.PrivateKey},
-		"a private RSA key":     {map[string]any{"alg": "RS256", "jwk": jwk(r)}, dpop.PrivateKey},
-		"a symmetric key":       {map[string]any{"jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, dpop.PrivateKey},
-		"another curve":         {map[string]any{"jwk": jwk(&p384.PublicKey)}, dpop.BadKey},
-		"a point off it":        {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": public["y"]})}, dpop.BadKey},
-		"half a point":          {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"y": nil})}, dpop.BadKey},
-		"a zero before x":       {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": "AA" + public["x"].(string)})}, dpop.BadKey},
-		"a point cut elsewhere": {map[string]any{"jwk": with(maps.Clone(public), cutElsewhere(t, public))}, dpop.BadKey},
-		"a short y":             {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"y": "AAAA"})}, dpop.BadKey},
-		"padding":               {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": public["x"].(string) + "="})}, dpop.BadKey},
-		"a weak RSA key":        {map[string]any{"alg": "RS256", "jwk": jwk(&weak.PublicKey)}, dpop.BadKey},
-		"an exponent of 3":      {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"e": "Aw"})}, dpop.BadKey},
-		"a crit header":         {map[string]any{"crit": []string{"b64"}, "b64": false}, dpop.Malformed},
-		"a zero before n":       {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": base64.RawURLEncoding.EncodeToString(append([]byte{0}, r.N.Bytes()...))})}, dpop.BadKey},
-		"a huge RSA key":        {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": strings.Repeat("_", 684)})}, dpop.BadKey},
-		"another kty":           {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"kty": "RSA"})}, dpop.BadKey},
-		"another curve's name":  {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"crv": "P-384"})}, dpop.BadKey},
-		"a short Ed25519 key":   {map[string]any{"alg": "EdDSA", "jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}}, dpop.BadKey},
-		"a key of no modulus":   {map[string]any{"alg": "PS256", "jwk": map[string]any{"kty": "RSA", "e": "AQAB"}}, dpop.BadKey},
+		"no typ":                    {map[string]any{"typ": nil}, dpop.WrongType},
+		"another typ":               {map[string]any{"typ": "JWT"}, dpop.WrongType},
+		"alg none":                  {map[string]any{"alg": "none"}, dpop.UnknownAlgorithm},
+		"alg HS256":                 {map[string]any{"alg": "HS256", "jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, dpop.UnknownAlgorithm},
+		"alg ES384":                 {map[string]any{"alg": "ES384"}, dpop.UnknownAlgorithm},
+		"no alg":                    {map[string]any{"alg": nil}, dpop.UnknownAlgorithm},
+		"alg of another key":        {map[string]any{"alg": "RS256"}, dpop.BadKey},
+		"no jwk":                    {map[string]any{"jwk": nil}, dpop.BadKey},
+		"a jwk that is a text":      {map[string]any{"jwk": "key"}, dpop.BadKey},
+		"a private key":             {map[string]any{"jwk": jwk(ec)}, dpop.PrivateKey},
+		"a private RSA key":         {map[string]any{"alg": "RS256", "jwk": jwk(r)}, dpop.PrivateKey},
+		"a symmetric key":           {map[string]any{"jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, dpop.PrivateKey},
+		"another curve":             {map[string]any{"jwk": jwk(&p384.PublicKey)}, dpop.BadKey},
+		"a point off it":            {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": public["y"]})}, dpop.BadKey},
+		"half a point":              {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"y": nil})}, dpop.BadKey},
+		"a zero before x":           {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": "AA" + public["x"].(string)})}, dpop.BadKey},
+		"a point cut elsewhere":     {map[string]any{"jwk": with(maps.Clone(public), cutElsewhere(t, public))}, dpop.BadKey},
+		"a short y":                 {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"y": "AAAA"})}, dpop.BadKey},
+		"padding":                   {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"x": public["x"].(string) + "="})}, dpop.BadKey},
+		"a weak RSA key":            {map[string]any{"alg": "RS256", "jwk": jwk(&weak.PublicKey)}, dpop.BadKey},
+		"an exponent of 3":          {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"e": "Aw"})}, dpop.BadKey},
+		"a crit header":             {map[string]any{"crit": []string{"b64"}, "b64": false}, dpop.Malformed},
+		"a zero before n":           {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": base64.RawURLEncoding.EncodeToString(append([]byte{0}, r.N.Bytes()...))})}, dpop.BadKey},
+		"a huge RSA key":            {map[string]any{"alg": "RS256", "jwk": with(jwk(&r.PublicKey), map[string]any{"n": strings.Repeat("_", 684)})}, dpop.BadKey},
+		"another kty":               {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"kty": "RSA"})}, dpop.BadKey},
+		"another curve's name":      {map[string]any{"jwk": with(maps.Clone(public), map[string]any{"crv": "P-384"})}, dpop.BadKey},
+		"a short Ed25519 key":       {map[string]any{"alg": "EdDSA", "jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}}, dpop.BadKey},
+		"ES256K of P-256":           {map[string]any{"alg": "ES256K"}, dpop.BadKey},
+		"ES256 of secp256k1":        {map[string]any{"jwk": koblitz}, dpop.BadKey},
+		"secp256k1's name on P-256": {koblitzAnd(map[string]any{"x": public["x"], "y": public["y"]}), dpop.BadKey},
+		"P-256's name on secp256k1": {map[string]any{"jwk": with(maps.Clone(koblitz), map[string]any{"crv": "P-256"})}, dpop.BadKey},
+		"the old name P-256K":       {koblitzAnd(map[string]any{"crv": "P-256K"}), dpop.BadKey},
+		"no point of secp256k1":     {koblitzAnd(map[string]any{"y": koblitz["x"]}), dpop.BadKey},
+		"half of such a point":      {koblitzAnd(map[string]any{"y": nil}), dpop.BadKey},
+		"x beyond the field":        {koblitzAnd(map[string]any{"x": order}), dpop.BadKey},
+		"a private secp256k1 key":   {koblitzAnd(map[string]any{"d": koblitz["x"]}), dpop.PrivateKey},
+		"a key of no modulus":       {map[string]any{"alg": "PS256", "jwk": map[string]any{"kty": "RSA", "e": "AQAB"}}, dpop.BadKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := dpop.Verify(made(t, "ES256", ec, row.head, nil), dpop.Check{Method: "POST", URL: address, Now: now})
 			wantReason(t, err, row.want)
 		})
+	}
+}
+
+func membersOf(t *testing.T, raw json.RawMessage) map[string]any {
+	t.Helper()
+	m := map[string]any{}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// RFC 8812 asks for no half of the range of s, and libraries make either: both count, as one
+// proof. What is no number of the range counts nowhere.
+func TestP06_P03_BothFormsOfAnES256KSignatureAreOneProof(t *testing.T) {
+	private := signers(t)["ES256K"]
+	proof := made(t, "ES256K", private, nil, nil)
+	at := strings.LastIndexByte(proof, '.') + 1
+	signature, err := base64.RawURLEncoding.DecodeString(proof[at:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := secp.S256().N
+	withS := func(r, s *big.Int) string {
+		b := make([]byte, 64)
+		r.FillBytes(b[:32])
+		s.FillBytes(b[32:])
+		return proof[:at] + base64.RawURLEncoding.EncodeToString(b)
+	}
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+	check := dpop.Check{Method: "POST", URL: address, Now: now}
+	first, err := dpop.Verify(proof, check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := dpop.Verify(withS(r, new(big.Int).Sub(n, s)), check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.ReplayKey() != other.ReplayKey() {
+		t.Error("who changes the form of a signature has another proof")
+	}
+	zero := new(big.Int)
+	for name, bad := range map[string]string{"s is 0": withS(r, zero), "r is 0": withS(zero, s), "r is n": withS(n, s), "s is n": withS(r, n), "both are 0": withS(zero, zero)} {
+		_, err := dpop.Verify(bad, check)
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+			continue
+		}
+		wantReason(t, err, dpop.SignatureMismatch)
+	}
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{r, s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = dpop.Verify(proof[:at]+base64.RawURLEncoding.EncodeToString(der), check)
+	wantReason(t, err, dpop.SignatureMismatch)
+}
+
+// ownKeys are keys of each algorithm that proofs are made with here.
+func ownKeys(t testing.TB) map[string]*dpop.Key {
+	t.Helper()
+	private := signers(t)
+	ed, err := dpop.Ed25519Key(private["EdDSA"].(ed25519.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	member, err := dpop.Secp256k1Key((*secp.PrivateKey)(private["ES256K"].(*ecdsa.PrivateKey)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]*dpop.Key{"ES256": newKey(t), "EdDSA": ed, "ES256K": member}
+}
+
+func TestTheKeyThatSomebodyHasMakesProofs(t *testing.T) {
+	for alg, key := range ownKeys(t) {
+		proof, err := key.Sign(dpop.Signing{Method: "POST", URL: address, Time: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := dpop.Verify(proof, dpop.Check{Method: "POST", URL: address, Now: now})
+		if err != nil {
+			t.Fatalf("%s: %v", alg, err)
+		}
+		if key.Algorithm() != alg || p.Thumbprint != key.Thumbprint() || p.PublicKey != key.PublicKey() || (p.PublicKey != "") != (alg == "ES256K") {
+			t.Errorf("%s: %s, %+v", alg, key.Algorithm(), p)
+		}
+	}
+	for _, none := range []*secp.PrivateKey{nil, {}, {D: new(big.Int)}, {D: secp.S256().N}, {D: big.NewInt(-1)}} {
+		if _, err := dpop.Secp256k1Key(none); err == nil {
+			t.Error("a key was made of none")
+		}
+	}
+	for _, none := range []ed25519.PrivateKey{nil, make(ed25519.PrivateKey, 32)} {
+		if _, err := dpop.Ed25519Key(none); err == nil {
+			t.Error("a key was made of none")
+		}
+	}
+}
+
+// The thumbprint of the key 1 was computed by hand from RFC 8812 §3.1 and RFC 7638 §3.
+func TestAMemberKeysThumbprintIsThatOfItsJWK(t *testing.T) {
+	const g = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+	if got, err := dpop.Secp256k1Thumbprint(g); err != nil || got != "2JF8vg9etJzjFwZwmkvhBLLZ0bfMVVOPivYR5lFtcec" {
+		t.Errorf("%s %v", got, err)
+	}
+	// The keys of the contract's vectors, 12 and 13.
+	for public, want := range map[string]string{
+		"03d01115d548e7561b15c38f004d734633687cf4419620095bc5b0f47070afe85a": "pdDgc_f_vbvPDhNSPBBkyLYq1qpgxa7zqbuV7jrfxJg",
+		"03f28773c2d975288bc7d1d205c3748651b075fbc6610e58cddeeddf8f19405aa8": "9Wy8W_LNlxhUj8emU0Ym0IJ_K8EQ2pCW9WtbnKs0lfY",
+	} {
+		if got, err := dpop.Secp256k1Thumbprint(public); err != nil || got != want {
+			t.Errorf("%s %v, want %s", got, err, want)
+		}
+	}
+	key := ownKeys(t)["ES256K"]
+	if got, err := dpop.Secp256k1Thumbprint(strings.ToUpper(key.PublicKey())); err != nil || got != key.Thumbprint() {
+		t.Errorf("%s %v, want %s", got, err, key.Thumbprint())
+	}
+	for _, none := range []string{"", g[2:], g + "00", "04" + g[2:], "xx" + g[2:], "02" + strings.Repeat("00", 31) + "05", "02" + secp.S256().P.Text(16)} {
+		if got, err := dpop.Secp256k1Thumbprint(none); err == nil {
+			t.Errorf("%q has the thumbprint %s", none, got)
+		}
 	}
 }
 
@@ -433,19 +584,28 @@ func TestAThumbprintIsThatOfAHash(t *testing.T) {
 }
 
 func TestAKeyIsSavedAndLoaded(t *testing.T) {
-	key := newKey(t)
-	saved, err := key.Save()
-	if err != nil {
-		t.Fatal(err)
+	var saved string
+	for alg, key := range ownKeys(t) {
+		text, err := key.Save()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := dpop.LoadKey(text)
+		if err != nil || again.Thumbprint() != key.Thumbprint() || again.Algorithm() != alg {
+			t.Fatalf("another key: %v", err)
+		}
+		if len(text) > 64 {
+			t.Errorf("%d bytes: too many for a keyring that holds little", len(text))
+		}
+		if alg == "ES256" {
+			saved = text
+		}
 	}
-	again, err := dpop.LoadKey(saved)
-	if err != nil || again.Thumbprint() != key.Thumbprint() {
-		t.Fatalf("another key: %v", err)
-	}
-	if len(saved) > 64 {
-		t.Errorf("%d bytes: too many for a keyring that holds little", len(saved))
-	}
-	for _, text := range []string{"", "ES256:", saved[1:], saved + "A", saved[:len(saved)-1], saved + "\n", "ES256:" + strings.Repeat("A", 43), "ES256K" + saved[5:], saved[len("ES256:"):]} {
+	zero := strings.Repeat("A", 43)
+	for _, text := range []string{
+		"", "ES256:", saved[1:], saved + "A", saved[:len(saved)-1], saved + "\n", "ES256:" + zero, "ES256K:" + zero, "ES384" + saved[5:], saved[len("ES256:"):], "EdDSA:" + zero[4:], "ES256K:" + zero[4:],
+		"ES256K:" + base64.RawURLEncoding.EncodeToString(secp.S256().N.Bytes()), "PS256" + saved[5:],
+	} {
 		if _, err := dpop.LoadKey(text); err == nil {
 			t.Errorf("%d bytes were read as a key", len(text))
 		}

@@ -24,7 +24,7 @@ var advice = map[Reason]string{ //nolint:gosec // words, and no credentials
 	Malformed:         "the DPoP proof is not one JWT in compact form, at most 8 KiB of unpadded base64url without a member twice or a crit header",
 	WrongType:         "the DPoP proof's typ is not dpop+jwt",
 	UnknownAlgorithm:  "the DPoP proof's alg is none that is accepted: see dpop_signing_alg_values_supported in the metadata",
-	BadKey:            "the DPoP proof's jwk is not a public key of its alg: P-256, Ed25519, or RSA of 2048 to 4096 bits with the exponent 65537",
+	BadKey:            "the DPoP proof's jwk is not a public key of its alg: P-256, Ed25519, secp256k1, or RSA of 2048 to 4096 bits with the exponent 65537",
 	PrivateKey:        "the DPoP proof's jwk holds a private key: make a new key, and send the public part alone",
 	BadClaims:         "the DPoP proof lacks jti, htm, htu or iat, or one of its claims is of another type",
 	WrongMethod:       "the DPoP proof's htm is not the method of this request",

@@ -8,13 +8,18 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"math/big"
 	"slices"
 	"strings"
+
+	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
 )
 
-// coordinate is the length of a coordinate of P-256, and of each half of a signature.
+// coordinate is the length of a coordinate of P-256 and of secp256k1, and of each half of a
+// signature.
 const coordinate = 32
 
 // publicKey is a key that came in a proof.
@@ -28,17 +33,21 @@ type publicKey struct {
 type algorithm struct{ name, kty, crv string }
 
 // algorithms are accepted, the likeliest first. All are asymmetric (RFC 9449 §4.3); Ed25519
-// is what RFC 9864 calls EdDSA with that curve. Another curve, as that of ES256K, is a row
-// here, a case in parseJWK and in verify, and a word in the advice for BadKey.
+// is what RFC 9864 calls EdDSA with that curve, and ES256K is of RFC 8812. Another curve is a
+// row here, a case in parseJWK and in verify, and a word in the advice for BadKey.
 var algorithms = []algorithm{
-	{"ES256", "EC", "P-256"},
-	{"EdDSA", "OKP", "Ed25519"},
+	{es256, "EC", "P-256"},
+	{edDSA, "OKP", "Ed25519"},
 	{"Ed25519", "OKP", "Ed25519"},
+	{es256K, "EC", secp256k1},
 	{ps256, "RSA", ""},
 	{"RS256", "RSA", ""},
 }
 
-const ps256 = "PS256"
+const (
+	es256, es256K, edDSA, ps256 = "ES256", "ES256K", "EdDSA", "PS256"
+	secp256k1                   = "secp256k1"
+)
 
 // Algorithms are the names of those that Parse accepts, for
 // dpop_signing_alg_values_supported (RFC 9449 §5.1).
@@ -58,15 +67,18 @@ func algorithmCalled(name string) (algorithm, bool) {
 	return algorithms[i], true
 }
 
-// verify reports whether a signature of an algorithm that takes the key is the key's.
+// verify reports whether a signature of an algorithm that takes the key is the key's. Both
+// halves of the range of s count, of secp256k1 too: RFC 8812 asks for none, and libraries make
+// either. Who turns one into the other has the same proof, by its ReplayKey.
 func (k publicKey) verify(a algorithm, signed, signature []byte) bool {
 	digest := sha256.Sum256(signed)
 	switch key := k.key.(type) {
 	case *ecdsa.PublicKey:
-		if len(signature) != 2*coordinate {
-			return false
-		}
-		return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:coordinate]), new(big.Int).SetBytes(signature[coordinate:]))
+		r, t, ok := halves(signature)
+		return ok && ecdsa.Verify(key, digest[:], r, t)
+	case *ec.PublicKey:
+		r, t, ok := halves(signature)
+		return ok && (&ec.Signature{R: r, S: t}).Verify(digest[:], key)
 	case ed25519.PublicKey:
 		return ed25519.Verify(key, signed, signature)
 	case *rsa.PublicKey:
@@ -77,6 +89,14 @@ func (k publicKey) verify(a algorithm, signed, signature []byte) bool {
 	default:
 		return false
 	}
+}
+
+// halves are the two numbers of an ECDSA signature as a JWS has it (RFC 7518 §3.4).
+func halves(signature []byte) (r, s *big.Int, ok bool) {
+	if len(signature) != 2*coordinate {
+		return nil, nil, false
+	}
+	return new(big.Int).SetBytes(signature[:coordinate]), new(big.Int).SetBytes(signature[coordinate:]), true
 }
 
 // privateMembers are those of a JWK that no proof may have (RFC 7518 §6.2.2, §6.3.2,
@@ -105,7 +125,7 @@ func parseJWK(raw json.RawMessage, a algorithm) (publicKey, error) {
 		if len(x) != coordinate { // then y is as long, or both are no point
 			return publicKey{}, bad
 		}
-		key = ecKey(slices.Concat([]byte{uncompressed}, x, y))
+		key = ecKey(a.crv, slices.Concat([]byte{uncompressed}, x, y))
 	case "OKP":
 		key = edKey(bytesOf(m, "x"))
 	case "RSA":
@@ -120,15 +140,45 @@ func parseJWK(raw json.RawMessage, a algorithm) (publicKey, error) {
 // uncompressed stands before the coordinates of a point (SEC 1 §2.3.3).
 const uncompressed = 4
 
-// ecKey is the key of a point, without a key where it is none.
-func ecKey(point []byte) publicKey {
-	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+// ecKey is the key of a point of a curve, without a key where it is none.
+func ecKey(curve string, point []byte) publicKey {
+	var key crypto.PublicKey
+	var err error
+	if curve == secp256k1 {
+		key, err = ec.ParsePubKey(point)
+	} else {
+		key, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	}
 	if err != nil {
 		return publicKey{}
 	}
 	x, y := point[1:1+coordinate], point[1+coordinate:]
-	return publicKey{json.RawMessage(`{"crv":"P-256","kty":"EC","x":"` + encode(x) + `","y":"` + encode(y) + `"}`), public}
+	return publicKey{json.RawMessage(`{"crv":"` + curve + `","kty":"EC","x":"` + encode(x) + `","y":"` + encode(y) + `"}`), key}
 }
+
+// compressed is a secp256k1 key in lower-case hex, as bitcoin-auth names it; empty for others.
+func (k publicKey) compressed() string {
+	if key, ok := k.key.(*ec.PublicKey); ok {
+		return hex.EncodeToString(key.Compressed())
+	}
+	return ""
+}
+
+// Secp256k1Thumbprint is the thumbprint of a secp256k1 public key, compressed and in hex: that
+// of its JWK by RFC 8812 §3.1, which a proof by the same key has.
+func Secp256k1Thumbprint(compressed string) (string, error) {
+	raw, err := hex.DecodeString(compressed)
+	if err != nil || len(raw) != 1+coordinate {
+		return "", errNoPoint
+	}
+	key, err := ec.ParsePubKey(raw)
+	if err != nil || key.X.Cmp(ec.S256().P) >= 0 { // which the library lets pass
+		return "", errNoPoint
+	}
+	return ecKey(secp256k1, key.Uncompressed()).thumbprint(), nil
+}
+
+var errNoPoint = errors.New("this is no secp256k1 public key: 66 hex characters that begin with 02 or 03")
 
 func edKey(x []byte) publicKey {
 	if len(x) != ed25519.PublicKeySize {

@@ -2,6 +2,7 @@ package dpop
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
@@ -13,6 +14,8 @@ import (
 	"math/big"
 	"strings"
 	"time"
+
+	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
 )
 
 // Header carries a proof, NonceHeader what a server wants to find in the next one, and
@@ -23,15 +26,16 @@ const (
 	Scheme      = "DPoP"
 )
 
-// Key is a private key that makes proofs: ES256, which every verifier knows. It prints as
-// [redacted], however it is printed.
+// Key is a private key that makes proofs. It prints as [redacted], however it is printed.
 type Key struct {
-	private    *ecdsa.PrivateKey
-	jwk        json.RawMessage // its public part
+	alg        string
+	sign       func(signed []byte) ([]byte, error)
+	raw        func() ([]byte, error) // what Save writes
+	public     publicKey
 	thumbprint string
 }
 
-// NewKey makes a key.
+// NewKey makes a key for ES256, which every verifier knows.
 func NewKey() (*Key, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -45,38 +49,92 @@ func newKey(private *ecdsa.PrivateKey) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	public := ecKey(point)
-	return &Key{private: private, jwk: public.canonical, thumbprint: public.thumbprint()}, nil
+	sign := func(signed []byte) ([]byte, error) {
+		digest := sha256.Sum256(signed)
+		r, s, err := ecdsa.Sign(rand.Reader, private, digest[:])
+		if err != nil {
+			return nil, err
+		}
+		return fixed(r, s), nil
+	}
+	return made(es256, ecKey("P-256", point), sign, private.Bytes), nil
 }
 
-// savedAs is what stands before a key that Save wrote.
-const savedAs = "ES256:"
+// Ed25519Key makes proofs of an Ed25519 key (EdDSA, RFC 8037).
+func Ed25519Key(private ed25519.PrivateKey) (*Key, error) {
+	if len(private) != ed25519.PrivateKeySize {
+		return nil, errNoKey
+	}
+	sign := func(signed []byte) ([]byte, error) { return ed25519.Sign(private, signed), nil }
+	raw := func() ([]byte, error) { return private.Seed(), nil }
+	return made(edDSA, edKey(private[ed25519.SeedSize:]), sign, raw), nil
+}
 
-var errNoKey = errors.New("this is no key that was saved here")
+// Secp256k1Key makes proofs of a secp256k1 key (ES256K, RFC 8812), as a member key of package
+// bap is: the key that signs X-Auth-Token then makes proofs too, and is one key to a server.
+// Signatures have the lower of the two values of s, which every verifier takes.
+func Secp256k1Key(private *ec.PrivateKey) (*Key, error) {
+	if private == nil || private.D == nil || private.D.Sign() <= 0 || private.D.Cmp(ec.S256().N) >= 0 {
+		return nil, errNoKey
+	}
+	sign := func(signed []byte) ([]byte, error) {
+		digest := sha256.Sum256(signed)
+		signature, err := private.Sign(digest[:])
+		if err != nil {
+			return nil, err
+		}
+		return fixed(signature.R, signature.S), nil
+	}
+	raw := func() ([]byte, error) { return private.Serialize(), nil }
+	return made(es256K, ecKey(secp256k1, private.PubKey().Uncompressed()), sign, raw), nil
+}
+
+func made(alg string, public publicKey, sign func([]byte) ([]byte, error), raw func() ([]byte, error)) *Key {
+	return &Key{alg: alg, sign: sign, raw: raw, public: public, thumbprint: public.thumbprint()}
+}
+
+var errNoKey = errors.New("this is no key that proofs can be made of, or none that was saved here")
 
 // LoadKey reads what Save wrote.
 func LoadKey(saved string) (*Key, error) {
-	text, ours := strings.CutPrefix(saved, savedAs)
+	alg, text, _ := strings.Cut(saved, ":")
 	raw, ok := decode(text)
-	if !ours || !ok {
+	if !ok || len(raw) != coordinate {
 		return nil, errNoKey
 	}
-	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), raw)
-	if err != nil {
+	switch alg {
+	case es256:
+		private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), raw)
+		if err != nil {
+			return nil, errNoKey
+		}
+		return newKey(private)
+	case es256K:
+		private, _ := ec.PrivateKeyFromBytes(raw)
+		return Secp256k1Key(private)
+	case edDSA:
+		return Ed25519Key(ed25519.NewKeyFromSeed(raw))
+	default:
 		return nil, errNoKey
 	}
-	return newKey(private)
 }
 
 // Save writes the key in the clear: whoever reads it makes proofs with it. It is short, for
 // keyrings that hold little.
 func (k *Key) Save() (string, error) {
-	raw, err := k.private.Bytes()
+	raw, err := k.raw()
 	if err != nil {
 		return "", err
 	}
-	return savedAs + encode(raw), nil
+	return k.alg + ":" + encode(raw), nil
 }
+
+// Algorithm is the JWS algorithm of the key's proofs: ES256, EdDSA or ES256K.
+func (k *Key) Algorithm() string { return k.alg }
+
+// PublicKey is the public part of a secp256k1 key, compressed, in lower-case hex; empty for
+// other keys.
+func (k *Key) PublicKey() string { return k.public.compressed() }
 
 // Thumbprint names the key (RFC 7638), as `jkt` and `dpop_jkt` do.
 func (k *Key) Thumbprint() string { return k.thumbprint }
@@ -117,7 +175,7 @@ func (k *Key) Sign(s Signing) (string, error) {
 	if s.Nonce != "" {
 		claims["nonce"] = s.Nonce
 	}
-	head, err := json.Marshal(map[string]any{"typ": proofType, "alg": "ES256", "jwk": k.jwk})
+	head, err := json.Marshal(map[string]any{"typ": proofType, "alg": k.alg, "jwk": k.public.canonical})
 	if err != nil {
 		return "", err
 	}
@@ -126,15 +184,14 @@ func (k *Key) Sign(s Signing) (string, error) {
 		return "", err
 	}
 	signed := encode(head) + "." + encode(payload)
-	digest := sha256.Sum256([]byte(signed))
-	r, t, err := ecdsa.Sign(rand.Reader, k.private, digest[:])
+	signature, err := k.sign([]byte(signed))
 	if err != nil {
 		return "", err
 	}
-	return signed + "." + encode(fixed(r, t)), nil
+	return signed + "." + encode(signature), nil
 }
 
-// fixed is an ES256 signature as a JWS has it (RFC 7518 §3.4).
+// fixed is an ECDSA signature as a JWS has it (RFC 7518 §3.4).
 func fixed(r, s *big.Int) []byte {
 	signature := make([]byte, 2*coordinate)
 	r.FillBytes(signature[:coordinate])

@@ -31,6 +31,9 @@ const (
 type Proof struct {
 	// Thumbprint names the key that it brings (RFC 7638).
 	Thumbprint string
+	// PublicKey is a secp256k1 key, compressed, in lower-case hex, as X-Auth-Token names it;
+	// empty for other keys.
+	PublicKey string
 	// ID is its jti, Method and URL its htm and htu, Time its iat.
 	ID, Method, URL string
 	Time            time.Time
@@ -78,7 +81,7 @@ func Parse(proof string) (*Proof, error) {
 	if p.key, err = parseJWK(head["jwk"], p.algorithm); err != nil {
 		return nil, err
 	}
-	p.Thumbprint = p.key.thumbprint()
+	p.Thumbprint, p.PublicKey = p.key.thumbprint(), p.key.compressed()
 	if !p.readClaims(raw[1]) {
 		return nil, &Error{Reason: BadClaims}
 	}

@@ -261,7 +261,7 @@ func TestP07_ANonceIsAskedForWhereTheOperatorWantsOne(t *testing.T) {
 	h.advance(time.Millisecond)
 	r = k.uses(http.MethodGet, userinfoPath, access)
 	r.wantError(http.StatusUnauthorized, "use_dpop_nonce")
-	if got := r.header.Get("WWW-Authenticate"); !strings.HasPrefix(got, `DPoP error="use_dpop_nonce", error_description="`) || !strings.HasSuffix(got, `, algs="ES256 EdDSA Ed25519 PS256 RS256"`) {
+	if got := r.header.Get("WWW-Authenticate"); !strings.HasPrefix(got, `DPoP error="use_dpop_nonce", error_description="`) || !strings.HasSuffix(got, `, algs="ES256 EdDSA Ed25519 ES256K PS256 RS256"`) {
 		t.Error(got)
 	}
 	h.advance(-10*time.Minute - 2*time.Millisecond) // a server's clock that is far behind
@@ -352,7 +352,7 @@ func TestP08_P10_U13_K09_ABoundTokenIsOfUseToItsKeyAlone(t *testing.T) {
 	if got := r.header.Values("WWW-Authenticate"); len(got) != 1 || !strings.HasPrefix(got[0], `DPoP error="insufficient_scope", scope="openid", resource_metadata="`+userInfoMetadata+`", algs="`) {
 		t.Error(got)
 	}
-	if got := h.send(http.MethodGet, userinfoPath, "").header.Values("WWW-Authenticate"); !slices.Equal(got, []string{`Bearer realm="countersign", scope="openid", resource_metadata="` + userInfoMetadata + `"`, `DPoP algs="ES256 EdDSA Ed25519 PS256 RS256"`}) {
+	if got := h.send(http.MethodGet, userinfoPath, "").header.Values("WWW-Authenticate"); !slices.Equal(got, []string{`Bearer realm="countersign", scope="openid", resource_metadata="` + userInfoMetadata + `"`, `DPoP algs="ES256 EdDSA Ed25519 ES256K PS256 RS256"`}) {
 		t.Error(got)
 	}
 	// It is taken back like any other.
