@@ -52,8 +52,9 @@ var allowed = map[string][]string{
 	"internal/authz/approval": {
 		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/consent", "internal/authz/device", "internal/authz/grant",
 		"internal/authz/guard",
-		"internal/authz/scopes", "internal/authz/secret", "internal/authz/usercode", "bitcoinauth", "receipt",
+		"internal/authz/scopes", "internal/authz/secret", "internal/authz/statement", "internal/authz/usercode",
 	},
+	"internal/authz/statement": {"internal/authz", "bitcoinauth", "receipt"},
 	"internal/authz/code": {
 		"internal/authz", "internal/authz/contract", "internal/authz/approval", "internal/authz/audit", "internal/authz/client", "internal/authz/device",
 		"internal/authz/grant", "internal/authz/proof", "internal/authz/scopes", "internal/authz/secret",

@@ -60,6 +60,7 @@ var judged = []struct {
 	{dir: "internal/authz/consent", by: "internal/issuer internal/server"},
 	{dir: "internal/authz/device", by: "internal/authz/device internal/issuer internal/server"},
 	{dir: "internal/authz/approval", by: "internal/authz/approval internal/issuer internal/server"},
+	{dir: "internal/authz/statement", by: "internal/issuer internal/server"},
 	{dir: "internal/authz/code", by: "internal/authz/code internal/issuer internal/server"},
 	{dir: "internal/issuer", by: "internal/issuer internal/server"},
 	{dir: "internal/server", by: "internal/server"},

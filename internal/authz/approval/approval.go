@@ -13,12 +13,12 @@ import (
 	"countersign.dev/internal/authz/grant"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/secret"
+	"countersign.dev/internal/authz/statement"
 )
 
 // Approvals are what an owner does about a device request: open it, look at it, decide.
 type Approvals struct {
 	store    contract.Store
-	settings authz.Settings
 	now      func() time.Time
 	log      *slog.Logger
 	secrets  secret.Secrets
@@ -28,13 +28,15 @@ type Approvals struct {
 	consents *consent.Consents
 	grants   *grant.Grants
 	device   *device.Flow
+	// statements are what owners sign here.
+	statements *statement.Statements
 }
 
 // New makes the approvals of a server.
 func New(store contract.Store, settings authz.Settings, trail audit.Trail, guard *guard.Guard, clients *client.Registry, consents *consent.Consents, grants *grant.Grants, device *device.Flow) *Approvals {
 	return &Approvals{
-		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
-		guard: guard, clients: clients, consents: consents, grants: grants, device: device,
+		store: store, now: trail.Now, log: trail.Log, secrets: trail.Secrets, trail: trail,
+		guard: guard, clients: clients, consents: consents, grants: grants, device: device, statements: statement.New(settings, trail.Now),
 	}
 }
 

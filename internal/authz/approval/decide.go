@@ -9,6 +9,7 @@ import (
 	"countersign.dev/internal/authz/consent"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/scopes"
+	"countersign.dev/internal/authz/statement"
 	"countersign.dev/internal/authz/usercode"
 )
 
@@ -47,7 +48,7 @@ func (s *Approvals) approveRequest(ctx context.Context, owner authz.Owner, asker
 	if err := mayDecide(r, owner); err != nil {
 		return authz.Grant{}, err
 	}
-	proof, says, err := leftBy(owner)
+	proof, says, err := statement.LeftByDevice(owner)
 	if err != nil {
 		return authz.Grant{}, err
 	}
@@ -60,7 +61,7 @@ func (s *Approvals) approveRequest(ctx context.Context, owner authz.Owner, asker
 		return authz.Grant{}, err
 	}
 	if owner.Signed() {
-		if err := s.checkStatement(f, says); err != nil {
+		if err := s.statements.CheckDevice(f.offer(), says); err != nil {
 			return authz.Grant{}, err
 		}
 	} else if f.Request.SignatureRequired {
@@ -108,14 +109,14 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
 		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: authz.ACRSession, Nonce: f.Request.Nonce,
 		Seen: f.Request.Seen, Says: f.Request.Says, Resources: f.Request.Resources,
-		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts),
+		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts), Presence: authz.PresenceSession,
 	}
 	if owner.Method == authz.MethodPasskey {
 		g.ACR, g.Passkey = authz.ACRPasskey, owner.Passkey
 	}
 	a := contract.Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now, Living: authz.LivingGrants, Keep: contract.KeepAtMost(authz.GrantsPerAccount)}
 	if proof != "" {
-		g.ACR, a.Unclaimed, a.Receipt = authz.ACRSignature, true, proof
+		g.ACR, g.Presence, a.Unclaimed, a.Receipt = authz.ACRSignature, authz.PresenceKey, true, proof
 	}
 	var err error
 	switch {

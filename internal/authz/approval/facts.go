@@ -14,6 +14,7 @@ import (
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/scopes"
+	"countersign.dev/internal/authz/statement"
 	"countersign.dev/internal/authz/usercode"
 )
 
@@ -60,6 +61,14 @@ type Facts struct {
 	// letIn is the grant that gave the consent by which nobody is asked, or empty.
 	letIn string
 }
+
+// offer is what the owner may sign of the facts.
+func (f Facts) offer() statement.Offer {
+	return statement.Offer{Request: f.Request, UserCode: f.UserCode, Scope: f.Scope, BAPID: f.Identity.BAPID}
+}
+
+// Statement is the text for the owner to sign (requirement N-11).
+func (s *Approvals) Statement(f Facts) string { return s.statements.OfDevice(f.offer()) }
 
 // shownFacts are facts with what only somebody who reads them needs: to compare
 // a client with all others takes a list of them.
