@@ -20,6 +20,7 @@ import (
 var allowed = map[string][]string{
 	"bitcoinauth": {},
 	"bap":         {},
+	"details":     {},
 	"dpop":        {},
 	"receipt":     {"bap", "bitcoinauth"},
 	"deviceflow":  {"dpop"},

@@ -39,6 +39,7 @@ var judged = []struct {
 }{
 	{dir: "bap", by: "bap bitcoinauth receipt internal/server"},
 	{dir: "bitcoinauth", by: "bitcoinauth receipt internal/server"},
+	{dir: "details", by: "details"},
 	{dir: "dpop", by: "dpop"},
 	{dir: "receipt", by: "receipt internal/server"},
 	{dir: "deviceflow", by: "deviceflow"},
