@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
 	"github.com/go-json-experiment/json/jsontext"
@@ -237,4 +238,22 @@ func isHash(text string) bool {
 func Hash(receipt string) string {
 	sum := sha256.Sum256([]byte(receipt))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// SignSubdelegation makes the receipt of what an agent passes on, signed by the agent's key.
+//
+//	ErrDelegation: the statement is no sub-delegation, or another's
+func SignSubdelegation(key *ec.PrivateKey, d Delegation, at time.Time) (string, error) {
+	body := d.Encode()
+	if _, err := ParseDelegation(body); err != nil {
+		return "", err
+	}
+	id, err := bap.ID(key.PubKey())
+	if err != nil {
+		return "", err
+	}
+	if d.Purpose != PurposeSubdelegation || d.BAPID != id {
+		return "", fmt.Errorf("%w: not a sub-delegation by the agent of this key", ErrDelegation)
+	}
+	return signed(key, Receipt{Kind: PurposeSubdelegation, BAPID: id, Path: SubdelegationPath, Body: body}, at)
 }
