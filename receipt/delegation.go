@@ -41,7 +41,8 @@ const (
 )
 
 // Delegation is version 2 of the statement: what an owner signs to approve an agent, and
-// what an agent signs to pass a part of it on to another. Its one encoding is RFC 8785.
+// what an agent signs to pass a part of it on to another (requirement N-11). Its one encoding
+// is RFC 8785.
 // Times are in Unix seconds.
 type Delegation struct {
 	Agent Delegate `json:"agent"`

@@ -54,7 +54,8 @@ const (
 	attestedData = 0x40
 )
 
-// answered verifies what a passkey answered over the statement in the body.
+// answered verifies what a passkey answered over the statement in the body, with the key
+// that was vouched for (requirement N-13).
 func (r *reading) answered() error {
 	statement, _, err := readBody(r.Body)
 	if err != nil {
