@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"bap":         {},
 	"details":     {},
 	"dpop":        {},
-	"receipt":     {"bap", "bitcoinauth"},
+	"receipt":     {"bap", "bitcoinauth", "details"},
 	"deviceflow":  {"dpop"},
 	"protect":     {"bitcoinauth", "dpop"},
 
