@@ -10,6 +10,7 @@ import (
 	bsm "github.com/bsv-blockchain/go-sdk/compat/bsm"
 	"github.com/bsv-blockchain/go-sdk/message"
 	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
 
 // Header is the name of the HTTP header that carries a token.
@@ -104,7 +105,8 @@ type Token struct {
 	Path      string
 	Signature []byte
 
-	key       *ec.PublicKey
+	raw       []byte // the public key, compressed
+	key       *secp256k1.PublicKey
 	timestamp string
 }
 
@@ -125,7 +127,7 @@ func Parse(token string) (*Token, error) {
 		return nil, &Error{Reason: UnknownScheme}
 	}
 	var err error
-	if t.key, err = parseKey(t.PublicKey); err != nil {
+	if t.raw, t.key, err = parseKey(t.PublicKey); err != nil {
 		return nil, err
 	}
 	if t.Time, err = time.Parse(timeLayout, t.timestamp); err != nil || t.Time.Format(timeLayout) != t.timestamp { // a comma, or 9:00
@@ -142,15 +144,14 @@ func Parse(token string) (*Token, error) {
 
 // parseKey reads a compressed key in lower-case hex: other spellings of the same
 // key would be other replay keys to a careless verifier (requirement N-03).
-func parseKey(text string) (*ec.PublicKey, error) {
-	const hexLength = 66
+func parseKey(text string) ([]byte, *secp256k1.PublicKey, error) {
 	raw, err := hex.DecodeString(text)
-	if err != nil || len(text) != hexLength || text != strings.ToLower(text) {
-		return nil, &Error{Reason: BadKey}
+	if err != nil || len(raw) != keyLength || text != strings.ToLower(text) {
+		return nil, nil, &Error{Reason: BadKey}
 	}
-	key, err := ec.ParsePubKey(raw)
-	if err != nil || key.X.Cmp(ec.S256().P) >= 0 { // which the library lets pass
-		return nil, &Error{Reason: BadKey}
+	key, err := secp256k1.ParsePubKey(raw)
+	if err != nil {
+		return nil, nil, &Error{Reason: BadKey}
 	}
-	return key, nil
+	return raw, key, nil
 }

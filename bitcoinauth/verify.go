@@ -10,7 +10,6 @@ import (
 	"time"
 
 	bsm "github.com/bsv-blockchain/go-sdk/compat/bsm"
-	"github.com/bsv-blockchain/go-sdk/message"
 	ec "github.com/bsv-blockchain/go-sdk/primitives/ec"
 )
 
@@ -82,7 +81,7 @@ func (t *Token) replayKey(body []byte) [sha256.Size]byte {
 	h := sha256.New()
 	bodyHash := sha256.Sum256(body)
 	for _, part := range [][]byte{
-		[]byte("bitcoin-auth replay key v1"), t.key.Compressed(), []byte(t.Path), []byte(t.timestamp), bodyHash[:],
+		[]byte("bitcoin-auth replay key v1"), t.raw, []byte(t.Path), []byte(t.timestamp), bodyHash[:],
 	} {
 		_ = binary.Write(h, binary.BigEndian, uint32(len(part))) // a hash never fails
 		h.Write(part)
@@ -105,45 +104,14 @@ func (t *Token) verifySignature(text []byte) (err error) {
 	return t.verifyBRC77(text)
 }
 
-// The BRC-77 envelope: version, signer's key, recipient, key id, DER signature.
-const (
-	versionLength = 4
-	keyLength     = 33
-	keyIDLength   = 32
-	recipientAt   = versionLength + keyLength
-	signatureAt   = recipientAt + 1 + keyIDLength
-)
-
-func (t *Token) verifyBRC77(text []byte) error {
-	envelope := t.Signature
-	if len(envelope) <= recipientAt || !bytes.Equal(envelope[:versionLength], message.VERSION_BYTES) {
-		return &Error{Reason: BadSignatureEncoding}
-	}
-	if subtle.ConstantTimeCompare(envelope[versionLength:recipientAt], t.key.Compressed()) != 1 {
-		return &Error{Reason: WrongSigner}
-	}
-	if envelope[recipientAt] != 0 {
-		return &Error{Reason: NotForAnyone}
-	}
-	der := envelope[min(signatureAt, len(envelope)):]
-	if !strictDER(der) {
-		return &Error{Reason: BadSignatureEncoding}
-	}
-	good, err := message.Verify(text, envelope, nil)
-	if err != nil || !good {
-		return &Error{Reason: SignatureMismatch}
-	}
-	return nil
-}
-
-// strictDER accepts the one encoding of a signature with a low s.
-func strictDER(der []byte) bool {
+// strictDER reads the one encoding of a signature with a low s.
+func strictDER(der []byte) (r, s *big.Int, ok bool) {
 	var sig struct{ R, S *big.Int }
 	if _, err := asn1.Unmarshal(der, &sig); err != nil || !inRange(sig.R, sig.S) {
-		return false
+		return nil, nil, false
 	}
 	again, err := asn1.Marshal(sig) // without what asn1 lets stand behind, or in the sequence
-	return err == nil && bytes.Equal(again, der)
+	return sig.R, sig.S, err == nil && bytes.Equal(again, der)
 }
 
 var halfOrder = new(big.Int).Rsh(ec.S256().N, 1)
@@ -168,7 +136,7 @@ func (t *Token) verifyBSM(text []byte) error {
 	if err != nil {
 		return &Error{Reason: SignatureMismatch}
 	}
-	if subtle.ConstantTimeCompare(key.Compressed(), t.key.Compressed()) != 1 {
+	if subtle.ConstantTimeCompare(key.Compressed(), t.raw) != 1 {
 		// Recovery gives some key for any text, so another key and another text
 		// look the same.
 		return &Error{Reason: SignatureMismatch}

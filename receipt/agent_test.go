@@ -46,6 +46,7 @@ func TestN13_TheReceiptOfAnAgentVerifiesFromItselfAlone(t *testing.T) {
 }
 
 func TestN13_AnyChangedByteOfAnAgentsReceiptIsNoticed(t *testing.T) {
+	t.Parallel()
 	good := []byte(known().Receipt)
 	for i := range good {
 		for _, replacement := range []byte{good[i] ^ 1, 'A'} {

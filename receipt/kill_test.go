@@ -38,6 +38,7 @@ func TestAKillSwitchIsMadeAndVerifiedOffline(t *testing.T) {
 }
 
 func TestAKillSwitchThatWasChangedIsNone(t *testing.T) {
+	t.Parallel()
 	good := []byte(known().KillFile)
 	for i := range good {
 		changed := slices.Clone(good)

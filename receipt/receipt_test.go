@@ -87,6 +87,7 @@ func TestN13_AReceiptVerifiesFromItselfAlone(t *testing.T) {
 }
 
 func TestN13_AnyChangedByteIsNoticedByANamedCheck(t *testing.T) {
+	t.Parallel()
 	good := []byte(makeReceipt(t, statement(t), key(7), signedAt))
 	seen := map[receipt.Check]int{}
 	for i := range good {
