@@ -266,15 +266,20 @@ func isURI(text string) bool {
 		return false
 	}
 	u, err := url.Parse(text)
-	return err == nil && u.IsAbs() && u.User == nil && u.Host+u.Opaque+u.Path != ""
+	if err != nil || !u.IsAbs() || u.User != nil {
+		return false
+	}
+	return u.Hostname() != "" || (!isWeb(u) && u.Opaque+u.Path != "")
 }
+
+func isWeb(u *url.URL) bool { return u.Scheme == "https" || u.Scheme == "http" }
 
 // normal is a resource's URI in the form in which this server has it in aud: scheme and host
 // in lower case, no port that the scheme has anyway, no slash at the end. What is no http or
 // https URI stays as it is.
 func normal(resource string) string {
 	u, err := url.Parse(resource)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
+	if err != nil || !isWeb(u) {
 		return resource
 	}
 	host := strings.ToLower(u.Host)
