@@ -92,6 +92,8 @@ public keys of a client that has a key pair. Without, it is a public client.`,
 	f.StringArrayVar(&c.Resources, "resource", nil, "`URI` of an API that it serves, for which others may ask for access tokens")
 	f.StringArrayVar(&c.ExchangeFor, "exchange-for", nil, "`URI` of an API for which it may exchange the tokens that it is sent, to call it for their owner")
 	f.StringArrayVar(&c.ExchangeActors, "exchange-actor", nil, "`id` of another client that it may say acts for the owner, when it exchanges a token")
+	f.BoolVar(&c.MayCharge, "may-charge", false, "let it charge agents for the APIs that it serves, and ask about tokens for these")
+	f.BoolVar(&c.Agents, "agents", false, "let its agents ask where the server admits those of listed clients only")
 	f.StringVar(&c.MemberPubkey, "member-pubkey", "", "the `key`, compressed in hex, whose X-Auth-Token authenticates it")
 	f.StringVar(&with.memberKey, "member-key", "", "as --member-pubkey; without a `key`, make one, and print it once, with all that .env.local needs")
 	f.Lookup("member-key").NoOptDefVal = newMemberKey
@@ -282,6 +284,8 @@ func newClientsShow(env *Env) *cobra.Command {
 					{"id_token_signed_response_alg", c.IDTokenAlg},
 					{"approval", c.Approval},
 					{"dpop_bound_access_tokens", map[bool]string{true: "true"}[c.DPoPBound]},
+					{"agents", map[bool]string{true: "true"}[c.Agents]},
+					{"may_charge", map[bool]string{true: "true"}[c.MayCharge]},
 				} {
 					if row[1] != "" {
 						fmt.Fprintf(env.Stdout, "%-30s%s\n", row[0], printable(row[1]))

@@ -79,6 +79,9 @@ func demoSettings(dir string) *config.Settings {
 		AccessTokenLifetime: time.Hour, RefreshIdleLifetime: time.Hour, RefreshTokenLifetime: time.Hour, RefreshTokenGrace: 30 * time.Second,
 		SessionLifetime: time.Hour, UnregisteredClients: "open", Approval: "session", SignUp: "open", PendingLimit: 1000,
 		LogLevel: "error", LogFormat: "text",
+		Agents: config.Agents{
+			Clients: "any", MaxLifetime: time.Hour, AccessTokenLifetime: time.Minute, MaxDepth: 3, MaxPerOwner: 100, Presence: "password", UnattendedApproval: "false",
+		},
 	}
 }
 

@@ -318,6 +318,13 @@ func authzSettings(s *config.Settings, random io.Reader) (authz.Settings, error)
 		RefreshLifetime: s.RefreshTokenLifetime, RefreshGrace: s.RefreshTokenGrace, SessionLifetime: s.SessionLifetime, RotateKeysEvery: s.RotateKeysEvery,
 		OpenClients: s.UnregisteredClients == "open", SignatureRequired: s.Approval == authz.ApprovalSigned,
 		SignUp: s.SignUp == "open", DPoPNonce: s.DPoPNonce == "required", PendingLimit: s.PendingLimit, DeviceRequestsPerNetwork: s.DeviceRequestsPerNetwork,
+		Agents: authz.AgentSettings{
+			Clients: authz.AgentClients(s.Agents.Clients), MaxLifetime: s.Agents.MaxLifetime, AccessTokenLifetime: s.Agents.AccessTokenLifetime,
+			MaxDepth: s.Agents.MaxDepth, MaxPerOwner: s.Agents.MaxPerOwner, AlwaysAsk: s.Agents.AlwaysAsk, Presence: authz.Presence(s.Agents.Presence),
+		},
+	}
+	if s.Agents.Unattended() {
+		out.Agents.Presence = authz.PresenceKey
 	}
 	for _, c := range s.Clients {
 		registered, err := client.Registration(c).Client(random)

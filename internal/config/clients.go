@@ -28,4 +28,8 @@ type Client struct {
 	// that it may say are acting.
 	ExchangeFor    []string `toml:"exchange_for"`
 	ExchangeActors []string `toml:"exchange_actors"`
+	// Agents: its agents may ask where only those of listed clients may. MayCharge: it
+	// charges agents for what it serves.
+	Agents    bool `toml:"agents"`
+	MayCharge bool `toml:"may_charge"`
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,20 @@ func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) 
 		{args: []string{"--config", "none.toml"}, wants: "config (from none.toml) cannot be read"},
 		{file: "\n\nlisten = 5\n", wants: "listen (from countersign.toml:3) must be address:port"},
 		{file: "lisen = \"127.0.0.1:1\"", wants: "lisen (from countersign.toml:1) is not a setting; did you mean listen?"},
+		{file: "\n[agents]\n\nclient = \"any\"", wants: "client (from countersign.toml:4) is not a setting of [agents]; did you mean clients?"},
+		{file: "agents.presense = \"password\"", wants: "presense (from countersign.toml:1) is not a setting of [agents]; did you mean presence?"},
+		{file: "[agents]\nmax-depth = 1", wants: "max-depth (from countersign.toml:2) is not a setting of [agents]; did you mean max_depth?"},
+		{file: "[agents]\nlisten = \"x\"", wants: "listen (from countersign.toml:2) is not a setting of [agents]"},
+		{file: "agents-clients = \"any\"", wants: "agents-clients (from countersign.toml:1) is not a setting"},
+		{file: "agents = 5", wants: "agents (from countersign.toml:1) is not a setting"},
+		{file: "[agents]\nclients = \"all\"", wants: "agents-clients (from countersign.toml:2) must be any or registered or listed"},
+		{file: "[agents]\nmax_depth = 9", wants: "agents-max-depth (from countersign.toml:2) must be a whole number from 0 to 8"},
+		{file: "[agents]\nmax_per_owner = 1", wants: "agents-max-per-owner (from countersign.toml:2) must be a whole number from 2 to"},
+		{file: "[agents]\nmax_lifetime = \"59s\"", wants: "agents-max-lifetime (from countersign.toml:2) must be a duration from 1m0s"},
+		{file: "[agents]\nalways_ask = [\"a b\"]", wants: "agents-always-ask (from countersign.toml:2) must be scopes with commas between"},
+		{file: "[agents]\nunattended_approval = \"yes\"", wants: "agents-unattended-approval (from countersign.toml:2) must be false or true"},
+		{file: "[agents]\npresence = true", wants: "presence (from countersign.toml:2) must be a text or a number"},
+		{file: "[agents]\npresence = \"presence\"\nunattended_approval = true", wants: "agents-unattended-approval (from all that was given) asks for less than a password, and agents-presence for more"},
 		{file: "[server]\nlisten = \"x\"", wants: "server (from countersign.toml:1) is not a setting"},
 		{file: "listen = [", wants: "countersign.toml:1"},
 		{file: "\n[[clients]]\nclient_id = \"a\"\nsecret = \"x\"", wants: "secret (from countersign.toml:4) is not a member of [[clients]]"},
@@ -195,13 +210,50 @@ token_endpoint_auth_method = "client_secret_basic"
 resources = ["https://api.example"]
 exchange_for = ["https://calendar.example"]
 exchange_actors = ["worker"]
+agents = true
+may_charge = true
+resource = ["https://shop.example"]
 `, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(s.Clients) != 2 || s.Clients[0].Name != "Television" || s.Clients[1].Secret != "0123456789abcdef" ||
-		!slices.Equal(s.Clients[1].ExchangeFor, []string{"https://calendar.example"}) || !slices.Equal(s.Clients[1].ExchangeActors, []string{"worker"}) {
+		!slices.Equal(s.Clients[1].ExchangeFor, []string{"https://calendar.example"}) || !slices.Equal(s.Clients[1].ExchangeActors, []string{"worker"}) ||
+		!s.Clients[1].Agents || !s.Clients[1].MayCharge || s.Clients[0].Agents || s.Clients[0].MayCharge ||
+		!slices.Equal(s.Clients[1].Resources, []string{"https://api.example", "https://shop.example"}) {
 		t.Errorf("%+v", s.Clients)
+	}
+}
+
+func TestTheDecisionsAboutAgentsAreATableOfTheFile(t *testing.T) {
+	s, err := load(t, "", nil)
+	want := config.Agents{
+		Clients: "any", MaxLifetime: 720 * time.Hour, AccessTokenLifetime: 15 * time.Minute, MaxDepth: 3, MaxPerOwner: 100, Presence: "password", UnattendedApproval: "false",
+	}
+	if err != nil || !reflect.DeepEqual(s.Agents, want) || s.Agents.Unattended() {
+		t.Errorf("by default: %+v %v", s, err)
+	}
+	const file = `
+listen = "127.0.0.1:1"
+[agents]
+clients = "listed"
+max_lifetime = "24h"
+access_token_lifetime = "5m"
+max_depth = 0
+max_per_owner = 7
+always_ask = ["pay", "keys:export"]
+unattended_approval = true
+`
+	want = config.Agents{
+		Clients: "listed", MaxLifetime: 24 * time.Hour, AccessTokenLifetime: 5 * time.Minute, MaxPerOwner: 7, AlwaysAsk: []string{"pay", "keys:export"},
+		Presence: "password", UnattendedApproval: "true",
+	}
+	if s, err = load(t, file, nil); err != nil || !reflect.DeepEqual(s.Agents, want) || !s.Agents.Unattended() {
+		t.Errorf("by the file: %+v %v", s, err)
+	}
+	s, err = load(t, "agents.clients = \"listed\"\n", map[string]string{"COUNTERSIGN_AGENTS_MAX_DEPTH": "2"}, "--agents-clients", "registered", "--agents-always-ask", "pay, tip")
+	if err != nil || s.Agents.Clients != "registered" || s.Agents.MaxDepth != 2 || !slices.Equal(s.Agents.AlwaysAsk, []string{"pay", "tip"}) {
+		t.Errorf("by flags and environment: %+v %v", s, err)
 	}
 }
 
@@ -240,6 +292,7 @@ func TestACommandTakesTheSettingsThatItNeeds(t *testing.T) {
 func FuzzParseFile(f *testing.F) {
 	f.Add("listen = \"127.0.0.1:1\"\n[[clients]]\nclient_id = \"a\"")
 	f.Add("[[clients]]\n[clients.x]\ny=1")
+	f.Add("agents = {max_depth = 1}\n[agents]\nmax_depth = 2\nalways_ask = [\"a\"]")
 	f.Add("a.b = 1\n\"listen\" = 2")
 	f.Fuzz(func(t *testing.T, text string) {
 		path := filepath.Join(t.TempDir(), "c.toml")

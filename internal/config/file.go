@@ -43,31 +43,72 @@ func parseFile(path string, text []byte) (*file, error) {
 	}
 	lines, clientLines := keyLines(text)
 	f := &file{path: path, values: map[string]value{}, clientLines: clientLines}
-	for name, v := range raw {
-		origin := path + ":" + strconv.Itoa(lines[name])
-		if name == "clients" {
-			continue
+	agents, isTable := raw[agentsTable].(map[string]any)
+	if isTable {
+		delete(raw, agentsTable)
+	}
+	delete(raw, "clients")
+	if err := f.readValues(raw, lines, ""); err != nil {
+		return nil, err
+	}
+	if err := f.readValues(agents, lines, agentsTable); err != nil {
+		return nil, err
+	}
+	return f, f.readClients(text)
+}
+
+// readValues reads the keys of the file that are in no table, or those of one.
+func (f *file) readValues(raw map[string]any, lines map[string]int, table string) error {
+	for key, v := range raw {
+		name, line := key, lines[key]
+		if table != "" {
+			name, line = table+"-"+strings.ReplaceAll(key, "_", "-"), cmp.Or(lines[table+"."+key], lines[table])
 		}
+		origin := f.path + ":" + strconv.Itoa(line)
 		s := named(name)
-		if s == nil {
-			return nil, &Error{Setting: name, Origin: origin, Reason: "is not a setting" + didYouMean(Nearest(name, names()))}
+		if s == nil || s.key() != key || s.table() != table {
+			return &Error{Setting: key, Origin: origin, Reason: "is not a setting" + whereOf(table) + didYouMean(nearestKey(key, table))}
 		}
 		text, ok := plain(v)
 		if array, isArray := v.([]any); isArray && s.list {
 			text, ok = joined(array)
 		}
+		if yes, isBool := v.(bool); isBool && slices.Contains(s.choices, "true") {
+			text, ok = strconv.FormatBool(yes), true
+		}
 		if !ok {
-			return nil, &Error{Setting: name, Origin: origin, Reason: "must be a text or a number"}
+			return &Error{Setting: key, Origin: origin, Reason: "must be a text or a number"}
 		}
 		f.values[name] = value{text, origin}
 	}
-	return f, f.readClients(text)
+	return nil
+}
+
+func whereOf(table string) string {
+	if table == "" {
+		return ""
+	}
+	return " of [" + table + "]"
+}
+
+// nearestKey is the key of a table, or of none, that a misspelt one is nearest to.
+func nearestKey(key, table string) string {
+	var keys []string
+	for _, s := range settings {
+		if s.table() == table {
+			keys = append(keys, s.key())
+		}
+	}
+	return Nearest(key, keys)
 }
 
 // readClients decodes the [[clients]] strictly.
 func (f *file) readClients(text []byte) error {
 	var tables struct {
-		Clients []Client `toml:"clients"`
+		Clients []struct {
+			Client
+			Resource []string `toml:"resource"` // RFC 8707's name, of resources too
+		} `toml:"clients"`
 	}
 	d := toml.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -84,7 +125,10 @@ func (f *file) readClients(text []byte) error {
 	case err != nil:
 		return tomlError(f.path, err)
 	}
-	f.clients = tables.Clients
+	for _, c := range tables.Clients {
+		c.Resources = append(c.Resources, c.Resource...)
+		f.clients = append(f.clients, c.Client)
+	}
 	return nil
 }
 
@@ -116,12 +160,13 @@ func tomlError(path string, err error) error {
 	return &Error{Setting: "config", Origin: path, Reason: err.Error()}
 }
 
-// keyLines finds the line of each top-level key and of each [[clients]].
+// keyLines finds the line of each top-level key, of each key in a table, as table.key, and of
+// each [[clients]].
 func keyLines(text []byte) (keys map[string]int, clients []int) {
 	keys = map[string]int{}
 	var p unstable.Parser
 	p.Reset(text)
-	top := true
+	table := ""
 	for p.NextExpression() {
 		e := p.Expression()
 		it := e.Key()
@@ -132,16 +177,17 @@ func keyLines(text []byte) (keys map[string]int, clients []int) {
 		line := p.Shape(it.Node().Raw).Start.Line
 		switch e.Kind {
 		case unstable.ArrayTable, unstable.Table:
-			top = false
+			table = name + "."
 			if name == "clients" {
 				clients = append(clients, line)
 			} else if keys[name] == 0 {
 				keys[name] = line
 			}
 		case unstable.KeyValue:
-			if top {
-				keys[name] = line
+			if it.Next() { // agents.clients = "any"
+				keys[name+"."+string(it.Node().Data)] = line
 			}
+			keys[table+name] = line
 		}
 	}
 	return keys, clients
@@ -178,15 +224,6 @@ func named(name string) *setting {
 		}
 	}
 	return nil
-}
-
-// names are those of all settings.
-func names() []string {
-	all := make([]string, len(settings))
-	for i, s := range settings {
-		all[i] = s.name
-	}
-	return all
 }
 
 // didYouMean says which name may have been meant, if one may.

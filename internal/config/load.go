@@ -107,6 +107,9 @@ func Load(flags *pflag.FlagSet, getenv func(string) string, check CheckClient) (
 			return nil, &Error{Setting: s.name, Origin: origin, Reason: err.Error()}
 		}
 	}
+	if err := loaded.checkAgents(); err != nil {
+		return nil, &Error{Setting: "agents-unattended-approval", Origin: "all that was given", Reason: err.Error()}
+	}
 	if loaded.Data == "" {
 		if loaded.Data, err = DefaultData(getenv); err != nil {
 			return nil, &Error{Setting: "data", Origin: "the default", Reason: "cannot be found: give --data DIR"}

@@ -12,7 +12,7 @@ func Reference() string {
 
 Every setting has a default; ` + "`countersign serve`" + ` alone is a working server. The strongest source wins: flag, environment,
 file, default. The file is ` + "`countersign.toml`" + ` in the current directory, else in the configuration directory, else what ` + "`--config`" + `
-or ` + "`COUNTERSIGN_CONFIG`" + ` names; a key in it is the flag's name. This page is made from the program's own table.
+or ` + "`COUNTERSIGN_CONFIG`" + ` names; a key in it is the flag's name, but for those that begin with ` + "`agents-`" + `: they are in a table, as ` + "`max_lifetime`" + ` in ` + "`[agents]`" + `. This page is made from the program's own table.
 
 | flag and key | environment | default | value | what it is |
 |---|---|---|---|---|
@@ -32,7 +32,8 @@ Each ` + "`[[clients]]`" + ` table registers a client with the names of RFC 7591
 ` + "`member_pubkey`" + ` (the key whose X-Auth-Token authenticates the client instead of a secret), ` + "`owner_bap_id`" + `,
 ` + "`approval`" + ` (` + "`signature`" + `: a session alone may not approve what this client asks), ` + "`resources`" + ` (the URIs of what the client
 itself serves, for which others ask for access tokens: RFC 8707), ` + "`exchange_for`" + ` (those for which it may exchange the tokens that it is sent:
-RFC 8693) and ` + "`exchange_actors`" + ` (ids of other clients that it may then say act for the owner, with a token of theirs).
+RFC 8693), ` + "`exchange_actors`" + ` (ids of other clients that it may then say act for the owner, with a token of theirs), ` + "`agents`" + ` (its agents
+may ask where ` + "`agents-clients`" + ` is ` + "`listed`" + `) and ` + "`may_charge`" + ` (it charges agents of any client for its ` + "`resources`" + `, which ` + "`resource`" + ` names too, and asks about tokens for them).
 
 - Redirect URIs are https, or http on 127.0.0.1, [::1] or localhost, or of a scheme of the application's own that has a dot in it; they are compared to the
   letter, but for the port of a loopback address. With ` + "`application_type`" + ` ` + "`web`" + ` only https is taken.
@@ -45,6 +46,11 @@ database instead; a client of the file wins over one there with the same id.
 
 ` + "```toml" + `
 device-code-lifetime = "10m"
+
+[agents]
+clients = "registered"
+max_lifetime = "168h"
+always_ask = ["keys:export"]
 
 [[clients]]
 client_id = "my-tv"

@@ -42,6 +42,7 @@ type Settings struct {
 	Name                     string
 	Logo                     string // a file
 	Accent                   string // #rrggbb
+	Agents                   Agents
 
 	// Clients are the [[clients]] of the file.
 	Clients []Client
@@ -53,7 +54,7 @@ type Settings struct {
 
 // setting is one row of the table.
 type setting struct {
-	name         string // flag and file key; the environment's name derives from it
+	name         string // flag and, unless it is in a table, file key; the environment's name derives from it
 	fallback     string
 	fallbackText string // what the documents say when the default is computed
 	unit         string
@@ -69,8 +70,25 @@ func (s setting) env() string {
 	return prefix + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
 }
 
+// table is the one of the file that the setting's key is in, or empty; key is the key.
+func (s setting) table() string {
+	if strings.HasPrefix(s.name, agentsTable+"-") {
+		return agentsTable
+	}
+	return ""
+}
+
+func (s setting) key() string {
+	if s.table() == "" {
+		return s.name
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(s.name, agentsTable+"-"), "-", "_")
+}
+
 // settings is the table.
-var settings = []setting{
+var settings = slices.Concat(generalSettings, agentSettings)
+
+var generalSettings = []setting{
 	{
 		name: "listen", fallback: "localhost:8628", unit: "address:port", list: true,
 		help: "where to listen, several times if need be; localhost is 127.0.0.1 and [::1]; nothing but loopback unless you say so",

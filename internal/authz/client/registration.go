@@ -40,6 +40,10 @@ type Registration struct {
 	// that it may say are acting.
 	ExchangeFor    []string
 	ExchangeActors []string
+	// Agents: its agents may ask where only those of listed clients may. MayCharge: it
+	// charges agents for what it serves.
+	Agents    bool
+	MayCharge bool
 }
 
 // leastClientSecret is how short a client's secret may be, in characters.
@@ -145,6 +149,10 @@ func (r Registration) checkGrantTypes() (member string, err error) {
 		return "grant_types", errors.New("must have " + authz.GrantExchange + " with exchange_for, which exchange_actors needs")
 	case c.Allows(authz.GrantCredentials) && !proves: // RFC 6749 §4.4
 		return "grant_types", errors.New("must be without client_credentials for a client that has nothing to authenticate with: give it a secret or keys")
+	case r.MayCharge && !proves:
+		return "may_charge", errors.New("must be left out for a client that has nothing to authenticate with: give it a secret or keys")
+	case r.MayCharge && len(r.Resources) == 0:
+		return "resources", errors.New("must name at least one with may_charge: it charges for these alone")
 	default:
 		return "", nil
 	}
@@ -195,6 +203,7 @@ func (r Registration) client() authz.Client {
 		AuthMethod: r.TokenEndpointAuthMethod, MemberKey: r.MemberPubkey, OwnerBAPID: r.OwnerBAPID,
 		IDTokenAlg: r.IDTokenAlg, Approval: r.Approval, DPoPBound: r.DPoPBound, Registered: true,
 		Resources: canonicalResources(r.Resources), ExchangeFor: canonicalResources(r.ExchangeFor), ExchangeActors: r.ExchangeActors,
+		Agents: r.Agents, MayCharge: r.MayCharge,
 	}
 	return c
 }

@@ -69,6 +69,9 @@ func TestAClientIsRegisteredWithMetadataThatMeansSomething(t *testing.T) {
 		{client.Registration{ID: good, GrantTypes: []string{authz.GrantCredentials}, JWKS: keySet(ecKey)}, ok, ""},
 		{client.Registration{ID: good, Resources: []string{"https://api.example", "http://api.internal:8080/v1"}}, ok, ""},
 		{client.Registration{ID: good, Resources: []string{"https://api.example", "api"}}, "resources", "must be http or https URIs with a host"},
+		{client.Registration{ID: good, Agents: true, MayCharge: true, Secret: secret, Resources: api}, ok, ""},
+		{client.Registration{ID: good, MayCharge: true, Resources: api}, "may_charge", "nothing to authenticate with"},
+		{client.Registration{ID: good, MayCharge: true, Secret: secret}, "resources", "must name at least one with may_charge"},
 		{client.Registration{ID: good, GrantTypes: []string{""}}, "grant_types", ""},
 		{client.Registration{ID: good, IDTokenAlg: "HS256"}, "id_token_signed_response_alg", "must be ES256 or RS256 or EdDSA"},
 		{client.Registration{ID: good, Approval: authz.ApprovalSigned}, ok, ""},
@@ -129,11 +132,11 @@ func TestARegisteredClientIsWhatItsMetadataSays(t *testing.T) {
 	service := registered(t, client.Registration{
 		ID: "service", JWKS: "{ \"keys\": [" + ecKey + "] }", PostLogoutRedirectURIs: []string{"https://client.example/bye"},
 		ApplicationType: authz.ApplicationWeb, DPoPBound: true, Resources: []string{"HTTPS://API.example:443/v1/"},
-		ExchangeFor: []string{"https://B.example/"}, ExchangeActors: []string{"other"},
+		ExchangeFor: []string{"https://B.example/"}, ExchangeActors: []string{"other"}, Agents: true, MayCharge: true,
 	})
 	if service.Keys != keySet(ecKey) || !service.Confidential() || !slices.Equal(service.PostLogoutRedirectURIs, []string{"https://client.example/bye"}) ||
 		service.ApplicationType != authz.ApplicationWeb || !service.DPoPBound || !slices.Equal(service.Resources, []string{"https://api.example/v1"}) ||
-		!slices.Equal(service.ExchangeFor, []string{"https://b.example"}) || !slices.Equal(service.ExchangeActors, []string{"other"}) {
+		!slices.Equal(service.ExchangeFor, []string{"https://b.example"}) || !slices.Equal(service.ExchangeActors, []string{"other"}) || !service.Agents || !service.MayCharge {
 		t.Errorf("%+v", service)
 	}
 }
