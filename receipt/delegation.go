@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"countersign.dev/bap"
+	"countersign.dev/details"
 )
 
 const (
@@ -143,6 +144,19 @@ func ParseDelegation(text string) (Delegation, error) {
 	return d, nil
 }
 
+// AuthorizationDetails are the details as they can be compared and decided by. Of a statement
+// that was parsed there is no error.
+func (d Delegation) AuthorizationDetails() (details.List, error) {
+	if len(d.Details) == 0 {
+		return nil, nil
+	}
+	list, err := details.Parse(d.Details)
+	if err != nil {
+		return nil, fmt.Errorf("authorization_details: %w", err)
+	}
+	return list, nil
+}
+
 // check is what a statement says by itself, whoever signed it.
 func (d Delegation) check() error {
 	for _, n := range []int64{int64(d.Depth), d.ExpiresAt, d.IssuedAt, d.NotAfter} {
@@ -162,6 +176,9 @@ func (d Delegation) check() error {
 		return errors.New("exp is more than 300 seconds after iat")
 	}
 	if err := d.checkPurpose(); err != nil {
+		return err
+	}
+	if _, err := d.AuthorizationDetails(); err != nil {
 		return err
 	}
 	return d.Agent.check()

@@ -9,7 +9,8 @@
 //
 // Version 2 (Delegation) is about agents: its encoding is RFC 8785, its receipt is the
 // delegation, and an agent signs the same form to pass a part on. Hash names a receipt to
-// the one below.
+// the one below, and a chain of them, the owner's first, shows who acts for whom: VerifyChain
+// in chain.go.
 //
 // A receipt proves what its owner signed and sent. That something was granted only the
 // server's answer says: it may have refused or denied the very request, for a wrong

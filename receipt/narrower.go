@@ -22,14 +22,14 @@ func (d Delegation) NarrowerThan(widest Delegation) error {
 	if d.Depth > widest.Depth {
 		return errors.New("depth is more than what was asked")
 	}
+	if !inOrder(d.Scope, widest.Scope) {
+		return errors.New("scope has more than there is, or in another order")
+	}
 	return d.within(widest, details.Narrower)
 }
 
 // within is what is the same between all statements of which one is to be narrower.
 func (d Delegation) within(wide Delegation, narrower func(x, y details.List) error) error {
-	if !inOrder(d.Scope, wide.Scope) {
-		return errors.New("scope has more than there is, or in another order")
-	}
 	for i, resource := range d.Resource {
 		if !slices.Contains(wide.Resource, resource) || slices.Contains(d.Resource[:i], resource) {
 			return errors.New("resource has one that there is not, or one twice")
@@ -38,13 +38,13 @@ func (d Delegation) within(wide Delegation, narrower func(x, y details.List) err
 	if d.NotAfter > wide.NotAfter {
 		return errors.New("not_after is later than it may be")
 	}
-	x, err := details.Parse(d.Details)
+	x, err := d.AuthorizationDetails()
 	if err != nil {
-		return fmt.Errorf("authorization_details: %w", err)
+		return err
 	}
-	y, err := details.Parse(wide.Details)
+	y, err := wide.AuthorizationDetails()
 	if err != nil {
-		return fmt.Errorf("authorization_details of what was asked: %w", err)
+		return err
 	}
 	if err := narrower(x, y); err != nil {
 		return fmt.Errorf("authorization_details: %w", err)
@@ -64,4 +64,16 @@ func inOrder(scope, wide string) bool {
 		left = left[i+1:]
 	}
 	return true
+}
+
+// among reports whether a scope has nothing but what is in another, each once; the order is
+// nobody's business where nothing is shown.
+func among(scope, wide string) bool {
+	there, names := strings.Fields(wide), strings.Fields(scope)
+	for i, name := range names {
+		if !slices.Contains(there, name) || slices.Contains(names[:i], name) {
+			return false
+		}
+	}
+	return strings.Join(names, " ") == scope
 }

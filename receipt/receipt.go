@@ -284,7 +284,7 @@ func readBody(body string) (statement, userCode string, err error) {
 
 func (r *reading) code() error {
 	hash := cmp.Or(r.v.Statement.UserCodeHash, r.v.Delegation.UserCodeHash)
-	if r.Path != ApprovalPath {
+	if r.Kind != PurposeDeviceApproval && r.Kind != PurposeDelegation {
 		return errNothingToCheck
 	}
 	if UserCodeHash(r.userCode) != hash {
