@@ -56,7 +56,7 @@ type DeviceStore interface {
 	//	an agent's, a.Agents says so
 	//	ErrKeyTaken: the grant is an agent's, and its key an identity's
 	// A grant of the topmost kind ends the account's living one of the same kind, client and
-	// agent, and with it all below. Of one on top the parent must be alive, paused or not, and
+	// agent, and with it all below; neither counts then. Of one on top, which is no further agent, the parent must be alive, paused or not, and
 	// this account's.
 	//	ErrGone: it is not
 	ApproveDeviceRequest(ctx context.Context, a Approval) error
@@ -73,6 +73,9 @@ type DeviceStore interface {
 	// LastUsedAt becomes r.At. Of any number of concurrent calls one returns nil.
 	//	ErrNotFound: this client has no such code
 	//	*StateError: the request is in another state, or expired at r.At
+	// Of what an agent asked for, the grant and all above it must be alive and not paused:
+	//	ErrPaused: one is paused; nothing changes
+	//	ErrGone: one is over
 	RedeemDeviceRequest(ctx context.Context, r Redemption) error
 	// PendingDeviceRequests counts the pending requests that expire after now, in
 	// all and for those of these clients that have any. Where there are hundreds of

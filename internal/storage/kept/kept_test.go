@@ -66,6 +66,49 @@ var redirects = []authz.Redirect{
 	{URI: "https://a.example/back", CodeChallenge: "c", ProvedSince: 1795424400},
 }
 
+// asks and grants of agents are what the files of these names hold.
+var (
+	asks = []authz.Asked{
+		{
+			Agent:  authz.AgentKey{ID: "bap", Name: "Ada's <agent>", PublicKey: "03ab", Thumbprint: "jkt"},
+			Reason: "\"é\"", Counterparty: "https://shop.example", Details: `[{"type":"spend"}]`, Lifetime: 24 * time.Hour, Depth: 2, Parent: "grant", Line: "top",
+		},
+		{Agent: authz.AgentKey{ID: "jkt", Name: "a", Thumbprint: "jkt"}, Lifetime: time.Second},
+	}
+	delegations = []authz.Delegated{
+		{Kind: authz.OfAgent, Agent: authz.AgentKey{ID: "bap", Name: "a", PublicKey: "03ab", Thumbprint: "jkt"}, Details: `[{"type":"spend"}]`, Depth: 2, Delegation: "hash"},
+		{Kind: authz.OfSubAgent, Agent: authz.AgentKey{ID: "bap", Name: "a", Thumbprint: "jkt"}, Parent: "grant", Line: "top"},
+	}
+)
+
+func TestWhatAgentsAskAndHaveIsKeptAsEarlierVersionsKeepIt(t *testing.T) {
+	for i, line := range lines(t, "asked.jsonl") {
+		got, err := AskedOf(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, got, asks[i])
+		wantSame(t, Asked(asks[i]), line)
+	}
+	for i, line := range lines(t, "delegated.jsonl") {
+		want := delegations[i]
+		got := authz.Delegated{Kind: want.Kind, Agent: authz.AgentKey{ID: want.Agent.ID}, Parent: want.Parent, Line: want.Line}
+		if err := DelegatedOf(line, &got); err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, got, want)
+		wantSame(t, Delegated(want), line)
+	}
+	var none authz.Delegated
+	if asked, err := AskedOf(""); asked != (authz.Asked{}) || err != nil || Asked(asked) != "" || Delegated(none) != "" || DelegatedOf("", &none) != nil || none != (authz.Delegated{}) {
+		t.Error("what is no agent's is kept as something")
+	}
+	_, err := AskedOf("{")
+	if err == nil || DelegatedOf("{", &none) == nil {
+		t.Error("half a document is read")
+	}
+}
+
 func TestARedirectIsKeptAsEarlierVersionsKeepIt(t *testing.T) {
 	for i, line := range lines(t, "redirect.jsonl") {
 		got, err := RedirectOf(line)
@@ -139,7 +182,17 @@ func TestEveryMemberIsKeptAndHasANameOfItsOwn(t *testing.T) {
 	}
 	wantSame(t, gotProfile, p)
 
-	for _, kept := range []reflect.Type{reflect.TypeFor[client](), reflect.TypeFor[profile]()} {
+	a := authz.Asked{}
+	fill(t, reflect.ValueOf(&a).Elem())
+	gotAsked, err := AskedOf(Asked(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, gotAsked, a)
+
+	for _, kept := range []reflect.Type{
+		reflect.TypeFor[client](), reflect.TypeFor[profile](), reflect.TypeFor[agentKey](), reflect.TypeFor[asked](), reflect.TypeFor[delegated](),
+	} {
 		for i := range kept.NumField() {
 			if f := kept.Field(i); f.Tag.Get("json") == "" {
 				t.Errorf("%s.%s would be kept under its Go name: give it a tag", kept.Name(), f.Name)
@@ -157,6 +210,10 @@ func fill(t *testing.T, v reflect.Value) {
 			f.SetString(v.Type().Field(i).Name)
 		case bool:
 			f.SetBool(true)
+		case int, time.Duration:
+			f.SetInt(int64(i) + 1)
+		case authz.AgentKey:
+			fill(t, f)
 		case []string:
 			f.Set(reflect.ValueOf([]string{v.Type().Field(i).Name}))
 		case authz.Hash:

@@ -18,15 +18,32 @@ func identityArgs(i authz.Identity) []any {
 }
 
 // What an identity refers to is looked for when the whole statement is done.
-const createAccount = `
-WITH first AS (
-	INSERT INTO identities (` + identityColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING bap_id
+var createAccount = `
+WITH agent AS (
+	SELECT ` + agentAlive("$1", "$4") + ` AS living
+), first AS (
+	INSERT INTO identities (` + identityColumns + `) SELECT $1, $2, $3, $4::bigint, $5, $6, $7, $8 FROM agent WHERE NOT living ON CONFLICT DO NOTHING RETURNING bap_id
+), account AS (
+	INSERT INTO accounts (id, created_at, disabled) SELECT $9, $10, $11 FROM first
 )
-INSERT INTO accounts (id, created_at, disabled) SELECT $9, $10, $11 FROM first`
+SELECT EXISTS (SELECT FROM first), living FROM agent`
 
 // CreateAccount implements contract.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
-	return s.insert(ctx, "creating an account", first.BAPID, createAccount, append(identityArgs(first), a.ID, kept.Time(a.CreatedAt), a.Disabled)...)
+	args := append(identityArgs(first), a.ID, kept.Time(a.CreatedAt), a.Disabled)
+	var created, ofAgent bool
+	err := s.write(ctx, "creating an account", first.BAPID, func(b *pgx.Batch, outcome *error) {
+		b.Queue(lockKey, first.BAPID)
+		queueOne(b, outcome, createAccount, args, &created, &ofAgent)
+	})
+	switch {
+	case err != nil || created:
+		return err
+	case ofAgent:
+		return contract.ErrKeyTaken
+	default:
+		return contract.ErrExists
+	}
 }
 
 // Account implements contract.AccountStore.
@@ -69,13 +86,13 @@ var linkIdentity = `
 WITH voucher AS (
 	SELECT FROM identities WHERE bap_id = $9 AND account_id = $2 FOR KEY SHARE
 ), known AS (
-	SELECT EXISTS (SELECT FROM identities WHERE bap_id = $1) AS taken, (SELECT count(*) FROM identities WHERE account_id = $2) AS has
+	SELECT EXISTS (SELECT FROM identities WHERE bap_id = $1) AS taken, (SELECT count(*) FROM identities WHERE account_id = $2) AS has, ` + agentAlive("$1", "$4") + ` AS agent
 ), linked AS (
 	INSERT INTO identities (` + identityColumns + `)
-	SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM voucher, known WHERE has < $10
+	SELECT $1, $2, $3, $4::bigint, $5, $6, $7, $8 FROM voucher, known WHERE has < $10 AND NOT agent
 	ON CONFLICT DO NOTHING RETURNING bap_id
 ), ` + tell(11, "linked") + `
-SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $10 AND NOT taken FROM known`
+SELECT EXISTS (SELECT FROM linked), EXISTS (SELECT FROM voucher), has >= $10 AND NOT taken, agent FROM known`
 
 // LinkIdentity implements contract.AccountStore. Those of one server take turns and
 // count each other; the account is not locked, on which other servers' groups would wait.
@@ -84,15 +101,18 @@ func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher stri
 		return err
 	}
 	args := andEvent(e, append(identityArgs(i), voucher, limit)...)
-	var linked, vouched, full bool
-	err := s.write(ctx, "linking an identity", i.AccountID, func(b *pgx.Batch, outcome *error) {
-		queueOne(b, outcome, linkIdentity, args, &linked, &vouched, &full)
+	var linked, vouched, full, ofAgent bool
+	err := s.write(ctx, "linking an identity", i.BAPID, func(b *pgx.Batch, outcome *error) {
+		b.Queue(lockKey, i.BAPID)
+		queueOne(b, outcome, linkIdentity, args, &linked, &vouched, &full, &ofAgent)
 	})
 	switch {
 	case err != nil || linked:
 		return found(err)
 	case !vouched:
 		return contract.ErrNotFound
+	case ofAgent:
+		return contract.ErrKeyTaken
 	case full:
 		return contract.ErrFull
 	default:

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,59 +26,60 @@ func consentFields(n *authz.Consent) []any {
 	}
 }
 
-// What an approval says of consents, of which $2 is the account, $8 the client, $10 the
-// identity and $6 the grant: by which it is let in ($30), or that it gives one ($35).
-//
+// What an approval says of consents: by which it is let in, or that it gives one. The parameters
+// of each part begin with its first and are those of approvalArgs before.
+const (
+	lettingInParameters = 4
+	givingParameters    = 8
+)
+
 // Who is let in shares the consent, after the identity: whoever forgets it has done so, or waits
 // and finds the grant where they look for it afterwards. Nobody who is let in waits for who forgets.
-const (
-	standingConsent = `consent AS (
-	SELECT FROM consents WHERE account_id = $2 AND client_id = $8 AND bap_id = $10 AND grant_id = $30 AND expires_at > $4 AND EXISTS (SELECT FROM identity)
+func standingConsent(first int) string {
+	return fmt.Sprintf(`consent AS (
+	SELECT FROM consents WHERE account_id = $2 AND client_id = $8 AND bap_id = $10 AND grant_id = $%d AND expires_at > $4 AND EXISTS (SELECT FROM identity)
 	FOR SHARE SKIP LOCKED
-)`
-	// A grant that is being redeemed at this moment is left, and what somebody took back: its
-	// events tell of that.
-	letIn = `let_in AS (
-	DELETE FROM grants WHERE $30 <> '' AND EXISTS (SELECT FROM decided) AND (id = ANY (ARRAY (
-		SELECT id FROM grants WHERE account_id = $2 AND client_id = $8 AND acr = $34 AND revoked_at = 0 AND last_used_at = 0 AND created_at <= $31 FOR UPDATE SKIP LOCKED
+), `, first)
+}
+
+// letIn ends what of the client's grants that were let in is not kept besides this one. A grant that
+// is being redeemed at this moment is left, and what somebody took back: its events tell of that.
+func letIn(first int) string {
+	return fmt.Sprintf(`let_in AS (
+	DELETE FROM grants WHERE EXISTS (SELECT FROM decided) AND (id = ANY (ARRAY (
+		SELECT id FROM grants WHERE account_id = $2 AND client_id = $8 AND acr = $37 AND revoked_at = 0 AND last_used_at = 0 AND created_at <= $%d FOR UPDATE SKIP LOCKED
 	)) OR id = ANY (ARRAY (SELECT id FROM grants WHERE revoked_at = 0 AND id = ANY (ARRAY (
-		SELECT id FROM grants WHERE account_id = $2 AND client_id = $8 AND acr = $34 AND revoked_at = 0 AND last_used_at > 0
-		ORDER BY expires_at > $4 DESC, last_used_at DESC, id LIMIT $33 OFFSET $32 - 1
+		SELECT id FROM grants WHERE account_id = $2 AND client_id = $8 AND acr = $37 AND revoked_at = 0 AND last_used_at > 0
+		ORDER BY expires_at > $4 DESC, last_used_at DESC, id LIMIT $%d OFFSET $%d - 1
 	)) FOR UPDATE SKIP LOCKED))) RETURNING id
 ), let_in_tokens AS (
 	DELETE FROM refresh_tokens USING let_in WHERE grant_id = let_in.id
 ), let_in_events AS (
 	DELETE FROM events USING let_in WHERE account_id = $2 AND grant_id = let_in.id
-)`
-	giveConsent = `given AS (
-	INSERT INTO consents (` + consentColumns + `) SELECT $2, $8, $10, $6, $36, $37, $38, $39, $40, $41 FROM decided WHERE $35
+), `, first+1, first+3, first+2)
+}
+
+func lettingInArgs(l contract.LettingIn) []any {
+	return []any{l.By, kept.Time(l.Unused), l.Keep.Most, l.Keep.AtOnce}
+}
+
+func giveConsent(first int) string {
+	return fmt.Sprintf(`given AS (
+	INSERT INTO consents (`+consentColumns+`) SELECT $2, $8, $10, $6, $%d, $%d, $%d, $%d, $%d, $%d FROM decided
 	ON CONFLICT (account_id, client_id, bap_id) DO UPDATE SET grant_id = excluded.grant_id, scope = excluded.scope, resources = excluded.resources,
 		passkey = excluded.passkey, registration = excluded.registration, given_at = excluded.given_at, expires_at = excluded.expires_at
 ), outgrown AS (
 	DELETE FROM consents WHERE account_id = $2 AND grant_id = ANY (ARRAY (SELECT grant_id FROM consents WHERE account_id = $2 AND grant_id = ANY (ARRAY (
-		SELECT grant_id FROM consents WHERE account_id = $2 AND NOT (client_id = $8 AND bap_id = $10) AND $35 AND EXISTS (SELECT FROM decided)
-		ORDER BY given_at DESC LIMIT $43 OFFSET $42 - 1
+		SELECT grant_id FROM consents WHERE account_id = $2 AND NOT (client_id = $8 AND bap_id = $10) AND EXISTS (SELECT FROM decided)
+		ORDER BY given_at DESC LIMIT $%d OFFSET $%d - 1
 	)) FOR UPDATE SKIP LOCKED))
-)`
-	// eventOfApproval is the first parameter of an approval's event.
-	eventOfApproval = 44
-)
+), `, first, first+1, first+2, first+3, first+4, first+5, first+7, first+6)
+}
 
-// consentArgs are the parameters from $30 on.
-func consentArgs(a contract.Approval) ([]any, error) {
-	by, given := contract.LettingIn{Keep: contract.KeepAtMost(1)}, authz.Consent{}
-	if a.LetIn != nil {
-		by = *a.LetIn
-	}
-	keep := contract.KeepAtMost(1)
-	if a.Consent != nil {
-		given, keep = *a.Consent, a.ConsentsKeep
-	}
+func givingArgs(n authz.Consent, k contract.Keep) []any {
 	return []any{
-		by.By, kept.Time(by.Unused), by.Keep.Most, by.Keep.AtOnce, authz.ACRBefore,
-		a.Consent != nil, given.Scope, kept.Resources(given.Resources), given.Passkey, given.Registration[:], kept.Time(given.GivenAt), kept.Time(given.ExpiresAt),
-		keep.Most, keep.AtOnce,
-	}, contract.Bounded(by.Keep, keep)
+		n.Scope, kept.Resources(n.Resources), n.Passkey, n.Registration[:], kept.Time(n.GivenAt), kept.Time(n.ExpiresAt), k.Most, k.AtOnce,
+	}
 }
 
 // Consent implements contract.GrantStore.

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -14,17 +15,17 @@ import (
 )
 
 const requestColumns = `id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources, thumbprint`
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources, thumbprint, asked`
 
 const insertDeviceRequest = `INSERT INTO device_requests (` + requestColumns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON CONFLICT DO NOTHING`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) ON CONFLICT DO NOTHING`
 
 // CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
 	return s.insert(ctx, "storing a device request", r.ID, insertDeviceRequest,
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		kept.Time(r.CreatedAt), kept.Time(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
-		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint)
+		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint, kept.Asked(r.Asked))
 }
 
 // requestFields are where a row's requestColumns go.
@@ -41,7 +42,17 @@ func requestFields(r *authz.DeviceRequest) []any {
 		toRedirect{&r.Redirect},
 		toResources{&r.Resources},
 		&r.Thumbprint,
+		toAsked{&r.Asked},
 	}
+}
+
+// toAsked reads what an agent asks.
+type toAsked struct{ into *authz.Asked }
+
+// ScanText implements pgtype.TextScanner.
+func (a toAsked) ScanText(v pgtype.Text) (err error) {
+	*a.into, err = kept.AskedOf(v.String)
+	return err
 }
 
 // toRedirect reads where a request leads back to.
@@ -144,85 +155,12 @@ const decision = `decided AS (
 	UPDATE device_requests SET state = $1, account_id = $2
 	WHERE id = $3 AND state = 'pending' AND expires_at > $4 AND (account_id = $2 OR ($5 AND account_id = ''))`
 
-// Identity and passkey are locked, so that they are removed before, or afterwards
-// with the grant. One that is over makes room for a new one, with its tokens, where
-// there are too many.
-var approveRequest = `
-WITH identity AS (
-	SELECT FROM identities WHERE bap_id = $10 AND account_id = $2 FOR KEY SHARE
-), passkey AS (
-	SELECT FROM passkeys WHERE id = $24 AND account_id = $2 FOR KEY SHARE
-), ` + standingConsent + `, ` + decision + ` AND EXISTS (SELECT FROM identity) AND ($24 = '' OR EXISTS (SELECT FROM passkey)) AND ($30 = '' OR EXISTS (SELECT FROM consent))
-		AND (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $4 AND (acr <> $34 OR ($30 <> '' AND last_used_at > 0))) < $27 RETURNING device_code
-), ` + tell(eventOfApproval, "decided") + `, ` + letIn + `, ` + giveConsent + `, over AS (
-	DELETE FROM grants WHERE id = ANY (ARRAY (SELECT id FROM grants WHERE (revoked_at > 0 OR expires_at <= $4) AND id = ANY (ARRAY (
-		SELECT id FROM grants WHERE account_id = $2 AND EXISTS (SELECT FROM decided) ORDER BY created_at DESC, id LIMIT $29 OFFSET $28 - 1
-	)) FOR UPDATE SKIP LOCKED)) RETURNING id
-), tokens AS (
-	DELETE FROM refresh_tokens USING over WHERE grant_id = over.id
-), granted AS (
-	INSERT INTO grants (` + grantColumns + `, receipt)
-	SELECT $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26 FROM decided
-)
-SELECT device_code FROM decided`
-
-// approvalArgs are the parameters of approveRequest.
-func approvalArgs(a contract.Approval) ([]any, error) {
-	consents, err := consentArgs(a)
-	args := append([]any{string(authz.Approved), a.AccountID, a.RequestID, kept.Time(a.At), a.Unclaimed}, grantArgs(a.Grant)...)
-	args = append(args, a.Receipt, a.Living, a.Keep.Most, a.Keep.AtOnce)
-	return andEvent(a.Event, append(args, consents...)...), errors.Join(err, contract.Bounded(a.Keep, a.Event.Keep))
-}
-
-// ApproveDeviceRequest implements contract.DeviceStore.
-func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) error {
-	args, err := approvalArgs(a)
-	if err != nil {
-		return err
-	}
-	err = s.decide(ctx, "approving a device request", a.RequestID, approveRequest, args...)
-	var state *contract.StateError
-	if errors.As(err, &state) && decidable(state.Request, a) {
-		return s.whyNotApproved(ctx, a)
-	}
-	return err
-}
-
-const whyNotApproved = `
-SELECT (SELECT count(*) FROM grants WHERE account_id = $2 AND revoked_at = 0 AND expires_at > $6 AND (acr <> $7 OR ($4 <> '' AND last_used_at > 0))) >= $8
-FROM identities WHERE bap_id = $1 AND account_id = $2
-	AND ($3 = '' OR EXISTS (SELECT FROM passkeys WHERE id = $3 AND account_id = $2))
-	AND ($4 = '' OR EXISTS (SELECT FROM consents WHERE account_id = $2 AND client_id = $5 AND bap_id = $1 AND grant_id = $4 AND expires_at > $6))`
-
-// whyNotApproved explains why a request that could be decided was not approved. A consent
-// that is there still is being forgotten, or the account was full.
-func (s *Store) whyNotApproved(ctx context.Context, a contract.Approval) error {
-	var full bool
-	by := ""
-	if a.LetIn != nil {
-		by = a.LetIn.By
-	}
-	err := s.one(ctx, "reading who approves", whyNotApproved,
-		[]any{a.Grant.BAPID, a.AccountID, a.Grant.Passkey, by, a.Grant.ClientID, kept.Time(a.At), authz.ACRBefore, a.Living}, &full)
-	switch {
-	case errors.Is(err, contract.ErrNotFound), err == nil && by != "" && !full:
-		return contract.ErrGone
-	case err != nil:
-		return err
-	default:
-		return contract.ErrFull
-	}
-}
-
-// decidable reports whether nothing in a request keeps it from being approved.
-func decidable(r authz.DeviceRequest, a contract.Approval) bool {
-	return r.StateAt(a.At) == authz.Pending && (r.AccountID == a.AccountID || (a.Unclaimed && r.AccountID == ""))
-}
-
 var denyRequest = `
 WITH ` + decision + ` RETURNING device_code, client_id
 ), ` + tell(10, "decided") + `, ` + report("$2", "$4", "$6", "$7::text", "$8", "$9", "decided") + `, forgotten_consents AS (
 	DELETE FROM consents USING decided WHERE account_id = $2 AND consents.client_id = decided.client_id
+), paused AS (
+	` + pauseAgents("$4", "$2") + ` AND id = $24 AND EXISTS (SELECT FROM decided)
 )
 SELECT device_code FROM decided`
 
@@ -232,14 +170,23 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d contract.Denial) error 
 		return err
 	}
 	args := andEvent(d.Event, string(authz.Denied), d.AccountID, d.RequestID, kept.Time(d.At), d.Unclaimed, d.Reported, d.Reporter, d.Keep.Most, d.Keep.AtOnce)
+	args = append(args, d.Pauses)
 	return s.decide(ctx, "denying a device request", d.RequestID, denyRequest, args...)
 }
 
 // decide runs a statement that moves a pending request and returns its device
 // code, and tells the other servers. Where it moved none, the request says why.
 func (s *Store) decide(ctx context.Context, operation, id, statement string, args ...any) error {
+	return s.decideAfter(ctx, operation, "", id, statement, args...)
+}
+
+// decideAfter is decide for a statement that needs the lock of a key.
+func (s *Store) decideAfter(ctx context.Context, operation, key, id, statement string, args ...any) error {
 	var what contract.Decided
-	err := s.write(ctx, operation, id, func(b *pgx.Batch, outcome *error) {
+	err := s.write(ctx, operation, cmp.Or(key, id), func(b *pgx.Batch, outcome *error) {
+		if key != "" {
+			b.Queue(lockKey, key)
+		}
 		queueOne(b, outcome, statement, args, toHash{&what.DeviceCode})
 	})
 	if err = found(err); errors.Is(err, contract.ErrNotFound) {
@@ -260,10 +207,12 @@ func (s *Store) whyNot(ctx context.Context, statement string, args ...any) error
 	return &contract.StateError{Request: r}
 }
 
-const redeemRequest = `
+// What an agent asked for is redeemed while its whole line is alive, and nothing of it paused.
+var redeemRequest = `
 WITH redeemed AS (
 	UPDATE device_requests SET state = 'redeemed'
 	WHERE device_code = $1 AND client_id = $2 AND state = 'approved' AND expires_at > $3
+		AND (asked = '' OR EXISTS (SELECT FROM grants g WHERE g.id = device_requests.id AND ` + living("$3") + ` AND NOT ` + paused("$3") + `))
 	RETURNING id
 ), used AS (
 	UPDATE grants SET last_used_at = $3 FROM redeemed WHERE grants.id = redeemed.id
@@ -283,9 +232,29 @@ func (s *Store) RedeemDeviceRequest(ctx context.Context, r contract.Redemption) 
 	}
 	err := s.change(ctx, "redeeming a device request", string(r.DeviceCode[:]), redeemRequest, r.DeviceCode[:], r.ClientID, kept.Time(r.At), token, grantID, expires, thumbprint)
 	if errors.Is(err, contract.ErrNotFound) {
-		return s.whyNot(ctx, requestByDeviceCode+` AND client_id = $2`, r.DeviceCode[:], r.ClientID)
+		return s.whyNotRedeemed(ctx, r.At, s.whyNot(ctx, requestByDeviceCode+` AND client_id = $2`, r.DeviceCode[:], r.ClientID))
 	}
 	return err
+}
+
+// whyNotRedeemed tells what an agent may not redeem from what is in another state. What it may
+// again by now was paused.
+//
+//	contract.ErrPaused, contract.ErrGone
+func (s *Store) whyNotRedeemed(ctx context.Context, now time.Time, err error) error {
+	var state *contract.StateError
+	if !errors.As(err, &state) || state.Request.StateAt(now) != authz.Approved {
+		return err
+	}
+	_, err = s.livingLine(ctx, state.Request.ID, now)
+	switch {
+	case err == nil:
+		return contract.ErrPaused
+	case errors.Is(err, contract.ErrNotFound) && notAlive(err):
+		return contract.ErrGone
+	default:
+		return err
+	}
 }
 
 // countedAtMost is how many rows PendingDeviceRequests looks at, about.

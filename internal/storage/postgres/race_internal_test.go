@@ -276,7 +276,7 @@ func TestWhoIsLetInWhileAllIsTakenBackIsFound(t *testing.T) {
 		}
 		let := approval("let in " + what)
 		let.Grant.ACR, let.LetIn = authz.ACRBefore, &contract.LettingIn{By: asked.Grant.ID, Unused: now.Add(-time.Minute), Keep: few}
-		args, err := approvalArgs(let)
+		statement, args, err := approvalArgs(let)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,7 +285,7 @@ func TestWhoIsLetInWhileAllIsTakenBackIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = tx.Rollback(context.Background()) }()
-		if _, err := tx.Exec(ctx, approveRequest, args...); err != nil {
+		if _, err := tx.Exec(ctx, statement, args...); err != nil {
 			t.Fatal(err)
 		}
 		if err := behind(t, s, tx, takeBack); err != nil {

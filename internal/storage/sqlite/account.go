@@ -13,6 +13,9 @@ import (
 // CreateAccount implements contract.AccountStore.
 func (s *Store) CreateAccount(ctx context.Context, a authz.Account, first authz.Identity) error {
 	return s.insert(ctx, "creating an account", several, func(c *sqlite.Conn) error {
+		if err := noAgent(c, first.BAPID, first.CreatedAt); err != nil {
+			return err
+		}
 		if _, err := exec(c, `INSERT INTO accounts (id, created_at, disabled) VALUES (?, ?, ?)`, a.ID, a.CreatedAt, a.Disabled); err != nil {
 			return err
 		}
@@ -72,6 +75,9 @@ func (s *Store) Identities(ctx context.Context, accountID string, limit int) (al
 func (s *Store) LinkIdentity(ctx context.Context, i authz.Identity, voucher string, limit int, e contract.NewEvent) error {
 	return s.insert(ctx, "linking an identity", several, func(c *sqlite.Conn) error {
 		if err := hasIdentity(c, i.AccountID, voucher); err != nil {
+			return err
+		}
+		if err := noAgent(c, i.BAPID, i.CreatedAt); err != nil {
 			return err
 		}
 		if err := insertIdentity(c, i); err != nil {

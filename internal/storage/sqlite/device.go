@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -16,8 +17,8 @@ import (
 
 const insertDeviceRequest = `
 INSERT INTO device_requests (id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources, thumbprint)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources, thumbprint, asked)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
@@ -32,7 +33,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 		}
 		_, err = exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
 			r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
-			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint)
+			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint, kept.Asked(r.Asked))
 		if err == nil {
 			s.index.add(keys, c.LastInsertRowID())
 		}
@@ -42,7 +43,7 @@ func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) 
 
 const selectDeviceRequest = `
 SELECT id, device_code, user_code, client_id, scope, state, account_id, created_at, expires_at,
-	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources, thumbprint
+	signed_only, match_number, nonce, network, user_agent, origin, device_name, platform, client_proved, redirect, resources, thumbprint, asked
 FROM device_requests WHERE `
 
 func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
@@ -58,6 +59,7 @@ func scanDeviceRequest(into *authz.DeviceRequest) func(*sqlite.Stmt) {
 			ClientProved: r.ColumnBool(17), Resources: kept.ResourcesOf(r.ColumnText(19)), Thumbprint: r.ColumnText(20),
 		}
 		into.Redirect, _ = kept.RedirectOf(r.ColumnText(18)) // we wrote it
+		into.Asked, _ = kept.AskedOf(r.ColumnText(21))
 	}
 }
 
@@ -200,6 +202,9 @@ func (s *Store) ApproveDeviceRequest(ctx context.Context, a contract.Approval) e
 		if err := approverThere(c, a); err != nil {
 			return err
 		}
+		if err := admitAgent(c, a); err != nil {
+			return err
+		}
 		if err := makeRoom(c, a); err != nil {
 			return err
 		}
@@ -253,18 +258,42 @@ func (s *Store) DenyDeviceRequest(ctx context.Context, d contract.Denial) error 
 		if err := forgetConsents(c, `SELECT account_id, client_id FROM device_requests WHERE seq = ?`, row); err != nil {
 			return err
 		}
+		if d.Pauses != "" {
+			if _, err := exec(c, pauseAgent, d.At, d.AccountID, d.Pauses); err != nil {
+				return err
+			}
+		}
 		return noteReports(c, d.Reported, d.AccountID, d.Reporter, d.At, d.Keep)
 	}))
+}
+
+// What an agent asked for is redeemed while its whole line is alive, and nothing of it paused.
+const redeemRequest = `UPDATE device_requests SET state = 'redeemed'
+	WHERE seq = ?1 AND device_code = ?2 AND client_id = ?3 AND state = 'approved' AND expires_at > ?4
+		AND (asked = '' OR EXISTS (SELECT 1 FROM grants g WHERE g.id = device_requests.id AND ` + living4 + ` AND ` + paused4 + ` = 0))`
+
+// notRedeemed tells what an agent may not redeem from what is in another state.
+//
+//	contract.ErrPaused, contract.ErrGone
+func notRedeemed(c *sqlite.Conn, err error, now time.Time) error {
+	var state *contract.StateError
+	if !errors.As(err, &state) || state.Request.StateAt(now) != authz.Approved {
+		return err
+	}
+	_, err = livingLine(c, state.Request.ID, now)
+	if errors.Is(err, contract.ErrNotFound) && notAlive(err) {
+		return contract.ErrGone
+	}
+	return cmp.Or(err, error(state))
 }
 
 // RedeemDeviceRequest implements contract.DeviceStore.
 func (s *Store) RedeemDeviceRequest(ctx context.Context, r contract.Redemption) error {
 	h := s.index.hash(byDeviceCode, r.DeviceCode[:])
 	return wrap("redeeming a device request", s.withRequest(ctx, h, func(c *sqlite.Conn, row int64) error {
-		n, err := exec(c, `UPDATE device_requests SET state = 'redeemed'
-			WHERE seq = ? AND device_code = ? AND client_id = ? AND state = 'approved' AND expires_at > ?`, row, r.DeviceCode, r.ClientID, r.At)
+		n, err := exec(c, redeemRequest, row, r.DeviceCode, r.ClientID, r.At)
 		if err := changedOr(c, n, err, deviceRequestByCode+` AND client_id = ?`, row, r.DeviceCode, r.ClientID); err != nil {
-			return err
+			return notRedeemed(c, err, r.At)
 		}
 		_, err = exec(c, `UPDATE grants SET last_used_at = ?1 WHERE id = (SELECT id FROM device_requests WHERE seq = ?2)`, r.At, row)
 		if err != nil || r.RefreshToken == nil {

@@ -14,11 +14,13 @@ import (
 
 func insertGrant(c *sqlite.Conn, g authz.Grant, receipt string) error {
 	_, err := exec(c, `INSERT INTO grants (id, account_id, client_id, scope, bap_id, member_key, acr, nonce, auth_time,
-			created_at, expires_at, last_used_at, revoked_at, receipt, network, user_agent, origin, device_name, platform, passkey, resources)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			created_at, expires_at, last_used_at, revoked_at, receipt, network, user_agent, origin, device_name, platform, passkey, resources,
+			presence, kind, agent_id, parent, line, paused_at, agent)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		g.ID, g.AccountID, g.ClientID, g.Scope, g.BAPID, g.MemberKey, g.ACR, g.Nonce, g.AuthTime,
 		g.CreatedAt, g.ExpiresAt, g.LastUsedAt, g.RevokedAt, receipt,
-		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform, g.Passkey, kept.Resources(g.Resources))
+		g.Seen.Network, g.Seen.UserAgent, g.Says.Origin, g.Says.Name, g.Says.Platform, g.Passkey, kept.Resources(g.Resources),
+		string(g.Presence), string(g.Delegated.Kind), g.Delegated.Agent.ID, g.Delegated.Parent, g.Delegated.Line, g.Delegated.PausedAt, kept.Delegated(g.Delegated))
 	return err
 }
 
@@ -57,18 +59,28 @@ func makeRoom(c *sqlite.Conn, a contract.Approval) error {
 }
 
 const grantColumns = `g.id, g.account_id, g.client_id, g.scope, g.bap_id, g.member_key, g.acr, g.nonce, g.auth_time,
-	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform, g.passkey, g.resources`
+	g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.network, g.user_agent, g.origin, g.device_name, g.platform, g.passkey, g.resources,
+	g.presence, g.kind, g.agent_id, g.parent, g.line, g.paused_at, g.agent`
+
+// pausedColumn is behind them where it is asked for.
+const pausedColumn = 27
 
 func scanGrant(r *sqlite.Stmt) authz.Grant {
-	return authz.Grant{
+	g := authz.Grant{
 		ID: r.ColumnText(0), AccountID: r.ColumnText(1), ClientID: r.ColumnText(2), Scope: r.ColumnText(3),
 		BAPID: r.ColumnText(4), MemberKey: r.ColumnText(5), ACR: r.ColumnText(6), Nonce: r.ColumnText(7),
 		AuthTime: columnTime(r, 8), CreatedAt: columnTime(r, 9), ExpiresAt: columnTime(r, 10),
 		LastUsedAt: columnTime(r, 11), RevokedAt: columnTime(r, 12),
 		Seen: authz.Seen{Network: r.ColumnText(13), UserAgent: r.ColumnText(14)},
 		Says: authz.DeviceSays{Name: r.ColumnText(16), Platform: r.ColumnText(17), Origin: r.ColumnText(15)}, Passkey: r.ColumnText(18),
-		Resources: kept.ResourcesOf(r.ColumnText(19)),
+		Resources: kept.ResourcesOf(r.ColumnText(19)), Presence: authz.Presence(r.ColumnText(20)),
+		Delegated: authz.Delegated{
+			Kind: authz.GrantKind(r.ColumnText(21)), Agent: authz.AgentKey{ID: r.ColumnText(22)},
+			Parent: r.ColumnText(23), Line: r.ColumnText(24), PausedAt: columnTime(r, 25),
+		},
 	}
+	_ = kept.DelegatedOf(r.ColumnText(26), &g.Delegated) // we wrote it
+	return g
 }
 
 // Grant implements contract.GrantStore.
@@ -79,21 +91,22 @@ func (s *Store) Grant(ctx context.Context, id string) (g authz.Grant, err error)
 	return g, wrap("reading a grant", err)
 }
 
-const liveGrant = `SELECT ` + grantColumns + ` FROM grants g
-	WHERE g.id = ? AND g.revoked_at = 0 AND g.expires_at > ? AND NOT (SELECT a.disabled FROM accounts a WHERE a.id = g.account_id)`
+const liveGrant = `SELECT ` + grantColumns + `, ` + paused2 + ` FROM grants g
+	WHERE g.id = ?1 AND ` + living2 + ` AND NOT (SELECT a.disabled FROM accounts a WHERE a.id = g.account_id)`
 
 // LiveGrant implements contract.GrantStore.
 func (s *Store) LiveGrant(ctx context.Context, id string, now time.Time) (g authz.Grant, i authz.Identity, err error) {
+	var paused error
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		if err := one(c, func(r *sqlite.Stmt) { g = scanGrant(r) }, liveGrant, id, now); err != nil {
-			return err
+		if g, paused = oneLiving(c, liveGrant, id, now); notAlive(paused) {
+			return paused
 		}
 		return one(c, func(r *sqlite.Stmt) { i = scanIdentity(r) }, selectIdentity+` AND i.account_id = ?`, g.BAPID, g.AccountID)
 	})
 	if err != nil {
 		return authz.Grant{}, authz.Identity{}, wrap("reading a grant", err)
 	}
-	return g, i, nil
+	return g, i, paused
 }
 
 const grantAlive = liveGrant + ` AND EXISTS (SELECT 1 FROM identities i WHERE i.bap_id = g.bap_id AND i.account_id = g.account_id)`
@@ -101,7 +114,8 @@ const grantAlive = liveGrant + ` AND EXISTS (SELECT 1 FROM identities i WHERE i.
 // GrantAlive implements contract.GrantStore.
 func (s *Store) GrantAlive(ctx context.Context, id string, now time.Time) (g authz.Grant, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
-		return one(c, func(r *sqlite.Stmt) { g = scanGrant(r) }, grantAlive, id, now)
+		g, err = oneLiving(c, grantAlive, id, now)
+		return err
 	})
 	return g, wrap("reading a grant", err)
 }
@@ -110,9 +124,10 @@ func (s *Store) GrantAlive(ctx context.Context, id string, now time.Time) (g aut
 func (s *Store) Grants(ctx context.Context, accountID string, l contract.GrantList) (all []authz.Grant, err error) {
 	err = s.read(ctx, func(c *sqlite.Conn) error {
 		_, err := query(c, func(r *sqlite.Stmt) { all = append(all, scanGrant(r)) },
-			`SELECT `+grantColumns+` FROM grants g WHERE g.account_id = ?1 AND (?2 = 0 OR (g.revoked_at = 0 AND g.expires_at > ?2))
+			`SELECT `+grantColumns+` FROM grants g WHERE g.account_id = ?1 AND (?2 = 0 OR (`+living2+` AND `+paused2+` IS NOT NULL))
 			AND g.created_at <= ?4 AND (g.created_at < ?4 OR g.id > ?5) AND (?6 = '' OR g.client_id = ?6)
-			ORDER BY g.created_at DESC, g.id LIMIT ?3`, accountID, l.AliveAt, l.Limit, kept.UpTo(l.After), l.After.ID, l.ClientID)
+			AND (NOT ?7 OR g.kind <> '') AND (?8 = '' OR g.parent = ?8)
+			ORDER BY g.created_at DESC, g.id LIMIT ?3`, accountID, l.AliveAt, l.Limit, kept.UpTo(l.After), l.After.ID, l.ClientID, l.Agents, l.Parent)
 		return err
 	})
 	return all, wrap("listing grants", err)
@@ -187,20 +202,20 @@ func (s *Store) RefreshToken(ctx context.Context, token authz.Hash, now time.Tim
 	return t, wrap("reading a refresh token", err)
 }
 
-// The latest token of a living grant becomes a rotated one.
+// The latest token of a living grant that is not paused becomes a rotated one.
 const rotateRefreshToken = `
 UPDATE refresh_tokens SET successor = ?1, rotated_at = ?2
 WHERE token = ?3 AND rotated_at = 0 AND expires_at > ?2
-	AND EXISTS (SELECT 1 FROM grants g WHERE g.id = refresh_tokens.grant_id AND g.revoked_at = 0 AND g.expires_at > ?2)`
+	AND EXISTS (SELECT 1 FROM grants g WHERE g.id = refresh_tokens.grant_id AND ` + living2 + ` AND ` + paused2 + ` = 0)`
 
-// Why it did not: no row means not found, any other was rotated before; again says
-// that this very rotation was done within the grace and its successor is still the
+// Why it did not: no row means not found, any other is paused, or was rotated before; again
+// says that this very rotation was done within the grace and its successor is still the
 // latest.
 const whyNotRotated = `
-SELECT t.grant_id, t.successor = ?1 AND t.rotated_at >= ?4 AND s.rotated_at = 0
+SELECT t.grant_id, t.successor = ?1 AND t.rotated_at >= ?4 AND s.rotated_at = 0, ` + paused2 + `
 FROM refresh_tokens t LEFT JOIN refresh_tokens s ON s.token = t.successor
 	JOIN grants g ON g.id = t.grant_id
-WHERE t.token = ?3 AND t.expires_at > ?2 AND g.revoked_at = 0 AND g.expires_at > ?2`
+WHERE t.token = ?3 AND t.expires_at > ?2 AND ` + living2 + ` AND ` + paused2 + ` IS NOT NULL`
 
 // RotateRefreshToken implements contract.GrantStore.
 func (s *Store) RotateRefreshToken(ctx context.Context, r contract.Rotation) error {
@@ -228,11 +243,14 @@ func (s *Store) RotateRefreshToken(ctx context.Context, r contract.Rotation) err
 // of the latter.
 func notRotated(c *sqlite.Conn, r contract.Rotation) error {
 	var grantID string
-	var again bool
+	var again, paused bool
 	err := one(c, func(row *sqlite.Stmt) {
-		grantID, again = row.ColumnText(0), row.ColumnBool(1)
+		grantID, again, paused = row.ColumnText(0), row.ColumnBool(1), row.ColumnBool(2)
 	}, whyNotRotated, r.Successor.Token, r.At, r.Token, r.At.Add(-r.Grace))
-	if err != nil || again {
+	switch {
+	case err == nil && paused:
+		return contract.ErrPaused
+	case err != nil || again:
 		return err
 	}
 	if err := revokeGrant(c, grantID, r.At, r.Reuse); err != nil {

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t testing.TB) contract.Store) {
 		{"passkey", passkeyCases},
 		{"backup", backupCases},
 		{"sweep", sweepCases},
+		{"agent", agentCases},
 		{"bound", boundCases},
 		{"keep", keepCases},
 		{"store", storeCases},
