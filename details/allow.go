@@ -3,7 +3,6 @@ package details
 import (
 	"bytes"
 	"errors"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,17 +30,11 @@ var (
 //	ErrNotCovered, ErrArguments
 func (l List) Allows(c Call) error {
 	d, err := l.ForCall(c.Resource, c.Action)
-	if err != nil || len(d.Constraints) == 0 {
-		return err
-	}
-	found, err := arguments(c.Arguments, d.Constraints)
 	if err != nil {
 		return err
 	}
-	for pointer, constraint := range d.Constraints {
-		if v, ok := found[pointer]; !ok || !constraint.holds(v) {
-			return ErrArguments
-		}
+	if len(d.Constraints) > 0 && !hold(d.Constraints, c.Arguments) {
+		return ErrArguments
 	}
 	return nil
 }
@@ -52,7 +45,7 @@ func (l List) Allows(c Call) error {
 //	ErrNotCovered
 func (l List) ForCall(resource, action string) (Detail, error) {
 	for _, d := range l {
-		if d.Type == TypeCall && normal(d.Resource) == normal(resource) && slices.Contains(d.Actions, action) {
+		if normal(d.Resource) == normal(resource) && slices.Contains(d.Actions, action) {
 			d = d.clone()
 			d.Actions = []string{action}
 			return d, nil
@@ -73,40 +66,39 @@ func (l List) ForSpend(currency, payee string) (Detail, error) {
 	return Detail{}, ErrNotCovered
 }
 
-// arguments finds the values that are constrained. What is neither a text nor an integer is
-// not among them, so that it fails like what is missing; JSON with a name twice is none,
-// because readers differ in which they believe.
-//
-//	ErrArguments
-func arguments(text []byte, wanted map[string]Constraint) (map[string]Value, error) {
-	found := map[string]Value{}
-	d := jsontext.NewDecoder(bytes.NewReader(text))
-	for values := 0; ; {
+// hold reports whether all constraints hold of arguments. What is neither a text nor an
+// integer fails like what is missing; so does JSON with a name twice, because readers differ
+// in which they believe.
+func hold(constraints map[string]Constraint, arguments []byte) bool {
+	if !jsontext.Value(arguments).IsValid() {
+		return false
+	}
+	held := 0
+	d := jsontext.NewDecoder(bytes.NewReader(arguments))
+	for {
 		t, err := d.ReadToken()
-		if errors.Is(err, io.EOF) {
-			return found, nil
-		}
-		if d.StackDepth() == 0 {
-			values++
-		}
-		if err != nil || values > 1 {
-			return nil, ErrArguments
+		if err != nil {
+			return held == len(constraints)
 		}
 		if parent, n := d.StackIndex(d.StackDepth()); parent == '{' && n%2 == 1 {
 			continue // the name of what comes
 		}
-		pointer := strings.TrimPrefix(string(d.StackPointer()), "/")
-		if _, is := wanted[pointer]; !is || d.StackDepth() == 0 {
-			continue
+		c, is := constraints[strings.TrimPrefix(string(d.StackPointer()), "/")]
+		if v, ok := valueOf(t); ok && is && d.StackDepth() > 0 && c.holds(v) {
+			held++
 		}
-		switch t.Kind() {
-		case '"':
-			found[pointer] = Text(t.String())
-		case '0':
-			if n, ok := whole(t.String()); ok {
-				found[pointer] = Integer(n)
-			}
-		}
+	}
+}
+
+func valueOf(t jsontext.Token) (Value, bool) {
+	switch t.Kind() {
+	case '"':
+		return Text(t.String()), true
+	case '0':
+		n, ok := whole(t.String())
+		return Integer(n), ok
+	default:
+		return Value{}, false
 	}
 }
 
@@ -117,22 +109,18 @@ func whole(number string) (int64, bool) {
 	digits, exponent, _ := strings.Cut(strings.ToLower(digits), "e")
 	digits, part, _ := strings.Cut(digits, ".")
 	significant := strings.TrimRight(digits+part, "0")
-	zeros := len(digits) - len(significant)
-	if significant = strings.TrimLeft(significant, "0"); significant == "" {
+	if significant == "" {
 		return 0, true
 	}
-	if exponent != "" {
-		e, err := strconv.Atoi(exponent)
-		if err != nil || e > maxExponent || e < -maxExponent {
-			return 0, false
-		}
-		zeros += e
+	// What does not fit is returned as the largest or smallest number, beside the error: as an
+	// exponent and as an integer it is beyond all that count.
+	e, _ := strconv.ParseInt(exponent, 10, 32)
+	n, _ := strconv.ParseInt(significant, 10, 64)
+	zeros := e + int64(len(digits)-len(significant))
+	for ; zeros > 0 && n <= maxInteger; zeros-- {
+		n *= 10
 	}
-	if zeros < 0 || zeros > maxDigits {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(significant+strings.Repeat("0", zeros), 10, 64)
-	if err != nil || n > maxInteger {
+	if zeros < 0 || n > maxInteger {
 		return 0, false
 	}
 	if negative {
@@ -140,9 +128,3 @@ func whole(number string) (int64, bool) {
 	}
 	return n, true
 }
-
-const (
-	// maxDigits is how many digits the largest integer has; maxExponent is more than a number
-	// of any length that is read here can need.
-	maxDigits, maxExponent = 16, 1 << 30
-)

@@ -31,7 +31,7 @@ func TestConstraintsAreDecidedByValue(t *testing.T) {
 		{"a", `{"not_in":[1]}`, []string{`{"a":2}`, `{"a":0}`}, []string{`{"a":1}`, `{"a":1.0}`, `{"a":"1"}`, `{"a":"x"}`, `{"a":1.5}`, `{"a":9007199254740992}`, `{}`, `{"a":null}`}},
 		{"a", `{"not_in":["x",1]}`, []string{`{"a":"1"}`, `{"a":2}`}, []string{`{"a":"x"}`, `{"a":1}`, `{"a":true}`}},
 		{"a", `{"min":-2}`, []string{`{"a":-2}`, `{"a":0}`, `{"a":-0}`, `{"a":0e999999999999}`, `{"a":9007199254740991}`, `{"a":-20e-1}`}, []string{
-			`{"a":-3}`, `{"a":"5"}`, `{"a":9007199254740992}`, `{"a":1e16}`, `{"a":1e400}`, `{"a":1e99999999999999999999}`, `{"a":0.5}`, `{"a":5e-1}`, `{"a":1e2000000000}`,
+			`{"a":-3}`, `{"a":"5"}`, `{"a":9007199254740992}`, `{"a":90071992547409910}`, `{"a":1e16}`, `{"a":1e400}`, `{"a":1e99999999999999999999}`, `{"a":0.5}`, `{"a":5e-1}`, `{"a":1e2000000000}`,
 		}},
 		{"a", `{"max":1000}`, []string{`{"a":1000}`, `{"a":1e3}`, `{"a":1E+3}`, `{"a":1000.000}`, `{"a":-9007199254740991}`, `{"a":0}`, `{"a":0.0}`}, []string{
 			`{"a":1001}`, `{"a":1000.5}`, `{"a":"1"}`, `{"a":-9007199254740992}`, `{"a":-1e16}`, `{"a":1e-2000000000}`, `{"a":-1e-9999999999999999999}`, `{"a":100000000000000000000000000}`,
@@ -40,6 +40,7 @@ func TestConstraintsAreDecidedByValue(t *testing.T) {
 		{"a/b", `{"eq":1}`, []string{`{"a":{"b":1}}`}, []string{`{"a":{"b":2}}`, `{"a/b":1}`, `{"a":1,"b":1}`, `{"a":[{"b":1}]}`}},
 		{"a~1b~0c", `{"eq":1}`, []string{`{"a/b~c":1}`}, []string{`{"a~1b~0c":1}`, `{"a":{"b~c":1}}`}},
 		{"a/1", `{"eq":1}`, []string{`{"a":[0,1]}`, `{"a":{"1":1}}`, `{"a":[[],1,2]}`}, []string{`{"a":[1]}`, `{"a":[0,2]}`, `{"a":[0,[1]]}`}},
+		{"a/0", `{"eq":1}`, []string{`{"a":[1]}`, `{"a":[1,2]}`}, []string{`{"a":[2,1]}`, `{"a":1}`}},
 		{"1", `{"eq":"x"}`, []string{`["y","x"]`}, []string{`["x","y"]`}},
 		{"", `{"eq":1}`, []string{`{"":1}`}, []string{`1`, `{"a":1}`, `[1]`}},
 		{"é", `{"eq":"ü"}`, []string{`{"\u00e9":"\u00fc"}`}, []string{`{"e\u0301":"\u00fc"}`, `{"é":"u\u0308"}`}},
@@ -81,6 +82,9 @@ func TestACallIsAllowedWhereAnElementIsAboutIt(t *testing.T) {
 			t.Errorf("%s %s %s: %v, want %v", call.Resource, call.Action, call.Arguments, err, want)
 		}
 	}
+	if _, err := list.ForCall("https://[::1", "write"); !errors.Is(err, details.ErrNotCovered) {
+		t.Error(err)
+	}
 	d, err := list.ForCall("https://api.example/v1", "write")
 	if err != nil || len(d.Actions) != 1 || d.Actions[0] != "write" || d.Limits[details.PerDay] != 5 {
 		t.Errorf("%+v, %v", d, err)
@@ -110,7 +114,7 @@ func TestAResourceHasOneForm(t *testing.T) {
 	for resource, want := range map[string]string{
 		"https://api.example": "https://api.example", "HTTPS://API.Example": "https://api.example", "https://api.example:443": "https://api.example", "https://api.example:": "https://api.example",
 		"http://api.example:80/a//": "http://api.example/a", "https://api.example:80/": "https://api.example:80", "https://[::1]:443/x": "https://[::1]/x", "https://api.example/?a=B": "https://api.example?a=B",
-		"https://api.example/a%2Fb": "https://api.example/a%2Fb", "urn:Example:API/": "urn:Example:API/", "ftp://API.example/": "ftp://API.example/",
+		"https://api.example/a%2Fb": "https://api.example/a%2Fb", "urn:Example:API/": "urn:Example:API/", "ftp://API.example/": "ftp://API.example/", "https://zZaA09.example/~": "https://zzaa09.example/~", "file:/x": "file:/x",
 	} {
 		if err := of(resource).Check(); err != nil {
 			t.Errorf("%s: %v", resource, err)
@@ -121,7 +125,7 @@ func TestAResourceHasOneForm(t *testing.T) {
 	}
 	for _, resource := range []string{
 		"", "api.example", "/a", "//api.example", "https://api.example/#", "https://api.example/#a", "https://me@api.example", "https://api.example/a b", `https://api.example\a`, "https://api.exämple",
-		"https://api.example/\n", "https:", "https://" + strings.Repeat("a", 248), "https://api.example/%zz", "https://[::1", "https://", "https:///a",
+		"https://api.example/\n", "https:", "https:x", "urn:", "https://:443", "https://" + strings.Repeat("a", 248), "https://api.example/%zz", "https://[::1", "https://", "https:///a",
 	} {
 		if err := of(resource).Check(); err == nil {
 			t.Errorf("%q is a resource", resource)

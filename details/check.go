@@ -23,6 +23,12 @@ var (
 	errTooLong = &Error{Problem: fmt.Sprintf("must be %d bytes at most", MaxBytes)}
 )
 
+// What is wrong with an element, whatever its type.
+var (
+	badType       = wrong("type", "is none that is known here: spend, call or skill")
+	foreignMember = wrong("", "has a member that its type does not have")
+)
+
 const (
 	badCount = "must be an integer from 0 on, less than 2^53"
 	badURI   = "must be absolute URIs without fragment and user, of 255 bytes at most"
@@ -58,7 +64,7 @@ func (l List) Check() error {
 
 // twice is said of what is named twice: two elements that each fit under one limit would
 // double it.
-var twice = map[string]error{
+var twice = map[string]*Error{
 	TypeSpend: wrong("currency", "is that of an element before it: name each currency once"),
 	TypeCall:  wrong("actions", "has one that was named before: name each action of a resource once"),
 }
@@ -76,9 +82,9 @@ func (d Detail) keys() (keys [][2]string) {
 	return keys
 }
 
-func (d Detail) check() error {
-	if foreign := d.foreign(); foreign {
-		return wrong("", "has a member that its type does not have")
+func (d Detail) check() *Error {
+	if d.foreign() {
+		return foreignMember
 	}
 	switch d.Type {
 	case TypeSpend:
@@ -88,7 +94,7 @@ func (d Detail) check() error {
 	case TypeSkill:
 		return d.checkSkill()
 	default:
-		return wrong("type", "is none that is known here: spend, call or skill")
+		return badType
 	}
 }
 
@@ -110,7 +116,7 @@ func (d Detail) foreign() bool {
 	}
 }
 
-func (d Detail) checkSpend() error {
+func (d Detail) checkSpend() *Error {
 	if _, ok := MinorUnits(d.Currency); !ok {
 		return wrong("currency", errCurrency.Error())
 	}
@@ -123,7 +129,7 @@ func (d Detail) checkSpend() error {
 	return checkList("payees", d.Payees, isURI, badURI)
 }
 
-func (d Detail) checkCall() error {
+func (d Detail) checkCall() *Error {
 	if !isURI(d.Resource) {
 		return wrong("resource", "must be an absolute URI without fragment and user, of 255 bytes at most")
 	}
@@ -150,7 +156,7 @@ func (d Detail) checkCall() error {
 	return nil
 }
 
-func (d Detail) checkSkill() error {
+func (d Detail) checkSkill() *Error {
 	if (d.Names == nil) == (d.Digests == nil) {
 		return wrong("", "must have either names or digests")
 	}
@@ -160,7 +166,7 @@ func (d Detail) checkSkill() error {
 	return checkList("digests", d.Digests, isDigest, "must be sha256: and 64 digits of hex in lower case")
 }
 
-func (d Detail) checkLimits(known []string) error {
+func (d Detail) checkLimits(known []string) *Error {
 	for _, name := range slices.Sorted(maps.Keys(d.Limits)) {
 		switch n := d.Limits[name]; {
 		case !slices.Contains(known, name):
@@ -174,7 +180,7 @@ func (d Detail) checkLimits(known []string) error {
 
 // checkList says whether a list that is there has something in it, not too much, and nothing
 // but what it may have.
-func checkList(member string, list []string, good func(string) bool, problem string) error {
+func checkList(member string, list []string, good func(string) bool, problem string) *Error {
 	if err := checkLength(member, list); err != nil {
 		return err
 	}
@@ -186,7 +192,7 @@ func checkList(member string, list []string, good func(string) bool, problem str
 	return nil
 }
 
-func checkLength[T any](member string, list []T) error {
+func checkLength[T any](member string, list []T) *Error {
 	switch {
 	case list != nil && len(list) == 0:
 		return wrong(member, "is an empty list: leave it out, or name something")
@@ -197,7 +203,7 @@ func checkLength[T any](member string, list []T) error {
 	}
 }
 
-func (c Constraint) check() error {
+func (c Constraint) check() *Error {
 	if len(c.operators()) == 0 {
 		return wrong("constraints", "has an argument without an operator: leave it out")
 	}
@@ -213,10 +219,10 @@ func (c Constraint) check() error {
 			return err
 		}
 		for _, v := range o.values {
-			if text, ok := v.Text(); ok && !isVisible(text) {
+			if !isVisible(v.text) {
 				return wrong("constraints."+o.op, badText)
 			}
-			if n, ok := v.Integer(); ok && !isExact(n) {
+			if !isExact(v.number) {
 				return wrong("constraints."+o.op, badInteger)
 			}
 		}
@@ -282,10 +288,7 @@ func normal(resource string) string {
 	if err != nil || !isWeb(u) {
 		return resource
 	}
-	host := strings.ToLower(u.Host)
-	if port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]; strings.HasSuffix(host, port) {
-		host = strings.TrimSuffix(host, port)
-	}
+	host := strings.TrimSuffix(strings.ToLower(u.Host), map[string]string{"http": ":80", "https": ":443"}[u.Scheme])
 	text := u.Scheme + "://" + strings.TrimSuffix(host, ":") + strings.TrimRight(u.EscapedPath(), "/")
 	if u.RawQuery != "" {
 		text += "?" + u.RawQuery

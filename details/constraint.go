@@ -118,7 +118,7 @@ func (c Constraint) implies(op string, d Constraint) bool {
 	case opMax:
 		return c.Max != nil && *c.Max <= *d.Max
 	case opNotIn:
-		return c.NotIn != nil && excludes(c.NotIn, d.NotIn)
+		return excludes(c.NotIn, d.NotIn)
 	default:
 		return false
 	}
@@ -145,13 +145,13 @@ func (c Constraint) canonical() Constraint {
 		slices.SortFunc(*list, compare)
 		*list = slices.Compact(*list)
 	}
-	if len(c.In) == 1 {
-		switch one := c.In[0]; {
-		case c.Eq == nil:
-			c.Eq, c.In = &one, nil
-		case compare(one, *c.Eq) < 0: // nothing satisfies both: the smaller is the eq
-			c.Eq, c.In = &one, []Value{*c.Eq}
-		}
+	switch {
+	case len(c.In) == 1 && c.Eq == nil:
+		c.Eq, c.In = &c.In[0], nil
+	case len(c.In) == 1: // nothing satisfies both, if they are not the same: the smaller is the eq
+		both := []Value{*c.Eq, c.In[0]}
+		slices.SortFunc(both, compare)
+		c.Eq, c.In = &both[0], both[1:]
 	}
 	for _, op := range []string{opIn, opMin, opMax, opNotIn} {
 		if rest := c.without(op); slices.Contains(c.operators(), op) && rest.implies(op, c) {

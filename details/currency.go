@@ -61,8 +61,9 @@ func ParseAmount(text, currency string) (int64, error) {
 	case point && (part == "" || len(part) > digits || !onlyDigits(part)):
 		return 0, errAmount
 	}
-	minor, err := strconv.ParseInt(whole+part+strings.Repeat("0", digits-len(part)), 10, 64)
-	if err != nil || minor > maxInteger {
+	// Of what has too many digits the largest number is returned, beside the error.
+	minor, _ := strconv.ParseInt(whole+part+strings.Repeat("0", digits-len(part)), 10, 64)
+	if minor > maxInteger {
 		return 0, errTooMuch
 	}
 	return minor, nil
@@ -83,8 +84,6 @@ func FormatAmount(minor int64, currency string) string {
 	if digits == 0 {
 		return sign + text
 	}
-	if missing := digits + 1 - len(text); missing > 0 {
-		text = strings.Repeat("0", missing) + text
-	}
+	text = strings.Repeat("0", max(0, digits+1-len(text))) + text
 	return sign + text[:len(text)-digits] + "." + text[len(text)-digits:]
 }

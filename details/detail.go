@@ -74,9 +74,6 @@ type Detail struct {
 
 // Clone copies a list, so that the copy can be narrowed.
 func (l List) Clone() List {
-	if l == nil {
-		return nil
-	}
 	c := make(List, len(l))
 	for i, d := range l {
 		c[i] = d.clone()

@@ -10,18 +10,19 @@ import (
 
 // Encode writes a list in the order in which it is, as JSON in the one form of RFC 8785:
 // amounts have all their digits, and what is false or not set is not there. No list is an
-// empty one. Parse reads it back.
+// empty one. Parse reads it back. Of a list with a text that is not UTF-8, which Check
+// refuses, nothing is written.
 func (l List) Encode() string {
 	var text bytes.Buffer
-	w := writer{jsontext.NewEncoder(&text)}
+	w := &writer{to: jsontext.NewEncoder(&text)}
 	w.token(jsontext.BeginArray)
 	for _, d := range l {
 		w.detail(d)
 	}
 	w.token(jsontext.EndArray)
 	v := jsontext.Value(bytes.TrimSpace(text.Bytes()))
-	if err := v.Canonicalize(); err != nil {
-		return "" // of a list that nobody checked, with a text that is not UTF-8
+	if w.failed || v.Canonicalize() != nil {
+		return ""
 	}
 	return string(v)
 }
@@ -77,20 +78,26 @@ func sorted(list []string) []string {
 	return slices.Compact(list)
 }
 
-// writer writes tokens. A bytes.Buffer takes them all; what is no JSON, a text that is not
-// UTF-8, leaves a text that Encode does not return.
-type writer struct{ *jsontext.Encoder }
+// writer writes tokens, and notes whether one was refused.
+type writer struct {
+	to     *jsontext.Encoder
+	failed bool
+}
 
-func (w writer) token(t jsontext.Token) { _ = w.WriteToken(t) }
+func (w *writer) token(t jsontext.Token) {
+	if w.to.WriteToken(t) != nil {
+		w.failed = true
+	}
+}
 
-func (w writer) text(name, text string) {
+func (w *writer) text(name, text string) {
 	if text != "" {
 		w.token(jsontext.String(name))
 		w.token(jsontext.String(text))
 	}
 }
 
-func (w writer) texts(name string, list []string) {
+func (w *writer) texts(name string, list []string) {
 	if list == nil {
 		return
 	}
@@ -102,14 +109,14 @@ func (w writer) texts(name string, list []string) {
 	w.token(jsontext.EndArray)
 }
 
-func (w writer) truth(name string, is bool) {
+func (w *writer) truth(name string, is bool) {
 	if is {
 		w.token(jsontext.String(name))
 		w.token(jsontext.True)
 	}
 }
 
-func (w writer) detail(d Detail) {
+func (w *writer) detail(d Detail) {
 	w.token(jsontext.BeginObject)
 	w.text("type", d.Type)
 	w.text("currency", d.Currency)
@@ -140,7 +147,7 @@ func (w writer) detail(d Detail) {
 	w.token(jsontext.EndObject)
 }
 
-func (w writer) constraint(c Constraint) {
+func (w *writer) constraint(c Constraint) {
 	w.token(jsontext.BeginObject)
 	if c.Eq != nil {
 		w.token(jsontext.String(opEq))
@@ -160,7 +167,7 @@ func (w writer) constraint(c Constraint) {
 	w.token(jsontext.EndObject)
 }
 
-func (w writer) values(op string, list []Value) {
+func (w *writer) values(op string, list []Value) {
 	if list == nil {
 		return
 	}
@@ -172,7 +179,7 @@ func (w writer) values(op string, list []Value) {
 	w.token(jsontext.EndArray)
 }
 
-func (w writer) value(v Value) {
+func (w *writer) value(v Value) {
 	if n, ok := v.Integer(); ok {
 		w.token(jsontext.Int(n))
 		return

@@ -31,11 +31,8 @@ func (e *Error) Error() string {
 }
 
 // at says of which element an error is.
-func at(element int, err error) error {
-	if e, ok := err.(*Error); ok { //nolint:errorlint // our own, never wrapped in here
-		return &Error{Element: element, Member: e.Member, Problem: e.Problem}
-	}
-	return err
+func at(element int, e *Error) error {
+	return &Error{Element: element, Member: e.Member, Problem: e.Problem}
 }
 
-func wrong(member, problem string) error { return &Error{Member: member, Problem: problem} }
+func wrong(member, problem string) *Error { return &Error{Member: member, Problem: problem} }

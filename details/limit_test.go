@@ -91,6 +91,9 @@ func TestAmountsAreReadWithoutFloats(t *testing.T) {
 			t.Errorf("%q is %d", text, minor)
 		}
 	}
+	if minor, err := details.ParseAmount("1", "XXX"); err == nil {
+		t.Errorf("1 XXX is %d", minor)
+	}
 	for currency, want := range map[string]string{"USD": "-0.05", "JPY": "-5", "": "-5", "XXX": "-5", "BHD": "-0.005"} {
 		if got := details.FormatAmount(-5, currency); got != want {
 			t.Errorf("-5 of %s is %s", currency, got)

@@ -48,7 +48,7 @@ func (l List) index() index {
 	return x
 }
 
-func (x index) covers(d Detail, passedOn bool) error {
+func (x index) covers(d Detail, passedOn bool) *Error {
 	switch d.Type {
 	case TypeSpend:
 		y, ok := x.spends[[2]string{d.Currency}]
@@ -81,7 +81,7 @@ func (x index) covers(d Detail, passedOn bool) error {
 	}
 }
 
-func (d Detail) spendsWithin(y Detail) error {
+func (d Detail) spendsWithin(y Detail) *Error {
 	if y.Payees != nil && (d.Payees == nil || !subset(d.Payees, y.Payees)) {
 		return wrong("payees", "has one that may not be paid, or is left out")
 	}
@@ -91,7 +91,7 @@ func (d Detail) spendsWithin(y Detail) error {
 	return d.limitedWithin(y)
 }
 
-func (d Detail) callsWithin(y Detail) error {
+func (d Detail) callsWithin(y Detail) *Error {
 	for pointer, wide := range y.Constraints {
 		for _, op := range wide.operators() {
 			if !d.Constraints[pointer].implies(op, wide) {
@@ -102,7 +102,7 @@ func (d Detail) callsWithin(y Detail) error {
 	return d.limitedWithin(y)
 }
 
-func (d Detail) limitedWithin(y Detail) error {
+func (d Detail) limitedWithin(y Detail) *Error {
 	for _, name := range limitNames {
 		most, limited := y.Limits[name]
 		if n, ok := d.Limits[name]; limited && (!ok || n > most) {

@@ -122,3 +122,68 @@ func TestANotInIsNarrowerOnlyWithoutANewKind(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestTheCanonicalFormIsOne(t *testing.T) {
+	for text, want := range map[string]string{
+		asked: `[{"actions":["orders.create"],"constraints":{"amount":{"max":1000,"min":-1},"currency":{"in":["EUR","USD"]}},"per_day":50,"resource":"https://api.example","type":"call"},` +
+			`{"actions":["orders.read"],"constraints":{"amount":{"max":1000,"min":-1},"currency":{"in":["EUR","USD"]}},"per_day":50,"resource":"https://api.example","type":"call"},` +
+			`{"currency":"USD","payees":["https://a.example","https://shop.example"],"payments":10,"per_day":"20.50","per_transaction":"5.00","redelegate":true,"total":"100.00","type":"spend"},` +
+			`{"digests":["sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"],"type":"skill"},` +
+			`{"names":["csv","pdf"],"type":"skill"}]`,
+		"[" + skills + `,{"type":"skill","names":["pdf","a"]}]`:                                                            `[{"names":["a","csv","pdf"],"type":"skill"}]`,
+		`[{"type":"skill","digests":["sha256:` + strings.Repeat("1", 64) + `","sha256:` + strings.Repeat("0", 64) + `"]}]`: `[{"digests":["sha256:` + strings.Repeat("0", 64) + `","sha256:` + strings.Repeat("1", 64) + `"],"type":"skill"}]`,
+		`[]`: `[]`,
+	} {
+		if got := parse(t, text).Canonical().Encode(); got != want {
+			t.Errorf("%s\n%s, want\n%s", text, got, want)
+		}
+	}
+}
+
+func constrained(tb testing.TB, constraint string) details.List {
+	tb.Helper()
+	return parse(tb, `[{"type":"call","resource":"https://api.example","actions":["x"],"constraints":{"a":`+constraint+`}}]`)
+}
+
+func TestConstraintsHaveOneForm(t *testing.T) {
+	for constraint, want := range map[string]string{
+		`{"in":["x",1,"a",-1,0,"",1]}`:              `{"in":[-1,0,1,"","a","x"]}`,
+		`{"not_in":[2,2,"",0]}`:                     `{"not_in":[0,2,""]}`,
+		`{"in":[5,5]}`:                              `{"eq":5}`,
+		`{"in":[5],"eq":5,"min":1,"max":5}`:         `{"eq":5}`,
+		`{"eq":1,"in":[1,2]}`:                       `{"eq":1}`,
+		`{"eq":2,"in":[1]}`:                         `{"eq":1,"in":[2]}`,
+		`{"eq":1,"in":[2]}`:                         `{"eq":1,"in":[2]}`,
+		`{"eq":3,"in":[1,2]}`:                       `{"eq":3,"in":[1,2]}`,
+		`{"in":[1,2],"max":2,"min":1,"not_in":[3]}`: `{"in":[1,2]}`,
+		`{"in":[1,2],"max":1,"not_in":["x"]}`:       `{"in":[1,2],"max":1,"not_in":["x"]}`,
+		`{"min":1,"max":2}`:                         `{"max":2,"min":1}`,
+	} {
+		got := constrained(t, constraint).Canonical().Encode()
+		if _, got, _ = strings.Cut(got, `"constraints":{"a":`); !strings.HasPrefix(got, want+"}") {
+			t.Errorf("%s became %s, want %s", constraint, got, want)
+		}
+	}
+}
+
+func TestAConstraintIsImpliedByItsOwnOperatorOrByValues(t *testing.T) {
+	for y, row := range map[string]struct{ narrower, wider []string }{
+		`{"eq":1}`:         {[]string{`{"eq":1}`, `{"in":[1]}`, `{"in":[1,1]}`, `{"eq":1,"max":5}`}, []string{`{"eq":2}`, `{"eq":"1"}`, `{"in":[1,2]}`, `{"min":1,"max":1}`, `{"not_in":[2]}`}},
+		`{"in":[1,"x"]}`:   {[]string{`{"eq":"x"}`, `{"in":["x"]}`, `{"in":["x",1]}`}, []string{`{"eq":"1"}`, `{"in":[1,2]}`, `{"min":1,"max":1}`, `{"not_in":[2]}`}},
+		`{"min":5}`:        {[]string{`{"min":5}`, `{"min":6}`, `{"eq":5}`, `{"in":[5,9]}`, `{"min":5,"in":[1]}`}, []string{`{"min":4}`, `{"eq":4}`, `{"eq":"5"}`, `{"in":[5,4]}`, `{"max":9}`, `{"not_in":[1]}`}},
+		`{"max":5}`:        {[]string{`{"max":5}`, `{"max":4}`, `{"eq":5}`, `{"in":[5,-9]}`}, []string{`{"max":6}`, `{"eq":6}`, `{"in":[5,6]}`, `{"min":1}`, `{"in":[5,"x"]}`}},
+		`{"not_in":[1]}`:   {[]string{`{"not_in":[1]}`, `{"not_in":[2,1]}`, `{"eq":2}`, `{"in":[2,3]}`}, []string{`{"not_in":[2]}`, `{"eq":1}`, `{"eq":"x"}`, `{"in":[2,1]}`, `{"min":2}`, `{"in":[2,"x"]}`}},
+		`{"min":1,"eq":2}`: {[]string{`{"eq":2}`, `{"eq":2,"min":0}`}, []string{`{"eq":3}`, `{"min":2}`, `{"max":2,"min":2}`}},
+	} {
+		for _, x := range row.narrower {
+			if err := details.Narrower(constrained(t, x), constrained(t, y)); err != nil {
+				t.Errorf("%s against %s: %v", x, y, err)
+			}
+		}
+		for _, x := range row.wider {
+			if err := details.Narrower(constrained(t, x), constrained(t, y)); err == nil {
+				t.Errorf("%s is narrower than %s", x, y)
+			}
+		}
+	}
+}

@@ -1,20 +1,20 @@
 package details
 
 import (
-	"bytes"
-	"cmp"
+	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// reader reads a member of an element into it.
+type reader func(d *Detail, member string, v jsontext.Value) *Error
+
 // members are what each type may have beside its type, and what reads them.
-var members = map[string]map[string]func(*Detail, string, jsontext.Value) error{
+var members = map[string]map[string]reader{
 	TypeSpend: {
 		"currency": readText(func(d *Detail) *string { return &d.Currency }), "payees": readTexts(func(d *Detail) *[]string { return &d.Payees }),
 		"redelegate": readTruth(func(d *Detail) *bool { return &d.Redelegate }), Once: readTruth(func(d *Detail) *bool { return &d.Once }),
@@ -37,24 +37,17 @@ func Parse(text []byte) (List, error) {
 	if len(text) > MaxBytes {
 		return nil, errTooLong
 	}
+	elements, ok := entries(text)
+	if !ok || !jsontext.Value(text).IsValid() {
+		return nil, &Error{Problem: "must be a JSON array of objects, in UTF-8, without a name twice in an object"}
+	}
 	list := List{}
-	element := 0
-	err := each(jsontext.Value(text), '[', func(_ string, v jsontext.Value) error {
-		if element++; element > MaxElements {
-			return errTooMany
-		}
-		d, err := parseDetail(v)
-		if err != nil {
-			return at(element, err)
+	for i, v := range elements {
+		d, e := parseDetail(v)
+		if e != nil {
+			return nil, at(i+1, e)
 		}
 		list = append(list, d)
-		return nil
-	})
-	switch {
-	case errors.Is(err, errShape):
-		return nil, &Error{Problem: "must be a JSON array of objects, in UTF-8, without a name twice in an object"}
-	case err != nil:
-		return nil, err
 	}
 	if err := list.Check(); err != nil {
 		return nil, err
@@ -71,128 +64,86 @@ func (l *List) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-func parseDetail(text jsontext.Value) (d Detail, err error) {
-	read := map[string]jsontext.Value{}
-	if err := each(text, '{', func(name string, v jsontext.Value) error {
-		read[name] = v
-		return nil
-	}); err != nil {
+func parseDetail(text jsontext.Value) (d Detail, e *Error) {
+	read, ok := object(text)
+	if !ok {
 		return d, wrong("", "is not an object")
 	}
-	if d.Type, err = unquote(read["type"]); err != nil || members[d.Type] == nil {
-		return d, wrong("type", "is none that is known here: spend, call or skill")
+	d.Type, _ = unquote(read["type"])
+	if members[d.Type] == nil {
+		return d, badType
 	}
 	delete(read, "type")
-	names := slices.Sorted(maps.Keys(read))
+	names := slices.Sorted(maps.Keys(read)) // the currency stands before the amounts, which are read by it
 	for _, name := range names {
 		if members[d.Type][name] == nil {
-			return d, wrong("", "has a member that its type does not have")
+			return d, foreignMember
 		}
 	}
-	// Amounts are read by the currency, whatever stands first.
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(late(a), late(b)) })
 	for _, name := range names {
-		if err := members[d.Type][name](&d, name, read[name]); err != nil {
-			return d, err
+		if e := members[d.Type][name](&d, name, read[name]); e != nil {
+			return d, e
 		}
 	}
 	return d, nil
 }
 
-func late(name string) int {
-	if name == "currency" {
-		return 0
-	}
-	return 1
+// object is the members of an object, and entries are those of an array: of what is another
+// kind, null among them, there are none. Both are of JSON that is valid.
+func object(v jsontext.Value) (members map[string]jsontext.Value, ok bool) {
+	_ = json.Unmarshal(v, &members)
+	return members, members != nil
 }
 
-// errShape is JSON that is none, or of another kind than it must be.
-var errShape = errors.New("not of this kind")
-
-// each walks through a whole array or object, and hands out what is in it. Members have
-// names. What the walk gives is good until it goes on.
-func each(text jsontext.Value, kind jsontext.Kind, hand func(name string, v jsontext.Value) error) error {
-	d := jsontext.NewDecoder(bytes.NewReader(text))
-	if d.PeekKind() != kind {
-		return errShape
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return errShape
-	}
-	for d.PeekKind() != ']' && d.PeekKind() != '}' {
-		var name string
-		if kind == '{' {
-			n, err := d.ReadToken()
-			if err != nil {
-				return errShape
-			}
-			name = n.String()
-		}
-		v, err := d.ReadValue()
-		if err != nil {
-			return errShape
-		}
-		if err := hand(name, v.Clone()); err != nil {
-			return err
-		}
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return errShape
-	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return errShape
-	}
-	return nil
+func entries(v jsontext.Value) (list []jsontext.Value, ok bool) {
+	_ = json.Unmarshal(v, &list)
+	return list, list != nil
 }
 
-func unquote(v jsontext.Value) (string, error) {
-	if v.Kind() != '"' {
-		return "", errShape
-	}
-	text, err := jsontext.AppendUnquote(nil, v)
-	return string(text), err
+func unquote(v jsontext.Value) (text string, ok bool) {
+	b, err := jsontext.AppendUnquote(nil, v)
+	return string(b), err == nil
 }
 
 // integer reads an integer in the one form that RFC 8785 gives it.
-func integer(v jsontext.Value) (int64, error) {
-	text := strings.TrimSpace(string(v))
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || strconv.FormatInt(n, 10) != text {
-		return 0, errShape
-	}
-	return n, nil
+func integer(v jsontext.Value) (int64, bool) {
+	n, _ := strconv.ParseInt(string(v), 10, 64)
+	return n, strconv.FormatInt(n, 10) == string(v)
 }
 
-func readText(of func(*Detail) *string) func(*Detail, string, jsontext.Value) error {
-	return func(d *Detail, member string, v jsontext.Value) (err error) {
-		if *of(d), err = unquote(v); err != nil {
+func readText(of func(*Detail) *string) reader {
+	return func(d *Detail, member string, v jsontext.Value) *Error {
+		text, ok := unquote(v)
+		if !ok {
 			return wrong(member, "must be a text")
 		}
+		*of(d) = text
 		return nil
 	}
 }
 
-func readTexts(of func(*Detail) *[]string) func(*Detail, string, jsontext.Value) error {
-	return func(d *Detail, member string, v jsontext.Value) error {
-		list := []string{}
-		if err := each(v, '[', func(_ string, v jsontext.Value) error {
-			text, err := unquote(v)
-			list = append(list, text)
-			return err
-		}); err != nil {
+func readTexts(of func(*Detail) *[]string) reader {
+	return func(d *Detail, member string, v jsontext.Value) *Error {
+		list, all := entries(v)
+		texts := make([]string, len(list))
+		for i, v := range list {
+			text, ok := unquote(v)
+			texts[i], all = text, all && ok
+		}
+		if !all {
 			return wrong(member, "must be a list of texts")
 		}
-		*of(d) = list
+		*of(d) = texts
 		return nil
 	}
 }
 
-func readTruth(of func(*Detail) *bool) func(*Detail, string, jsontext.Value) error {
-	return func(d *Detail, member string, v jsontext.Value) error {
-		if v.Kind() != 't' && v.Kind() != 'f' {
+func readTruth(of func(*Detail) *bool) reader {
+	return func(d *Detail, member string, v jsontext.Value) *Error {
+		if string(v) != "true" && string(v) != "false" {
 			return wrong(member, "must be true or false")
 		}
-		*of(d) = v.Kind() == 't'
+		*of(d) = string(v) == "true"
 		return nil
 	}
 }
@@ -204,11 +155,8 @@ func (d *Detail) limit(name string, n int64) {
 	d.Limits[name] = n
 }
 
-func readAmount(d *Detail, member string, v jsontext.Value) error {
-	text, err := unquote(v)
-	if err != nil {
-		return wrong(member, errAmount.Error())
-	}
+func readAmount(d *Detail, member string, v jsontext.Value) *Error {
+	text, _ := unquote(v) // what is no text is no amount either
 	minor, err := ParseAmount(text, d.Currency)
 	if errors.Is(err, errCurrency) {
 		member = "currency"
@@ -220,87 +168,85 @@ func readAmount(d *Detail, member string, v jsontext.Value) error {
 	return nil
 }
 
-func readCount(d *Detail, member string, v jsontext.Value) error {
-	n, err := integer(v)
-	if err != nil {
+func readCount(d *Detail, member string, v jsontext.Value) *Error {
+	n, ok := integer(v)
+	if !ok {
 		return wrong(member, badCount)
 	}
 	d.limit(member, n)
 	return nil
 }
 
-func readConstraints(d *Detail, member string, v jsontext.Value) error {
+func readConstraints(d *Detail, member string, v jsontext.Value) *Error {
+	read, ok := object(v)
+	if !ok {
+		return wrong(member, badConstraints)
+	}
 	d.Constraints = map[string]Constraint{}
-	var problem *Error
-	err := each(v, '{', func(pointer string, v jsontext.Value) error {
-		c, err := parseConstraint(v)
-		if errors.As(err, &problem) {
-			return err
+	for _, pointer := range slices.Sorted(maps.Keys(read)) {
+		c, e := parseConstraint(read[pointer])
+		if e != nil {
+			return e
 		}
 		d.Constraints[pointer] = c
-		return err
-	})
-	if problem != nil {
-		return problem
-	}
-	if err != nil {
-		return wrong(member, "must be an object of objects: an argument's pointer, its operators, their values")
 	}
 	return nil
 }
 
-// badOperand is what to write behind each operator.
-var badOperand = map[string]string{
-	opEq: "must be a text or an integer", opIn: "must be a list of texts and integers", opNotIn: "must be a list of texts and integers",
-	opMin: "must be an integer", opMax: "must be an integer",
-}
+const badConstraints = "must be an object of objects: an argument's pointer, its operators, their values"
 
-func parseConstraint(v jsontext.Value) (c Constraint, err error) {
-	err = each(v, '{', func(op string, v jsontext.Value) error {
-		var err error
+func parseConstraint(v jsontext.Value) (c Constraint, e *Error) {
+	read, ok := object(v)
+	if !ok {
+		return c, wrong("constraints", badConstraints)
+	}
+	for _, op := range slices.Sorted(maps.Keys(read)) {
+		var ok bool
+		problem := "must be an integer"
 		switch op {
 		case opEq:
 			var eq Value
-			eq, err = parseValue(v)
-			c.Eq = &eq
+			eq, ok = parseValue(read[op])
+			c.Eq, problem = &eq, "must be a text or an integer"
 		case opIn:
-			c.In, err = parseValues(v)
+			c.In, ok = parseValues(read[op])
+			problem = "must be a list of texts and integers"
 		case opNotIn:
-			c.NotIn, err = parseValues(v)
+			c.NotIn, ok = parseValues(read[op])
+			problem = "must be a list of texts and integers"
 		case opMin:
-			c.Min, err = parseInteger(v)
+			c.Min, ok = parseBound(read[op])
 		case opMax:
-			c.Max, err = parseInteger(v)
+			c.Max, ok = parseBound(read[op])
 		default:
-			return wrong("constraints", "has an operator that is none of eq, in, not_in, min and max")
+			return c, wrong("constraints", "has an operator that is none of eq, in, not_in, min and max")
 		}
-		if err != nil {
-			return wrong("constraints."+op, badOperand[op])
+		if !ok {
+			return c, wrong("constraints."+op, problem)
 		}
-		return nil
-	})
-	return c, err
-}
-
-func parseValue(v jsontext.Value) (Value, error) {
-	if text, err := unquote(v); err == nil {
-		return Text(text), nil
 	}
-	n, err := integer(v)
-	return Integer(n), err
+	return c, nil
 }
 
-func parseInteger(v jsontext.Value) (*int64, error) {
-	n, err := integer(v)
-	return &n, err
+func parseValue(v jsontext.Value) (Value, bool) {
+	if text, ok := unquote(v); ok {
+		return Text(text), true
+	}
+	n, ok := integer(v)
+	return Integer(n), ok
 }
 
-func parseValues(v jsontext.Value) ([]Value, error) {
-	list := []Value{}
-	err := each(v, '[', func(_ string, v jsontext.Value) error {
-		value, err := parseValue(v)
-		list = append(list, value)
-		return err
-	})
-	return list, err
+func parseBound(v jsontext.Value) (*int64, bool) {
+	n, ok := integer(v)
+	return &n, ok
+}
+
+func parseValues(v jsontext.Value) ([]Value, bool) {
+	list, all := entries(v)
+	values := make([]Value, len(list))
+	for i, v := range list {
+		value, ok := parseValue(v)
+		values[i], all = value, all && ok
+	}
+	return values, all
 }

@@ -1,13 +1,19 @@
 package details_test
 
 import (
+	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"countersign.dev/details"
 )
+
+// widest has each bound at its end.
+var widest = `[{"actions":["x"],"constraints":{"` + strings.Repeat("a", 128) + `":{"eq":-9007199254740991,"max":9007199254740991,"min":-9007199254740991,"not_in":[9007199254740991,""]}},"per_day":9007199254740991,"resource":"https://api.example","type":"call"},` +
+	`{"currency":"USD","payments":0,"per_day":"90071992547409.91","type":"spend"}]`
 
 const asked = `[{"type":"spend","currency":"USD","per_transaction":"5","per_day":"20.5","total":"100.00","payments":10,"payees":["https://shop.example","https://a.example"],"redelegate":true},` +
 	`{"type":"call","resource":"https://api.example","actions":["orders.read","orders.create"],"constraints":{"currency":{"in":["USD","EUR"]},"amount":{"max":1000,"min":-1}},"per_day":50,"once":false},` +
@@ -34,6 +40,9 @@ func TestAListIsKeptInTheOrderInWhichItWasAsked(t *testing.T) {
 	}
 	if again := parse(t, want); again.Encode() != want {
 		t.Errorf("%s", again)
+	}
+	if list := parse(t, widest); list.Encode() != widest {
+		t.Errorf("%s", list)
 	}
 	if text := parse(t, " [ ] ").Encode(); text != "[]" {
 		t.Error(text)
@@ -79,9 +88,110 @@ func TestWhatIsNoListIsRefused(t *testing.T) {
 		``, ` `, `null`, `{}`, `"[]"`, `[`, `[]]`, `[] []`, `[,]`, `[{}`, `[null]`, `[[]]`, `["spend"]`, `[{}]`, `[{"type":null}]`, `[{"type":1}]`, `[{"type":"sp\ud800end"}]`,
 		`[{"type":"admin"}]`, `[{"type":"Spend"}]`, `[{"type":"skill","names":["a"],"names":["b"]}]`, "[{\"type\":\"skill\",\"names\":[\"\xff\"]}]",
 	} {
-		if list, err := details.Parse([]byte(bad)); err == nil {
-			t.Errorf("%s: %s", bad, list)
+		var e *details.Error
+		if list, err := details.Parse([]byte(bad)); !errors.As(err, &e) || (e.Element == 0) != strings.HasPrefix(err.Error(), "authorization_details must be a JSON array") {
+			t.Errorf("%s: %s, %v", bad, list, err)
 		}
+	}
+	for text, want := range map[string]string{
+		`{}`: "authorization_details must be a JSON array", skills(17): "authorization_details must have 16 elements", sized(4097): "authorization_details must be 4096 bytes",
+		`[{"type":"skill","names":["` + strings.Repeat("é", 65) + `"]}]`: "names of element 1 of authorization_details must be names",
+	} {
+		if _, err := details.Parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%.40s: %v", text, err)
+		}
+	}
+}
+
+// What is short as it was sent may be too long with all its digits.
+func TestAListIsBoundedAsItIsWritten(t *testing.T) {
+	of := func(payees int, last string) string {
+		return `[{"type":"spend","currency":"BSV","total":"1","payees":[` + repeated(payees, func(i int) string { return `"https://` + name(i) + strings.Repeat("x", 117) + `"` }) + `,"urn:` + last + `"]}]`
+	}
+	const total = `"1.00000000"`
+	fits := of(30, "x")
+	fits = of(30, strings.Repeat("x", details.MaxBytes-len(fits)-len(total)+len(`"1"`)+1))
+	if list := parse(t, fits); len(list.Encode()) != details.MaxBytes {
+		t.Fatalf("it has %d bytes", len(list.Encode()))
+	}
+	if list, err := details.Parse([]byte(strings.Replace(fits, "urn:", "urn:x", 1))); err == nil {
+		t.Errorf("it has %d bytes", len(list.Encode()))
+	}
+}
+
+func TestListsAreMembersOfWhatIsWrittenAsJSON(t *testing.T) {
+	var message struct {
+		Details details.List `json:"authorization_details"`
+	}
+	const text = `{"authorization_details":[{"names":["csv","pdf"],"type":"skill"}]}`
+	if err := json.Unmarshal([]byte(text), &message); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := json.Marshal(message); err != nil || string(again) != text {
+		t.Errorf("%s, %v", again, err)
+	}
+	var e *details.Error
+	if err := json.Unmarshal([]byte(`{"authorization_details":[5]}`), &message); !errors.As(err, &e) || len(message.Details) != 1 {
+		t.Errorf("%v, %s", err, message.Details)
+	}
+}
+
+// A program may put together what no JSON can say.
+func TestListsThatWerePutTogetherAreChecked(t *testing.T) {
+	type set = func(d *details.Detail)
+	ofSpend := []set{
+		func(d *details.Detail) { d.Currency = "USD" }, func(d *details.Detail) { d.Payees = []string{"urn:x:y"} }, func(d *details.Detail) { d.Redelegate = true },
+	}
+	ofCall := []set{
+		func(d *details.Detail) { d.Resource = "https://api.example" }, func(d *details.Detail) { d.Actions = []string{"x"} },
+		func(d *details.Detail) { d.Constraints = map[string]details.Constraint{} },
+	}
+	ofSkill := []set{func(d *details.Detail) { d.Names = []string{"x"} }, func(d *details.Detail) { d.Digests = []string{"sha256:" + zeros(64)} }}
+	limited := func(name string, n int64) set {
+		return func(d *details.Detail) { d.Limits = map[string]int64{name: n} }
+	}
+	once := func(d *details.Detail) { d.Once = true }
+	for good, bad := range map[string][]set{
+		dollars: slices.Concat(ofCall, ofSkill, []set{limited(details.Once, 1), limited(details.PerDay, -1), limited(details.Total, 1<<53)}),
+		orders:  slices.Concat(ofSpend, ofSkill, []set{limited(details.Total, 1), limited(details.PerDay, -1), limited(details.PerDay, 1<<53)}),
+		skills:  slices.Concat(ofSpend, ofCall, []set{limited(details.PerDay, 1), once, func(d *details.Detail) { d.Names = []string{"\xff"} }}),
+	} {
+		for i, change := range bad {
+			list := parse(t, "["+good+"]")
+			change(&list[0])
+			var e *details.Error
+			if err := list.Check(); !errors.As(err, &e) || e.Element != 1 {
+				t.Errorf("change %d of %s: %v", i, good, err)
+			}
+		}
+	}
+	if text := (details.List{{Type: details.TypeSkill, Names: []string{"\xff"}}}).Encode(); text != "" {
+		t.Error(text)
+	}
+	many := make(details.List, details.MaxElements+1)
+	for i := range many {
+		many[i] = details.Detail{Type: details.TypeSkill, Names: []string{name(i)}}
+	}
+	if err := many[1:].Check(); err != nil {
+		t.Error(err)
+	}
+	if err := many.Check(); err == nil || err.Error() != "authorization_details must have 16 elements at most" {
+		t.Error(err)
+	}
+}
+
+func TestValuesAreTextsOrIntegers(t *testing.T) {
+	if n, ok := details.Integer(5).Integer(); n != 5 || !ok {
+		t.Error(n, ok)
+	}
+	if text, ok := details.Text("5").Text(); text != "5" || !ok {
+		t.Error(text, ok)
+	}
+	if _, ok := details.Integer(5).Text(); ok {
+		t.Error("5 is a text")
+	}
+	if _, ok := details.Text("5").Integer(); ok {
+		t.Error("the text 5 is an integer")
 	}
 }
 
@@ -94,6 +204,10 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		return `{"type":"call","resource":"https://api.example","actions":["x"],` + rest + `}`
 	}
 	for element, want := range map[string]string{
+		`5`:                      "element 2 of authorization_details is not an object",
+		`null`:                   "element 2 of authorization_details is not an object",
+		`{"type":"admin","x":1}`: "type of element 2 of authorization_details is none",
+		call(`"constraints":{"a\u200b":{"eq":1}}`):                                  "constraints of element 2 of authorization_details must name arguments",
 		`{"type":"spend","per_day":"1"}`:                                            "currency of element 2 of authorization_details is no code",
 		`{"type":"spend","currency":"usd","per_day":"1"}`:                           "currency of element 2 of authorization_details is no code",
 		`{"type":"spend","currency":"XXX","payments":1}`:                            "currency of element 2 of authorization_details is no code",
@@ -114,7 +228,7 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		spend(`"payments":9007199254740992`):                                        "payments of element 2 of authorization_details must be an integer",
 		spend(`"payments":1,"payees":[]`):                                           "payees of element 2 of authorization_details is an empty list",
 		spend(`"payments":1,"payees":"https://a.example"`):                          "payees of element 2 of authorization_details must be a list",
-		spend(`"payments":1,"payees":[1]`):                                          "payees of element 2 of authorization_details must be a list",
+		spend(`"payments":1,"payees":[1,"https://a.example"]`):                      "payees of element 2 of authorization_details must be a list",
 		spend(`"payments":1,"payees":["shop.example"]`):                             "payees of element 2 of authorization_details must be absolute",
 		spend(`"payments":1,"redelegate":"true"`):                                   "redelegate of element 2 of authorization_details must be true or false",
 		spend(`"payments":1,"once":1`):                                              "once of element 2 of authorization_details must be true or false",
@@ -142,7 +256,7 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		call(`"constraints":{"a":{"eq":"\u202e"}}`):                                 "constraints.eq of element 2 of authorization_details must be texts that can be seen",
 		call(`"constraints":{"a":{"in":[]}}`):                                       "constraints.in of element 2 of authorization_details is an empty list",
 		call(`"constraints":{"a":{"in":"x"}}`):                                      "constraints.in of element 2 of authorization_details must be a list",
-		call(`"constraints":{"a":{"in":[null]}}`):                                   "constraints.in of element 2 of authorization_details must be a list",
+		call(`"constraints":{"a":{"in":[null,1]}}`):                                 "constraints.in of element 2 of authorization_details must be a list",
 		call(`"constraints":{"a":{"in":[-9007199254740992]}}`):                      "constraints.in of element 2 of authorization_details must have integers",
 		call(`"constraints":{"a":{"not_in":[]}}`):                                   "constraints.not_in of element 2 of authorization_details is an empty list",
 		call(`"constraints":{"a":{"not_in":[1e3]}}`):                                "constraints.not_in of element 2 of authorization_details must be a list",

@@ -86,7 +86,7 @@ func draw(t *rapid.T) details.List {
 				group = some(t, actions, 1, "actions")
 			}
 			d := details.Detail{Type: details.TypeCall, Resource: resource, Actions: group, Constraints: drawConstraints(t), Limits: drawLimits(t, []string{details.PerDay}, 0), Once: maybe(t, "once")}
-			if details.List(append(list.Clone(), d)).Check() == nil {
+			if append(list.Clone(), d).Check() == nil {
 				list = append(list, d)
 			}
 		}
