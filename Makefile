@@ -6,8 +6,13 @@ SHELL       := bash
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X countersign.dev/internal/cli.version=$(VERSION)
-BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)"
+BUILD   := go build -ldflags "$(LDFLAGS)"
 TOOL    := go tool -modfile=tools/go.mod
+
+# Of everything that is compiled here, by tests too: with one set of flags, one finds
+# compiled what another has compiled. Only the race detector needs others.
+export CGO_ENABLED := 0
+export GOFLAGS     := $(strip $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath)
 
 # What has goroutines that meet: these run once more under the race detector.
 RACED := ./internal/authz/... ./internal/issuer ./internal/storage/... ./internal/server/... ./deviceflow/... ./protect/...
@@ -38,30 +43,30 @@ demo: build ## Show the whole story: a device asks, its owner countersigns
 test: setup vet test-unit test-postgres test-race test-fuzz test-web test-e2e test-browser lint ## Check everything
 
 # Left out here: what takes a PostgreSQL of its own, tests that take seconds each
-# (testing.Short), and vet. `make test` runs all of it. The flags are those of the
-# build, so that one finds compiled what the other has compiled.
+# (testing.Short), and vet. `make test` runs all of it.
 .PHONY: test-fast
 test-fast: ## Check the Go code only, in under a minute once `make build` has compiled its libraries
-	CGO_ENABLED=0 go test -short -vet=off -trimpath -ldflags "-s -w" $$(go list ./... | grep -vE '/storage/(postgres|transfer)')
+	go test -short -vet=off -ldflags "-s -w" $$(go list ./... | grep -vE '/storage/(postgres|transfer)')
 
 .PHONY: vet
 vet:
 	go vet -tags e2e ./...
 	go -C e2e/goclients vet .
 
+# vet has looked at all of it: so here, and in what follows, go test need not.
 .PHONY: test-unit
 test-unit:
-	go test -timeout 25m ./...
+	go test -vet=off -timeout 25m ./...
 
 # The server's and the domain's tests once more, on PostgreSQL.
 .PHONY: test-postgres
 test-postgres:
-	COUNTERSIGN_TEST_STORE=postgres go test -count=1 -timeout 25m ./internal/server ./internal/issuer
+	COUNTERSIGN_TEST_STORE=postgres go test -vet=off -count=1 -timeout 25m ./internal/server ./internal/issuer
 
 # The race detector needs a C compiler; setup installs one where it can.
 .PHONY: test-race
 test-race:
-	CGO_ENABLED=1 go test -race -short -count=1 -timeout 25m $$(go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' $(RACED))
+	CGO_ENABLED=1 go test -race -vet=off -short -count=1 -timeout 25m $$(go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' $(RACED))
 
 .PHONY: test-fuzz
 test-fuzz:
@@ -90,13 +95,13 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 
 .PHONY: test-e2e
 test-e2e: build clients
-	go test -tags e2e -count=1 -parallel 16 -timeout 20m -skip '^TestPage' ./e2e
+	go test -tags e2e -vet=off -count=1 -parallel 16 -timeout 20m -skip '^TestPage' ./e2e
 
 # The pages in a real Chromium: the tests whose names begin with TestPage, and
 # those of what drives it.
 .PHONY: test-browser
 test-browser: web/node_modules/.installed e2e/clients/node_modules/.installed ## Test the pages in Chromium
-	go test -tags e2e -count=1 -p 1 -parallel 4 -timeout 20m -run '^TestPage' ./e2e ./e2e/browser
+	go test -tags e2e -vet=off -count=1 -p 1 -parallel 4 -timeout 20m -run '^TestPage' ./e2e ./e2e/browser
 
 .PHONY: screenshots
 screenshots: web/node_modules/.installed e2e/clients/node_modules/.installed ## Take the pictures of e2e/screenshots anew
