@@ -132,3 +132,5 @@ func ExampleHash() {
 	fmt.Println(receipt.Hash("a receipt\n") == receipt.Hash("a receipt"))
 	// Output: false
 }
+
+func hexKey(k *ec.PrivateKey) string { return fmt.Sprintf("%x", k.PubKey().Compressed()) }
