@@ -53,7 +53,7 @@ func (l *codeLife) redeem(at *issuer.Issuer, client, redirect, verifier string) 
 	if err != nil {
 		return nil, err
 	}
-	return at.Codes.Redeem(context.Background(), c, code.Redemption{Code: authz.Secret(l.code), RedirectURI: redirect, Verifier: authz.Secret(verifier)}, authz.DPoP{})
+	return at.Codes.Redeem(context.Background(), c, code.Redemption{Code: authz.Secret(l.code), RedirectURI: redirect, Verifier: authz.Secret(verifier)}, authz.Proofs{})
 }
 
 // act does one random thing at one of the servers, and notes what was answered.

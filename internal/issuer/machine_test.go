@@ -220,9 +220,9 @@ func (h *history) act(w *world, at *issuer.Issuer, what string, who int, d *devi
 	case "deny":
 		err = at.Approvals.Deny(ctx, owner, asker, d.UserCode, false)
 	case "poll":
-		_, err = at.Device.Poll(ctx, client("my-app"), d.DeviceCode, 0, authz.DPoP{})
+		_, err = at.Device.Poll(ctx, client("my-app"), d.DeviceCode, 0, authz.Proofs{})
 	case "steal":
-		_, err = at.Device.Poll(ctx, client("other-app"), d.DeviceCode, 0, authz.DPoP{})
+		_, err = at.Device.Poll(ctx, client("other-app"), d.DeviceCode, 0, authz.Proofs{})
 	case "later":
 		w.clock.advance(pollInterval)
 	case "expire":
@@ -335,7 +335,7 @@ func TestAnAcknowledgedApprovalIsRedeemable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tokens, err := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.DPoP{})
+			tokens, err := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.Proofs{})
 			if err != nil || tokens.AccessToken == "" {
 				t.Fatalf("%v", err)
 			}
@@ -360,7 +360,7 @@ func TestD32_OfManyParallelPollsExactlyOneGetsTokens(t *testing.T) {
 		var together sync.WaitGroup
 		for i := range polls {
 			together.Go(func() {
-				_, err := w.at(i).Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.DPoP{})
+				_, err := w.at(i).Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.Proofs{})
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -385,14 +385,14 @@ func TestAPollHearsOfTheDecisionWhereverItIsTaken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.at(0).Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.DPoP{}); !errors.Is(err, authz.AuthorizationPending) {
+		if _, err := w.at(0).Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.Proofs{}); !errors.Is(err, authz.AuthorizationPending) {
 			t.Fatal(err)
 		}
 		w.clock.advance(pollInterval)
 		var waited sync.WaitGroup
 		var tokens *authz.Tokens
 		waited.Go(func() {
-			tokens, err = w.at(0).Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 20*time.Second, authz.DPoP{})
+			tokens, err = w.at(0).Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 20*time.Second, authz.Proofs{})
 		})
 		if err := w.signedApproval(w.at(1), 0, d.UserCode); err != nil {
 			t.Fatal(err)

@@ -45,7 +45,7 @@ func TestK03_ACodeThatFiveBrowsersOpenIsCancelled(t *testing.T) {
 			t.Errorf("afterwards: %v", err)
 		}
 	}
-	if _, err := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.DPoP{}); !errors.Is(err, authz.AccessDenied) {
+	if _, err := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.Proofs{}); !errors.Is(err, authz.AccessDenied) {
 		t.Errorf("the device heard %v", err)
 	}
 }
@@ -71,7 +71,7 @@ func TestK03_ADecisionAtTheSameTimeAsTheLastOpeningStands(t *testing.T) {
 		if opened != nil && !promised(opened) {
 			t.Errorf("the opener got %v", opened)
 		}
-		_, redeemed := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.DPoP{})
+		_, redeemed := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.Proofs{})
 		switch err := <-approved; {
 		case err == nil && errors.Is(redeemed, authz.AccessDenied):
 			t.Error("approved, and denied all the same")

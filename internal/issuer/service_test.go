@@ -150,7 +150,7 @@ func TestAServerWithOthersHearsOfThem(t *testing.T) {
 	}
 	answer := make(chan error, 1)
 	go func() {
-		_, err := here.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, authz.MaxWait, authz.DPoP{})
+		_, err := here.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, authz.MaxWait, authz.Proofs{})
 		answer <- err
 	}()
 	if err := w.signedApproval(w.service, 0, d.UserCode); err != nil {

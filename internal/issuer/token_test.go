@@ -31,7 +31,7 @@ func TestM09_EachClaimOfAnAccessTokenIsCheckedByItself(t *testing.T) {
 	if err := w.signedApproval(w.service, 0, d.UserCode); err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.DPoP{})
+	tokens, err := w.service.Device.Poll(t.Context(), client("my-app"), d.DeviceCode, 0, authz.Proofs{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -508,7 +508,7 @@ func TestP11_ACodeIsBoundToTheKeyThatAskedForIt(t *testing.T) {
 	asked, other := h.holder(), h.holder()
 	code := h.allowed("alice", authorization("dpop_jkt", asked.key.Thumbprint()))
 	redeem := func(header ...string) reply { return h.postForm(tokenPath, redemption(code), header...) }
-	redeem().wantError(400, "invalid_dpop_proof")
+	redeem().wantError(400, "invalid_grant")
 	redeem("DPoP", other.proof(http.MethodPost, tokenPath, "")).wantError(400, "invalid_grant")
 	tokens := redeem("DPoP", asked.proof(http.MethodPost, tokenPath, "")).wantOK()
 	if tokens.text("token_type") != "DPoP" {

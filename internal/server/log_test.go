@@ -191,7 +191,7 @@ var (
 		"statement", "subject_token", "token", "transaction", "userCode", "user_code", "visit",
 	}
 	publicMembers = []string{
-		"actor_token_type", "approval", "accountPubkey", "asked", "aud", "bapId", "clientId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
+		"actor_token_type", "agent_name", "approval", "accountPubkey", "asked", "aud", "bapId", "clientId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
 		"grant_type", "grants", "identity", "intent", "lang", "name", "nonce", "number_match", "organizationId", "ownerBapId", "picture", "pubkey", "redirect_uri", "report", "requested_token_type", "scope", "subject_token_type", "v", "vouchedBy",
 	}
 )

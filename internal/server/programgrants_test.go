@@ -97,8 +97,12 @@ func TestTheGrantsScopeIsAllThatLetsAProgramAtItsOwnersGrants(t *testing.T) {
 	} {
 		h.byToken(with, request[0], request[1], request[2]).wantError(http.StatusUnauthorized, "unauthorized")
 	}
-	// A signature is looked at before a token.
-	h.byToken(with, http.MethodGet, ownGrants, "", bitcoinauth.Header, "no token").wantError(http.StatusUnauthorized, "unauthorized")
+	// Beside a token a signature is of no owner: it would be the proof of the token's key.
+	for _, signed := range []string{"no token", h.sign("mallory", ownGrants, "")} {
+		if r := h.byToken(with, http.MethodGet, ownGrants, "", bitcoinauth.Header, signed).wantOK(); !strings.Contains(r.body, bapIDOf(t, "alice")) || strings.Contains(r.body, bapIDOf(t, "mallory")) {
+			t.Error(r.body)
+		}
+	}
 	// Whoever takes it out of what is approved leaves it out of the token.
 	d = h.ask("countersign-cli", grantsScope)
 	alice := h.signIn("alice")

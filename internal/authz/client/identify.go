@@ -24,7 +24,12 @@ type Credentials struct {
 	Assertion authz.Secret
 	// Signed is the request's X-Auth-Token, if it had one.
 	Signed *authz.SignedRequest
-	From   authz.Source
+	// ProvesKey: Signed may be the proof of a key instead, which is then not looked at here: of
+	// a client without a member key it says nothing of the client.
+	ProvesKey bool
+	// ForAnother refuses what a client with a member key signed for another server, or is nil.
+	ForAnother error
+	From       authz.Source
 }
 
 // Identify finds and authenticates the client of a request, the same way
@@ -56,6 +61,10 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 	switch {
 	case err != nil && !unknown:
 		return authz.Client{}, err
+	case client.MemberKey != "" && c.ForAnother != nil:
+		return authz.Client{}, c.ForAnother
+	case client.MemberKey != "" && c.Signed != nil && assertion != nil:
+		return authz.Client{}, errTwoMethods
 	case client.MemberKey != "":
 		if err := s.checkMemberKey(ctx, client, c.Signed); err != nil {
 			return authz.Client{}, s.unproved(ctx, client, err)
@@ -74,7 +83,7 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 		}
 		client.Proved = true
 		return client, nil
-	case !client.Registered && c.Signed != nil: // whoever signs means to be known
+	case !client.Registered && c.Signed != nil && !c.ProvesKey: // whoever signs means to be known
 		return authz.Client{}, authz.Refuse(authz.InvalidClient, notRegistered)
 	case unknown:
 		return authz.Client{}, authz.Refuse(authz.UnknownClient, notRegistered)
@@ -86,6 +95,8 @@ func (s *Registry) Identify(ctx context.Context, c Credentials) (authz.Client, e
 		return client, nil
 	}
 }
+
+var errTwoMethods = authz.Refuse(authz.InvalidRequest, "authenticate the client in one way only: client_assertion or X-Auth-Token")
 
 const notRegistered = "this client_id is not registered here: ask the operator to add it, or check its spelling"
 

@@ -41,7 +41,7 @@ var (
 //	InvalidRequest, UnauthorizedClient, InvalidGrant
 //	InvalidProof, UseNonce: the code is then as good as before
 //	InvalidTarget: a resource that was not approved; so is it then
-func (s *Codes) Redeem(ctx context.Context, c authz.Client, given Redemption, d authz.DPoP) (*authz.Tokens, error) {
+func (s *Codes) Redeem(ctx context.Context, c authz.Client, given Redemption, proofs authz.Proofs) (*authz.Tokens, error) {
 	switch {
 	case given.Code == "":
 		return nil, authz.Refuse(authz.InvalidRequest, "code is missing")
@@ -62,7 +62,7 @@ func (s *Codes) Redeem(ctx context.Context, c authz.Client, given Redemption, d 
 	}
 	// Before a code is used up: who has not its key takes nothing from who has (requirement
 	// P-11), and who is told a nonce comes again.
-	key, err := s.proofs.Possession(d, proof.Wanted{Thumbprint: r.Thumbprint, Required: c.DPoPBound})
+	key, err := s.proofs.Possession(ctx, proofs, proof.Wanted{Thumbprint: r.Thumbprint, Required: c.DPoPBound})
 	if err != nil {
 		return nil, err
 	}

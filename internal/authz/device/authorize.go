@@ -29,7 +29,7 @@ type AuthorizationRequest struct {
 	// Thumbprint is dpop_jkt: the key that the device code is to be bound to, where DPoP
 	// does not prove one.
 	Thumbprint string
-	DPoP       authz.DPoP
+	Proofs     authz.Proofs
 	Says       authz.DeviceSays
 	Seen       authz.Seen
 }
@@ -127,7 +127,7 @@ func (s *Flow) bindTo(ctx context.Context, ask AuthorizationRequest) (string, er
 	if ask.Thumbprint != "" && !dpop.IsThumbprint(ask.Thumbprint) {
 		return "", authz.Refuse(authz.InvalidRequest, "dpop_jkt is not the SHA-256 thumbprint of a key, 43 characters of base64url")
 	}
-	key, err := s.proofs.Possession(ask.DPoP, proof.Wanted{})
+	key, err := s.proofs.Possession(ctx, ask.Proofs, proof.Wanted{})
 	if err != nil {
 		return "", err
 	}

@@ -32,7 +32,7 @@ var (
 //	InvalidProof, UseNonce: the code is then as good as before
 //	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
 //	(requirements D-25, D-28, D-29)
-func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret, wait time.Duration, d authz.DPoP, resources ...string) (*authz.Tokens, error) {
+func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret, wait time.Duration, proofs authz.Proofs, resources ...string) (*authz.Tokens, error) {
 	if deviceCode == "" {
 		return nil, authz.Refuse(authz.InvalidRequest, "device_code is missing")
 	}
@@ -42,7 +42,7 @@ func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret
 	code, began := deviceCode.Hash(), s.now()
 	var key proof.Possession
 	prove := func(thumbprint string) (err error) {
-		key, err = s.proofs.Possession(d, proof.Wanted{Thumbprint: thumbprint, Required: c.DPoPBound})
+		key, err = s.proofs.Possession(ctx, proofs, proof.Wanted{Thumbprint: thumbprint, Required: c.DPoPBound})
 		return err
 	}
 	bound, seen := s.pace.boundTo(code)
@@ -203,7 +203,7 @@ func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 		return nil, err
 	}
 	s.pace.drop(r.DeviceCode)
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh, RefreshExpires: refreshExpires, Thumbprint: key.Thumbprint, Audience: audience})
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh, RefreshExpires: refreshExpires, Thumbprint: key.Thumbprint, Bearer: key.BySignature(), Audience: audience})
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 //	UnauthorizedClient: it is not registered for that, or did not prove itself
 //	InvalidScope, InvalidTarget
 //	InvalidProof, UseNonce
-func (s *Grants) Credentials(ctx context.Context, c authz.Client, scope string, resources []string, d authz.DPoP) (*authz.Tokens, error) {
+func (s *Grants) Credentials(ctx context.Context, c authz.Client, scope string, resources []string, proofs authz.Proofs) (*authz.Tokens, error) {
 	if !c.Allows(authz.GrantCredentials) || !c.Proved {
 		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for client_credentials, with something to authenticate with")
 	}
@@ -28,14 +28,14 @@ func (s *Grants) Credentials(ctx context.Context, c authz.Client, scope string, 
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.proofs.Possession(d, proof.Wanted{Required: c.DPoPBound})
+	key, err := s.proofs.Possession(ctx, proofs, proof.Wanted{Required: c.DPoPBound})
 	if err != nil {
 		return nil, err
 	}
 	if err := s.proofs.UseUpProof(ctx, key); err != nil {
 		return nil, err
 	}
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Scope: granted, Audience: audience, Thumbprint: key.Thumbprint})
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Scope: granted, Audience: audience, Thumbprint: key.Thumbprint, Bearer: key.BySignature()})
 	if err != nil {
 		return nil, err
 	}

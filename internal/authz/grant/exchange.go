@@ -54,7 +54,7 @@ type Presented struct {
 //	InvalidTarget, InvalidScope
 //	InvalidProof, UseNonce
 //	Unavailable: this grant's tokens are exchanged too often
-func (s *Grants) Exchange(ctx context.Context, c authz.Client, x Exchange, d authz.DPoP) (*authz.Tokens, error) {
+func (s *Grants) Exchange(ctx context.Context, c authz.Client, x Exchange, proofs authz.Proofs) (*authz.Tokens, error) {
 	if !c.Allows(authz.GrantExchange) || !c.Proved {
 		return nil, errNoExchange
 	}
@@ -77,7 +77,7 @@ func (s *Grants) Exchange(ctx context.Context, c authz.Client, x Exchange, d aut
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.proofs.Possession(d, proof.Wanted{Required: c.DPoPBound || bound || subject.Thumbprint() != ""})
+	key, err := s.proofs.Possession(ctx, proofs, proof.Wanted{Required: c.DPoPBound || bound || subject.Thumbprint() != ""})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (s *Grants) Exchange(ctx context.Context, c authz.Client, x Exchange, d aut
 		return nil, err
 	}
 	tokens, err := s.tokens.Issue(token.Request{
-		Client: c, Grant: g, Scope: granted, Audience: audience, Thumbprint: key.Thumbprint, Actor: actor, Until: time.Unix(subject.Expires, 0),
+		Client: c, Grant: g, Scope: granted, Audience: audience, Thumbprint: key.Thumbprint, Bearer: key.BySignature(), Actor: actor, Until: time.Unix(subject.Expires, 0),
 	})
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ var errRefreshPace = authz.Refuse(authz.Unavailable, "this grant's tokens are re
 //	InvalidRequest, InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient
 //	InvalidProof, UseNonce
 //	Unavailable: this grant is refreshed too often
-func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Secret, scope string, d authz.DPoP, resources ...string) (*authz.Tokens, error) {
+func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Secret, scope string, proofs authz.Proofs, resources ...string) (*authz.Tokens, error) {
 	if presented == "" {
 		return nil, authz.Refuse(authz.InvalidRequest, "refresh_token is missing")
 	}
@@ -36,7 +36,7 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	now := s.now()
 	kept, err := s.store.RefreshToken(ctx, presented.Hash(), now)
 	if errors.Is(err, contract.ErrNotFound) {
-		return nil, s.notKept(ctx, c, presented, now)
+		return nil, s.notKept(ctx, c, presented, &proofs, now)
 	}
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.proofs.Possession(d, proof.Wanted{Thumbprint: kept.Thumbprint, Required: c.DPoPBound})
+	key, err := s.proofs.Possession(ctx, proofs, proof.Wanted{Thumbprint: kept.Thumbprint, Required: c.DPoPBound})
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor, RefreshExpires: expires, Thumbprint: key.Thumbprint, Audience: audience})
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor, RefreshExpires: expires, Thumbprint: key.Thumbprint, Bearer: key.BySignature(), Audience: audience})
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (s *Grants) rotate(ctx context.Context, c authz.Client, g authz.Grant, pres
 		s.noteReused(ctx, g)
 		return "", expires, errRefresh
 	case errors.Is(err, contract.ErrNotFound): // another use of it, or of its successor, was first
-		return "", expires, s.notKept(ctx, c, presented, now)
+		return "", expires, s.notKept(ctx, c, presented, nil, now)
 	case err != nil:
 		return "", expires, err
 	}
@@ -122,8 +122,9 @@ func (s *Grants) noteReused(ctx context.Context, g authz.Grant) {
 // was. If the grant was not used for so long that its latest token is over as well,
 // somebody is only late. An access token may have been used after its refresh token was
 // given: who is late by less than it lives is taken for a thief, when nothing of the
-// grant is of use any more.
-func (s *Grants) notKept(ctx context.Context, c authz.Client, token authz.Secret, now time.Time) error {
+// grant is of use any more. Of an agent's grant only who has its key ends anything: proofs are
+// to show that, and nil where it is known.
+func (s *Grants) notKept(ctx context.Context, c authz.Client, token authz.Secret, proofs *authz.Proofs, now time.Time) error {
 	_, id, ours := s.secrets.ReadRefreshToken(token)
 	if !ours {
 		return errRefresh
@@ -134,6 +135,15 @@ func (s *Grants) notKept(ctx context.Context, c authz.Client, token authz.Secret
 	}
 	if err != nil {
 		return err
+	}
+	if agent := g.Delegated.Agent; agent.ID != "" && proofs != nil {
+		key, err := s.proofs.Possession(ctx, *proofs, proof.Wanted{Thumbprint: agent.Thumbprint})
+		if err == nil {
+			err = s.proofs.UseUpProof(ctx, key)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := s.EndReused(ctx, g); err != nil {
 		return err
@@ -156,15 +166,15 @@ func (s *Grants) EndReused(ctx context.Context, g authz.Grant) (err error) {
 
 // RefreshToken is the row of a refresh token of a grant: it is over when it was
 // not used for long, and with its grant (requirement R-08). A public client's is bound to the
-// key that the client proves to have (RFC 9449 §5, requirement P-09); another has itself to
-// prove, whatever its key is now.
+// key that the client proves to have (RFC 9449 §5, requirement P-09), and so is an agent's;
+// another client has itself to prove, whatever its key is now.
 func (s *Grants) RefreshToken(c authz.Client, g authz.Grant, token authz.Secret, key proof.Possession, now time.Time) authz.RefreshToken {
 	expires := now.Add(s.settings.RefreshIdleLifetime)
 	if g.ExpiresAt.Before(expires) {
 		expires = g.ExpiresAt
 	}
 	t := authz.RefreshToken{Token: token.Hash(), GrantID: g.ID, ExpiresAt: expires}
-	if !c.Confidential() {
+	if !c.Confidential() || g.Delegated.ToAgent() {
 		t.Thumbprint = key.Thumbprint
 	}
 	return t

@@ -27,7 +27,7 @@ func (s *Grants) usable(ctx context.Context, presented authz.Presented, needed s
 	if err != nil {
 		return g, i, "", err
 	}
-	has, err := s.possession(presented, claims)
+	has, err := s.possession(ctx, presented, claims)
 	if err != nil {
 		return g, i, "", err
 	}
@@ -46,7 +46,7 @@ func (s *Grants) usable(ctx context.Context, presented authz.Presented, needed s
 	if !scopes.Has(scope, needed) {
 		return g, i, scope, &authz.Error{Code: authz.InsufficientScope, Description: "the access token was not granted the " + needed + " scope", Scope: needed}
 	}
-	if presented.ByProof && !s.proved.AllowName(g.ID, s.now()) {
+	if has.Thumbprint != "" && !s.proved.AllowName(g.ID, s.now()) {
 		return g, i, scope, errProved
 	}
 	if err := s.proofs.UseUpProof(ctx, has); err != nil {
@@ -57,27 +57,29 @@ func (s *Grants) usable(ctx context.Context, presented authz.Presented, needed s
 }
 
 var (
-	errProved       = authz.Refuse(authz.Unavailable, "this grant's tokens are used with a DPoP proof more than ten times a second: send fewer requests, and try again in a minute")
-	errBoundToken   = authz.Refuse(authz.InvalidToken, "the access token is bound to a key: send it as Authorization: DPoP, with a proof in the DPoP header")
+	errProved       = authz.Refuse(authz.Unavailable, "this grant's tokens are used with a proof of their key more than ten times a second: send fewer requests, and try again in a minute")
+	errBoundToken   = authz.Refuse(authz.InvalidToken, "the access token is bound to a key: send it as Authorization: DPoP with a DPoP proof or, by a secp256k1 key, as Authorization: Bearer with an X-Auth-Token, and nothing of both")
 	errUnboundToken = authz.Refuse(authz.InvalidToken, "the access token is bound to no key: send it as Authorization: Bearer")
 )
 
-// possession verifies that who presents a token has the key that it is bound to
-// (RFC 9449 §7.1, requirements K-09, P-10). A bound token is no bearer token (requirement U-13),
-// and a proof does not make a bearer token a bound one.
+// possession verifies that who presents a token has the key that it is bound to: by a DPoP
+// proof (RFC 9449 §7.1, requirements K-09, P-10), or as Bearer by an X-Auth-Token. A bound token
+// alone is no bearer token (requirement U-13), and a proof does not make a bearer token a bound
+// one.
 //
 //	InvalidToken, UnprovenToken, NonceForToken
-func (s *Grants) possession(presented authz.Presented, claims token.Claims) (proof.Possession, error) {
-	bound := claims.Thumbprint()
+func (s *Grants) possession(ctx context.Context, presented authz.Presented, claims token.Claims) (proof.Possession, error) {
+	bound, brought := claims.Thumbprint(), presented.Proofs
+	byDPoP, signed := len(brought.DPoP) > 0, len(brought.Signed) > 0
 	switch {
-	case bound != "" && !presented.ByProof:
-		return proof.Possession{}, errBoundToken
 	case bound == "" && presented.ByProof:
 		return proof.Possession{}, errUnboundToken
 	case bound == "":
 		return proof.Possession{}, nil
+	case byDPoP != presented.ByProof || signed == presented.ByProof: // each scheme has its one proof
+		return proof.Possession{}, errBoundToken
 	}
-	return s.proofs.Possession(presented.DPoP, proof.Wanted{Thumbprint: bound, AccessToken: presented.Token})
+	return s.proofs.Possession(ctx, brought, proof.Wanted{Thumbprint: bound, AccessToken: presented.Token})
 }
 
 // forUs refuses a token that is for somebody else's API (RFC 9068 §4), and what acts for

@@ -126,12 +126,14 @@ func (s *Verifier) CountForged(from authz.Source, memberKey string) {
 	s.forged.AllowIn(memberKey, from, s.now())
 }
 
+// remembered is how long a used token is, from its time on: it is refused as too old long
+// before its key is forgotten.
+const remembered = 2 * bitcoinauth.DefaultWindow
+
 // UseUp uses a token up that was checked.
 //
 //	ErrUsed
 func (s *Verifier) UseUp(ctx context.Context, v *bitcoinauth.Verified) error {
-	// The token is refused as too old long before its key is forgotten.
-	const remembered = 2 * bitcoinauth.DefaultWindow
 	err := s.used.UseOnce(ctx, authz.Hash(v.ReplayKey), s.now(), v.Time.Add(remembered))
 	if errors.Is(err, contract.ErrExists) {
 		return ErrUsed

@@ -177,9 +177,12 @@ type Request struct {
 	RefreshToken authz.Secret
 	// RefreshExpires is when the refresh token is over, if there is one.
 	RefreshExpires time.Time
-	// Thumbprint is of the DPoP key that the access token is bound to (RFC 7638); empty
-	// makes a bearer token.
+	// Thumbprint is of the key that the access token is bound to (RFC 7638); empty makes a
+	// bearer token.
 	Thumbprint string
+	// Bearer: a bound token goes as Bearer beside an X-Auth-Token, as its request came, and is
+	// no less bound.
+	Bearer bool
 	// Audience is for whom the access token is; empty: for this server.
 	Audience []string
 	// Actor acts for the owner with a token that Client exchanged another for, and that is over
@@ -219,7 +222,9 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 	}
 	if r.Thumbprint != "" {
 		claims.BindTo(r.Thumbprint)
-		t.TokenType = authz.TokenDPoP
+		if !r.Bearer {
+			t.TokenType = authz.TokenDPoP
+		}
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {

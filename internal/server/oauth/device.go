@@ -40,14 +40,15 @@ func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 	ask := device.AuthorizationRequest{
 		Scope: p.Text("scope"), Resources: p.List("resource"), NumberMatch: p.Flag("number_match"), Nonce: p.Text("nonce"),
 		SignatureRequired: p.Text("approval") == authz.ApprovalSigned,
-		Thumbprint:        p.Text("dpop_jkt"), DPoP: e.door.DPoP(r),
-		Says: says,
-		Seen: e.door.Seen(r),
+		Thumbprint:        p.Text("dpop_jkt"),
+		Says:              says,
+		Seen:              e.door.Seen(r),
 	}
-	client, err := e.identifyClient(r, p)
+	client, proofs, err := e.identifyAsker(r, p)
 	if err != nil {
 		return err
 	}
+	ask.Proofs = proofs
 	d, err := e.issuer.Device.Authorize(r.Context(), client, ask)
 	if err != nil {
 		return err
@@ -85,7 +86,7 @@ func (e *Endpoints) DeviceToken(w http.ResponseWriter, r *http.Request) error {
 // redeemDevice answers one poll (RFC 8628 §3.4), at either token endpoint.
 func (e *Endpoints) redeemDevice(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
 	code, resources := authz.Secret(p.Text("device_code")), p.List("resource")
-	client, err := e.identifyClient(r, p)
+	client, proofs, err := e.identifyHolder(r, p)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (e *Endpoints) redeemDevice(w http.ResponseWriter, r *http.Request, p *wire
 		wait = min(wait, authz.MaxWait)
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 	}
-	tokens, err := e.issuer.Device.Poll(r.Context(), client, code, wait, e.door.DPoP(r), resources...)
+	tokens, err := e.issuer.Device.Poll(r.Context(), client, code, wait, proofs, resources...)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ type organization struct {
 // Organizations is GET /api/auth/organization/list: the identity of the grant, if its scope
 // tells who that is.
 func (e *Endpoints) Organizations(w http.ResponseWriter, r *http.Request) error {
-	list, err := e.organizations(r)
+	list, err := e.organizations(r, &wire.Params{})
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (e *Endpoints) SetActiveOrganization(w http.ResponseWriter, r *http.Request
 	if p.Err != nil {
 		return p.Err
 	}
-	list, err := e.organizations(r)
+	list, err := e.organizations(r, p)
 	if err != nil {
 		return err
 	}
@@ -52,11 +52,11 @@ func (e *Endpoints) SetActiveOrganization(w http.ResponseWriter, r *http.Request
 	return errNoOrganization
 }
 
-func (e *Endpoints) organizations(r *http.Request) ([]organization, error) {
+func (e *Endpoints) organizations(r *http.Request, p *wire.Params) ([]organization, error) {
 	if r.URL.Query().Has("access_token") {
 		return nil, errTokenInQuery
 	}
-	presented, ok := e.door.Presented(r)
+	presented, ok := e.door.Presented(r, p)
 	if !ok {
 		return nil, errNoToken
 	}

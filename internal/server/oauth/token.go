@@ -44,11 +44,11 @@ func (e *Endpoints) Token(w http.ResponseWriter, r *http.Request) error {
 // redeemCode answers with the tokens of an authorization code (RFC 6749 §4.1.3).
 func (e *Endpoints) redeemCode(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
 	given := code.Redemption{Code: authz.Secret(p.Text("code")), RedirectURI: p.Text("redirect_uri"), Verifier: authz.Secret(p.Text("code_verifier")), Resources: p.List("resource")}
-	client, err := e.identifyClient(r, p)
+	client, proofs, err := e.identifyHolder(r, p)
 	if err != nil {
 		return err
 	}
-	tokens, err := e.issuer.Codes.Redeem(r.Context(), client, given, e.door.DPoP(r))
+	tokens, err := e.issuer.Codes.Redeem(r.Context(), client, given, proofs)
 	if err != nil {
 		return err
 	}
@@ -58,11 +58,11 @@ func (e *Endpoints) redeemCode(w http.ResponseWriter, r *http.Request, p *wire.P
 // refresh is the refresh grant (RFC 6749 §6).
 func (e *Endpoints) refresh(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
 	token, scope, resources := authz.Secret(p.Text("refresh_token")), p.Text("scope"), p.List("resource")
-	client, err := e.identifyClient(r, p)
+	client, proofs, err := e.identifyHolder(r, p)
 	if err != nil {
 		return err
 	}
-	tokens, err := e.issuer.Grants.Refresh(r.Context(), client, token, scope, e.door.DPoP(r), resources...)
+	tokens, err := e.issuer.Grants.Refresh(r.Context(), client, token, scope, proofs, resources...)
 	if err != nil {
 		return err
 	}
@@ -72,11 +72,11 @@ func (e *Endpoints) refresh(w http.ResponseWriter, r *http.Request, p *wire.Para
 // credentials is the client credentials grant (RFC 6749 §4.4).
 func (e *Endpoints) credentials(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
 	scope, resources := p.Text("scope"), p.List("resource")
-	client, err := e.identifyClient(r, p)
+	client, proofs, err := e.identifyHolder(r, p)
 	if err != nil {
 		return err
 	}
-	tokens, err := e.issuer.Grants.Credentials(r.Context(), client, scope, resources, e.door.DPoP(r))
+	tokens, err := e.issuer.Grants.Credentials(r.Context(), client, scope, resources, proofs)
 	if err != nil {
 		return err
 	}
@@ -91,11 +91,11 @@ func (e *Endpoints) exchange(w http.ResponseWriter, r *http.Request, p *wire.Par
 		Actor:     grant.Presented{Token: authz.Secret(p.Text("actor_token")), Type: p.Text("actor_token_type")},
 		Requested: p.Text("requested_token_type"), Scope: p.Text("scope"), Resources: slices.Concat(p.List("resource"), p.List("audience")),
 	}
-	client, err := e.identifyClient(r, p)
+	client, proofs, err := e.identifyHolder(r, p)
 	if err != nil {
 		return err
 	}
-	tokens, err := e.issuer.Grants.Exchange(r.Context(), client, given, e.door.DPoP(r))
+	tokens, err := e.issuer.Grants.Exchange(r.Context(), client, given, proofs)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server/wire"
 )
@@ -34,17 +35,18 @@ func (e *Endpoints) presented(r *http.Request) (authz.Presented, error) {
 	if r.URL.Query().Has("access_token") {
 		return authz.Presented{}, errTokenInQuery
 	}
-	presented, inHeader := e.door.Presented(r)
 	if r.Method != http.MethodPost {
+		presented, inHeader := e.door.Presented(r, &wire.Params{})
 		if !inHeader {
 			return authz.Presented{}, errNoToken
 		}
 		return presented, nil
 	}
-	p, err := decodeIfForm(r)
+	p, err := decodeIfRead(r)
 	if err != nil {
 		return authz.Presented{}, err
 	}
+	presented, inHeader := e.door.Presented(r, p)
 	inBody := p.Text("access_token")
 	switch {
 	case inHeader && inBody != "":
@@ -58,9 +60,10 @@ func (e *Endpoints) presented(r *http.Request) (authz.Presented, error) {
 	}
 }
 
-// decodeIfForm reads a form body (RFC 6750 §2.2); other bodies say nothing here.
-func decodeIfForm(r *http.Request) (*wire.Params, error) {
-	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+// decodeIfRead reads a form body (RFC 6750 §2.2), and one that an X-Auth-Token covers; other
+// bodies say nothing here.
+func decodeIfRead(r *http.Request) (*wire.Params, error) {
+	if r.Header.Get(bitcoinauth.Header) == "" && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		return &wire.Params{}, nil
 	}
 	return wire.Decode(r)

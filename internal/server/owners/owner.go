@@ -26,10 +26,11 @@ func (g *Gate) Authenticate(r *http.Request, p *wire.Params, does authz.Deed) (a
 
 // AuthenticateForGrants is Authenticate for a request about an account's grants, which a
 // program may send that has an access token with the grants scope. The token is in the
-// header: the body is the endpoint's own.
+// header: the body is the endpoint's own. An X-Auth-Token beside it proves the token's key, and
+// no owner.
 func (g *Gate) AuthenticateForGrants(r *http.Request, p *wire.Params, does authz.Deed) (authz.Owner, error) {
-	presented, ok := g.door.Presented(r)
-	if !ok || r.Header.Get(bitcoinauth.Header) != "" {
+	presented, ok := g.door.Presented(r, p)
+	if !ok {
 		return g.Authenticate(r, p, does)
 	}
 	owner, err := g.issuer.Grants.Owner(r.Context(), presented)

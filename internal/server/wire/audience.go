@@ -16,7 +16,8 @@ import (
 type Audience int
 
 const (
-	// Unsigned is nowhere: a signature counts for nothing here.
+	// Unsigned is nowhere: a signature counts for nothing here but, beside an access token that
+	// is bound to a key, as the proof of that key (Door.Proofs).
 	Unsigned Audience = iota
 	// InQuery is once in the query, as aud.
 	InQuery
@@ -33,8 +34,8 @@ const (
 var ErrForAnother = errors.New("signed for another server")
 
 // SignedRequest returns a request for its signature to be verified, or nil where it has
-// none that counts. It is the only one who makes one, so that none passes by the
-// audience of its route. Call it when every member of the body has been asked for.
+// none that counts as an owner's or a client's. It is the only one who makes one, so that none
+// passes by the audience of its route. Call it when every member of the body has been asked for.
 func (d *Door) SignedRequest(r *http.Request, p *Params) (*authz.SignedRequest, error) {
 	token, where := r.Header.Get(bitcoinauth.Header), audienceOf(r.Context())
 	named := where.named(r, p)

@@ -181,7 +181,8 @@ func (d *Door) writeRefusal(w http.ResponseWriter, r *http.Request, say Refuser,
 	case CodeNoCredentials:
 		d.challenge(h, r, `realm="countersign", scope="`+needed(r)+`"`, true)
 	case authz.InvalidToken, authz.UnprovenToken, authz.NonceForToken:
-		d.challenge(h, r, `error="`+wireCode(refusal.Code)+`", error_description="`+headerSafe(refusal.Description)+`", scope="`+needed(r)+`"`, true)
+		says := `error="` + wireCode(refusal.Code) + `", error_description="` + headerSafe(refusal.Description) + `", scope="` + needed(r) + `"`
+		d.challenge(h, r, says, refusal.Code == authz.InvalidToken)
 	case authz.InsufficientScope:
 		d.challenge(h, r, `error="insufficient_scope", scope="`+headerSafe(refusal.Scope)+`"`, false)
 	case authz.Unavailable:

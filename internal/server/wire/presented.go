@@ -4,20 +4,25 @@ import (
 	"net/http"
 	"strings"
 
+	"countersign.dev/bitcoinauth"
 	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/scopes"
 )
 
-// DPoP is what a request brings to prove that its sender has a key. The address is the
-// configured issuer's, whatever the Host header and a proxy say (requirement P-04, attack
-// B-22).
-func (d *Door) DPoP(r *http.Request) authz.DPoP {
-	proofs := r.Header.Values(dpop.Header)
-	if len(proofs) == 0 {
-		return authz.DPoP{}
+// Proofs is what a request brings to prove that its sender has a key; p is its body, as it was
+// read. The address is the configured issuer's, whatever the Host header and a proxy say
+// (requirement P-04, attack B-22). It is the only one who makes an X-Auth-Token the proof of a
+// key, so that none passes by whom its body is for (requirement N-07).
+func (d *Door) Proofs(r *http.Request, p *Params) authz.Proofs {
+	proofs, signed := r.Header.Values(dpop.Header), r.Header.Values(bitcoinauth.Header)
+	if len(proofs)+len(signed) == 0 {
+		return authz.Proofs{}
 	}
-	return authz.DPoP{Proofs: proofs, Method: r.Method, URL: d.URL.Scheme + "://" + d.URL.Host + r.URL.EscapedPath(), From: d.Source(r)}
+	return authz.Proofs{
+		DPoP: proofs, Signed: signed, Method: r.Method, URL: d.URL.Scheme + "://" + d.URL.Host + r.URL.EscapedPath(),
+		Target: r.URL.RequestURI(), Body: p.raw, ForUs: p.Texts["aud"] == d.issuer.Identifier(), From: d.Source(r),
+	}
 }
 
 // OfferNonce gives who sends proofs a nonce for the next one, where each needs one
@@ -34,17 +39,15 @@ func (d *Door) OfferNonce(w http.ResponseWriter, r *http.Request) error {
 }
 
 // Presented finds the access token in a request's header: of who bears it (RFC 6750 §2.1,
-// requirement U-01), or of who proves to have its key (RFC 9449 §7.1).
-func (d *Door) Presented(r *http.Request) (p authz.Presented, ok bool) {
+// requirement U-01), or of who proves to have its key (RFC 9449 §7.1); p is the request's body,
+// as it was read.
+func (d *Door) Presented(r *http.Request, p *Params) (presented authz.Presented, ok bool) {
 	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if p.ByProof = strings.EqualFold(scheme, dpop.Scheme); !ok || !p.ByProof && !strings.EqualFold(scheme, "Bearer") {
+	if presented.ByProof = strings.EqualFold(scheme, dpop.Scheme); !ok || !presented.ByProof && !strings.EqualFold(scheme, "Bearer") {
 		return authz.Presented{}, false
 	}
-	p.Token = authz.Secret(strings.TrimSpace(text))
-	if p.ByProof {
-		p.DPoP = d.DPoP(r)
-	}
-	return p, true
+	presented.Token, presented.Proofs = authz.Secret(strings.TrimSpace(text)), d.Proofs(r, p)
+	return presented, true
 }
 
 // proofAlgs are the algorithms of proofs, as a challenge names them.
@@ -58,6 +61,9 @@ func (d *Door) challenge(h http.Header, r *http.Request, parameters string, both
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, dpop.Scheme) {
 		h.Set("WWW-Authenticate", `DPoP `+parameters+`, algs="`+proofAlgs+`"`)
+		if both {
+			h.Add("WWW-Authenticate", `Bearer realm="countersign"`)
+		}
 		return
 	}
 	h.Set("WWW-Authenticate", "Bearer "+parameters)
