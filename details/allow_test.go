@@ -1,9 +1,14 @@
 package details_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"countersign.dev/details"
 )
@@ -92,6 +97,33 @@ func TestACallIsAllowedWhereAnElementIsAboutIt(t *testing.T) {
 	if d.Limits[details.PerDay] = 6; list[1].Limits[details.PerDay] != 5 {
 		t.Error("what was found is the list's own")
 	}
+}
+
+// FuzzArguments decides once more what an argument is, by another reader of JSON and with
+// numbers of any size.
+func FuzzArguments(f *testing.F) {
+	for _, seed := range []string{`{"a":1}`, `{"a":1e3,"b":[]}`, `{"a":-0.10e1}`, `{"a":"x"}`, `{"a":{"a":1}}`, `{"a":9007199254740992}`, `{"a":1,"a":2}`, `[{"a":1}]`, `{"a":10.0E-1} `} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, arguments []byte) {
+		var members map[string]any
+		d := json.NewDecoder(bytes.NewReader(arguments))
+		d.UseNumber()
+		valid := jsontext.Value(arguments).IsValid() && d.Decode(&members) == nil
+		n, _ := members["a"].(json.Number)
+		if len(n) > 50 {
+			return // big.Rat writes out what an exponent says
+		}
+		if _, exponent, _ := strings.Cut(strings.ToLower(n.String()), "e"); len(exponent) > 3 {
+			return
+		}
+		number, is := new(big.Rat).SetString(n.String())
+		want := valid && is && number.IsInt() && number.Cmp(big.NewRat(-1, 1)) >= 0 && number.Cmp(big.NewRat(1<<53-1, 1)) <= 0
+		list := details.List{{Type: details.TypeCall, Resource: "urn:x:y", Actions: []string{"x"}, Constraints: map[string]details.Constraint{"a": {Min: new(int64(-1))}}}}
+		if err := list.Allows(details.Call{Resource: "urn:x:y", Action: "x", Arguments: arguments}); (err == nil) != want {
+			t.Errorf("%s: %v, want %v", arguments, err, want)
+		}
+	})
 }
 
 func TestASpendIsOfOneCurrencyAndPayee(t *testing.T) {

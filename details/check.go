@@ -56,7 +56,7 @@ func (l List) Check() error {
 			taken[key] = true
 		}
 	}
-	if len(l.Encode()) > MaxBytes {
+	if text, _ := l.write(); len(text) > MaxBytes {
 		return errTooLong
 	}
 	return nil

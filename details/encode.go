@@ -13,6 +13,17 @@ import (
 // empty one. Parse reads it back. Of a list with a text that is not UTF-8, which Check
 // refuses, nothing is written.
 func (l List) Encode() string {
+	v, ok := l.write()
+	if !ok {
+		return ""
+	}
+	_ = v.Canonicalize() // of what is JSON it does not fail
+	return string(v)
+}
+
+// write writes what Encode returns, with the members of objects in any order, and says
+// whether all could be written.
+func (l List) write() (jsontext.Value, bool) {
 	var text bytes.Buffer
 	w := &writer{to: jsontext.NewEncoder(&text)}
 	w.token(jsontext.BeginArray)
@@ -20,11 +31,7 @@ func (l List) Encode() string {
 		w.detail(d)
 	}
 	w.token(jsontext.EndArray)
-	v := jsontext.Value(bytes.TrimSpace(text.Bytes()))
-	if w.failed || v.Canonicalize() != nil {
-		return ""
-	}
-	return string(v)
+	return bytes.TrimSpace(text.Bytes()), !w.failed
 }
 
 // String is what Encode writes.

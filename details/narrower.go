@@ -70,7 +70,7 @@ func (x index) covers(d Detail, passedOn bool) *Error {
 			}
 		}
 		return nil
-	default:
+	case TypeSkill:
 		if !subset(d.Names, x.names) {
 			return wrong("names", "has one that may not be loaded")
 		}
@@ -78,6 +78,8 @@ func (x index) covers(d Detail, passedOn bool) *Error {
 			return wrong("digests", "has one that may not be loaded")
 		}
 		return nil
+	default:
+		return badType
 	}
 }
 

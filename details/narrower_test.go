@@ -69,6 +69,14 @@ func TestWhatIsNarrower(t *testing.T) {
 	}
 }
 
+func TestWhatIsOfNoTypeIsNarrowerThanNothing(t *testing.T) {
+	odd := details.List{{Type: "admin"}}
+	var e *details.Error
+	if err := details.Narrower(odd, odd); !errors.As(err, &e) || e.Member != "type" || odd.Check() == nil {
+		t.Error(err)
+	}
+}
+
 func TestOneSpendOrCallInAllCannotBecomeMore(t *testing.T) {
 	for _, once := range []string{`{"type":"spend","currency":"USD","total":"1","once":true}`, `{"type":"call","resource":"https://api.example","actions":["x"],"once":true}`} {
 		more := replaced(t, once, `,"once":true`, ``)

@@ -1,12 +1,12 @@
 package details
 
 import (
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
 	"strconv"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -38,7 +38,7 @@ func Parse(text []byte) (List, error) {
 		return nil, errTooLong
 	}
 	elements, ok := entries(text)
-	if !ok || !jsontext.Value(text).IsValid() {
+	if !ok {
 		return nil, &Error{Problem: "must be a JSON array of objects, in UTF-8, without a name twice in an object"}
 	}
 	list := List{}
@@ -88,16 +88,17 @@ func parseDetail(text jsontext.Value) (d Detail, e *Error) {
 	return d, nil
 }
 
-// object is the members of an object, and entries are those of an array: of what is another
-// kind, null among them, there are none. Both are of JSON that is valid.
+// entries are those of an array, and whether it is one: null is none, and neither is JSON
+// with a name twice in an object or a text that is not UTF-8, at any depth.
+func entries(v jsontext.Value) (list []jsontext.Value, ok bool) {
+	err := json.Unmarshal(v, &list)
+	return list, err == nil && list != nil
+}
+
+// object is the members of an object in what entries has read: of another kind there are none.
 func object(v jsontext.Value) (members map[string]jsontext.Value, ok bool) {
 	_ = json.Unmarshal(v, &members)
 	return members, members != nil
-}
-
-func entries(v jsontext.Value) (list []jsontext.Value, ok bool) {
-	_ = json.Unmarshal(v, &list)
-	return list, list != nil
 }
 
 func unquote(v jsontext.Value) (text string, ok bool) {
