@@ -38,12 +38,13 @@ func addCompletion(root *cobra.Command, env *Env) {
 	arguments := map[string]cobra.CompletionFunc{
 		"countersign identity show": identities, "countersign identity export": identities, "countersign identity use": identities,
 		"countersign identity import": files, "countersign receipt verify": files,
+		"countersign agents verify": files, "countersign agents kill-switch": files,
 		"countersign grants revoke": grants, "countersign receipt show": grants,
 		"countersign accounts switch": accounts, "countersign clients show": clients, "countersign clients remove": clients,
 		"countersign keys retire": keys, "countersign keys rotate": words(token.SigningAlgs()...),
 	}
 	flags := map[string]cobra.CompletionFunc{
-		"identity": identities, "server": fromHome(env, (*home).serverWords), "password-file": files, "out": files, "config": files, "logo": files, "secret-file": files,
+		"identity": identities, "server": fromHome(env, (*home).serverWords), "password-file": files, "new-password-file": files, "out": files, "config": files, "logo": files, "secret-file": files,
 		"data": files, "format": words("plain", "header", "env", "json"), "scheme": words("brc77", "bsm"), "token-store": words("keyring", "encrypted", "plain"),
 		"id-token-alg": words("ES256", "RS256", "EdDSA"), "require-approval": words("signature"),
 	}

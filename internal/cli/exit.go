@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"countersign.dev/receipt"
 )
 
 // ExitCode is what a command ends with. The codes are documented and stable.
@@ -79,9 +81,13 @@ func report(env *Env, err error, asJSON bool) ExitCode {
 		f = &Failure{Code: ExitFailed, What: err.Error()}
 	}
 	if asJSON {
-		writeEvent(env.Stdout, map[string]any{
+		event := map[string]any{
 			"event": "error", "error": cmp.Or(f.OAuth, "failed"), "error_description": printable(f.Error()), "hint": f.Next,
-		})
+		}
+		if failed, ok := errors.AsType[*receipt.ChainError](err); ok {
+			event["link"], event["check"] = failed.Link, failed.Check
+		}
+		writeEvent(env.Stdout, event)
 		return f.Code
 	}
 	env.say("countersign: " + printable(f.Error()))

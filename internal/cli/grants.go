@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"time"
 
@@ -184,10 +185,10 @@ func (c *owner) receipt(ctx context.Context, grant string) ([]byte, error) {
 		return nil, err
 	}
 	v, err := receipt.Verify(raw)
-	if err != nil {
+	if err != nil && !errors.Is(err, receipt.ErrUnvouched) { // which is no fault of the server's
 		return nil, fail(ExitVerification, "the server's receipt is not good", err, "Tell the operator of the server")
 	}
-	if v.Statement.Nonce != grant || v.Statement.Issuer != c.server {
+	if issuer, nonce := about(v); nonce != grant || issuer != c.server {
 		return nil, fail(ExitVerification, "the server's receipt is another grant's", nil, "Tell the operator of the server")
 	}
 	return raw, nil
@@ -197,10 +198,10 @@ func newReceiptVerify(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check a receipt, offline",
-		Long: `Check a receipt with nothing but the receipt: that its owner's key signed
-exactly this approval. No server is asked, so nothing is said of whether it was
-granted: receipt show fetches the receipts of grants alone. - reads standard
-input.`,
+		Long: `Check a receipt with nothing but the receipt: that its owner's key, or a passkey
+that the key vouched for, signed exactly this approval. No server is asked, so
+nothing is said of whether it was granted: receipt show fetches the receipts of
+grants alone. - reads standard input.`,
 		Example: `  countersign receipt verify receipt.json
   countersign receipt show GRANT | countersign receipt verify -`,
 		Args: cobra.ExactArgs(1),
@@ -210,6 +211,10 @@ input.`,
 				return err
 			}
 			v, err := receipt.Verify(text)
+			if errors.Is(err, receipt.ErrUnvouched) {
+				printReceipt(env.Stdout, v)
+				return fail(ExitVerification, "the rest is good, but not who signed", err, "Ask the server, which knows the passkey")
+			}
 			if failed, ok := errors.AsType[*receipt.CheckError](err); ok {
 				return fail(ExitVerification, "the receipt is not good", failed,
 					`Do not rely on it: its owner can fetch it anew with "countersign receipt show GRANT"`)
@@ -217,21 +222,73 @@ input.`,
 			if err != nil {
 				return err
 			}
-			s := v.Statement
 			fmt.Fprintf(env.Stdout, "The receipt is good: %d checks passed.\n", len(v.Passed))
-			fmt.Fprintf(env.Stdout, "  signed by    %s\n  with key     %s\n  for client   %s\n  scope        %s\n  at server    %s\n  signed       %s\n  grant        %s\n",
-				printable(s.BAPID), v.PublicKey, printable(s.ClientID), printable(s.Scope), printable(s.Issuer), v.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC"), printable(s.Nonce))
-			fmt.Fprint(env.Stdout, "It shows what was signed. Whether that was granted, the server says")
-			if anID.MatchString(s.Nonce) {
-				fmt.Fprintf(env.Stdout, ": countersign receipt show %s", s.Nonce)
-				if server, err := serverAddress(s.Issuer); err == nil {
-					fmt.Fprint(env.Stdout, serverHint(server))
-				}
-			}
-			fmt.Fprintln(env.Stdout)
+			printReceipt(env.Stdout, v)
+			printLimits(env.Stdout, v)
 			return nil
 		},
 	}
+}
+
+// about is which grant of which server a receipt is of.
+func about(v *receipt.Verified) (issuer, nonce string) {
+	switch v.Kind {
+	case receipt.PurposeDeviceApproval:
+		return v.Statement.Issuer, v.Statement.Nonce
+	case receipt.PurposeKill:
+		return v.KillSwitch.Issuer, v.KillSwitch.Nonce
+	default:
+		return v.Delegation.Issuer, v.Delegation.Nonce
+	}
+}
+
+// printReceipt prints what was signed.
+func printReceipt(w io.Writer, v *receipt.Verified) {
+	issuer, nonce := about(v)
+	say := func(label, text string) {
+		if text != "" {
+			fmt.Fprintf(w, "  %-12s %s\n", label, printable(text))
+		}
+	}
+	say("signed by", v.Statement.BAPID+v.Delegation.BAPID+v.KillSwitch.BAPID) // one of them
+	say("with key", v.PublicKey)
+	say("with passkey", v.Passkey)
+	say("for client", v.Statement.ClientID+v.Delegation.ClientID)
+	if v.Kind == receipt.PurposeDeviceApproval {
+		say("scope", v.Statement.Scope)
+	}
+	if v.Delegation.Version != 0 {
+		printDelegation(w, v.Delegation)
+		say("was present", presenceInWords(v.Delegation.Presence))
+	}
+	say("at server", issuer)
+	if !v.SignedAt.IsZero() {
+		say("signed", utcTime(v.SignedAt))
+	}
+	if v.Kind == receipt.PurposeDeviceApproval || v.Kind == receipt.PurposeDelegation {
+		say("grant", nonce)
+	}
+}
+
+// printLimits says what a receipt does not show.
+func printLimits(w io.Writer, v *receipt.Verified) {
+	issuer, nonce := about(v)
+	switch v.Kind {
+	case receipt.PurposeKill:
+		fmt.Fprintln(w, "Whoever sends it to the server ends everything that its signer allowed there.")
+		return
+	case receipt.PurposeSubdelegation:
+		fmt.Fprintln(w, "It shows what an agent passed on. Whether it had that, its chain says: countersign agents verify")
+		return
+	}
+	fmt.Fprint(w, "It shows what was signed. Whether that was granted, the server says")
+	if anID.MatchString(nonce) {
+		fmt.Fprintf(w, ": countersign receipt show %s", nonce)
+		if server, err := serverAddress(issuer); err == nil {
+			fmt.Fprint(w, serverHint(server))
+		}
+	}
+	fmt.Fprintln(w)
 }
 
 // unixTime prints a time of a server for a person.

@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/bap"
 	"countersign.dev/bitcoinauth"
+	"countersign.dev/receipt"
 )
 
 func newIdentityCommand(env *Env) *cobra.Command {
@@ -231,7 +232,8 @@ func newIdentitySign(env *Env) *cobra.Command {
 		Short: "Make an X-Auth-Token for one request",
 		Long: `Make an X-Auth-Token, which signs one HTTP request: its path with query, the
 time, and its body. It is good for five minutes, once. A server wants to be
-named in what is signed for it: aud, in the query or in the body.`,
+named in what is signed for it: aud, in the query or in the body. What approves,
+delegates or ends everything is signed by the commands for it alone.`,
 		Example: `  what=/api/grants?aud=http://localhost:8628
   curl -H "X-Auth-Token: $(countersign identity sign --path $what)" \
     http://localhost:8628$what
@@ -244,6 +246,9 @@ named in what is signed for it: aud, in the query or in the body.`,
 			}
 			e, err := h.identity(name, "")
 			if err != nil {
+				return err
+			}
+			if err := ordinary(path); err != nil {
 				return err
 			}
 			body := []byte(data)
@@ -272,4 +277,19 @@ named in what is signed for it: aud, in the query or in the body.`,
 	f.StringVar(&scheme, "scheme", "brc77", "`word` for how it is signed: brc77 or bsm")
 	_ = cmd.MarkFlagRequired("path")
 	return cmd
+}
+
+// ordinary refuses to sign as a request what is more than one: a signature over these paths
+// is an approval, a delegation, or ends everything.
+func ordinary(path string) error {
+	target, _, _ := strings.Cut(path, "?")
+	switch target {
+	case receipt.ApprovalPath:
+		return fail(ExitUsage, "a signature over this path is an approval", nil, `See "countersign approve --help"`)
+	case receipt.SubdelegationPath:
+		return fail(ExitUsage, "a signature over this path passes on what an agent was given", nil, "An agent signs that itself")
+	case receipt.KillPath:
+		return fail(ExitUsage, "a signature over this path ends everything", nil, `See "countersign agents kill-switch --help"`)
+	}
+	return nil
 }

@@ -64,6 +64,18 @@ func (p passwordSource) choose(ctx context.Context, env *Env, what string, known
 	return password, nil
 }
 
+// chooseApart is choose for who is to have this password and not that of the identity,
+// which is what the variables say.
+func (p passwordSource) chooseApart(ctx context.Context, env *Env, what string, known ...string) (string, error) {
+	if p.file == "" && !env.StdinTerminal {
+		return "", fail(ExitLocked, "a new password is needed and there is no terminal to ask at", nil, "Give --new-password-file")
+	}
+	if p.file == "" {
+		return askNew(ctx, env, fmt.Sprintf("New password for %s, at least %d characters: ", what, leastPassword), false, known...)
+	}
+	return p.choose(ctx, env, what, known...)
+}
+
 func tooShort(password string) bool { return len([]rune(password)) < leastPassword }
 
 // askNew asks for a new password, again where it cannot be one. Where none is an answer,

@@ -84,7 +84,7 @@ var allowed = map[string][]string{
 	"internal/config": {},
 	"internal/cli": {
 		"internal/authz", "internal/authz/contract", "internal/authz/client", "internal/authz/scopes", "internal/authz/secret", "internal/authz/token", "internal/config", "internal/issuer", "internal/server", "internal/server/page/assets", "internal/server/wire",
-		"internal/storage/postgres", "internal/storage/sqlite", "internal/storage/transfer", "bap", "bitcoinauth", "deviceflow", "dpop", "receipt",
+		"internal/storage/postgres", "internal/storage/sqlite", "internal/storage/transfer", "bap", "bitcoinauth", "details", "deviceflow", "dpop", "receipt",
 	},
 	"cmd/countersign": {"internal/cli"},
 

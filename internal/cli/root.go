@@ -162,7 +162,7 @@ Try "countersign demo" for the whole story in three seconds.`,
 	}
 	add(groupServer, newServeCommand(env), newClientsCommand(env), newKeysCommand(env), newMigrateCommand(env))
 	add(groupDevice, newLoginCommand(env), newWhoamiCommand(env), newTokenCommand(env), newLogoutCommand(env), newAccountsCommand(env))
-	add(groupOwner, newIdentityCommand(env), newApproveCommand(env), newDenyCommand(env), newGrantsCommand(env), newReceiptCommand(env))
+	add(groupOwner, newIdentityCommand(env), newApproveCommand(env), newDenyCommand(env), newGrantsCommand(env), newReceiptCommand(env), newAgentsCommand(env))
 	add(groupLearn, newDemoCommand(env), newVersionCommand(env))
 	addCompletion(root, env)
 	root.SetHelpCommandGroupID(groupLearn)
