@@ -191,15 +191,15 @@ var (
 		"statement", "subject_token", "token", "transaction", "userCode", "user_code", "visit",
 	}
 	publicMembers = []string{
-		"actor_token_type", "agent_name", "approval", "accountPubkey", "asked", "aud", "bapId", "clientId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
-		"grant_type", "grants", "identity", "intent", "lang", "name", "nonce", "number_match", "organizationId", "ownerBapId", "picture", "pubkey", "redirect_uri", "report", "requested_token_type", "scope", "subject_token_type", "v", "vouchedBy",
+		"actor_token_type", "agent_name", "approval", "accountPubkey", "asked", "aud", "audience", "bapId", "clientId", "client_assertion_type", "client_id", "cursor", "decision", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "given_name",
+		"grant_type", "grants", "identity", "intent", "lang", "name", "nonce", "number_match", "organizationId", "ownerBapId", "picture", "pubkey", "redirect_uri", "redirectUris", "report", "requested_token_type", "resource", "scope", "subject_token_type", "v", "vouchedBy",
 	}
 )
 
 // Whoever has the server read something more says here whether it may be logged.
 func TestB16_WhatIsReadOfARequestIsPlantedOrNoSecret(t *testing.T) {
 	header := regexp.MustCompile(`Header\.(?:Get|Values)\(("[^"]+"|[a-zA-Z.]+)\)`)
-	member := regexp.MustCompile(`(?:\.Text|\.Flag|Query\(\)\.Get)\("([^"]+)"\)`)
+	member := regexp.MustCompile(`(?:\.Text|\.Flag|\.List|\.JSON|\.Whole|Query\(\)\.Get)\("([^"]+)"\)`)
 	names := map[string]string{"bitcoinauth.Header": "X-Auth-Token", "dpop.Header": "DPoP", "vouchHeader": vouchHeader, "proofHeader": proofHeader, "asked": "Access-Control-Request-Headers"}
 	read := 0
 	for _, file := range sources(t) {

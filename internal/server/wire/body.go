@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"countersign.dev/internal/authz"
@@ -54,8 +55,7 @@ func (p *Params) List(name string) []string {
 		}
 		list = form[name]
 	} else if _, other := p.Others[name]; other {
-		var members map[string]json.RawMessage
-		if json.Unmarshal(p.raw, &members) != nil || json.Unmarshal(members[name], &list) != nil {
+		if json.Unmarshal(p.other(name), &list) != nil {
 			p.Err = &authz.Error{Code: authz.InvalidRequest, Description: name + " must be a text, or an array of texts"}
 		}
 	} else if text := p.Texts[name]; text != "" {
@@ -65,6 +65,44 @@ func (p *Params) List(name string) []string {
 		p.Err = errNoText
 	}
 	return slices.DeleteFunc(list, func(value string) bool { return value == "" })
+}
+
+// other is a member of a JSON body that is no text, as it was received.
+func (p *Params) other(name string) json.RawMessage {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(p.raw, &members) != nil { // which was read already
+		return nil
+	}
+	return members[name]
+}
+
+// JSON returns a member that is JSON of any kind: of a JSON body as it stands there, of a form
+// the text, which a JSON body may have as well (RFC 9396 §2). It is not read: that it is JSON at
+// all, and no text in it has a NUL, is for who reads it to find. Empty: it is absent.
+func (p *Params) JSON(name string) string {
+	if _, other := p.Others[name]; other {
+		return string(p.other(name))
+	}
+	return p.Texts[name]
+}
+
+// mostWhole is the largest whole number that every reader of JSON has as it was written
+// (RFC 8259 §6).
+const mostWhole = 1<<53 - 1
+
+// Whole returns a member that is a whole number, none below zero: a number of a JSON body, or
+// its digits in a text. An absent or empty one is 0, and was not said.
+func (p *Params) Whole(name string) (number int64, said bool) {
+	digits := p.JSON(name)
+	if digits == "" {
+		return 0, false
+	}
+	number, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || number < 0 || number > mostWhole || strconv.FormatInt(number, 10) != digits {
+		p.Err = &authz.Error{Code: authz.InvalidRequest, Description: name + " must be a whole number, in digits alone"}
+		return 0, true
+	}
+	return number, true
 }
 
 // Flag returns a member that is true or "true".
