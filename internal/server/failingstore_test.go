@@ -403,6 +403,67 @@ func (s *failing) ForgetConsent(ctx context.Context, accountID string, grantID s
 	return err
 }
 
+func (s *failing) AgentGrant(ctx context.Context, accountID string, clientID string, agentID string, now time.Time) (r0 authz.Grant, err error) {
+	err = s.failed(ctx, "AgentGrant", func() (err error) {
+		r0, err = s.Store.AgentGrant(ctx, accountID, clientID, agentID, now)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) AgentAlive(ctx context.Context, agentID string, now time.Time) (r0 bool, err error) {
+	err = s.failed(ctx, "AgentAlive", func() (err error) {
+		r0, err = s.Store.AgentAlive(ctx, agentID, now)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) Line(ctx context.Context, id string) (r0 []authz.Grant, err error) {
+	err = s.failed(ctx, "Line", func() (err error) {
+		r0, err = s.Store.Line(ctx, id)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) Delegate(ctx context.Context, d contract.Delegation) (err error) {
+	err = s.failed(ctx, "Delegate", func() (err error) {
+		return s.Store.Delegate(ctx, d)
+	})
+	return err
+}
+
+func (s *failing) PauseAgents(ctx context.Context, p contract.Pausing) (r0 int, err error) {
+	err = s.failed(ctx, "PauseAgents", func() (err error) {
+		r0, err = s.Store.PauseAgents(ctx, p)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) ResumeAgent(ctx context.Context, p contract.Pausing) (err error) {
+	err = s.failed(ctx, "ResumeAgent", func() (err error) {
+		return s.Store.ResumeAgent(ctx, p)
+	})
+	return err
+}
+
+func (s *failing) RevokeAgents(ctx context.Context, accountID string, now time.Time, e contract.NewEvent) (r0 int, err error) {
+	err = s.failed(ctx, "RevokeAgents", func() (err error) {
+		r0, err = s.Store.RevokeAgents(ctx, accountID, now, e)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) Kill(ctx context.Context, k contract.Kill) (err error) {
+	err = s.failed(ctx, "Kill", func() (err error) {
+		return s.Store.Kill(ctx, k)
+	})
+	return err
+}
+
 func (s *failing) SigningKeys(ctx context.Context, now time.Time) (r0 []authz.SigningKey, err error) {
 	err = s.failed(ctx, "SigningKeys", func() (err error) {
 		r0, err = s.Store.SigningKeys(ctx, now)

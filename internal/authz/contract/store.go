@@ -27,6 +27,7 @@ type Store interface {
 	AccountStore
 	SessionStore
 	GrantStore
+	AgentStore
 	KeyStore
 	ReplayStore
 	GuessStore

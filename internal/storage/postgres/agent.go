@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
@@ -133,4 +135,36 @@ func (s *Store) whyNotAdmitted(ctx context.Context, a contract.Approval) error {
 	default:
 		return contract.ErrFull
 	}
+}
+
+// AgentGrant implements contract.AgentStore.
+func (s *Store) AgentGrant(ctx context.Context, accountID, clientID, agentID string, now time.Time) (g authz.Grant, err error) {
+	err = s.one(ctx, "reading an agent", `SELECT `+grantColumns+` FROM grants g
+		WHERE agent_id = $1 AND agent_id <> '' AND account_id = $2 AND client_id = $3 AND kind = 'agent' AND `+living("$4")+`
+		ORDER BY created_at DESC, id LIMIT 1`, []any{agentID, accountID, clientID, kept.Time(now)}, grantFields(&g)...)
+	return g, err
+}
+
+// AgentAlive implements contract.AgentStore.
+func (s *Store) AgentAlive(ctx context.Context, agentID string, now time.Time) (alive bool, err error) {
+	err = s.one(ctx, "looking for an agent", `SELECT `+agentAlive("$1", "$2"), []any{agentID, kept.Time(now)}, &alive)
+	if errors.Is(err, contract.ErrNotFound) { // it is no text
+		return false, nil
+	}
+	return alive, err
+}
+
+// Line implements contract.AgentStore.
+func (s *Store) Line(ctx context.Context, id string) ([]authz.Grant, error) {
+	line, err := list(ctx, s, "reading a line of agents", func(row pgx.CollectableRow) (g authz.Grant, err error) {
+		err = row.Scan(grantFields(&g)...)
+		return g, err
+	}, `WITH RECURSIVE up (id, above, level) AS (
+			SELECT id, parent, 0 FROM grants WHERE id = $1
+			UNION ALL SELECT p.id, p.parent, level + 1 FROM up JOIN grants p ON p.id = up.above WHERE up.above <> ''
+		) SELECT `+grantColumns+` FROM up JOIN grants USING (id) ORDER BY level`, id)
+	if err == nil && len(line) == 0 {
+		return nil, contract.ErrNotFound
+	}
+	return line, err
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -137,3 +138,129 @@ func replaceAgent(c *sqlite.Conn, g authz.Grant, now time.Time, room contract.Ag
 
 // pauseAgent pauses an account's agent that is alive and not paused itself.
 const pauseAgent = `UPDATE grants AS g SET paused_at = ?1 WHERE g.account_id = ?2 AND g.id = ?3 AND g.kind <> '' AND g.paused_at = 0 AND ` + living1 + ` AND ` + paused1 + ` IS NOT NULL`
+
+// AgentGrant implements contract.AgentStore.
+func (s *Store) AgentGrant(ctx context.Context, accountID, clientID, agentID string, now time.Time) (g authz.Grant, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *sqlite.Stmt) { g = scanGrant(r) }, `SELECT `+grantColumns+` FROM grants g
+			WHERE g.agent_id = ?1 AND g.agent_id <> '' AND g.account_id = ?3 AND g.client_id = ?4 AND g.kind = 'agent' AND `+living2+`
+			ORDER BY g.created_at DESC, g.id LIMIT 1`, agentID, now, accountID, clientID)
+	})
+	return g, wrap("reading an agent", err)
+}
+
+// AgentAlive implements contract.AgentStore.
+func (s *Store) AgentAlive(ctx context.Context, agentID string, now time.Time) (alive bool, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		alive, err = query(c, func(*sqlite.Stmt) {}, agentAlive, agentID, now)
+		return err
+	})
+	return alive, wrap("looking for an agent", err)
+}
+
+// Line implements contract.AgentStore.
+func (s *Store) Line(ctx context.Context, id string) (line []authz.Grant, err error) {
+	err = s.read(ctx, func(c *sqlite.Conn) error {
+		found, err := query(c, func(r *sqlite.Stmt) { line = append(line, scanGrant(r)) }, `
+			WITH RECURSIVE up (id, parent, level) AS (
+				SELECT id, parent, 0 FROM grants WHERE id = ?
+				UNION ALL SELECT p.id, p.parent, level + 1 FROM up JOIN grants p ON p.id = up.parent WHERE up.parent <> ''
+			) SELECT `+grantColumns+` FROM up JOIN grants g ON g.id = up.id ORDER BY level`, id)
+		if err == nil && !found {
+			return contract.ErrNotFound
+		}
+		return err
+	})
+	return line, wrap("reading a line of agents", err)
+}
+
+// Delegate implements contract.AgentStore.
+func (s *Store) Delegate(ctx context.Context, d contract.Delegation) error {
+	return wrap("delegating", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		g := d.Grant
+		if err := hasIdentity(c, g.AccountID, g.BAPID); err != nil {
+			return err
+		}
+		above, err := livingLine(c, g.Delegated.Parent, d.At)
+		if err == nil && above.AccountID != g.AccountID {
+			err = contract.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if err := noIdentity(c, g.Delegated.Agent.ID); err != nil {
+			return err
+		}
+		if err := replaceAgent(c, g, d.At, d.Room); err != nil {
+			return err
+		}
+		if err := forgetGrants(c, g.AccountID, d.At, d.Keep); err != nil {
+			return err
+		}
+		if err := insertGrant(c, g, d.Receipt); err != nil {
+			return err
+		}
+		if d.RefreshToken != nil {
+			if err := insertRefreshToken(c, *d.RefreshToken); err != nil {
+				return err
+			}
+		}
+		return insertEvent(c, d.Event)
+	}))
+}
+
+// PauseAgents implements contract.AgentStore.
+func (s *Store) PauseAgents(ctx context.Context, p contract.Pausing) (n int, err error) {
+	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		if p.GrantID == "" {
+			n, err = exec(c, `UPDATE grants AS g SET paused_at = ?1 WHERE g.account_id = ?2 AND g.kind = 'agent' AND g.paused_at = 0 AND `+living1, p.At, p.AccountID)
+		} else {
+			above, look := livingLine(c, p.GrantID, p.At)
+			if notAlive(look) {
+				return look
+			}
+			if above.AccountID != p.AccountID || !above.Delegated.ToAgent() {
+				return contract.ErrNotFound
+			}
+			n, err = exec(c, pauseAgent, p.At, p.AccountID, p.GrantID)
+		}
+		if n == 0 {
+			return err
+		}
+		return insertEvent(c, p.Event)
+	})
+	return n, wrap("pausing agents", err)
+}
+
+// ResumeAgent implements contract.AgentStore.
+func (s *Store) ResumeAgent(ctx context.Context, p contract.Pausing) error {
+	return wrap("resuming an agent", s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		err := one(c, func(*sqlite.Stmt) {}, `SELECT 1 FROM grants WHERE id = ? AND account_id = ? AND kind <> ''`, p.GrantID, p.AccountID)
+		if err != nil {
+			return err
+		}
+		if _, err = livingLine(c, p.GrantID, p.At); notAlive(err) {
+			if errors.Is(err, contract.ErrNotFound) {
+				return contract.ErrGone
+			}
+			return err
+		}
+		n, err := exec(c, `UPDATE grants SET paused_at = 0 WHERE id = ? AND paused_at > 0`, p.GrantID)
+		if n == 0 {
+			return err
+		}
+		return insertEvent(c, p.Event)
+	}))
+}
+
+// RevokeAgents implements contract.AgentStore.
+func (s *Store) RevokeAgents(ctx context.Context, accountID string, now time.Time, e contract.NewEvent) (n int, err error) {
+	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
+		n, err = exec(c, `UPDATE grants AS g SET revoked_at = ?1 WHERE g.account_id = ?2 AND g.kind = 'agent' AND `+living1, now, accountID)
+		if n == 0 {
+			return err
+		}
+		return insertEvent(c, e)
+	})
+	return n, wrap("revoking agents", err)
+}

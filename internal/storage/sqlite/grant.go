@@ -39,14 +39,20 @@ func makeRoom(c *sqlite.Conn, a contract.Approval) error {
 	if alive >= a.Living {
 		return contract.ErrFull
 	}
-	if err := contract.Bounded(a.Keep); err != nil {
+	return forgetGrants(c, a.AccountID, a.At, a.Keep)
+}
+
+// forgetGrants forgets what there is of an account's grants, with one more, beyond the newest
+// and those that are alive.
+func forgetGrants(c *sqlite.Conn, accountID string, now time.Time, k contract.Keep) error {
+	if err := contract.Bounded(k); err != nil {
 		return err
 	}
 	var gone []string
-	_, err = query(c, func(r *sqlite.Stmt) { gone = append(gone, r.ColumnText(0)) }, `DELETE FROM grants WHERE rowid IN (
+	_, err := query(c, func(r *sqlite.Stmt) { gone = append(gone, r.ColumnText(0)) }, `DELETE FROM grants WHERE rowid IN (
 			SELECT rowid FROM grants WHERE account_id = ?1 ORDER BY created_at DESC LIMIT ?3 OFFSET ?4 - 1
 		) AND (revoked_at > 0 OR expires_at <= ?2) RETURNING id`,
-		a.AccountID, a.At, a.Keep.AtOnce, a.Keep.Most)
+		accountID, now, k.AtOnce, k.Most)
 	if err != nil {
 		return err
 	}

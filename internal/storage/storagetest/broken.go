@@ -97,6 +97,7 @@ func (f *fixture) ways() map[string]way {
 		all[name] = way{do: do}
 	}
 	delete(all, "rotating twice, and forgetting what was replaced before") // several operations
+	delete(all, "pausing and resuming an agent")
 	maps.Copy(all, f.additions())
 	maps.Copy(all, f.refusals())
 	return all
@@ -131,6 +132,15 @@ func (f *fixture) looks() map[string]func(o belongings) error {
 			_, err := f.store.Grants(ctx, o.identity.AccountID, contract.GrantList{Limit: 10})
 			return err
 		},
+		"reading an agent": func(o belongings) error {
+			_, err := f.store.AgentGrant(ctx, o.agent.AccountID, o.agent.ClientID, o.agent.Delegated.Agent.ID, at(20))
+			return err
+		},
+		"looking for an agent": func(o belongings) error {
+			_, err := f.store.AgentAlive(ctx, o.agent.Delegated.Agent.ID, at(20))
+			return err
+		},
+		"reading a line": func(o belongings) error { _, err := f.store.Line(ctx, o.agent.ID); return err },
 		"reading a consent": func(o belongings) error {
 			_, err := f.store.Consent(ctx, o.identity.AccountID, o.client.ID, o.identity.BAPID, at(40))
 			return err
@@ -163,6 +173,13 @@ func (f *fixture) looks() map[string]func(o belongings) error {
 func (f *fixture) additions() map[string]way {
 	ctx := f.Context()
 	return map[string]way{
+		"resuming an agent": {
+			before: func(o belongings) {
+				_, err := f.store.PauseAgents(ctx, f.pausing(o.agent, at(35)))
+				f.ok(err)
+			},
+			do: func(o belongings) error { return f.store.ResumeAgent(ctx, f.pausing(o.agent, at(36))) },
+		},
 		"adding a client":   {do: func(belongings) error { return f.store.AddClient(ctx, f.client()) }},
 		"storing a request": {do: func(belongings) error { return f.store.CreateDeviceRequest(ctx, f.request()) }},
 		"storing a review":  {do: func(o belongings) error { return f.store.CreateReview(ctx, f.review(), plenty) }},

@@ -97,6 +97,28 @@ func (f *fixture) keepless(o belongings) map[string]func() error {
 		"reusing a token": func() error {
 			return f.store.RotateRefreshToken(ctx, contract.Rotation{Token: o.first.Token, Successor: o.token, At: at(31), Reuse: silent})
 		},
+		"delegating": func() error {
+			d := f.delegation(o.agent, f.agentKey())
+			d.Event = silent
+			return f.store.Delegate(ctx, d)
+		},
+		"delegating, of grants": func() error {
+			d := f.delegation(o.agent, f.agentKey())
+			d.Keep = contract.Keep{}
+			return f.store.Delegate(ctx, d)
+		},
+		"pausing an agent": func() error {
+			_, err := f.store.PauseAgents(ctx, contract.Pausing{AccountID: account, GrantID: o.agent.ID, At: at(40), Event: silent})
+			return err
+		},
+		"pausing agents": func() error {
+			_, err := f.store.PauseAgents(ctx, contract.Pausing{AccountID: account, At: at(40), Event: silent})
+			return err
+		},
+		"revoking agents": func() error { _, err := f.store.RevokeAgents(ctx, account, at(40), silent); return err },
+		"ending everything": func() error {
+			return f.store.Kill(ctx, contract.Kill{BAPID: i.BAPID, Nonce: "n", At: at(40), Event: silent})
+		},
 		"adding a passkey":   func() error { return f.store.AddPasskey(ctx, f.passkey(i), many, silent) },
 		"removing a passkey": func() error { return f.store.RemovePasskey(ctx, account, o.passkey.ID, at(40), silent) },
 		"saving a backup":    func() error { return f.store.SaveBackup(ctx, f.backup(i), i.BAPID, silent) },

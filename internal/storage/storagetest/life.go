@@ -29,6 +29,7 @@ type Life struct {
 	passkeys []authz.Passkey
 	reviews  []authz.Review
 	backups  []authz.Backup
+	agents   []authz.Grant
 }
 
 // NewLife begins one. Lives with different numbers do not meet in one storage.
@@ -45,7 +46,7 @@ func (l *Life) Step(ctx context.Context) error {
 	steps := []func(context.Context) error{
 		l.ask, l.ask, l.ask, l.open, l.open, l.approve, l.approve, l.redeem, l.redeem, l.rotate, l.deny, l.revoke,
 		l.join, l.signIn, l.signOut, l.addPasskey, l.removePasskey, l.review, l.backUp, l.forgetBackup, l.rename,
-		l.register, l.unregister, l.guess, l.makeKeys, l.sweep,
+		l.register, l.unregister, l.guess, l.makeKeys, l.sweep, l.agent,
 	}
 	err := steps[l.random.IntN(len(steps))](ctx)
 	if isState(err) || errors.Is(err, contract.ErrNotFound) || errors.Is(err, contract.ErrExists) || errors.Is(err, contract.ErrReused) {

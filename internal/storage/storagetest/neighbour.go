@@ -21,6 +21,7 @@ type belongings struct {
 	pending, opened  authz.DeviceRequest
 	approved         approved
 	issued           approved
+	agent            authz.Grant
 	first, token     authz.RefreshToken
 	consent          authz.Consent
 	review           authz.Review
@@ -60,6 +61,7 @@ func (f *fixture) everything() (o belongings) {
 	o.first = *redemption.RefreshToken
 	o.token = f.rotated(o.first, at(30)).Successor
 	o.consent = f.consented(o.client.ID, o.identity)
+	o.agent = f.agent(o.identity, f.agentKey(), nil)
 	o.review = f.review()
 	f.ok(f.store.CreateReview(ctx, o.review, plenty))
 	return o
@@ -104,7 +106,7 @@ func (f *fixture) keptOf(o belongings) (all []any) {
 		byID, err := f.store.DeviceRequestByID(ctx, r.ID)
 		one(byID, err)
 	}
-	for _, id := range []string{o.approved.grant.ID, o.issued.grant.ID} {
+	for _, id := range []string{o.approved.grant.ID, o.issued.grant.ID, o.agent.ID} {
 		g, err := f.store.Grant(ctx, id)
 		one(g, err)
 		live, i, err := f.store.LiveGrant(ctx, id, at(40))
@@ -128,6 +130,7 @@ func (f *fixture) deeds() map[string]func(o belongings) error {
 	all := f.accountDeeds()
 	maps.Copy(all, f.requestDeeds())
 	maps.Copy(all, f.grantDeeds())
+	maps.Copy(all, f.agentDeeds())
 	return all
 }
 
@@ -252,6 +255,41 @@ func (f *fixture) grantDeeds() map[string]func(o belongings) error {
 	}
 }
 
+// agentDeeds are those to agents, and to all at once.
+func (f *fixture) agentDeeds() map[string]func(o belongings) error {
+	ctx := f.Context()
+	pausing := func(o belongings) contract.Pausing { return f.pausing(o.agent, at(35)) }
+	return map[string]func(o belongings) error{
+		"delegating": func(o belongings) error { return f.store.Delegate(ctx, f.delegation(o.agent, f.agentKey())) },
+		"replacing an agent": func(o belongings) error {
+			a := f.approval(o.opened, o.identity)
+			a.Event, a.Agents, a.Grant.ClientID, a.Grant.Delegated = f.event(o.identity.AccountID), roomy, o.agent.ClientID, o.agent.Delegated
+			a.Grant.Delegated.Line = a.Grant.ID
+			return f.store.ApproveDeviceRequest(ctx, a)
+		},
+		"pausing an agent": func(o belongings) error { _, err := f.store.PauseAgents(ctx, pausing(o)); return err },
+		"pausing all agents": func(o belongings) error {
+			p := pausing(o)
+			p.GrantID = ""
+			_, err := f.store.PauseAgents(ctx, p)
+			return err
+		},
+		"pausing and resuming an agent": func(o belongings) error {
+			if _, err := f.store.PauseAgents(ctx, pausing(o)); err != nil {
+				return err
+			}
+			return f.store.ResumeAgent(ctx, pausing(o))
+		},
+		"revoking all agents": func(o belongings) error {
+			_, err := f.store.RevokeAgents(ctx, o.identity.AccountID, at(35), f.event(o.identity.AccountID))
+			return err
+		},
+		"ending everything": func(o belongings) error {
+			return f.store.Kill(ctx, contract.Kill{BAPID: o.identity.BAPID, Nonce: f.word("nonce"), At: at(35), Event: f.event("")})
+		},
+	}
+}
+
 // lettingInOpened is the approval of somebody's open request by their consent.
 func (f *fixture) lettingInOpened(o belongings) contract.Approval {
 	a := f.approval(o.opened, o.identity)
@@ -331,9 +369,11 @@ var neighbourCases = []testCase{
 var changes = map[string]int{
 	"approving a request": 3, "cancelling a request": 2, "deleting a session": 3, "denying a request": 3, "ending a session": 3,
 	"ending other sessions": 3, "linking an identity": 1, "opening a request": 2, "redeeming a request": 4, "removing a backup": 2,
-	"forgetting a consent": 1, "letting in": 3, "removing a client": 4, "removing a passkey": 2, "removing an identity": 4, "replacing a session": 3, "revoking a grant": 3, "revoking all grants": 6,
-	"rotating a refresh token": 3, "rotating and forgetting": 4, "saving a backup": 2, "setting a profile": 4, "signing in with a passkey": 3,
+	"forgetting a consent": 1, "letting in": 3, "removing a client": 4, "removing a passkey": 2, "removing an identity": 4, "replacing a session": 3, "revoking a grant": 3, "revoking all grants": 8,
+	"rotating a refresh token": 3, "rotating and forgetting": 4, "saving a backup": 2, "setting a profile": 5, "signing in with a passkey": 3,
 	"rotating twice, and forgetting what was replaced before": 3, "rotating after the end": 3, "using a refresh token twice": 3, "taking a review": 0, "sweeping": 0,
+	"delegating": 1, "replacing an agent": 5, "pausing an agent": 3, "pausing all agents": 3, "pausing and resuming an agent": 1, "revoking all agents": 3,
+	"ending everything": 13,
 }
 
 func (f *fixture) changesLittle(name string, before, after []any) {

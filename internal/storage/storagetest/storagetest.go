@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t testing.TB) contract.Store) {
 		{"backup", backupCases},
 		{"sweep", sweepCases},
 		{"agent", agentCases},
+		{"delegate", delegateCases},
 		{"bound", boundCases},
 		{"keep", keepCases},
 		{"store", storeCases},
