@@ -91,6 +91,16 @@ type Passkey struct {
 	SignCount uint32
 	// Credential is the credential record (WebAuthn §4) as JSON.
 	Credential []byte
+	// Vouch is the request that added it; zero where it was not kept.
+	Vouch Vouch
+}
+
+// Vouch is the signed request that added a passkey, as it was received: with it anybody can
+// verify offline whose key vouched for the passkey.
+type Vouch struct {
+	Path  string
+	Body  string
+	Token string
 }
 
 // Backup is an identity's encrypted backup, which its owner keeps here, byte for byte

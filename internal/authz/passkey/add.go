@@ -56,6 +56,11 @@ func (s *Passkeys) Options(ctx context.Context, owner authz.Owner) (Ceremony, er
 	return s.begin(owner.AccountID, creation, session)
 }
 
+// maxVouch bounds what is kept of the request that adds a passkey, in bytes: twice what
+// browsers send. A longer one adds it all the same, and what it approves later is not verified
+// offline.
+const maxVouch = 8 << 10
+
 // Addition is a passkey as a browser hands it in.
 type Addition struct {
 	Ceremony authz.Secret
@@ -67,7 +72,7 @@ type Addition struct {
 // Add adds a passkey to the owner's account. The owner's session began the
 // ceremony, and the member key of one of the account's identities signed the
 // request that carries the credential: the passkey acts as that identity (requirements
-// N-09, L-05).
+// N-09, L-05). That request is kept, for the receipts of what the passkey approves.
 //
 //	Unauthorized: the signature is refused
 //	Forbidden: the key that signed is of no identity of this account, or a passkey
@@ -101,6 +106,9 @@ func (s *Passkeys) Add(ctx context.Context, owner authz.Owner, signed authz.Sign
 		ID: base64.RawURLEncoding.EncodeToString(credential.ID), AccountID: owner.AccountID, BAPID: identity.BAPID, MemberKey: identity.MemberKey,
 		Name: authz.CleanText(in.Name, account.MaxName), CreatedAt: s.now(), SignCount: credential.Authenticator.SignCount,
 		Network: owner.Seen.Clean().Network,
+	}
+	if len(signed.Body) <= maxVouch {
+		p.Vouch = authz.Vouch{Path: signed.Path, Body: string(signed.Body), Token: signed.Token}
 	}
 	if p.Credential, err = credentialRecord(*credential); err != nil {
 		return authz.Passkey{}, err

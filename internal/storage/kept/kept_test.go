@@ -81,6 +81,26 @@ var (
 	}
 )
 
+// vouches are what the file of this name holds.
+var vouches = []authz.Vouch{{Path: "/api/passkeys", Body: `{"aud":"https://id.example.org","name":"Ada's <phone>\n\u0000"}`, Token: "03ab|brc77|2026-12-01T00:00:00.000Z|/api/passkeys|sig"}}
+
+func TestTheRequestThatAddedAPasskeyIsKeptAsEarlierVersionsKeepIt(t *testing.T) {
+	for i, line := range lines(t, "vouch.jsonl") {
+		got, err := VouchOf(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, got, vouches[i])
+		wantSame(t, Vouch(vouches[i]), line)
+	}
+	if v, err := VouchOf(""); v != (authz.Vouch{}) || err != nil || Vouch(v) != "" {
+		t.Error("what was not kept is kept as something")
+	}
+	if _, err := VouchOf("{"); err == nil {
+		t.Error("half a document is read")
+	}
+}
+
 func TestWhatAgentsAskAndHaveIsKeptAsEarlierVersionsKeepIt(t *testing.T) {
 	for i, line := range lines(t, "asked.jsonl") {
 		got, err := AskedOf(line)

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/storage/kept"
 )
 
-const passkeyColumns = `id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network`
+const passkeyColumns = `id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network, vouch`
 
 const (
 	lockAccount = `SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE`
@@ -27,10 +28,10 @@ WITH identity AS (
 	SELECT EXISTS (SELECT FROM passkeys WHERE id = $1) AS taken, (SELECT count(*) FROM passkeys WHERE account_id = $2) AS has
 ), added AS (
 	INSERT INTO passkeys (` + passkeyColumns + `)
-	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM identity, known WHERE has < $11
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM identity, known WHERE has < $12
 	ON CONFLICT DO NOTHING RETURNING id
-), ` + tell(12, "added") + `
-SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $11 AND NOT taken FROM known`
+), ` + tell(13, "added") + `
+SELECT EXISTS (SELECT FROM added), EXISTS (SELECT FROM identity), has >= $12 AND NOT taken FROM known`
 
 // AddPasskey implements contract.AccountStore. The account is locked, so that those
 // who add to it count one after the other.
@@ -39,7 +40,7 @@ func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e co
 		return err
 	}
 	args := andEvent(e, p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name,
-		kept.Time(p.CreatedAt), kept.Time(p.LastUsedAt), int64(p.SignCount), p.Credential, p.Network, limit)
+		kept.Time(p.CreatedAt), kept.Time(p.LastUsedAt), int64(p.SignCount), p.Credential, p.Network, kept.Vouch(p.Vouch), limit)
 	var added, there, full bool
 	err := s.write(ctx, "adding a passkey", p.AccountID, func(b *pgx.Batch, outcome *error) {
 		b.Queue(lockAccount, p.AccountID)
@@ -64,8 +65,17 @@ func passkeyFields(p *authz.Passkey) []any {
 		toTime{&p.CreatedAt},
 		toTime{&p.LastUsedAt},
 		&p.SignCount, &p.Credential,
-		&p.Network,
+		&p.Network, toVouch{&p.Vouch},
 	}
+}
+
+// toVouch reads the request that added a passkey.
+type toVouch struct{ into *authz.Vouch }
+
+// ScanText implements pgtype.TextScanner.
+func (v toVouch) ScanText(text pgtype.Text) (err error) {
+	*v.into, err = kept.VouchOf(text.String)
+	return err
 }
 
 // Passkey implements contract.AccountStore.

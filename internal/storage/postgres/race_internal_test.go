@@ -120,7 +120,7 @@ func TestAPasskeyThatIsAddedMeanwhileIsCounted(t *testing.T) {
 	defer func() { _ = tx.Rollback(context.Background()) }()
 	for _, statement := range []string{
 		lockAccount,
-		`INSERT INTO passkeys (` + passkeyColumns + `) VALUES ('first', $1, '', '', '', 0, 0, 0, '', '')`,
+		`INSERT INTO passkeys (` + passkeyColumns + `) VALUES ('first', $1, '', '', '', 0, 0, 0, '', '', '')`,
 	} {
 		if _, err := tx.Exec(ctx, statement, "alice"); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
+	"countersign.dev/internal/storage/kept"
 )
 
 // AddPasskey implements contract.AccountStore.
@@ -16,10 +17,10 @@ func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e co
 		if err := hasIdentity(c, p.AccountID, p.BAPID); err != nil {
 			return err
 		}
-		n, err := exec(c, `INSERT INTO passkeys (id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network)
-			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11
+		n, err := exec(c, `INSERT INTO passkeys (id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network, vouch)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11, ?12
 			WHERE (SELECT count(*) FROM passkeys WHERE account_id = ?2) < ?10 OR EXISTS (SELECT 1 FROM passkeys WHERE id = ?1)`,
-			p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name, p.CreatedAt, p.LastUsedAt, int64(p.SignCount), p.Credential, limit, p.Network)
+			p.ID, p.AccountID, p.BAPID, p.MemberKey, p.Name, p.CreatedAt, p.LastUsedAt, int64(p.SignCount), p.Credential, limit, p.Network, kept.Vouch(p.Vouch))
 		if err != nil {
 			return err
 		}
@@ -30,14 +31,16 @@ func (s *Store) AddPasskey(ctx context.Context, p authz.Passkey, limit int, e co
 	})
 }
 
-const selectWebAuthn = `SELECT id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network FROM passkeys `
+const selectWebAuthn = `SELECT id, account_id, bap_id, member_key, name, created_at, last_used_at, sign_count, credential, network, vouch FROM passkeys `
 
 func scanPasskey(r *sqlite.Stmt) authz.Passkey {
-	return authz.Passkey{
+	p := authz.Passkey{
 		ID: r.ColumnText(0), AccountID: r.ColumnText(1), BAPID: r.ColumnText(2), MemberKey: r.ColumnText(3), Name: r.ColumnText(4),
 		CreatedAt: columnTime(r, 5), LastUsedAt: columnTime(r, 6), Credential: columnBytes(r, 8), Network: r.ColumnText(9),
 		SignCount: uint32(r.ColumnInt64(7)), //nolint:gosec // it was one when it was stored
 	}
+	p.Vouch, _ = kept.VouchOf(r.ColumnText(10)) // we wrote it
+	return p
 }
 
 // Passkey implements contract.AccountStore.

@@ -12,6 +12,7 @@ func (f *fixture) passkey(i authz.Identity) authz.Passkey {
 	return authz.Passkey{
 		ID: f.word("credential"), AccountID: i.AccountID, BAPID: i.BAPID, MemberKey: i.MemberKey, Name: f.word("name"),
 		CreatedAt: at(f.drawn), SignCount: 7, Credential: []byte(f.word(`{"id":`)), Network: f.word("network"),
+		Vouch: authz.Vouch{Path: f.word("/path"), Body: f.word(`{"body":`), Token: f.word("token")},
 	}
 }
 
