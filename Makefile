@@ -40,7 +40,8 @@ demo: build ## Show the whole story: a device asks, its owner countersigns
 	bin/countersign demo
 
 .PHONY: test
-test: setup vet test-unit test-postgres test-race test-fuzz test-web test-e2e test-browser lint ## Check everything
+test: ## Check everything
+	@./tools/stages prepare,vet test-unit test-postgres test-web test-e2e test-browser test-race -- lint race-libraries test-fuzz
 
 # Left out here: what takes a PostgreSQL of its own, tests that take seconds each
 # (testing.Short), and vet. `make test` runs all of it.
@@ -63,7 +64,12 @@ test-unit:
 test-postgres:
 	COUNTERSIGN_TEST_STORE=postgres go test -vet=off -count=1 -timeout 25m ./internal/server ./internal/issuer
 
-# The race detector needs a C compiler; setup installs one where it can.
+# The race detector needs a C compiler; setup installs one where it can. What it
+# compiles, it compiles for itself only: race-libraries does most of that in advance.
+.PHONY: race-libraries
+race-libraries:
+	CGO_ENABLED=1 go build -race $(RACED)
+
 .PHONY: test-race
 test-race:
 	CGO_ENABLED=1 go test -race -vet=off -short -count=1 -timeout 25m $$(go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' $(RACED))
@@ -123,6 +129,10 @@ e2e/clawnet/node_modules/.installed: e2e/clawnet/package.json e2e/clawnet/packag
 .PHONY: setup
 setup:
 	@./tools/setup
+
+.PHONY: prepare
+prepare: setup
+	@$(MAKE) --no-print-directory -j4 web/node_modules/.installed clients
 
 .PHONY: lint
 lint: ## Check style and common mistakes
