@@ -464,6 +464,43 @@ func (s *failing) Kill(ctx context.Context, k contract.Kill) (err error) {
 	return err
 }
 
+func (s *failing) AskOnTop(ctx context.Context, r authz.DeviceRequest, room contract.AskRoom) (err error) {
+	err = s.failed(ctx, "AskOnTop", func() (err error) {
+		return s.Store.AskOnTop(ctx, r, room)
+	})
+	return err
+}
+
+func (s *failing) Requests(ctx context.Context, accountID string, now time.Time, limit int) (r0 []authz.DeviceRequest, err error) {
+	err = s.failed(ctx, "Requests", func() (err error) {
+		r0, err = s.Store.Requests(ctx, accountID, now, limit)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) AskQuestion(ctx context.Context, accountID string, q authz.Question, most int) (err error) {
+	err = s.failed(ctx, "AskQuestion", func() (err error) {
+		return s.Store.AskQuestion(ctx, accountID, q, most)
+	})
+	return err
+}
+
+func (s *failing) AnswerQuestion(ctx context.Context, q authz.Question) (err error) {
+	err = s.failed(ctx, "AnswerQuestion", func() (err error) {
+		return s.Store.AnswerQuestion(ctx, q)
+	})
+	return err
+}
+
+func (s *failing) Questions(ctx context.Context, requestID string) (r0 []authz.Question, err error) {
+	err = s.failed(ctx, "Questions", func() (err error) {
+		r0, err = s.Store.Questions(ctx, requestID)
+		return err
+	})
+	return r0, err
+}
+
 func (s *failing) SigningKeys(ctx context.Context, now time.Time) (r0 []authz.SigningKey, err error) {
 	err = s.failed(ctx, "SigningKeys", func() (err error) {
 		r0, err = s.Store.SigningKeys(ctx, now)

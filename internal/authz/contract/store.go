@@ -28,6 +28,7 @@ type Store interface {
 	SessionStore
 	GrantStore
 	AgentStore
+	AskStore
 	KeyStore
 	ReplayStore
 	GuessStore
@@ -79,8 +80,8 @@ type SweepTimes struct {
 	Grants time.Time
 	// Events is compared with the time of the event, and of the departure.
 	Events time.Time
-	// Counted is compared with the beginning of a window of guesses, and with the time
-	// of a report: both count for so long and no longer.
+	// Counted is compared with the beginning of a window of guesses, with the time of a report
+	// and of what an agent asked: they count for so long and no longer.
 	Counted time.Time
 	// Rest is for sessions, reviews, replay keys, refresh tokens and consents.
 	Rest time.Time

@@ -10,7 +10,7 @@ import (
 // the polls that wait here.
 type Others interface {
 	// Watch calls decided for each device request that any server, this one too,
-	// moves out of pending, soon after it did; the same one again does no harm. It
+	// moves out of pending or asks something about, soon after it did; the same one again does no harm. It
 	// calls disconnected(false) when from now on nothing is missed, and
 	// disconnected(true) when something may be; until the first call nothing is told. It
 	// returns when ctx ends. A server that fails between deciding and telling may leave a
@@ -18,5 +18,6 @@ type Others interface {
 	Watch(ctx context.Context, decided func(Decided), disconnected func(bool))
 }
 
-// Decided names a device request that is no longer pending.
+// Decided names a device request that is no longer pending, or about which its owner asked
+// something.
 type Decided struct{ DeviceCode authz.Hash }

@@ -22,10 +22,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 
 // CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
-	return s.insert(ctx, "storing a device request", r.ID, insertDeviceRequest,
+	return s.insert(ctx, "storing a device request", r.ID, insertDeviceRequest, requestArgs(r)...)
+}
+
+func requestArgs(r authz.DeviceRequest) []any {
+	return []any{
 		r.ID, r.DeviceCode[:], r.UserCode[:], r.ClientID, r.Scope, string(r.State), r.AccountID,
 		kept.Time(r.CreatedAt), kept.Time(r.ExpiresAt), r.SignatureRequired, r.MatchNumber, r.Nonce,
-		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint, kept.Asked(r.Asked))
+		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint, kept.Asked(r.Asked),
+	}
 }
 
 // requestFields are where a row's requestColumns go.

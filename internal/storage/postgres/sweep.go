@@ -19,8 +19,9 @@ func over(table, end string) string {
 }
 
 var (
-	overRequests = `WITH gone AS (` + over("device_requests", "expires_at") + ` RETURNING seq),
-		openings AS (DELETE FROM device_openings USING gone WHERE request = gone.seq)
+	overRequests = `WITH gone AS (` + over("device_requests", "expires_at") + ` RETURNING seq, id),
+		openings AS (DELETE FROM device_openings USING gone WHERE request = gone.seq),
+		asked AS (DELETE FROM questions WHERE request_id = ANY (ARRAY (SELECT id FROM gone)))
 		SELECT FROM gone`
 	overGrants   = over("grants", "(CASE WHEN revoked_at > 0 THEN LEAST(revoked_at, expires_at) ELSE expires_at END)")
 	overEvents   = over("events", "at")
@@ -31,6 +32,7 @@ var (
 	overReviews  = over("reviews", "expires_at")
 	overUsed     = over("used_once", "expires_at")
 	overGuesses  = over("guesses", "opens_at")
+	overAsks     = over("asks", "created_at")
 	overReports  = over("reports", "reported_at")
 )
 
@@ -61,6 +63,7 @@ func (s *Store) Sweep(ctx context.Context, before contract.SweepTimes, limit int
 			{overUsed, before.Rest},
 			{overGuesses, before.Counted},
 			{overReports, before.Counted},
+			{overAsks, before.Counted},
 		} {
 			tag, err := tx.Exec(ctx, kind.statement, kept.Time(kind.before), limit)
 			if err != nil {

@@ -22,23 +22,28 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // CreateDeviceRequest implements contract.DeviceStore.
 func (s *Store) CreateDeviceRequest(ctx context.Context, r authz.DeviceRequest) error {
-	return s.insert(ctx, "storing a device request", single, func(c *sqlite.Conn) error {
-		keys := s.index.hashes(r.DeviceCode, r.UserCode, r.ID)
-		taken, err := s.index.taken(c, keys)
-		if err != nil {
-			return err
-		}
-		if taken {
-			return contract.ErrExists
-		}
-		_, err = exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
-			r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
-			r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint, kept.Asked(r.Asked))
-		if err == nil {
-			s.index.add(keys, c.LastInsertRowID())
-		}
+	return s.insert(ctx, "storing a device request", single, func(c *sqlite.Conn) error { return s.storeRequest(c, r) })
+}
+
+// storeRequest stores a request and enters it into the index.
+//
+//	contract.ErrExists
+func (s *Store) storeRequest(c *sqlite.Conn, r authz.DeviceRequest) error {
+	keys := s.index.hashes(r.DeviceCode, r.UserCode, r.ID)
+	taken, err := s.index.taken(c, keys)
+	if err != nil {
 		return err
-	})
+	}
+	if taken {
+		return contract.ErrExists
+	}
+	_, err = exec(c, insertDeviceRequest, r.ID, r.DeviceCode, r.UserCode, r.ClientID, r.Scope, r.State, r.AccountID,
+		r.CreatedAt, r.ExpiresAt, r.SignatureRequired, r.MatchNumber, r.Nonce,
+		r.Seen.Network, r.Seen.UserAgent, r.Says.Origin, r.Says.Name, r.Says.Platform, r.ClientProved, kept.Redirect(r.Redirect), kept.Resources(r.Resources), r.Thumbprint, kept.Asked(r.Asked))
+	if err == nil {
+		s.index.add(keys, c.LastInsertRowID())
+	}
+	return err
 }
 
 const selectDeviceRequest = `

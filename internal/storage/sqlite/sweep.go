@@ -26,6 +26,7 @@ func (s *Store) Sweep(ctx context.Context, before contract.SweepTimes, limit int
 		{overUsed, before.Rest},
 		{overGuesses, before.Counted},
 		{overReports, before.Counted},
+		{overAsks, before.Counted},
 	} {
 		n, err := s.remove(ctx, kind.over, kind.before, limit)
 		if total += n; err != nil {
@@ -66,15 +67,16 @@ func (s *Store) remove(ctx context.Context, o over, before time.Time, limit int)
 	return n, err
 }
 
-// sweepDeviceRequests deletes rows with what is kept of their opening, and then
+// sweepDeviceRequests deletes rows with what is kept of their opening and was asked about them, and then
 // what the index has of them.
 func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	gone := map[uint64]int64{}
 	err = s.writer.do(ctx, several, func(c *sqlite.Conn) error {
 		var rows []int64
+		var ids []string
 		_, err := query(c, func(r *sqlite.Stmt) {
 			n++
-			rows = append(rows, r.ColumnInt64(0))
+			rows, ids = append(rows, r.ColumnInt64(0)), append(ids, r.ColumnText(3))
 			for _, h := range s.index.hashes(columnHash(r, 1), columnHash(r, 2), r.ColumnText(3)) {
 				gone[h] = r.ColumnInt64(0)
 			}
@@ -84,6 +86,11 @@ func (s *Store) sweepDeviceRequests(ctx context.Context, before time.Time, limit
 		}
 		for _, row := range rows {
 			if _, err := exec(c, `DELETE FROM device_openings WHERE request = ?`, row); err != nil {
+				return err
+			}
+		}
+		for _, id := range ids {
+			if _, err := exec(c, `DELETE FROM questions WHERE request_id = ?`, id); err != nil {
 				return err
 			}
 		}
@@ -107,5 +114,6 @@ var (
 	overReviews  = newOver("reviews", "id", "expires_at")
 	overUsed     = newOver("used_once", "key", "expires_at")
 	overGuesses  = newOver("guesses", "subject, opens_at", "opens_at")
+	overAsks     = newOver("asks", "request", "created_at")
 	overReports  = newOver("reports", "subject, account_id", "reported_at")
 )

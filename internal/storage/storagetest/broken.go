@@ -99,6 +99,7 @@ func (f *fixture) ways() map[string]way {
 	delete(all, "rotating twice, and forgetting what was replaced before") // several operations
 	delete(all, "pausing and resuming an agent")
 	maps.Copy(all, f.additions())
+	maps.Copy(all, f.askWays())
 	maps.Copy(all, f.refusals())
 	return all
 }

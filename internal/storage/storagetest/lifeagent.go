@@ -16,6 +16,15 @@ func (l *Life) agent(ctx context.Context) error {
 	switch above, there := pick(l, l.agents); {
 	case l.random.IntN(4) == 0:
 		return l.f.store.Kill(ctx, contract.Kill{BAPID: p.BAPID, Nonce: l.awkwardText("nonce"), At: at(0), Event: l.f.event("")})
+	case there && l.random.IntN(3) == 0:
+		r := l.f.onTop(above)
+		r.Asked.Reason = l.awkwardText("reason")
+		if err := l.f.store.AskOnTop(ctx, r, openDoor); err != nil {
+			return err
+		}
+		q := l.f.question(r, at(20))
+		q.Question = l.awkwardText("question")
+		return l.f.store.AskQuestion(ctx, r.AccountID, q, 1)
 	case there && l.random.IntN(2) == 0:
 		d := l.f.delegation(above, l.f.agentKey())
 		d.Grant.Delegated.Details = l.awkwardText("details")

@@ -131,6 +131,7 @@ func (f *fixture) deeds() map[string]func(o belongings) error {
 	maps.Copy(all, f.requestDeeds())
 	maps.Copy(all, f.grantDeeds())
 	maps.Copy(all, f.agentDeeds())
+	maps.Copy(all, f.askDeeds())
 	return all
 }
 
@@ -373,7 +374,7 @@ var changes = map[string]int{
 	"rotating a refresh token": 3, "rotating and forgetting": 4, "saving a backup": 2, "setting a profile": 5, "signing in with a passkey": 3,
 	"rotating twice, and forgetting what was replaced before": 3, "rotating after the end": 3, "using a refresh token twice": 3, "taking a review": 0, "sweeping": 0,
 	"delegating": 1, "replacing an agent": 5, "pausing an agent": 3, "pausing all agents": 3, "pausing and resuming an agent": 1, "revoking all agents": 3,
-	"ending everything": 13,
+	"ending everything": 13, "asking for more": 0, "asking an agent": 0,
 }
 
 func (f *fixture) changesLittle(name string, before, after []any) {

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t testing.TB) contract.Store) {
 		{"sweep", sweepCases},
 		{"agent", agentCases},
 		{"delegate", delegateCases},
+		{"ask", askCases},
 		{"bound", boundCases},
 		{"keep", keepCases},
 		{"store", storeCases},
