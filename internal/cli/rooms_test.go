@@ -53,9 +53,9 @@ var allowed = map[string][]string{
 	"internal/authz/approval": {
 		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/consent", "internal/authz/device", "internal/authz/grant",
 		"internal/authz/guard",
-		"internal/authz/scopes", "internal/authz/secret", "internal/authz/statement", "internal/authz/usercode",
+		"internal/authz/passkey", "internal/authz/scopes", "internal/authz/secret", "internal/authz/statement", "internal/authz/usercode",
 	},
-	"internal/authz/statement": {"internal/authz", "bitcoinauth", "receipt"},
+	"internal/authz/statement": {"internal/authz", "internal/authz/passkey", "bitcoinauth", "details", "receipt"},
 	"internal/authz/code": {
 		"internal/authz", "internal/authz/contract", "internal/authz/approval", "internal/authz/audit", "internal/authz/client", "internal/authz/device",
 		"internal/authz/grant", "internal/authz/proof", "internal/authz/scopes", "internal/authz/secret",
@@ -64,7 +64,7 @@ var allowed = map[string][]string{
 	"internal/issuer": {"internal/authz", "internal/authz/..."},
 
 	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/owners", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth", "dpop"},
-	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/owners", "internal/server/wire", "bitcoinauth"},
+	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/owners", "internal/server/wire", "bitcoinauth", "receipt"},
 	"internal/server/owners":        {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
 	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth", "dpop"},
 	"internal/server/page":          {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/page/assets", "internal/server/page/messages", "internal/server/page/view", "internal/server/wire"},

@@ -90,7 +90,7 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 	s.Grants = grant.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Tokens, s.Proofs)
 	s.Device = device.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Grants, s.Tokens, s.Proofs, o.Others != nil)
 	s.Consents = consent.New(o.Store, o.Settings, trail, s.Clients)
-	s.Approvals = approval.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Consents, s.Grants, s.Device)
+	s.Approvals = approval.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Consents, s.Grants, s.Device, s.Passkeys)
 	s.Codes = code.New(o.Store, o.Settings, trail, s.Clients, s.Grants, s.Tokens, s.Proofs, s.Device, s.Approvals)
 	if err := s.Device.Recount(ctx); err != nil {
 		return nil, err

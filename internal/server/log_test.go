@@ -187,7 +187,7 @@ var (
 		"Accept", "Accept-Encoding", "Accept-Language", "Access-Control-Request-Headers", "Content-Encoding", "Content-Type", "Forwarded", "Origin", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "X-Forwarded-For",
 	}
 	secretMembers = []string{
-		"access_token", "actor_token", "back", "ceremony", "client_assertion", "client_secret", "code", "code_verifier", "credential", "device_code", "encryptedBackup", "form", "match", "password", "proof", "refresh_token",
+		"access_token", "actor_token", "assertion", "back", "ceremony", "client_assertion", "client_secret", "code", "code_verifier", "credential", "device_code", "encryptedBackup", "form", "match", "password", "proof", "refresh_token",
 		"statement", "subject_token", "token", "transaction", "userCode", "user_code", "visit",
 	}
 	publicMembers = []string{

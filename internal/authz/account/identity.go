@@ -33,8 +33,8 @@ type Linking struct {
 //
 //	Unauthorized: the new identity's signature is refused
 //	VouchRequired: the account's signature is missing or refused
-//	Forbidden: bapID is not the identity of the key that signed, or a passkey began the
-//	session
+//	Forbidden: bapID is not the identity of the key that signed, the key is a living agent's, or
+//	a passkey began the session
 //	OtherAccount: the identity belongs to another account
 //	AccountFull: the account has as many as it may
 func (s *Accounts) LinkIdentity(ctx context.Context, owner authz.Owner, in Linking) (authz.Identity, error) {
@@ -112,6 +112,8 @@ func (s *Accounts) link(ctx context.Context, owner authz.Owner, voucher, identit
 		return s.linkedMeanwhile(ctx, owner, identity.BAPID)
 	case errors.Is(err, contract.ErrFull):
 		return authz.Identity{}, errTooManyIdentities
+	case errors.Is(err, contract.ErrKeyTaken):
+		return authz.Identity{}, errAgentsKey
 	case err != nil:
 		return authz.Identity{}, err
 	}

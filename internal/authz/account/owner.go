@@ -15,6 +15,7 @@ import (
 //
 //	Unauthorized: the signature is refused
 //	UserNotFound: the key has no account and accounts are not made implicitly
+//	Forbidden: it is a living agent's, which has none
 //	Unavailable: too much comes from this network
 func (s *Accounts) SignedOwner(ctx context.Context, r authz.SignedRequest) (authz.Owner, error) {
 	owner := authz.Owner{Method: authz.MethodBAP, AuthTime: s.now(), Request: &r}
@@ -77,6 +78,14 @@ func (s *Accounts) identityOfKey(ctx context.Context, memberKey string, from aut
 	if !errors.Is(err, contract.ErrNotFound) {
 		return authz.Identity{}, err
 	}
+	agent, err := s.store.AgentAlive(ctx, bapID, s.now())
+	if err != nil {
+		return authz.Identity{}, err
+	}
+	if agent {
+		s.proofs.CountForged(from, memberKey)
+		return authz.Identity{}, errAgentsKey
+	}
 	if !s.settings.SignUp {
 		s.proofs.CountForged(from, memberKey)
 		return authz.Identity{}, authz.Refuse(authz.UserNotFound, noAccount)
@@ -95,12 +104,18 @@ func (s *Accounts) identityOfKey(ctx context.Context, memberKey string, from aut
 	if errors.Is(err, contract.ErrExists) { // another request of the same key was first
 		return s.store.Identity(ctx, bapID)
 	}
+	if errors.Is(err, contract.ErrKeyTaken) { // approved as an agent's just now
+		return authz.Identity{}, errAgentsKey
+	}
 	if err != nil {
 		return authz.Identity{}, err
 	}
 	s.log.InfoContext(ctx, "account made", authz.By(authz.Owner{AccountID: id, BAPID: bapID, Seen: authz.Seen{Network: s.guard.NetworkOf(from)}}))
 	return identity, nil
 }
+
+// errAgentsKey refuses the key of a living agent, which is no owner's (agents.md, section 1).
+var errAgentsKey = authz.Refuse(authz.Forbidden, "this key is an agent's here: it signs in nowhere and is linked to no account; use a key of your own")
 
 // enabled refuses the identities of an account that was disabled.
 func (s *Accounts) enabled(ctx context.Context, identity authz.Identity) (authz.Identity, error) {

@@ -50,7 +50,8 @@ func (b Beginning) As(i authz.Identity) SignedIn { return SignedIn{b.Session, b.
 // SignIn signs in the owner of a member key (contract, section 3).
 //
 //	Unauthorized: the signature is refused
-//	Forbidden: BAPID is not an identity of this key, or its account is disabled
+//	Forbidden: BAPID is not an identity of this key, its account is disabled, or the key is a
+//	living agent's
 //	UserNotFound: no account, and the operator makes none; NoProfile: the same, where it names
 //	its identity
 //	Unavailable: too many come from this network

@@ -7,6 +7,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/guard"
 	"countersign.dev/internal/authz/scopes"
+	"countersign.dev/internal/authz/statement"
 )
 
 // unusedFor is how long a grant stays that a client was let in by and that nobody redeemed:
@@ -35,6 +36,6 @@ func (s *Approvals) Consent(ctx context.Context, owner authz.Owner, c authz.Clie
 //	AccountFull
 func (s *Approvals) LetIn(ctx context.Context, owner authz.Owner, c authz.Client, r authz.DeviceRequest, by authz.Consent) error {
 	lasts, _ := s.grants.Lasts(c, r.Scope)
-	_, err := s.approve(ctx, owner, Facts{Request: r, Client: c, Scope: r.Scope, Lasts: lasts, letIn: by.GrantID}, "")
+	_, err := s.approve(ctx, owner, Facts{Request: r, Client: c, Scope: r.Scope, Lasts: lasts, letIn: by.GrantID}, statement.Delegated{})
 	return err
 }

@@ -22,6 +22,8 @@ type Decision struct {
 	// better-auth API, which know nothing of it.
 	Match    string
 	AskMatch bool
+	// Answer is a passkey's over the statement about an agent; nil for none.
+	Answer *statement.Answer
 }
 
 // Approve approves a request: one conditional update that also stores the
@@ -32,6 +34,7 @@ type Decision struct {
 //	InvalidRequest: no such code, or a signature that leaves no good receipt
 //	NotOpened, AlreadyDecided, ExpiredToken
 //	Forbidden: another account's, cancelled, or a signature is required
+//	TooLittlePresence: an agent asks, and less of a person was there than it takes
 //	AccountFull: the account has as many living grants as it may
 //	Mistyped: the answer is nothing that the device can show; it may be tried again
 //	WrongMatch: the request is denied now
@@ -47,6 +50,12 @@ func (s *Approvals) Approve(ctx context.Context, owner authz.Owner, asker authz.
 func (s *Approvals) approveRequest(ctx context.Context, owner authz.Owner, asker authz.Asker, code string, r authz.DeviceRequest, d Decision) (authz.Grant, error) {
 	if err := mayDecide(r, owner); err != nil {
 		return authz.Grant{}, err
+	}
+	if r.Asked.ByAgent() {
+		return s.approveAgent(ctx, owner, asker, code, r, d)
+	}
+	if d.Answer != nil {
+		return authz.Grant{}, errNoAgent
 	}
 	proof, says, err := statement.LeftByDevice(owner)
 	if err != nil {
@@ -72,8 +81,10 @@ func (s *Approvals) approveRequest(ctx context.Context, owner authz.Owner, asker
 			return authz.Grant{}, s.mismatched(ctx, owner, r, fit)
 		}
 	}
-	return s.approve(ctx, owner, f, proof)
+	return s.approve(ctx, owner, f, statement.Delegated{Receipt: proof})
 }
+
+var errNoAgent = authz.Refuse(authz.InvalidRequest, "a passkey signs statements about agents, and no agent asks here: approve without assertion and statement")
 
 // mayDecide says early, and in words, what the store's condition will refuse.
 func mayDecide(r authz.DeviceRequest, owner authz.Owner) error {
@@ -103,20 +114,15 @@ func mayReview(r authz.DeviceRequest, owner authz.Owner) error {
 	}
 }
 
-func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, proof string) (authz.Grant, error) {
+func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, signed statement.Delegated) (authz.Grant, error) {
 	now := s.now()
-	g := authz.Grant{
-		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
-		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: authz.ACRSession, Nonce: f.Request.Nonce,
-		Seen: f.Request.Seen, Says: f.Request.Says, Resources: f.Request.Resources,
-		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts), Presence: authz.PresenceSession,
-	}
-	if owner.Method == authz.MethodPasskey {
-		g.ACR, g.Passkey = authz.ACRPasskey, owner.Passkey
-	}
-	a := contract.Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now, Living: authz.LivingGrants, Keep: contract.KeepAtMost(authz.GrantsPerAccount)}
-	if proof != "" {
-		g.ACR, g.Presence, a.Unclaimed, a.Receipt = authz.ACRSignature, authz.PresenceKey, true, proof
+	a := contract.Approval{RequestID: f.Request.ID, AccountID: owner.AccountID, At: now, Living: authz.LivingGrants, Keep: contract.KeepAtMost(authz.GrantsPerAccount), Receipt: signed.Receipt}
+	g := s.grantOf(owner, f, now)
+	switch {
+	case f.Agent != nil:
+		g, a.Agents, a.Unclaimed = signed.Grant(g, f.Request.Asked), contract.RoomForAgents(s.agents), owner.Signed()
+	case signed.Receipt != "":
+		g.ACR, g.Presence, a.Unclaimed = authz.ACRSignature, authz.PresenceKey, true
 	}
 	var err error
 	switch {
@@ -137,11 +143,28 @@ func (s *Approvals) approve(ctx context.Context, owner authz.Owner, f Facts, pro
 	err = s.store.ApproveDeviceRequest(ctx, a)
 	s.device.Decided(f.Request, err)
 	if err != nil {
-		return authz.Grant{}, decisionRefused(err, owner, now)
+		return authz.Grant{}, approvalRefused(err, owner, f.Request, now)
 	}
-	s.log.InfoContext(ctx, "request approved", "grant", g.ID, "grant_type", f.Request.GrantType(), "client_id", g.ClientID, "scope", g.Scope, "acr", g.ACR, authz.By(owner),
-		"device_network", g.Seen.Network)
+	about := []any{"grant", g.ID, "grant_type", f.Request.GrantType(), "client_id", g.ClientID, "scope", g.Scope, "acr", g.ACR, "presence", string(g.Presence), authz.By(owner), "device_network", g.Seen.Network}
+	if g.Delegated.ToAgent() {
+		about = append(about, "agent", g.Delegated.Agent.ID)
+	}
+	s.log.InfoContext(ctx, "request approved", about...)
 	return g, nil
+}
+
+// grantOf is the grant of a request that a session approves.
+func (s *Approvals) grantOf(owner authz.Owner, f Facts, now time.Time) authz.Grant {
+	g := authz.Grant{
+		ID: f.Request.ID, AccountID: owner.AccountID, ClientID: f.Client.ID, Scope: f.Scope,
+		BAPID: owner.BAPID, MemberKey: owner.MemberKey, ACR: authz.ACRSession, Nonce: f.Request.Nonce,
+		Seen: f.Request.Seen, Says: f.Request.Says, Resources: f.Request.Resources,
+		AuthTime: owner.AuthTime, CreatedAt: now, ExpiresAt: now.Add(f.Lasts), Presence: authz.PresenceSession,
+	}
+	if owner.Method == authz.MethodPasskey {
+		g.ACR, g.Passkey = authz.ACRPasskey, owner.Passkey
+	}
+	return g
 }
 
 // Deny denies a request. Anyone who could approve it may deny it; report

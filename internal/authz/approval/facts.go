@@ -58,6 +58,8 @@ type Facts struct {
 	Before string
 	// Remembered is for how long the client will be let in again without asking; zero: not at all.
 	Remembered time.Duration
+	// Agent is of an agent's request; nil for others.
+	Agent *statement.Agent
 	// letIn is the grant that gave the consent by which nobody is asked, or empty.
 	letIn string
 }
@@ -67,8 +69,14 @@ func (f Facts) offer() statement.Offer {
 	return statement.Offer{Request: f.Request, UserCode: f.UserCode, Scope: f.Scope, BAPID: f.Identity.BAPID}
 }
 
-// Statement is the text for the owner to sign (requirement N-11).
-func (s *Approvals) Statement(f Facts) string { return s.statements.OfDevice(f.offer()) }
+// Statement is the text for the owner to sign (requirement N-11); of an agent's request the
+// widest one.
+func (s *Approvals) Statement(f Facts) string {
+	if f.Agent != nil {
+		return s.statements.OfAgent(f.offer()).Encode()
+	}
+	return s.statements.OfDevice(f.offer())
+}
 
 // shownFacts are facts with what only somebody who reads them needs: to compare
 // a client with all others takes a list of them.
@@ -137,6 +145,9 @@ func (s *Approvals) facts(ctx context.Context, owner authz.Owner, asker authz.As
 		f.Numbers = usercode.Numbers(r.MatchNumber, s.secrets.NumberMatch(r.ID))
 	}
 	f.Lasts, f.Renewed = s.grants.Lasts(c, granted)
+	if r.Asked.ByAgent() {
+		return s.ofAgent(ctx, owner, f)
+	}
 	return f, nil
 }
 
@@ -163,6 +174,7 @@ func (f Facts) digest() (authz.Hash, error) {
 		Match                                                    MatchKind
 		Resources                                                []consent.Resource
 		Remembered                                               time.Duration
-	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Before, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match, f.Resources, f.Remembered})
+		Agent                                                    *statement.Agent
+	}{f.Request.ID, f.UserCode, f.Client.ID, f.Client.DisplayName(), f.Request.Scope, f.Before, f.Identity.BAPID, f.Client.Registered, f.Request.ClientProved, f.Match, f.Resources, f.Remembered, f.Agent})
 	return sha256.Sum256(shown), err
 }

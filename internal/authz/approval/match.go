@@ -28,15 +28,16 @@ const (
 )
 
 // matchKind decides whether a match is asked for: for more than the basic
-// scopes, for clients that have not proved who they are (decision 0028), when the
+// scopes, for agents, for clients that have not proved who they are (decision 0028), when the
 // device is not known to be on its owner's network (requirement K-02, attack B-01), and when
 // several people reported what came from there (requirement K-12).
 func matchKind(r authz.DeviceRequest, c authz.Client, scope string, network NetworkDistance, reports guard.Reports) MatchKind {
 	beyondBasic := slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return !scopes.Has(scopes.Basic, s) })
 	switch {
-	case r.ByRedirect(): // the answer goes to the client's own address, in this very browser
+	case r.ByRedirect(), // the answer goes to the client's own address, in this very browser
+		r.Asked.OnTop(): // it is of an agent that this very owner approved, as its key has proved
 		return MatchNone
-	case !beyondBasic && c.Registered && r.ClientProved && network == NetworkSame && reports.Network == 0:
+	case !beyondBasic && !r.Asked.ByAgent() && c.Registered && r.ClientProved && network == NetworkSame && reports.Network == 0:
 		return MatchNone
 	case r.MatchNumber != 0:
 		return MatchNumber

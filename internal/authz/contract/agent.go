@@ -50,6 +50,11 @@ type AgentStore interface {
 // AgentRoom is how many agents may be alive: of an account, and in one line.
 type AgentRoom struct{ PerAccount, PerLine int }
 
+// RoomForAgents is what the operator settled on: half of an account's may be in one line.
+func RoomForAgents(s authz.AgentSettings) AgentRoom {
+	return AgentRoom{PerAccount: s.MaxPerOwner, PerLine: s.MaxPerOwner / 2}
+}
+
 // Delegation is what Delegate stores.
 type Delegation struct {
 	// Grant is the sub-agent's; its Delegated.Parent and Line name where it hangs.

@@ -5,6 +5,7 @@ import (
 
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/internal/authz"
+	"countersign.dev/internal/authz/passkey"
 )
 
 // lifetime is how long an owner has from seeing a statement to sending it back signed.
@@ -14,11 +15,12 @@ const lifetime = 5 * time.Minute
 type Statements struct {
 	settings authz.Settings
 	now      func() time.Time
+	passkeys *passkey.Passkeys
 }
 
 // New makes the statements of a server.
-func New(settings authz.Settings, now func() time.Time) *Statements {
-	return &Statements{settings: settings, now: now}
+func New(settings authz.Settings, now func() time.Time, passkeys *passkey.Passkeys) *Statements {
+	return &Statements{settings: settings, now: now, passkeys: passkeys}
 }
 
 // Offer is a request as its owner may approve it now.

@@ -8,6 +8,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/approval"
 	"countersign.dev/internal/authz/scopes"
+	"countersign.dev/internal/authz/statement"
 	"countersign.dev/internal/server/owners"
 	"countersign.dev/internal/server/wire"
 )
@@ -38,7 +39,11 @@ func (a *API) DeviceApproval(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, newApprovalFacts(facts, a.issuer.Approvals.Statement(facts)))
+	shown, err := newApprovalFacts(facts, a.issuer.Approvals.Statement(facts))
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, shown)
 }
 
 // approvalFacts is what an owner is shown, for tools.
@@ -91,7 +96,8 @@ type approvalFacts struct {
 		Pubkey string `json:"pubkey"`
 		Name   string `json:"name"`
 	} `json:"identity"`
-	Statement string `json:"statement"`
+	*agentFacts        // of an agent's request alone
+	Statement   string `json:"statement"`
 }
 
 type scopeFact struct {
@@ -107,7 +113,7 @@ type resourceFact struct {
 	Host     string `json:"host"`
 }
 
-func newApprovalFacts(f approval.Facts, statement string) approvalFacts {
+func newApprovalFacts(f approval.Facts, statement string) (approvalFacts, error) {
 	out := approvalFacts{
 		UserCode: f.UserCode, Status: string(f.Request.State),
 		RequestedAt: f.Request.CreatedAt.Unix(), ExpiresAt: f.Request.ExpiresAt.Unix(),
@@ -129,25 +135,35 @@ func newApprovalFacts(f approval.Facts, statement string) approvalFacts {
 	out.Reports.Client, out.Reports.Network = f.Reports.Client, f.Reports.Network
 	out.Match.Kind, out.Match.Numbers = string(f.Match), f.Numbers
 	out.Identity.BAPID, out.Identity.Pubkey, out.Identity.Name = f.Identity.BAPID, f.Identity.MemberKey, f.Identity.DisplayName()
-	return out
+	var err error
+	if f.Agent != nil {
+		out.agentFacts, err = newAgentFacts(*f.Agent, statement)
+	}
+	return out, err
 }
 
-// ApproveDevice takes an approval: of a session, or signed by the identity's key.
+// ApproveDevice takes an approval: of a session, or signed by the identity's key, or, of what
+// an agent asks, of a session with a passkey's signature.
 func (a *API) ApproveDevice(w http.ResponseWriter, r *http.Request) error {
 	p, err := wire.DecodeJSON(r)
 	if err != nil {
 		return err
 	}
-	d, statement := approval.Decision{UserCode: p.Text("userCode"), Scope: p.Text("scope"), Match: p.Text("match")}, p.Text("statement")
+	d := approval.Decision{UserCode: p.Text("userCode"), Scope: p.Text("scope"), Match: p.Text("match")}
+	says, assertion := p.Text("statement"), p.Text("assertion")
 	if p.Err != nil {
 		return p.Err
 	}
 	signed := r.Header.Get(bitcoinauth.Header) != ""
 	switch {
-	case !signed && statement != "":
-		return &authz.Error{Code: authz.InvalidRequest, Description: "a statement counts only when the request is signed: send X-Auth-Token over exactly this body"}
-	case signed && statement == "":
+	case signed && assertion != "":
+		return &authz.Error{Code: authz.InvalidRequest, Description: "one signature counts: send X-Auth-Token, or a session with assertion"}
+	case !signed && assertion == "" && says != "":
+		return &authz.Error{Code: authz.InvalidRequest, Description: "a statement counts only with a signature: send X-Auth-Token over exactly this body, or of an agent's request the assertion of a passkey"}
+	case says == "" && (signed || assertion != ""):
 		return &authz.Error{Code: authz.InvalidRequest, Description: "a signed approval carries the statement that GET /api/auth/device/approval gave"}
+	case assertion != "":
+		d.Answer = &statement.Answer{Statement: says, Assertion: assertion, Path: r.URL.RequestURI(), Body: p.Raw()}
 	}
 	who, err := a.gate.Authenticate(r, p, authz.Changes)
 	if err != nil {

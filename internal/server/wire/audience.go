@@ -89,15 +89,28 @@ func (where Audience) named(r *http.Request, p *Params) []string {
 // checkStatement refuses a statement that is not for this server, or says of no server
 // that it is for it.
 func (d *Door) checkStatement(statement string) error {
-	says, err := receipt.ParseStatement(statement)
+	issuer, err := issuerOf(statement)
 	if err != nil {
 		return &authz.Error{
 			Code: authz.InvalidRequest, Cause: err,
 			Description: "the signed statement cannot be read: sign the one that GET /api/auth/device/approval gave, byte for byte",
 		}
 	}
-	if says.Issuer != d.issuer.Identifier() {
+	if issuer != d.issuer.Identifier() {
 		return &authz.Error{Code: authz.Forbidden, Description: "the signed statement is for another server: fetch one here and sign that"}
 	}
 	return nil
+}
+
+// issuerOf is the server that a statement of either version is for.
+func issuerOf(statement string) (string, error) {
+	device, err := receipt.ParseStatement(statement)
+	if err == nil {
+		return device.Issuer, nil
+	}
+	agent, failed := receipt.ParseDelegation(statement)
+	if failed != nil {
+		return "", errors.Join(err, failed)
+	}
+	return agent.Issuer, nil
 }

@@ -30,6 +30,9 @@ type Params struct {
 	Err     error
 }
 
+// Raw is the body as it was received.
+func (p *Params) Raw() []byte { return p.raw }
+
 // repeatable are what may be there more than once (RFC 8707 §2, RFC 8693 §2.1), all else
 // is there once.
 var repeatable = []string{"resource", "audience"}
