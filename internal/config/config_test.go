@@ -98,7 +98,7 @@ func TestAWrongSettingIsOneLineThatNamesItAndSaysWhatWouldBeRight(t *testing.T) 
 		{file: "\n\nlisten = 5\n", wants: "listen (from countersign.toml:3) must be address:port"},
 		{file: "lisen = \"127.0.0.1:1\"", wants: "lisen (from countersign.toml:1) is not a setting; did you mean listen?"},
 		{file: "\n[agents]\n\nclient = \"any\"", wants: "client (from countersign.toml:4) is not a setting of [agents]; did you mean clients?"},
-		{file: "agents.presense = \"password\"", wants: "presense (from countersign.toml:1) is not a setting of [agents]; did you mean presence?"},
+		{file: "agents.presenc = \"password\"", wants: "presenc (from countersign.toml:1) is not a setting of [agents]; did you mean presence?"},
 		{file: "[agents]\nmax-depth = 1", wants: "max-depth (from countersign.toml:2) is not a setting of [agents]; did you mean max_depth?"},
 		{file: "[agents]\nlisten = \"x\"", wants: "listen (from countersign.toml:2) is not a setting of [agents]"},
 		{file: "agents-clients = \"any\"", wants: "agents-clients (from countersign.toml:1) is not a setting"},
