@@ -133,8 +133,9 @@ func newRoot(env *Env) *cobra.Command {
 		Use:   "countersign",
 		Short: "A device asks, its owner countersigns, the device has its tokens",
 		Long: `Countersign is an authorization server for everything that cannot show a login
-page (command-line tools, desktop apps, TVs, AI agents), and the tools on both
-sides of it.
+page (command-line tools, desktop apps, TVs, AI agents), and for web, desktop
+and mobile applications that send people to one (OpenID Connect), and the tools
+on both sides of it.
 
 Try "countersign demo" for the whole story in three seconds.`,
 		SilenceUsage:  true,
