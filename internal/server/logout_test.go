@@ -55,12 +55,16 @@ func TestL06_L07_L08_L10_AnApplicationSignsItsUserOut(t *testing.T) {
 		h.advance(24 * time.Hour) // the hint is over long since
 		cookie := h.signIn("alice")
 		c.q.Set("id_token_hint", hint)
+		before := len(h.lines("signing out leads nowhere: the address is not registered"))
 		r := h.logout(cookie, c.q)
 		if r.header.Get("Location") != c.back || c.back == "" && !strings.Contains(r.body, "You are signed out") {
 			t.Errorf("%s: %d %q %s", name, r.status, r.header.Get("Location"), r.body)
 		}
 		if h.whoIs(cookie) != "" {
 			t.Errorf("%s: still signed in", name)
+		}
+		if said := len(h.lines("signing out leads nowhere: the address is not registered")); (said > before) != (c.back == "" && c.q.Has("post_logout_redirect_uri")) {
+			t.Errorf("%s: the log has %d lines of it, before %d", name, said, before)
 		}
 		if again := h.logout("", c.q); again.header.Get("Location") != c.back {
 			t.Errorf("%s: without a session led to %q", name, again.header.Get("Location"))

@@ -1,7 +1,6 @@
 package code
 
 import (
-	"log/slog"
 	"time"
 
 	"countersign.dev/internal/authz"
@@ -18,10 +17,11 @@ import (
 
 // Codes are authorization codes, and the requests that they answer.
 type Codes struct {
+	trail     audit.Trail
+	unled     audit.Sparing // lines of log-outs that lead nowhere
 	store     contract.Store
 	settings  authz.Settings
 	now       func() time.Time
-	log       *slog.Logger
 	secrets   secret.Secrets
 	clients   *client.Registry
 	grants    *grant.Grants
@@ -34,7 +34,7 @@ type Codes struct {
 // New makes the codes of a server.
 func New(store contract.Store, settings authz.Settings, trail audit.Trail, clients *client.Registry, grants *grant.Grants, tokens *token.Signer, proofs *proof.Verifier, device *device.Flow, approvals *approval.Approvals) *Codes {
 	return &Codes{
-		store: store, settings: settings, now: trail.Now, log: trail.Log, secrets: trail.Secrets,
+		trail: trail, store: store, settings: settings, now: trail.Now, secrets: trail.Secrets,
 		clients: clients, grants: grants, tokens: tokens, proofs: proofs, device: device, approvals: approvals,
 	}
 }

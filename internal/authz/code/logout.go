@@ -26,6 +26,7 @@ type Logout struct {
 var (
 	errHint       = authz.Refuse(authz.BadLink, "id_token_hint is not an ID token of this server")
 	errHintClient = authz.Refuse(authz.BadLink, "client_id is not the client that id_token_hint was issued to")
+	errBack       = authz.Refuse(authz.BadLink, "post_logout_redirect_uri is not, to the letter, one of the client's post_logout_redirect_uris")
 	errTwiceOut   = authz.Refuse(authz.BadLink, "a parameter of the logout request was sent twice")
 )
 
@@ -64,11 +65,17 @@ func (s *Codes) ReadLogout(ctx context.Context, given url.Values) (l Logout, err
 	if err != nil {
 		return l, err
 	}
-	if to := given.Get("post_logout_redirect_uri"); to != "" && client.LeadsTo(l.Client.PostLogoutRedirectURIs, to) {
-		l.Back = to
-		if state, sent := given["state"]; sent {
-			l.Back = with(to, url.Values{"state": state})
-		}
+	to := given.Get("post_logout_redirect_uri")
+	if to == "" {
+		return l, nil
+	}
+	if !client.LeadsTo(l.Client.PostLogoutRedirectURIs, to) {
+		s.trail.Refused(ctx, &s.unled, "signing out leads nowhere: the address is not registered", errBack, "client_id", id)
+		return l, nil
+	}
+	l.Back = to
+	if state, sent := given["state"]; sent {
+		l.Back = with(to, url.Values{"state": state})
 	}
 	return l, nil
 }
