@@ -178,6 +178,9 @@ func CodeOf(err error) Code {
 // Refusals that more than one room gives.
 var (
 	ErrNotSignedIn = Refuse(Unauthorized, "nobody is signed in: sign in first, or sign the request with X-Auth-Token")
+	// ErrAgentPaused is for what an agent asks that is paused, or one above it. Nothing that it
+	// presents is used up.
+	ErrAgentPaused = Refuse(AgentPaused, "the owner has paused this agent, or one above it: keep what you have, and try again when it is resumed")
 	// ErrReviewOver is for a decision or a form that comes too late or twice.
 	ErrReviewOver = Refuse(ReviewOver, "this page is no longer current: enter the code again")
 )

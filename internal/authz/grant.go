@@ -86,4 +86,7 @@ type Tokens struct {
 	// RefreshExpiresIn is how long the refresh token lasts unless it is used, and
 	// GrantExpiresIn how long what was allowed does, however often it is.
 	RefreshExpiresIn, GrantExpiresIn time.Duration
+	// AgentID is of the agent whose tokens they are, Details its authorization details, JSON
+	// text; both are empty for what is no agent's.
+	AgentID, Details string
 }

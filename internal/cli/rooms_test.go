@@ -43,12 +43,12 @@ var allowed = map[string][]string{
 	"internal/authz/passkey": {"internal/authz", "internal/authz/contract", "internal/authz/account", "internal/authz/audit", "internal/authz/guard", "internal/authz/secret"},
 	"internal/authz/grant": {
 		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/guard", "internal/authz/proof", "internal/authz/scopes", "internal/authz/secret",
-		"internal/authz/token", "bap",
+		"internal/authz/token", "bap", "details",
 	},
 	"internal/authz/consent": {"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/scopes"},
 	"internal/authz/device": {
 		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/grant", "internal/authz/guard", "internal/authz/proof", "internal/authz/scopes",
-		"internal/authz/secret", "internal/authz/token", "internal/authz/usercode", "dpop",
+		"internal/authz/secret", "internal/authz/token", "internal/authz/usercode", "details", "dpop",
 	},
 	"internal/authz/approval": {
 		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/consent", "internal/authz/device", "internal/authz/grant",
@@ -66,7 +66,7 @@ var allowed = map[string][]string{
 	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/owners", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth", "dpop"},
 	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/owners", "internal/server/wire", "bitcoinauth", "receipt"},
 	"internal/server/owners":        {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
-	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth", "dpop"},
+	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth", "details", "dpop"},
 	"internal/server/page":          {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/page/assets", "internal/server/page/messages", "internal/server/page/view", "internal/server/wire"},
 	"internal/server/page/assets":   {"internal/authz"},
 	"internal/server/page/messages": {"internal/authz"},

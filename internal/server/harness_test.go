@@ -201,6 +201,7 @@ func newHouseAt(t testing.TB, dir string, change ...func(*authz.Settings)) *hous
 		Issuer: testIssuer, DeviceCodeLifetime: 15 * time.Minute, PollInterval: 5 * time.Second, AccessTokenLifetime: time.Hour,
 		RefreshIdleLifetime: 30 * 24 * time.Hour, RefreshLifetime: 180 * 24 * time.Hour, RefreshGrace: 30 * time.Second,
 		SessionLifetime: 7 * 24 * time.Hour, OpenClients: true, SignUp: true, PendingLimit: 100_000,
+		Agents: authz.AgentSettings{MaxLifetime: 30 * 24 * time.Hour, AccessTokenLifetime: 15 * time.Minute, MaxDepth: 3, MaxPerOwner: 100},
 		Clients: []authz.Client{
 			{ID: "pub-a", Name: "Public A", GrantTypes: []string{deviceGrant, "refresh_token"}, Scope: "openid profile email offline_access"},
 			{ID: "pub-b", Name: "Public B", GrantTypes: []string{deviceGrant, "refresh_token"}, Scope: "openid profile email offline_access"},

@@ -85,7 +85,7 @@ func (s *Approvals) shownFacts(ctx context.Context, owner authz.Owner, asker aut
 	if err != nil {
 		return Facts{}, err
 	}
-	f.Imitates, err = s.clients.Imitated(ctx, f.Client)
+	f.Imitates, err = s.clients.Imitated(ctx, f.Client, f.Request.Asked.Agent.Name)
 	return f, err
 }
 
@@ -102,7 +102,7 @@ func (s *Approvals) asOfNow(ctx context.Context, r authz.DeviceRequest) (authz.D
 	if r.ByRedirect() && !client.LeadsTo(c.RedirectURIs, r.Redirect.URI) {
 		return r, c, authz.Refuse(authz.NotFound, "the address that the answer would go to is no longer registered")
 	}
-	if r.Scope = scopes.MayHave(c, r.Scope); r.Scope == "" || !c.Allows(r.GrantType()) {
+	if r.Scope = scopes.MayHave(c, r.Scope, r.Asked.ByAgent()); r.Scope == "" || !c.Allows(r.GrantType()) {
 		return r, c, authz.Refuse(authz.NotFound, "the client that asks may have nothing of what it asked for any more: start again on the device")
 	}
 	r.SignatureRequired = r.SignatureRequired || s.clients.NeedsSignature(c)

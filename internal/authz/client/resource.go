@@ -66,7 +66,9 @@ func (s *Registry) Canonical(asked []string) (resources []string, err error) {
 // Audience is for whom an access token of a grant is, which has a scope and for which a
 // token request may name some of the grant's resources (RFC 8707 §2.2): for these, or for
 // all that were approved, and no other (requirement X-11). With openid it is for this
-// server too, at whose UserInfo endpoint it is good. None means: for this server alone.
+// server too, at whose UserInfo endpoint it is good; an agent's is good there whomever it is
+// for, and only a token for one alone is taken with an X-Auth-Token. None means: for this
+// server alone.
 //
 //	InvalidTarget: a resource that was not approved, or is none (requirement X-10)
 func (s *Registry) Audience(g authz.Grant, scope string, asked []string) ([]string, error) {
@@ -74,7 +76,7 @@ func (s *Registry) Audience(g authz.Grant, scope string, asked []string) ([]stri
 	if err != nil {
 		return nil, err
 	}
-	here := len(g.Resources) == 0 || scopes.Has(scope, "openid")
+	here := len(g.Resources) == 0 || scopes.Has(scope, "openid") && !g.Delegated.ToAgent()
 	for _, resource := range audience {
 		if !slices.Contains(g.Resources, resource) && (!here || resource != s.settings.Issuer) {
 			return nil, authz.Refuse(authz.InvalidTarget, "this resource is not among those that were approved: ask for it when you ask for the approval")

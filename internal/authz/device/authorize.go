@@ -9,7 +9,6 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/proof"
-	"countersign.dev/internal/authz/scopes"
 	"countersign.dev/internal/authz/secret"
 	"countersign.dev/internal/authz/usercode"
 )
@@ -30,8 +29,10 @@ type AuthorizationRequest struct {
 	// does not prove one.
 	Thumbprint string
 	Proofs     authz.Proofs
-	Says       authz.DeviceSays
-	Seen       authz.Seen
+	// Agent is what an agent says; one that has no name is no agent.
+	Agent AgentSays
+	Says  authz.DeviceSays
+	Seen  authz.Seen
 }
 
 // Authorization is the answer to a device (RFC 8628 §3.2).
@@ -45,6 +46,8 @@ type Authorization struct {
 	ExpiresIn   time.Duration
 	Interval    time.Duration
 	MatchNumber int // 0: none was asked for
+	// Asked is what an agent asked, as it was cut; zero for what no agent asks.
+	Asked authz.Asked
 }
 
 const (
@@ -57,16 +60,16 @@ const (
 
 // Authorize makes a device request (RFC 8628 §3.1).
 //
-//	UnauthorizedClient: the client may not use the device grant (requirement D-08)
-//	InvalidScope, InvalidRequest
-//	InvalidProof, UseNonce
+//	UnauthorizedClient: the client may not use the device grant (requirement D-08), or not for agents
+//	InvalidScope, InvalidRequest, InvalidDetails
+//	InvalidProof, UseNonce, InvalidClient
 //	InvalidTarget: a resource that nobody serves (requirement X-12)
 //	Unavailable: too many requests are pending, in all or of such clients
 func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationRequest) (*Authorization, error) {
 	if !c.Allows(authz.GrantDevice) {
 		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for the device grant")
 	}
-	scope, err := scopes.Requested(c, ask.Scope)
+	scope, err := s.scopeAsked(c, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +80,7 @@ func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationR
 	if err := CheckNonce(ask.Nonce); err != nil {
 		return nil, err
 	}
-	thumbprint, err := s.bindTo(ctx, ask)
+	asked, thumbprint, err := s.bindTo(ctx, c, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +91,7 @@ func (s *Flow) Authorize(ctx context.Context, c authz.Client, ask AuthorizationR
 		SignatureRequired: ask.SignatureRequired || s.clients.NeedsSignature(c),
 		Seen:              ask.Seen.Clean(),
 		Says:              ask.Says.Clean(),
+		Asked:             asked,
 	}
 	if ask.NumberMatch {
 		if r.MatchNumber, err = usercode.NewNumber(s.secrets.Rand); err != nil {
@@ -122,22 +126,31 @@ func (s *Flow) Store(ctx context.Context, c authz.Client, r authz.DeviceRequest)
 }
 
 // bindTo is the key that a device code is to be bound to (requirement P-13), or empty:
-// whoever finds the code without the key has nothing (attack B-26).
-func (s *Flow) bindTo(ctx context.Context, ask AuthorizationRequest) (string, error) {
+// whoever finds the code without the key has nothing (attack B-26). An agent's always is, and
+// with it comes what the agent asks.
+func (s *Flow) bindTo(ctx context.Context, c authz.Client, ask AuthorizationRequest) (asked authz.Asked, thumbprint string, err error) {
 	if ask.Thumbprint != "" && !dpop.IsThumbprint(ask.Thumbprint) {
-		return "", authz.Refuse(authz.InvalidRequest, "dpop_jkt is not the SHA-256 thumbprint of a key, 43 characters of base64url")
+		return asked, "", authz.Refuse(authz.InvalidRequest, "dpop_jkt is not the SHA-256 thumbprint of a key, 43 characters of base64url")
 	}
-	key, err := s.proofs.Possession(ctx, ask.Proofs, proof.Wanted{})
+	var key proof.Possession
+	switch {
+	case ask.Agent.Name != "":
+		asked, key, err = s.askedByAgent(ctx, c, ask)
+	case ask.Agent.any():
+		err = errNoAgent
+	default:
+		key, err = s.proofs.Possession(ctx, ask.Proofs, proof.Wanted{})
+	}
 	if err != nil {
-		return "", err
+		return asked, "", err
 	}
 	if key.Thumbprint == "" {
-		return ask.Thumbprint, nil
+		return asked, ask.Thumbprint, nil
 	}
 	if ask.Thumbprint != "" && ask.Thumbprint != key.Thumbprint {
-		return "", authz.Refuse(authz.InvalidProof, "dpop_jkt and the DPoP proof are of different keys: send one of them, or the same")
+		return asked, "", authz.Refuse(authz.InvalidProof, "dpop_jkt and the proof are of different keys: send one of them, or the same")
 	}
-	return key.Thumbprint, s.proofs.UseUpProof(ctx, key)
+	return asked, key.Thumbprint, s.proofs.UseUpProof(ctx, key)
 }
 
 // create draws the codes and stores the request, again with other
@@ -171,7 +184,7 @@ func (s *Flow) create(ctx context.Context, r authz.DeviceRequest) (*Authorizatio
 		// Other servers may draw this length until their next recount.
 		s.guard.Drew(length, r.ExpiresAt.Add(RecountEvery))
 		return &Authorization{
-			RequestID: r.ID, DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber,
+			RequestID: r.ID, DeviceCode: deviceCode, UserCode: userCode, MatchNumber: r.MatchNumber, Asked: r.Asked,
 			ExpiresIn: s.settings.DeviceCodeLifetime, Interval: s.settings.PollInterval,
 		}, nil
 	}

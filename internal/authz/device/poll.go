@@ -30,6 +30,7 @@ var (
 //	nothing that the client may have still
 //	InvalidTarget: for a resource that was not approved; the code is not used up
 //	InvalidProof, UseNonce: the code is then as good as before
+//	AgentPaused: the request is as good as before
 //	SlowDown, AuthorizationPending, AccessDenied, ExpiredToken: RFC 8628 §3.5
 //	(requirements D-25, D-28, D-29)
 func (s *Flow) Poll(ctx context.Context, c authz.Client, deviceCode authz.Secret, wait time.Duration, proofs authz.Proofs, resources ...string) (*authz.Tokens, error) {
@@ -154,7 +155,8 @@ func (s *Flow) overBefore(ctx context.Context, r authz.DeviceRequest, now time.T
 // Redeem trades an approved request for tokens, once (requirements D-31, D-32). Every
 // check that can still fail comes before the store moves the request; the signing comes
 // after it, so that of many concurrent polls only the winner signs (attack B-09). There
-// is a refresh token only where the device asked for offline access (requirement R-07).
+// is a refresh token only where the device asked for offline access (requirement R-07), or an
+// agent asked.
 // That the client is the one that asked is for the caller to have checked, and
 // that it has the key that the request is bound to.
 //
@@ -163,14 +165,16 @@ func (s *Flow) overBefore(ctx context.Context, r authz.DeviceRequest, now time.T
 func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest, key proof.Possession, resources ...string) (*authz.Tokens, error) {
 	now := s.now()
 	g, _, err := s.store.LiveGrant(ctx, r.ID, now)
-	if errors.Is(err, contract.ErrNotFound) {
+	switch {
+	case errors.Is(err, contract.ErrPaused):
+		return nil, authz.ErrAgentPaused
+	case errors.Is(err, contract.ErrNotFound):
 		return nil, s.overBefore(ctx, r, now)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
 	}
-	scope := scopes.MayHave(c, g.Scope) // since the approval its registration may have changed
-	if scope == "" {
+	scope := scopes.MayHave(c, g.Scope, g.Delegated.ToAgent()) // since the approval its registration may have changed
+	if scope == "" && g.Scope != "" {                          // an agent may have details alone
 		return nil, errNothingLeft
 	}
 	audience, err := s.clients.Audience(g, scope, resources)
@@ -180,7 +184,7 @@ func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 	redemption := contract.Redemption{DeviceCode: r.DeviceCode, ClientID: c.ID, At: now}
 	var refresh authz.Secret
 	var refreshExpires time.Time
-	if c.Allows(authz.GrantRefresh) && scopes.Has(scope, scopes.OfflineAccess) {
+	if s.grants.Renews(c, g, scope) {
 		first, err := s.secrets.Random(len(authz.Hash{}))
 		if err != nil {
 			return nil, err
@@ -197,17 +201,21 @@ func (s *Flow) Redeem(ctx context.Context, c authz.Client, r authz.DeviceRequest
 	switch {
 	case errors.As(err, &state) && state.Request.StateAt(now) == authz.Expired:
 		return nil, errExpired
+	case errors.Is(err, contract.ErrPaused):
+		return nil, authz.ErrAgentPaused
+	case errors.Is(err, contract.ErrGone):
+		return nil, s.overBefore(ctx, r, now)
 	case errors.As(err, &state), errors.Is(err, contract.ErrNotFound):
 		return nil, errDeviceCode
 	case err != nil:
 		return nil, err
 	}
 	s.pace.drop(r.DeviceCode)
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh, RefreshExpires: refreshExpires, Thumbprint: key.Thumbprint, Bearer: key.BySignature(), Audience: audience})
+	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: scope, RefreshToken: refresh, RefreshExpires: refreshExpires, Thumbprint: key.Thumbprint, Bearer: key.BySignature(), Audience: audience, Details: g.Delegated.Details})
 	if err != nil {
 		return nil, err
 	}
 	s.log.InfoContext(ctx, "tokens issued", "grant", g.ID, "client_id", g.ClientID, "scope", scope, "account", g.AccountID, "bap_id", g.BAPID,
-		"refresh_token", refresh != "", "dpop", key.Thumbprint != "")
+		"agent", g.Delegated.Agent.ID, "refresh_token", refresh != "", "dpop", key.Thumbprint != "")
 	return tokens, nil
 }

@@ -228,8 +228,8 @@ func (s *Grants) scopeNow(ctx context.Context, claims token.Claims, g authz.Gran
 	if err != nil {
 		return "", err
 	}
-	scope := scopes.MayHave(c, claims.Scope)
-	for a := claims.Actor; a != nil; a = a.Before {
+	scope := scopes.MayHave(c, claims.Scope, g.Delegated.ToAgent())
+	for a := claims.Actor; a != nil && !a.Agent(); a = a.Before { // agents are their grants' own
 		by, err := s.exchanger(ctx, a, claims.Audience)
 		if err != nil {
 			return "", err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -100,7 +101,7 @@ func (s *Grants) AsItIs(ctx context.Context, g authz.Grant, now time.Time) (auth
 	case err != nil:
 		return authz.Grant{}, err
 	default:
-		g.Scope = scopes.MayHave(c, g.Scope)
+		g.Scope = scopes.MayHave(c, g.Scope, g.Delegated.ToAgent())
 	}
 	return g, nil
 }
@@ -142,4 +143,15 @@ func (s *Grants) Lasts(c authz.Client, scope string) (d time.Duration, renewed b
 		return s.settings.RefreshLifetime, true
 	}
 	return s.settings.AccessTokenLifetime, false
+}
+
+// Renews reports whether a grant comes with a refresh token and goes on with one: a device's
+// with offline access (requirement R-07), an agent's unless its client is registered without,
+// or it has something that its owner is always asked for.
+func (s *Grants) Renews(c authz.Client, g authz.Grant, scope string) bool {
+	if !g.Delegated.ToAgent() {
+		return c.Allows(authz.GrantRefresh) && scopes.Has(scope, scopes.OfflineAccess)
+	}
+	always := func(once string) bool { return scopes.Has(scope, once) }
+	return (c.Allows(authz.GrantRefresh) || !c.Registered) && !slices.ContainsFunc(s.settings.Agents.AlwaysAsk, always)
 }

@@ -111,9 +111,9 @@ func (s *Grants) introspectRefresh(ctx context.Context, c authz.Client, presente
 	if err != nil {
 		return nil, notActive(err)
 	}
-	scope := scopes.MayHave(c, g.Scope)
+	scope := scopes.MayHave(c, g.Scope, g.Delegated.ToAgent())
 	replaced := !kept.RotatedAt.IsZero() && now.After(kept.RotatedAt.Add(s.settings.RefreshGrace))
-	if g.ClientID != c.ID || replaced || !c.Allows(authz.GrantRefresh) || !scopes.Has(scope, scopes.OfflineAccess) {
+	if g.ClientID != c.ID || replaced || !s.Renews(c, g, scope) {
 		return nil, nil
 	}
 	claims := s.tokens.ClaimsOf(g, scope)

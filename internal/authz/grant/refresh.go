@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"countersign.dev/details"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 	"countersign.dev/internal/authz/proof"
@@ -13,6 +14,8 @@ import (
 )
 
 var errRefresh = authz.Refuse(authz.InvalidGrant, "the refresh token is unknown, expired, revoked or another client's: sign in again")
+
+var errNoRefresh = authz.Refuse(authz.UnauthorizedClient, "this client is not registered for refresh_token")
 
 var errRefreshPace = authz.Refuse(authz.Unavailable, "this grant's tokens are refreshed more than once a second: use the access token until it expires")
 
@@ -23,15 +26,16 @@ var errRefreshPace = authz.Refuse(authz.Unavailable, "this grant's tokens are re
 // same words whatever ended it (requirement R-17). One that is bound to a key is of no use
 // to who has not the key, and its use by them ends nothing.
 //
-//	InvalidRequest, InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient
+//	InvalidRequest, InvalidGrant, InvalidScope, InvalidTarget, InvalidDetails, UnauthorizedClient
 //	InvalidProof, UseNonce
+//	AgentPaused: nothing is used up
 //	Unavailable: this grant is refreshed too often
-func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Secret, scope string, proofs authz.Proofs, resources ...string) (*authz.Tokens, error) {
+func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Secret, want Narrowing, proofs authz.Proofs) (*authz.Tokens, error) {
 	if presented == "" {
 		return nil, authz.Refuse(authz.InvalidRequest, "refresh_token is missing")
 	}
-	if !c.Allows(authz.GrantRefresh) {
-		return nil, authz.Refuse(authz.UnauthorizedClient, "this client is not registered for refresh_token")
+	if !c.Allows(authz.GrantRefresh) && c.Registered { // another's agents may
+		return nil, errNoRefresh
 	}
 	now := s.now()
 	kept, err := s.store.RefreshToken(ctx, presented.Hash(), now)
@@ -42,25 +46,21 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 		return nil, err
 	}
 	g, _, err := s.store.LiveGrant(ctx, kept.GrantID, now)
-	if errors.Is(err, contract.ErrNotFound) || (err == nil && g.ClientID != c.ID) {
+	paused := errors.Is(err, contract.ErrPaused)
+	switch {
+	case errors.Is(err, contract.ErrNotFound) && !paused, (err == nil || paused) && g.ClientID != c.ID:
 		return nil, errRefresh
-	}
-	if err != nil {
+	case err != nil && !paused:
 		return nil, err
 	}
 	key, err := s.proofs.Possession(ctx, proofs, proof.Wanted{Thumbprint: kept.Thumbprint, Required: c.DPoPBound})
 	if err != nil {
 		return nil, err
 	}
-	has := scopes.MayHave(c, g.Scope) // since the grant its registration may have changed
-	if !scopes.Has(has, scopes.OfflineAccess) {
-		return nil, authz.Refuse(authz.InvalidGrant, "this client is no longer registered to renew its tokens: sign in again")
+	if paused { // which only who has the key is told
+		return nil, authz.ErrAgentPaused
 	}
-	granted, err := shrunkScope(has, scope)
-	if err != nil {
-		return nil, err
-	}
-	audience, err := s.clients.Audience(g, granted, resources)
+	issue, err := s.narrowed(c, g, want)
 	if err != nil {
 		return nil, err
 	}
@@ -76,13 +76,66 @@ func (s *Grants) Refresh(ctx context.Context, c authz.Client, presented authz.Se
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := s.tokens.Issue(token.Request{Client: c, Grant: g, Scope: granted, RefreshToken: successor, RefreshExpires: expires, Thumbprint: key.Thumbprint, Bearer: key.BySignature(), Audience: audience})
+	issue.RefreshToken, issue.RefreshExpires, issue.Thumbprint, issue.Bearer = successor, expires, key.Thumbprint, key.BySignature()
+	tokens, err := s.tokens.Issue(issue)
 	if err != nil {
 		return nil, err
 	}
-	s.log.InfoContext(ctx, "tokens refreshed", "grant", g.ID, "client_id", g.ClientID, "scope", granted, "account", g.AccountID, "bap_id", g.BAPID,
-		"dpop", key.Thumbprint != "")
+	s.log.InfoContext(ctx, "tokens refreshed", "grant", g.ID, "client_id", g.ClientID, "scope", issue.Scope, "account", g.AccountID, "bap_id", g.BAPID,
+		"agent", g.Delegated.Agent.ID, "dpop", key.Thumbprint != "")
 	return tokens, nil
+}
+
+// Narrowing is what a token request wants of a grant; what is empty is all of it.
+type Narrowing struct {
+	Scope     string
+	Resources []string
+	// Details are authorization_details (RFC 9396 §6), JSON text.
+	Details string
+}
+
+// narrowed are the tokens of a grant that is renewed, with no more than it has and its client
+// is registered for.
+//
+//	InvalidGrant, InvalidScope, InvalidTarget, InvalidDetails
+func (s *Grants) narrowed(c authz.Client, g authz.Grant, want Narrowing) (issue token.Request, err error) {
+	has := scopes.MayHave(c, g.Scope, g.Delegated.ToAgent()) // since the grant its registration may have changed
+	if !c.Allows(authz.GrantRefresh) && !g.Delegated.ToAgent() {
+		return issue, errNoRefresh
+	}
+	if !s.Renews(c, g, has) {
+		return issue, authz.Refuse(authz.InvalidGrant, "this client is no longer registered to renew its tokens: sign in again")
+	}
+	issue = token.Request{Client: c, Grant: g}
+	if issue.Scope, err = shrunkScope(has, want.Scope); err != nil {
+		return issue, err
+	}
+	if issue.Audience, err = s.clients.Audience(g, issue.Scope, want.Resources); err != nil {
+		return issue, err
+	}
+	issue.Details, err = shrunkDetails(g.Delegated.Details, want.Details)
+	return issue, err
+}
+
+// shrunkDetails lets authorization details shrink, never grow (RFC 9396 §6.1).
+//
+//	InvalidDetails
+func shrunkDetails(granted, asked string) (string, error) {
+	if asked == "" {
+		return granted, nil
+	}
+	var has details.List
+	wanted, err := details.Parse([]byte(asked))
+	if err == nil && granted != "" {
+		has, err = details.Parse([]byte(granted))
+	}
+	if err == nil {
+		err = details.Narrower(wanted, has)
+	}
+	if err != nil {
+		return "", authz.RefuseBecause(authz.InvalidDetails, err.Error(), err)
+	}
+	return wanted.Encode(), nil
 }
 
 // rotate replaces a refresh token of a grant, and returns its successor and when that is over.
@@ -101,6 +154,8 @@ func (s *Grants) rotate(ctx context.Context, c authz.Client, g authz.Grant, pres
 	case errors.Is(err, contract.ErrReused):
 		s.noteReused(ctx, g)
 		return "", expires, errRefresh
+	case errors.Is(err, contract.ErrPaused):
+		return "", expires, authz.ErrAgentPaused
 	case errors.Is(err, contract.ErrNotFound): // another use of it, or of its successor, was first
 		return "", expires, s.notKept(ctx, c, presented, nil, now)
 	case err != nil:

@@ -31,7 +31,7 @@ func (s *Grants) usable(ctx context.Context, presented authz.Presented, needed s
 	if err != nil {
 		return g, i, "", err
 	}
-	if err := s.forUs(claims, needed); err != nil {
+	if err := s.forUs(presented, claims, needed); err != nil {
 		return g, i, "", err
 	}
 	if g, i, err = s.store.LiveGrant(ctx, claims.GrantID, s.now()); err == nil {
@@ -83,16 +83,21 @@ func (s *Grants) possession(ctx context.Context, presented authz.Presented, clai
 }
 
 // forUs refuses a token that is for somebody else's API (RFC 9068 §4), and what acts for
-// the owner here to one that others have too, which they could send here. A client's own
-// token is of no owner.
+// the owner here to one that others have too, which they could send here. An agent's is good
+// here whomever it is for, with a proof that is for this server: a DPoP proof, or a signed body
+// that names it. Any other X-Auth-Token could be for a path of another server that is called
+// the same. A client's own token is of no owner.
 //
 //	InvalidToken
-func (s *Grants) forUs(claims token.Claims, needed string) error {
+func (s *Grants) forUs(presented authz.Presented, claims token.Claims, needed string) error {
 	if claims.OfClient() {
 		return authz.Refuse(authz.InvalidToken, "the access token is a client's own and of no person: get one that somebody approved")
 	}
-	ours := slices.Contains(claims.Audience, s.settings.Issuer)
-	if !ours || needed == scopes.Grants && len(claims.Audience) > 1 {
+	ours, proved := slices.Contains(claims.Audience, s.settings.Issuer), presented.ByProof || presented.Proofs.ForUs
+	if claims.OfAgent() && proved {
+		return nil
+	}
+	if !ours || (needed == scopes.Grants || claims.Thumbprint() != "" && !proved) && len(claims.Audience) > 1 {
 		return authz.Refuse(authz.InvalidToken, "the access token is for another API, or for others too: get one for this server, without resource")
 	}
 	return nil

@@ -115,25 +115,45 @@ func Registered(c authz.Client) string {
 	}
 }
 
-// MayHave is what of a scope the client may have as it is registered now: each grant is
-// held to it wherever it is used (attack B-13).
-func MayHave(c authz.Client, scope string) string {
-	return Both(scope, withoutBarred(Registered(c)))
+// MayHave is what of a scope the client, or its agent, may have as it is registered now: each
+// grant is held to it wherever it is used (attack B-13).
+func MayHave(c authz.Client, scope string, agent bool) string {
+	return Both(scope, open(Registered(c), agent))
 }
 
 // Requested decides what a device request asks for (RFC 6749 §3.3, requirement
 // D-09, and section 6 of the contract): nothing asked means the registered scope; a
 // registered client that asks for what it may not have is refused; an
 // unregistered one is narrowed. Whatever order they were asked in, they are in the one
-// in which an owner reads them, and signs them.
+// in which an owner reads them, and signs them. What goes to agents alone is refused to others
+// by name (requirement K-15).
 //
 //	InvalidScope
 func Requested(c authz.Client, asked string) (string, error) {
+	if slices.ContainsFunc(strings.Fields(asked), ForAgents) {
+		return "", errForAgents
+	}
+	return requested(c, asked, open(Registered(c), false))
+}
+
+// RequestedByAgent is Requested for an agent's first sign-in, whose grant has nothing of what
+// is always asked for.
+//
+//	InvalidScope
+func RequestedByAgent(c authz.Client, asked string, always []string) (string, error) {
+	for _, scope := range strings.Fields(asked) {
+		if slices.Contains(always, scope) {
+			return "", authz.Refuse(authz.InvalidScope, "a scope was asked for that this server gives for one access token at a time: sign in without it, and ask for it with the agent's token when it is needed")
+		}
+	}
+	return requested(c, asked, Without(open(Registered(c), true), strings.Join(always, " ")))
+}
+
+func requested(c authz.Client, asked, allowed string) (string, error) {
 	if len(asked) > maxScope {
 		return "", authz.Refuse(authz.InvalidScope, "scope is too long")
 	}
 	wanted := strings.Fields(asked)
-	allowed := withoutBarred(Registered(c))
 	switch {
 	case len(wanted) > 0:
 	case c.Registered && c.Scope != "":
@@ -164,7 +184,7 @@ func Requested(c authz.Client, asked string) (string, error) {
 // registered for, all that this server does not know itself, for what it knows is about
 // people.
 func ForItself(c authz.Client) string {
-	return strings.Join(slices.DeleteFunc(strings.Fields(withoutBarred(c.Scope)), func(s string) bool { return !describe(s).Named }), " ")
+	return strings.Join(slices.DeleteFunc(strings.Fields(open(c.Scope, false)), func(s string) bool { return !describe(s).Named }), " ")
 }
 
 // RequestedForItself decides what a client gets that asks for a token of its own: nothing
@@ -172,6 +192,9 @@ func ForItself(c authz.Client) string {
 //
 //	InvalidScope
 func RequestedForItself(c authz.Client, asked string) (string, error) {
+	if slices.ContainsFunc(strings.Fields(asked), ForAgents) {
+		return "", errForAgents
+	}
 	allowed := ForItself(c)
 	if strings.TrimSpace(asked) == "" {
 		return allowed, nil
@@ -187,15 +210,24 @@ func RequestedForItself(c authz.Client, asked string) (string, error) {
 }
 
 // ByExchange is what of a scope a client may have for a token that others gave it (RFC 8693): of
-// what it is registered for neither what acts for the owner here nor what renews itself.
+// what it is registered for neither what acts for the owner here nor what renews itself, nor
+// what goes to agents alone.
 func ByExchange(c authz.Client, scope string) string {
-	return strings.Join(slices.DeleteFunc(strings.Fields(MayHave(c, scope)), func(s string) bool { return s == Grants || s == OfflineAccess }), " ")
+	return strings.Join(slices.DeleteFunc(strings.Fields(MayHave(c, scope, false)), func(s string) bool { return s == Grants || s == OfflineAccess }), " ")
 }
 
-// withoutBarred takes out what the device grant never gives.
-func withoutBarred(scope string) string {
-	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return notByDevice[s] }), " ")
+// open takes out what no grant has, or none but an agent's.
+func open(scope string, agent bool) string {
+	return strings.Join(slices.DeleteFunc(strings.Fields(scope), func(s string) bool { return notByDevice[s] || !agent && ForAgents(s) }), " ")
 }
+
+// ForAgents reports whether a scope goes to agents alone, whose owners are asked for more than
+// a session (requirement K-15).
+func ForAgents(scope string) bool {
+	return scope == authz.ScopeSpend || scope == authz.ScopeDelegate || strings.HasPrefix(scope, "keys:") || strings.HasPrefix(scope, "export:")
+}
+
+var errForAgents = authz.Refuse(authz.InvalidScope, "spend, delegate, keys:* and export:* go to agents alone: ask with agent_name, and prove the agent's key")
 
 // Narrowed decides what an owner's choice leaves of a requested scope, in the
 // order requested. No choice leaves everything; scopes that are not optional

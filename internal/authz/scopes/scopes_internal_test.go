@@ -14,7 +14,7 @@ func TestWithoutAScopeOfItsOwnAClientMayHaveWhatItsGrantsMean(t *testing.T) {
 		"openid profile offline_access": {Registered: true, GrantTypes: []string{authz.GrantDevice, authz.GrantRefresh}},
 		"openid admin":                  {Registered: true, GrantTypes: []string{authz.GrantDevice}, Scope: "openid admin"},
 	} {
-		if got := MayHave(c, "openid profile offline_access admin"); got != want {
+		if got := MayHave(c, "openid profile offline_access admin", false); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

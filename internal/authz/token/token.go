@@ -78,18 +78,40 @@ type Claims struct {
 	Pubkey   string        `json:"pubkey,omitempty"`
 	Confirm  *confirmation `json:"cnf,omitempty"`
 	Actor    *Actor        `json:"act,omitempty"`
+	// Of what is bound to a key: how present its owner was at the approval.
+	Presence authz.Presence `json:"presence,omitempty"`
+	// Of agents: what they may besides the scope (RFC 9396 §9.1), and the hash of the receipt.
+	Details    json.RawMessage `json:"authorization_details,omitempty"`
+	Delegation string          `json:"delegation,omitempty"`
 }
 
-// Actor is who acts for the subject of a token that was exchanged (RFC 8693 §4.1, requirement
-// X-04).
+// Actor is who acts for the subject of a token that was exchanged, or is an agent's (RFC 8693
+// §4.1, requirements X-04, N-12).
 type Actor struct {
-	// Subject is the client that acts.
+	// Subject is the client or the agent that acts.
 	Subject string `json:"sub"`
+	// Name and PublicKey are an agent's alone; the key is there if it is a secp256k1 key.
+	Name      string `json:"agent_name,omitempty"`
+	PublicKey string `json:"pubkey,omitempty"`
 	// ClientID is the client that exchanged the token, where it said that another acts.
 	ClientID string `json:"client_id,omitempty"`
 	// Before is who acted with the token that was exchanged for this one.
 	Before *Actor `json:"act,omitempty"`
 }
+
+// Agent reports whether an agent acts, and not a client.
+func (a *Actor) Agent() bool { return a != nil && a.Name != "" }
+
+// ActorOf is the agent of a grant as it acts for its owner, and nil of any other grant.
+func ActorOf(d authz.Delegated) *Actor {
+	if !d.ToAgent() {
+		return nil
+	}
+	return &Actor{Subject: d.Agent.ID, Name: d.Agent.Name, PublicKey: d.Agent.PublicKey}
+}
+
+// OfAgent reports whether a token is an agent's own.
+func (c Claims) OfAgent() bool { return c.Actor.Agent() }
 
 // audience is one text where it has one member (RFC 7519 §4.1.3).
 type audience []string
@@ -186,10 +208,14 @@ type Request struct {
 	// Audience is for whom the access token is; empty: for this server.
 	Audience []string
 	// Actor acts for the owner with a token that Client exchanged another for, and that is over
-	// with it at Until. Of all others it is nil. There is no ID token beside it: it would pass
-	// for the owner's.
+	// with it at Until. Of all others it is nil. Beside it, as beside
+	// an agent's, there is no ID token: it would pass for the owner's.
 	Actor *Actor
 	Until time.Time
+	// Details are the authorization details that an agent's token has, JSON text; empty: none.
+	Details string
+	// Above is who passed on to a sub-agent what it has; of all others it is nil.
+	Above *Actor
 }
 
 // Issue signs the tokens of a grant, or a client's own.
@@ -201,6 +227,9 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 	}
 	// What the owner was told that ends then, ends then: no token outlives its grant.
 	lifetime := s.settings.AccessTokenLifetime
+	if g.Delegated.ToAgent() {
+		lifetime = s.settings.Agents.AccessTokenLifetime
+	}
 	if g.ID != "" {
 		lifetime = min(lifetime, g.ExpiresAt.Sub(now))
 	}
@@ -220,8 +249,14 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 	if r.RefreshToken != "" {
 		t.RefreshExpiresIn, t.GrantExpiresIn = r.RefreshExpires.Sub(now), g.ExpiresAt.Sub(now)
 	}
+	if claims.OfAgent() {
+		r.Details = strings.TrimPrefix(r.Details, "[]") // an empty list is none
+		claims.Details, claims.Actor.Before = json.RawMessage(r.Details), r.Above
+		t.AgentID, t.Details, t.GrantExpiresIn = claims.Actor.Subject, r.Details, g.ExpiresAt.Sub(now)
+	}
 	if r.Thumbprint != "" {
 		claims.BindTo(r.Thumbprint)
+		claims.Presence = g.Presence
 		if !r.Bearer {
 			t.TokenType = authz.TokenDPoP
 		}
@@ -237,7 +272,7 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 	}
 	t.AccessToken = authz.Secret(access)
 	ring.known.Add(t.AccessToken.Hash(), &claims)
-	if scopes.Has(r.Scope, "openid") && r.Actor == nil {
+	if scopes.Has(r.Scope, "openid") && claims.Actor == nil {
 		if t.IDToken, err = s.idToken(r.Client, g, r.Scope, access, now, lifetime); err != nil {
 			return nil, err
 		}
@@ -245,12 +280,18 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 	return t, nil
 }
 
-// ClaimsOf are the claims that every token of a grant has with a scope.
+// ClaimsOf are the claims that every token of a grant has with a scope. An agent acts with
+// all of its own.
 func (s *Signer) ClaimsOf(g authz.Grant, scope string) Claims {
-	return Claims{
+	c := Claims{
 		Issuer: s.settings.Issuer, Subject: g.AccountID, ClientID: g.ClientID, Scope: scope, GrantID: g.ID,
 		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: amr(g), BAPID: g.BAPID, Pubkey: g.MemberKey,
+		Actor: ActorOf(g.Delegated),
 	}
+	if g.Delegated.ToAgent() {
+		c.Presence, c.Delegation = g.Presence, g.Delegated.Delegation
+	}
+	return c
 }
 
 func (s *Signer) idToken(c authz.Client, g authz.Grant, scope, access string, now time.Time, lifetime time.Duration) (authz.Secret, error) {

@@ -21,6 +21,15 @@ type deviceAuthorization struct {
 	ExpiresIn               int    `json:"expires_in"`
 	Interval                int    `json:"interval"`
 	MatchNumber             string `json:"match_number,omitempty"`
+	*agentAuthorization
+}
+
+// agentAuthorization is what an agent is answered besides: who it is here, and for how long
+// and how deep its request asks.
+type agentAuthorization struct {
+	AgentID  string `json:"agent_id"`
+	Lifetime int    `json:"lifetime"`
+	Depth    int    `json:"depth"`
 }
 
 // DeviceCode is the device authorization endpoint (RFC 8628 §3.1). The addresses it
@@ -41,6 +50,7 @@ func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 		Scope: p.Text("scope"), Resources: p.List("resource"), NumberMatch: p.Flag("number_match"), Nonce: p.Text("nonce"),
 		SignatureRequired: p.Text("approval") == authz.ApprovalSigned,
 		Thumbprint:        p.Text("dpop_jkt"),
+		Agent:             agentSays(p),
 		Says:              says,
 		Seen:              e.door.Seen(r),
 	}
@@ -62,8 +72,23 @@ func (e *Endpoints) DeviceCode(w http.ResponseWriter, r *http.Request) error {
 	if d.MatchNumber != 0 {
 		answer.MatchNumber = strconv.Itoa(d.MatchNumber)
 	}
+	if a := d.Asked; a.ByAgent() {
+		answer.agentAuthorization = &agentAuthorization{AgentID: a.Agent.ID, Lifetime: int(a.Lifetime / time.Second), Depth: a.Depth}
+	}
 	w.Header().Set("Pragma", "no-cache")
 	return wire.WriteJSON(w, answer)
+}
+
+// agentSays is what an agent sends besides what every device does.
+func agentSays(p *wire.Params) device.AgentSays {
+	says := device.AgentSays{Name: p.Text("agent_name"), Reason: p.Text("agent_reason"), Details: p.JSON("authorization_details")}
+	if n, said := p.Whole("lifetime"); said {
+		says.Lifetime = &n
+	}
+	if n, said := p.Whole("depth"); said {
+		says.Depth = &n
+	}
+	return says
 }
 
 // DeviceToken is the token endpoint as clients of the device flow know it

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"countersign.dev/details"
 	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/proof"
@@ -41,7 +42,8 @@ type metadata struct {
 	IntrospectionAuthAlgs       []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	SubjectTypesSupported       []string `json:"subject_types_supported"`
 	IDTokenAlgs                 []string `json:"id_token_signing_alg_values_supported"`
-	DPoPAlgs                    []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 §5.1, requirement P-14
+	DPoPAlgs                    []string `json:"dpop_signing_alg_values_supported"`     // RFC 9449 §5.1, requirement P-14
+	DetailTypes                 []string `json:"authorization_details_types_supported"` // RFC 9396 §10
 	RefreshExpirationTypes      []string `json:"refresh_token_expiration_types_supported"`
 	ACRValues                   []string `json:"acr_values_supported"`
 	ClaimsSupported             []string `json:"claims_supported"`
@@ -83,6 +85,7 @@ func (e *Endpoints) prepareDocuments() error {
 		SubjectTypesSupported:       []string{"public"},
 		IDTokenAlgs:                 token.SigningAlgs(),
 		DPoPAlgs:                    dpop.Algorithms(),
+		DetailTypes:                 details.Types(),
 		RefreshExpirationTypes:      []string{"authorization", "credential"},
 		ACRValues:                   []string{authz.ACRSignature, authz.ACRPasskey, authz.ACRSession, authz.ACRBefore},
 		ClaimsSupported: []string{

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"time"
@@ -57,12 +58,13 @@ func (e *Endpoints) redeemCode(w http.ResponseWriter, r *http.Request, p *wire.P
 
 // refresh is the refresh grant (RFC 6749 §6).
 func (e *Endpoints) refresh(w http.ResponseWriter, r *http.Request, p *wire.Params) error {
-	token, scope, resources := authz.Secret(p.Text("refresh_token")), p.Text("scope"), p.List("resource")
+	token := authz.Secret(p.Text("refresh_token"))
+	want := grant.Narrowing{Scope: p.Text("scope"), Resources: p.List("resource"), Details: p.JSON("authorization_details")}
 	client, proofs, err := e.identifyHolder(r, p)
 	if err != nil {
 		return err
 	}
-	tokens, err := e.issuer.Grants.Refresh(r.Context(), client, token, scope, proofs, resources...)
+	tokens, err := e.issuer.Grants.Refresh(r.Context(), client, token, want, proofs)
 	if err != nil {
 		return err
 	}
@@ -116,6 +118,9 @@ type tokenResponse struct {
 	// (draft-ietf-oauth-refresh-token-expiration, requirement R-18).
 	RefreshExpiresIn int `json:"refresh_token_expires_in,omitempty"`
 	GrantExpiresIn   int `json:"authorization_expires_in,omitempty"`
+	// Of an agent, and what it may besides the scope (RFC 9396 §7).
+	AgentID string          `json:"agent_id,omitempty"`
+	Details json.RawMessage `json:"authorization_details,omitempty"`
 }
 
 func writeTokens(w http.ResponseWriter, t *authz.Tokens) error {
@@ -124,5 +129,6 @@ func writeTokens(w http.ResponseWriter, t *authz.Tokens) error {
 		AccessToken: t.AccessToken.Reveal(), IssuedType: t.IssuedType, TokenType: t.TokenType, ExpiresIn: int(t.ExpiresIn / time.Second),
 		Scope: t.Scope, IDToken: t.IDToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
 		RefreshExpiresIn: int(t.RefreshExpiresIn / time.Second), GrantExpiresIn: int(t.GrantExpiresIn / time.Second),
+		AgentID: t.AgentID, Details: json.RawMessage(t.Details),
 	})
 }
