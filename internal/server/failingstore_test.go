@@ -501,6 +501,46 @@ func (s *failing) Questions(ctx context.Context, requestID string) (r0 []authz.Q
 	return r0, err
 }
 
+func (s *failing) Spend(ctx context.Context, n contract.Spending) (r0 authz.Spend, err error) {
+	err = s.failed(ctx, "Spend", func() (err error) {
+		r0, err = s.Store.Spend(ctx, n)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) CloseSpend(ctx context.Context, c contract.Closing) (r0 authz.Spend, err error) {
+	err = s.failed(ctx, "CloseSpend", func() (err error) {
+		r0, err = s.Store.CloseSpend(ctx, c)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) SpendByID(ctx context.Context, id string) (r0 authz.Spend, err error) {
+	err = s.failed(ctx, "SpendByID", func() (err error) {
+		r0, err = s.Store.SpendByID(ctx, id)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) Spends(ctx context.Context, grantID string, after contract.Position, limit int) (r0 []authz.Spend, err error) {
+	err = s.failed(ctx, "Spends", func() (err error) {
+		r0, err = s.Store.Spends(ctx, grantID, after, limit)
+		return err
+	})
+	return r0, err
+}
+
+func (s *failing) Counted(ctx context.Context, counters []contract.Counter) (r0 []int64, err error) {
+	err = s.failed(ctx, "Counted", func() (err error) {
+		r0, err = s.Store.Counted(ctx, counters)
+		return err
+	})
+	return r0, err
+}
+
 func (s *failing) SigningKeys(ctx context.Context, now time.Time) (r0 []authz.SigningKey, err error) {
 	err = s.failed(ctx, "SigningKeys", func() (err error) {
 		r0, err = s.Store.SigningKeys(ctx, now)

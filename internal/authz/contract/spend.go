@@ -16,10 +16,11 @@ type SpendStore interface {
 	//	*LimitError: a counter has not enough room; the first in their order
 	//	ErrNotFound: the grant or one above it is over
 	//	ErrPaused
-	//	ErrFull: the grant has s.Most spends
-	Spend(ctx context.Context, s Spending) (authz.Spend, error)
+	//	ErrFull: the grant has n.Most spends
+	Spend(ctx context.Context, n Spending) (authz.Spend, error)
 	// CloseSpend settles or releases a held spend and gives back to the counters what it does
-	// not take. One that is over is settled in full by then.
+	// not take: a release all of it, settling for less the difference to those that added as much as
+	// the amount. One that is over is settled in full by then.
 	//	ErrNotFound
 	//	*SpendError: it is closed, or expired at c.At; with the spend as it stands
 	CloseSpend(ctx context.Context, c Closing) (authz.Spend, error)

@@ -29,6 +29,7 @@ type Store interface {
 	GrantStore
 	AgentStore
 	AskStore
+	SpendStore
 	KeyStore
 	ReplayStore
 	GuessStore
@@ -83,6 +84,7 @@ type SweepTimes struct {
 	// Counted is compared with the beginning of a window of guesses, with the time of a report
 	// and of what an agent asked: they count for so long and no longer.
 	Counted time.Time
-	// Rest is for sessions, reviews, replay keys, refresh tokens and consents.
+	// Rest is for sessions, reviews, replay keys, refresh tokens, consents, and what is counted of
+	// limits of spending. Spends are compared with the end of their grants and Grants.
 	Rest time.Time
 }

@@ -129,6 +129,29 @@ func TestWhatAgentsAskAndHaveIsKeptAsEarlierVersionsKeepIt(t *testing.T) {
 	}
 }
 
+func TestWhatASpendCountedIsKeptAsEarlierVersionsKeepIt(t *testing.T) {
+	const line = `[{"grant":"g","name":"per_day 1","add":100},{"grant":"g","name":"payments","add":1}]`
+	wantSame(t, Counters([]contract.Counter{{GrantID: "g", Name: "per_day 1", Add: 100, Most: 5}, {GrantID: "g", Name: "payments", Add: 1}}), line)
+	for _, c := range []struct {
+		settled  int64
+		released bool
+		want     []Counted
+	}{
+		{100, false, nil},
+		{30, false, []Counted{{"g", "per_day 1", 70}}},
+		{0, true, []Counted{{"g", "per_day 1", 100}, {"g", "payments", 1}}},
+	} {
+		back, err := GivenBack(line, 100, c.settled, c.released)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, back, c.want)
+	}
+	if _, err := GivenBack("{", 1, 1, false); err == nil {
+		t.Error("half a document is read")
+	}
+}
+
 func TestARedirectIsKeptAsEarlierVersionsKeepIt(t *testing.T) {
 	for i, line := range lines(t, "redirect.jsonl") {
 		got, err := RedirectOf(line)

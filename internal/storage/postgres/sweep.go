@@ -33,6 +33,8 @@ var (
 	overUsed     = over("used_once", "expires_at")
 	overGuesses  = over("guesses", "opens_at")
 	overAsks     = over("asks", "created_at")
+	overSpends   = over("spends", "until")
+	overLimits   = over("spend_counters", "until")
 	overReports  = over("reports", "reported_at")
 )
 
@@ -64,6 +66,8 @@ func (s *Store) Sweep(ctx context.Context, before contract.SweepTimes, limit int
 			{overGuesses, before.Counted},
 			{overReports, before.Counted},
 			{overAsks, before.Counted},
+			{overSpends, before.Grants},
+			{overLimits, before.Rest},
 		} {
 			tag, err := tx.Exec(ctx, kind.statement, kept.Time(kind.before), limit)
 			if err != nil {

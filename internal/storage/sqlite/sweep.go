@@ -27,6 +27,8 @@ func (s *Store) Sweep(ctx context.Context, before contract.SweepTimes, limit int
 		{overGuesses, before.Counted},
 		{overReports, before.Counted},
 		{overAsks, before.Counted},
+		{overSpends, before.Grants},
+		{overLimits, before.Rest},
 	} {
 		n, err := s.remove(ctx, kind.over, kind.before, limit)
 		if total += n; err != nil {
@@ -115,5 +117,7 @@ var (
 	overUsed     = newOver("used_once", "key", "expires_at")
 	overGuesses  = newOver("guesses", "subject, opens_at", "opens_at")
 	overAsks     = newOver("asks", "request", "created_at")
+	overSpends   = newOver("spends", "rowid", "until")
+	overLimits   = newOver("spend_counters", "grant_id, name", "until")
 	overReports  = newOver("reports", "subject, account_id", "reported_at")
 )

@@ -100,6 +100,7 @@ func (f *fixture) ways() map[string]way {
 	delete(all, "pausing and resuming an agent")
 	maps.Copy(all, f.additions())
 	maps.Copy(all, f.askWays())
+	maps.Copy(all, f.spendWays())
 	maps.Copy(all, f.refusals())
 	return all
 }

@@ -29,7 +29,13 @@ func (l *Life) agent(ctx context.Context) error {
 		d := l.f.delegation(above, l.f.agentKey())
 		d.Grant.Delegated.Details = l.awkwardText("details")
 		l.agents = append(l.agents, d.Grant)
-		return l.f.store.Delegate(ctx, d)
+		if err := l.f.store.Delegate(ctx, d); err != nil {
+			return err
+		}
+		n := l.f.spending(1, many, d.Grant)
+		n.Spend.Reason = l.awkwardText("reason")
+		_, err := l.f.store.Spend(ctx, n)
+		return err
 	case there && l.random.IntN(3) == 0:
 		_, err := l.f.store.PauseAgents(ctx, l.f.pausing(above, at(20)))
 		return err

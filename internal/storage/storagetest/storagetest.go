@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t testing.TB) contract.Store) {
 		{"agent", agentCases},
 		{"delegate", delegateCases},
 		{"ask", askCases},
+		{"spend", spendCases},
 		{"bound", boundCases},
 		{"keep", keepCases},
 		{"store", storeCases},
