@@ -18,6 +18,12 @@ type approveOptions struct {
 	scope, match              string
 	yes                       bool
 	expectClient, expectScope string
+	// Of an agent's request alone.
+	without                    []int
+	limits                     []string
+	until                      string
+	noSubagents                bool
+	expectAgent, expectDetails string
 }
 
 func newApproveCommand(env *Env) *cobra.Command {
@@ -34,7 +40,8 @@ shows a number to match, --match says it. With --scope, what is expected is what
 is left then.`,
 		Example: `  countersign approve BCDF-GHJK
   countersign approve BCDF-GHJK --yes --expect-client my-app \
-    --expect-scope "openid profile" --match 47`,
+    --expect-scope "openid profile" --match 47
+  countersign approve BCDF-GHJK --limit USD:per_day=5.00 --until 2h`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wholeCode(args[0]); err != nil {
@@ -49,6 +56,12 @@ is left then.`,
 	f.StringVar(&o.match, "match", "", "the `number`, or the last four letters, that the device shows")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask; needs --expect-client and --expect-scope")
 	f.StringVar(&o.expectClient, "expect-client", "", "the client `id` that must be the one asking")
+	f.IntSliceVar(&o.without, "without", nil, "of an agent's request: leave out the details with these `numbers`")
+	f.StringSliceVar(&o.limits, "limit", nil, "of an agent's request: a lower `limit`, like USD:per_day=5.00")
+	f.StringVar(&o.until, "until", "", "of an agent's request: a `time` to end it sooner, like 2h, 7d or 2026-12-24")
+	f.BoolVar(&o.noSubagents, "no-subagents", false, "of an agent's request: it may have no sub-agents")
+	f.StringVar(&o.expectAgent, "expect-agent", "", "the agent's `id` that must be the one asking")
+	f.StringVar(&o.expectDetails, "expect-details", "", "the authorization details, `JSON`, that must be the ones allowed (default with --yes: none)")
 	f.StringVar(&o.expectScope, "expect-scope", "", "the `scopes` that must be the ones allowed, all and no other")
 	return cmd
 }
@@ -77,11 +90,17 @@ func (c *owner) approve(ctx context.Context, code string, o approveOptions) erro
 	if err := decodeInto(raw, &f); err != nil {
 		return err
 	}
+	if f.Agent != nil {
+		return c.approveAgent(ctx, code, f, o)
+	}
+	if len(o.narrowed()) > 0 || o.expectAgent != "" || o.expectDetails != "" {
+		return usage("this is no agent's request: only --scope narrows it")
+	}
 	if err := f.checkStatement(c, code, env.Now()); err != nil {
 		return err
 	}
 	f.show(env, c)
-	if err := f.expect(o); err != nil {
+	if err := f.expect(o, f.scope()); err != nil {
 		return err
 	}
 	for { // the server calls it a slip only so often
@@ -113,16 +132,16 @@ func mistyped(err error) bool {
 }
 
 // expect refuses whatever is not exactly what was expected.
-func (f facts) expect(o approveOptions) error {
+func (f facts) expect(o approveOptions, scope string) error {
 	if o.expectClient != "" && o.expectClient != f.Client.ID {
 		return fail(ExitVerification, "not approved", fmt.Errorf("the client is %s, not %s", printable(f.Client.ID), o.expectClient), ifNotExpected)
 	}
 	if o.expectScope != "" {
-		want, got := strings.Fields(o.expectScope), strings.Fields(f.scope())
+		want, got := strings.Fields(o.expectScope), strings.Fields(scope)
 		slices.Sort(want)
 		slices.Sort(got)
 		if !slices.Equal(want, got) {
-			return fail(ExitVerification, "not approved", fmt.Errorf("the scope is %q, not %q", printable(f.scope()), o.expectScope), ifNotExpected)
+			return fail(ExitVerification, "not approved", fmt.Errorf("the scope is %q, not %q", printable(scope), o.expectScope), ifNotExpected)
 		}
 	}
 	if o.yes && f.Match.Kind == "number" && o.match == "" {
@@ -173,7 +192,7 @@ func (f facts) sign(ctx context.Context, env *Env, c *owner, match string) error
 	if err := decodeInto(raw, &done); err != nil {
 		return err
 	}
-	if s, err := receipt.ParseStatement(f.Statement); err != nil || done.GrantID != s.Nonce {
+	if nonce := nonceOf(f.Statement); nonce == "" || done.GrantID != nonce {
 		return unexpected("it does not say that this was approved")
 	}
 	fmt.Fprintln(env.Stderr, "Approved. Go back to your device.")
@@ -181,4 +200,16 @@ func (f facts) sign(ctx context.Context, env *Env, c *owner, match string) error
 		fmt.Fprintf(env.Stderr, "To take it back: countersign grants revoke %s%s\n", done.GrantID, c.again())
 	}
 	return nil
+}
+
+// nonceOf is the id of the grant that a statement is about; empty for what is none.
+func nonceOf(statement string) string {
+	if s, err := receipt.ParseStatement(statement); err == nil {
+		return s.Nonce
+	}
+	s, err := receipt.ParseDelegation(statement)
+	if err != nil {
+		return ""
+	}
+	return s.Nonce
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -30,6 +31,10 @@ type Env struct {
 	// ReadPassword reads a line from the terminal without echo, which is back when it
 	// returns, whether or not a line came.
 	ReadPassword func(ctx context.Context) (string, error)
+	// AskTerminal asks a question at the terminal itself, whatever Stdin is, and reads a line
+	// without echo.
+	//	errNoTerminal
+	AskTerminal func(ctx context.Context, question string) (string, error)
 	// Signals delivers SIGINT and SIGTERM.
 	Signals chan os.Signal
 	// Exit ends the process at once; nil where it is not this command's to end.
@@ -94,7 +99,55 @@ func SystemEnv() *Env {
 				}
 			}
 		},
-		Signals: signals, Exit: os.Exit, RestoreTerminal: restore,
+		AskTerminal: askTerminal, Signals: signals, Exit: os.Exit, RestoreTerminal: restore,
+	}
+}
+
+// errNoTerminal: nobody can be asked at a terminal.
+var errNoTerminal = errors.New("there is no terminal to ask at")
+
+// askTerminal asks at the terminal that the process was started from.
+func askTerminal(ctx context.Context, question string) (string, error) {
+	in, err := os.OpenFile(terminalIn, os.O_RDWR, 0)
+	if err != nil {
+		return "", errNoTerminal
+	}
+	out, err := os.OpenFile(terminalOut, os.O_WRONLY, 0)
+	if err != nil {
+		_ = in.Close()
+		return "", errNoTerminal
+	}
+	defer out.Close()
+	fd := int(in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		_ = in.Close()
+		return "", errNoTerminal
+	}
+	_, _ = out.WriteString(question) // to a terminal that is gone, or not
+	given := make(chan chunk, 1)
+	go func() {
+		b, err := term.ReadPassword(fd)
+		_ = in.Close()
+		given <- chunk{b, err}
+	}()
+	continued, end := continued()
+	defer end()
+	for {
+		select {
+		case c := <-given:
+			_, _ = out.WriteString("\n")
+			if c.err != nil {
+				return "", fail(ExitCancelled, "no password was given", c.err, "")
+			}
+			return string(c.text), nil
+		case <-continued: // the shell shows again what is typed
+			hideTyping(in)
+			_, _ = out.WriteString(question)
+		case <-ctx.Done():
+			_ = term.Restore(fd, before)
+			return "", fail(ExitCancelled, "no password was given", ctx.Err(), "")
+		}
 	}
 }
 

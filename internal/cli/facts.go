@@ -51,6 +51,11 @@ type facts struct {
 	Imitates       string `json:"imitates"`
 	ImitatesServer bool   `json:"imitates_server"`
 
+	// Of an agent's request alone; what else is said of it is in the statement.
+	Agent    *agentFacts    `json:"agent"`
+	Presence string         `json:"presence"`
+	Replaces *replacedFacts `json:"replaces"`
+
 	Lasts     int64  `json:"lasts"` // seconds
 	Renewed   bool   `json:"renewed"`
 	Statement string `json:"statement"`
@@ -96,29 +101,29 @@ func (f facts) checkStatement(c *owner, typed string, now time.Time) error {
 		return fail(ExitVerification, "checking what is to be signed", errors.New("the statement names an agent, which was not shown"),
 			"Do not approve this; tell the operator of the server")
 	case s.ExpiresAt <= now.Unix():
-		return fail(ExitExpired, "checking what is to be signed", errors.New("it has expired"), "Start again on the device, and check this machine's clock")
+		return fail(ExitExpired, "checking what is to be signed", errExpired, "Start again on the device, and check this machine's clock")
 	case s.ExpiresAt > now.Add(2*bitcoinauth.DefaultWindow).Unix():
-		return fail(ExitVerification, "checking what is to be signed", errors.New("it could be used for longer than five minutes"),
+		return fail(ExitVerification, "checking what is to be signed", errTooLong,
 			"Check this machine's clock; if it is right, do not approve this")
 	}
 	return nil
 }
 
-// show prints what the page shows, in the page's order.
-func (f facts) show(env *Env, c *owner) {
+// sayer prints a label and what belongs to it.
+type sayer func(label, format string, a ...any)
+
+func (env *Env) sayer() sayer {
 	width, _ := size(env.Stderr, env.StderrTerminal)
-	say := func(label, format string, a ...any) {
+	return func(label, format string, a ...any) {
 		fmt.Fprintln(env.Stderr, strings.Join(folded(width, label, fmt.Sprintf(format, a...)), "\n"))
 	}
-	verified := "not verified: anyone can use this name"
-	switch {
-	case f.Client.Verified:
-		verified = "registered, and it has proved that it is the one"
-	case f.Client.Registered:
-		verified = "a registered name: anyone can use its id"
-	}
+}
+
+// show prints what the page shows, in the page's order.
+func (f facts) show(env *Env, c *owner) {
+	say := env.sayer()
 	say("", "%q wants to act as %s at %s", printable(f.Client.Name), c.entry.Name, c.server)
-	say("  client   ", "%s (%s)", printable(f.Client.ID), verified)
+	say("  client   ", "%s (%s)", printable(f.Client.ID), f.verified())
 	say("  code     ", "%s  (is this what your device shows?)", printable(f.UserCode))
 	say("  It may:", "")
 	for _, s := range f.Scopes {
@@ -127,6 +132,30 @@ func (f facts) show(env *Env, c *owner) {
 	for _, r := range f.Resources {
 		say("  To use:  ", "%q at %s (%s)", printable(r.Name), printable(r.Host), printable(r.Resource))
 	}
+	f.showSeen(env, say)
+	say("  It says of itself:", "")
+	for _, claim := range f.claims() {
+		if claim.text != "" {
+			say("    - ", "%s: %q", claim.what, printable(claim.text))
+		}
+	}
+	say("  Lasts:   ", "%s", f.lasts())
+}
+
+// verified says whether the client is the one that its id names.
+func (f facts) verified() string {
+	switch {
+	case f.Client.Verified:
+		return "registered, and it has proved that it is the one"
+	case f.Client.Registered:
+		return "a registered name: anyone can use its id"
+	default:
+		return "not verified: anyone can use this name"
+	}
+}
+
+// showSeen says what the server saw.
+func (f facts) showSeen(env *Env, say sayer) {
 	say("  We saw:  ", "asked %s ago, from %s", max(0, env.Now().Sub(time.Unix(f.RequestedAt, 0))).Round(time.Second), networkInWords(f.Seen.Network))
 	if f.Imitates != "" {
 		say("  Warning: ", "this is not %q, which is registered there; it only looks like it", printable(f.Imitates))
@@ -140,15 +169,13 @@ func (f facts) show(env *Env, c *owner) {
 	if n := f.Reports.Network; n > 0 {
 		say("  Warning: ", "today %d accounts reported what devices of that network asked", n)
 	}
-	say("  It says of itself:", "")
-	for _, claim := range []struct{ what, text string }{
-		{"name", f.Device.Name}, {"platform", f.Device.Platform}, {"program", f.Device.UserAgent}, {"started from the web page", f.Device.Origin},
-	} {
-		if claim.text != "" {
-			say("    - ", "%s: %q", claim.what, printable(claim.text))
-		}
-	}
-	say("  Lasts:   ", "%s", f.lasts())
+}
+
+// claim is something that whoever asks says of itself.
+type claim struct{ what, text string }
+
+func (f facts) claims() []claim {
+	return []claim{{"name", f.Device.Name}, {"platform", f.Device.Platform}, {"program", f.Device.UserAgent}, {"started from the web page", f.Device.Origin}}
 }
 
 // lasts says how long the permission lasts.

@@ -15,7 +15,11 @@ import (
 )
 
 // passwordSource says where a password comes from. It is never an argument.
-type passwordSource struct{ file string }
+type passwordSource struct {
+	file string
+	// typed asks at the terminal itself, and nothing else will do; nil elsewhere.
+	typed func(ctx context.Context, question string) (string, error)
+}
 
 func passwordFlag(cmd *cobra.Command, p *passwordSource) {
 	cmd.Flags().StringVar(&p.file, "password-file", "", "`file` with the password, - for standard input (default: COUNTERSIGN_PASSWORD_FILE, COUNTERSIGN_PASSWORD, a prompt)")
@@ -30,15 +34,20 @@ const tries = 3
 // open has something opened that exists and has a password. Who sits at a terminal is
 // asked again for a wrong one, which open says with the error wrong.
 func (p passwordSource) open(ctx context.Context, env *Env, what string, wrong error, open func(password string) error) error {
-	password, ok, err := p.given(ctx, env)
-	if err != nil {
-		return err
-	}
-	if ok {
-		return open(password)
+	ask := p.typed
+	if ask == nil {
+		password, ok, err := p.given(ctx, env)
+		if err != nil {
+			return err
+		}
+		if ok {
+			return open(password)
+		}
+		ask = func(ctx context.Context, question string) (string, error) { return prompt(ctx, env, question) }
 	}
 	for left := tries - 1; ; left-- {
-		if password, err = prompt(ctx, env, "Password for "+what+": "); err != nil {
+		password, err := ask(ctx, "Password for "+what+": ")
+		if err != nil {
 			return err
 		}
 		if err = open(password); !errors.Is(err, wrong) || left == 0 {

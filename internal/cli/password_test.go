@@ -26,7 +26,7 @@ func TestAPasswordIsReadHoweverItsFileWasWritten(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range []passwordSource{{file}, {"-"}} {
+		for _, p := range []passwordSource{{file: file}, {file: "-"}} {
 			env := &Env{Stdin: strings.NewReader(text), Getenv: func(string) string { return "" }}
 			got, _, err := p.given(t.Context(), env)
 			var said *Failure

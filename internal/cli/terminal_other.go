@@ -10,6 +10,8 @@ import (
 // Here shells have no jobs, and what is started has no part in the console unless it
 // asks for one.
 
+const terminalIn, terminalOut = "CONIN$", "CONOUT$"
+
 func detach(*exec.Cmd) {}
 
 func inForeground(*os.File) bool { return true }

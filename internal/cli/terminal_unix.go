@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// terminalIn and terminalOut are the terminal that a process was started from.
+const terminalIn, terminalOut = "/dev/tty", "/dev/tty"
+
 // detach has a program started without this terminal: it can neither read what is typed
 // here nor be stopped or ended from here.
 func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }

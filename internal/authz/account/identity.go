@@ -27,7 +27,7 @@ type Linking struct {
 
 // LinkIdentity adds an identity to the owner's account. All are proved: the account by a
 // session that a key began, the new identity by its signature, and that a key which the
-// account has wants it by another (requirement N-07). What the new key signed is used up
+// account has wants it by another (requirements N-07, K-17). What the new key signed is used up
 // by being verified, whatever comes of it: nobody else links it elsewhere (decision
 // 0047).
 //

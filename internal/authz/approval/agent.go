@@ -29,7 +29,7 @@ func (s *Approvals) ofAgent(ctx context.Context, owner authz.Owner, f Facts) (Fa
 }
 
 // approveAgent approves what an agent asks, by what its owner signed. That the owner was
-// there is asked first: who only holds a session decides nothing by a wrong match either.
+// there is asked first (requirement K-17): who only holds a session decides nothing by a wrong match either.
 func (s *Approvals) approveAgent(ctx context.Context, owner authz.Owner, asker authz.Asker, code string, r authz.DeviceRequest, d Decision) (authz.Grant, error) {
 	f, err := s.facts(ctx, owner, asker, code, r, "")
 	if err != nil {

@@ -72,7 +72,7 @@ type Addition struct {
 // Add adds a passkey to the owner's account. The owner's session began the
 // ceremony, and the member key of one of the account's identities signed the
 // request that carries the credential: the passkey acts as that identity (requirements
-// N-09, L-05). That request is kept, for the receipts of what the passkey approves.
+// N-09, L-05, K-17). That request is kept, for the receipts of what the passkey approves.
 //
 //	Unauthorized: the signature is refused
 //	Forbidden: the key that signed is of no identity of this account, or a passkey

@@ -72,7 +72,7 @@ type Delegated struct {
 
 // Delegate verifies what an owner signed of an agent's offer: by the key that signed the
 // request, or by a passkey. It is the widest statement or a narrower one, it leaves a receipt
-// that verifies as anybody will verify it, and the owner was as present as it says. elsewhere:
+// that verifies as anybody will verify it (requirement N-11), and the owner was as present as it says (K-16). elsewhere:
 // the owner asks from another network and browser than the agent.
 //
 //	InvalidRequest: it leaves no receipt that verifies
