@@ -50,6 +50,8 @@ type Config struct {
 	DeviceName, DevicePlatform string
 	// Nonce comes back in the ID token.
 	Nonce string
+	// Agent is of a program that acts for its owner, with Key.
+	Agent Agent
 	// Key is what codes and tokens are bound to (RFC 9449): whoever copies one has nothing
 	// without it. Where it is nil, Request makes one if the server takes proofs. Keep it where
 	// the token is kept (Key.Save), and set it again to refresh and use what is bound to it.
@@ -100,6 +102,11 @@ type Authorization struct {
 	Expires time.Time
 	// Interval is the least time between polls.
 	Interval time.Duration
+	// AgentID is by what the server knows the agent, Lifetime and Depth what it will ask the
+	// owner for; all are zero for what is no agent.
+	AgentID  string
+	Lifetime time.Duration
+	Depth    int
 }
 
 const (
@@ -141,6 +148,7 @@ func (c *Config) Request(ctx context.Context) (*Authorization, error) {
 			form.Set(name, value)
 		}
 	}
+	c.Agent.addTo(form)
 	if err := c.bind(); err != nil {
 		return nil, &TransportError{Err: err}
 	}
@@ -162,6 +170,11 @@ func parseAuthorization(m members, asked time.Time) (*Authorization, error) {
 		VerificationURI:         cmp.Or(m.text("verification_uri"), m.text("verification_url")), // early servers said url
 		VerificationURIComplete: cmp.Or(m.text("verification_uri_complete"), m.text("verification_url_complete")),
 		MatchNumber:             visible(m.text("match_number")),
+		AgentID:                 visible(m.text("agent_id")),
+	}
+	a.Lifetime, _ = m.duration("lifetime")
+	if depth, _ := m.duration("depth"); depth > 0 {
+		a.Depth = int(depth / time.Second)
 	}
 	lifetime, known := m.duration("expires_in")
 	if !known {

@@ -13,11 +13,14 @@
 // Request makes: keep Config.Key where the token is kept. Config.Client sends such a token to
 // APIs, with a proof of each request.
 //
+// A program that acts for its owner asks as an agent: Config.WithAgent names it and its key,
+// Config.WithAuthorizationDetails what it wants to spend and call, AgentOf says what it got.
+//
 // A server is believed as little as it can be, and understood as well as it can be:
 // each request ends by itself whatever the server does, codes and secrets follow no
 // redirect to another host, and what is sent with an issued token in an odd way
 // never costs the token.
 //
-// It depends on package dpop, the standard library and golang.org/x/oauth2. Storing tokens and
+// It depends on the packages details and dpop, the standard library and golang.org/x/oauth2. Storing tokens and
 // showing codes is the program's business.
 package deviceflow

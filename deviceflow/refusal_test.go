@@ -105,7 +105,7 @@ func TestB30_OfACodeOnlyWhatCanBeSeenIsShown(t *testing.T) {
 	c := device(&http.Client{Transport: always(body)})
 	a, err := c.Request(t.Context())
 	if err != nil || a.UserCode != seen.String()+"B" || a.MatchNumber != seen.String()+"B" {
-		t.Errorf("%+q, %v", a, err)
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 

@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"details":     {},
 	"dpop":        {},
 	"receipt":     {"bap", "bitcoinauth", "details"},
-	"deviceflow":  {"dpop"},
+	"deviceflow":  {"details", "dpop"},
 	"protect":     {"bitcoinauth", "dpop"},
 
 	"internal/authz":            {},

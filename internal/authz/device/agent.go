@@ -38,8 +38,9 @@ const (
 	maxAgentReason  = 200
 )
 
-// askedByAgent is what an agent asks, as far as it may ask at all, and the key that it proved.
-// A member key that is known here is no agent's; who is told so has proved to have it.
+// askedByAgent is what an agent asks, as far as it may ask at all, and the key that it proved,
+// to which the device code is bound (requirement P-13). A member key that is known here is no
+// agent's (requirement N-12); who is told so has proved to have it.
 //
 //	UnauthorizedClient: the operator lets no agents of this client ask
 //	InvalidRequest, InvalidDetails
