@@ -26,8 +26,10 @@ func agentsAsk(t testing.TB, change ...func(*authz.Settings)) *house {
 	t.Helper()
 	return newHouse(t, append([]func(*authz.Settings){func(s *authz.Settings) {
 		s.Clients = append(s.Clients,
-			authz.Client{ID: "app", Name: "Assistant", GrantTypes: []string{deviceGrant, "refresh_token", "client_credentials"}, Scope: "openid profile offline_access spend keys:export orders",
-				Secret: sha256.Sum256([]byte(confSecret)), AuthMethod: authz.AuthPost, Agents: true},
+			authz.Client{
+				ID: "app", Name: "Assistant", GrantTypes: []string{deviceGrant, "refresh_token", "client_credentials"}, Scope: "openid profile offline_access spend keys:export orders",
+				Secret: sha256.Sum256([]byte(confSecret)), AuthMethod: authz.AuthPost, Agents: true,
+			},
 			authz.Client{ID: "plain", Name: "Plain", GrantTypes: []string{deviceGrant}, Scope: "openid orders"},
 			authz.Client{ID: "shop", Name: "Shop", Resources: []string{agentShop, agentShop + "/stock"}, Secret: sha256.Sum256([]byte(confSecret)), AuthMethod: authz.AuthPost},
 		)
@@ -283,8 +285,10 @@ func TestK15_SensitiveScopesGoToAgentsAlone(t *testing.T) {
 			k.with(codePath, form).wantError(400, "invalid_scope") // a bound device is no agent
 		}
 		h.postForm(tokenPath, url.Values{"grant_type": {"client_credentials"}, "client_id": {"app"}, "client_secret": {confSecret}, "scope": {scope}}).wantError(400, "invalid_scope")
-		r := h.authorize("", url.Values{"client_id": {"web"}, "response_type": {"code"}, "redirect_uri": {"https://web.example/cb"}, "scope": {"openid " + scope},
-			"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"}})
+		r := h.authorize("", url.Values{
+			"client_id": {"web"}, "response_type": {"code"}, "redirect_uri": {"https://web.example/cb"}, "scope": {"openid " + scope},
+			"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+		})
 		if to, _ := url.Parse(r.header.Get("Location")); to.Query().Get("error") != "invalid_scope" {
 			t.Errorf("%s by a code: %d %s", scope, r.status, r.header.Get("Location"))
 		}

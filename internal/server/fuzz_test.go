@@ -39,6 +39,8 @@ func FuzzBodies(f *testing.F) {
 	f.Add(`{"client_id":"pub-a","scope":"openid"}`, "application/json")
 	f.Add(`{"client_id":"pub-a","client_id":"x"}`, "application/json")
 	f.Add("client_id=pub-a&scope=openid&number_match=true", "application/x-www-form-urlencoded")
+	f.Add(`{"client_id":"pub-a","agent_name":"a","agent_reason":"r","authorization_details":[{"type":"skill","names":["x"]}],"lifetime":60,"depth":1,"resource":["x"]}`, "application/json")
+	f.Add("client_id=pub-a&agent_name=%E2%80%AE&lifetime=0&authorization_details=%5B%5D", "application/x-www-form-urlencoded")
 	f.Add("%zz=&&=;", "application/x-www-form-urlencoded; charset=utf-8")
 	f.Fuzz(func(t *testing.T, body, contentType string) {
 		h.t = t

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -17,7 +18,7 @@ const formType = "application/x-www-form-urlencoded"
 
 func decoded(t testing.TB, contentType, body string) *Params {
 	t.Helper()
-	r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
 	p, err := Decode(r)
 	if err != nil {
@@ -75,7 +76,7 @@ func TestAResourceIsATextOrAListInJSONAndRepeatsInAForm(t *testing.T) {
 		}
 	}
 	// All else is there once.
-	r := httptest.NewRequest("POST", "/", strings.NewReader("authorization_details=a&authorization_details=b"))
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("authorization_details=a&authorization_details=b"))
 	r.Header.Set("Content-Type", formType)
 	if _, err := Decode(r); err == nil {
 		t.Error("authorization_details was taken twice")
@@ -111,7 +112,7 @@ func FuzzMembers(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		p, err := Decode(r)
 		if err != nil {
