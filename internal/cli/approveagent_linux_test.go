@@ -123,6 +123,11 @@ func TestK16_AtATerminalAnAgentIsNarrowedAndApprovedWithThePassword(t *testing.T
 	if ended := term.end(); ended != 0 || !strings.Contains(term.screen(), "Approved.") {
 		t.Fatalf("exit code %d:\n%s", ended, term.screen())
 	}
+	exported := exec.CommandContext(t.Context(), program(t), "receipt", "export", id, "--jws")
+	exported.Env = d.env
+	if jws, err := exported.Output(); err != nil || strings.Count(string(jws), ".") != 2 || !strings.HasSuffix(string(jws), "\n") {
+		t.Errorf("%s %v", jws, err)
+	}
 	g, err := d.run.database.store.Grant(t.Context(), id)
 	if err != nil || g.Presence != authz.PresencePassword || g.Delegated.Depth != 0 ||
 		g.Delegated.Details != `[{"currency":"USD","payees":["https://shop.example"],"per_day":"5.00","type":"spend"}]` {

@@ -141,7 +141,7 @@ func (c *owner) revokeGrant(ctx context.Context, grant string, report bool) erro
 
 func newReceiptCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{Use: "receipt", Short: "Fetch and check the receipts of your approvals"}
-	cmd.AddCommand(newReceiptShow(env), newReceiptVerify(env))
+	cmd.AddCommand(newReceiptShow(env), newReceiptVerify(env), newReceiptExport(env))
 	return cmd
 }
 
@@ -184,14 +184,19 @@ func (c *owner) receipt(ctx context.Context, grant string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return raw, c.checkReceipt(raw, grant)
+}
+
+// checkReceipt makes sure that a receipt is good, and a grant's.
+func (c *owner) checkReceipt(raw []byte, grant string) error {
 	v, err := receipt.Verify(raw)
 	if err != nil && !errors.Is(err, receipt.ErrUnvouched) { // which is no fault of the server's
-		return nil, fail(ExitVerification, "the server's receipt is not good", err, "Tell the operator of the server")
+		return fail(ExitVerification, "the server's receipt is not good", err, "Tell the operator of the server")
 	}
 	if issuer, nonce := about(v); nonce != grant || issuer != c.server {
-		return nil, fail(ExitVerification, "the server's receipt is another grant's", nil, "Tell the operator of the server")
+		return fail(ExitVerification, "the server's receipt is another grant's", nil, "Tell the operator of the server")
 	}
-	return raw, nil
+	return nil
 }
 
 func newReceiptVerify(env *Env) *cobra.Command {

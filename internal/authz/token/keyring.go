@@ -80,7 +80,7 @@ func openOne(k authz.SigningKey, secrets secret.Secrets) (*openKey, error) {
 		return nil, err
 	}
 	key.signers = map[jose.ContentType]jose.Signer{}
-	for _, typ := range []jose.ContentType{accessTokenType, idTokenType} {
+	for _, typ := range []jose.ContentType{accessTokenType, idTokenType, exportType} {
 		options := (&jose.SignerOptions{}).WithType(typ)
 		signing := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(k.Algorithm), Key: jose.JSONWebKey{Key: private, KeyID: k.ID}}
 		if key.signers[typ], err = jose.NewSigner(signing, options); err != nil {

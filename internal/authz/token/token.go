@@ -51,6 +51,8 @@ func New(ctx context.Context, store contract.KeyStore, settings authz.Settings, 
 const (
 	accessTokenType jose.ContentType = "at+jwt"
 	idTokenType     jose.ContentType = "JWT"
+	// exportType keeps the export of a receipt (receipt.ExportType) from passing for a token.
+	exportType jose.ContentType = "receipt-export+jwt"
 	// maxToken bounds a presented access token in bytes, before any parsing: one for eight
 	// long resources, with all that act for its owner, has nearly as many.
 	maxToken = 8 << 10
@@ -278,6 +280,11 @@ func (s *Signer) Issue(r Request) (*authz.Tokens, error) {
 		}
 	}
 	return t, nil
+}
+
+// SignExport signs the payload that a receipt is exported with, as access tokens are signed.
+func (s *Signer) SignExport(payload string) (string, error) {
+	return s.ring.Load().sign(accessTokenAlg, exportType, []byte(payload), s.now())
 }
 
 // ClaimsOf are the claims that every token of a grant has with a scope. An agent acts with

@@ -7,6 +7,7 @@ import (
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server/owners"
 	"countersign.dev/internal/server/wire"
+	"countersign.dev/receipt"
 )
 
 // grantView is a grant as its owner sees it; times in Unix seconds.
@@ -59,7 +60,8 @@ func (a *API) Grants(r *http.Request, who authz.Owner) (any, error) {
 	return pageOf("grants", views, next), nil
 }
 
-// GrantReceipt gives the owner the signature over an approval, byte for byte.
+// GrantReceipt gives the owner the signature over an approval, byte for byte; with format=jws
+// the same facts as a JWS that this server signs, for who knows no BRC-77.
 func (a *API) GrantReceipt(w http.ResponseWriter, r *http.Request) error {
 	who, err := a.gate.AuthenticateForGrants(r, &wire.Params{}, authz.Reads)
 	if err != nil {
@@ -69,10 +71,30 @@ func (a *API) GrantReceipt(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Disposition", `attachment; filename="receipt.json"`)
+	kind, name := "application/json", "receipt.json"
+	switch r.URL.Query().Get("format") {
+	case "":
+	case "jws":
+		if text, err = a.exported(text); err != nil {
+			return err
+		}
+		kind, name = "application/jose", "receipt.jws"
+	default:
+		return &authz.Error{Code: authz.InvalidRequest, Description: "format is jws, or is left out for the receipt itself"}
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	_, _ = w.Write([]byte(text)) // a client that has gone reads no error either
 	return nil
+}
+
+// exported is a receipt as a JWS (RFC 7515).
+func (a *API) exported(text string) (string, error) {
+	payload, err := receipt.ExportPayload([]byte(text), a.issuer.Now())
+	if err != nil {
+		return "", err
+	}
+	return a.issuer.Tokens.SignExport(payload)
 }
 
 // RevokeGrant takes back what the owner allowed; report says that they did not
