@@ -19,7 +19,7 @@ func TestAReceiptIsExportedAsAJWSThatSaysThatTheServerSignedIt(t *testing.T) {
 	path := "/api/grants/" + h.signs("alice", code, h.statementOf("alice", code)).wantOK().text("grant_id") + "/receipt"
 	original := h.signed("alice", http.MethodGet, path, "").wantOK().body
 	got := h.signed("alice", http.MethodGet, path+"?format=jws", "").wantOK()
-	jws, err := jose.ParseSigned(got.body, []jose.SignatureAlgorithm{jose.ES256})
+	jws, err := jose.ParseSignedCompact(got.body, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil || got.header.Get("Content-Type") != "application/jose" || got.header.Get("Content-Disposition") != `attachment; filename="receipt.jws"` {
 		t.Fatal(err, got.header)
 	}
