@@ -13,6 +13,7 @@ import (
 
 	"countersign.dev/bap"
 	"countersign.dev/bitcoinauth"
+	"countersign.dev/dpop"
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 )
@@ -301,7 +302,8 @@ func TestAPausedAgentIsToldSoAndLosesNothing(t *testing.T) {
 		}
 	}
 	k.pollsAs(later).wantError(400, "agent_paused")
-	k.renews("pub-a", r.text("refresh_token")).wantError(400, "agent_paused")
+	form, proof := refreshForm("pub-a", r.text("refresh_token")), k.proof(http.MethodPost, tokenPath, "")
+	h.postForm(tokenPath, form, dpop.Header, proof).wantError(400, "agent_paused")
 	thief.renews("pub-a", r.text("refresh_token")).wantError(400, "invalid_grant")
 	k.uses(http.MethodGet, userinfoPath, r.text("access_token")).wantError(401, "invalid_token")
 	h.advance(5 * time.Second)
@@ -312,7 +314,7 @@ func TestAPausedAgentIsToldSoAndLosesNothing(t *testing.T) {
 	}
 	k.pollsAs(later).wantOK()
 	k.uses(http.MethodGet, userinfoPath, r.text("access_token")).wantOK()
-	k.renews("pub-a", r.text("refresh_token")).wantOK()
+	h.postForm(tokenPath, form, dpop.Header, proof).wantOK() // the very request: its proof was not used up either
 }
 
 func TestM02_TheMetadataNameTheTypesOfDetails(t *testing.T) {
