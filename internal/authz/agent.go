@@ -127,6 +127,19 @@ type AgentSettings struct {
 	Presence Presence
 }
 
+// LeastPresence is the least that an approval of an agent needs (requirement K-16). It is never
+// a session, which the agent itself may hold (K-17).
+func (s AgentSettings) LeastPresence() Presence {
+	switch {
+	case s.Presence == PresenceNone:
+		return PresencePassword
+	case !s.Presence.AtLeast(PresenceKey):
+		return PresenceKey
+	default:
+		return s.Presence
+	}
+}
+
 // AgentClients says whose agents may ask.
 type AgentClients string
 

@@ -23,6 +23,10 @@ const (
 	EventPasskeyRemoved  EventKind = "passkey-removed"
 	EventBackupSaved     EventKind = "backup-saved"
 	EventBackupRemoved   EventKind = "backup-removed"
+	// What happened to agents; without a grant, to all of an account's.
+	EventPaused    EventKind = "paused"
+	EventResumed   EventKind = "resumed"
+	EventDelegated EventKind = "delegated"
 )
 
 // WayEvents are the kinds that tell of ways to an account (decision 0022). Nothing
@@ -40,6 +44,10 @@ const (
 	SubjectClient = "client"
 	// SubjectNotMe: the owner did not mean to allow it, and reported it.
 	SubjectNotMe = "not-me"
+	// SubjectAgents: every agent was revoked.
+	SubjectAgents = "agents"
+	// SubjectKill: what the owner signed beforehand ended everything.
+	SubjectKill = "kill-switch"
 	// SubjectReuse: a refresh token was used a second time and may be stolen.
 	SubjectReuse = "refresh-token-reused"
 )

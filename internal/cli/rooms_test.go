@@ -61,9 +61,14 @@ var allowed = map[string][]string{
 		"internal/authz/grant", "internal/authz/proof", "internal/authz/scopes", "internal/authz/secret",
 		"internal/authz/token", "dpop",
 	},
+	"internal/authz/agent": {
+		"internal/authz", "internal/authz/contract", "internal/authz/audit", "internal/authz/client", "internal/authz/grant", "internal/authz/guard", "internal/authz/proof", "internal/authz/secret",
+		"internal/authz/token", "receipt",
+	},
 	"internal/issuer": {"internal/authz", "internal/authz/..."},
 
-	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/api", "internal/server/oauth", "internal/server/owners", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth", "dpop"},
+	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/agents", "internal/server/api", "internal/server/oauth", "internal/server/owners", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth", "dpop"},
+	"internal/server/agents":        {"internal/authz", "internal/authz/agent", "internal/issuer", "internal/server/owners", "internal/server/wire"},
 	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/owners", "internal/server/wire", "bitcoinauth", "receipt"},
 	"internal/server/owners":        {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
 	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth", "details", "dpop"},

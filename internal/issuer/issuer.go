@@ -11,6 +11,7 @@ import (
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/account"
+	"countersign.dev/internal/authz/agent"
 	"countersign.dev/internal/authz/approval"
 	"countersign.dev/internal/authz/audit"
 	"countersign.dev/internal/authz/client"
@@ -40,6 +41,7 @@ type Issuer struct {
 	Device    *device.Flow
 	Approvals *approval.Approvals
 	Codes     *code.Codes
+	Agents    *agent.Agents
 
 	settings authz.Settings
 	store    contract.Store
@@ -92,6 +94,7 @@ func New(ctx context.Context, o Options) (*Issuer, error) {
 	s.Consents = consent.New(o.Store, o.Settings, trail, s.Clients)
 	s.Approvals = approval.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Consents, s.Grants, s.Device, s.Passkeys)
 	s.Codes = code.New(o.Store, o.Settings, trail, s.Clients, s.Grants, s.Tokens, s.Proofs, s.Device, s.Approvals)
+	s.Agents = agent.New(o.Store, o.Settings, trail, s.Guard, s.Clients, s.Tokens, s.Proofs, s.Grants)
 	if err := s.Device.Recount(ctx); err != nil {
 		return nil, err
 	}

@@ -363,8 +363,25 @@ var asks = map[string]map[string]func(*frail) call{
 			return f.by("alice", http.MethodPost, "/api/grants/"+f.granted()+"/revoke", map[string]any{"aud": testIssuer, "report": true})
 		},
 	},
-	"POST /api/grants/revoke": {"": func(f *frail) call { f.granted(); return f.own("/api/grants/revoke", nil) }},
-	"GET /api/sessions":       {"": func(f *frail) call { return f.get("/api/sessions") }},
+	"POST /api/grants/revoke":     {"": func(f *frail) call { f.granted(); return f.own("/api/grants/revoke", nil) }},
+	"GET /api/agents":             {"": func(f *frail) call { f.agent(); return f.get(agentsPath) }},
+	"GET /api/agents/{id}":        {"": func(f *frail) call { return f.get(agentsPath + "/" + f.agent()) }},
+	"GET /api/agents/{id}/chain":  {"": func(f *frail) call { return f.get(agentsPath + "/" + f.agent() + "/chain") }},
+	"POST /api/agents/{id}/pause": {"": func(f *frail) call { return f.own(agentsPath+"/"+f.agent()+"/pause", nil) }},
+	"POST /api/agents/{id}/resume": {"": func(f *frail) call {
+		id := f.agent()
+		f.postJSON(agentsPath+"/"+id+"/pause", map[string]any{}, "Cookie", f.cookie).wantOK()
+		return f.by("alice", http.MethodPost, agentsPath+"/"+id+"/resume", map[string]any{"aud": testIssuer, "presence": "password"})
+	}},
+	"POST /api/agents/{id}/revoke": {"": func(f *frail) call { return f.own(agentsPath+"/"+f.agent()+"/revoke", nil) }},
+	"POST /api/agents/pause":       {"": func(f *frail) call { f.agent(); return f.own(agentsPath+"/pause", nil) }},
+	"POST /api/agents/revoke":      {"": func(f *frail) call { f.agent(); return f.own(agentsPath+"/revoke", nil) }},
+	"POST /api/kill": {"": func(f *frail) call {
+		name := f.somebody()
+		f.signIn(name)
+		return call{http.MethodPost, killPath, f.killSwitch(name, testIssuer, strings.Repeat("0f", 16), f.now()), jsonBody}
+	}},
+	"GET /api/sessions": {"": func(f *frail) call { return f.get("/api/sessions") }},
 	"POST /api/sessions/{id}/end": {"": func(f *frail) call {
 		f.signInFrom("alice", "Elsewhere", "")
 		i := slices.IndexFunc(f.sessions(f.cookie), func(s session) bool { return !s.Current })
@@ -520,4 +537,12 @@ var asksNothing = []string{
 	"GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-protected-resource/api/auth/oauth2/userinfo",
 	"GET /api/auth/.well-known/openid-configuration", "GET /assets/{file}", "GET /{$}", "GET /healthz",
 	"POST " + passkeySignInPath + "/options", "POST " + authorizePath, "POST /api/auth" + authorizePath, "POST " + logoutPath,
+}
+
+// agent is an agent of alice's, and one below it.
+func (f *frail) agent() string {
+	f.t.Helper()
+	g := f.leashed("alice", f.somebody(), func(g *authz.Grant) { g.Delegated.Delegation = "hash" })
+	f.below(g, f.somebody())
+	return g.ID
 }

@@ -191,6 +191,7 @@ var (
 		"statement", "subject_token", "token", "transaction", "userCode", "user_code", "visit",
 	}
 	publicMembers = []string{
+		"presence",
 		"actor_token_type", "agent_name", "agent_reason", "approval", "accountPubkey", "asked", "aud", "audience", "authorization_details", "bapId", "clientId", "client_assertion_type", "client_id", "cursor", "decision", "depth", "description", "device_name", "device_platform", "dpop_jkt", "events", "family_name", "format", "given_name",
 		"grant_type", "grants", "identity", "intent", "lang", "lifetime", "name", "nonce", "number_match", "organizationId", "ownerBapId", "picture", "pubkey", "redirect_uri", "redirectUris", "report", "requested_token_type", "resource", "scope", "subject_token_type", "v", "vouchedBy",
 	}

@@ -13,6 +13,7 @@ import (
 	"countersign.dev/bitcoinauth"
 	"countersign.dev/dpop"
 	"countersign.dev/internal/issuer"
+	"countersign.dev/internal/server/agents"
 	"countersign.dev/internal/server/api"
 	"countersign.dev/internal/server/oauth"
 	"countersign.dev/internal/server/owners"
@@ -29,6 +30,7 @@ type Server struct {
 	api     *api.API
 	screens *page.Screens
 	owners  *owners.Gate
+	agents  *agents.Agents
 	path    string // of the issuer, mostly empty
 
 	crossOrigin *http.CrossOriginProtection
@@ -58,6 +60,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.owners = owners.New(o.Issuer, s.door)
+	s.agents = agents.New(o.Issuer, s.door, s.owners)
 	s.api = api.New(o.Issuer, s.door, s.owners, o.Version)
 	var err error
 	if s.oauth, err = oauth.New(o.Issuer, s.door); err != nil {

@@ -58,6 +58,7 @@ var judged = []struct {
 	{dir: "internal/authz/account", by: "internal/authz/account internal/issuer internal/server"},
 	{dir: "internal/authz/passkey", by: "internal/authz/passkey internal/issuer internal/server"},
 	{dir: "internal/authz/grant", by: "internal/authz/grant internal/issuer internal/server"},
+	{dir: "internal/authz/agent", by: "internal/server"},
 	{dir: "internal/authz/consent", by: "internal/issuer internal/server"},
 	{dir: "internal/authz/device", by: "internal/authz/device internal/issuer internal/server"},
 	{dir: "internal/authz/approval", by: "internal/authz/approval internal/issuer internal/server"},

@@ -27,7 +27,7 @@ func (s *Grants) usable(ctx context.Context, presented authz.Presented, needed s
 	if err != nil {
 		return g, i, "", err
 	}
-	has, err := s.possession(ctx, presented, claims)
+	has, err := s.Possession(ctx, presented, claims)
 	if err != nil {
 		return g, i, "", err
 	}
@@ -62,13 +62,13 @@ var (
 	errUnboundToken = authz.Refuse(authz.InvalidToken, "the access token is bound to no key: send it as Authorization: Bearer")
 )
 
-// possession verifies that who presents a token has the key that it is bound to: by a DPoP
+// Possession verifies that who presents a token has the key that it is bound to: by a DPoP
 // proof (RFC 9449 §7.1, requirements K-09, P-10), or as Bearer by an X-Auth-Token. A bound token
 // alone is no bearer token (requirement U-13), and a proof does not make a bearer token a bound
 // one.
 //
 //	InvalidToken, UnprovenToken, NonceForToken
-func (s *Grants) possession(ctx context.Context, presented authz.Presented, claims token.Claims) (proof.Possession, error) {
+func (s *Grants) Possession(ctx context.Context, presented authz.Presented, claims token.Claims) (proof.Possession, error) {
 	bound, brought := claims.Thumbprint(), presented.Proofs
 	byDPoP, signed := len(brought.DPoP) > 0, len(brought.Signed) > 0
 	switch {

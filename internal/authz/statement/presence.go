@@ -1,19 +1,11 @@
 package statement
 
-import (
-	"cmp"
-
-	"countersign.dev/internal/authz"
-)
+import "countersign.dev/internal/authz"
 
 // Least is the least presence with which an owner approves an agent (requirement K-16): what
 // the operator settled on, and never a session, which the agent itself may hold (K-17).
 func (s *Statements) Least() authz.Presence {
-	least := cmp.Or(s.settings.Agents.Presence, authz.PresencePassword)
-	if !least.AtLeast(authz.PresenceKey) {
-		return authz.PresenceKey
-	}
-	return least
+	return s.settings.Agents.LeastPresence()
 }
 
 // enough compares the presence that a statement claims with what this server saw at most, and

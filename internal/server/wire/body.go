@@ -146,6 +146,14 @@ func DecodeJSON(r *http.Request) (*Params, error) {
 	return Decode(r)
 }
 
+// ReadFile reads a body of JSON that counts byte for byte, and is nothing of a request's own.
+func ReadFile(r *http.Request) ([]byte, error) {
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
+		return nil, errMediaType
+	}
+	return readBody(r)
+}
+
 func readBody(r *http.Request) ([]byte, error) {
 	if r.Header.Get("Content-Encoding") != "" {
 		return nil, errMediaType

@@ -276,10 +276,11 @@ func TestWordsInDatabasesStayWhatTheyAre(t *testing.T) {
 		authz.EventSignedIn, authz.EventSignedOut, authz.EventApproved, authz.EventDenied, authz.EventReported, authz.EventRevoked,
 		authz.EventSessionEnded, authz.EventIdentityLinked, authz.EventIdentityRemoved, authz.EventProfileSet,
 		authz.EventPasskeyAdded, authz.EventPasskeyRemoved, authz.EventBackupSaved, authz.EventBackupRemoved,
+		authz.EventPaused, authz.EventResumed, authz.EventDelegated,
 	} {
 		words = append(words, string(kind))
 	}
-	words = append(words, authz.SubjectAll, authz.SubjectClient, authz.SubjectNotMe, authz.SubjectReuse,
+	words = append(words, authz.SubjectAll, authz.SubjectClient, authz.SubjectNotMe, authz.SubjectReuse, authz.SubjectAgents, authz.SubjectKill,
 		authz.MethodBAP, authz.MethodPasskey, authz.ACRSession, authz.ACRPasskey, authz.ACRSignature, authz.ACRBefore, authz.DeniedForMatch, WayEvents)
 	wantSame(t, words, lines(t, "words.txt"))
 }

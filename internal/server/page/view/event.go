@@ -18,6 +18,12 @@ func EventMessage(e authz.Event) string {
 		return "event.revoked-not-me"
 	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectReuse:
 		return "event.revoked-reuse"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectAgents:
+		return "event.revoked-agents"
+	case e.Kind == authz.EventRevoked && e.Subject == authz.SubjectKill:
+		return "event.revoked-everything"
+	case e.Kind == authz.EventPaused && e.GrantID == "":
+		return "event.paused-all"
 	case e.Kind == authz.EventSessionEnded && e.Subject == authz.SubjectAll:
 		return "event.sessions-ended"
 	default:
