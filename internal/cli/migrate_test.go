@@ -53,7 +53,7 @@ func TestMigrateDrawsOneLineOnATerminalAndTakesItAway(t *testing.T) {
 	m := newMoving(t, "my-tv")
 	m.terminal = true
 	code, stdout, stderr := m.run()
-	if code != ExitDone || !strings.HasPrefix(stdout, "Moved 1 row of 18 tables to ") {
+	if code != ExitDone || !strings.HasPrefix(stdout, "Moved 1 row of 23 tables to ") {
 		t.Errorf("exit code %d: %s", code, stdout)
 	}
 	if strings.Contains(stderr, "\n") || !strings.Contains(stderr, "\r\x1b[K  Copying clients, 1 row\r\x1b[K") || !strings.HasSuffix(stderr, "\r\x1b[K") {

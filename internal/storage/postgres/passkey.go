@@ -65,7 +65,8 @@ func passkeyFields(p *authz.Passkey) []any {
 		toTime{&p.CreatedAt},
 		toTime{&p.LastUsedAt},
 		&p.SignCount, &p.Credential,
-		&p.Network, toVouch{&p.Vouch},
+		&p.Network,
+		toVouch{&p.Vouch},
 	}
 }
 
