@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -277,6 +278,20 @@ func TestK17_ASessionAndAllThatTheAgentKnowsApproveNothing(t *testing.T) {
 	c := h.passkeyOptions(cookie)
 	h.postJSON(passkeysPath, map[string]any{"aud": testIssuer, "ceremony": c.Ceremony, "name": "x", "credential": stranger.create(c.Options)}, "Cookie", cookie).
 		wantError(http.StatusUnauthorized, "unauthorized")
+}
+
+// The page cannot show all that an agent asks: it says with what its owner approves it, and has
+// no button for it.
+func TestThePageLeavesAnAgentsApprovalToTheCommand(t *testing.T) {
+	h := agentHouse(t)
+	r, userCode := h.agentAsks("carol")
+	alice := h.signIn("alice")
+	page, transaction := h.review(alice, userCode)
+	page.wantPage(http.StatusOK, "calls itself “<bdi>Shopper</bdi>”", "countersign approve "+userCode, `class="approve" hidden disabled`)
+	h.page("/device/decide", alice, url.Values{"transaction": {transaction}, "decision": {"approve"}}).wantPage(http.StatusForbidden, "You may not do this.")
+	h.wantPending(r)
+	device, _ := h.review(alice, h.ask("pub-a", "openid").userCode)
+	device.wantPage(http.StatusOK, `class="approve">`)
 }
 
 func TestK16_APasskeyWithItsUserVerifiedIsPresence(t *testing.T) {

@@ -19,7 +19,7 @@ const (
 )
 
 // Kill ends everything of the account whose owner signed this beforehand, whoever sends it, at
-// whatever time later: every grant, agent, pending request and session, and what lets anybody in
+// whatever time later (attack B-27): every grant, agent, pending request and session, and what lets anybody in
 // unasked. It works once. Whatever is wrong with one is said in the same words, so that nobody
 // learns by it who has an account, or what was used.
 //

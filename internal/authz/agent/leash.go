@@ -9,7 +9,7 @@ import (
 )
 
 // Pause pauses one of the owner's agents, and with it all below, those made meanwhile too, until
-// it is resumed. Pausing twice is no error.
+// it is resumed (attack B-27). Pausing twice is no error.
 //
 //	NotFound
 //	InvalidRequest: it is over

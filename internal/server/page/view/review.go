@@ -23,28 +23,30 @@ type Review struct {
 	// address; empty for a device.
 	LeadsTo string
 	// Visit leads back here when the session has ended meanwhile.
-	Visit       string
-	ClientName  string
-	ClientID    string
-	Standing    string // of the client: proved, registered or unverified
-	Identity    string
-	BAPID       string
-	Identities  []IdentityChoice
-	Warnings    []string
-	May         []ScopeList
-	Resources   []consent.Resource
-	Asked       string
-	Network     string // a message
-	Program     string
-	Origin      string
-	DeviceName  string
-	Platform    string
-	Lasts       string
-	Remembered  int // days for which the client will not have to ask again
-	How         string
-	Numbers     []string
-	Letters     bool
-	SignedOnly  bool
+	Visit      string
+	ClientName string
+	ClientID   string
+	Standing   string // of the client: proved, registered or unverified
+	Identity   string
+	BAPID      string
+	Identities []IdentityChoice
+	Warnings   []string
+	May        []ScopeList
+	Resources  []consent.Resource
+	Asked      string
+	Network    string // a message
+	Program    string
+	Origin     string
+	DeviceName string
+	Platform   string
+	Lasts      string
+	Remembered int // days for which the client will not have to ask again
+	How        string
+	Numbers    []string
+	Letters    bool
+	SignedOnly bool
+	// Agent is what an agent that asks calls itself: only a command shows all that it asks.
+	Agent       string
 	SecondsLeft int
 }
 
@@ -83,6 +85,9 @@ func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, m
 		Numbers: f.Numbers, Letters: f.Match == approval.MatchLetters, SignedOnly: f.Request.SignatureRequired,
 		Remembered: int(f.Remembered / (24 * time.Hour)),
 		Network:    networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
+	}
+	if f.Agent != nil {
+		v.Agent, v.Numbers, v.Letters = f.Request.Asked.Agent.Name, nil, false
 	}
 	if f.Request.ByRedirect() {
 		v.Code, v.LeadsTo = "", whereTo(f.Request.Redirect.URI)
