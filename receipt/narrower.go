@@ -2,7 +2,6 @@ package receipt
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -46,10 +45,7 @@ func (d Delegation) within(wide Delegation, narrower func(x, y details.List) err
 	if err != nil {
 		return err
 	}
-	if err := narrower(x, y); err != nil {
-		return fmt.Errorf("authorization_details: %w", err)
-	}
-	return nil
+	return narrower(x, y)
 }
 
 // inOrder reports whether a scope has nothing but what is in another, each once, in its order

@@ -10,13 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"countersign.dev/bap"
-	"countersign.dev/details"
 	"countersign.dev/receipt"
 )
 
@@ -154,7 +152,11 @@ func printDelegation(w io.Writer, d receipt.Delegation) {
 		return // it was verified
 	}
 	for _, detail := range list {
-		fmt.Fprintf(w, "  may          %s\n", printable(strings.Trim(details.List{detail}.Encode(), "[]")))
+		what, limits := detailInWords(detail)
+		fmt.Fprintf(w, "  may          %s\n", printable(what))
+		for _, limit := range limits {
+			fmt.Fprintf(w, "               %s\n", printable(limit))
+		}
 	}
 	fmt.Fprintf(w, "  until        %s\n  sub-agents   %s\n", utcTime(time.Unix(d.NotAfter, 0)), generations(d.Depth))
 }

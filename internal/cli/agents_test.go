@@ -109,7 +109,7 @@ func TestEveryKindOfReceiptIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, says := range map[string][]string{
-		known.Receipt: {"7 checks passed", "agent        Backup tool", `may          {"currency":"USD"`, "typed the password", "grant        d9102eb218027595c600a7070ef9871f"},
+		known.Receipt: {"7 checks passed", "agent        Backup tool", "may          Spend USD at https://shop.example\n", "at most 20.00 USD in all", "typed the password", "grant        d9102eb218027595c600a7070ef9871f"},
 		known.Kill:    {"6 checks passed", "ends everything", "at server    https://id.example.org"},
 	} {
 		file := filepath.Join(t.TempDir(), "receipt.json")
