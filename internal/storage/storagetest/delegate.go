@@ -301,9 +301,9 @@ var delegateCases = []testCase{
 	{"a kill switch ends everything of its account, once", killed},
 	{"of 20 kill switches with one nonce at once one works", func(f *fixture) {
 		_, i := f.account()
-		stores := []contract.Store{f.store, f.connect()}
+		stores, event := []contract.Store{f.store, f.connect()}, f.event(i.AccountID)
 		errs := race(20, func(n int) error {
-			e := f.event(i.AccountID)
+			e := event
 			e.ID = fmt.Sprint("kill ", n)
 			return stores[n%2].Kill(f.Context(), contract.Kill{BAPID: i.BAPID, Nonce: "once", At: at(20), Event: e})
 		})
