@@ -175,7 +175,12 @@ func Secp256k1Thumbprint(compressed string) (string, error) {
 	if err != nil || key.X.Cmp(ec.S256().P) >= 0 { // which the library lets pass
 		return "", errNoPoint
 	}
-	return ecKey(secp256k1, key.Uncompressed()).thumbprint(), nil
+	return Secp256k1KeyThumbprint(key), nil
+}
+
+// Secp256k1KeyThumbprint is Secp256k1Thumbprint of a key that is a point of the curve.
+func Secp256k1KeyThumbprint(key *ec.PublicKey) string {
+	return ecKey(secp256k1, key.Uncompressed()).thumbprint()
 }
 
 var errNoPoint = errors.New("this is no secp256k1 public key: 66 hex characters that begin with 02 or 03")

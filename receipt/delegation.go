@@ -15,6 +15,7 @@ import (
 
 	"countersign.dev/bap"
 	"countersign.dev/details"
+	"countersign.dev/dpop"
 )
 
 const (
@@ -88,16 +89,7 @@ type Delegate struct {
 // NewDelegate names an agent with a secp256k1 key.
 func NewDelegate(name string, key *ec.PublicKey) (Delegate, error) {
 	id, err := bap.ID(key)
-	return Delegate{ID: id, JKT: thumbprint(key), Name: name, PublicKey: bap.FormatPublicKey(key)}, err
-}
-
-// thumbprint is RFC 7638's, of the JWK of RFC 8812 §3.1.
-func thumbprint(key *ec.PublicKey) string {
-	coordinate := func(n interface{ FillBytes([]byte) []byte }) string {
-		return base64.RawURLEncoding.EncodeToString(n.FillBytes(make([]byte, 32)))
-	}
-	sum := sha256.Sum256([]byte(`{"crv":"secp256k1","kty":"EC","x":"` + coordinate(key.X) + `","y":"` + coordinate(key.Y) + `"}`))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return Delegate{ID: id, JKT: dpop.Secp256k1KeyThumbprint(key), Name: name, PublicKey: bap.FormatPublicKey(key)}, err
 }
 
 // ErrDelegation says that a text is not a statement about an agent in its one encoding.

@@ -80,26 +80,34 @@ func SystemEnv() *Env {
 			// Without echo, the end by Ctrl-\ is one like the others.
 			signal.Notify(signals, syscall.SIGQUIT)
 			defer signal.Reset(syscall.SIGQUIT)
-			given := make(chan chunk, 1)
-			go func() {
-				b, err := term.ReadPassword(stdin)
-				given <- chunk{b, err}
-			}()
-			continued, end := continued()
-			defer end()
-			for {
-				select {
-				case c := <-given:
-					return string(c.text), c.err
-				case <-continued: // the shell shows again what is typed
-					hideTyping(os.Stdin)
-				case <-ctx.Done():
-					restore()
-					return "", ctx.Err()
-				}
-			}
+			return readHidden(ctx, os.Stdin, func() ([]byte, error) { return term.ReadPassword(stdin) }, func() {}, restore)
 		},
 		AskTerminal: askTerminal, Signals: signals, Exit: os.Exit, RestoreTerminal: restore,
+	}
+}
+
+// readHidden reads a line that is not shown, until the context ends, which restore follows: the
+// read itself goes on. Where the shell had stopped the process and goes on with it, again asks
+// once more.
+func readHidden(ctx context.Context, terminal *os.File, read func() ([]byte, error), again, restore func()) (string, error) {
+	given := make(chan chunk, 1)
+	go func() {
+		b, err := read()
+		given <- chunk{b, err}
+	}()
+	continued, end := continued()
+	defer end()
+	for {
+		select {
+		case c := <-given:
+			return string(c.text), c.err
+		case <-continued: // the shell shows again what is typed
+			hideTyping(terminal)
+			again()
+		case <-ctx.Done():
+			restore()
+			return "", ctx.Err()
+		}
 	}
 }
 
@@ -124,31 +132,18 @@ func askTerminal(ctx context.Context, question string) (string, error) {
 		_ = in.Close()
 		return "", errNoTerminal
 	}
-	_, _ = out.WriteString(question) // to a terminal that is gone, or not
-	given := make(chan chunk, 1)
-	go func() {
+	ask := func() { _, _ = out.WriteString(question) } // to a terminal that is gone, or not
+	ask()
+	given, err := readHidden(ctx, in, func() ([]byte, error) {
 		b, err := term.ReadPassword(fd)
+		_, _ = out.WriteString("\n")
 		_ = in.Close()
-		given <- chunk{b, err}
-	}()
-	continued, end := continued()
-	defer end()
-	for {
-		select {
-		case c := <-given:
-			_, _ = out.WriteString("\n")
-			if c.err != nil {
-				return "", fail(ExitCancelled, "no password was given", c.err, "")
-			}
-			return string(c.text), nil
-		case <-continued: // the shell shows again what is typed
-			hideTyping(in)
-			_, _ = out.WriteString(question)
-		case <-ctx.Done():
-			_ = term.Restore(fd, before)
-			return "", fail(ExitCancelled, "no password was given", ctx.Err(), "")
-		}
+		return b, err
+	}, ask, func() { _ = term.Restore(fd, before) })
+	if err != nil {
+		return "", fail(ExitCancelled, "no password was given", err, "")
 	}
+	return given, nil
 }
 
 // version is set by the linker; a plain `go build` falls back to what Go knows.

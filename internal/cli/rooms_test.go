@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"bap":         {},
 	"details":     {},
 	"dpop":        {},
-	"receipt":     {"bap", "bitcoinauth", "details"},
+	"receipt":     {"bap", "bitcoinauth", "details", "dpop"},
 	"deviceflow":  {"details", "dpop"},
 	"protect":     {"bitcoinauth", "dpop"},
 
@@ -68,7 +68,7 @@ var allowed = map[string][]string{
 	"internal/issuer": {"internal/authz", "internal/authz/..."},
 
 	"internal/server":               {"internal/authz", "internal/issuer", "internal/server/agents", "internal/server/api", "internal/server/oauth", "internal/server/owners", "internal/server/page", "internal/server/page/assets", "internal/server/wire", "bitcoinauth", "dpop"},
-	"internal/server/agents":        {"internal/authz", "internal/authz/agent", "internal/issuer", "internal/server/owners", "internal/server/wire"},
+	"internal/server/agents":        {"internal/authz", "internal/authz/agent", "internal/authz/statement", "internal/issuer", "internal/server/owners", "internal/server/wire", "receipt"},
 	"internal/server/api":           {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/owners", "internal/server/wire", "bitcoinauth", "receipt"},
 	"internal/server/owners":        {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth"},
 	"internal/server/oauth":         {"internal/authz", "internal/authz/...", "internal/issuer", "internal/server/wire", "bitcoinauth", "details", "dpop"},

@@ -42,11 +42,16 @@ func (s *Statements) widest(o Offer, issued, expires int64) receipt.Delegation {
 	asked := o.Request.Asked
 	return receipt.Delegation{
 		Version: receipt.DelegationVersion, Issuer: s.settings.Issuer, Purpose: receipt.PurposeDelegation,
-		Agent:        receipt.Delegate{ID: asked.Agent.ID, JKT: asked.Agent.Thumbprint, Name: asked.Agent.Name, PublicKey: asked.Agent.PublicKey},
+		Agent:        DelegateOf(asked.Agent),
 		UserCodeHash: receipt.UserCodeHash(o.UserCode), ClientID: o.Request.ClientID, Scope: o.Scope, Resource: o.Request.Resources,
 		Details: json.RawMessage(cmp.Or(asked.Details, "[]")), Depth: asked.Depth, BAPID: o.BAPID, Nonce: o.Request.ID,
 		IssuedAt: issued, ExpiresAt: expires, NotAfter: issued + int64(asked.Lifetime/time.Second), Presence: string(s.Least()),
 	}
+}
+
+// DelegateOf is an agent in the words of its statement.
+func DelegateOf(k authz.AgentKey) receipt.Delegate {
+	return receipt.Delegate{ID: k.ID, JKT: k.Thumbprint, Name: k.Name, PublicKey: k.PublicKey}
 }
 
 // Answer is what a passkey answered over a statement, with the request that it came in.

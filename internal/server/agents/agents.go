@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"time"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/agent"
+	"countersign.dev/internal/authz/statement"
 	"countersign.dev/internal/issuer"
 	"countersign.dev/internal/server/owners"
 	"countersign.dev/internal/server/wire"
+	"countersign.dev/receipt"
 )
 
 // Agents has a method for each endpoint.
@@ -40,34 +41,26 @@ type view struct {
 	ExpiresAt  int64       `json:"expires_at"`
 	LastUsedAt int64       `json:"last_used_at,omitempty"`
 
-	Agent      key             `json:"agent"`
-	BAPID      string          `json:"bap_id"`
-	ClientID   string          `json:"client_id"`
-	ClientName string          `json:"client_name"`
-	Scope      string          `json:"scope"`
-	Resources  []string        `json:"resource"`
-	Details    json.RawMessage `json:"authorization_details"`
-	Depth      int             `json:"depth"`
-	NotAfter   int64           `json:"not_after"`
-	Presence   string          `json:"presence,omitempty"`
-	Delegation string          `json:"delegation,omitempty"`
-}
-
-// key is an agent, by the key that it alone has.
-type key struct {
-	ID         string `json:"id"`
-	Thumbprint string `json:"jkt"`
-	Name       string `json:"name"`
-	PublicKey  string `json:"pubkey,omitempty"`
+	Agent      receipt.Delegate `json:"agent"`
+	BAPID      string           `json:"bap_id"`
+	ClientID   string           `json:"client_id"`
+	ClientName string           `json:"client_name"`
+	Scope      string           `json:"scope"`
+	Resources  []string         `json:"resource"`
+	Details    json.RawMessage  `json:"authorization_details"`
+	Depth      int              `json:"depth"`
+	NotAfter   int64            `json:"not_after"`
+	Presence   string           `json:"presence,omitempty"`
+	Delegation string           `json:"delegation,omitempty"`
 }
 
 func (a *Agents) view(r *http.Request, s agent.Standing) (view, error) {
 	name, err := a.door.ClientName(r, s.ClientID)
 	d := s.Delegated
 	v := view{
-		ID: s.ID, Parent: d.Parent, Kind: string(d.Kind), State: s.State, PausedAt: unixOrZero(d.PausedAt), RevokedAt: unixOrZero(s.RevokedAt),
-		CreatedAt: s.CreatedAt.Unix(), ExpiresAt: s.ExpiresAt.Unix(), LastUsedAt: unixOrZero(s.LastUsedAt),
-		Agent: key{d.Agent.ID, d.Agent.Thumbprint, d.Agent.Name, d.Agent.PublicKey}, BAPID: s.BAPID, ClientID: s.ClientID, ClientName: name,
+		ID: s.ID, Parent: d.Parent, Kind: string(d.Kind), State: s.State, PausedAt: wire.UnixOrZero(d.PausedAt), RevokedAt: wire.UnixOrZero(s.RevokedAt),
+		CreatedAt: s.CreatedAt.Unix(), ExpiresAt: s.ExpiresAt.Unix(), LastUsedAt: wire.UnixOrZero(s.LastUsedAt),
+		Agent: statement.DelegateOf(d.Agent), BAPID: s.BAPID, ClientID: s.ClientID, ClientName: name,
 		Scope: s.Scope, Resources: s.Resources, Details: json.RawMessage(d.Details), Depth: d.Depth, NotAfter: s.ExpiresAt.Unix(), Presence: string(s.Presence), Delegation: d.Delegation,
 	}
 	if v.Resources == nil {
@@ -88,13 +81,6 @@ func (a *Agents) views(r *http.Request, list []agent.Standing) ([]view, error) {
 		}
 	}
 	return views, nil
-}
-
-func unixOrZero(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.Unix()
 }
 
 // List lists the owner's agents, newest first, those that are over too.

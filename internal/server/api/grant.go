@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"time"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/internal/server/owners"
@@ -31,13 +30,6 @@ type grantView struct {
 	Platform   string `json:"platform,omitempty"`
 }
 
-func unixOrZero(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.Unix()
-}
-
 // Grants lists what the owner allowed.
 func (a *API) Grants(r *http.Request, who authz.Owner) (any, error) {
 	grants, next, err := a.issuer.Grants.List(r.Context(), who, r.URL.Query().Get("cursor"), listed)
@@ -53,7 +45,7 @@ func (a *API) Grants(r *http.Request, who authz.Owner) (any, error) {
 		views[i] = grantView{
 			ID: g.ID, ClientID: g.ClientID, ClientName: name, Scope: g.Scope, Resources: g.Resources, BAPID: g.BAPID, ACR: g.ACR,
 			CreatedAt: g.CreatedAt.Unix(), ExpiresAt: g.ExpiresAt.Unix(),
-			LastUsedAt: unixOrZero(g.LastUsedAt), RevokedAt: unixOrZero(g.RevokedAt),
+			LastUsedAt: wire.UnixOrZero(g.LastUsedAt), RevokedAt: wire.UnixOrZero(g.RevokedAt),
 			Network: g.Seen.Network, UserAgent: g.Seen.UserAgent, DeviceName: g.Says.Name, Platform: g.Says.Platform,
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"countersign.dev/internal/authz"
 	"countersign.dev/receipt"
@@ -272,3 +273,11 @@ func FormValues(r *http.Request) (url.Values, error) {
 }
 
 var errUnreadableForm = &authz.Error{Code: CodeForm, Description: "this form cannot be read: go back and send it again"}
+
+// UnixOrZero is a time in Unix seconds as answers have it, and 0 where there is none.
+func UnixOrZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}

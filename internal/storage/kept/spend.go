@@ -3,6 +3,7 @@ package kept
 import (
 	"encoding/json"
 
+	"countersign.dev/internal/authz"
 	"countersign.dev/internal/authz/contract"
 )
 
@@ -43,4 +44,19 @@ func GivenBack(kept string, amount, settled int64, released bool) (back []Counte
 		}
 	}
 	return back, nil
+}
+
+// Close settles or releases a held spend, of whose counters this is kept, and says what they get
+// back.
+//
+//	*contract.SpendError: it is held no longer
+func Close(spend *authz.Spend, counters string, c contract.Closing) ([]Counted, error) {
+	if spend.StateAt(c.At) != authz.SpendHeld {
+		return nil, &contract.SpendError{Spend: *spend}
+	}
+	released := c.State == authz.SpendReleased
+	if spend.State = c.State; !released {
+		spend.Settled = c.Amount
+	}
+	return GivenBack(counters, spend.Amount, spend.Settled, released)
 }

@@ -119,14 +119,7 @@ func (s *Store) CloseSpend(ctx context.Context, n contract.Closing) (spend authz
 		if err = found(err); err != nil {
 			return err
 		}
-		if spend.StateAt(n.At) != authz.SpendHeld {
-			return &contract.SpendError{Spend: spend}
-		}
-		released := n.State == authz.SpendReleased
-		if spend.State = n.State; !released {
-			spend.Settled = n.Amount
-		}
-		back, err := kept.GivenBack(counters, spend.Amount, spend.Settled, released)
+		back, err := kept.Close(&spend, counters, n)
 		if err != nil {
 			return err
 		}

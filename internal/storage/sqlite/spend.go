@@ -99,23 +99,19 @@ func (s *Store) CloseSpend(ctx context.Context, n contract.Closing) (spend authz
 		if err != nil {
 			return err
 		}
-		if spend.StateAt(n.At) != authz.SpendHeld {
-			return &contract.SpendError{Spend: spend}
-		}
-		released := n.State == authz.SpendReleased
-		if spend.State = n.State; !released {
-			spend.Settled = n.Amount
+		back, err := kept.Close(&spend, counters, n)
+		if err != nil {
+			return err
 		}
 		if _, err := exec(c, `UPDATE spends SET state = ?, settled = ? WHERE id = ?`, string(spend.State), spend.Settled, n.ID); err != nil {
 			return err
 		}
-		back, err := kept.GivenBack(counters, spend.Amount, spend.Settled, released)
 		for _, b := range back {
 			if _, err := exec(c, `UPDATE spend_counters SET used = used - ? WHERE grant_id = ? AND name = ?`, b.Add, b.GrantID, b.Name); err != nil {
 				return err
 			}
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return authz.Spend{}, wrap("closing a spend", err)

@@ -82,7 +82,7 @@ func NewReview(say messages.Words, f approval.Facts, transaction authz.Secret, m
 		Resources:  f.Resources,
 		Origin:     f.Request.Says.Origin,
 		DeviceName: f.Request.Says.Name, Platform: f.Request.Says.Platform,
-		Numbers: f.Numbers, Letters: f.Match == approval.MatchLetters, SignedOnly: f.Request.SignatureRequired,
+		Numbers: f.Numbers, Letters: f.Match == approval.MatchLetters, SignedOnly: f.Request.SignatureRequired || f.Agent != nil,
 		Remembered: int(f.Remembered / (24 * time.Hour)),
 		Network:    networkMessages[f.Network], SecondsLeft: int(f.Left / time.Second),
 	}
