@@ -232,6 +232,22 @@ func TestR14_OfWhatIsNoLivingTokenNothingIsSaid(t *testing.T) {
 	h.introspect("app", fresh.text("refresh_token")).wantInactive()
 }
 
+// A refresh token is of no use, and said to be of none, while its client may not renew.
+func TestR14_ARefreshTokenOfAClientThatRenewsNoLongerIsInactive(t *testing.T) {
+	h := newHouse(t)
+	h.register("configuration", "app", made("app", nil))
+	refresh := h.tokensOf("app").text("refresh_token")
+	for _, without := range []func(*authz.Client){
+		func(c *authz.Client) { c.GrantTypes = []string{deviceGrant, "client_credentials"} },
+		func(c *authz.Client) { c.Scope = "openid profile" },
+	} {
+		h.register("configuration", "app", made("app", without))
+		h.introspect("app", refresh).wantInactive()
+		h.register("configuration", "app", made("app", nil))
+		h.introspect("app", refresh).wantActive()
+	}
+}
+
 func TestR16_AnAPISeesTokensThatAreForItAndNobodyElses(t *testing.T) {
 	h := newHouse(t)
 	for _, id := range []string{"app", "other"} {
